@@ -1,0 +1,31 @@
+/**
+ * Chance as a part that is handed in: jitter and sampling draw from a Random, so that a test or a simulated run
+ * is repeated exactly by its seed. Nothing here is fit for secrets.
+ */
+export interface Random {
+  /** A number in [0, 1). */
+  next(): number;
+}
+
+export class SystemRandom implements Random {
+  next(): number {
+    return Math.random();
+  }
+}
+
+/** mulberry32: 32 bits of state, equally distributed enough for jitter, traces and simulation. */
+export class SeededRandom implements Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  }
+}
