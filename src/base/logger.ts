@@ -3,6 +3,8 @@
  * says what happened and to what. Secrets and whole ETags are never among the fields.
  */
 export interface Logger {
+  /** Asked on the hot path before the fields of a debug event are put together. */
+  isLevelEnabled(level: "debug"): boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

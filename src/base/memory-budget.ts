@@ -4,7 +4,8 @@
  * from the same budget, because a bound on each of them apart is a bound on none.
  *
  * Invariants:
- * 1. reservedBytes + segmentBytes <= maxBytes, always. reservedBytes is promised, not yet segments.
+ * 1. reservedBytes + bytes of the slabs in use <= maxBytes, always. reservedBytes is promised, not yet segments. A
+ *    slab counts whole while any piece of it is in use, because that is the memory the process holds.
  * 2. A segment's memory goes back to the pool only when its last reference is released, and nobody who released
  *    a reference touches the memory again: the next owner writes other bytes into the same place.
  * 3. Waiters are served in the order they came. A large one is not starved by small ones behind it.
@@ -12,10 +13,10 @@
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { OrcaError } from "./orca-error.ts";
-import { MiB } from "./units.ts";
+import { type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
 
 /** Size of a full segment. The last segment of a chunk is as long as the bytes it holds. */
-export const segmentSizeBytes = MiB;
+export const segmentSizeBytes = slabSizeBytes;
 
 /**
  * A piece of memory that holds bytes of one chunk, counted against the budget while anybody refers to it. It starts
@@ -23,12 +24,14 @@ export const segmentSizeBytes = MiB;
  */
 export class Segment {
   readonly bytes: Buffer;
+  readonly #piece: Piece;
   readonly #budget: MemoryBudget;
   #references = 1;
 
   /** @internal Made by {@link Reservation.takeSegment} alone. */
-  constructor(bytes: Buffer, budget: MemoryBudget) {
-    this.bytes = bytes;
+  constructor(piece: Piece, budget: MemoryBudget) {
+    this.bytes = piece.bytes;
+    this.#piece = piece;
     this.#budget = budget;
   }
 
@@ -45,43 +48,61 @@ export class Segment {
   release(): void {
     assert(this.#references > 0, "a segment is released once per reference");
     this.#references -= 1;
-    if (this.#references === 0) this.#budget.reclaimSegment(this.bytes);
+    if (this.#references === 0) this.#budget.takeBack(this.#piece);
   }
 }
 
-/** Bytes promised to one owner. Segments are taken out of it; what is left is given back by `release`. */
+/**
+ * Memory promised to one owner, for bytes that are cut as a chunk is: full segments and one shorter one for what
+ * remains. Segments are taken out of it; what is left is given back by `release`.
+ */
 export class Reservation {
   readonly #budget: MemoryBudget;
-  #bytes: number;
+  #fullSegments: number;
+  /** Set aside from the start: whether a small piece costs a slab is known only when it is cut. */
+  #remainder: Piece | undefined;
 
   /** @internal Made by {@link MemoryBudget} alone. */
-  constructor(budget: MemoryBudget, bytes: number) {
+  constructor(budget: MemoryBudget, fullSegments: number, remainder: Piece | undefined) {
     this.#budget = budget;
-    this.#bytes = bytes;
+    this.#fullSegments = fullSegments;
+    this.#remainder = remainder;
   }
 
+  /** The bytes for which no segment has been taken yet. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#fullSegments * segmentSizeBytes + (this.#remainder?.bytes.length ?? 0);
   }
 
-  /** A segment of `lengthBytes` (at most {@link segmentSizeBytes}) with one reference, out of this reservation. */
+  /** A segment with one reference: full ({@link segmentSizeBytes}), or exactly the remainder of what was reserved. */
   takeSegment(lengthBytes: number): Segment {
-    assert(lengthBytes > 0 && lengthBytes <= segmentSizeBytes, "a segment holds 1 B to 1 MiB");
-    assert(lengthBytes <= this.#bytes, "a segment fits what is left of its reservation");
-    this.#bytes -= lengthBytes;
-    return this.#budget.allotSegment(lengthBytes);
+    if (lengthBytes === segmentSizeBytes) {
+      assert(this.#fullSegments > 0, "a segment fits what is left of its reservation");
+      this.#fullSegments -= 1;
+      return this.#budget.allotSegment();
+    }
+    const remainder = this.#remainder;
+    assert(remainder?.bytes.length === lengthBytes, "a segment is full or the remainder of its reservation");
+    this.#remainder = undefined;
+    return new Segment(remainder, this.#budget);
   }
 
   /** Gives back what no segment was taken for. May be called again; the second call finds nothing left. */
   release(): void {
-    const bytes = this.#bytes;
-    this.#bytes = 0;
-    if (bytes > 0) this.#budget.giveBack(bytes);
+    const { bytes } = this;
+    const remainder = this.#remainder;
+    const fullBytes = this.#fullSegments * segmentSizeBytes;
+    this.#fullSegments = 0;
+    this.#remainder = undefined;
+    if (bytes > 0) this.#budget.giveBack(fullBytes, remainder);
   }
 }
 
-/** What can make room: called with the bytes still missing, it lets go of cached chunks until they may be free. */
-export type Reclaimer = (missingBytes: number) => void;
+/**
+ * What can make room by letting go of cached chunks, one call at a time. False when it has nothing to let go of that
+ * would free memory at once; what it let go of all the same is freed, and waiters are served, as its users finish.
+ */
+export type Reclaimer = () => boolean;
 
 interface Waiter {
   readonly bytes: number;
@@ -103,11 +124,10 @@ export class MemoryBudget {
   readonly #clock: Clock;
   readonly #waitersMax: number;
   readonly #poison: boolean;
-  readonly #pool: Buffer[] = [];
+  readonly #pool = new SegmentPool();
   readonly #waiters = new Set<Waiter>();
-  #reclaimers: Reclaimer[] = [];
+  readonly #reclaimers: Reclaimer[] = [];
   #reservedBytes = 0;
-  #segmentBytes = 0;
   #granting = false;
 
   constructor(options: MemoryBudgetOptions) {
@@ -117,8 +137,9 @@ export class MemoryBudget {
     this.#poison = options.poison ?? false;
   }
 
+  /** What counts against {@link maxBytes}. Grows and shrinks by whole slabs of 1 MiB. */
   get usedBytes(): number {
-    return this.#reservedBytes + this.#segmentBytes;
+    return this.#reservedBytes + this.#pool.bytesInUse;
   }
 
   get reservedBytes(): number {
@@ -148,8 +169,9 @@ export class MemoryBudget {
   reserve(bytes: number, timeoutMs: number): Promise<Reservation> {
     const atOnce = this.tryReserve(bytes);
     if (atOnce) return Promise.resolve(atOnce);
-    if (bytes > this.maxBytes || this.#waiters.size >= this.#waitersMax) {
-      return Promise.reject(this.#overloaded(bytes, "too large or too many waiting"));
+    if (!this.#canEverFit(bytes)) return Promise.reject(this.#overloaded(bytes, "more than there is"));
+    if (this.#waiters.size >= this.#waitersMax) {
+      return Promise.reject(this.#overloaded(bytes, `${this.#waiters.size} wait already`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const waiter: Waiter = {
@@ -166,44 +188,55 @@ export class MemoryBudget {
     return promise;
   }
 
-  /** @internal For {@link Reservation}: memory for a segment whose bytes are reserved already. */
-  allotSegment(lengthBytes: number): Segment {
-    this.#reservedBytes -= lengthBytes;
-    this.#segmentBytes += lengthBytes;
-    const pooled = lengthBytes === segmentSizeBytes ? this.#pool.pop() : undefined;
-    return new Segment(pooled ?? Buffer.from(new SharedArrayBuffer(lengthBytes)), this);
+  /** @internal For {@link Reservation}: a full segment whose bytes are reserved already. */
+  allotSegment(): Segment {
+    this.#reservedBytes -= segmentSizeBytes;
+    return new Segment(this.#pool.take(segmentSizeBytes), this);
   }
 
   /** @internal For {@link Segment}: its last reference is gone. */
-  reclaimSegment(bytes: Buffer): void {
-    if (this.#poison) bytes.fill(0xdb);
-    this.#segmentBytes -= bytes.length;
-    // The pool needs no bound of its own: pooled plus live segments never were more than maxBytes.
-    if (bytes.length === segmentSizeBytes) this.#pool.push(bytes);
+  takeBack(piece: Piece): void {
+    if (this.#poison) piece.bytes.fill(0xdb);
+    this.#pool.give(piece);
     this.#serveWaiters();
   }
 
   /** @internal For {@link Reservation}. */
-  giveBack(bytes: number): void {
-    this.#reservedBytes -= bytes;
+  giveBack(reservedBytes: number, remainder: Piece | undefined): void {
+    this.#reservedBytes -= reservedBytes;
     assert(this.#reservedBytes >= 0, "no more is given back than was reserved");
+    if (remainder) this.#pool.give(remainder);
     this.#serveWaiters();
   }
 
   #grant(bytes: number): Reservation {
-    this.#reservedBytes += bytes;
+    const remainderBytes = bytes % segmentSizeBytes;
+    const fullBytes = bytes - remainderBytes;
+    this.#reservedBytes += fullBytes;
+    const remainder = remainderBytes > 0 ? this.#pool.take(remainderBytes) : undefined;
     assert(this.usedBytes <= this.maxBytes, "bytes in memory never pass memory.max_bytes");
-    return new Reservation(this, bytes);
+    return new Reservation(this, fullBytes / segmentSizeBytes, remainder);
+  }
+
+  #canEverFit(bytes: number): boolean {
+    return Math.ceil(bytes / segmentSizeBytes) * segmentSizeBytes <= this.maxBytes;
+  }
+
+  /** Whether `bytes` can be granted now. Asked anew after every chunk let go of, which may free a fitting piece. */
+  #fits(bytes: number): boolean {
+    const remainderBytes = bytes % segmentSizeBytes;
+    const growthBytes = remainderBytes > 0 ? this.#pool.growthFor(remainderBytes) : 0;
+    return this.usedBytes + (bytes - remainderBytes) + growthBytes <= this.maxBytes;
   }
 
   #makeRoom(bytes: number): boolean {
-    if (bytes > this.maxBytes) return false;
+    if (!this.#canEverFit(bytes)) return false;
     for (const reclaim of this.#reclaimers) {
-      const missingBytes = this.usedBytes + bytes - this.maxBytes;
-      if (missingBytes <= 0) return true;
-      reclaim(missingBytes);
+      while (!this.#fits(bytes)) {
+        if (!reclaim()) break;
+      }
     }
-    return this.usedBytes + bytes <= this.maxBytes;
+    return this.#fits(bytes);
   }
 
   /**

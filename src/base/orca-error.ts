@@ -4,6 +4,8 @@
  * catches it can decide by `code` alone and never by the text of a message.
  */
 
+import { AssertionFailure } from "./assert.ts";
+
 interface ErrorMeaning {
   /** HTTP status an S3 client sees. */
   readonly status: number;
@@ -68,9 +70,13 @@ export class OrcaError extends Error {
     return errorTable[this.code].retryable;
   }
 
-  /** `thrown` itself where it is an OrcaError already, else an OrcaError of `code` that keeps it as its cause. */
+  /**
+   * `thrown` itself where it is an OrcaError already, else an OrcaError of `code` that keeps it as its cause.
+   * A failed assertion is thrown on: a bug is not turned into an answer.
+   */
   static from(thrown: unknown, code: ErrorCode, source: ErrorSource, action: string): OrcaError {
     if (thrown instanceof OrcaError) return thrown;
+    if (thrown instanceof AssertionFailure) throw thrown;
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     return new OrcaError(code, source, `${action}: ${reason}`, { cause: thrown });
   }

@@ -1,0 +1,85 @@
+/**
+ * The origin of the demo: Azurite, Microsoft's own emulator of Azure Blob Storage, as a child process that keeps its
+ * data in memory, and the four objects the demo reads. It is a development dependency, so the demo runs from a checkout.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { createInterface } from "node:readline";
+import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import { OrcaError } from "../base/orca-error.ts";
+
+export const demoContainer = "demo";
+const account = "orcademo";
+
+export interface DemoOrigin {
+  readonly account: string;
+  /** Base64. */
+  readonly accountKey: string;
+  readonly endpoint: string;
+  /** Stores a block blob; `onProgress` is told the bytes stored so far. */
+  upload(name: string, content: Buffer, onProgress: (loadedBytes: number) => void): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @throws OrcaError origin_unavailable where Azurite is not installed or does not start. */
+export async function startDemoOrigin(execPath: string, env: NodeJS.ProcessEnv): Promise<DemoOrigin> {
+  const accountKey = randomBytes(32).toString("base64");
+  const flags = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"];
+  const child = spawn(execPath, [azuriteMain(), ...flags, "--blobHost", "127.0.0.1", "--blobPort", "0"], {
+    cwd: tmpdir(),
+    env: { ...env, AZURITE_ACCOUNTS: `${account}:${accountKey}` },
+    stdio: ["ignore", "pipe", "pipe"],
+    // Ctrl-C goes to the whole foreground group; the origin must outlive the replica's drain.
+    detached: true,
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const endpoint = `${await listeningAddress(child)}/${account}`;
+  const service = new BlobServiceClient(endpoint, new StorageSharedKeyCredential(account, accountKey));
+  const container = service.getContainerClient(demoContainer);
+  await container.create();
+  return {
+    account,
+    accountKey,
+    endpoint,
+    upload: async (name, content, onProgress) => {
+      await container.getBlockBlobClient(name).uploadData(content, {
+        blockSize: 8 * 1024 * 1024,
+        concurrency: 2,
+        blobHTTPHeaders: { blobContentType: "application/octet-stream" },
+        onProgress: ({ loadedBytes }) => onProgress(loadedBytes),
+      });
+    },
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+function azuriteMain(): string {
+  try {
+    return createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js");
+  } catch (cause) {
+    const message = "Cannot start the demo's origin: Azurite is not installed. Run `npm ci` in a checkout of Orca first";
+    throw new OrcaError("origin_unavailable", "origin", message, { cause });
+  }
+}
+
+/** Azurite takes a port of the kernel's choice and says which. */
+async function listeningAddress(child: ChildProcess): Promise<string> {
+  const printed: string[] = [];
+  if (!child.stdout) throw new OrcaError("internal", "origin", "Cannot read what Azurite prints");
+  for await (const line of createInterface({ input: child.stdout })) {
+    const address = /successfully listens on (http:\S+)/.exec(line)?.[1];
+    if (address) {
+      // From here on what it prints is read and thrown away, or the pipe would fill and stop it.
+      child.stdout.resume();
+      child.stderr?.resume();
+      return address;
+    }
+    printed.push(line);
+  }
+  throw new OrcaError("origin_unavailable", "origin", `Cannot start the demo's origin: Azurite ended and printed "${printed.join(" ")}"`);
+}

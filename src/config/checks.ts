@@ -1,0 +1,121 @@
+/**
+ * What is wrong about settings that are right each for themselves, and what this version cannot do. A setting that
+ * asks for more than there is stops the start: a replica that came up without the authentication or the peers it was
+ * told to have would be worse than none.
+ */
+import { createSecureContext } from "node:tls";
+import { formatBytes } from "../base/units.ts";
+import { printAddress } from "./codec.ts";
+import { type Fault, quoted, reasonOf } from "./fault.ts";
+import type { Settings } from "./schema.ts";
+import type { ReadText } from "./secret.ts";
+
+export function checkSettings(settings: Settings, readText: ReadText, faults: Fault[]): void {
+  checkListeners(settings, faults);
+  checkTls(settings, readText, faults);
+  checkChunking(settings, faults);
+  checkRoom(settings, faults);
+  checkWatermarks(settings, faults);
+  refuseWhatIsNotThere(settings, faults);
+}
+
+function checkListeners({ server }: Settings, faults: Fault[]): void {
+  const address = printAddress(server.listen);
+  if (server.listen.port === 0 || address !== printAddress(server.opsListen)) return;
+  const message = `expected an address of its own, got ${quoted(address)}, which is server.listen`;
+  faults.push({ path: "server.ops_listen", message });
+}
+
+/** Whatever is wrong about a certificate is said now, in place of at the first client's handshake. */
+function checkTls({ server: { tls } }: Settings, readText: ReadText, faults: Fault[]): void {
+  if (tls === undefined) return;
+  const read = (key: string, file: string): string | undefined => {
+    if (file === "") return undefined;
+    try {
+      return readText(file);
+    } catch (thrown) {
+      faults.push({ path: `server.tls.${key}`, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
+      return undefined;
+    }
+  };
+  const cert = read("cert_file", tls.certFile);
+  const key = read("key_file", tls.keyFile);
+  const ca = read("client_ca_file", tls.clientCaFile ?? "");
+  // Node takes a list of authorities without a certificate in it as it is, and would then trust nobody.
+  if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) {
+    const message = `expected certificates in PEM, ${quoted(tls.clientCaFile)} holds none`;
+    faults.push({ path: "server.tls.client_ca_file", message });
+  }
+  if (cert === undefined || key === undefined) return;
+  try {
+    createSecureContext({ cert, key, ca });
+  } catch (thrown) {
+    faults.push({ path: "server.tls", message: `cannot use these files: ${reasonOf(thrown)}` });
+  }
+}
+
+function checkChunking({ chunking: { tiers } }: Settings, faults: Fault[]): void {
+  let previousBytes = 0;
+  for (const [index, { minObjectSizeBytes }] of tiers.entries()) {
+    if (minObjectSizeBytes <= previousBytes) {
+      const message = `expected more than ${formatBytes(previousBytes)}, as in the tier before, got ${formatBytes(minObjectSizeBytes)}`;
+      faults.push({ path: `chunking.tiers[${index}].min_object_size`, message });
+    }
+    previousBytes = minObjectSizeBytes;
+  }
+}
+
+/** One chunk is held while the next one is filled; with room for less than two, fills would wait for themselves. */
+function checkRoom({ chunking, memory, disk }: Settings, faults: Fault[]): void {
+  const largestBytes = Math.max(chunking.sizeBytes, ...chunking.tiers.map((tier) => tier.chunkSizeBytes));
+  const check = (path: string, maxBytes: number): void => {
+    if (maxBytes >= 2 * largestBytes) return;
+    const least = formatBytes(2 * largestBytes);
+    const message = `expected at least ${least}, twice the largest chunk (chunking.size, chunking.tiers), got ${formatBytes(maxBytes)}`;
+    faults.push({ path, message });
+  };
+  check("memory.max_bytes", memory.maxBytes);
+  if (disk) check("disk.max_bytes", disk.maxBytes);
+}
+
+function checkWatermarks({ disk }: Settings, faults: Fault[]): void {
+  if (disk === undefined || disk.lowWatermark < disk.highWatermark) return;
+  const message = `expected less than disk.high_watermark (${disk.highWatermark}), got ${disk.lowWatermark}`;
+  faults.push({ path: "disk.low_watermark", message });
+}
+
+function refuseWhatIsNotThere({ server, cachestore, metadata, cluster }: Settings, faults: Fault[]): void {
+  const refuse = (asked: boolean, path: string, message: string): void => {
+    if (asked) faults.push({ path, message });
+  };
+  refuse(
+    cluster.peers.length > 0,
+    "cluster.peers",
+    "Orca has no mesh yet: remove cluster.peers to run one replica",
+  );
+  refuse(
+    cluster.service !== undefined,
+    "cluster.service",
+    "Orca has no mesh yet: remove cluster.service to run one replica",
+  );
+  refuse(
+    cluster.replication > 1,
+    "cluster.replication",
+    "Orca has no mesh yet: set it to 1, or leave it out",
+  );
+  refuse(
+    cachestore.driver !== "none",
+    "cachestore.driver",
+    `Orca has no cachestore yet: expected none, got ${cachestore.driver}`,
+  );
+  refuse(
+    server.auth.enabled,
+    "server.auth.enabled",
+    "Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
+  );
+  refuse(
+    metadata.staleIfErrorMs > 0,
+    "metadata.stale_if_error",
+    "Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
+  );
+}

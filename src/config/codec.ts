@@ -1,0 +1,220 @@
+/**
+ * The kinds of scalar a setting can have: how its text is read, within which bounds, and how it is written again.
+ * A value comes as text from everywhere (the file's scalars are taken as they stand there), so that a setting means
+ * the same in the file, in the environment and on the command line.
+ */
+import { formatDuration, GiB, KiB, MiB, parseBytes, parseDuration } from "../base/units.ts";
+import { quoted } from "./fault.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** Why a text is not a value: what was expected in its place, and how what was given may be shown. */
+export class Refusal {
+  readonly expected: string;
+  readonly given: string;
+  readonly hint: string;
+
+  constructor(expected: string, given: string, hint = "") {
+    this.expected = expected;
+    this.given = given;
+    this.hint = hint;
+  }
+
+  get message(): string {
+    return `expected ${this.expected}, got ${this.given}${this.hint}`;
+  }
+}
+
+export interface Codec<Value, Unit extends string = ""> {
+  /** Ends the name of the setting in Config, so that a number is never without its unit: `queueTimeoutMs`. */
+  readonly unit: Unit;
+  /** The bounds as the table of settings shows them; empty where the kind alone says it. */
+  readonly bounds: string;
+  parse(text: string): Value | Refusal;
+  /** What `parse` reads back as the same value. */
+  print(value: Value): string | number | boolean;
+}
+
+interface Bounds<Limit> {
+  readonly min?: Limit;
+  readonly max?: Limit;
+}
+
+/** Bytes, written `8MiB`, `1 GB` or `4096`. */
+export function bytes(
+  bounds: Bounds<string> & { readonly multipleOf?: string } = {},
+): Codec<number, "Bytes"> {
+  const minBytes = parseBytes(bounds.min ?? 0) ?? Number.NaN;
+  const maxBytes = parseBytes(bounds.max ?? Number.MAX_SAFE_INTEGER) ?? Number.NaN;
+  const stepBytes = parseBytes(bounds.multipleOf ?? 1) ?? Number.NaN;
+  const range = describeRange(bounds.min, bounds.max);
+  const step = bounds.multipleOf === undefined ? "" : `multiple of ${bounds.multipleOf}`;
+  return {
+    unit: "Bytes",
+    bounds: [range, step].filter((part) => part !== "").join(", "),
+    parse(given) {
+      const value = parseBytes(given);
+      if (value === undefined) return new Refusal("a size such as 8MiB", quoted(given));
+      if (value < minBytes || value > maxBytes) return new Refusal(`a size ${range}`, quoted(given));
+      if (value % stepBytes !== 0) return new Refusal(`a ${step}`, quoted(given));
+      return value;
+    },
+    print: exactSize,
+  };
+}
+
+/**
+ * Milliseconds, written `500ms`, `5s`, `1h30m`. Parts of a millisecond are rounded up, so that no positive duration
+ * becomes 0, which often means "off".
+ */
+export function duration(bounds: Bounds<string> = {}): Codec<number, "Ms"> {
+  const minMs = parseDuration(bounds.min ?? 0) ?? Number.NaN;
+  const maxMs = parseDuration(bounds.max ?? "87600h") ?? Number.NaN;
+  const range = describeRange(bounds.min ?? "0", bounds.max ?? "87600h");
+  return {
+    unit: "Ms",
+    bounds: describeRange(bounds.min, bounds.max),
+    parse(given) {
+      const exactMs = parseDuration(given);
+      if (exactMs === undefined) return new Refusal("a duration such as 500ms or 5m", quoted(given));
+      if (exactMs < 0) return new Refusal("a duration that is not negative", quoted(given));
+      // Sums like 1.001s come out a hair beside the whole number that was meant.
+      const valueMs = Math.ceil(Number(exactMs.toFixed(6)));
+      if (valueMs < minMs || valueMs > maxMs) return new Refusal(`a duration ${range}`, quoted(given));
+      return valueMs;
+    },
+    print: (valueMs) => (valueMs === 0 ? "0s" : formatDuration(valueMs)),
+  };
+}
+
+export function integer(bounds: Bounds<number>): Codec<number> {
+  const min = bounds.min ?? 0;
+  const max = bounds.max ?? Number.MAX_SAFE_INTEGER;
+  const range = describeRange(min, bounds.max);
+  return {
+    unit: "",
+    bounds: range,
+    parse(given) {
+      const value = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN;
+      if (value >= min && value <= max) return value;
+      return new Refusal(`a whole number ${range}`, quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
+/** A share of a whole: more than 0, at most 1. */
+export function ratio(): Codec<number> {
+  return {
+    unit: "",
+    bounds: "0 to 1",
+    parse(given) {
+      const value = /^\d*\.?\d+(?:e-\d+)?$/i.test(given) ? Number(given) : Number.NaN;
+      return value > 0 && value <= 1 ? value : new Refusal("a number above 0 and at most 1", quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
+export function flag(): Codec<boolean> {
+  return {
+    unit: "",
+    bounds: "",
+    parse(given) {
+      if (/^true$/i.test(given)) return true;
+      if (/^false$/i.test(given)) return false;
+      return new Refusal("true or false", quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
+export function oneOf<const Choice extends string>(...choices: readonly Choice[]): Codec<Choice> {
+  return {
+    unit: "",
+    bounds: choices.map((choice) => `\`${choice}\``).join(", "),
+    parse(given) {
+      const choice = choices.find((candidate) => candidate === given);
+      return choice ?? new Refusal(`one of ${choices.join(", ")}`, quoted(given), didYouMean(given, choices));
+    },
+    print: (value) => value,
+  };
+}
+
+/** Text of one line, of the form `pattern` where one is given; `expected` is what a fault then asks for. */
+export function text(pattern?: RegExp, expected = "text"): Codec<string> {
+  return {
+    unit: "",
+    bounds: "",
+    parse(given) {
+      if (/\p{Cc}/u.test(given)) return new Refusal(`${expected} without control characters`, quoted(given));
+      return pattern === undefined || pattern.test(given) ? given : new Refusal(expected, quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
+/**
+ * The address of a service. What often carries secrets (user and password, a SAS token in the query) is refused, and
+ * not shown, because an endpoint is printed and logged.
+ */
+export function endpoint(): Codec<string> {
+  const expected = "an address such as https://host:9000";
+  return {
+    unit: "",
+    bounds: "",
+    parse(given) {
+      if (/[@?#]/.test(given)) {
+        return new Refusal("an address without user, password, query or fragment", "one that has them");
+      }
+      const url = URL.canParse(given) ? new URL(given) : undefined;
+      const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
+      return isHttp && !/\s/.test(given) ? given : new Refusal(expected, quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
+export interface ListenAddress {
+  /** A name or address as node:net takes it: IPv6 without brackets. */
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+/** `host:port`, `[v6]:port`, or `:port` for every IPv4 address of the machine. */
+export function listenAddress(): Codec<ListenAddress> {
+  return {
+    unit: "",
+    bounds: "",
+    parse(given) {
+      const match = /^(?:\[(?<v6>[\da-f:.]+(?:%\w+)?)\]|(?<name>[\w.-]*)):(?<port>\d{1,5})$/i.exec(given);
+      const port = Number(match?.groups?.["port"]);
+      if (!match || port > 65_535) {
+        return new Refusal("an address such as 0.0.0.0:8443 or [::1]:8443", quoted(given));
+      }
+      return { host: match.groups?.["v6"] ?? (match.groups?.["name"] || "0.0.0.0"), port };
+    },
+    print: printAddress,
+  };
+}
+
+export function printAddress({ host, port }: ListenAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The largest binary unit that divides `value`, because a printed configuration must load as the same one. */
+function exactSize(value: number): string | number {
+  for (const [unitBytes, name] of [
+    [GiB, "GiB"],
+    [MiB, "MiB"],
+    [KiB, "KiB"],
+  ] as const) {
+    if (value >= unitBytes && value % unitBytes === 0) return `${value / unitBytes}${name}`;
+  }
+  return value;
+}
+
+function describeRange(min: string | number | undefined, max: string | number | undefined): string {
+  if (min === undefined) return max === undefined ? "" : `up to ${max}`;
+  return max === undefined ? `from ${min}` : `${min} to ${max}`;
+}

@@ -1,0 +1,76 @@
+/**
+ * Settings from the environment: `ORCA_<PATH>`, where dots and underscores of the path are both `_`. A name cannot be
+ * split back into a path (`MAX_BYTES` is one key, `MEMORY_MAX` is two), so it is looked up among the names of all
+ * settings, and a name that is none of them is a fault: a mistyped variable must not be silently ignored.
+ */
+import type { Fault } from "./fault.ts";
+import { settingRows } from "./schema.ts";
+import { type Environment, secretVariableNames } from "./secret.ts";
+import { didYouMean } from "./suggestion.ts";
+import { parseYaml } from "./yaml-text.ts";
+
+/** A setting that a variable gave. */
+export interface Override {
+  readonly variable: string;
+  readonly path: string;
+  readonly value: unknown;
+}
+
+interface Target {
+  readonly path: string;
+  readonly structured: boolean;
+}
+
+/**
+ * Kubernetes puts the address of each Service into every pod: one named `orca` appears as ORCA_SERVICE_HOST,
+ * ORCA_PORT_8443_TCP_ADDR and the like, which nobody wrote and which mean nothing here
+ * (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+ */
+const serviceLink =
+  /^ORCA_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)$/;
+
+const targets: ReadonlyMap<string, Target> = new Map([
+  ...settingRows()
+    // What lies inside a list or a map of the user's own names is given with it, as one value.
+    .filter(({ path }) => !/\[\]|<name>/.test(path))
+    .map((row): [string, Target] => [variableFor(row.path), row]),
+  ["ORCA_LOG_LEVEL", { path: "logging.level", structured: false }],
+]);
+
+/** `memory.max_bytes` is `ORCA_MEMORY_MAX_BYTES`. */
+export function variableFor(path: string): string {
+  return `ORCA_${path.replaceAll(".", "_").toUpperCase()}`;
+}
+
+/** The settings that `env` gives. An empty variable is as good as none. */
+export function readOverrides(env: Environment, faults: Fault[]): Override[] {
+  const overrides = new Map<string, Override>();
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith("ORCA_") || text === undefined || text === "") continue;
+    if (secretVariableNames.includes(variable)) continue;
+    const target = targets.get(variable);
+    if (target === undefined) {
+      if (!serviceLink.test(variable)) faults.push({ path: variable, message: unknownVariable(variable) });
+      continue;
+    }
+    const earlier = overrides.get(target.path);
+    if (earlier) {
+      faults.push({ path: target.path, message: `given twice: by ${earlier.variable} and by ${variable}` });
+    }
+    const value = target.structured ? parseStructured(variable, text, faults) : text;
+    overrides.set(target.path, { variable, path: target.path, value });
+  }
+  return [...overrides.values()];
+}
+
+function unknownVariable(variable: string): string {
+  return `no setting has this name${didYouMean(variable, [...targets.keys(), ...secretVariableNames])}`;
+}
+
+/** A list or a map is written as YAML on one line: `[{min_object_size: 1GiB, chunk_size: 64MiB}]`. */
+function parseStructured(variable: string, text: string, faults: Fault[]): unknown {
+  const problems: Fault[] = [];
+  const value = parseYaml(text, problems);
+  for (const { message } of problems) faults.push({ path: variable, message });
+  return value;
+}

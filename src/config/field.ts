@@ -1,0 +1,262 @@
+/**
+ * What a schema is made of. A field knows its documentation, its default and its bounds, and out of these it does
+ * three things: it reads what a person wrote, writes it again, and describes itself in the table of settings. The
+ * type of Config follows from the fields too (`queue_timeout`, a duration, is `queueTimeoutMs`), so nothing about a
+ * setting is said in two places.
+ *
+ * A field that meets a fault reads as its default, so that the checks across fields can still run and one start
+ * reports everything. A configuration with a fault is never used.
+ */
+import { stringify } from "yaml";
+import { assert } from "../base/assert.ts";
+import { type Codec, Refusal } from "./codec.ts";
+import { type Fault, pathTo, quoted } from "./fault.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** One line of the table of settings. */
+export interface Row {
+  /** `origin.retry.attempts`; `[]` stands for the index of a list, `<name>` for a key of a map. */
+  readonly path: string;
+  /** Markdown: the default in backquotes, `required`, or `–` for none. */
+  readonly defaultText: string;
+  readonly doc: string;
+  /** The value is a list or a map, not a scalar. */
+  readonly structured: boolean;
+}
+
+/** Maps, lists and scalars, as YAML and JSON know them. */
+export type Plain =
+  | string
+  | number
+  | boolean
+  | readonly Plain[]
+  | { readonly [key: string]: Plain | undefined }
+  | undefined;
+
+export interface Field<Value, Unit extends string = string> {
+  readonly unit: Unit;
+  rows(path: string): Row[];
+  /** Never throws, whatever `raw` is: adds to `faults` instead. */
+  read(raw: unknown, path: string, faults: Fault[]): Value;
+  /** What `read` reads back as `value`; undefined where nothing need be written. */
+  print(value: Value): Plain;
+}
+
+export type ValueOf<Described> = Described extends Field<infer Value> ? Value : never;
+
+/** A scalar with a default, which is given as a person would write it. */
+export function setting<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  defaultText: string,
+  doc: string,
+): Field<Value, Unit> {
+  const parsed = codec.parse(defaultText);
+  assert(!(parsed instanceof Refusal), `the default "${defaultText}" is a value of its setting`);
+  return scalar(codec, parsed, `\`${defaultText}\``, doc);
+}
+
+/** A scalar that may be left out, and is undefined then. */
+export function optional<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  doc: string,
+): Field<Value | undefined, Unit> {
+  return scalar<Value | undefined, Unit>(codec, undefined, "–", doc);
+}
+
+/** A scalar without which its section means nothing. `standIn` is what the checks see in its place until then. */
+export function required<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  standIn: Value,
+  doc: string,
+): Field<Value, Unit> {
+  const field = scalar(codec, standIn, "required", doc);
+  return {
+    ...field,
+    read(raw, path, faults) {
+      if (isAbsent(raw)) faults.push({ path, message: "required" });
+      return field.read(raw, path, faults);
+    },
+  };
+}
+
+function scalar<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  absent: Value,
+  defaultText: string,
+  doc: string,
+): Field<Value, Unit> {
+  const fullDoc = codec.bounds === "" ? doc : `${doc} (${codec.bounds})`;
+  return {
+    unit: codec.unit,
+    // Without a doc it is an item of a list, which is told of there.
+    rows: (path) => (doc === "" ? [] : [{ path, defaultText, doc: fullDoc, structured: false }]),
+    read(raw, path, faults) {
+      if (isAbsent(raw)) return absent;
+      const value = isScalar(raw) ? codec.parse(String(raw)) : new Refusal("a single value", quoted(raw));
+      if (!(value instanceof Refusal)) return value;
+      faults.push({ path, message: value.message });
+      return absent;
+    },
+    print: (value) => (value === undefined ? undefined : codec.print(value)),
+  };
+}
+
+type Camel<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Name;
+
+/** The name in Config of the YAML key `Name`: camelCase, with its unit last and only once. */
+type NameInConfig<Name extends string, Unit extends string> =
+  Camel<Name> extends `${string}${Unit}` ? Camel<Name> : `${Camel<Name>}${Unit}`;
+
+function nameInConfig(key: string, unit: string): string {
+  const camel = key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return camel.endsWith(unit) ? camel : camel + unit;
+}
+
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+
+export type SectionOf<Described extends Fields> = {
+  readonly [Key in keyof Described & string as NameInConfig<Key, Described[Key]["unit"]>]: ValueOf<
+    Described[Key]
+  >;
+};
+
+/** A map with known keys. Left out, it is all defaults. */
+export function section<const Described extends Fields>(fields: Described): Field<SectionOf<Described>, ""> {
+  const entries = Object.entries(fields).map(([key, field]) => ({
+    key,
+    field,
+    name: nameInConfig(key, field.unit),
+  }));
+  return {
+    unit: "",
+    rows: (path) => entries.flatMap(({ key, field }) => field.rows(pathTo(path, key))),
+    read(raw, path, faults) {
+      const map = readMap(raw, path, faults);
+      reportUnknownKeys(map, path, fields, faults);
+      const values: Record<string, unknown> = {};
+      for (const { key, field, name } of entries) {
+        values[name] = field.read(ownValue(map, key), pathTo(path, key), faults);
+      }
+      return values as SectionOf<Described>;
+    },
+    print(value) {
+      const values = value as Readonly<Record<string, unknown>>;
+      return Object.fromEntries(entries.map(({ key, field, name }) => [key, field.print(values[name])]));
+    },
+  };
+}
+
+/** The value of an unknown key is never shown: it may well be a secret in the wrong place. */
+function reportUnknownKeys(map: object, path: string, fields: Fields, faults: Fault[]): void {
+  for (const key of Object.keys(map)) {
+    if (Object.hasOwn(fields, key)) continue;
+    const hint = /secret|password|token|access_?key|account_?key/i.test(key)
+      ? ": secrets come from the environment, or from files named there"
+      : didYouMean(key, Object.keys(fields));
+    faults.push({ path: pathTo(path, key), message: `unknown key${hint}` });
+  }
+}
+
+/** A section that is undefined when it, or all that is in it, is left out. */
+export function optionalSection<const Described extends Fields>(
+  fields: Described,
+): Field<SectionOf<Described> | undefined, ""> {
+  const present = section(fields);
+  return {
+    ...present,
+    read(raw, path, faults) {
+      if (!isAbsent(raw)) return present.read(raw, path, faults);
+      reportUnknownKeys(isMap(raw) ? raw : {}, path, fields, faults);
+      return undefined;
+    },
+    print: (value) => (value === undefined ? undefined : present.print(value)),
+  };
+}
+
+/** A list; of scalars also one text with commas, so that an environment variable can hold it. */
+export function listOf<Item>(
+  item: Field<Item>,
+  absent: readonly Item[],
+  doc: string,
+): Field<readonly Item[], ""> {
+  const printAll = (items: readonly Item[]): Plain =>
+    items.length === 0 && absent.length === 0 ? undefined : items.map((value) => item.print(value));
+  return {
+    unit: "",
+    rows: (path) => [
+      {
+        path,
+        defaultText: absent.length === 0 ? "–" : `\`${flow(printAll(absent))}\``,
+        doc,
+        structured: true,
+      },
+      ...item.rows(`${path}[]`),
+    ],
+    read(raw, path, faults) {
+      if (raw === undefined || raw === null || raw === "") return absent;
+      const items = typeof raw === "string" ? raw.split(",").map((part) => part.trim()) : raw;
+      if (Array.isArray(items))
+        return items.map((value, index) => item.read(value, `${path}[${index}]`, faults));
+      faults.push({ path, message: `expected a list, got ${quoted(raw)}` });
+      return absent;
+    },
+    print: printAll,
+  };
+}
+
+/** A map with keys of the user's choosing. Left out, it is undefined. */
+export function mapOf<Item>(
+  item: Field<Item>,
+  doc: string,
+): Field<ReadonlyMap<string, Item> | undefined, ""> {
+  return {
+    unit: "",
+    rows: (path) => [{ path, defaultText: "–", doc, structured: true }, ...item.rows(`${path}.<name>`)],
+    read(raw, path, faults) {
+      if (raw === undefined || raw === null || raw === "") return undefined;
+      const entries = Object.entries(readMap(raw, path, faults));
+      if (entries.length === 0) return undefined;
+      return new Map(entries.map(([key, value]) => [key, item.read(value, pathTo(path, key), faults)]));
+    },
+    print: (map) => map && Object.fromEntries([...map].map(([key, value]) => [key, item.print(value)])),
+  };
+}
+
+/** The same field, told of as one that is read and checked but changes nothing in this version. */
+export function withoutEffect<Described extends Field<unknown>>(field: Described): Described {
+  const rows: Described["rows"] = (path) =>
+    field.rows(path).map((row) => ({ ...row, doc: `${row.doc} *No effect yet.*` }));
+  return { ...field, rows };
+}
+
+function readMap(raw: unknown, path: string, faults: Fault[]): Readonly<Record<string, unknown>> {
+  if (isMap(raw)) return raw;
+  if (!isAbsent(raw)) faults.push({ path, message: `expected a map, got ${quoted(raw)}` });
+  return {};
+}
+
+export function isMap(raw: unknown): raw is Readonly<Record<string, unknown>> {
+  return typeof raw === "object" && raw !== null && !Array.isArray(raw);
+}
+
+/** A key like `constructor` has a value only where it was given one. */
+export function ownValue(map: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
+}
+
+/** Left out, or left empty: `endpoint:` and `endpoint: ""` mean the default, as an empty variable does. */
+export function isAbsent(raw: unknown): boolean {
+  if (raw === undefined || raw === null || raw === "") return true;
+  return isMap(raw) && Object.values(raw).every(isAbsent);
+}
+
+function isScalar(raw: unknown): raw is string | number | boolean {
+  return typeof raw === "string" || typeof raw === "number" || typeof raw === "boolean";
+}
+
+/** One-line YAML of a default. */
+function flow(value: Plain): string {
+  return stringify(value, { collectionStyle: "flow", lineWidth: 0, flowCollectionPadding: false }).trim();
+}

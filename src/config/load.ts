@@ -1,0 +1,99 @@
+/**
+ * From what a person gave (a file, the environment, the command line) to one Config, or to one error that lists
+ * everything wrong with it: a configuration mended one fault per start costs an evening. The command line wins over
+ * the environment, and that over the file.
+ */
+import { readFileSync } from "node:fs";
+import { OrcaError } from "../base/orca-error.ts";
+import { checkSettings } from "./checks.ts";
+import { type Config, configFrom } from "./config.ts";
+import { type Override, readOverrides } from "./environment.ts";
+import { type Fault, reasonOf } from "./fault.ts";
+import { isAbsent, isMap, ownValue } from "./field.ts";
+import { schema } from "./schema.ts";
+import { type Environment, readSecrets } from "./secret.ts";
+import { parseYaml } from "./yaml-text.ts";
+
+/** Settings under their YAML keys. */
+export type SettingsTree = Readonly<Record<string, unknown>>;
+
+export interface ConfigSources {
+  /** Path of a YAML file. */
+  readonly file?: string | undefined;
+  readonly env: Environment;
+  /** From the command line. */
+  readonly overrides?: SettingsTree;
+}
+
+/** @throws OrcaError `config_invalid`, whose message lists every fault, one a line. */
+export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config {
+  const faults: Fault[] = [];
+  const fromFile = file === undefined ? undefined : readTree(file, faults);
+  // A file that cannot be read as YAML has no settings, and saying that each of them is missing would help nobody.
+  if (faults.length > 0) throw invalid(faults, file, []);
+  const fromEnv = readOverrides(env, faults);
+  const tree = merged(merged(fromFile, nested(fromEnv)), overrides);
+  const settings = schema.read(tree, "", faults);
+  const secrets = readSecrets(env, readText, faults);
+  const config = configFrom(settings, secrets, faults);
+  checkSettings(settings, readText, faults);
+  if (faults.length > 0) throw invalid(faults, file, fromEnv);
+  return config;
+}
+
+function readText(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+function readTree(file: string, faults: Fault[]): unknown {
+  try {
+    return parseYaml(readText(file), faults);
+  } catch (thrown) {
+    faults.push({ path: "", message: `cannot read it: ${reasonOf(thrown)}` });
+    return undefined;
+  }
+}
+
+/** The tree in which each override lies at its path. */
+function nested(overrides: readonly Override[]): SettingsTree {
+  let tree: SettingsTree = {};
+  for (const { path, value } of overrides) {
+    const branch = path.split(".").reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+    tree = merged(tree, branch) as SettingsTree;
+  }
+  return tree;
+}
+
+/**
+ * `over` laid upon `base`: maps are merged key by key, anything else is replaced. A base that is no map where one
+ * belongs stays as it is, so that its fault is reported and not covered.
+ */
+function merged(base: unknown, over: unknown): unknown {
+  if (isMap(base) && isMap(over)) {
+    const keys = new Set([...Object.keys(base), ...Object.keys(over)]);
+    return Object.fromEntries(
+      [...keys].map((key) => [key, merged(ownValue(base, key), ownValue(over, key))]),
+    );
+  }
+  if (isAbsent(over)) return base;
+  return isMap(over) && !isAbsent(base) ? base : over;
+}
+
+function invalid(
+  faults: readonly Fault[],
+  file: string | undefined,
+  overrides: readonly Override[],
+): OrcaError {
+  const lines = faults.map(({ path, message }) => {
+    const variable = overrides.find((override) => covers(override.path, path))?.variable;
+    const place = variable === undefined ? path : `${path} (from ${variable})`;
+    return place === "" ? `  ${message}` : `  ${place}: ${message}`;
+  });
+  const what = file === undefined ? "the configuration" : `configuration "${file}"`;
+  const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
+  return new OrcaError("config_invalid", "config", [`Cannot use ${what}: ${count}`, ...lines].join("\n"));
+}
+
+function covers(given: string, path: string): boolean {
+  return path === given || path.startsWith(`${given}.`) || path.startsWith(`${given}[`);
+}

@@ -1,0 +1,112 @@
+/**
+ * One origin as the parts take it: the settings of its own driver only, and its buckets spelled out. What is looked
+ * at here is what no single field can see: the driver's section is there, and each bucket's place is known.
+ */
+import { basename, resolve } from "node:path";
+import { type Fault, pathTo, quoted } from "./fault.ts";
+import type { OriginSettings } from "./schema.ts";
+
+/** Where a bucket that clients name lies at its origin. */
+export interface BucketConfig {
+  /** Bucket or container as the origin names it. */
+  readonly bucket: string;
+  /** Put in front of every key; empty for the whole bucket. */
+  readonly prefix: string;
+}
+
+export type OriginDriverConfig =
+  | { readonly driver: "awss3"; readonly awss3: NonNullable<OriginSettings["awss3"]> }
+  | { readonly driver: "azureblob"; readonly azureblob: NonNullable<OriginSettings["azureblob"]> }
+  | { readonly driver: "file"; readonly file: NonNullable<OriginSettings["file"]> };
+
+export type OriginConfig = Omit<OriginSettings, "driver" | "awss3" | "azureblob" | "file" | "buckets"> &
+  OriginDriverConfig & {
+    /** By the names clients use; never empty. */
+    readonly buckets: ReadonlyMap<string, BucketConfig>;
+  };
+
+/** The origin at `path`, or undefined where its driver's section is missing. Adds to `faults`. */
+export function originConfig(
+  settings: OriginSettings,
+  path: string,
+  faults: Fault[],
+): OriginConfig | undefined {
+  const { driver: _driver, awss3: _awss3, azureblob: _azureblob, file: _file, buckets, ...common } = settings;
+  const driver = driverConfig(settings, path, faults);
+  if (driver === undefined) return undefined;
+  return { ...common, ...driver, buckets: bucketConfigs(buckets, ownBucket(driver, path), path, faults) };
+}
+
+const firstSetting = { awss3: "awss3.bucket", azureblob: "azureblob.account", file: "file.root" } as const;
+
+function driverConfig(
+  settings: OriginSettings,
+  path: string,
+  faults: Fault[],
+): OriginDriverConfig | undefined {
+  const { driver, awss3, azureblob, file } = settings;
+  if (driver === "awss3" && awss3) return { driver, awss3 };
+  if (driver === "azureblob" && azureblob) return { driver, azureblob };
+  if (driver === "file" && file) return { driver, file };
+  faults.push({ path: `${path}.${firstSetting[driver]}`, message: `required with driver ${driver}` });
+  return undefined;
+}
+
+/** The bucket that the driver's own section names, and the setting that names it. */
+interface OwnBucket {
+  readonly path: string;
+  readonly name: string | undefined;
+  /** There are no others: a directory is one bucket. */
+  readonly only: boolean;
+}
+
+function ownBucket(config: OriginDriverConfig, path: string): OwnBucket {
+  if (config.driver === "awss3") {
+    return { path: `${path}.awss3.bucket`, name: config.awss3.bucket, only: false };
+  }
+  if (config.driver === "azureblob") {
+    return { path: `${path}.azureblob.container`, name: config.azureblob.container, only: false };
+  }
+  // The root of the file system has no name.
+  const name = basename(resolve(config.file.root)) || undefined;
+  return { path: `${path}.file.root`, name, only: true };
+}
+
+function bucketConfigs(
+  buckets: OriginSettings["buckets"],
+  own: OwnBucket,
+  path: string,
+  faults: Fault[],
+): ReadonlyMap<string, BucketConfig> {
+  if (buckets === undefined) return wholeBucket(own, path, faults);
+  const configs = new Map<string, BucketConfig>();
+  for (const [name, { bucket = own.name, prefix = "" }] of buckets) {
+    const bucketPath = pathTo(`${path}.buckets`, name);
+    checkBucketName(name, bucketPath, "", faults);
+    if (bucket === undefined) {
+      faults.push({ path: `${bucketPath}.bucket`, message: `required, because ${own.path} names none` });
+    } else if (own.only && bucket !== own.name) {
+      const message = `expected ${quoted(own.name)}, the one bucket of ${own.path}, or nothing, got ${quoted(bucket)}`;
+      faults.push({ path: `${bucketPath}.bucket`, message });
+    } else {
+      configs.set(name, { bucket, prefix });
+    }
+  }
+  return configs;
+}
+
+function wholeBucket(own: OwnBucket, path: string, faults: Fault[]): ReadonlyMap<string, BucketConfig> {
+  if (own.name === undefined) {
+    faults.push({ path: own.path, message: `required, because ${path}.buckets names none` });
+    return new Map();
+  }
+  checkBucketName(own.name, own.path, `; give it another name in ${path}.buckets`, faults);
+  return new Map([[own.name, { bucket: own.name, prefix: "" }]]);
+}
+
+/** A name clients use is one segment of a URL's path as it stands. `$` is in Azure's `$root` and `$web`. */
+function checkBucketName(name: string, path: string, hint: string, faults: Fault[]): void {
+  if (/^(?!\.{1,2}$)[\w.$-]{1,255}$/.test(name)) return;
+  const message = `expected a bucket name of 1 to 255 of the characters A-Z a-z 0-9 . _ - $, got ${quoted(name)}${hint}`;
+  faults.push({ path, message });
+}

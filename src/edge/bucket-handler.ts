@@ -1,0 +1,78 @@
+/**
+ * What is asked of a bucket rather than of an object: its existence, its place, the keys in it. Lists come from the
+ * origin page by page, as the client asks for them.
+ */
+import { OrcaError } from "../base/orca-error.ts";
+import type { Bucket } from "../object/bucket.ts";
+import type { ListPage } from "../origin/origin.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ListObjectsRequest } from "./list-request.ts";
+import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
+import type { BucketRequest } from "./s3-request.ts";
+
+export interface BucketHandlerOptions {
+  /** Told to clients that ask for a bucket's location, and in `x-amz-bucket-region`. */
+  readonly region: string;
+}
+
+/**
+ * Pages without a key or prefix that are passed over in a row. Origins may send some (Azure does under load), V1 has no
+ * way to go on from one, and an origin that sends them for ever must not hold a client for ever.
+ */
+const emptyPagesMax = 100;
+
+export class BucketHandler {
+  readonly #region: string;
+
+  constructor(options: BucketHandlerOptions) {
+    this.#region = options.region;
+  }
+
+  handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {
+    switch (request.kind) {
+      case "head-bucket":
+        exchange.operation = "head_bucket";
+        exchange.send(200, ["x-amz-bucket-region", this.#region, "x-amz-request-id", exchange.requestId], "");
+        return;
+      case "get-bucket-location":
+        exchange.operation = "bucket_location";
+        exchange.sendXml(bucketLocationXml(this.#region));
+        return;
+      case "list-objects-v1":
+      case "list-objects-v2":
+        exchange.operation = "list_objects";
+        void this.#list(exchange, request, bucket);
+        return;
+    }
+  }
+
+  listBuckets(exchange: Exchange, names: readonly string[]): void {
+    exchange.operation = "list_buckets";
+    exchange.sendXml(listBucketsXml(names));
+  }
+
+  async #list(exchange: Exchange, request: ListObjectsRequest, bucket: Bucket): Promise<void> {
+    try {
+      const page = request.maxKeys === 0 ? emptyListPage : await nextPage(request, bucket);
+      if (!exchange.isOver) exchange.sendXml(listObjectsXml(request, page));
+    } catch (thrown) {
+      exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot list objects"));
+    }
+  }
+}
+
+async function nextPage(request: ListObjectsRequest, bucket: Bucket): Promise<ListPage> {
+  const { prefix, delimiter, maxKeys, startAfter } = request;
+  let continuationToken = request.originToken;
+  for (let page = 0; page < emptyPagesMax; page += 1) {
+    const found = await bucket.list({ prefix, delimiter, maxKeys, startAfter, continuationToken });
+    const isLast = found.nextContinuationToken === "";
+    if (isLast || found.objects.length > 0 || found.commonPrefixes.length > 0) return found;
+    continuationToken = found.nextContinuationToken;
+  }
+  throw new OrcaError(
+    "origin_unavailable",
+    "edge",
+    `Cannot list "${prefix}": the origin sent ${emptyPagesMax} empty pages`,
+  );
+}

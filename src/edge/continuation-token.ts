@@ -1,0 +1,36 @@
+/**
+ * The token by which a client asks for the next page of a list. It carries the origin's own token, so that no state is
+ * kept here and any replica can go on, and a checksum over that and the list it belongs to: a token that was cut, made
+ * up or taken from another list is the client's error, not a strange answer of the origin. It is no secret and no
+ * signature: who forges one lists what could be listed anyway.
+ */
+import { crc32 } from "node:zlib";
+
+/** The list that a token belongs to. */
+export interface ListScope {
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly delimiter: string;
+}
+
+const checksumSizeBytes = 4;
+
+/** base64url of `CRC-32 || UTF-8 bytes of originToken`. */
+export function encodeContinuationToken(originToken: string, scope: ListScope): string {
+  const checksum = Buffer.allocUnsafe(checksumSizeBytes);
+  checksum.writeUInt32BE(checksumOf(originToken, scope));
+  return Buffer.concat([checksum, Buffer.from(originToken, "utf8")]).toString("base64url");
+}
+
+/** The origin's token, never empty, or undefined where `token` was not made for this list. */
+export function decodeContinuationToken(token: string, scope: ListScope): string | undefined {
+  const bytes = Buffer.from(token, "base64url");
+  // Decoding skips what is not base64url, so only the way back shows whether all of it was.
+  if (bytes.length <= checksumSizeBytes || bytes.toString("base64url") !== token) return undefined;
+  const originToken = bytes.toString("utf8", checksumSizeBytes);
+  return bytes.readUInt32BE(0) === checksumOf(originToken, scope) ? originToken : undefined;
+}
+
+function checksumOf(originToken: string, scope: ListScope): number {
+  return crc32(originToken, crc32(JSON.stringify([scope.bucket, scope.prefix, scope.delimiter])));
+}

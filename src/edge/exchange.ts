@@ -1,0 +1,124 @@
+/**
+ * One request and its response, from the first header to the last byte: its id, when it began, what it turned out to
+ * be. It is where every response ends, however it ends, so that counting and letting go happen in one place.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { errorTable, type OrcaError } from "../base/orca-error.ts";
+import type { ObjectReader } from "../fill/object-reader.ts";
+import type { EdgeStats, Operation } from "./edge-stats.ts";
+import { errorResponse } from "./error-response.ts";
+
+export interface ExchangeContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stats: EdgeStats;
+  /** Called after each exchange has ended. */
+  onEnd(): void;
+}
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  operation: Operation = "refused";
+  /** As the client named them; empty where not known. */
+  bucket = "";
+  key = "";
+  /** Lets go of its bytes when the response ends. */
+  reader: ObjectReader | undefined;
+  readonly #context: ExchangeContext;
+  readonly #startedMs: number;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+    context: ExchangeContext,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.requestId = requestId;
+    this.#context = context;
+    this.#startedMs = context.clock.monotonic();
+    context.stats.requestsInFlight += 1;
+    // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
+    response.once("close", () => this.#end());
+  }
+
+  /** Whether there is nobody to answer any more. */
+  get isOver(): boolean {
+    return this.response.destroyed || this.response.writableEnded;
+  }
+
+  elapsedSeconds(): number {
+    return (this.#context.clock.monotonic() - this.#startedMs) / 1000;
+  }
+
+  /** A whole small response. `headers` is flat. */
+  send(status: number, headers: string[], body: string): void {
+    this.response.writeHead(status, headers);
+    this.response.end(body);
+  }
+
+  sendXml(body: string): void {
+    const length = String(Buffer.byteLength(body));
+    const headers = [
+      "Content-Type",
+      "application/xml",
+      "Content-Length",
+      length,
+      "x-amz-request-id",
+      this.requestId,
+    ];
+    this.send(200, headers, this.request.method === "HEAD" ? "" : body);
+  }
+
+  /** A failure before the first byte: an S3 error. `objectSizeBytes` is for a range that does not fit. */
+  sendError(error: OrcaError, objectSizeBytes?: number): void {
+    if (this.isOver) return;
+    if (errorTable[error.code].status >= 500) this.#logFailure(error, "Cannot answer a request");
+    const answer = errorResponse(error, {
+      requestId: this.requestId,
+      isHead: this.request.method === "HEAD",
+      bucket: this.bucket,
+      key: this.key,
+      objectSizeBytes,
+    });
+    // A body we have not read (a PUT's) would be taken for the next request.
+    if (error.code === "method_not_allowed") answer.headers.push("Connection", "close");
+    this.send(answer.status, answer.headers, answer.body);
+  }
+
+  /** A failure after the first byte: the body has been cut, and only the log can still tell why. */
+  bodyCut(error: OrcaError): void {
+    this.#context.stats.bodiesCut += 1;
+    this.#logFailure(error, "Cut a response short: its bytes could not be had any more");
+  }
+
+  #logFailure(error: OrcaError, message: string): void {
+    const { requestId, operation, bucket, key } = this;
+    this.#context.logger.warn({ requestId, operation, bucket, key, error }, message);
+  }
+
+  #end(): void {
+    const { stats, logger } = this.#context;
+    this.reader?.close();
+    stats.requestsInFlight -= 1;
+    const { statusCode } = this.response;
+    const seconds = this.elapsedSeconds();
+    stats.countRequest(this.operation, statusCode);
+    stats.totalSeconds[this.operation].observe(seconds);
+    if (!this.response.writableFinished) stats.clientsGone += 1;
+    if (logger.isLevelEnabled("debug")) this.#logEnd(statusCode, seconds);
+    this.#context.onEnd();
+  }
+
+  #logEnd(status: number, seconds: number): void {
+    const { requestId, operation, bucket, key, reader } = this;
+    const complete = this.response.writableFinished;
+    const fields = { requestId, operation, bucket, key, status, source: reader?.source, seconds, complete };
+    this.#context.logger.debug(fields, complete ? "Answered a request" : "A client went away");
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The query of ListObjects and ListObjectsV2, checked and turned into what an origin is asked. Both versions become one
+ * shape, because V1 is V2 with a key in the place of a token, and the rest of Orca should not have to know of it.
+ */
+import { OrcaError } from "../base/orca-error.ts";
+import { decodeContinuationToken } from "./continuation-token.ts";
+import type { Query } from "./query.ts";
+import { quoted } from "./quoted.ts";
+
+export interface ListObjectsRequest {
+  readonly kind: "list-objects-v1" | "list-objects-v2";
+  /** As the client names it. */
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly delimiter: string;
+  /** 0 to 1000. With 0 the answer is empty and no origin is asked. */
+  readonly maxKeys: number;
+  /** Whether keys are percent-encoded in the answer. */
+  readonly encodesKeys: boolean;
+  /** `start-after` or, in V1, `marker`, as the client sent it; or empty. */
+  readonly after: string;
+  /** `continuation-token` as the client sent it; or empty. */
+  readonly continuationToken: string;
+  /** For the origin: list only keys after this one, or empty. */
+  readonly startAfter: string;
+  /** For the origin: its own token out of {@link continuationToken}, or empty. */
+  readonly originToken: string;
+}
+
+const maxKeysMax = 1000;
+const textSizeBytesMax = 1024;
+
+/** What XML and S3 keys can hold at their very end: sorts after every key that begins with the text before it. */
+const lastCharacter = "\u{10FFFF}";
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html; unknown parameters are ignored. */
+export function parseListRequest(
+  kind: ListObjectsRequest["kind"],
+  bucket: string,
+  query: Query,
+): ListObjectsRequest | OrcaError {
+  const prefix = query.get("prefix") ?? "";
+  const delimiter = query.get("delimiter") ?? "";
+  const afterName = kind === "list-objects-v2" ? "start-after" : "marker";
+  const after = query.get(afterName) ?? "";
+  for (const [name, value] of [
+    ["prefix", prefix],
+    ["delimiter", delimiter],
+    [afterName, after],
+  ] as const) {
+    if (Buffer.byteLength(value) > textSizeBytesMax) {
+      return new OrcaError(
+        "key_too_long",
+        "client",
+        `Cannot list objects: ${name} ${quoted(value)} is longer than ${textSizeBytesMax} bytes`,
+      );
+    }
+  }
+
+  const maxKeys = parseMaxKeys(query.get("max-keys") ?? "");
+  if (maxKeys === undefined) {
+    return invalid("max-keys", query, "is not a whole number from 0 to 2147483647");
+  }
+  const encodingType = query.get("encoding-type") ?? "";
+  if (encodingType !== "" && encodingType !== "url") return invalid("encoding-type", query, 'is not "url"');
+
+  const token = kind === "list-objects-v2" ? query.get("continuation-token") : undefined;
+  const originToken =
+    token === undefined ? "" : decodeContinuationToken(token, { bucket, prefix, delimiter });
+  if (originToken === undefined) return invalid("continuation-token", query, "does not belong to this list");
+
+  return {
+    kind,
+    bucket,
+    prefix,
+    delimiter,
+    maxKeys,
+    encodesKeys: encodingType === "url",
+    after,
+    continuationToken: token ?? "",
+    startAfter: kind === "list-objects-v2" ? after : afterMarker(after, prefix, delimiter),
+    originToken,
+  };
+}
+
+/** Above 1000 S3 gives 1000. A signed 32-bit integer is S3's own bound. */
+function parseMaxKeys(text: string): number | undefined {
+  if (text === "") return maxKeysMax;
+  if (!/^\d{1,10}$/.test(text)) return undefined;
+  const maxKeys = Number(text);
+  return maxKeys > 2_147_483_647 ? undefined : Math.min(maxKeys, maxKeysMax);
+}
+
+/**
+ * A V1 marker may be the common prefix on which the page before ended. All keys under it sort after it, so a plain
+ * start-after would have the origin roll them up and list the same prefix again, for ever.
+ */
+function afterMarker(marker: string, prefix: string, delimiter: string): string {
+  if (delimiter === "" || !marker.startsWith(prefix)) return marker;
+  const firstDelimiter = marker.indexOf(delimiter, prefix.length);
+  const isCommonPrefix = firstDelimiter >= 0 && firstDelimiter + delimiter.length === marker.length;
+  return isCommonPrefix ? marker + lastCharacter : marker;
+}
+
+function invalid(name: string, query: Query, reason: string): OrcaError {
+  const value = quoted(query.get(name) ?? "");
+  return new OrcaError("invalid_argument", "client", `Cannot list objects: ${name} ${value} ${reason}`);
+}

@@ -1,0 +1,93 @@
+/**
+ * The XML that answers lists, as S3 renders it. Elements come in the order in which S3 sends them, because some clients
+ * read them by position or by regular expression.
+ */
+import type { ListPage } from "../origin/origin.ts";
+import { encodeContinuationToken } from "./continuation-token.ts";
+import { formatIsoDate } from "./http-date.ts";
+import type { ListObjectsRequest } from "./list-request.ts";
+import { percentEncode } from "./percent-encoding.ts";
+import { element, escapeXmlExactly, s3Document } from "./xml.ts";
+
+/** What `max-keys=0` is answered with. */
+export const emptyListPage: ListPage = { objects: [], commonPrefixes: [], nextContinuationToken: "" };
+
+/**
+ * `ListBucketResult` in the version that was asked for. A truncated page for V1 must hold at least one key or prefix,
+ * since V1 goes on after the last one: an origin's empty page with a token is passed over before it comes here.
+ */
+export function listObjectsXml(request: ListObjectsRequest, page: ListPage): string {
+  // What is percent-encoded needs no escaping any more.
+  const text: RenderText = request.encodesKeys ? percentEncode : escapeXmlExactly;
+  const isTruncated = page.nextContinuationToken !== "";
+  const head = element("Name", escapeXmlExactly(request.bucket)) + element("Prefix", text(request.prefix));
+  const position = request.kind === "list-objects-v2" ? positionV2 : positionV1;
+  const tail =
+    element("MaxKeys", String(request.maxKeys)) +
+    optionalElement("Delimiter", text(request.delimiter)) +
+    (request.encodesKeys ? element("EncodingType", "url") : "") +
+    element("IsTruncated", String(isTruncated));
+
+  let contents = "";
+  for (const object of page.objects) {
+    contents += element(
+      "Contents",
+      element("Key", text(object.key)) +
+        optionalElement("LastModified", formatIsoDate(object.lastModifiedMs) ?? "") +
+        element("ETag", escapeXmlExactly(`"${object.etag}"`)) +
+        element("Size", String(object.sizeBytes)) +
+        element("StorageClass", "STANDARD"),
+    );
+  }
+  for (const commonPrefix of page.commonPrefixes) {
+    contents += element("CommonPrefixes", element("Prefix", text(commonPrefix)));
+  }
+  return s3Document("ListBucketResult", head + position(request, page, text) + tail + contents);
+}
+
+/**
+ * `ListAllMyBucketsResult`. No origin is asked when its buckets were made, but awscli fails without a date, so every
+ * bucket says 1970.
+ */
+export function listBucketsXml(bucketNames: readonly string[]): string {
+  const created = element("CreationDate", "1970-01-01T00:00:00.000Z");
+  const buckets = bucketNames.map((name) =>
+    element("Bucket", element("Name", escapeXmlExactly(name)) + created),
+  );
+  const owner = element("Owner", element("ID", "orca") + element("DisplayName", "orca"));
+  return s3Document("ListAllMyBucketsResult", owner + element("Buckets", buckets.join("")));
+}
+
+/** `LocationConstraint`. S3 says nothing for us-east-1, and so does an empty `region`. */
+export function bucketLocationXml(region: string): string {
+  return s3Document("LocationConstraint", region === "us-east-1" ? "" : escapeXmlExactly(region));
+}
+
+type RenderText = (text: string) => string;
+
+function positionV2(request: ListObjectsRequest, page: ListPage, text: RenderText): string {
+  const next = page.nextContinuationToken;
+  return (
+    optionalElement("StartAfter", text(request.after)) +
+    optionalElement("ContinuationToken", escapeXmlExactly(request.continuationToken)) +
+    optionalElement("NextContinuationToken", next === "" ? "" : encodeContinuationToken(next, request)) +
+    element("KeyCount", String(page.objects.length + page.commonPrefixes.length))
+  );
+}
+
+/** S3 names the next marker only where there is a delimiter; otherwise the client takes the last key. */
+function positionV1(request: ListObjectsRequest, page: ListPage, text: RenderText): string {
+  const next = request.delimiter === "" || page.nextContinuationToken === "" ? "" : lastEntry(page);
+  return element("Marker", text(request.after)) + optionalElement("NextMarker", text(next));
+}
+
+/** Keys and prefixes are each in byte order, so the last of both is one of the two last ones. */
+function lastEntry(page: ListPage): string {
+  const lastKey = page.objects.at(-1)?.key ?? "";
+  const lastPrefix = page.commonPrefixes.at(-1) ?? "";
+  return Buffer.compare(Buffer.from(lastKey), Buffer.from(lastPrefix)) > 0 ? lastKey : lastPrefix;
+}
+
+function optionalElement(name: string, content: string): string {
+  return content === "" ? "" : element(name, content);
+}

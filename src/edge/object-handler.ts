@@ -1,0 +1,194 @@
+/**
+ * GetObject and HeadObject: metadata, conditions, range, then bytes. When the directory knows the object and memory
+ * holds the first byte, the whole way from request to socket runs in one turn without a promise.
+ *
+ * An object may be overwritten between its HEAD and a fill. While no byte has been sent the request is answered anew
+ * with the new version, once: (1) the fill fails with origin_etag_changed; (2) the directory forgets that version;
+ * (3) the look-up, the conditions and the range are done again. A second change in a row is the client's to retry.
+ */
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import { ObjectReader, type ReadPath } from "../fill/object-reader.ts";
+import type { Bucket } from "../object/bucket.ts";
+import type { LookupResult, ObjectRecord } from "../object/directory.ts";
+import type { ObjectLocation } from "../origin/origin.ts";
+import { bodyCacheStatus, metadataCacheStatus } from "./cache-status.ts";
+import { evaluateConditions, rangeApplies } from "./conditions.ts";
+import type { EdgeStats } from "./edge-stats.ts";
+import type { Exchange } from "./exchange.ts";
+import { ObjectHeaders } from "./object-headers.ts";
+import { ObjectTransfer } from "./object-transfer.ts";
+import { firstPartRange, parseRange, type SatisfiableRange, wholeObject } from "./range.ts";
+import type { ObjectRequest } from "./s3-request.ts";
+
+export interface ObjectHandlerOptions {
+  readonly clock: Clock;
+  readonly readPath: ReadPath;
+  readonly stats: EdgeStats;
+}
+
+/** What stays the same while one request is answered, be it twice. */
+interface Task {
+  readonly exchange: Exchange;
+  readonly request: ObjectRequest;
+  readonly bucket: Bucket;
+  readonly location: ObjectLocation;
+  /** Whether the object changed under this request once already. */
+  changed: boolean;
+}
+
+export class ObjectHandler {
+  readonly #options: ObjectHandlerOptions;
+  readonly #headers = new WeakMap<ObjectRecord, ObjectHeaders>();
+
+  constructor(options: ObjectHandlerOptions) {
+    this.#options = options;
+  }
+
+  handle(exchange: Exchange, request: ObjectRequest, bucket: Bucket): void {
+    exchange.operation = request.kind === "get-object" ? "get_object" : "head_object";
+    const task: Task = { exchange, request, bucket, location: bucket.locate(request.key), changed: false };
+    const known = bucket.directory.peek(task.location);
+    if (known) this.#answer(task, known, true);
+    else void this.#lookUpAndAnswer(task);
+  }
+
+  async #lookUpAndAnswer(task: Task): Promise<void> {
+    try {
+      const found = await task.bucket.directory.lookup(task.location);
+      if (!task.exchange.isOver) this.#answer(task, found, false);
+    } catch (thrown) {
+      task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look an object up"));
+    }
+  }
+
+  #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
+    const { exchange, request } = task;
+    if (found.kind === "refused") {
+      exchange.sendError(new OrcaError(found.code, "object", found.message));
+      return;
+    }
+    const { record } = found;
+    const { head } = record;
+    const headers = this.#headersOf(record);
+    const { headers: asked } = exchange.request;
+    const verdict = evaluateConditions(asked, head, this.#options.clock);
+    if (verdict === "not_modified") {
+      exchange.send(304, headers.forNotModified(exchange.requestId, metadataCacheStatus(wasKnown)), "");
+      return;
+    }
+    if (verdict === "precondition_failed") {
+      exchange.sendError(
+        new OrcaError("precondition_failed", "client", "Cannot serve the object: a precondition failed"),
+      );
+      return;
+    }
+    const range = this.#rangeOf(task, record);
+    if (range instanceof OrcaError) {
+      exchange.sendError(range, head.sizeBytes);
+      return;
+    }
+    if (request.kind === "head-object" || head.sizeBytes === 0) {
+      const status = metadataCacheStatus(wasKnown);
+      const flat = headers.forBody(range, exchange.requestId, status, request.overrides);
+      exchange.send(range.kind === "whole" ? 200 : 206, flat, "");
+      return;
+    }
+    this.#startBody(task, record, range);
+  }
+
+  #rangeOf(task: Task, record: ObjectRecord): SatisfiableRange | OrcaError {
+    const { headers } = task.exchange.request;
+    const { sizeBytes } = record.head;
+    if (headers.range === undefined) return task.request.firstPart ? firstPartRange(sizeBytes) : wholeObject;
+    if (task.request.firstPart) {
+      return new OrcaError("invalid_request", "client", "Cannot serve both a Range and a partNumber");
+    }
+    if (!rangeApplies(headers["if-range"] as string | undefined, record.head, this.#options.clock))
+      return wholeObject;
+    const range = parseRange(headers.range, sizeBytes);
+    if (range.kind !== "unsatisfiable") return range;
+    return new OrcaError(
+      "invalid_range",
+      "client",
+      `Cannot serve the range: the object has ${sizeBytes} bytes`,
+    );
+  }
+
+  #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
+    const start = range.kind === "whole" ? 0 : range.start;
+    const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
+    const reader = new ObjectReader(this.#options.readPath, record.version, start, end);
+    task.exchange.reader = reader;
+    const first = reader.take();
+    if (first) this.#sendBody(task, record, range, reader, first);
+    else void this.#awaitFirstByte(task, record, range, reader);
+  }
+
+  /** The first byte is in hand before any status is sent, so a failure up to here is a clean S3 error. */
+  async #awaitFirstByte(
+    task: Task,
+    record: ObjectRecord,
+    range: SatisfiableRange,
+    reader: ObjectReader,
+  ): Promise<void> {
+    const { exchange } = task;
+    try {
+      let first: Buffer | null = null;
+      while (first === null) {
+        await reader.ready();
+        if (exchange.isOver) return;
+        first = reader.take();
+      }
+      this.#sendBody(task, record, range, reader, first);
+    } catch (thrown) {
+      reader.close();
+      const error = OrcaError.from(thrown, "internal", "edge", "Cannot read an object");
+      if (error.code !== "origin_etag_changed") exchange.sendError(error);
+      else await this.#answerAnew(task, record, error);
+    }
+  }
+
+  async #answerAnew(task: Task, record: ObjectRecord, error: OrcaError): Promise<void> {
+    task.bucket.directory.forget(task.location, record.version.etag);
+    if (task.changed) {
+      task.exchange.sendError(error);
+      return;
+    }
+    task.changed = true;
+    await this.#lookUpAndAnswer(task);
+  }
+
+  #sendBody(
+    task: Task,
+    record: ObjectRecord,
+    range: SatisfiableRange,
+    reader: ObjectReader,
+    first: Buffer,
+  ): void {
+    const { exchange, request, bucket, location } = task;
+    const source = reader.source ?? "memory";
+    this.#options.stats.firstByteSeconds[source].observe(exchange.elapsedSeconds());
+    const flat = this.#headersOf(record).forBody(
+      range,
+      exchange.requestId,
+      bodyCacheStatus[source],
+      request.overrides,
+    );
+    exchange.response.writeHead(range.kind === "whole" ? 200 : 206, flat);
+    const transfer = new ObjectTransfer(exchange.response, reader, (error) => {
+      if (error.code === "origin_etag_changed") bucket.directory.forget(location, record.version.etag);
+      exchange.bodyCut(error);
+    });
+    transfer.send(first);
+  }
+
+  #headersOf(record: ObjectRecord): ObjectHeaders {
+    let headers = this.#headers.get(record);
+    if (!headers) {
+      headers = new ObjectHeaders(record.head);
+      this.#headers.set(record, headers);
+    }
+    return headers;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The Range header of one request against the size of one object. Only a single byte range is served. A range that
+ * cannot be understood is refused like one that cannot be satisfied: RFC 9110 §14.2 would let a server ignore it, but
+ * then a slip in a client's arithmetic makes Orca stream a whole terabyte that nobody asked for.
+ */
+
+/** Bytes that can be sent. */
+export type SatisfiableRange =
+  /** No range applies: all bytes, status 200. */
+  | { readonly kind: "whole" }
+  /** Bytes `start` up to but not including `end`, never empty, status 206. */
+  | { readonly kind: "range"; readonly start: number; readonly end: number };
+
+/** Unsatisfiable is status 416. */
+export type ByteRange = SatisfiableRange | { readonly kind: "unsatisfiable" };
+
+export const wholeObject: SatisfiableRange = { kind: "whole" };
+const unsatisfiable: ByteRange = { kind: "unsatisfiable" };
+
+const tab = 0x09;
+const space = 0x20;
+const comma = 0x2c;
+const dash = 0x2d;
+const digitZero = 0x30;
+const unitPrefix = "bytes=";
+
+/**
+ * RFC 9110 §14.1.2 for one range: closed (`bytes=0-99`), open (`bytes=100-`) or suffix (`bytes=-100`). An end past the
+ * object is clamped, a suffix longer than the object is all of it (still a 206). As S3 does, an object without bytes
+ * satisfies no range at all. Ranges in another unit than bytes are ignored; several ranges, `last < first` and anything
+ * else that is malformed are unsatisfiable.
+ */
+export function parseRange(header: string, sizeBytes: number): ByteRange {
+  if (!header.startsWith(unitPrefix) && !hasBytesUnit(header)) return withoutBytesUnit(header);
+  let index = unitPrefix.length;
+  let end = header.length;
+  // The range is a one-element list: empty elements and white space around it are legal (RFC 9110 §5.6.1).
+  while (index < end && isListPadding(header.charCodeAt(index))) index += 1;
+  while (end > index && isListPadding(header.charCodeAt(end - 1))) end -= 1;
+
+  const firstFrom = index;
+  let first = 0;
+  for (; index < end && isDigit(header.charCodeAt(index)); index += 1)
+    first = appendDigit(first, header, index);
+  const firstDigits = index - firstFrom;
+  if (index === end || header.charCodeAt(index) !== dash) return unsatisfiable;
+  index += 1;
+
+  const lastFrom = index;
+  let last = 0;
+  for (; index < end && isDigit(header.charCodeAt(index)); index += 1)
+    last = appendDigit(last, header, index);
+  const lastDigits = index - lastFrom;
+  if (index !== end) return unsatisfiable;
+
+  if (firstDigits === 0) {
+    if (lastDigits === 0 || last === 0 || sizeBytes === 0) return unsatisfiable;
+    return { kind: "range", start: Math.max(0, sizeBytes - last), end: sizeBytes };
+  }
+  if (first >= sizeBytes || (lastDigits > 0 && last < first)) return unsatisfiable;
+  return { kind: "range", start: first, end: lastDigits === 0 ? sizeBytes : Math.min(last + 1, sizeBytes) };
+}
+
+/**
+ * The bytes of `?partNumber=1` of an object that was stored in one part: all of it, which S3 sends as a 206. An object
+ * without bytes has no range to name and is sent as a plain 200.
+ */
+export function firstPartRange(sizeBytes: number): SatisfiableRange {
+  return sizeBytes === 0 ? wholeObject : { kind: "range", start: 0, end: sizeBytes };
+}
+
+/**
+ * Range units are case-insensitive (RFC 9110 §14.1), white space before one is not part of the field's value. This is
+ * the way of the rare client that does not write `bytes=` as everybody does.
+ */
+function hasBytesUnit(header: string): boolean {
+  return header.slice(0, unitPrefix.length).toLowerCase() === unitPrefix;
+}
+
+/** An empty header says nothing and another unit is none of ours: both are ignored. The rest is malformed. */
+function withoutBytesUnit(header: string): ByteRange {
+  const value = header.trim();
+  return value === "" || /^[!#$%&'*+.^_`|~0-9A-Za-z-]+=/.test(value) ? wholeObject : unsatisfiable;
+}
+
+function isListPadding(code: number): boolean {
+  return code === space || code === tab || code === comma;
+}
+
+function isDigit(code: number): boolean {
+  return code >= digitZero && code <= digitZero + 9;
+}
+
+/**
+ * Stops growing at 2^53 - 1, so that the `bytes=0-18446744073709551615` of some clients means "to the end". No object
+ * is that large, so the comparisons with its size come out the same as with the number the client wrote.
+ */
+function appendDigit(value: number, header: string, index: number): number {
+  return Math.min(value * 10 + (header.charCodeAt(index) - digitZero), Number.MAX_SAFE_INTEGER);
+}

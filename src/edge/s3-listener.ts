@@ -1,0 +1,215 @@
+/**
+ * The S3 endpoint: a node:http server, its limits, and the one switch from a request to who answers it. What is wrong
+ * with a connection ends here; what is wrong with a request becomes an S3 error.
+ */
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import type { Random } from "../base/random.ts";
+import type { Bucket } from "../object/bucket.ts";
+import type { BucketHandler } from "./bucket-handler.ts";
+import type { EdgeStats } from "./edge-stats.ts";
+import { errorResponse } from "./error-response.ts";
+import { Exchange, type ExchangeContext } from "./exchange.ts";
+import type { ObjectHandler } from "./object-handler.ts";
+import { RequestIds } from "./request-id.ts";
+import { parseS3Request } from "./s3-request.ts";
+import type { TlsFiles } from "./tls-files.ts";
+
+export interface S3ListenerOptions {
+  /** `server.listen`. Port 0 takes a free one. */
+  readonly host: string;
+  readonly port: number;
+  /** Virtual-host style: `bucket.domain`. Path-style alone where undefined. */
+  readonly domain: string | undefined;
+  /** Connections at once; more are closed unanswered. Raise it with the file descriptors the process may have. */
+  readonly connectionsMax: number;
+  /** Requests being answered at once; more are told to slow down. Each streaming one may pin a 1 MiB segment. */
+  readonly requestsMax: number;
+  /** A client that takes no byte for so long is cut, because it pins memory. Lower frees memory sooner. */
+  readonly clientStallTimeoutMs: number;
+  readonly tls: TlsFiles | undefined;
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly objectHandler: ObjectHandler;
+  readonly bucketHandler: BucketHandler;
+  readonly stats: EdgeStats;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Enough for S3's 8 KiB of user metadata and long presigned queries. */
+const headerSizeBytesMax = 32 * 1024;
+const keepAliveTimeoutMs = 75_000;
+const headersTimeoutMs = 20_000;
+
+export class S3Listener {
+  readonly #options: S3ListenerOptions;
+  readonly #server: Server;
+  readonly #requestIds: RequestIds;
+  readonly #context: ExchangeContext;
+  #draining = false;
+
+  constructor(options: S3ListenerOptions) {
+    this.#options = options;
+    this.#requestIds = new RequestIds(options.random);
+    const { clock, logger, stats } = options;
+    this.#context = { clock, logger, stats, onEnd: () => this.#closeIfDraining() };
+    this.#server = this.#createServer();
+    this.#server.maxConnections = options.connectionsMax;
+    this.#server.timeout = options.clientStallTimeoutMs;
+    this.#server.on("request", (request, response) => this.#serve(request, response));
+    // Answered like any other request: a write is refused before its body is sent.
+    this.#server.on("checkContinue", (request, response) => this.#serve(request, response));
+    this.#server.on("clientError", (error, socket) => this.#refuseMalformed(error, socket));
+    this.#server.on("timeout", (socket) => this.#checkStall(socket));
+  }
+
+  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  start(): Promise<AddressInfo> {
+    const { host, port, tls } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
+    const refuse = (thrown: unknown): void => {
+      reject(
+        OrcaError.from(
+          thrown,
+          "config_invalid",
+          "config",
+          `Cannot listen for S3 clients on "${host}:${port}"`,
+        ),
+      );
+    };
+    this.#server.once("error", refuse);
+    this.#server.listen({ port, host, backlog: 4096 }, () => {
+      this.#server.off("error", refuse);
+      resolve(this.#server.address() as AddressInfo);
+    });
+    tls?.watch((context) => {
+      if ("setSecureContext" in this.#server) {
+        (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(context);
+      }
+    });
+    return promise;
+  }
+
+  /**
+   * Takes no new connections, lets running responses finish for up to `drainTimeoutMs`, then cuts what is left.
+   * Resolves with the number of connections that had to be cut.
+   */
+  async drain(drainTimeoutMs: number): Promise<number> {
+    this.#draining = true;
+    this.#options.tls?.stop();
+    const closed = Promise.withResolvers<void>();
+    this.#server.close(() => closed.resolve());
+    this.#server.closeIdleConnections();
+    let cut = 0;
+    const timer = this.#options.clock.timer(drainTimeoutMs, () => {
+      cut = this.#options.stats.requestsInFlight;
+      this.#server.closeAllConnections();
+    });
+    await closed.promise;
+    timer.cancel();
+    return cut;
+  }
+
+  #createServer(): Server {
+    const http = {
+      maxHeaderSize: headerSizeBytesMax,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: headersTimeoutMs,
+      noDelay: true,
+    };
+    const { tls } = this.#options;
+    if (!tls) return createHttpServer(http);
+    const { secureContextOptions } = tls;
+    const mutual = secureContextOptions.ca !== undefined;
+    return createHttpsServer({
+      ...http,
+      ...secureContextOptions,
+      requestCert: mutual,
+      rejectUnauthorized: mutual,
+    });
+  }
+
+  #serve(message: IncomingMessage, response: ServerResponse): void {
+    const { stats, requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
+    const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
+    if (stats.requestsInFlight > requestsMax) {
+      const reason = `Cannot take a request: ${requestsMax} are being answered (server.max_requests)`;
+      exchange.sendError(new OrcaError("overloaded", "edge", reason));
+      return;
+    }
+    const request = parseS3Request(message.method ?? "", message.url ?? "", message.headers.host, { domain });
+    if (request.kind === "refused") {
+      exchange.bucket = request.bucket;
+      exchange.key = request.key;
+      exchange.sendError(request.error);
+      return;
+    }
+    if (request.kind === "list-buckets") {
+      bucketHandler.listBuckets(exchange, [...buckets.keys()]);
+      return;
+    }
+    exchange.bucket = request.bucket;
+    const bucket = buckets.get(request.bucket);
+    if (!bucket) {
+      const reason = `Cannot find bucket "${request.bucket}": it is not configured`;
+      exchange.sendError(new OrcaError("no_such_bucket", "client", reason));
+      return;
+    }
+    if ("key" in request) {
+      exchange.key = request.key;
+      objectHandler.handle(exchange, request, bucket);
+    } else {
+      bucketHandler.handle(exchange, request, bucket);
+    }
+  }
+
+  /** While draining, a keep-alive connection goes with the response that was on it. */
+  #closeIfDraining(): void {
+    if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
+  }
+
+  #refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (error.code === "ECONNRESET" || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    this.#options.stats.requestsMalformed += 1;
+    const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
+    const message = tooLarge
+      ? `Cannot read the request: its headers are longer than ${headerSizeBytesMax} bytes`
+      : "Cannot read the request: it is not HTTP/1.1";
+    const refusal = new OrcaError("invalid_request", "client", message);
+    const requestId = this.#requestIds.next();
+    const answer = errorResponse(refusal, { requestId, isHead: false, bucket: "", key: "" });
+    let head = `HTTP/1.1 ${answer.status} Bad Request\r\nConnection: close\r\n`;
+    for (let index = 0; index < answer.headers.length; index += 2) {
+      head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;
+    }
+    socket.end(`${head}\r\n${answer.body}`);
+  }
+
+  /**
+   * Nothing has moved on a connection for the stall timeout. If bytes wait for the client, it is gone or too slow to
+   * serve; if not, it is we who wait for the origin, and the client has done nothing wrong.
+   */
+  #checkStall(socket: Socket): void {
+    if (socket.writableLength === 0) {
+      socket.setTimeout(this.#options.clientStallTimeoutMs);
+      return;
+    }
+    this.#options.stats.clientsStalled += 1;
+    socket.destroy();
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * From a request line to what is asked for. Method, target and host say it all; nothing here waits or looks anything up.
+ * Nearly every request is a GET of `/bucket/key` in plain ASCII, and at 30 000 of them a second a URL object would cost
+ * more than the rest of the edge: the target is walked once, and decoding starts only where there is something to decode.
+ */
+import { OrcaError } from "../base/orca-error.ts";
+import { isHeaderValue } from "./header-value.ts";
+import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
+import { percentDecode } from "./percent-encoding.ts";
+import { parseQuery, type Query } from "./query.ts";
+import { quoted } from "./quoted.ts";
+
+interface ObjectRequestOf<Kind> {
+  readonly kind: Kind;
+  /** As the client names it. */
+  readonly bucket: string;
+  /** 1 to 1024 bytes of UTF-8, as the client wrote it: opaque, never normalised. */
+  readonly key: string;
+  /** `response-content-type` and the like as a flat `[header name, value, …]`; nearly always empty. */
+  readonly overrides: readonly string[];
+  /** `?partNumber=1`: the whole object as a 206. Together with a Range header it is an invalid_request in S3. */
+  readonly firstPart: boolean;
+}
+
+/** Two members and not one with two kinds, so that ruling out both kinds rules out the request. */
+export type ObjectRequest = ObjectRequestOf<"get-object"> | ObjectRequestOf<"head-object">;
+
+export interface BucketRequest {
+  readonly kind: "head-bucket" | "get-bucket-location";
+  readonly bucket: string;
+}
+
+export interface ListBucketsRequest {
+  readonly kind: "list-buckets";
+}
+
+export interface RefusedRequest {
+  readonly kind: "refused";
+  readonly error: OrcaError;
+  /** Empty where the request was refused before it was known. */
+  readonly bucket: string;
+  readonly key: string;
+}
+
+export type S3Request =
+  | ObjectRequest
+  | BucketRequest
+  | ListBucketsRequest
+  | ListObjectsRequest
+  | RefusedRequest;
+
+export interface S3RequestOptions {
+  /** Where set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
+  readonly domain?: string | undefined;
+}
+
+const noOverrides: readonly string[] = [];
+const keySizeBytesMax = 1024;
+
+const slash = 0x2f;
+const questionMark = 0x3f;
+const percent = 0x25;
+
+/** Never throws. `rawUrl` and `host` are as node:http gives them; the bucket of the answer may or may not exist. */
+export function parseS3Request(
+  method: string,
+  rawUrl: string,
+  host: string | undefined,
+  options: S3RequestOptions,
+): S3Request {
+  const isHead = method === "HEAD";
+  if (method !== "GET" && !isHead) {
+    const message = `Cannot serve ${quoted(method)}: Orca is read-only and knows GET and HEAD`;
+    return refused(new OrcaError("method_not_allowed", "client", message));
+  }
+  let target = rawUrl;
+  let authority = host;
+  if (rawUrl.charCodeAt(0) !== slash) {
+    const absolute = /^https?:\/\/([^/?#@]+)(\/[^]*|\?[^]*|)$/i.exec(rawUrl);
+    if (absolute === null) return invalidUri("the target");
+    // RFC 9112 §3.2.2: the authority of an absolute target takes the place of the Host header.
+    authority = absolute[1];
+    target = absolute[2]?.startsWith("/") ? absolute[2] : `/${absolute[2]}`;
+  }
+
+  let bucketEnd = -1;
+  let pathEnd = target.length;
+  let isPlain = true;
+  for (let index = 1; index < target.length; index += 1) {
+    const code = target.charCodeAt(index);
+    if (code === slash) {
+      if (bucketEnd < 0) bucketEnd = index;
+    } else if (code === questionMark) {
+      pathEnd = index;
+      break;
+    } else if (code === percent || code <= 0x20 || code >= 0x7f) {
+      isPlain = false;
+    }
+  }
+
+  const hostBucket = options.domain === undefined ? "" : bucketOfHost(authority ?? "", options.domain);
+  if (bucketEnd < 0) bucketEnd = pathEnd;
+  let bucket: string | undefined = hostBucket === "" ? target.slice(1, bucketEnd) : hostBucket;
+  let key: string | undefined = target.slice(hostBucket === "" ? bucketEnd + 1 : 1, pathEnd);
+  if (!isPlain) {
+    if (hostBucket === "") bucket = percentDecode(bucket);
+    key = percentDecode(key);
+    if (bucket === undefined || key === undefined) return invalidUri("the path");
+  }
+
+  if (bucket === "" && key === "") return { kind: "list-buckets" };
+  if (!isBucketName(bucket)) {
+    const message = `Cannot find bucket ${quoted(bucket)}: no bucket can have that name`;
+    return refused(new OrcaError("no_such_bucket", "client", message), bucket, key);
+  }
+  const rawQuery = target.slice(pathEnd + 1);
+  return key === ""
+    ? parseBucketRequest(isHead, bucket, rawQuery)
+    : parseObjectRequest(isHead, bucket, key, rawQuery);
+}
+
+/**
+ * `my.bucket` of `My.Bucket.s3.example.com:8443` for the domain `s3.example.com`; empty where the host is the domain
+ * itself, an address, or another name altogether.
+ */
+function bucketOfHost(host: string, domain: string): string {
+  const colon = host.lastIndexOf(":");
+  const name = (colon < 0 ? host : host.slice(0, colon)).toLowerCase();
+  const suffix = domain.toLowerCase();
+  const dot = name.length - suffix.length - 1;
+  return dot > 0 && name.endsWith(suffix) && name[dot] === "." ? name.slice(0, dot) : "";
+}
+
+/** Wider than S3's rule for new buckets, as old ones and other stores hold upper case and underscores. */
+function isBucketName(name: string): boolean {
+  return /^[0-9A-Za-z][0-9A-Za-z._-]{2,62}$/.test(name);
+}
+
+function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQuery: string): S3Request {
+  const kind = isHead ? "head-object" : "get-object";
+  if (key.length > keySizeBytesMax || Buffer.byteLength(key) > keySizeBytesMax) {
+    const message = `Cannot find ${quoted(key)}: a key is at most ${keySizeBytesMax} bytes long`;
+    return refused(new OrcaError("key_too_long", "client", message), bucket, key);
+  }
+  // What the AWS SDKs append to every GET and HEAD.
+  if (rawQuery === "" || rawQuery === "x-id=GetObject" || rawQuery === "x-id=HeadObject") {
+    return { kind, bucket, key, overrides: noOverrides, firstPart: false };
+  }
+  const query = parseQuery(rawQuery);
+  if (query === undefined) return invalidUri("the query", bucket, key);
+  const partNumber = query.get("partNumber");
+  const fault = faultOfSubResource(query) ?? faultOfVersion(query) ?? faultOfPart(partNumber);
+  if (fault !== undefined) return refused(fault, bucket, key);
+  const overrides = parseOverrides(query);
+  if (overrides instanceof OrcaError) return refused(overrides, bucket, key);
+  return { kind, bucket, key, overrides, firstPart: partNumber !== undefined };
+}
+
+function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): S3Request {
+  const query = parseQuery(rawQuery);
+  if (query === undefined) return invalidUri("the query", bucket);
+  const fault = faultOfSubResource(query);
+  if (fault !== undefined) return refused(fault, bucket);
+  if (isHead) return { kind: "head-bucket", bucket };
+  if (query.has("location")) return { kind: "get-bucket-location", bucket };
+
+  const listType = query.get("list-type");
+  if (listType !== undefined && listType !== "2") {
+    const message = `Cannot list objects: list-type ${quoted(listType)} is not "2"`;
+    return refused(new OrcaError("invalid_argument", "client", message), bucket);
+  }
+  const kind = listType === undefined ? "list-objects-v1" : "list-objects-v2";
+  const list = parseListRequest(kind, bucket, query);
+  return list instanceof OrcaError ? refused(list, bucket) : list;
+}
+
+/**
+ * What S3 answers to with something else than the object or the list. To pass over one of these would be to send an
+ * object's bytes to somebody who asked for its access rules.
+ */
+const subResources: ReadonlySet<string> = new Set([
+  "abac",
+  "accelerate",
+  "acl",
+  "analytics",
+  "attributes",
+  "cors",
+  "delete",
+  "encryption",
+  "intelligent-tiering",
+  "inventory",
+  "legal-hold",
+  "lifecycle",
+  "logging",
+  "metadataConfiguration",
+  "metadataTable",
+  "metrics",
+  "notification",
+  "object-lock",
+  "ownershipControls",
+  "policy",
+  "policyStatus",
+  "publicAccessBlock",
+  "replication",
+  "requestPayment",
+  "restore",
+  "retention",
+  "select",
+  "session",
+  "tagging",
+  "torrent",
+  "uploadId",
+  "uploads",
+  "versioning",
+  "versions",
+  "website",
+]);
+
+function faultOfSubResource(query: Query): OrcaError | undefined {
+  for (const name of query.keys()) {
+    if (subResources.has(name))
+      return notImplemented(`?${name}`, "Orca serves objects and lists of them only");
+  }
+  return undefined;
+}
+
+/**
+ * Orca keeps the current version only. Not even `null` is let through: it names what was written while the bucket had
+ * no versioning, which need not be the current version, and only the origin could tell.
+ */
+function faultOfVersion(query: Query): OrcaError | undefined {
+  const versionId = query.get("versionId");
+  if (versionId === undefined) return undefined;
+  if (versionId === "") {
+    return new OrcaError("invalid_argument", "client", "Cannot serve an object: versionId is empty");
+  }
+  return notImplemented(`versionId ${quoted(versionId)}`, "Orca serves the current version only");
+}
+
+/**
+ * Where the parts of a multipart upload lay is not known here, so every object is served as one part: `partNumber=1` is
+ * all of it, as in S3 for an object from a single PUT. The AWS CRT opens its downloads with that question. A second
+ * part is refused rather than guessed, so that who puts parts together gets an error and not a wrong object.
+ */
+function faultOfPart(partNumber: string | undefined): OrcaError | undefined {
+  if (partNumber === undefined || partNumber === "1") return undefined;
+  if (!/^[1-9]\d{0,4}$/.test(partNumber) || Number(partNumber) > 10_000) {
+    const message = `Cannot serve partNumber ${quoted(partNumber)}: it is not a whole number from 1 to 10000`;
+    return new OrcaError("invalid_argument", "client", message);
+  }
+  return notImplemented(`partNumber ${quoted(partNumber)}`, "Orca serves every object as one part");
+}
+
+const overridableHeaders = [
+  ["response-content-type", "Content-Type"],
+  ["response-content-language", "Content-Language"],
+  ["response-content-disposition", "Content-Disposition"],
+  ["response-content-encoding", "Content-Encoding"],
+  ["response-cache-control", "Cache-Control"],
+  ["response-expires", "Expires"],
+] as const;
+
+function parseOverrides(query: Query): readonly string[] | OrcaError {
+  let overrides: string[] | undefined;
+  for (const [parameter, header] of overridableHeaders) {
+    const value = query.get(parameter) ?? "";
+    if (value === "") continue;
+    if (!isHeaderValue(value)) {
+      const message = `Cannot send ${header} as ${parameter} asks: the value holds characters that a header cannot`;
+      return new OrcaError("invalid_argument", "client", message);
+    }
+    overrides ??= [];
+    overrides.push(header, value);
+  }
+  return overrides ?? noOverrides;
+}
+
+function notImplemented(what: string, reason: string): OrcaError {
+  return new OrcaError("not_implemented", "client", `Cannot serve ${what}: ${reason}`);
+}
+
+/** Nothing of the target is quoted: it may hold a presigned signature or a password, and messages are logged. */
+function invalidUri(part: string, bucket = "", key = ""): RefusedRequest {
+  const message = `Cannot read ${part} of the request: it is not percent-encoded UTF-8 in the form HTTP defines`;
+  return refused(new OrcaError("invalid_uri", "client", message), bucket, key);
+}
+
+function refused(error: OrcaError, bucket = "", key = ""): RefusedRequest {
+  return { kind: "refused", error, bucket, key };
+}

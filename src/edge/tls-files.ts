@@ -1,0 +1,147 @@
+/**
+ * The certificate and key of a TLS listener, read from files and read again while it runs: whoever renews a
+ * certificate replaces the files and need not know of Orca. The content is compared, not a time stamp or an event
+ * of the file system: a few kB every few seconds cost nothing, and it cannot miss the ways files are replaced
+ * (rename, rewrite in place, Kubernetes' swapped symbolic links).
+ *
+ * Renewing replaces two files, and we may look in between:
+ * 1. the certificate is replaced; 2. we read the new certificate and the old key; 3. the key is replaced.
+ * A pair that does not fit is not taken up: the old pair serves on, and the next look, after step 3, finds the new.
+ * The same holds for a file read half written.
+ *
+ * Invariant: what was last given out is a certificate and the key that fits it.
+ */
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { assert } from "../base/assert.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { OrcaError } from "../base/orca-error.ts";
+
+export interface TlsFilesOptions {
+  /** PEM: the certificate, then the intermediate ones. */
+  readonly certFile: string;
+  /** PEM. */
+  readonly keyFile: string;
+  /** PEM: the authorities whose client certificates are accepted. */
+  readonly clientCaFile?: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Time between two looks at the files. */
+  readonly pollIntervalMs?: number;
+}
+
+interface Content {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca: Buffer | undefined;
+}
+
+export class TlsFiles {
+  readonly stats = { reloads: 0, reloadFailures: 0 };
+  readonly #options: TlsFilesOptions;
+  #content: Content;
+  #timer: Timer | undefined;
+  #stopped = false;
+  /** The last failure that was logged, so that a fault that stays is one line and not one every poll. */
+  #loggedFailure = "";
+
+  private constructor(options: TlsFilesOptions, content: Content) {
+    this.#options = options;
+    this.#content = content;
+  }
+
+  /** @throws OrcaError config_invalid when a file cannot be read, is no PEM, or the key is not the certificate's. */
+  static async load(options: TlsFilesOptions): Promise<TlsFiles> {
+    return new TlsFiles(options, await readContent(options));
+  }
+
+  /**
+   * For `https.createServer` and `server.setSecureContext`. The latter forgets what it is not given, so the lowest
+   * protocol version is part of it.
+   */
+  get secureContextOptions(): SecureContextOptions {
+    const { cert, key, ca } = this.#content;
+    return { cert, key, ...(ca && { ca }), minVersion: "TLSv1.2" };
+  }
+
+  /** When the certificate in use ends, milliseconds since the epoch: an expiry that nobody watches is an outage. */
+  get expiresMs(): number {
+    return new X509Certificate(this.#content.cert).validToDate.getTime();
+  }
+
+  /** Calls `onChange` with the new pair whenever the files hold one, until {@link stop}. Once. */
+  watch(onChange: (options: SecureContextOptions) => void): void {
+    assert(this.#timer === undefined && !this.#stopped, "TLS files are watched once");
+    const { clock, pollIntervalMs = 5000 } = this.#options;
+    const timer = clock.timer(pollIntervalMs, () => {
+      // The next delay starts when this look has ended: on a slow disk they do not overtake each other.
+      void this.#poll(onChange).finally(() => {
+        if (!this.#stopped) timer.refresh();
+      });
+    });
+    this.#timer = timer;
+  }
+
+  /** After this `onChange` is not called. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  async #poll(onChange: (options: SecureContextOptions) => void): Promise<void> {
+    const { certFile, logger } = this.#options;
+    try {
+      const content = await readContent(this.#options);
+      this.#loggedFailure = "";
+      if (this.#stopped || sameContent(content, this.#content)) return;
+      this.#content = content;
+      onChange(this.secureContextOptions);
+      this.stats.reloads += 1;
+      logger.info(
+        { certFile, expires: new Date(this.expiresMs).toISOString() },
+        "Took up a changed certificate",
+      );
+    } catch (error) {
+      this.stats.reloadFailures += 1;
+      if (String(error) === this.#loggedFailure) return;
+      this.#loggedFailure = String(error);
+      logger.warn({ error }, "Cannot take up a changed certificate, the one before stays in use");
+    }
+  }
+}
+
+async function readContent({ certFile, keyFile, clientCaFile }: TlsFilesOptions): Promise<Content> {
+  const [cert, key, ca] = await Promise.all([
+    readPem("certificate", certFile),
+    readPem("key", keyFile),
+    clientCaFile === undefined ? undefined : readPem("client CA", clientCaFile),
+  ]);
+  try {
+    // OpenSSL checks here that each is PEM and that the key is the certificate's.
+    createSecureContext({ cert, key, ...(ca && { ca }) });
+  } catch (thrown) {
+    throw OrcaError.from(
+      thrown,
+      "config_invalid",
+      "config",
+      `Cannot use certificate "${certFile}" with key "${keyFile}"`,
+    );
+  }
+  return { cert, key, ca };
+}
+
+async function readPem(what: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    throw OrcaError.from(thrown, "config_invalid", "config", `Cannot read ${what} "${path}"`);
+  }
+}
+
+function sameContent(left: Content, right: Content): boolean {
+  const sameCa =
+    left.ca === undefined ? right.ca === undefined : right.ca !== undefined && left.ca.equals(right.ca);
+  return sameCa && left.cert.equals(right.cert) && left.key.equals(right.key);
+}

@@ -1,0 +1,201 @@
+/**
+ * The coordinator's way: brings a chunk from the origin once, whoever asks and however often. The life of a fill:
+ *
+ *   1. `fill` finds the flight for the chunk, or starts one and becomes its leader.
+ *   2. The flight reserves memory for its whole chunk. What cannot reserve in time fails as overloaded.
+ *   3. It looks in the tiers once more. A reader that saw a miss may have been overtaken: (a) it looks, and misses;
+ *      (b) another flight for the same chunk lands and leaves; (c) it starts a flight for bytes that are here already.
+ *      Without the second look, (c) costs an origin GET.
+ *   4. It reads from the origin, starting at the byte asked for, and hands bytes to every reader as they arrive.
+ *   5. Once whole, the chunk goes into memory and then to disk. Only then does the flight leave, so at no moment is a
+ *      chunk that was fetched nowhere to be found.
+ */
+import type { MemoryBudget, Reservation } from "../base/memory-budget.ts";
+import { segmentSizeBytes } from "../base/memory-budget.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import type { ByteSink, RangeRequest } from "../origin/origin.ts";
+import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
+import { Flight } from "./flight.ts";
+
+/** The one question a filler asks an origin. */
+export interface RangeSource {
+  read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
+}
+
+/** What the filler and the readers need of the memory tier. */
+export interface MemoryChunks {
+  readonly bytes: number;
+  get(path: string): ChunkBytes | undefined;
+  peek(path: string): ChunkBytes | undefined;
+  put(path: string, chunk: ChunkBytes): void;
+}
+
+export interface FillerOptions {
+  readonly origins: ReadonlyMap<string, RangeSource>;
+  readonly memory: MemoryChunks;
+  readonly disk: ChunkStore | undefined;
+  readonly budget: MemoryBudget;
+  /** How long a fill waits for memory before its readers are told to slow down. */
+  readonly queueTimeoutMs: number;
+}
+
+/**
+ * When the first byte asked for lies further into the chunk than this, the GET starts there and a second one brings
+ * the part before it: nobody waits for bytes that nobody asked for.
+ */
+const skipBytesMin = segmentSizeBytes;
+
+export class Filler {
+  readonly stats = { flights: 0, joins: 0, moot: 0, failed: 0, readAheads: 0, promotions: 0, commits: 0, commitsRefused: 0 };
+  readonly #options: FillerOptions;
+  readonly #flights = new Map<string, Flight>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+
+  constructor(options: FillerOptions) {
+    this.#options = options;
+  }
+
+  get flightsInProgress(): number {
+    return this.#flights.size;
+  }
+
+  /** The flight that is bringing this chunk, if there is one. */
+  find(ref: ChunkRef): Flight | undefined {
+    return this.#flights.get(ref.version.chunkPath(ref.index));
+  }
+
+  /** Starts a flight whose first byte wanted is at `offset` of the chunk. There is none for it yet. */
+  fill(ref: ChunkRef, offset: number): Flight {
+    this.stats.flights += 1;
+    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), undefined);
+  }
+
+  /**
+   * Brings a chunk into memory from disk, because it is asked for again and again. Undefined where memory has no room
+   * at once: nobody is made to wait for a promotion.
+   */
+  promote(ref: ChunkRef, offset: number): Flight | undefined {
+    const reservation = this.#options.budget.tryReserve(ref.version.chunkLength(ref.index));
+    if (!reservation) return undefined;
+    this.stats.promotions += 1;
+    return this.#launch(new Flight(ref, "disk", offset - (offset % segmentSizeBytes)), reservation);
+  }
+
+  /**
+   * Starts a fill that nobody waits for yet. It takes only memory that is free or that cached chunks give way for,
+   * and leaves half of it to those who do wait.
+   */
+  readAhead(ref: ChunkRef): void {
+    const { memory, disk, budget } = this.#options;
+    const path = ref.version.chunkPath(ref.index);
+    if (this.#flights.has(path) || memory.peek(path) || (disk && disk.presence(ref) !== "absent")) return;
+    const lengthBytes = ref.version.chunkLength(ref.index);
+    if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
+    const reservation = budget.tryReserve(lengthBytes);
+    if (!reservation) return;
+    this.stats.flights += 1;
+    this.stats.readAheads += 1;
+    this.#launch(new Flight(ref, "origin", 0), reservation);
+  }
+
+  /** Ends flights that still wait for the origin, and resolves when those that are whole have been committed. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot fill a chunk: Orca is stopping"));
+    await Promise.all(this.#running);
+  }
+
+  #launch(flight: Flight, reservation: Reservation | undefined): Flight {
+    const path = flight.ref.version.chunkPath(flight.ref.index);
+    this.#flights.set(path, flight);
+    const run = this.#fly(flight, path, reservation).finally(() => this.#running.delete(run));
+    this.#running.add(run);
+    return flight;
+  }
+
+  async #fly(flight: Flight, path: string, reserved: Reservation | undefined): Promise<void> {
+    const { budget, memory, queueTimeoutMs } = this.#options;
+    try {
+      flight.board(reserved ?? (await budget.reserve(flight.lengthBytes, queueTimeoutMs)));
+      if (this.#heldAlready(flight, path)) {
+        this.stats.moot += 1;
+        return;
+      }
+      if (flight.source === "disk") await this.#readFromDisk(flight);
+      await this.#readFromOrigin(flight);
+      const chunk = flight.complete();
+      memory.put(path, chunk);
+      await this.#commit(flight.ref, chunk);
+    } catch (thrown) {
+      this.stats.failed += 1;
+      flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${path}"`));
+    } finally {
+      this.#flights.delete(path);
+      if (flight.state.kind !== "failed") flight.close();
+    }
+  }
+
+  #heldAlready(flight: Flight, path: string): boolean {
+    if (this.#options.memory.peek(path)) return true;
+    return flight.source === "origin" && this.#options.disk?.presence(flight.ref) === "held";
+  }
+
+  /** Fills front to back from disk. Where the disk fails half-way, the origin brings the rest. */
+  async #readFromDisk(flight: Flight): Promise<void> {
+    const { disk } = this.#options;
+    for (const [index, part] of flight.parts.entries()) {
+      const sink = flight.sink(index);
+      while (part.filled < part.to) {
+        const block = sink.space();
+        const held = await disk?.readBlock(flight.ref, Math.floor(part.filled / segmentSizeBytes), block);
+        if (!held) return;
+        sink.advance(block.length);
+      }
+    }
+  }
+
+  async #readFromOrigin(flight: Flight): Promise<void> {
+    const giveUp = new AbortController();
+    const signal = AbortSignal.any([giveUp.signal, this.#stopping.signal]);
+    const first = this.#readPart(flight, 0, signal);
+    if (flight.parts.length === 1) return first;
+    await Promise.race([first, flight.frontWanted]);
+    const reads = [first, this.#readPart(flight, 1, signal)];
+    try {
+      await Promise.all(reads);
+    } finally {
+      // Where one part fails, the other must have let go of the segments before the flight gives them back.
+      giveUp.abort();
+      await Promise.allSettled(reads);
+    }
+  }
+
+  async #readPart(flight: Flight, index: number, signal: AbortSignal): Promise<void> {
+    const part = flight.parts[index];
+    if (!part || part.filled === part.to) return;
+    const { version } = flight.ref;
+    const origin = this.#options.origins.get(version.originId);
+    if (!origin) {
+      throw new OrcaError("internal", "fill", `Cannot fill from origin "${version.originId}": it is not configured`);
+    }
+    const request: RangeRequest = {
+      bucket: version.bucket,
+      key: version.objectKey,
+      etag: version.etag,
+      objectSizeBytes: version.sizeBytes,
+      offset: flight.ref.index * version.chunkSizeBytes + part.filled,
+      lengthBytes: part.to - part.filled,
+    };
+    await origin.read(request, flight.sink(index), signal);
+  }
+
+  /** A failed commit is counted and never fails a read. */
+  async #commit(ref: ChunkRef, chunk: ChunkBytes): Promise<void> {
+    const { disk } = this.#options;
+    if (!disk || disk.presence(ref) === "held") return;
+    const result = await disk.put(ref, chunk);
+    if (result === "refused") this.stats.commitsRefused += 1;
+    else this.stats.commits += 1;
+  }
+}

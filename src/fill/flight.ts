@@ -1,0 +1,200 @@
+/**
+ * A fill in progress: one chunk coming in, and everybody who waits for some byte of it. The leader that started it and
+ * the joiners that found it read the bytes as they arrive, each at its own offset, out of the segments they arrive in;
+ * nobody's pace holds back the flight, and a reader that leaves frees only itself.
+ *
+ * Invariants:
+ * 1. A part's bytes [from, filled) are final: they are only ever read. The origin writes at `filled` and beyond.
+ * 2. The flight holds one reference to each of its segments until it is closed; a reader takes its own before it
+ *    hands bytes on.
+ * 3. Once a state other than `filling` is reached, no more bytes are written. `closed` is last.
+ */
+import { assert } from "../base/assert.ts";
+import { type Reservation, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
+import type { OrcaError } from "../base/orca-error.ts";
+import { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import type { ByteSink } from "../origin/origin.ts";
+import type { ChunkRef } from "../store/chunk-store.ts";
+
+/** Where the bytes of a flight come from, as told in `Cache-Status`. */
+export type FlightSource = "origin" | "disk";
+
+export type FlightState =
+  | { readonly kind: "filling" }
+  /** All bytes are here. The flight lives on until the tiers have taken them. */
+  | { readonly kind: "whole"; readonly chunk: ChunkBytes }
+  /** The chunk was found in a tier after all, or the flight was let go of: look again. */
+  | { readonly kind: "closed" }
+  | { readonly kind: "failed"; readonly error: OrcaError };
+
+/** Told once per registration that something changed at its offset or for the whole flight. */
+export interface FlightListener {
+  flightChanged(): void;
+}
+
+/** A contiguous stretch of the chunk, filled front to back by one origin GET. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  filled: number;
+}
+
+export class Flight {
+  readonly ref: ChunkRef;
+  readonly lengthBytes: number;
+  readonly source: FlightSource;
+  /** Resolves once somebody waits for a byte before the one the flight began with. */
+  readonly frontWanted: Promise<void>;
+  readonly #parts: readonly Part[];
+  readonly #segments: (Segment | undefined)[];
+  readonly #wantFront: () => void;
+  #reservation: Reservation | undefined;
+  #listeners: FlightListener[] = [];
+  #state: FlightState = { kind: "filling" };
+
+  /**
+   * `begin` is the offset in the chunk of the first byte to bring. Where it is not 0 the flight has a second part, the
+   * bytes before it, which is brought last or as soon as somebody waits for it.
+   */
+  constructor(ref: ChunkRef, source: FlightSource, begin: number) {
+    this.ref = ref;
+    this.source = source;
+    this.lengthBytes = ref.version.chunkLength(ref.index);
+    assert(begin >= 0 && begin < this.lengthBytes, "a flight begins inside its chunk");
+    this.#parts = [part(begin, this.lengthBytes), ...(begin > 0 ? [part(0, begin)] : [])];
+    this.#segments = new Array<undefined>(Math.ceil(this.lengthBytes / segmentSizeBytes)).fill(undefined);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.frontWanted = promise;
+    this.#wantFront = resolve;
+  }
+
+  get state(): FlightState {
+    return this.#state;
+  }
+
+  get waiting(): number {
+    return this.#listeners.length;
+  }
+
+  /** The stretches to fill, the one with the first byte asked for first. */
+  get parts(): readonly { readonly from: number; readonly to: number; readonly filled: number }[] {
+    return this.#parts;
+  }
+
+  /** Memory for the whole chunk; from now on sinks may be used. */
+  board(reservation: Reservation): void {
+    assert(reservation.bytes === this.lengthBytes, "a flight reserves its whole chunk");
+    this.#reservation = reservation;
+  }
+
+  /** Where the next bytes of part `index` go. */
+  sink(index: number): ByteSink {
+    const target = this.#parts[index];
+    assert(target !== undefined, "a sink belongs to a part");
+    return {
+      space: () => this.#space(target),
+      advance: (lengthBytes) => {
+        target.filled += lengthBytes;
+        assert(target.filled <= target.to, "a part is not filled past its end");
+        this.#tellListeners();
+      },
+    };
+  }
+
+  /** End (exclusive) of the bytes that can be read from `offset` on; `offset` itself when there are none yet. */
+  readableEnd(offset: number): number {
+    if (this.#state.kind === "whole") return this.lengthBytes;
+    if (this.#state.kind !== "filling") return offset;
+    const target = this.#partAt(offset);
+    return Math.max(offset, target.filled);
+  }
+
+  /** The segment that holds the byte at `offset`, retained for the caller. Only where {@link readableEnd} says so. */
+  retainSegmentAt(offset: number): Segment {
+    const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
+    assert(segment !== undefined && offset < this.readableEnd(offset) , "a byte is read after it was filled");
+    return segment.retain();
+  }
+
+  /** Calls `listener` once, on the next bytes anywhere in the flight or on its end. */
+  listen(offset: number, listener: FlightListener): void {
+    assert(this.#state.kind === "filling", "only a flight that is filling changes");
+    this.#listeners.push(listener);
+    if (offset < (this.#parts[0] as Part).from) this.#wantFront();
+  }
+
+  unlisten(listener: FlightListener): void {
+    const index = this.#listeners.indexOf(listener);
+    if (index >= 0) this.#listeners.splice(index, 1);
+  }
+
+  /** All parts are filled: the bytes become a chunk, which the flight holds until it is closed. */
+  complete(): ChunkBytes {
+    assert(this.#parts.every((each) => each.filled === each.to), "a complete flight has all its bytes");
+    const segments = this.#segments.map((segment) => {
+      assert(segment !== undefined, "a complete flight has all its segments");
+      return segment;
+    });
+    const chunk = new ChunkBytes(segments, this.lengthBytes);
+    this.#land({ kind: "whole", chunk });
+    return chunk;
+  }
+
+  /** The bytes cannot be had. What has come is let go of; nothing of it is ever stored. */
+  fail(error: OrcaError): void {
+    this.#releaseParts();
+    this.#land({ kind: "failed", error });
+  }
+
+  /** The tiers have what they want of it, or it was not needed. Whoever still listens looks again. */
+  close(): void {
+    if (this.#state.kind === "whole") this.#state.chunk.release();
+    else if (this.#state.kind === "filling") this.#releaseParts();
+    this.#land({ kind: "closed" });
+  }
+
+  #land(state: FlightState): void {
+    this.#state = state;
+    this.#tellListeners();
+  }
+
+  #releaseParts(): void {
+    for (const segment of this.#segments) segment?.release();
+    this.#segments.fill(undefined);
+    this.#reservation?.release();
+  }
+
+  #space(target: Part): Buffer {
+    const index = Math.floor(target.filled / segmentSizeBytes);
+    const start = index * segmentSizeBytes;
+    const segment = this.#segmentFor(index, start);
+    return segment.bytes.subarray(target.filled - start, Math.min(target.to - start, segment.bytes.length));
+  }
+
+  /** Segments are taken as bytes arrive, so a slow fill does not sit on memory that the pool could lend. */
+  #segmentFor(index: number, start: number): Segment {
+    const present = this.#segments[index];
+    if (present) return present;
+    assert(this.#reservation !== undefined, "a flight has memory before it has bytes");
+    const taken = this.#reservation.takeSegment(Math.min(segmentSizeBytes, this.lengthBytes - start));
+    this.#segments[index] = taken;
+    return taken;
+  }
+
+  #partAt(offset: number): Part {
+    const found = this.#parts.find((each) => offset >= each.from && offset < each.to);
+    assert(found !== undefined, "an offset lies inside the chunk");
+    return found;
+  }
+
+  #tellListeners(): void {
+    if (this.#listeners.length === 0) return;
+    const told = this.#listeners;
+    this.#listeners = [];
+    for (const listener of told) listener.flightChanged();
+  }
+}
+
+function part(from: number, to: number): Part {
+  return { from, to, filled: from };
+}

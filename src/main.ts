@@ -1,0 +1,159 @@
+/**
+ * The command line: argv, environment, signals, exit code. It is the only file that touches `process`, so that every
+ * command below it can be run by a test as a function.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { SystemClock } from "./base/clock.ts";
+import { OrcaError } from "./base/orca-error.ts";
+import { SystemRandom } from "./base/random.ts";
+import { configCheck, configPrint } from "./cli/config-command.ts";
+import { demo } from "./cli/demo-command.ts";
+import { serve } from "./cli/serve-command.ts";
+import { loadConfig, type SettingsTree } from "./config/load.ts";
+import { originFromUrl } from "./config/origin-url.ts";
+import { createLogger } from "./ops/logging.ts";
+import { Replica, type ReplicaOptions } from "./replica.ts";
+
+const help = `Orca, a read-only S3 origin cache
+
+  orca serve --config FILE            serve what FILE configures
+  orca serve --origin URL [options]   serve one origin on defaults; URL is one of
+                                        s3://bucket[/prefix][?endpoint=...&region=...&path_style=true]
+                                        azblob://account/container[/prefix][?endpoint=...]
+                                        file:///dir
+      --listen HOST:PORT              where S3 clients connect        (default 0.0.0.0:8443)
+      --ops-listen HOST:PORT          health and metrics              (default 0.0.0.0:8442)
+      --memory SIZE                   bound on chunk bytes in RAM     (default 1GiB)
+      --disk DIR                      keep chunks on disk too         (default: RAM only)
+      --disk-size SIZE                bound on bytes on disk          (default 10GiB)
+  orca config check FILE              report every fault in FILE
+  orca config print [FILE] [--json]   the effective configuration, secrets hidden
+  orca demo [--keep-cache DIR]        a real origin, a replica in front of it, and what that is good for
+
+Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
+Credentials come from ORCA_AWSS3_ACCESS_KEY, ORCA_AWSS3_SECRET_KEY, ORCA_AZUREBLOB_ACCOUNT_KEY,
+or from the AWS and Azure SDKs' own places.
+`;
+
+const usageExitCode = 2;
+const bugExitCode = 70;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command = "help", ...rest] = args;
+  switch (command) {
+    case "serve":
+      return runServe(rest);
+    case "config":
+      return runConfig(rest);
+    case "demo":
+      return runDemo();
+    case "help":
+    case "--help":
+    case "-h":
+      process.stdout.write(help);
+      return 0;
+    default:
+      throw new OrcaError("invalid_argument", "config", `Unknown command "${command}". Try: orca help`);
+  }
+}
+
+async function runServe(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      config: { type: "string" },
+      origin: { type: "string" },
+      listen: { type: "string" },
+      "ops-listen": { type: "string" },
+      memory: { type: "string" },
+      disk: { type: "string" },
+      "disk-size": { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  if ((values.config === undefined) === (values.origin === undefined)) {
+    throw new OrcaError("invalid_argument", "config", "Cannot serve: give either --config FILE or --origin URL");
+  }
+  const overrides: SettingsTree = {
+    origin: values.origin === undefined ? undefined : originFromUrl(values.origin),
+    server: { listen: values.listen, ops_listen: values["ops-listen"] },
+    memory: { max_bytes: values.memory },
+    disk: values.disk === undefined && values["disk-size"] === undefined
+      ? undefined
+      : { root: values.disk, max_bytes: values["disk-size"] },
+  };
+  const config = loadConfig({ file: values.config, env: process.env, overrides });
+  const options = systemParts(config.logging.level);
+  reportBugs(options);
+  const replica = await Replica.open({ ...options, config });
+  return serve({ config, logger: options.logger, replica, stopAsked: stopSignal() });
+}
+
+async function runConfig(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { json: { type: "boolean", default: false } },
+  });
+  const [action, file, ...surplus] = positionals;
+  const streams = { env: process.env, stdout: process.stdout, stderr: process.stderr };
+  if (surplus.length === 0) {
+    if (action === "check" && file !== undefined) return configCheck({ file, ...streams });
+    if (action === "print") return configPrint({ file, json: values.json, ...streams });
+  }
+  throw new OrcaError("invalid_argument", "config", "Usage: orca config check FILE, or orca config print [FILE] [--json]");
+}
+
+async function runDemo(): Promise<number> {
+  const options = systemParts("warn");
+  reportBugs(options);
+  return demo({
+    ...options,
+    env: process.env,
+    execPath: process.execPath,
+    stdout: process.stdout,
+    stopAsked: stopSignal(),
+    openReplica: (config) => Replica.open({ ...options, config }),
+  });
+}
+
+function systemParts(level: "debug" | "info" | "warn" | "error"): Omit<ReplicaOptions, "config"> {
+  const clock = new SystemClock();
+  const logger = createLogger({ level, clock, pretty: process.stdout.isTTY });
+  return { clock, random: new SystemRandom(), logger };
+}
+
+/** Resolves with the first signal that asks the process to stop. A second one ends it without waiting. */
+function stopSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let asked = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(128 + (signal === "SIGINT" ? 2 : 15));
+      asked = true;
+      resolve(signal);
+    });
+  }
+  return promise;
+}
+
+/** A failed assertion or an error nobody caught: the state is not known any more, so the process says so and ends. */
+function reportBugs({ logger }: Omit<ReplicaOptions, "config">): void {
+  process.on("uncaughtException", (error) => {
+    logger.error({ error, stack: error.stack }, "Orca met a bug and ends; please report this line");
+    process.exit(bugExitCode);
+  });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (thrown) {
+  const known = thrown instanceof OrcaError || (thrown instanceof TypeError && "code" in thrown);
+  process.stderr.write(`orca: ${known ? thrown.message : String(thrown instanceof Error ? thrown.stack : thrown)}\n`);
+  process.exitCode = thrown instanceof OrcaError && thrown.code === "config_invalid" ? 1 : usageExitCode;
+}

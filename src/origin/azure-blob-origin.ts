@@ -1,0 +1,179 @@
+/**
+ * Azure Blob Storage as an origin: block blobs only, because page and append blobs change in place. HEAD and GET go
+ * through the wire client; LIST goes through the Azure SDK, which knows the XML and is loaded when first needed.
+ */
+import type { TokenCredential } from "@azure/identity";
+import type { ContainerClient } from "@azure/storage-blob";
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
+import { azureContainer, listAzure } from "./azure-list.ts";
+import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
+import { errorOfStatus } from "./error-of-status.ts";
+import {
+  checkRangeResponse,
+  escapeKey,
+  type ObjectDialect,
+  objectHeadOf,
+  rangeHeaders,
+} from "./http-object.ts";
+import type {
+  ByteSink,
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "./origin.ts";
+import { Renewed } from "./renewed.ts";
+import { WireClient, wireOriginOf } from "./wire-client.ts";
+import type { WireRequest, WireTimeouts } from "./wire-connection.ts";
+import type { ResponseHead } from "./wire-head.ts";
+import { withDeadline } from "./with-deadline.ts";
+
+/** Fixed, so that a newer SDK does not change what the origin answers; old enough for every sovereign cloud. */
+export const azureApiVersion = "2024-11-04";
+
+const dialect: ObjectDialect = { metadataPrefix: "x-ms-meta-", versionHeader: "x-ms-version-id" };
+
+export interface AzureBlobOriginOptions extends WireTimeouts {
+  readonly id: string;
+  readonly account: string;
+  /** Base64. Without it, the chain of the Azure SDK: environment, workload identity, managed identity, command line. */
+  readonly accountKey?: string | undefined;
+  /** Base URL that containers lie under; `https://<account>.blob.core.windows.net` by default. */
+  readonly endpoint?: string | undefined;
+  readonly connectionsIdleMax: number;
+  readonly clock: Clock;
+}
+
+export class AzureBlobOrigin implements Origin {
+  readonly id: string;
+  readonly #options: AzureBlobOriginOptions;
+  readonly #client: WireClient;
+  readonly #endpoint: URL;
+  readonly #basePath: string;
+  readonly #accountKey: AzureAccountKey | undefined;
+  readonly #token: Renewed<string>;
+  /** One entry per container; only configured ones are ever asked for. */
+  readonly #containers = new Map<string, Promise<ContainerClient>>();
+  #credential: Promise<TokenCredential> | undefined;
+
+  /** @throws OrcaError config_invalid: no usable endpoint, or a token would travel unencrypted. */
+  constructor(options: AzureBlobOriginOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.#endpoint = new URL(options.endpoint ?? `https://${options.account}.blob.core.windows.net`);
+    this.#basePath = this.#endpoint.pathname.replace(/\/*$/, "/");
+    this.#client = new WireClient({ ...options, origin: wireOriginOf(this.#endpoint) });
+    const { account, accountKey: key } = options;
+    this.#accountKey = key === undefined ? undefined : { account, key };
+    if (!this.#accountKey && this.#endpoint.protocol !== "https:") {
+      const message = `Cannot use origin endpoint "${this.#endpoint.origin}": without an account key it must be https`;
+      throw new OrcaError("config_invalid", "config", message);
+    }
+    this.#token = new Renewed({
+      clock: options.clock,
+      fetch: async () => azureToken(await this.#defaultCredential(), options.clock, options.attemptTimeoutMs),
+      marginMs: 5 * 60_000,
+    });
+  }
+
+  async head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+    const { bucket, key } = location;
+    if (!isBlobName(key)) return null;
+    const action = `Cannot get the metadata of "${bucket}/${key}"`;
+    const request = await this.#authorized("HEAD", bucket, key, {});
+    const head = await this.#client.request(request, () => null, signal);
+    if (head.status === 404) return null;
+    if (head.status !== 200) throw this.#errorOf(head, action);
+    checkBlobType(head, action);
+    return objectHeadOf(head, dialect, action);
+  }
+
+  async read(range: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
+    const { bucket, key } = range;
+    const action = `Cannot read "${bucket}/${key}"`;
+    if (!isBlobName(key))
+      throw new OrcaError("origin_etag_changed", "origin", `${action}: Azure has no such names`);
+    const request = await this.#authorized("GET", bucket, key, rangeHeaders(range));
+    const onHead = (head: ResponseHead): ByteSink => {
+      if (head.status >= 300) throw this.#errorOf(head, action);
+      checkBlobType(head, action);
+      checkRangeResponse(head, range, action);
+      return sink;
+    };
+    await this.#client.request(request, onHead, signal);
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    const { clock, attemptTimeoutMs } = this.#options;
+    const action = `Cannot list "${request.bucket}"`;
+    const container = await this.#container(request.bucket);
+    return withDeadline(clock, attemptTimeoutMs, action, signal, (stop) =>
+      listAzure(container, request, action, clock, stop),
+    );
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  /** @throws OrcaError origin_denied where there is neither a key nor a token. */
+  async #authorized(
+    method: WireRequest["method"],
+    container: string,
+    key: string,
+    conditions: Readonly<Record<string, string>>,
+  ): Promise<WireRequest> {
+    const path = `${this.#basePath}${escapeKey(container)}/${escapeKey(key)}`;
+    const headers = {
+      "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),
+      "x-ms-version": azureApiVersion,
+      ...conditions,
+    };
+    const authorization = this.#accountKey
+      ? sharedKeyAuthorization(this.#accountKey, method, path, headers)
+      : `Bearer ${await this.#token.get()}`;
+    return { method, path, headers: { host: this.#endpoint.host, authorization, ...headers } };
+  }
+
+  #errorOf(head: ResponseHead, action: string): OrcaError {
+    return errorOfStatus(head.status, (name) => head.headers.get(name), action, this.#options.clock.now());
+  }
+
+  #container(name: string): Promise<ContainerClient> {
+    let container = this.#containers.get(name);
+    if (!container) {
+      const url = new URL(`${this.#basePath}${escapeKey(name)}`, this.#endpoint).href;
+      container = azureContainer(url, azureApiVersion, this.#accountKey, () => this.#defaultCredential());
+      this.#containers.set(name, container);
+      container.catch(() => this.#containers.delete(name));
+    }
+    return container;
+  }
+
+  #defaultCredential(): Promise<TokenCredential> {
+    this.#credential ??= loadDefaultCredential();
+    return this.#credential;
+  }
+}
+
+/**
+ * Whether Azure can have a blob of this name. Azure resolves dot segments (and takes a backslash for a slash), so
+ * asking for such a key would be asking for another blob, or for one of another container.
+ */
+export function isBlobName(key: string): boolean {
+  return key !== "" && !key.split(/[/\\]/).some((segment) => segment === "." || segment === "..");
+}
+
+function checkBlobType(head: ResponseHead, action: string): void {
+  const blobType = head.headers.get("x-ms-blob-type");
+  if (blobType === "BlockBlob") return;
+  throw new OrcaError(
+    "origin_unsupported",
+    "origin",
+    `${action}: expected a BlockBlob, found a "${blobType}"`,
+  );
+}

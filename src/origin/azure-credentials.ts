@@ -1,0 +1,34 @@
+/**
+ * Tokens for Azure Storage from the Azure SDK's own chain, loaded only where no account key is configured: the chain
+ * is the largest dependency Orca has.
+ */
+import type { TokenCredential } from "@azure/identity";
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import type { Expiring } from "./renewed.ts";
+import { withDeadline } from "./with-deadline.ts";
+
+const storageScope = "https://storage.azure.com/.default";
+
+export async function loadDefaultCredential(): Promise<TokenCredential> {
+  const { DefaultAzureCredential } = await import("@azure/identity");
+  return new DefaultAzureCredential();
+}
+
+/** @throws OrcaError origin_denied where the chain has none; origin_unavailable where it does not answer in time. */
+export async function azureToken(
+  credential: TokenCredential,
+  clock: Clock,
+  timeoutMs: number,
+): Promise<Expiring<string>> {
+  const action = "Cannot get an Azure token";
+  try {
+    const found = await withDeadline(clock, timeoutMs, action, undefined, (abortSignal) =>
+      credential.getToken(storageScope, { abortSignal }),
+    );
+    if (!found) throw new Error("no credential of the chain gave one");
+    return { value: found.token, expiresAtMs: found.expiresOnTimestamp };
+  } catch (thrown) {
+    throw OrcaError.from(thrown, "origin_denied", "origin", action);
+  }
+}

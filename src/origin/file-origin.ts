@@ -1,0 +1,203 @@
+/**
+ * Directories as an origin: for a first try without a cloud, for tests, and for what is mounted from somewhere slow.
+ * A file may change under a reader, so every block is followed by a look at the file before it is believed.
+ */
+import type { BigIntStats } from "node:fs";
+import { type FileHandle, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { OrcaError } from "../base/orca-error.ts";
+import { contentTypeOf } from "./content-type.ts";
+import { errorOfFile, isMiss, openFile } from "./file-path.ts";
+import { fileEtag, lastModifiedMs } from "./file-version.ts";
+import { FileWalk } from "./file-walk.ts";
+import type {
+  ByteSink,
+  ListedObject,
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "./origin.ts";
+
+export interface FileOriginOptions {
+  readonly id: string;
+  /** The directory of each bucket. */
+  readonly roots: ReadonlyMap<string, string>;
+}
+
+export class FileOrigin implements Origin {
+  readonly id: string;
+  readonly #roots: ReadonlyMap<string, string>;
+
+  constructor(options: FileOriginOptions) {
+    this.id = options.id;
+    this.#roots = options.roots;
+  }
+
+  async head({ bucket, key }: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+    signal.throwIfAborted();
+    const action = `Cannot get the metadata of "${bucket}/${key}"`;
+    const stats = await this.#withFile(bucket, key, action, (file) => file.stat({ bigint: true }));
+    if (!stats) return null;
+    return {
+      sizeBytes: Number(stats.size),
+      etag: fileEtag(stats),
+      lastModifiedMs: lastModifiedMs(stats),
+      contentType: contentTypeOf(key),
+      metadata: {},
+    };
+  }
+
+  async read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { bucket, key } = request;
+    const action = `Cannot read "${bucket}/${key}"`;
+    const found = await this.#withFile(bucket, key, action, async (file) => {
+      checkUnchanged(await file.stat({ bigint: true }), request, action);
+      await copyRange(file, request, sink, signal, action);
+      return true;
+    });
+    if (!found) throw new OrcaError("origin_etag_changed", "origin", `${action}: the file is gone`);
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    const action = `Cannot list "${request.bucket}"`;
+    const root = this.#roots.get(request.bucket);
+    try {
+      if (root !== undefined) return await listPage(root, request, signal, action);
+    } catch (thrown) {
+      if (signal.aborted) throw signal.reason;
+      if (!isMiss(thrown)) throw errorOfFile(thrown, action);
+    }
+    throw new OrcaError("no_such_bucket", "origin", `${action}: there is no such directory`);
+  }
+
+  close(): void {}
+
+  /** Runs `use` on the open file of a key and closes it; null where there is none. */
+  async #withFile<Answer>(
+    bucket: string,
+    key: string,
+    action: string,
+    use: (file: FileHandle) => Promise<Answer>,
+  ): Promise<Answer | null> {
+    const root = this.#roots.get(bucket);
+    if (root === undefined) return null;
+    const file = await openFile(root, key).catch((thrown: unknown) => {
+      throw errorOfFile(thrown, action);
+    });
+    if (!file) return null;
+    try {
+      return await use(file);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/**
+ * An abort is looked for between two blocks and not during one: a read that was begun writes into the sink's memory,
+ * so it has to end before the promise may settle.
+ */
+async function copyRange(
+  file: FileHandle,
+  request: RangeRequest,
+  sink: ByteSink,
+  signal: AbortSignal,
+  action: string,
+): Promise<void> {
+  let copiedBytes = 0;
+  while (copiedBytes < request.lengthBytes) {
+    signal.throwIfAborted();
+    const space = sink.space();
+    const lengthBytes = Math.min(space.length, request.lengthBytes - copiedBytes);
+    let bytesRead: number;
+    let stats: BigIntStats;
+    try {
+      ({ bytesRead } = await file.read(space, 0, lengthBytes, request.offset + copiedBytes));
+      stats = await file.stat({ bigint: true });
+    } catch (thrown) {
+      throw errorOfFile(thrown, action);
+    }
+    checkUnchanged(stats, request, action);
+    if (bytesRead === 0)
+      throw new OrcaError("origin_unavailable", "origin", `${action}: the file ended early`);
+    signal.throwIfAborted();
+    sink.advance(bytesRead);
+    copiedBytes += bytesRead;
+  }
+}
+
+function checkUnchanged(stats: BigIntStats, request: RangeRequest, action: string): void {
+  if (fileEtag(stats) === request.etag && Number(stats.size) === request.objectSizeBytes) return;
+  throw new OrcaError("origin_etag_changed", "origin", `${action}: the file is another version now`);
+}
+
+async function listPage(
+  root: string,
+  request: ListRequest,
+  signal: AbortSignal,
+  action: string,
+): Promise<ListPage> {
+  const { prefix, delimiter, maxKeys } = request;
+  const after = request.continuationToken
+    ? decodeToken(request.continuationToken, action)
+    : request.startAfter;
+  const walk = new FileWalk(root, prefix, after, signal);
+  // A page that ended with a common prefix has spoken for all the keys behind it.
+  if (after !== "" && after === commonPrefixOf(after, prefix, delimiter)) walk.pass(after);
+  const objects: ListedObject[] = [];
+  const commonPrefixes: string[] = [];
+  let name = "";
+  for await (const key of walk.keys()) {
+    const commonPrefix = commonPrefixOf(key, prefix, delimiter);
+    const object = await listedObject(root, key);
+    if (!object) continue;
+    if (objects.length + commonPrefixes.length === maxKeys) {
+      return { objects, commonPrefixes, nextContinuationToken: encodeToken(name) };
+    }
+    name = commonPrefix ?? key;
+    if (commonPrefix === undefined) {
+      objects.push(object);
+    } else {
+      commonPrefixes.push(commonPrefix);
+      walk.pass(commonPrefix);
+    }
+  }
+  return { objects, commonPrefixes, nextContinuationToken: "" };
+}
+
+/** The key up to and with the first delimiter behind the prefix, where it has one there. */
+function commonPrefixOf(key: string, prefix: string, delimiter: string): string | undefined {
+  const at = delimiter === "" ? -1 : key.indexOf(delimiter, prefix.length);
+  return at === -1 ? undefined : key.slice(0, at + delimiter.length);
+}
+
+/** Undefined where the file went away, or was no file. */
+async function listedObject(root: string, key: string): Promise<ListedObject | undefined> {
+  try {
+    const stats = await stat(join(root, key), { bigint: true });
+    if (!stats.isFile()) return undefined;
+    return {
+      key,
+      sizeBytes: Number(stats.size),
+      etag: fileEtag(stats),
+      lastModifiedMs: lastModifiedMs(stats),
+    };
+  } catch (thrown) {
+    if (isMiss(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+function encodeToken(name: string): string {
+  return Buffer.from(name, "utf8").toString("base64url");
+}
+
+function decodeToken(token: string, action: string): string {
+  const name = Buffer.from(token, "base64url").toString("utf8");
+  if (encodeToken(name) === token && name !== "") return name;
+  throw new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`);
+}

@@ -1,0 +1,171 @@
+/**
+ * An origin with Orca's manners around it: every request holds a permit while it runs, failed attempts are repeated
+ * with backoff, and a body that breaks off is taken up again at the byte where it stopped. Drivers know none of this,
+ * and what is above asks once and gets either everything or one OrcaError.
+ */
+import type { Clock } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
+import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
+import type { Random } from "../base/random.ts";
+import { Semaphore } from "../base/semaphore.ts";
+import { MiB } from "../base/units.ts";
+import { backoffMs, type RetryPolicy } from "./backoff.ts";
+import type { ByteSink, ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+
+/** A body that brought this much before it broke is a working origin: the count of failed attempts starts anew. */
+const progressBytesMin = MiB;
+
+export type OriginOperation = "get" | "head" | "list";
+
+export interface GuardedOriginOptions {
+  readonly origin: Origin;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Requests in flight to this origin at once, bodies included. */
+  readonly requestsInFlightMax: number;
+  /** How long a request waits for its permit before the client is told to slow down. */
+  readonly queueTimeoutMs: number;
+  readonly retry: RetryPolicy;
+}
+
+interface Attempts {
+  count: number;
+  startedMs: number;
+}
+
+export class GuardedOrigin {
+  readonly id: string;
+  readonly stats = {
+    requests: { get: 0, head: 0, list: 0 } as Record<OriginOperation, number>,
+    errors: new Map<ErrorCode, number>(),
+    bytes: 0,
+    retries: 0,
+    resumes: 0,
+  };
+  readonly #origin: Origin;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #permits: Semaphore;
+  readonly #queueTimeoutMs: number;
+  readonly #retry: RetryPolicy;
+  readonly #closing = new AbortController();
+
+  constructor(options: GuardedOriginOptions) {
+    this.id = options.origin.id;
+    this.#origin = options.origin;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#permits = new Semaphore(`origin "${this.id}"`, options.requestsInFlightMax, options.clock);
+    this.#queueTimeoutMs = options.queueTimeoutMs;
+    this.#retry = options.retry;
+  }
+
+  get requestsInFlight(): number {
+    return this.#permits.inUse;
+  }
+
+  get requestsWaiting(): number {
+    return this.#permits.waiting;
+  }
+
+  get requestsInFlightMax(): number {
+    return this.#permits.permitsMax;
+  }
+
+  /** @see Origin.head */
+  head(location: ObjectLocation): Promise<ObjectHead | null> {
+    return this.#repeated("head", (signal) => this.#origin.head(location, signal));
+  }
+
+  /** @see Origin.list */
+  list(request: ListRequest): Promise<ListPage> {
+    return this.#repeated("list", (signal) => this.#origin.list(request, signal));
+  }
+
+  /**
+   * All of a range, or an OrcaError; on the way a broken body is resumed by a new GET that starts at the byte where
+   * the last one stopped, pinned to the same ETag, so the sink never sees a byte twice or a byte of another version.
+   * @see Origin.read
+   */
+  async read(request: RangeRequest, sink: ByteSink, signal?: AbortSignal): Promise<void> {
+    let receivedBytes = 0;
+    const counted: ByteSink = {
+      space: () => sink.space(),
+      advance: (lengthBytes) => {
+        receivedBytes += lengthBytes;
+        this.stats.bytes += lengthBytes;
+        sink.advance(lengthBytes);
+      },
+    };
+    const attempts: Attempts = { count: 0, startedMs: this.#clock.monotonic() };
+    const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
+    for (;;) {
+      const receivedBefore = receivedBytes;
+      const rest: RangeRequest = {
+        ...request,
+        offset: request.offset + receivedBytes,
+        lengthBytes: request.lengthBytes - receivedBytes,
+      };
+      try {
+        await this.#permitted("get", () => this.#origin.read(rest, counted, stop));
+        return;
+      } catch (thrown) {
+        // The last byte may have come before the fault did; then nothing is missing.
+        if (receivedBytes === request.lengthBytes) return;
+        if (receivedBytes - receivedBefore >= progressBytesMin) {
+          attempts.count = 0;
+          attempts.startedMs = this.#clock.monotonic();
+        }
+        await this.#pauseBeforeRetry(thrown, attempts, stop);
+        if (receivedBytes > 0) this.stats.resumes += 1;
+      }
+    }
+  }
+
+  /** Ends what is running and closes idle connections. */
+  close(): void {
+    this.#closing.abort(new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`));
+    this.#origin.close();
+  }
+
+  async #repeated<Answer>(
+    operation: OriginOperation,
+    ask: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    const attempts: Attempts = { count: 0, startedMs: this.#clock.monotonic() };
+    for (;;) {
+      try {
+        return await this.#permitted(operation, () => ask(this.#closing.signal));
+      } catch (thrown) {
+        await this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal);
+      }
+    }
+  }
+
+  /** One attempt under one permit. The permit covers the whole body, because that is what an origin has to carry. */
+  async #permitted<Answer>(operation: OriginOperation, ask: () => Promise<Answer>): Promise<Answer> {
+    const permit = await this.#permits.acquire(this.#queueTimeoutMs);
+    this.stats.requests[operation] += 1;
+    try {
+      return await ask();
+    } catch (thrown) {
+      const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);
+      this.stats.errors.set(error.code, (this.stats.errors.get(error.code) ?? 0) + 1);
+      throw error;
+    } finally {
+      permit.release();
+    }
+  }
+
+  /** Returns when the next attempt is due; throws what was thrown when there is none. */
+  async #pauseBeforeRetry(thrown: unknown, attempts: Attempts, signal: AbortSignal): Promise<void> {
+    attempts.count += 1;
+    if (!(thrown instanceof OrcaError) || !thrown.retryable || signal.aborted) throw thrown;
+    if (attempts.count >= this.#retry.attempts) throw thrown;
+    const pauseMs = backoffMs(attempts.count, this.#retry, this.#random, thrown.retryAfterSeconds);
+    const elapsedMs = this.#clock.monotonic() - attempts.startedMs;
+    if (elapsedMs + pauseMs > this.#retry.maxTotalDurationMs) throw thrown;
+    this.stats.retries += 1;
+    await sleep(this.#clock, pauseMs, signal);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * An object over HTTP as S3 and Azure Blob both speak it: how a pinned range is asked for, what its answer must be
+ * before a byte of it is believed, and what a HEAD tells. An origin that ignores a header must not slip other bytes in.
+ */
+import { OrcaError } from "../base/orca-error.ts";
+import type { ObjectHead, RangeRequest } from "./origin.ts";
+import type { ResponseHead } from "./wire-head.ts";
+
+/** What the two dialects name differently. */
+export interface ObjectDialect {
+  readonly metadataPrefix: string;
+  readonly versionHeader: string;
+}
+
+/** A key as a path: RFC 3986 unreserved bytes and `/` as they are, all others percent-encoded as UTF-8. */
+export function escapeKey(key: string): string {
+  return encodeURIComponent(key.toWellFormed())
+    .replaceAll("%2F", "/")
+    .replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+export function rangeHeaders(request: RangeRequest): { readonly range: string; readonly "if-match": string } {
+  const last = request.offset + request.lengthBytes - 1;
+  return { range: `bytes=${request.offset}-${last}`, "if-match": `"${request.etag}"` };
+}
+
+/** The ETag without quotes; undefined where there is none that names bytes: absent, empty, weak or malformed. */
+export function strongEtag(header: string | undefined): string | undefined {
+  if (header === undefined || header.startsWith("W/")) return undefined;
+  const etag = header.startsWith('"') && header.endsWith('"') ? header.slice(1, -1) : header;
+  return etag === "" || etag.includes('"') ? undefined : etag;
+}
+
+/**
+ * Returns when a 2xx answer announces exactly the bytes of `request`.
+ * @throws OrcaError origin_etag_changed, origin_missing_etag, origin_unsupported (the origin ignores ranges) or
+ *   origin_unavailable (anything else that does not add up; another attempt may).
+ */
+export function checkRangeResponse(head: ResponseHead, request: RangeRequest, action: string): void {
+  const fail = (code: "origin_unavailable" | "origin_unsupported", reason: string): never => {
+    throw new OrcaError(code, "origin", `${action}: ${reason}`);
+  };
+  checkEtag(head, request.etag, action);
+  const { offset, lengthBytes, objectSizeBytes } = request;
+  const isWhole = lengthBytes === objectSizeBytes;
+  if (head.status === 206) {
+    const expected = `bytes ${offset}-${offset + lengthBytes - 1}/${objectSizeBytes}`;
+    const received = head.headers.get("content-range");
+    if (received !== expected)
+      fail("origin_unavailable", `expected Content-Range "${expected}", received "${received}"`);
+  } else if (head.status !== 200 || !isWhole) {
+    fail("origin_unsupported", `the origin answered ${head.status} to a range`);
+  }
+  if (head.contentLength !== lengthBytes) {
+    fail("origin_unavailable", `expected ${lengthBytes} bytes, the origin announced ${head.contentLength}`);
+  }
+}
+
+/** A time in a listing, cut to whole seconds: a HEAD of the same object tells no more. */
+export function wholeSeconds(date: Date | undefined): number {
+  return Math.floor((date?.getTime() ?? 0) / 1000) * 1000;
+}
+
+function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void {
+  const etag = strongEtag(head.headers.get("etag"));
+  if (etag === pinnedEtag) return;
+  if (etag !== undefined) {
+    throw new OrcaError("origin_etag_changed", "origin", `${action}: the object is another version now`);
+  }
+  throw new OrcaError("origin_missing_etag", "origin", `${action}: the bytes came without a strong ETag`);
+}
+
+/**
+ * The metadata in a 200 to a HEAD.
+ * @throws OrcaError origin_missing_etag, origin_unsupported where the size or the date is not there.
+ */
+export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action: string): ObjectHead {
+  const { headers } = head;
+  const etag = strongEtag(headers.get("etag"));
+  if (etag === undefined) {
+    throw new OrcaError("origin_missing_etag", "origin", `${action}: the origin gave no strong ETag`);
+  }
+  const lastModifiedMs = Date.parse(headers.get("last-modified") ?? "");
+  if (head.contentLength === undefined || Number.isNaN(lastModifiedMs)) {
+    const missing = head.contentLength === undefined ? "Content-Length" : "Last-Modified";
+    throw new OrcaError("origin_unsupported", "origin", `${action}: the origin gave no ${missing}`);
+  }
+  return {
+    sizeBytes: head.contentLength,
+    etag,
+    lastModifiedMs,
+    contentType: headers.get("content-type"),
+    contentEncoding: headers.get("content-encoding"),
+    contentLanguage: headers.get("content-language"),
+    contentDisposition: headers.get("content-disposition"),
+    cacheControl: headers.get("cache-control"),
+    expires: headers.get("expires"),
+    versionId: headers.get(dialect.versionHeader),
+    metadata: metadataOf(headers, dialect.metadataPrefix),
+  };
+}
+
+function metadataOf(headers: ReadonlyMap<string, string>, prefix: string): Readonly<Record<string, string>> {
+  const entries: [string, string][] = [];
+  for (const [name, value] of headers) {
+    if (name.startsWith(prefix) && name.length > prefix.length)
+      entries.push([name.slice(prefix.length), value]);
+  }
+  // Not assigned one by one: `__proto__` is a name that an uploader may choose.
+  return Object.fromEntries(entries);
+}

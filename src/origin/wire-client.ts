@@ -1,0 +1,101 @@
+/**
+ * The read path to an HTTP origin: a minimal HTTP/1.1 client for GET and HEAD whose bodies go from the socket into
+ * the memory they are served from. It exists because `node:http` has no way to say where a body should go; in
+ * exchange it leaves out what an object store never needs (uploads, redirects, compression, chunked bodies).
+ */
+import type { ConnectionOptions } from "node:tls";
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import { type HeadReceiver, WireConnection, type WireRequest, type WireTimeouts } from "./wire-connection.ts";
+import type { ResponseHead } from "./wire-head.ts";
+
+export interface WireClientOptions extends WireTimeouts {
+  readonly origin: { readonly protocol: "http:" | "https:"; readonly host: string; readonly port: number };
+  readonly clock: Clock;
+  /** Connections kept open while nobody uses them. More saves handshakes after a lull, and costs the origin sockets. */
+  readonly connectionsIdleMax: number;
+  /** Shorter than what servers use, so that it is seldom the server who closes. */
+  readonly idleTimeoutMs?: number;
+  readonly tls?: ConnectionOptions | undefined;
+}
+
+export class WireClient {
+  readonly stats = { connectionsOpened: 0, connectionsReused: 0, staleRetries: 0 };
+  readonly #options: WireClientOptions;
+  /** The last one used is the first one taken: the others may grow old and close. */
+  readonly #idle: WireConnection[] = [];
+  #closed = false;
+
+  constructor(options: WireClientOptions) {
+    this.#options = options;
+  }
+
+  get connectionsIdle(): number {
+    return this.#idle.length;
+  }
+
+  /**
+   * One request; resolves with the response's head when the body is in the sink that `onHead` answered, or at once
+   * where it answered null. The sink is not touched once the promise has settled. Deadlines bound the connection, the
+   * head and each silence inside a body, never a body as a whole.
+   * @throws OrcaError origin_unavailable (network, deadline, malformed, short), origin_unsupported (a 2xx body without
+   *   Content-Length); whatever `onHead` throws; the reason of `signal`.
+   */
+  async request(request: WireRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
+    signal.throwIfAborted();
+    const reused = this.#idle.pop();
+    if (!reused) return this.#connect().exchange(request, onHead, signal);
+    try {
+      this.stats.connectionsReused += 1;
+      return await reused.exchange(request, onHead, signal);
+    } catch (thrown) {
+      // The origin may close an idle connection at the very moment it is used (RFC 9112 §9.3.1): not a failed attempt.
+      if (!reused.stale || signal.aborted) throw thrown;
+      this.stats.staleRetries += 1;
+      return this.#connect().exchange(request, onHead, signal);
+    }
+  }
+
+  /** Closes idle connections, and those in use as soon as they come free. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+
+  #connect(): WireConnection {
+    this.stats.connectionsOpened += 1;
+    return new WireConnection({
+      ...this.#options,
+      ...this.#options.origin,
+      idleTimeoutMs: this.#options.idleTimeoutMs ?? 15_000,
+      onIdle: (connection) => this.#keep(connection),
+      onClosed: (connection) => this.#forget(connection),
+    });
+  }
+
+  #keep(connection: WireConnection): void {
+    if (this.#closed || this.#options.connectionsIdleMax === 0) return connection.destroy();
+    this.#idle.push(connection);
+    if (this.#idle.length > this.#options.connectionsIdleMax) this.#idle[0]?.destroy();
+  }
+
+  #forget(connection: WireConnection): void {
+    const index = this.#idle.indexOf(connection);
+    if (index !== -1) this.#idle.splice(index, 1);
+  }
+}
+
+/** @throws OrcaError config_invalid for a URL that is neither http nor https. */
+export function wireOriginOf(url: URL): WireClientOptions["origin"] {
+  const { protocol } = url;
+  if (protocol !== "http:" && protocol !== "https:") {
+    throw new OrcaError(
+      "config_invalid",
+      "config",
+      `Cannot use origin endpoint "${url.origin}": expected http or https`,
+    );
+  }
+  const port = Number(url.port) || (protocol === "https:" ? 443 : 80);
+  // A URL has an IPv6 address in brackets, a socket has it without.
+  return { protocol, host: url.hostname.replaceAll(/^\[|\]$/g, ""), port };
+}

@@ -1,0 +1,37 @@
+/**
+ * A bound in time around work that others wrote: SDK calls and credential chains. Some of them do not listen to their
+ * signal, so the answer does not wait for them; what they still bring is dropped.
+ */
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+
+/**
+ * Runs `work` for at most `timeoutMs`. Its signal aborts at the deadline and with `signal`.
+ * @throws OrcaError origin_unavailable at the deadline; the reason of `signal`; what `work` throws.
+ */
+export async function withDeadline<Answer>(
+  clock: Clock,
+  timeoutMs: number,
+  action: string,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  signal?.throwIfAborted();
+  const stop = new AbortController();
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  stop.signal.addEventListener("abort", () => reject(stop.signal.reason), { once: true });
+  const onAbort = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = clock.timer(timeoutMs, () =>
+    stop.abort(new OrcaError("origin_unavailable", "origin", `${action}: no answer within ${timeoutMs} ms`)),
+  );
+  try {
+    return await Promise.race([work(stop.signal), stopped]);
+  } catch (thrown) {
+    // An SDK wraps an abort in an error of its own; the reason says more.
+    throw stop.signal.aborted ? stop.signal.reason : thrown;
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What a cold cache is like: the stream of an object nobody has asked for yet, the first byte of a chunk from a slow
+ * origin, and a herd of clients on one object.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { GiB, KiB, MiB } from "../../src/base/units.ts";
+import type { Contender } from "./contender.ts";
+import { load, LoadConnection } from "./http-load.ts";
+import { median } from "./workload.ts";
+
+let keys = 0;
+
+/** A path nobody has asked for. */
+function freshPath(sizeBytes: number, kind = "cold"): string {
+  keys += 1;
+  return `/bench/${kind}-${keys}-${sizeBytes}`;
+}
+
+/** GB/s of one client that reads a cold 1 GiB object, the median of `rounds`, for each contender in turn. */
+export async function coldStreams(contenders: readonly Contender[], rounds: number): Promise<Map<string, number>> {
+  const rates = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const { name, port } of contenders) {
+      const path = freshPath(GiB);
+      const result = await load({ port, connections: 1, durationMs: 0, next: () => ({ path, range: "" }) });
+      rates.get(name)?.push(result.bytes / 1e9 / result.seconds);
+      // Commits and write-back of this one are not to be paid by the next one.
+      await pause(3000);
+    }
+  }
+  return new Map([...rates].map(([name, each]) => [name, median(each)]));
+}
+
+export interface FirstByte {
+  readonly what: string;
+  readonly directMs: number;
+  readonly leaderMs: number;
+  readonly joinerMs: number;
+}
+
+/** First bytes from an origin of 20 MB/s, where a whole 8 MiB chunk takes 420 ms and a 128 MiB chunk 6.7 s. */
+export async function firstBytes(origin: Contender, orca: Contender, rounds: number): Promise<FirstByte[]> {
+  const cases = [
+    { what: "first byte of a cold 8 MiB chunk", sizeBytes: 8 * MiB, start: 0 },
+    { what: "64 KiB deep in a cold 128 MiB chunk", sizeBytes: 10 * GiB, start: 100 * MiB + 12_345 },
+  ];
+  const results: FirstByte[] = [];
+  for (const { what, sizeBytes, start } of cases) {
+    const range = `${start}-${start + 64 * KiB - 1}`;
+    const direct: number[] = [];
+    const leader: number[] = [];
+    const joiner: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const path = freshPath(sizeBytes, "slow");
+      direct.push(await firstByteMs(origin.port, path, range));
+      const [first, second] = await Promise.all([
+        firstByteMs(orca.port, path, range),
+        firstByteMs(orca.port, path, range),
+      ]);
+      leader.push(Math.min(first, second));
+      joiner.push(Math.max(first, second));
+    }
+    results.push({ what, directMs: median(direct), leaderMs: median(leader), joinerMs: median(joiner) });
+  }
+  return results;
+}
+
+async function firstByteMs(port: number, path: string, range: string): Promise<number> {
+  const connection = new LoadConnection(port);
+  const answer = await connection.get({ path, range });
+  connection.close();
+  return answer.firstByteMs;
+}
+
+export interface HerdResult {
+  readonly clients: number;
+  readonly bytesReceived: number;
+  readonly originGets: number;
+  readonly originHeads: number;
+  readonly originBytes: number;
+}
+
+/** `clients` read one cold 256 MiB object at once; the origin tells how often it was asked. */
+export async function herd(origin: Contender, orca: Contender, clients: number): Promise<HerdResult> {
+  const path = freshPath(256 * MiB);
+  await originStats(origin);
+  const result = await load({
+    port: orca.port,
+    connections: clients,
+    durationMs: 0,
+    next: () => ({ path, range: "" }),
+  });
+  const { gets, heads, bytes } = await originStats(origin);
+  return { clients, bytesReceived: result.bytes, originGets: gets, originHeads: heads, originBytes: bytes };
+}
+
+/** What the origin counted since it was last asked. */
+async function originStats(origin: Contender): Promise<{ gets: number; heads: number; bytes: number }> {
+  const response = await fetch(`http://127.0.0.1:${origin.port}/_stats`);
+  return (await response.json()) as { gets: number; heads: number; bytes: number };
+}
+
+export interface SlowReadersResult {
+  readonly readers: number;
+  readonly failed: number;
+  readonly seconds: number;
+}
+
+/** Readers of distinct cold objects that take a little and rest a while, all of them at once. */
+export async function slowReaders(orca: Contender, readers: number, sizeBytes: number): Promise<SlowReadersResult> {
+  const startedMs = performance.now();
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: readers }, async () => {
+      let sinceRest = 0;
+      const connection: LoadConnection = new LoadConnection(orca.port, (bytes) => {
+        sinceRest += bytes.length;
+        if (sinceRest < 512 * KiB) return;
+        sinceRest = 0;
+        connection.pause();
+        setTimeout(() => connection.resume(), 500);
+      });
+      const { bodyBytes } = await connection.get({ path: freshPath(sizeBytes), range: "" });
+      connection.close();
+      if (bodyBytes !== sizeBytes) throw new Error(`read ${bodyBytes} of ${sizeBytes} bytes`);
+    }),
+  );
+  const failed = outcomes.filter(({ status }) => status === "rejected").length;
+  return { readers, failed, seconds: (performance.now() - startedMs) / 1000 };
+}

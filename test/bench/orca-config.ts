@@ -1,0 +1,36 @@
+/**
+ * Orca as the bench runs it: the command a user would start, on a configuration file, in front of the bench origin.
+ */
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Contender, freePort, startNode } from "./contender.ts";
+
+export interface OrcaOptions {
+  readonly originPort: number;
+  readonly folder: string;
+  readonly memory: string;
+  /** No disk tier where left out. */
+  readonly disk?: string;
+}
+
+export async function startOrca(options: OrcaOptions): Promise<Contender> {
+  const port = await freePort();
+  const folder = mkdtempSync(join(options.folder, "orca-"));
+  mkdirSync(join(folder, "disk"));
+  const config = join(folder, "orca.yaml");
+  writeFileSync(
+    config,
+    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:0" }
+origin:
+  id: bench
+  driver: awss3
+  awss3: { bucket: bench, endpoint: "http://127.0.0.1:${options.originPort}", region: us-east-1, use_path_style: true }
+memory: { max_bytes: ${options.memory} }
+${options.disk ? `disk: { root: ${folder}/disk, max_bytes: ${options.disk} }` : ""}
+logging: { level: error }
+`,
+  );
+  process.env.ORCA_AWSS3_ACCESS_KEY = "bench";
+  process.env.ORCA_AWSS3_SECRET_KEY = "bench";
+  return startNode("orca", port, ["src/main.ts", "serve", "--config", config]);
+}

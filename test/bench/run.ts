@@ -1,0 +1,169 @@
+/**
+ * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
+ * nginx as a slicing cache. Everything is started here, servers on the first core and clients on the second, and what
+ * counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { argv, pid, stdout } from "node:process";
+import { MiB } from "../../src/base/units.ts";
+import { type Cell, formatTable } from "../../src/cli/table.ts";
+import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
+import { canPin, clientCore, type Contender, freePort, startNginx, startNode } from "./contender.ts";
+import { compareHot, diskWorkload, warm, warmDisk } from "./hot.ts";
+import { startOrca } from "./orca-config.ts";
+import { compare, type Figures, type Workload } from "./workload.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "orca-bench-"));
+// nginx's worker is another user.
+chmodSync(folder, 0o755);
+const running: Contender[] = [];
+
+async function track(starting: Promise<Contender | undefined>): Promise<Contender | undefined> {
+  const contender = await starting;
+  if (contender) running.push(contender);
+  return contender;
+}
+
+async function startOrigin(): Promise<Contender> {
+  const port = await freePort();
+  const origin = await startNode("origin", port, ["test/bench/bench-origin.ts", String(port)], clientCore);
+  running.push(origin);
+  return origin;
+}
+
+async function startBare(): Promise<Contender> {
+  const port = await freePort();
+  const bare = await startNode("bare", port, ["test/bench/bare-server.ts", String(port)]);
+  running.push(bare);
+  return bare;
+}
+
+async function stopAllBut(kept: Contender): Promise<void> {
+  for (const contender of running.splice(0)) {
+    if (contender === kept) continue;
+    await contender.stop();
+  }
+  running.push(kept);
+}
+
+function print(title: string, headings: readonly string[], rows: readonly (readonly Cell[])[]): void {
+  stdout.write(`\n${title}\n${formatTable(headings, rows)}\n`);
+}
+
+function ratio(own: number | undefined, other: number | undefined): string {
+  return own === undefined || other === undefined ? "-" : (own / other).toFixed(2);
+}
+
+function figureCells(figures: Figures | undefined): Cell[] {
+  if (!figures) return ["-", "-", "-"];
+  const { gigabytesPerSecond, requestsPerSecond, cpuSecondsPerGigabyte } = figures;
+  return [gigabytesPerSecond.toFixed(2), requestsPerSecond.toFixed(0), cpuSecondsPerGigabyte.toFixed(2)];
+}
+
+function printComparison(title: string, results: readonly (readonly [Workload, Map<string, Figures>])[]): void {
+  const rows = results.flatMap(([workload, figures]) =>
+    [...figures].map(([name, each]) => {
+      const orca = figures.get("orca");
+      const isOrca = name === "orca";
+      return [
+        workload.name,
+        name,
+        ...figureCells(each),
+        isOrca ? "" : ratio(orca?.gigabytesPerSecond, each.gigabytesPerSecond),
+        isOrca ? "" : ratio(orca?.cpuSecondsPerGigabyte, each.cpuSecondsPerGigabyte),
+      ];
+    }),
+  );
+  print(title, ["workload", "server", "GB/s", "requests/s", "CPU s/GB", "Orca's GB/s x", "Orca's CPU x"], rows);
+}
+
+async function nginxBeside(origin: Contender): Promise<Contender[]> {
+  const nginx = await track(startNginx(origin.port, mkdtempSync(join(folder, "nginx-"))));
+  return nginx ? [nginx] : [];
+}
+
+const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
+  hot: async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "3GiB" });
+    running.push(orca);
+    const contenders = [orca, await startBare(), ...(await nginxBeside(origin))];
+    for (const contender of contenders) await warm(contender);
+    printComparison("Hits in memory", await compareHot(contenders));
+  },
+  disk: async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "8GiB" });
+    running.push(orca);
+    const contenders = [orca, ...(await nginxBeside(origin))];
+    for (const contender of contenders) await warmDisk(contender);
+    printComparison("Hits on disk", [[diskWorkload, await compare(diskWorkload, contenders)]]);
+  },
+  cold: async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "2GiB", disk: "16GiB" });
+    running.push(orca);
+    const contenders = [orca, ...(await nginxBeside(origin)), origin];
+    const rates = await coldStreams(contenders, 3);
+    print(
+      "Cold stream of 1 GiB",
+      ["server", "GB/s", "of reading the origin directly"],
+      [...rates].map(([name, rate]) => [name, rate.toFixed(2), ratio(rate, rates.get("origin"))]),
+    );
+  },
+  "first-byte": async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "2GiB", disk: "16GiB" });
+    running.push(orca);
+    const results = await firstBytes(origin, orca, 9);
+    print(
+      "First byte from an origin of 20 MB/s (medians, ms)",
+      ["what", "origin", "leader", "joiner", "leader's delay", "joiner's delay"],
+      results.map(({ what, directMs, leaderMs, joinerMs }) => [
+        what,
+        directMs.toFixed(1),
+        leaderMs.toFixed(1),
+        joinerMs.toFixed(1),
+        (leaderMs - directMs).toFixed(1),
+        (joinerMs - directMs).toFixed(1),
+      ]),
+    );
+  },
+  herd: async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "1GiB", disk: "16GiB" });
+    running.push(orca);
+    const { clients, bytesReceived, originGets, originHeads, originBytes } = await herd(origin, orca, 200);
+    print(
+      "A herd on one cold 256 MiB object (32 chunks)",
+      ["clients", "bytes received", "origin GETs", "origin HEADs", "origin bytes / object bytes"],
+      [[clients, bytesReceived, originGets, originHeads, ratio(originBytes, 256 * MiB)]],
+    );
+  },
+  slow: async (origin) => {
+    const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "16GiB" });
+    running.push(orca);
+    const { readers, failed, seconds } = await slowReaders(orca, 200, 16 * MiB);
+    const peakMiB = orca.peakRssBytes() / MiB;
+    print(
+      "Slow readers of distinct 16 MiB objects, memory.max_bytes 256 MiB",
+      ["readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
+      [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
+    );
+  },
+};
+
+if (canPin) spawnSync("taskset", ["-cp", clientCore, String(pid)]);
+else stdout.write("taskset is not installed: servers and clients share all cores, which adds noise\n");
+const asked = argv.slice(2);
+const unknown = asked.filter((name) => !(name in parts));
+if (unknown.length > 0) throw new Error(`unknown part ${unknown.join(", ")}: choose from ${Object.keys(parts).join(", ")}`);
+try {
+  const origin = await startOrigin();
+  for (const [name, part] of Object.entries(parts)) {
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    await part(origin);
+    await stopAllBut(origin);
+  }
+} finally {
+  for (const contender of running) await contender.stop();
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { configCheck, configPrint } from "../../src/cli/config-command.ts";
+import { loadConfig } from "../../src/config/load.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "orca-config-command-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const good = join(folder, "good.yaml");
+writeFileSync(good, "origin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n");
+const bad = join(folder, "bad.yaml");
+writeFileSync(
+  bad,
+  "origin: {id: o, awss3: {bucket: data}}\nmemory: {max_bytes: lots}\nlogging: {level: loud}\n",
+);
+
+interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Streams {
+  readonly stdout: { write(text: string): void };
+  readonly stderr: { write(text: string): void };
+}
+
+function run(command: (streams: Streams) => number): Outcome {
+  const written = { stdout: "", stderr: "" };
+  const exitCode = command({
+    stdout: { write: (text) => void (written.stdout += text) },
+    stderr: { write: (text) => void (written.stderr += text) },
+  });
+  return { exitCode, ...written };
+}
+
+test("configCheck: a good file is one line and exit code 0", () => {
+  assert.deepEqual(
+    run((streams) => configCheck({ file: good, env: {}, ...streams })),
+    {
+      exitCode: 0,
+      stdout: `${good} is valid: origin "o" (awss3: data); memory 1 GiB; disk 10 GiB in /var/lib/orca\n`,
+      stderr: "",
+    },
+  );
+});
+
+test("configCheck: a bad file is all its faults and exit code 1", () => {
+  assert.deepEqual(
+    run((streams) => configCheck({ file: bad, env: {}, ...streams })),
+    {
+      exitCode: 1,
+      stdout: "",
+      stderr: `Cannot use configuration "${bad}": 2 faults
+  memory.max_bytes: expected a size such as 8MiB, got "lots"
+  logging.level: expected one of debug, info, warn, error, got "loud"
+`,
+    },
+  );
+});
+
+test("configPrint: prints what loads as the same configuration, in YAML and in JSON", () => {
+  const expected = loadConfig({ file: good, env: {} });
+  for (const json of [false, true]) {
+    const { exitCode, stdout } = run((streams) => configPrint({ file: good, env: {}, json, ...streams }));
+    assert.equal(exitCode, 0);
+    const printed = join(folder, `printed-${json}`);
+    writeFileSync(printed, stdout);
+    assert.deepEqual(loadConfig({ file: printed, env: {} }), expected);
+    if (json) assert.equal(JSON.parse(stdout).memory.max_bytes, "1GiB");
+  }
+});
+
+test("configPrint: says which secrets are given, and shows none", () => {
+  const env = { ORCA_AWSS3_ACCESS_KEY: "hush", ORCA_AWSS3_SECRET_KEY: "hush", ORCA_LOG_LEVEL: "warn" };
+  const { stdout } = run((streams) => configPrint({ file: good, env, json: false, ...streams }));
+  assert.doesNotMatch(stdout, /hush/);
+  assert.match(stdout, /^ {2}level: warn$/m);
+  assert.match(
+    stdout,
+    /^# From the environment:\n# ORCA_AWSS3_ACCESS_KEY=\*\*\*\n# ORCA_AWSS3_SECRET_KEY=\*\*\*\n$/m,
+  );
+});
+
+test("configPrint: without a file, the environment alone may be the configuration", () => {
+  const env = { ORCA_ORIGIN_ID: "o", ORCA_ORIGIN_DRIVER: "file", ORCA_ORIGIN_FILE_ROOT: "/srv/data" };
+  const { exitCode, stdout } = run((streams) => configPrint({ env, json: false, ...streams }));
+  assert.equal(exitCode, 0);
+  assert.match(stdout, /root: \/srv\/data/);
+  assert.equal(run((streams) => configPrint({ env: {}, json: false, ...streams })).exitCode, 1);
+});

@@ -1,0 +1,403 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import fc from "fast-check";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { type Config, treeOf } from "../../src/config/config.ts";
+import { type ConfigSources, loadConfig, type SettingsTree } from "../../src/config/load.ts";
+import { settingRows } from "../../src/config/schema.ts";
+import { selfSignedCertificate } from "../support/certificate.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "orca-config-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const origin = { id: "o", awss3: { bucket: "data" } };
+
+function fileOf(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function load(overrides: SettingsTree, env: ConfigSources["env"] = {}): Config {
+  return loadConfig({ env, overrides: { origin, ...overrides } });
+}
+
+/** The lines of faults, without the headline. */
+function faultsOf(sources: ConfigSources): string[] {
+  try {
+    loadConfig(sources);
+  } catch (thrown) {
+    assert.ok(thrown instanceof OrcaError && thrown.code === "config_invalid", String(thrown));
+    const [headline = "", ...lines] = thrown.message.split("\n");
+    const count = lines.length === 1 ? "1 fault" : `${lines.length} faults`;
+    assert.ok(headline.startsWith("Cannot use ") && headline.endsWith(`: ${count}`), headline);
+    return lines.map((line) => line.trim());
+  }
+  return [];
+}
+
+function faultsIn(overrides: SettingsTree, env: ConfigSources["env"] = {}): string[] {
+  return faultsOf({ env, overrides: { origin, ...overrides } });
+}
+
+function tlsFaults(tls: SettingsTree): string[] {
+  return faultsIn({ server: { tls } });
+}
+
+test("loadConfig: the Go Orca's file loads unchanged", () => {
+  const file = fileOf(
+    "go.yaml",
+    `server: { listen: ":8443", ops_listen: "0.0.0.0:8442", auth: { enabled: false, mode: bearer } }
+origin:
+  id: awss3-garage
+  driver: awss3
+  target_global: 192
+  queue_timeout: 5s
+  retry: { attempts: 3, backoff_initial: 100ms, backoff_max: 2s, max_total_duration: 5s }
+  awss3: { bucket: orca-origin, endpoint: "http://garage:3900", region: garage, use_path_style: true }
+  azureblob: { account: "", container: "", endpoint: "" }
+cachestore: { driver: none, s3: { endpoint: "", bucket: "", region: garage, use_path_style: true } }
+chunking: { size: 8MiB, tiers: [{ min_object_size: 1GiB, chunk_size: 64MiB }] }
+metadata: { ttl: 5m, negative_ttl: 60s, max_entries: 10000 }
+cluster:
+  service: ""
+  membership_refresh: 5s
+  internal_listen: "0.0.0.0:8444"
+  self_pod_ip: 10.0.0.7
+  target_replicas: 3
+  internal_tls: { enabled: true, cert_file: a, key_file: b, ca_file: c, server_name: orca }
+logging: { level: info }
+`,
+  );
+  const config = loadConfig({ file, env: {} });
+  assert.deepEqual(config.server.listen, { host: "0.0.0.0", port: 8443 });
+  assert.deepEqual(
+    config.origins.map(({ id, driver }) => ({ id, driver })),
+    [{ id: "awss3-garage", driver: "awss3" }],
+  );
+  assert.deepEqual(config.chunking.tiers, [
+    { minObjectSizeBytes: 0, chunkSizeBytes: 8 * 2 ** 20 },
+    { minObjectSizeBytes: 2 ** 30, chunkSizeBytes: 64 * 2 ** 20 },
+  ]);
+});
+
+test("loadConfig: the command line wins over the environment, and that over the file", () => {
+  const file = fileOf(
+    "layers.yaml",
+    "origin: {id: o, awss3: {bucket: data}}\nmetadata: {ttl: 1s, negative_ttl: 2s, max_entries: 3}\n",
+  );
+  const config = loadConfig({
+    file,
+    env: {
+      ORCA_METADATA_TTL: "10s",
+      ORCA_METADATA_NEGATIVE_TTL: "20s",
+      ORCA_METADATA_MAX_ENTRIES: "",
+      HOME: "/",
+    },
+    overrides: { metadata: { ttl: "100s" }, memory: undefined },
+  });
+  assert.deepEqual(config.metadata, {
+    ttlMs: 100_000,
+    negativeTtlMs: 20_000,
+    maxEntries: 3,
+    staleIfErrorMs: 0,
+  });
+});
+
+test("loadConfig: variables name settings by their path, and lists and maps are YAML", () => {
+  const config = load(
+    {},
+    {
+      ORCA_LOG_LEVEL: "debug",
+      ORCA_MEMORY_MAX_BYTES: "2GiB",
+      ORCA_SERVER_AUTH_MODE: "sigv4, mtls",
+      ORCA_CHUNKING_TIERS: "[{min_object_size: 1GiB, chunk_size: 16MiB}]",
+      ORCA_ORIGIN_BUCKETS: "{logs: {prefix: logs/}}",
+    },
+  );
+  assert.equal(config.logging.level, "debug");
+  assert.equal(config.memory.maxBytes, 2 ** 31);
+  assert.deepEqual(config.server.auth.mode, ["sigv4", "mtls"]);
+  assert.deepEqual(config.chunking.tiers[1], { minObjectSizeBytes: 2 ** 30, chunkSizeBytes: 16 * 2 ** 20 });
+  assert.deepEqual(config.origins[0]?.buckets.get("logs"), { bucket: "data", prefix: "logs/" });
+});
+
+test("loadConfig: a variable that names no setting is a fault, but for those of Kubernetes", () => {
+  const env = {
+    ORCA_MEMORY_MAXBYTES: "1GiB",
+    ORCA_COMPRESSION: "1",
+    ORCA_PORT: "tcp://10.0.0.1:8443",
+    ORCA_SERVICE_HOST: "10.0.0.1",
+    ORCA_SERVICE_PORT_HTTPS: "8443",
+    ORCA_INTERNAL_PORT_8444_TCP_ADDR: "10.0.0.1",
+  };
+  assert.deepEqual(faultsIn({}, env), [
+    "ORCA_MEMORY_MAXBYTES: no setting has this name; did you mean `ORCA_MEMORY_MAX_BYTES`?",
+    "ORCA_COMPRESSION: no setting has this name",
+  ]);
+});
+
+test("loadConfig: a fault names the variable that gave the value, and a setting is given by one", () => {
+  assert.deepEqual(
+    faultsIn({}, { ORCA_METADATA_TTL: "soon", ORCA_CLUSTER_PEERS: "[", ORCA_ORIGIN_BUCKETS: "x" }),
+    [
+      "ORCA_CLUSTER_PEERS: 1:2: Flow sequence must end with a ]",
+      'origin.buckets (from ORCA_ORIGIN_BUCKETS): expected a map, got "x"',
+      'metadata.ttl (from ORCA_METADATA_TTL): expected a duration such as 500ms or 5m, got "soon"',
+    ],
+  );
+  assert.deepEqual(faultsIn({}, { ORCA_LOG_LEVEL: "info", ORCA_LOGGING_LEVEL: "warn" }), [
+    "logging.level (from ORCA_LOGGING_LEVEL): given twice: by ORCA_LOG_LEVEL and by ORCA_LOGGING_LEVEL",
+  ]);
+});
+
+test("loadConfig: all faults are reported at once, each with its path and value", () => {
+  const file = fileOf(
+    "faulty.yaml",
+    `orign: {}
+origin: {id: a b, target_global: lots, awss3: {bucket: data, endpoint: "http://u:hush@h", secret_key: hush}}
+server: {listen: "8443", drain_timeout: -5s, tls: {certfile: x}}
+memory: {max_bytes: [1]}
+disk: {root: /d, high_watermark: 0.5, low_watermark: 0.9}
+`,
+  );
+  assert.deepEqual(faultsOf({ file, env: {} }), [
+    "orign: unknown key; did you mean `origin`?",
+    'server.listen: expected an address such as 0.0.0.0:8443 or [::1]:8443, got "8443"',
+    "server.tls.certfile: unknown key; did you mean `cert_file`?",
+    "server.tls.cert_file: required",
+    "server.tls.key_file: required",
+    'server.drain_timeout: expected a duration that is not negative, got "-5s"',
+    'origin.id: expected 1 to 64 of the characters A-Z a-z 0-9 . _ -, got "a b"',
+    'origin.target_global: expected a whole number 1 to 100000, got "lots"',
+    "origin.awss3.secret_key: unknown key: secrets come from the environment, or from files named there",
+    "origin.awss3.endpoint: expected an address without user, password, query or fragment, got one that has them",
+    "memory.max_bytes: expected a single value, got a list",
+    "disk.low_watermark: expected less than disk.high_watermark (0.5), got 0.9",
+  ]);
+});
+
+test("loadConfig: a file that is not there, not YAML, or not a map is a fault of its own", () => {
+  assert.match(faultsOf({ file: join(folder, "none.yaml"), env: {} })[0] ?? "", /^cannot read it: ENOENT/);
+  assert.match(faultsOf({ file: fileOf("syntax.yaml", "a: [1\nb: 2"), env: {} })[0] ?? "", /^2:1: /);
+  assert.equal(faultsOf({ file: fileOf("list.yaml", "- a\n"), env: {} })[0], "expected a map, got a list");
+});
+
+test("loadConfig: an origin is required, and given in one way", () => {
+  const required = "origin: required: say with origin.id and origin.driver where objects come from";
+  assert.deepEqual(faultsOf({ env: {} }), [required]);
+  assert.deepEqual(faultsOf({ env: {}, overrides: { origin: {}, origins: [] } }), [required]);
+  assert.deepEqual(faultsIn({ origins: [origin] }), ["origins: given together with origin: choose one"]);
+});
+
+test("loadConfig: origins with one entry is the same as origin", () => {
+  assert.deepEqual(loadConfig({ env: {}, overrides: { origins: [origin] } }), load({}));
+});
+
+test("loadConfig: ids, and bucket names over all origins, are unique", () => {
+  const origins = [
+    origin,
+    { id: "p", driver: "file", file: { root: "/srv/data" } },
+    { ...origin, buckets: { x: {} } },
+  ];
+  assert.deepEqual(faultsOf({ env: {}, overrides: { origins } }), [
+    'origins[1].buckets: "data" is taken by origins[0].buckets already',
+    'origins[2].id: "o" is taken by origins[0].id already',
+  ]);
+});
+
+test("loadConfig: each driver needs its own section, and carries no other", () => {
+  assert.deepEqual(faultsIn({ origin: { id: "o" } }), ["origin.awss3.bucket: required with driver awss3"]);
+  assert.deepEqual(faultsIn({ origin: { id: "o", awss3: { region: "eu-central-1" } } }), [
+    "origin.awss3.bucket: required, because origin.buckets names none",
+  ]);
+  assert.deepEqual(faultsIn({ origin: { id: "o", driver: "azureblob" } }), [
+    "origin.azureblob.account: required with driver azureblob",
+  ]);
+  assert.deepEqual(faultsIn({ origin: { id: "o", driver: "file" } }), [
+    "origin.file.root: required with driver file",
+  ]);
+  const [file] = load({ origin: { id: "o", driver: "file", file: { root: "/srv/data" } } }).origins;
+  assert.ok(file && !("awss3" in file) && !("azureblob" in file));
+});
+
+test("loadConfig: buckets lie in the configured bucket or in their own, below a prefix", () => {
+  const buckets = { all: null, logs: { prefix: "logs/" }, other: { bucket: "elsewhere" } };
+  assert.deepEqual(
+    load({ origin: { ...origin, buckets } }).origins[0]?.buckets,
+    new Map([
+      ["all", { bucket: "data", prefix: "" }],
+      ["logs", { bucket: "data", prefix: "logs/" }],
+      ["other", { bucket: "elsewhere", prefix: "" }],
+    ]),
+  );
+});
+
+test("loadConfig: a bucket that lies nowhere, or that no URL can name, is a fault", () => {
+  assert.deepEqual(
+    faultsIn({
+      origin: {
+        id: "o",
+        awss3: { region: "x" },
+        buckets: { a: {}, "b/c": { bucket: "x" }, "..": { bucket: "x" } },
+      },
+    }),
+    [
+      "origin.buckets.a.bucket: required, because origin.awss3.bucket names none",
+      'origin.buckets["b/c"]: expected a bucket name of 1 to 255 of the characters A-Z a-z 0-9 . _ - $, got "b/c"',
+      'origin.buckets[".."]: expected a bucket name of 1 to 255 of the characters A-Z a-z 0-9 . _ - $, got ".."',
+    ],
+  );
+  const directory = { id: "o", driver: "file", file: { root: "/srv/my data" } };
+  assert.match(faultsIn({ origin: directory })[0] ?? "", /give it another name in origin\.buckets$/);
+  assert.deepEqual(faultsIn({ origin: { ...directory, buckets: { mine: {} } } }), []);
+  assert.deepEqual(faultsIn({ origin: { ...directory, buckets: { mine: { bucket: "other" } } } }), [
+    'origin.buckets.mine.bucket: expected "my data", the one bucket of origin.file.root, or nothing, got "other"',
+  ]);
+});
+
+test("loadConfig: memory and disk have room for two of the largest chunks", () => {
+  assert.deepEqual(
+    faultsIn({ memory: { max_bytes: "256MiB" }, disk: { root: "/d", max_bytes: "256MiB" } }),
+    [],
+  );
+  const tail = "twice the largest chunk (chunking.size, chunking.tiers)";
+  assert.deepEqual(faultsIn({ memory: { max_bytes: "255MiB" }, disk: { root: "/d", max_bytes: "1KiB" } }), [
+    `memory.max_bytes: expected at least 256 MiB, ${tail}, got 255 MiB`,
+    `disk.max_bytes: expected at least 256 MiB, ${tail}, got 1 KiB`,
+  ]);
+  assert.deepEqual(faultsIn({ memory: { max_bytes: "16MiB" }, chunking: { tiers: [] } }), []);
+});
+
+test("loadConfig: tiers ascend, and their chunks are whole MiB", () => {
+  const tiers = [
+    { min_object_size: "2GiB", chunk_size: "1500KiB" },
+    { min_object_size: "2GiB", chunk_size: "2GiB" },
+    { chunk_size: "8MiB" },
+  ];
+  assert.deepEqual(faultsIn({ chunking: { size: "512KiB", tiers } }), [
+    'chunking.size: expected a size 1MiB to 1GiB, got "512KiB"',
+    'chunking.tiers[0].chunk_size: expected a multiple of 1MiB, got "1500KiB"',
+    'chunking.tiers[1].chunk_size: expected a size 1MiB to 1GiB, got "2GiB"',
+    "chunking.tiers[2].min_object_size: required",
+    "chunking.tiers[1].min_object_size: expected more than 2 GiB, as in the tier before, got 2 GiB",
+  ]);
+});
+
+test("loadConfig: the two listeners have addresses of their own", () => {
+  const server = { listen: "127.0.0.1:1", ops_listen: "127.0.0.1:1" };
+  assert.deepEqual(faultsIn({ server }), [
+    'server.ops_listen: expected an address of its own, got "127.0.0.1:1", which is server.listen',
+  ]);
+  assert.deepEqual(faultsIn({ server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" } }), []);
+});
+
+test("loadConfig: TLS files are there, are certificates, and belong together", () => {
+  const [one, other] = [selfSignedCertificate(), selfSignedCertificate()];
+  const cert = fileOf("cert.pem", one.cert);
+  const key = fileOf("key.pem", one.key);
+  const wrongKey = fileOf("wrong-key.pem", other.key);
+  const noPem = fileOf("no.pem", "nothing\n");
+  assert.deepEqual(tlsFaults({ cert_file: cert, key_file: key, client_ca_file: cert }), []);
+  assert.deepEqual(tlsFaults({ cert_file: cert }), ["server.tls.key_file: required"]);
+  assert.match(
+    tlsFaults({ cert_file: cert, key_file: "/none/key.pem" })[0] ?? "",
+    /^server\.tls\.key_file: cannot read "\/none\/key\.pem": ENOENT/,
+  );
+  assert.match(
+    tlsFaults({ cert_file: cert, key_file: wrongKey })[0] ?? "",
+    /^server\.tls: cannot use these files: /,
+  );
+  assert.match(
+    tlsFaults({ cert_file: noPem, key_file: key })[0] ?? "",
+    /^server\.tls: cannot use these files: /,
+  );
+  assert.match(
+    tlsFaults({ cert_file: cert, key_file: key, client_ca_file: noPem })[0] ?? "",
+    /^server\.tls\.client_ca_file: expected certificates in PEM, ".*" holds none$/,
+  );
+});
+
+test("loadConfig: what this version cannot do is refused, never ignored", () => {
+  const faults = faultsIn({
+    server: { auth: { enabled: true } },
+    cachestore: { driver: "s3" },
+    metadata: { stale_if_error: "1m" },
+    cluster: { peers: ["https://a:8444"], service: "orca", replication: 2 },
+  });
+  assert.deepEqual(faults, [
+    "cluster.peers: Orca has no mesh yet: remove cluster.peers to run one replica",
+    "cluster.service: Orca has no mesh yet: remove cluster.service to run one replica",
+    "cluster.replication: Orca has no mesh yet: set it to 1, or leave it out",
+    "cachestore.driver: Orca has no cachestore yet: expected none, got s3",
+    "server.auth.enabled: Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
+    "metadata.stale_if_error: Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
+  ]);
+});
+
+test("loadConfig: secrets are in Config, and in nothing that shows it", () => {
+  const config = load({}, { ORCA_AWSS3_ACCESS_KEY: "id", ORCA_AWSS3_SECRET_KEY: "hush" });
+  assert.equal(config.secrets.awss3SecretKey?.reveal(), "hush");
+  assert.doesNotMatch(JSON.stringify(config), /hush/);
+  assert.doesNotMatch(JSON.stringify(treeOf(config)), /hush|secret/);
+});
+
+test("treeOf: loads as the same configuration", () => {
+  const several = {
+    origins: [origin, { id: "p", driver: "file", file: { root: "/srv/x" }, queue_timeout: "1500ms" }],
+  };
+  const trees = [
+    { origin },
+    several,
+    { origin: { id: "a", driver: "azureblob", azureblob: { account: "acc", container: "$web" } } },
+    {
+      origin,
+      disk: { root: "/d", max_bytes: 10_000_000_000 },
+      chunking: { tiers: [] },
+      server: { listen: "[::1]:0" },
+    },
+  ];
+  for (const overrides of trees) {
+    const config = loadConfig({ env: {}, overrides });
+    assert.deepEqual(loadConfig({ env: {}, overrides: treeOf(config) as SettingsTree }), config);
+  }
+});
+
+test("loadConfig: any tree is a Config or an OrcaError that lists its faults", () => {
+  const keys = new Set(settingRows().flatMap(({ path }) => path.split(/\.|\[\]\.?/)));
+  const key = fc.oneof(fc.constantFrom(...keys, "__proto__", "constructor", "toString"), fc.string());
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { depthSize: "medium" },
+      fc.anything({ maxDepth: 1 }),
+      fc.constantFrom("8MiB", "5s", "-1s", "0", "1", "true", "file", "http://h", ":1", ""),
+      fc.array(tie("tree"), { maxLength: 3 }),
+      fc.dictionary(key, tie("tree"), { maxKeys: 6 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(tree, fc.boolean(), (garbage, withOrigin) => {
+      const overrides = (
+        withOrigin ? { origin, memory: garbage, chunking: garbage, disk: garbage } : garbage
+      ) as SettingsTree;
+      assert.ok(Array.isArray(faultsOf({ env: {}, overrides })));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("loadConfig: any value of any one setting is a Config or an OrcaError", () => {
+  const paths = settingRows()
+    .map(({ path }) => path.replaceAll("<name>", "n").split(/\.|(?=\[\])/))
+    .filter((path) => !path.includes("[]"));
+  fc.assert(
+    fc.property(fc.constantFrom(...paths), fc.anything(), (path, value) => {
+      const branch = path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+      assert.ok(Array.isArray(faultsOf({ env: {}, overrides: branch as SettingsTree })));
+    }),
+    { numRuns: 2000 },
+  );
+});

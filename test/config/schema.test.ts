@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { variableFor } from "../../src/config/environment.ts";
+import { configTable, schema, settingRows } from "../../src/config/schema.ts";
+
+test("schema: every setting is documented", () => {
+  for (const { path, doc, defaultText } of settingRows()) {
+    assert.match(doc, /^[A-Z`].*[.)*]$/, path);
+    assert.notEqual(defaultText, "", path);
+  }
+});
+
+test("schema: no two settings share a variable", () => {
+  const names = settingRows().map(({ path }) => variableFor(path));
+  assert.equal(new Set(names).size, names.length);
+});
+
+test("schema: the defaults are the design's", () => {
+  const faults: [] = [];
+  const settings = schema.read(
+    { origin: { id: "o", awss3: { bucket: "b" } }, disk: { root: "/d" } },
+    "",
+    faults,
+  );
+  assert.deepEqual(faults, []);
+  assert.deepEqual(settings.server, {
+    listen: { host: "0.0.0.0", port: 8443 },
+    opsListen: { host: "0.0.0.0", port: 8442 },
+    tls: undefined,
+    auth: {
+      enabled: false,
+      mode: ["sigv4"],
+      accessKeysFile: undefined,
+      bearerSecretFile: undefined,
+      anonymous: false,
+    },
+    domain: undefined,
+    maxConnections: 10_000,
+    maxRequests: 10_000,
+    clientStallTimeoutMs: 60_000,
+    drainTimeoutMs: 30_000,
+  });
+  assert.deepEqual(settings.origin, {
+    id: "o",
+    driver: "awss3",
+    targetGlobal: 192,
+    queueTimeoutMs: 5000,
+    connectTimeoutMs: 5000,
+    attemptTimeoutMs: 30_000,
+    stallTimeoutMs: 15_000,
+    retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
+    buckets: undefined,
+    awss3: { bucket: "b", endpoint: undefined, region: "us-east-1", usePathStyle: false },
+    azureblob: undefined,
+    file: undefined,
+  });
+  assert.deepEqual(settings.cachestore, { driver: "none", s3: undefined, posixfs: undefined });
+  assert.deepEqual(settings.memory, { maxBytes: 2 ** 30 });
+  assert.deepEqual(settings.disk, {
+    root: "/d",
+    maxBytes: 10 * 2 ** 30,
+    highWatermark: 0.95,
+    lowWatermark: 0.85,
+    fsync: false,
+  });
+  assert.deepEqual(settings.chunking, {
+    sizeBytes: 8 * 2 ** 20,
+    tiers: [
+      { minObjectSizeBytes: 2 ** 30, chunkSizeBytes: 64 * 2 ** 20 },
+      { minObjectSizeBytes: 10 * 2 ** 30, chunkSizeBytes: 128 * 2 ** 20 },
+    ],
+    readahead: 8,
+  });
+  assert.deepEqual(settings.metadata, {
+    ttlMs: 300_000,
+    negativeTtlMs: 60_000,
+    maxEntries: 10_000,
+    staleIfErrorMs: 0,
+  });
+  assert.deepEqual(settings.listCache, { ttlMs: 60_000, maxEntries: 1024, maxResponseBytes: 2 ** 20 });
+  assert.deepEqual(settings.cluster, {
+    peers: [],
+    service: undefined,
+    membershipRefreshMs: 5000,
+    internalListen: { host: "0.0.0.0", port: 8444 },
+    advertise: undefined,
+    selfPodIp: undefined,
+    replicaId: undefined,
+    zone: undefined,
+    replication: 1,
+    targetReplicas: 3,
+    internalTls: {
+      enabled: false,
+      certFile: undefined,
+      keyFile: undefined,
+      caFile: undefined,
+      serverName: undefined,
+    },
+  });
+  assert.deepEqual(settings.logging, { level: "info" });
+});
+
+test("configTable: has a row of three cells for every setting", () => {
+  const lines = configTable().trimEnd().split("\n");
+  assert.equal(lines.length, settingRows().length + 2);
+  for (const line of lines) assert.equal(line.split(/(?<!\\)\|/).length, 5, line);
+  assert.ok(
+    lines.includes(
+      "| `chunking.readahead` | `8` | Chunks brought ahead of the one being sent. (0 to 1024) |",
+    ),
+  );
+});

@@ -1,0 +1,12 @@
+import { DiskFixture } from "../store/disk-fixture.ts";
+import { storeContract } from "./store.ts";
+
+storeContract("disk", async () => {
+  const fixture = new DiskFixture();
+  return {
+    store: await fixture.open(),
+    budget: fixture.budget,
+    clock: fixture.clock,
+    cleanup: () => fixture.close(),
+  };
+});

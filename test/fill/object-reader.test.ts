@@ -1,0 +1,330 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { MiB } from "../../src/base/units.ts";
+import { ObjectReader } from "../../src/fill/object-reader.ts";
+import { settle } from "../support/fake-clock.ts";
+import { drain, fillFixture } from "../support/fill-fixture.ts";
+import { assertPattern } from "../support/pattern.ts";
+
+test("ObjectReader: a second read of a chunk is answered from memory without a promise", async () => {
+  const { origin, path, version } = fillFixture();
+  origin.auto = true;
+  const object = version("k", 3 * MiB + 17);
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  const reader = new ObjectReader(path, object, MiB + 5, MiB + 10);
+  const slice = reader.take();
+  assert.ok(slice);
+  assertPattern(slice, 1, MiB + 5);
+  assert.equal(slice.length, 5);
+  assert.equal(reader.source, "memory");
+  assert.ok(reader.done);
+  reader.close();
+  assert.equal(origin.reads.length, 1);
+});
+
+test("ObjectReader: joiners get bytes as they arrive, each at its own offset, from one origin GET", async () => {
+  const { origin, path, version, readNumber } = fillFixture();
+  const object = version("k", 8 * MiB);
+  const leader = new ObjectReader(path, object, 0, object.sizeBytes);
+  assert.equal(leader.take(), null);
+  const leaderReady = leader.ready();
+  await settle();
+  readNumber(0).deliver(100);
+  await leaderReady;
+  assert.equal(leader.take()?.length, 100);
+  assert.equal(leader.source, "origin");
+  leader.release();
+
+  const joiner = new ObjectReader(path, object, 40, 2 * MiB);
+  assert.equal(joiner.take(), null);
+  await joiner.ready();
+  const slice = joiner.take();
+  assert.equal(slice?.length, 60);
+  assertPattern(slice, 1, 40);
+  assert.equal(joiner.source, "join");
+  joiner.release();
+
+  readNumber(0).deliver().finish();
+  await settle();
+  assertPattern(await drain(joiner), 1, 100);
+  assertPattern(await drain(leader), 1, 100);
+  assert.equal(origin.reads.length, 1);
+});
+
+test("ObjectReader: a first byte deep in a chunk starts the GET there, and a second GET brings the part before it", async () => {
+  const { origin, path, version, readNumber } = fillFixture();
+  const object = version("k", 8 * MiB);
+  const reader = new ObjectReader(path, object, 5 * MiB + 3, 5 * MiB + 103);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  assert.equal(readNumber(0).request.offset, 5 * MiB + 3);
+  assert.equal(readNumber(0).request.lengthBytes, 3 * MiB - 3);
+  readNumber(0).deliver(100);
+  await ready;
+  const slice = reader.take();
+  assert.ok(slice);
+  assertPattern(slice, 1, 5 * MiB + 3);
+  assert.ok(reader.done);
+  reader.close();
+  assert.equal(origin.reads.length, 1, "the front waits until the tail is in");
+  readNumber(0).deliver().finish();
+  await settle();
+  assert.deepEqual([readNumber(1).request.offset, readNumber(1).request.lengthBytes], [0, 5 * MiB + 3]);
+  readNumber(1).deliver().finish();
+  await settle();
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  assert.equal(origin.reads.length, 2);
+});
+
+test("ObjectReader: a joiner that wants the part before the first byte does not wait for the part after it", async () => {
+  const { path, version, readNumber } = fillFixture();
+  const object = version("k", 8 * MiB);
+  const deep = new ObjectReader(path, object, 6 * MiB, 7 * MiB);
+  deep.take();
+  const deepReady = deep.ready();
+  await settle();
+  const front = new ObjectReader(path, object, 0, 10);
+  front.take();
+  const frontReady = front.ready();
+  await settle();
+  assert.equal(readNumber(1).request.offset, 0);
+  readNumber(1).deliver(10);
+  await frontReady;
+  assert.equal(front.take()?.length, 10);
+  front.close();
+  readNumber(1).deliver().finish();
+  readNumber(0).deliver().finish();
+  await deepReady;
+  assertPattern(await drain(deep), 1, 6 * MiB);
+});
+
+test("ObjectReader: a client that leaves frees only itself, and the chunk is stored even if all leave", async () => {
+  const { budget, disk, path, version, readNumber } = fillFixture({ disk: true });
+  const object = version("k", 8 * MiB);
+  const readers = [0, 1, 2].map(() => new ObjectReader(path, object, 0, object.sizeBytes));
+  const waits = readers.map((reader) => {
+    reader.take();
+    return reader.ready();
+  });
+  await settle();
+  for (const reader of readers) reader.close();
+  await Promise.all(waits);
+  assert.equal(readNumber(0).signal.aborted, false);
+  readNumber(0).deliver().finish();
+  await settle();
+  assert.equal(disk?.chunks.size, 1);
+  assertPattern([...(disk?.chunks.values() ?? [])][0] as Buffer, 1, 0);
+  assert.equal(budget.usedBytes, 8 * MiB);
+});
+
+test("ObjectReader: a failed fill fails those who wait, stores nothing and is not remembered", async () => {
+  const { budget, origin, path, version, readNumber } = fillFixture();
+  const object = version("k", 8 * MiB);
+  const readers = [0, 1].map(() => new ObjectReader(path, object, 0, 10));
+  const waits = readers.map((reader) => {
+    reader.take();
+    return assert.rejects(reader.ready(), { code: "origin_unavailable" });
+  });
+  await settle();
+  readNumber(0).fail(new OrcaError("origin_unavailable", "origin", "Cannot reach the origin"));
+  await Promise.all(waits);
+  for (const reader of readers) reader.close();
+  await settle();
+  assert.equal(budget.usedBytes, 0);
+  origin.auto = true;
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+});
+
+test("ObjectReader: when one of two parts fails, the other is ended before memory is given back", async () => {
+  const { budget, path, version, readNumber } = fillFixture();
+  const object = version("k", 8 * MiB);
+  const deep = new ObjectReader(path, object, 6 * MiB, 7 * MiB);
+  const front = new ObjectReader(path, object, 0, 10);
+  const waits = [deep, front].map((reader) => {
+    reader.take();
+    return assert.rejects(reader.ready(), { code: "origin_etag_changed" });
+  });
+  await settle();
+  readNumber(0).fail(new OrcaError("origin_etag_changed", "origin", "Cannot read: changed"));
+  await Promise.all(waits);
+  await settle();
+  assert.equal(readNumber(1).signal.aborted, true);
+  assert.equal(budget.usedBytes, 0);
+});
+
+test("ObjectReader: a chunk that was evicted from memory comes from disk, not from the origin", async () => {
+  const { origin, memory, path, version } = fillFixture({ disk: true });
+  origin.auto = true;
+  const object = version("k", 20 * MiB + 5);
+  await drain(new ObjectReader(path, object, 0, object.sizeBytes));
+  await settle();
+  memory.clear();
+  const reader = new ObjectReader(path, object, 9 * MiB - 3, 9 * MiB + 3);
+  assertPattern(await drain(reader), 1, 9 * MiB - 3);
+  assert.equal(reader.source, "disk");
+  assert.equal(origin.reads.length, 3);
+});
+
+test("ObjectReader: a chunk the disk lost is filled again", async () => {
+  const { origin, memory, disk, path, version } = fillFixture({ disk: true });
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  await drain(new ObjectReader(path, object, 0, 10));
+  await settle();
+  memory.clear();
+  disk?.chunks.clear();
+  if (disk) disk.believes = "unknown";
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  assert.equal(origin.reads.length, 2);
+});
+
+test("ObjectReader: a flight that finds its chunk on disk after all does not ask the origin", async () => {
+  const { origin, memory, disk, filler, path, version } = fillFixture({ disk: true });
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  await drain(new ObjectReader(path, object, 0, 10));
+  await settle();
+  memory.clear();
+  assert.ok(disk);
+  filler.fill({ version: object, index: 0 }, 0);
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  assert.equal(filler.stats.moot, 1);
+  assert.equal(origin.reads.length, 1);
+});
+
+test("ObjectReader: while a commit runs the flight keeps its chunk findable, even when memory gave it up", async () => {
+  const { origin, memory, disk, path, version } = fillFixture({ disk: true });
+  const gate = Promise.withResolvers<void>();
+  assert.ok(disk);
+  disk.commitGate = gate.promise;
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  await drain(new ObjectReader(path, object, 0, 10));
+  memory.clear();
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  gate.resolve();
+  await settle();
+  assert.equal(origin.reads.length, 1);
+  assert.equal(disk.chunks.size, 1);
+});
+
+test("ObjectReader: a failed commit never fails a read", async () => {
+  const { origin, disk, filler, path, version } = fillFixture({ disk: true });
+  assert.ok(disk);
+  disk.refuses = true;
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
+  await settle();
+  assert.equal(filler.stats.commitsRefused, 1);
+});
+
+test("ObjectReader: a chunk read again from disk is promoted into memory by one flight", async () => {
+  const { origin, memory, disk, filler, path, version } = fillFixture({ disk: true });
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  await drain(new ObjectReader(path, object, 0, 10));
+  await settle();
+  memory.clear();
+  assert.ok(disk);
+  await drain(new ObjectReader(path, object, 0, 10));
+  await Promise.all([0, 1, 2].map(() => drain(new ObjectReader(path, object, MiB, MiB + 10))));
+  await settle();
+  assert.equal(filler.stats.promotions, 1);
+  assert.ok(memory.peek(object.chunkPath(0)));
+  assert.equal(disk.puts.length, 1);
+  assert.equal(origin.reads.length, 1);
+});
+
+test("ObjectReader: what cannot reserve memory in time is told to slow down", async () => {
+  const { clock, budget, path, version } = fillFixture({ maxBytes: 16 * MiB });
+  const taken = budget.tryReserve(12 * MiB);
+  const object = version("k", 8 * MiB);
+  const reader = new ObjectReader(path, object, 0, 10);
+  reader.take();
+  const refused = assert.rejects(reader.ready(), { code: "overloaded" });
+  await clock.advance(5000);
+  await refused;
+  reader.close();
+  taken?.release();
+  assert.equal(budget.usedBytes, 0);
+});
+
+test("ObjectReader: once bytes are out, a full memory is waited for", async () => {
+  const { clock, budget, memory, origin, path, version } = fillFixture({ maxBytes: 16 * MiB });
+  origin.auto = true;
+  const object = version("k", 16 * MiB);
+  const reader = new ObjectReader(path, object, 8 * MiB - 10, 16 * MiB);
+  assert.equal(reader.take(), null);
+  await reader.ready();
+  assert.equal(reader.take()?.length, 10);
+  reader.release();
+  memory.clear();
+  await settle();
+  const taken = budget.tryReserve(12 * MiB);
+  assert.equal(reader.take(), null);
+  const ready = reader.ready();
+  await clock.advance(12_000);
+  taken?.release();
+  await ready;
+  assertPattern(await drain(reader), 1, 8 * MiB);
+});
+
+test("ObjectReader: read-ahead doubles chunk by chunk, stays inside the range and inside half the memory", async () => {
+  const { origin, path, version, filler } = fillFixture({ readAheadMax: 8, maxBytes: 512 * MiB });
+  const object = version("k", 100 * MiB);
+  const reader = new ObjectReader(path, object, 0, 50 * MiB);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  assert.equal(origin.reads.length, 1, "nothing is read ahead before the first byte is here");
+  origin.reads[0]?.deliver().finish();
+  await ready;
+  reader.take();
+  await settle();
+  assert.deepEqual(
+    origin.reads.map((read) => read.request.offset / (8 * MiB)),
+    [0, 1, 2],
+  );
+  origin.auto = true;
+  for (const read of origin.reads.slice(1)) read.deliver().finish();
+  reader.release();
+  assertPattern(await drain(reader), 1, MiB);
+  await settle();
+  assert.equal(origin.reads.length, 7, "50 MiB touch 7 chunks");
+  assert.equal(filler.stats.readAheads, 6);
+});
+
+test("ObjectReader: read-ahead leaves half of memory to those who wait", async () => {
+  const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 32 * MiB });
+  const object = version("k", 100 * MiB);
+  const reader = new ObjectReader(path, object, 0, object.sizeBytes);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  origin.reads[0]?.deliver(10);
+  await ready;
+  reader.take();
+  await settle();
+  assert.equal(origin.reads.length, 2);
+  reader.close();
+});
+
+test("ObjectReader: 200 readers of one cold object cause one GET per chunk", async () => {
+  const { origin, path, version, memory } = fillFixture({ readAheadMax: 4 });
+  origin.auto = true;
+  const object = version("k", 64 * MiB);
+  const starts = Array.from({ length: 200 }, (_, index) => (index * 977_123) % (63 * MiB));
+  await Promise.all(
+    starts.map(async (start) => {
+      const bytes = await drain(new ObjectReader(path, object, start, start + 200_000));
+      assertPattern(bytes, 1, start);
+    }),
+  );
+  await settle();
+  const requested = origin.reads.reduce((sum, read) => sum + read.request.lengthBytes, 0);
+  assert.equal(requested, 64 * MiB, "each byte is asked for once");
+  assert.equal(memory.bytes, 64 * MiB);
+});

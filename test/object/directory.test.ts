@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { defaultChunkTiers } from "../../src/chunk/layout.ts";
+import { Directory, type DirectoryOptions, type LookupResult } from "../../src/object/directory.ts";
+import type { ObjectHead } from "../../src/origin/origin.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+const location = { bucket: "models", key: "llama/weights.bin" };
+
+function head(etag: string, sizeBytes = 10): ObjectHead {
+  return { etag, sizeBytes, lastModifiedMs: 0, metadata: {} };
+}
+
+/** A directory over an origin whose answers are let through one by one. */
+function fixture(options: Partial<DirectoryOptions> = {}) {
+  const clock = new FakeClock();
+  const heads: PromiseWithResolvers<ObjectHead | null>[] = [];
+  const directory = new Directory({
+    origin: {
+      id: "origin-a",
+      head: () => {
+        const answer = Promise.withResolvers<ObjectHead | null>();
+        heads.push(answer);
+        return answer.promise;
+      },
+    },
+    clock,
+    chunkTiers: defaultChunkTiers,
+    ttlMs: 300_000,
+    negativeTtlMs: 60_000,
+    entriesMax: 3,
+    ...options,
+  });
+  return { clock, heads, directory };
+}
+
+function etagOf(result: LookupResult | undefined): string | undefined {
+  return result?.kind === "found" ? result.record.version.etag : undefined;
+}
+
+test("Directory.lookup: one HEAD is in flight per object, however many ask", async () => {
+  const { heads, directory } = fixture();
+  const lookups = Array.from({ length: 50 }, () => directory.lookup(location));
+  assert.equal(heads.length, 1);
+  heads[0]?.resolve(head("v1"));
+  for (const result of await Promise.all(lookups)) assert.equal(etagOf(result), "v1");
+  assert.deepEqual(directory.stats, { hits: 0, misses: 1, joins: 49, negativeHits: 0, forgotten: 0 });
+});
+
+test("Directory.peek: an entry ends one TTL after its HEAD was sent, not after it was answered", async () => {
+  const { clock, heads, directory } = fixture();
+  const lookup = directory.lookup(location);
+  await clock.advance(200_000);
+  heads[0]?.resolve(head("v1"));
+  await lookup;
+  await clock.advance(99_999);
+  assert.equal(etagOf(directory.peek(location)), "v1");
+  await clock.advance(1);
+  assert.equal(directory.peek(location), undefined);
+});
+
+test("Directory.lookup: an absent object is believed absent for negativeTtlMs and then asked for again", async () => {
+  const { clock, heads, directory } = fixture();
+  const lookup = directory.lookup(location);
+  heads[0]?.resolve(null);
+  const result = await lookup;
+  assert.equal(result.kind === "refused" && result.code, "no_such_key");
+  await clock.advance(59_999);
+  await directory.lookup(location);
+  assert.equal(heads.length, 1);
+  await clock.advance(1);
+  const again = directory.lookup(location);
+  assert.equal(heads.length, 2);
+  heads[1]?.resolve(head("v1"));
+  assert.equal(etagOf(await again), "v1");
+});
+
+for (const code of ["origin_missing_etag", "origin_unsupported"] as const) {
+  test(`Directory.lookup: ${code} is a fact about the object and is kept`, async () => {
+    const { heads, directory } = fixture();
+    const lookup = directory.lookup(location);
+    heads[0]?.reject(new OrcaError(code, "origin", "Cannot use the object"));
+    assert.deepEqual(await lookup, { kind: "refused", code, message: "Cannot use the object" });
+    await directory.lookup(location);
+    assert.equal(heads.length, 1);
+  });
+}
+
+test("Directory.lookup: an error is thrown to all who wait and never kept", async () => {
+  const { heads, directory } = fixture();
+  const lookups = [directory.lookup(location), directory.lookup(location)];
+  heads[0]?.reject(new OrcaError("origin_unavailable", "origin", "Cannot reach the origin"));
+  for (const lookup of lookups) await assert.rejects(lookup, { code: "origin_unavailable" });
+  assert.equal(directory.size, 0);
+  const again = directory.lookup(location);
+  assert.equal(heads.length, 2);
+  heads[1]?.resolve(head("v1"));
+  assert.equal(etagOf(await again), "v1");
+});
+
+test("Directory.lookup: with ttlMs 0 the origin is asked for every request", async () => {
+  const { heads, directory } = fixture({ ttlMs: 0 });
+  for (let request = 0; request < 3; request += 1) {
+    const lookup = directory.lookup(location);
+    heads[request]?.resolve(head(`v${request}`));
+    assert.equal(etagOf(await lookup), `v${request}`);
+  }
+  assert.equal(heads.length, 3);
+});
+
+test("Directory.forget: the answer to a HEAD that was already in flight is not kept", async () => {
+  const { heads, directory } = fixture();
+  const early = directory.lookup(location);
+  directory.forget(location, "v1");
+  const late = directory.lookup(location);
+  assert.equal(heads.length, 2);
+  heads[1]?.resolve(head("v2"));
+  assert.equal(etagOf(await late), "v2");
+  heads[0]?.resolve(head("v1"));
+  assert.equal(etagOf(await early), "v1");
+  assert.equal(etagOf(directory.peek(location)), "v2");
+});
+
+test("Directory.forget: an entry that already tells of a newer version stays", async () => {
+  const { heads, directory } = fixture();
+  const lookup = directory.lookup(location);
+  heads[0]?.resolve(head("v2"));
+  await lookup;
+  directory.forget(location, "v1");
+  assert.equal(etagOf(directory.peek(location)), "v2");
+  directory.forget(location, "v2");
+  assert.equal(directory.peek(location), undefined);
+});
+
+test("Directory.lookup: past entriesMax the least recently used entry goes", async () => {
+  const { heads, directory } = fixture();
+  for (const key of ["a", "b", "c"]) {
+    const lookup = directory.lookup({ bucket: "models", key });
+    heads.at(-1)?.resolve(head(key));
+    await lookup;
+  }
+  directory.peek({ bucket: "models", key: "a" });
+  const lookup = directory.lookup({ bucket: "models", key: "d" });
+  heads.at(-1)?.resolve(head("d"));
+  await lookup;
+  assert.equal(directory.size, 3);
+  assert.equal(etagOf(directory.peek({ bucket: "models", key: "a" })), "a");
+  assert.equal(directory.peek({ bucket: "models", key: "b" }), undefined);
+});
+
+test("Directory.lookup: the version is cut by the tier of its size", async () => {
+  const { heads, directory } = fixture();
+  const lookup = directory.lookup(location);
+  heads[0]?.resolve(head("v1", 2 ** 30));
+  const result = await lookup;
+  assert.equal(result.kind === "found" && result.record.version.chunkSizeBytes, 64 * 2 ** 20);
+});

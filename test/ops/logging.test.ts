@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
+import type { Logger } from "../../src/base/logger.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { createLogger, type LogStream, type ParentLogger } from "../../src/ops/logging.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+class Lines implements LogStream {
+  readonly isTTY: boolean;
+  readonly lines: string[] = [];
+
+  constructor(isTTY = false) {
+    this.isTTY = isTTY;
+  }
+
+  write(text: string): void {
+    this.lines.push(text);
+  }
+
+  get events(): unknown[] {
+    return this.lines.map((line) => JSON.parse(line));
+  }
+}
+
+function jsonLogger(stream: Lines, level: "debug" | "info" | "warn" = "info"): ParentLogger {
+  return createLogger({ level, clock: new FakeClock(), stream, pretty: false });
+}
+
+test("createLogger: one JSON line with the level's name and an ISO time", () => {
+  const stream = new Lines();
+  const logger: Logger = jsonLogger(stream);
+  logger.info({ bucket: "b", attempts: 2 }, "Origin answers");
+  assert.deepEqual(stream.lines, [
+    '{"level":"info","time":"2026-01-01T00:00:00.000Z","bucket":"b","attempts":2,"msg":"Origin answers"}\n',
+  ]);
+});
+
+test("createLogger: what lies below the level is not printed", () => {
+  const stream = new Lines();
+  const logger = jsonLogger(stream, "warn");
+  logger.debug({}, "no");
+  logger.info({}, "no");
+  logger.warn({}, "yes");
+  logger.error({}, "yes");
+  assert.equal(stream.lines.length, 2);
+});
+
+test("createLogger: a child adds its fields to every event, and to its own children's", () => {
+  const stream = new Lines();
+  const child = jsonLogger(stream).child({ requestId: "r1" });
+  child.child({ chunk: 3 }).info({ bytes: 5 }, "Read");
+  assert.deepEqual(stream.events, [
+    { level: "info", time: "2026-01-01T00:00:00.000Z", requestId: "r1", chunk: 3, bytes: 5, msg: "Read" },
+  ]);
+});
+
+test("createLogger: secrets are hidden in fields and in a child's fields, readable or not", () => {
+  for (const pretty of [false, true]) {
+    const stream = new Lines();
+    const logger = createLogger({ level: "info", clock: new FakeClock(), stream, pretty });
+    logger.child({ token: "hush" }).info({ config: { s3: { secretAccessKey: "hush" } } }, "Starting");
+    assert.equal(stream.lines.length, 1);
+    assert.doesNotMatch(stream.lines.join(), /hush/);
+    assert.match(stream.lines.join(), /hidden/);
+  }
+});
+
+test("createLogger: an error is spelled out under any name", () => {
+  const error = new OrcaError("origin_throttled", "origin", "Cannot read", {
+    cause: new OrcaError("internal", "fill", "why"),
+  });
+  for (const name of ["err", "error", "reason"]) {
+    const stream = new Lines();
+    jsonLogger(stream).warn({ [name]: error }, "Retrying");
+    const [event] = stream.events;
+    assert.deepEqual((event as Record<string, unknown>)[name], {
+      type: "OrcaError",
+      code: "origin_throttled",
+      source: "origin",
+      message: "Cannot read",
+      cause: { type: "OrcaError", code: "internal", source: "fill", message: "why" },
+    });
+  }
+});
+
+test("createLogger: the readable form is one line, coloured on a terminal alone", () => {
+  const [file, terminal] = [new Lines(false), new Lines(true)];
+  for (const stream of [file, terminal]) {
+    const logger = createLogger({ level: "info", clock: new FakeClock(), stream, pretty: true });
+    logger.child({ requestId: "r1" }).warn({ error: new Error("line one\nline two") }, "Cannot store");
+    assert.equal(stream.lines.length, 1);
+  }
+  const [plain] = file.lines;
+  const [coloured] = terminal.lines;
+  assert.match(plain ?? "", /^\[\d\d:\d\d:\d\d\.\d{3}\] WARN: Cannot store \{"requestId":"r1",.*\}\n$/);
+  assert.notEqual(coloured, plain);
+  assert.equal(stripVTControlCharacters(coloured ?? ""), plain);
+});

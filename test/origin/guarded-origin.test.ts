@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import { SeededRandom } from "../../src/base/random.ts";
+import { MiB } from "../../src/base/units.ts";
+import { GuardedOrigin, type GuardedOriginOptions } from "../../src/origin/guarded-origin.ts";
+import type { ByteSink } from "../../src/origin/origin.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+import { assertPattern } from "../support/pattern.ts";
+import { ScriptedOrigin, type ScriptedRead } from "../support/scripted-origin.ts";
+
+const request = { bucket: "b", key: "k", etag: "v1", objectSizeBytes: 8 * MiB, offset: MiB, lengthBytes: 4 * MiB };
+
+function fixture(options: Partial<GuardedOriginOptions> = {}) {
+  const origin = new ScriptedOrigin();
+  const clock = new FakeClock();
+  const guarded = new GuardedOrigin({
+    origin,
+    clock,
+    random: new SeededRandom(1),
+    requestsInFlightMax: 4,
+    queueTimeoutMs: 5000,
+    retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
+    ...options,
+  });
+  const bytes = Buffer.alloc(request.lengthBytes);
+  let filled = 0;
+  const sink: ByteSink = {
+    space: () => bytes.subarray(filled),
+    advance: (lengthBytes) => void (filled += lengthBytes),
+  };
+  return { origin, clock, guarded, sink, bytes };
+}
+
+function failure(code: ErrorCode, retryAfterSeconds?: number): OrcaError {
+  return new OrcaError(code, "origin", "Cannot ask", retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+}
+
+function readAt(origin: ScriptedOrigin, index: number): ScriptedRead {
+  const read = origin.reads[index];
+  assert.ok(read, `read ${index} was asked`);
+  return read;
+}
+
+test("GuardedOrigin.read: a body that breaks off is resumed at the byte where it stopped, pinned to the same ETag", async () => {
+  const { origin, clock, guarded, sink, bytes } = fixture();
+  const whole = guarded.read(request, sink);
+  await settle();
+  readAt(origin, 0).deliver(1_500_000).fail(failure("origin_unavailable"));
+  await clock.advance(100);
+  assert.deepEqual(readAt(origin, 1).request, {
+    ...request,
+    offset: MiB + 1_500_000,
+    lengthBytes: 4 * MiB - 1_500_000,
+  });
+  readAt(origin, 1).deliver().finish();
+  await whole;
+  assertPattern(bytes, origin.seed, MiB);
+  assert.equal(guarded.stats.resumes, 1);
+  assert.equal(guarded.stats.bytes, 4 * MiB);
+  assert.equal(guarded.requestsInFlight, 0);
+});
+
+test("GuardedOrigin.read: three failed attempts are the last, and the origin's own error comes out", async () => {
+  const { origin, clock, guarded, sink } = fixture();
+  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_unavailable" });
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    await settle();
+    readAt(origin, attempt).fail(failure("origin_unavailable"));
+    await clock.advance(400);
+  }
+  await whole;
+  assert.equal(origin.reads.length, 3);
+  assert.equal(guarded.stats.errors.get("origin_unavailable"), 3);
+  assert.equal(guarded.requestsInFlight, 0);
+});
+
+test("GuardedOrigin.read: an attempt that brought a MiB starts the count anew, a trickle does not", async () => {
+  const { origin, clock, guarded, sink } = fixture();
+  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_unavailable" });
+  for (const lengthBytes of [MiB, MiB, MiB, 100, 100]) {
+    await settle();
+    readAt(origin, origin.reads.length - 1)
+      .deliver(lengthBytes)
+      .fail(failure("origin_unavailable"));
+    await clock.advance(400);
+  }
+  await whole;
+  assert.equal(origin.reads.length, 5);
+});
+
+test("GuardedOrigin.read: an error that will not pass is not tried again", async () => {
+  for (const code of ["origin_denied", "origin_etag_changed", "origin_unsupported"] as const) {
+    const { origin, guarded, sink } = fixture();
+    const whole = assert.rejects(guarded.read(request, sink), { code });
+    await settle();
+    readAt(origin, 0).fail(failure(code));
+    await whole;
+    assert.equal(origin.reads.length, 1);
+  }
+});
+
+test("GuardedOrigin.read: Retry-After is honoured, and one that is too long is passed on at once", async () => {
+  const { origin, clock, guarded, sink } = fixture();
+  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_throttled", retryAfterSeconds: 30 });
+  await settle();
+  readAt(origin, 0).fail(failure("origin_throttled", 2));
+  await clock.advance(1999);
+  assert.equal(origin.reads.length, 1);
+  await clock.advance(1);
+  assert.equal(origin.reads.length, 2);
+  readAt(origin, 1).fail(failure("origin_throttled", 30));
+  await whole;
+});
+
+test("GuardedOrigin: permits cover whole bodies, and who waits too long is told to slow down", async () => {
+  const { origin, clock, guarded, sink } = fixture({ requestsInFlightMax: 1 });
+  const first = guarded.read(request, sink);
+  await settle();
+  const second = assert.rejects(guarded.head({ bucket: "b", key: "k" }), { code: "overloaded" });
+  await clock.advance(4999);
+  assert.equal(guarded.requestsWaiting, 1);
+  await clock.advance(1);
+  await second;
+  assert.equal(origin.heads.length, 0);
+  readAt(origin, 0).deliver().finish();
+  await first;
+  assert.equal(await guarded.head({ bucket: "b", key: "k" }), null);
+  assert.deepEqual(guarded.stats.requests, { get: 1, head: 1, list: 0 });
+});
+
+test("GuardedOrigin.head: a passing fault is hidden", async () => {
+  const { origin, clock, guarded } = fixture();
+  let asked = 0;
+  origin.onHead = async () => {
+    asked += 1;
+    if (asked < 3) throw failure("origin_unavailable");
+    return null;
+  };
+  const answer = guarded.head({ bucket: "b", key: "k" });
+  await clock.advance(1000);
+  assert.equal(await answer, null);
+  assert.equal(asked, 3);
+  assert.equal(guarded.stats.retries, 2);
+});
+
+test("GuardedOrigin.close: what runs and what waits for its next attempt ends", async () => {
+  const { origin, guarded, sink, clock } = fixture();
+  const running = assert.rejects(guarded.read(request, sink), { code: "shutting_down" });
+  await settle();
+  guarded.close();
+  await running;
+  assert.equal(origin.reads.length, 1);
+  assert.equal(clock.pendingTimers, 0);
+});

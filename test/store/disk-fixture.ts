@@ -1,0 +1,178 @@
+/**
+ * A disk tier in a directory of its own, with chunks whose every byte depends on its offset, and eyes on what really
+ * lies on disk, so that a test asks the file system and not the tier's own account.
+ */
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import { MiB } from "../../src/base/units.ts";
+import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { chunkFilePath } from "../../src/store/chunk-file.ts";
+import type { ChunkRef, PutResult } from "../../src/store/chunk-store.ts";
+import type { DiskEntry } from "../../src/store/disk-index.ts";
+import { DiskTier, type DiskTierOptions } from "../../src/store/disk-tier.ts";
+import type { EvictionPolicy } from "../../src/store/eviction-policy.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { RecordedLogger } from "../support/recorded-logger.ts";
+
+/** First in, first out: the order in which a test put its chunks is the order in which they go. */
+export class FifoPolicy implements EvictionPolicy<DiskEntry> {
+  readonly #entries = new Set<DiskEntry>();
+  touches = 0;
+
+  insert(entry: DiskEntry): void {
+    this.#entries.add(entry);
+  }
+
+  touch(): void {
+    this.touches += 1;
+  }
+
+  remove(entry: DiskEntry): void {
+    this.#entries.delete(entry);
+  }
+
+  evict(): DiskEntry | undefined {
+    for (const entry of this.#entries) {
+      this.#entries.delete(entry);
+      return entry;
+    }
+    return undefined;
+  }
+
+  noteMiss(): void {}
+
+  wasSeen(): boolean {
+    return false;
+  }
+}
+
+export class DiskFixture {
+  readonly root = mkdtempSync(join(tmpdir(), "orca-disk-"));
+  readonly clock = new FakeClock();
+  readonly logger = new RecordedLogger();
+  readonly budget = new MemoryBudget({ maxBytes: 256 * MiB, clock: this.clock, poison: true });
+  readonly #tiers: DiskTier[] = [];
+
+  /** Opens a tier on the root, not yet scanned. One of 1 GiB where `overrides` do not say otherwise. */
+  openUnscanned(overrides: Partial<DiskTierOptions> = {}): DiskTier {
+    const tier = DiskTier.open({
+      root: this.root,
+      maxBytes: 1024 * MiB,
+      highWatermark: 0.95,
+      lowWatermark: 0.85,
+      fsync: false,
+      replicaId: "replica-a",
+      policy: new FifoPolicy(),
+      clock: this.clock,
+      logger: this.logger,
+      ...overrides,
+    });
+    this.#tiers.push(tier);
+    return tier;
+  }
+
+  async open(overrides: Partial<DiskTierOptions> = {}): Promise<DiskTier> {
+    const tier = this.openUnscanned(overrides);
+    await tier.ready;
+    return tier;
+  }
+
+  get directory(): string {
+    return join(this.root, "orca-disk.v1", "replica-a");
+  }
+
+  pathOf(ref: ChunkRef): string {
+    return chunkFilePath(this.directory, ref.version.chunkPath(ref.index));
+  }
+
+  stagedFiles(): string[] {
+    return readdirSync(join(this.directory, "staging"));
+  }
+
+  chunkFiles(): string[] {
+    const directories = readdirSync(this.directory).filter((name) => name.length === 2);
+    return directories.flatMap((name) =>
+      readdirSync(join(this.directory, name)).map((file) => join(this.directory, name, file)),
+    );
+  }
+
+  /** Sizes of all files of chunks, staged ones included. */
+  bytesOnDisk(): number {
+    const staged = this.stagedFiles().map((name) => join(this.directory, "staging", name));
+    let bytes = 0;
+    for (const path of [...this.chunkFiles(), ...staged]) {
+      bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#tiers.map((tier) => tier.close(60_000)));
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  chunk(ref: ChunkRef): ChunkBytes {
+    return chunkOf(this.budget, ref);
+  }
+
+  /** Puts a chunk and lets go of it as soon as the tier has. */
+  async put(tier: DiskTier, ref: ChunkRef): Promise<PutResult> {
+    const chunk = this.chunk(ref);
+    try {
+      return await tier.put(ref, chunk);
+    } finally {
+      chunk.release();
+    }
+  }
+}
+
+export function refOf(objectKey: string, sizeBytes: number, index = 0, chunkSizeBytes = 8 * MiB): ChunkRef {
+  const version = new ObjectVersion({
+    originId: "origin-a",
+    bucket: "bucket",
+    objectKey,
+    etag: "etag-1",
+    sizeBytes,
+    chunkSizeBytes,
+  });
+  return { version, index };
+}
+
+function seedOf(ref: ChunkRef): number {
+  return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
+}
+
+export function chunkOf(budget: MemoryBudget, ref: ChunkRef): ChunkBytes {
+  const lengthBytes = ref.version.chunkLength(ref.index);
+  const reservation = budget.tryReserve(lengthBytes);
+  if (!reservation) throw new Error("the budget of the fixture is spent");
+  const segments = [];
+  for (let offset = 0; offset < lengthBytes; offset += segmentSizeBytes) {
+    const segment = reservation.takeSegment(Math.min(segmentSizeBytes, lengthBytes - offset));
+    patternBytes(seedOf(ref), offset, segment.bytes.length).copy(segment.bytes);
+    segments.push(segment);
+  }
+  return new ChunkBytes(segments, lengthBytes);
+}
+
+/** Reads one block; false is a miss. @throws AssertionError where the tier gave a wrong byte. */
+export async function readBlock(tier: DiskTier, ref: ChunkRef, blockIndex = 0): Promise<boolean> {
+  const restBytes = ref.version.chunkLength(ref.index) - blockIndex * segmentSizeBytes;
+  const target = Buffer.from(new SharedArrayBuffer(Math.min(segmentSizeBytes, restBytes)));
+  if (!(await tier.readBlock(ref, blockIndex, target))) return false;
+  assertPattern(target, seedOf(ref), blockIndex * segmentSizeBytes);
+  return true;
+}
+
+/** Reads a whole chunk; false where any block is a miss. */
+export async function readChunk(tier: DiskTier, ref: ChunkRef): Promise<boolean> {
+  const blocks = Math.ceil(ref.version.chunkLength(ref.index) / segmentSizeBytes);
+  for (let block = 0; block < blocks; block += 1) {
+    if (!(await readBlock(tier, ref, block))) return false;
+  }
+  return true;
+}

@@ -1,0 +1,46 @@
+/**
+ * A ChunkStore in the heap with a hand on every switch: what it believes, what it loses, and when a commit settles.
+ */
+import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import type { ChunkRef, ChunkStore, Presence, PutResult } from "../../src/store/chunk-store.ts";
+
+export class FakeStore implements ChunkStore {
+  readonly name = "disk";
+  readonly chunks = new Map<string, Buffer>();
+  readonly puts: string[] = [];
+  blockReads = 0;
+  /** Overrides what the store believes. */
+  believes: Presence | undefined;
+  /** Held before a commit is answered; resolved by default. */
+  commitGate: Promise<void> = Promise.resolve();
+  refuses = false;
+
+  presence(ref: ChunkRef): Presence {
+    return this.believes ?? (this.chunks.has(pathOf(ref)) ? "held" : "absent");
+  }
+
+  async readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean> {
+    this.blockReads += 1;
+    const bytes = this.chunks.get(pathOf(ref));
+    if (!bytes) return false;
+    bytes.copy(target, 0, blockIndex * 2 ** 20, blockIndex * 2 ** 20 + target.length);
+    return true;
+  }
+
+  async put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
+    this.puts.push(pathOf(ref));
+    await this.commitGate;
+    if (this.refuses) return "refused";
+    if (this.chunks.has(pathOf(ref))) return "present";
+    this.chunks.set(pathOf(ref), Buffer.concat(chunk.segments.map((segment) => segment.bytes)));
+    return "stored";
+  }
+
+  async delete(ref: ChunkRef): Promise<void> {
+    this.chunks.delete(pathOf(ref));
+  }
+}
+
+function pathOf(ref: ChunkRef): string {
+  return ref.version.chunkPath(ref.index);
+}

@@ -1,0 +1,80 @@
+/**
+ * An origin whose every byte is let through by the test: reads are recorded as they come and stand still until they
+ * are told to deliver, fail or finish, so an interleaving is written down instead of waited for.
+ */
+import type { ObjectHead, ObjectLocation, RangeRequest, ByteSink, Origin, ListPage } from "../../src/origin/origin.ts";
+import { patternBytes } from "./pattern.ts";
+
+export class ScriptedRead {
+  readonly request: RangeRequest;
+  readonly signal: AbortSignal;
+  readonly settled: Promise<void>;
+  deliveredBytes = 0;
+  readonly #sink: ByteSink;
+  readonly #seed: number;
+  readonly #finish = Promise.withResolvers<void>();
+
+  constructor(request: RangeRequest, sink: ByteSink, signal: AbortSignal, seed: number) {
+    this.request = request;
+    this.signal = signal;
+    this.#sink = sink;
+    this.#seed = seed;
+    this.settled = this.#finish.promise;
+    signal.addEventListener("abort", () => this.#finish.reject(signal.reason), { once: true });
+  }
+
+  /** Hands over the next `lengthBytes` (all that are owed by default), in the pieces the sink has room for. */
+  deliver(lengthBytes = this.request.lengthBytes - this.deliveredBytes): this {
+    let owed = lengthBytes;
+    while (owed > 0) {
+      const space = this.#sink.space();
+      const take = Math.min(space.length, owed);
+      patternBytes(this.#seed, this.request.offset + this.deliveredBytes, take).copy(space);
+      this.deliveredBytes += take;
+      this.#sink.advance(take);
+      owed -= take;
+    }
+    return this;
+  }
+
+  finish(): void {
+    this.#finish.resolve();
+  }
+
+  fail(error: Error): void {
+    this.#finish.reject(error);
+  }
+}
+
+export class ScriptedOrigin implements Origin {
+  readonly id: string;
+  readonly reads: ScriptedRead[] = [];
+  readonly heads: ObjectLocation[] = [];
+  /** Answers every HEAD; replaced by tests. */
+  onHead: (location: ObjectLocation) => Promise<ObjectHead | null> = async () => null;
+  /** Called with each read as it comes; `deliver` and `finish` at once by setting {@link auto}. */
+  auto = false;
+  seed = 1;
+
+  constructor(id = "origin-a") {
+    this.id = id;
+  }
+
+  async head(location: ObjectLocation): Promise<ObjectHead | null> {
+    this.heads.push(location);
+    return this.onHead(location);
+  }
+
+  read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
+    const read = new ScriptedRead(request, sink, signal, this.seed);
+    this.reads.push(read);
+    if (this.auto) read.deliver().finish();
+    return read.settled;
+  }
+
+  async list(): Promise<ListPage> {
+    return { objects: [], commonPrefixes: [], nextContinuationToken: "" };
+  }
+
+  close(): void {}
+}
