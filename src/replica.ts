@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import type { Clock } from "./base/clock.ts";
 import { MemoryBudget } from "./base/memory-budget.ts";
 import type { Random } from "./base/random.ts";
+import type { Logger } from "./base/logger.ts";
 import type { Config } from "./config/config.ts";
 import type { OriginConfig } from "./config/origin-config.ts";
 import { BucketHandler } from "./edge/bucket-handler.ts";
@@ -21,7 +22,6 @@ import type { ReadPath } from "./fill/object-reader.ts";
 import { Bucket } from "./object/bucket.ts";
 import { Directory } from "./object/directory.ts";
 import { Readiness } from "./ops/health.ts";
-import type { ParentLogger } from "./ops/logging.ts";
 import { MetricsRegistry } from "./ops/metrics.ts";
 import { OpsServer } from "./ops/ops-server.ts";
 import { registerReplicaMetrics } from "./ops/replica-metrics.ts";
@@ -38,7 +38,7 @@ export interface ReplicaOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: ParentLogger;
+  readonly logger: Logger;
 }
 
 export interface ReplicaAddresses {
@@ -162,7 +162,7 @@ export class Replica {
 function openDisk({ config, clock, logger }: ReplicaOptions): DiskTier | undefined {
   const { disk, cluster } = config;
   if (!disk) return undefined;
-  return DiskTier.open({ ...disk, replicaId: cluster.replicaId, policy: new S3Fifo({}), clock, logger });
+  return DiskTier.open({ ...disk, replicaId: cluster.replicaId, policy: new S3Fifo(), clock, logger });
 }
 
 function openDirectory(origin: GuardedOrigin, { config, clock }: ReplicaOptions): Directory {

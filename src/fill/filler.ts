@@ -28,7 +28,8 @@ export interface MemoryChunks {
   readonly bytes: number;
   get(path: string): ChunkBytes | undefined;
   peek(path: string): ChunkBytes | undefined;
-  put(path: string, chunk: ChunkBytes): void;
+  /** `ahead`: the chunk was fetched before anybody asked for it. */
+  put(path: string, chunk: ChunkBytes, ahead: boolean): void;
 }
 
 export interface FillerOptions {
@@ -45,6 +46,14 @@ export interface FillerOptions {
  * the part before it: nobody waits for bytes that nobody asked for.
  */
 const skipBytesMin = segmentSizeBytes;
+
+/** How a flight begins. */
+interface Launch {
+  /** Memory for its chunk, where it is reserved already. */
+  readonly reservation?: Reservation;
+  /** Nobody has asked for it yet. */
+  readonly ahead?: boolean;
+}
 
 export class Filler {
   readonly stats = { flights: 0, joins: 0, moot: 0, failed: 0, readAheads: 0, promotions: 0, commits: 0, commitsRefused: 0 };
@@ -69,7 +78,7 @@ export class Filler {
   /** Starts a flight whose first byte wanted is at `offset` of the chunk. There is none for it yet. */
   fill(ref: ChunkRef, offset: number): Flight {
     this.stats.flights += 1;
-    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), undefined);
+    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), {});
   }
 
   /**
@@ -80,7 +89,7 @@ export class Filler {
     const reservation = this.#options.budget.tryReserve(ref.version.chunkLength(ref.index));
     if (!reservation) return undefined;
     this.stats.promotions += 1;
-    return this.#launch(new Flight(ref, "disk", offset - (offset % segmentSizeBytes)), reservation);
+    return this.#launch(new Flight(ref, "disk", offset - (offset % segmentSizeBytes)), { reservation });
   }
 
   /**
@@ -97,7 +106,7 @@ export class Filler {
     if (!reservation) return;
     this.stats.flights += 1;
     this.stats.readAheads += 1;
-    this.#launch(new Flight(ref, "origin", 0), reservation);
+    this.#launch(new Flight(ref, "origin", 0), { reservation, ahead: true });
   }
 
   /** Ends flights that still wait for the origin, and resolves when those that are whole have been committed. */
@@ -106,18 +115,18 @@ export class Filler {
     await Promise.all(this.#running);
   }
 
-  #launch(flight: Flight, reservation: Reservation | undefined): Flight {
+  #launch(flight: Flight, launch: Launch): Flight {
     const path = flight.ref.version.chunkPath(flight.ref.index);
     this.#flights.set(path, flight);
-    const run = this.#fly(flight, path, reservation).finally(() => this.#running.delete(run));
+    const run = this.#fly(flight, path, launch).finally(() => this.#running.delete(run));
     this.#running.add(run);
     return flight;
   }
 
-  async #fly(flight: Flight, path: string, reserved: Reservation | undefined): Promise<void> {
+  async #fly(flight: Flight, path: string, { reservation, ahead = false }: Launch): Promise<void> {
     const { budget, memory, queueTimeoutMs } = this.#options;
     try {
-      flight.board(reserved ?? (await budget.reserve(flight.lengthBytes, queueTimeoutMs)));
+      flight.board(reservation ?? (await budget.reserve(flight.lengthBytes, queueTimeoutMs)));
       if (this.#heldAlready(flight, path)) {
         this.stats.moot += 1;
         return;
@@ -125,7 +134,7 @@ export class Filler {
       if (flight.source === "disk") await this.#readFromDisk(flight);
       await this.#readFromOrigin(flight);
       const chunk = flight.complete();
-      memory.put(path, chunk);
+      memory.put(path, chunk, ahead);
       await this.#commit(flight.ref, chunk);
     } catch (thrown) {
       this.stats.failed += 1;

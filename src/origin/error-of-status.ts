@@ -16,7 +16,12 @@ export function errorOfStatus(status: number, header: HeaderOf, action: string, 
   const region = header("x-amz-bucket-region");
   const hint = region === undefined || status < 300 ? "" : `; the bucket lies in region "${region}"`;
   const message = `${action}: the origin answered ${status}${hint}`;
-  return new OrcaError(codeOfStatus(status), "origin", message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+  return new OrcaError(
+    codeOfStatus(status),
+    "origin",
+    message,
+    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+  );
 }
 
 function codeOfStatus(status: number): ErrorCode {

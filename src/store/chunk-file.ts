@@ -22,7 +22,7 @@ import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { chunkLength } from "../chunk/layout.ts";
 import type { ChunkRef } from "./chunk-store.ts";
 
-export const formatVersion = 1;
+const formatVersion = 1;
 /** A block is what one segment holds: the unit of reading and of checking. */
 export const blockSizeBytes = segmentSizeBytes;
 export const trailerLengthBytes = 28;
@@ -52,7 +52,7 @@ export interface ChunkFooter {
 }
 
 /** What is wrong with a footer; a damaged file is a value, because the disk tier answers it with a miss. */
-export type FooterFault = "truncated" | "magic" | "version" | "footer-length" | "checksum" | "malformed";
+type FooterFault = "truncated" | "magic" | "version" | "footer-length" | "checksum" | "malformed";
 
 export function identityOf(ref: ChunkRef): ChunkIdentity {
   const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes } = ref.version;
@@ -72,7 +72,8 @@ export function identityEquals(left: ChunkIdentity, right: ChunkIdentity): boole
 }
 
 /**
- * Where the chunk `<origin_id>/<hash>/<index>` lies: `<origin_id>.<hash>.<index>` below two characters of fan-out. An origin id with characters that a file name cannot hold is percent-encoded.
+ * Where the chunk `<origin_id>/<hash>/<index>` lies: `<origin_id>.<hash>.<index>` below two characters of fan-out.
+ * An origin id with characters that a file name cannot hold is percent-encoded.
  */
 export function chunkFilePath(directory: string, chunkPath: string): string {
   const indexAt = chunkPath.lastIndexOf("/") + 1;

@@ -27,7 +27,7 @@ export type ReadFileSystem = Pick<typeof fs, "open" | "fstat" | "read" | "close"
 /** Why a file cannot be read from: it is not what its name or its checksums say, or the code of the system's error. */
 export interface DiskFault {
   readonly kind: "damaged" | "error";
-  /** `truncated`, `magic`, `block-checksum` …, or `ENOENT`, `EIO` … */
+  /** `size`, `magic`, `block-checksum` …, or `ENOENT`, `EIO` … */
   readonly reason: string;
 }
 
@@ -78,7 +78,7 @@ export class DiskFile {
       this.#readsRunning -= 1;
       if (this.#retired) this.#closeWhenUnused();
       if (error) done({ kind: "error", reason: error.code ?? "EUNKNOWN" });
-      else if (bytesRead !== target.length) done({ kind: "damaged", reason: "truncated" });
+      else if (bytesRead !== target.length) done({ kind: "damaged", reason: "size" });
       else if (crc32(target) !== this.#blockCrcs[blockIndex])
         done({ kind: "damaged", reason: "block-checksum" });
       else done(undefined);
@@ -110,14 +110,14 @@ async function readFooter(
   const identity = identityOf(ref);
   const sizeBytes = chunkFileSize(identity);
   const { size } = await promisify(fileSystem.fstat)(fd);
-  if (size !== sizeBytes) return "truncated";
+  if (size !== sizeBytes) return "size";
   const tail = Buffer.allocUnsafe(footerLength(identity));
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   fileSystem.read(fd, tail, 0, tail.length, sizeBytes - tail.length, (error, bytesRead) => {
     if (error) reject(error);
     else resolve(bytesRead);
   });
-  if ((await promise) !== tail.length) return "truncated";
+  if ((await promise) !== tail.length) return "size";
   const footer = decodeFooter(tail);
   if (typeof footer === "string") return footer;
   return identityEquals(footer.identity, identity) ? footer : "identity";

@@ -35,6 +35,7 @@ export class DiskIndex {
   readonly #maxBytes: number;
   readonly #highBytes: number;
   readonly #lowBytes: number;
+  readonly #lowWatermark: number;
   readonly #policy: EvictionPolicy<DiskEntry>;
   readonly #entries = new Map<string, DiskEntry>();
   readonly #leaving = new Set<string>();
@@ -47,6 +48,7 @@ export class DiskIndex {
     this.#maxBytes = options.maxBytes;
     this.#highBytes = Math.floor(options.maxBytes * options.highWatermark);
     this.#lowBytes = Math.floor(options.maxBytes * options.lowWatermark);
+    this.#lowWatermark = options.lowWatermark;
     this.#policy = options.policy;
   }
 
@@ -128,7 +130,7 @@ export class DiskIndex {
    * is not reached, so somebody else uses it, and the limit says nothing.
    */
   takeShare(): DiskEntry[] {
-    return this.#takeVictims(Math.floor((this.#entryBytes * this.#lowBytes) / this.#maxBytes));
+    return this.#takeVictims(Math.ceil(this.#entryBytes * this.#lowWatermark));
   }
 
   /** Takes out `key`; its bytes stay in the account until {@link endLeaving}. */

@@ -13,8 +13,8 @@ import { Worker } from "node:worker_threads";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { MiB } from "../base/units.ts";
+import type { DiskJobReply } from "./disk-job-server.ts";
 import type { DiskJob, DiskJobResult, ScanBatch } from "./disk-jobs.ts";
-import type { ThreadReply } from "./disk-writer-thread.ts";
 
 /** `dropped`: never started. `crashed`: the thread ended while the job ran. */
 export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { readonly outcome: "crashed" };
@@ -28,8 +28,12 @@ export interface DiskTask {
   onBatch?(batch: ScanBatch): void;
 }
 
-/** Enough that the thread finds its next job without a turn of the event loop, and little enough to stay droppable. */
+/**
+ * Enough that the thread finds its next job without a turn of the event loop; few enough that most stay droppable, and
+ * that what they reserve on a small disk leaves room for each other.
+ */
 const startedBytesMax = 16 * MiB;
+const startedMax = 4;
 
 export interface DiskWriterOptions {
   readonly clock: Clock;
@@ -113,7 +117,7 @@ export class DiskWriter {
     this.#startedBytes = 0;
     const thread = this.#thread;
     this.#thread = undefined;
-    thread?.removeAllListeners();
+    thread?.removeAllListeners("message").removeAllListeners("exit");
     await thread?.terminate();
     // Only now: until the thread has ended, it may still read the memory of these chunks.
     for (const task of left) task.settle({ outcome: "dropped" });
@@ -121,7 +125,7 @@ export class DiskWriter {
 
   #startNext(): void {
     while (this.#waiting.length > 0 && this.#alone === undefined) {
-      if (this.#started.length > 0 && this.#startedBytes >= startedBytesMax) return;
+      if (this.#started.length >= startedMax || this.#startedBytes >= startedBytesMax) return;
       const task = this.#waiting.shift() as DiskTask;
       this.#waitingBytes -= task.bytes;
       const job = task.start();
@@ -137,7 +141,7 @@ export class DiskWriter {
 
   #startThread(): Worker {
     const thread = new Worker(this.#threadModule, { name: "orca-disk" });
-    thread.on("message", (reply: ThreadReply) => {
+    thread.on("message", (reply: DiskJobReply) => {
       if ("batch" in reply) this.#started[0]?.onBatch?.(reply.batch);
       else this.#finish(this.#started.shift() as DiskTask, reply.result);
     });

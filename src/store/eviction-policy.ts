@@ -1,8 +1,9 @@
 /**
  * Which chunk a full tier lets go of. A policy only decides; the tier holds the chunks and says what happens to them.
  * It is intrusive: what the policy must know of a chunk lies in the tier's own entry, so that a hit is the one look-up
- * the tier makes anyway and a few writes to an object that is in the processor's cache already.
+ * the tier makes anyway and a write to an object that is in the processor's cache already.
  */
+import type { FifoQueue } from "./fifo-queue.ts";
 
 /**
  * What a tier's entries extend. The fields after `sizeBytes` belong to the policy that holds the entry; an entry is in
@@ -14,11 +15,12 @@ export class Evictable {
   readonly sizeBytes: number;
   /** Uses that the policy still gives credit for. */
   frequency = 0;
-  /** The queue the entry stands in, or undefined while no policy holds it. */
-  queue: EvictionQueue | undefined = undefined;
-  /** The neighbour that leaves the queue after this one. */
+  /** How many bytes had been inserted into the policy when this entry came. */
+  arrivedAtBytes = 0;
+  /** The queue the entry stands in; undefined while no policy holds it. */
+  queue: FifoQueue | undefined = undefined;
+  /** Its neighbours in the queue: the one that came after it, and the one that came before. */
   newer: Evictable | undefined = undefined;
-  /** The neighbour that leaves the queue before this one. */
   older: Evictable | undefined = undefined;
 
   constructor(key: string, sizeBytes: number) {
@@ -27,22 +29,15 @@ export class Evictable {
   }
 }
 
-/** A queue as its entries know it. */
-export interface EvictionQueue {
-  readonly bytes: number;
-}
-
 export interface EvictionPolicy<Entry extends Evictable> {
-  /** Takes in an entry that the tier holds from now on. */
-  insert(entry: Entry): void;
+  /** Takes in an entry that the tier holds from now on. `ahead`: it was fetched before anybody asked for it. */
+  insert(entry: Entry, ahead?: boolean): void;
   /** The entry was used. */
   touch(entry: Entry): void;
   /** The tier has let go of the entry for a reason of its own (deleted, damaged). */
   remove(entry: Entry): void;
   /** Takes out the entry that is the least loss; undefined where none is held. */
   evict(): Entry | undefined;
-  /** A chunk was asked for that the tier does not hold, and that it is perhaps not going to hold. */
-  noteMiss(key: string): void;
-  /** Whether a chunk that is not held was asked for before, lately enough that keeping it would have paid. */
-  wasSeen(key: string): boolean;
+  /** Whether an entry of this key was let go of lately, so that keeping it would have paid. */
+  remembers(key: string): boolean;
 }

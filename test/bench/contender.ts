@@ -3,7 +3,7 @@
  * are read from /proc, so that all contenders are measured by the operating system and not by themselves.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { execPath } from "node:process";
@@ -47,7 +47,7 @@ export async function start(launch: Launch): Promise<Contender> {
   const pinned = canPin ? ["taskset", "-c", launch.core ?? serverCore, launch.command] : [launch.command];
   const [command, ...prefix] = pinned as [string, ...string[]];
   const child = spawn(command, [...prefix, ...launch.args], {
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "inherit", "inherit"],
     ...(launch.cwd !== undefined && { cwd: launch.cwd }),
     ...(launch.env && { env: { ...process.env, ...launch.env } }),
   });
@@ -74,6 +74,9 @@ export async function startNginx(originPort: number, folder: string): Promise<Co
   if (!existsSync("/usr/sbin/nginx")) return undefined;
   const port = await freePort();
   mkdirSync(join(folder, "cache"), { recursive: true });
+  // The worker is another user, and the cache is its own.
+  chmodSync(folder, 0o777);
+  chmodSync(join(folder, "cache"), 0o777);
   const config = join(folder, "nginx.conf");
   writeFileSync(
     config,

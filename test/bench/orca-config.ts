@@ -27,7 +27,7 @@ origin:
   awss3: { bucket: bench, endpoint: "http://127.0.0.1:${options.originPort}", region: us-east-1, use_path_style: true }
 memory: { max_bytes: ${options.memory} }
 ${options.disk ? `disk: { root: ${folder}/disk, max_bytes: ${options.disk} }` : ""}
-logging: { level: error }
+logging: { level: warn }
 `,
   );
   process.env.ORCA_AWSS3_ACCESS_KEY = "bench";

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { FileOrigin } from "../../src/origin/file-origin.ts";
-import { type OriginFixture, type OriginTraits, originContract } from "./origin.ts";
+import { originContract } from "./origin.ts";
+import type { OriginFixture, OriginTraits } from "./origin-fixture.ts";
 
 /** A directory keeps nothing beside the bytes, and has no empty names. */
 const fileTraits: OriginTraits = {

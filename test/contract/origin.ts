@@ -1,61 +1,25 @@
 /**
  * What every origin must do, whatever store is behind it: one suite, run against each driver with a real server (or a
  * real directory) underneath. A driver that passes can be exchanged for another without the rest of Orca noticing.
- *
- * What stores cannot have in common is named in OriginTraits, so that a test which does not apply is not there, rather
- * than there and skipped.
  */
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import type { ErrorCode } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
-import type { ListedObject, ListRequest, ObjectHead, Origin, RangeRequest } from "../../src/origin/origin.ts";
+import type { Origin, RangeRequest } from "../../src/origin/origin.ts";
 import { settle } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
-
-/** What is stored beside the bytes. */
-export type StoredHeaders = Partial<
-  Pick<
-    ObjectHead,
-    | "contentType"
-    | "contentEncoding"
-    | "contentLanguage"
-    | "contentDisposition"
-    | "cacheControl"
-    | "expires"
-    | "metadata"
-  >
->;
-
-/** An origin with its store, for one suite. */
-export interface OriginFixture {
-  readonly origin: Origin;
-  /** A bucket of this suite's own, empty at first. */
-  readonly bucket: string;
-  /** For stores behind a network. */
-  readonly remote?: {
-    /** The same store, asked with credentials that it does not know. */
-    readonly strangerOrigin: Origin;
-    /** An origin whose server is not there. */
-    readonly absentOrigin: Origin;
-  };
-  /** Stores or overwrites an object by other means than the driver under test. */
-  put(key: string, body: Buffer, headers: StoredHeaders): Promise<void>;
-  delete(key: string): Promise<void>;
-  close(): Promise<void>;
-}
-
-export interface OriginTraits {
-  /** The headers that the store keeps and gives back. */
-  readonly storedHeaders: readonly (keyof StoredHeaders)[];
-  /** Keys that not every store takes. */
-  readonly oddKeys: readonly string[];
-  /** Whether the store lists keys in UTF-8 order beyond Unicode's first 65,536 characters too. */
-  readonly ordersByUtf8: boolean;
-  /** Whether the store lies behind a network and asks who is asking; then its fixture has `remote`. */
-  readonly isRemote: boolean;
-}
+import {
+  headOf,
+  listOf,
+  never,
+  type OriginFixture,
+  type OriginTraits,
+  rejectsWith,
+  type StoredHeaders,
+} from "./origin-fixture.ts";
+import { listContract, listedKeys } from "./origin-list.ts";
 
 const allHeaders = {
   contentType: "text/plain; charset=utf-8",
@@ -276,100 +240,6 @@ function keyContract(keys: readonly string[], fixture: () => OriginFixture): voi
   }
 }
 
-/** In UTF-8 order. */
-const listedKeys = [
-  "list/A",
-  "list/a b/1",
-  "list/a b/2",
-  "list/a+b",
-  "list/a/1",
-  "list/a/2",
-  "list/a/deep/3",
-  "list/b",
-  "list/c/1",
-  "list/z",
-  "list/é",
-  "list/\u{ff5e}/1",
-];
-
-/** In UTF-8 order; UTF-16 units, which JavaScript compares, have the second one first. */
-const keysBeyondBmp = ["order/\u{ff5e}", "order/\u{1f600}"];
-
-function listContract(traits: OriginTraits, fixture: () => OriginFixture): void {
-  if (traits.ordersByUtf8) {
-    test("list: keys are in UTF-8 order where UTF-16 has another", async () => {
-      for (const key of keysBeyondBmp) await fixture().put(key, Buffer.alloc(0), {});
-      const page = await fixture().origin.list(listOf(fixture(), { prefix: "order/" }), never());
-      assert.deepEqual(keysOf(page.objects), keysBeyondBmp);
-    });
-  }
-
-  test("list: keys under a prefix in order, with size, ETag and Last-Modified as HEAD tells them", async () => {
-    const page = await fixture().origin.list(listOf(fixture(), { prefix: "list/" }), never());
-    assert.deepEqual(keysOf(page.objects), listedKeys);
-    assert.deepEqual(page.commonPrefixes, []);
-    assert.equal(page.nextContinuationToken, "");
-    for (const listed of page.objects) {
-      const { sizeBytes, etag, lastModifiedMs } = await headOf(fixture(), listed.key);
-      assert.deepEqual({ ...listed }, { key: listed.key, sizeBytes, etag, lastModifiedMs });
-    }
-  });
-
-  test("list: a delimiter rolls keys up into common prefixes", async () => {
-    const page = await fixture().origin.list(listOf(fixture(), { prefix: "list/", delimiter: "/" }), never());
-    assert.deepEqual(keysOf(page.objects), ["list/A", "list/a+b", "list/b", "list/z", "list/é"]);
-    assert.deepEqual(page.commonPrefixes, ["list/a b/", "list/a/", "list/c/", "list/\u{ff5e}/"]);
-  });
-
-  test("list: a prefix that ends inside a name", async () => {
-    const page = await fixture().origin.list(
-      listOf(fixture(), { prefix: "list/a", delimiter: "/" }),
-      never(),
-    );
-    assert.deepEqual(keysOf(page.objects), ["list/a+b"]);
-    assert.deepEqual(page.commonPrefixes, ["list/a b/", "list/a/"]);
-  });
-
-  for (const delimiter of ["", "/"]) {
-    for (const maxKeys of [1, 3, 5]) {
-      test(`list: pages of ${maxKeys} with delimiter "${delimiter}" tell everything exactly once, in order`, async () => {
-        const whole = await fixture().origin.list(listOf(fixture(), { prefix: "list/", delimiter }), never());
-        const paged = await allPages(fixture(), { prefix: "list/", delimiter, maxKeys });
-        assert.deepEqual(keysOf(paged.objects), keysOf(whole.objects));
-        assert.deepEqual(paged.commonPrefixes, whole.commonPrefixes);
-      });
-    }
-  }
-
-  test("list: startAfter leaves out a key and all before it", async () => {
-    const asked = { prefix: "list/", startAfter: "list/a/2" };
-    const page = await fixture().origin.list(listOf(fixture(), asked), never());
-    assert.deepEqual(keysOf(page.objects), listedKeys.slice(listedKeys.indexOf("list/a/deep/3")));
-    const paged = await allPages(fixture(), { ...asked, maxKeys: 2 });
-    assert.deepEqual(keysOf(paged.objects), keysOf(page.objects));
-  });
-
-  test("list: startAfter a key that does not exist", async () => {
-    const page = await fixture().origin.list(
-      listOf(fixture(), { prefix: "list/", startAfter: "list/bb" }),
-      never(),
-    );
-    assert.deepEqual(keysOf(page.objects), listedKeys.slice(listedKeys.indexOf("list/c/1")));
-  });
-
-  test("list: startAfter the last key, or a prefix that nothing has, is an empty last page", async () => {
-    for (const asked of [{ prefix: "list/", startAfter: "list/\u{ff5e}/1" }, { prefix: "nothing/" }]) {
-      const page = await fixture().origin.list(listOf(fixture(), asked), never());
-      assert.deepEqual({ ...page }, { objects: [], commonPrefixes: [], nextContinuationToken: "" });
-    }
-  });
-
-  test("list: a bucket that is not there is no_such_bucket", async () => {
-    const request = { ...listOf(fixture(), {}), bucket: "no-such-bucket" };
-    await rejectsWith("no_such_bucket", fixture().origin.list(request, never()));
-  });
-}
-
 function failureContract(fixture: () => OriginFixture): void {
   const asked = async (origin: Origin, code: ErrorCode): Promise<void> => {
     const range: RangeRequest = { ...largeRange(fixture(), "etag"), offset: 0, lengthBytes: 10 };
@@ -388,20 +258,9 @@ function failureContract(fixture: () => OriginFixture): void {
     asked(remoteOf(fixture()).strangerOrigin, "origin_denied"));
 }
 
-/** A signal that does not abort. */
-function never(): AbortSignal {
-  return new AbortController().signal;
-}
-
 function remoteOf({ remote }: OriginFixture): NonNullable<OriginFixture["remote"]> {
   assert.ok(remote, "a remote store has origins that fail");
   return remote;
-}
-
-async function headOf({ origin, bucket }: OriginFixture, key: string): Promise<ObjectHead> {
-  const head = await origin.head({ bucket, key }, never());
-  assert.ok(head, `the object ${JSON.stringify(key)} is there`);
-  return head;
 }
 
 function largeRange({ bucket }: OriginFixture, etag: string): Omit<RangeRequest, "offset" | "lengthBytes"> {
@@ -420,49 +279,4 @@ async function readLarge(
   assert.equal(sink.receivedBytes, lengthBytes);
   sink.assertUntouched();
   return sink;
-}
-
-function listOf({ bucket }: OriginFixture, asked: Partial<ListRequest>): ListRequest {
-  return {
-    bucket,
-    prefix: "",
-    delimiter: "",
-    maxKeys: 1000,
-    continuationToken: "",
-    startAfter: "",
-    ...asked,
-  };
-}
-
-function keysOf(objects: readonly ListedObject[]): string[] {
-  return objects.map(({ key }) => key);
-}
-
-async function allPages(
-  fixture: OriginFixture,
-  asked: Partial<ListRequest> & { readonly maxKeys: number },
-): Promise<{ readonly objects: ListedObject[]; readonly commonPrefixes: string[] }> {
-  const objects: ListedObject[] = [];
-  const commonPrefixes: string[] = [];
-  let continuationToken = "";
-  let pages = 0;
-  do {
-    const page = await fixture.origin.list(listOf(fixture, { ...asked, continuationToken }), never());
-    const entryCount = page.objects.length + page.commonPrefixes.length;
-    assert.ok(entryCount <= asked.maxKeys, "a page holds at most maxKeys");
-    objects.push(...page.objects);
-    commonPrefixes.push(...page.commonPrefixes);
-    continuationToken = page.nextContinuationToken;
-    pages += 1;
-    assert.ok(pages < 100, "the listing comes to an end");
-  } while (continuationToken !== "");
-  return { objects, commonPrefixes };
-}
-
-function rejectsWith(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
-  return assert.rejects(promise, (thrown) => {
-    assert.ok(thrown instanceof OrcaError, `an OrcaError, not ${String(thrown)}`);
-    assert.equal(thrown.code, code, thrown.message);
-    return true;
-  });
 }

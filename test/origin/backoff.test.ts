@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { SeededRandom } from "../../src/base/random.ts";
 import { backoffMs, type RetryPolicy } from "../../src/origin/backoff.ts";
 
-const policy: RetryPolicy = { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 };
+const policy: RetryPolicy = {
+  attempts: 3,
+  backoffInitialMs: 100,
+  backoffMaxMs: 2000,
+  maxTotalDurationMs: 5000,
+};
 
 test("backoffMs: doubles from the initial pause up to the longest, less at most half of it", () => {
   const most = { next: () => 1 };

@@ -9,7 +9,14 @@ import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { ScriptedOrigin, type ScriptedRead } from "../support/scripted-origin.ts";
 
-const request = { bucket: "b", key: "k", etag: "v1", objectSizeBytes: 8 * MiB, offset: MiB, lengthBytes: 4 * MiB };
+const request = {
+  bucket: "b",
+  key: "k",
+  etag: "v1",
+  objectSizeBytes: 8 * MiB,
+  offset: MiB,
+  lengthBytes: 4 * MiB,
+};
 
 function fixture(options: Partial<GuardedOriginOptions> = {}) {
   const origin = new ScriptedOrigin();
@@ -33,7 +40,12 @@ function fixture(options: Partial<GuardedOriginOptions> = {}) {
 }
 
 function failure(code: ErrorCode, retryAfterSeconds?: number): OrcaError {
-  return new OrcaError(code, "origin", "Cannot ask", retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+  return new OrcaError(
+    code,
+    "origin",
+    "Cannot ask",
+    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+  );
 }
 
 function readAt(origin: ScriptedOrigin, index: number): ScriptedRead {
@@ -102,7 +114,10 @@ test("GuardedOrigin.read: an error that will not pass is not tried again", async
 
 test("GuardedOrigin.read: Retry-After is honoured, and one that is too long is passed on at once", async () => {
   const { origin, clock, guarded, sink } = fixture();
-  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_throttled", retryAfterSeconds: 30 });
+  const whole = assert.rejects(guarded.read(request, sink), {
+    code: "origin_throttled",
+    retryAfterSeconds: 30,
+  });
   await settle();
   readAt(origin, 0).fail(failure("origin_throttled", 2));
   await clock.advance(1999);

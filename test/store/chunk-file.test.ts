@@ -81,7 +81,15 @@ test("chunkPathOfFileName: is the inverse of chunkFilePath for any origin id", (
 
 test("chunkPathOfFileName: foreign names are undefined, never an error", () => {
   const hash = "0f".repeat(32);
-  for (const name of ["", "a", `a.${hash}`, `a.${hash}.01`, `a.${hash}.-1`, `a.${hash.toUpperCase()}.1`, `%.${hash}.1`]) {
+  for (const name of [
+    "",
+    "a",
+    `a.${hash}`,
+    `a.${hash}.01`,
+    `a.${hash}.-1`,
+    `a.${hash.toUpperCase()}.1`,
+    `%.${hash}.1`,
+  ]) {
     assert.equal(chunkPathOfFileName(name), undefined, name);
   }
   fc.assert(fc.property(fc.string(), (name) => void chunkPathOfFileName(name)));
@@ -89,15 +97,18 @@ test("chunkPathOfFileName: foreign names are undefined, never an error", () => {
 
 test("decodeFooter: gives back what was encoded, from any longer tail", () => {
   const texts = fc.string({ unit: "grapheme", maxLength: 40 });
-  const identities = fc.record({
-    originId: texts,
-    bucket: texts,
-    objectKey: texts,
-    etag: texts,
-    chunkSizeBytes: fc.integer({ min: 1, max: 3 * MiB }),
-    objectSizeBytes: fc.integer({ min: 1, max: 3 * MiB }),
-    index: fc.constant(0),
-  }, { noNullPrototype: true });
+  const identities = fc.record(
+    {
+      originId: texts,
+      bucket: texts,
+      objectKey: texts,
+      etag: texts,
+      chunkSizeBytes: fc.integer({ min: 1, max: 3 * MiB }),
+      objectSizeBytes: fc.integer({ min: 1, max: 3 * MiB }),
+      index: fc.constant(0),
+    },
+    { noNullPrototype: true },
+  );
   fc.assert(
     fc.property(identities, fc.uint8Array({ maxLength: 50 }), (identity, before) => {
       const bytes = Buffer.alloc(Math.min(identity.chunkSizeBytes, identity.objectSizeBytes), 1);

@@ -1,34 +1,47 @@
-/**
- * A disk thread whose file system fails as the query of its own URL says, e.g. `?call=writevSync&code=ENOSPC&times=1`:
- * the named call fails that many times, then works. The code `CRASH` ends the thread instead.
- */
+/** A disk thread whose file system fails where a test wants it to. */
 import fs from "node:fs";
 import { parentPort } from "node:worker_threads";
+import { serveDiskJobs } from "../../src/store/disk-job-server.ts";
 import type { JobFileSystem } from "../../src/store/disk-jobs.ts";
-import { serveDiskJobs } from "../../src/store/disk-writer-thread.ts";
 
-const query = new URL(import.meta.url).searchParams;
-const call = query.get("call") as keyof JobFileSystem;
-const code = query.get("code") as string;
-/** Calls that go well before the first that fails. */
-let healthyLeft = Number(query.get("after") ?? 0);
-let faultsLeft = Number(query.get("times") ?? Number.POSITIVE_INFINITY);
+export interface DiskThreadFault {
+  readonly call: keyof JobFileSystem;
+  /** A system error, `SHORT` for a write of half a buffer, or `CRASH` for the end of the thread. */
+  readonly code: string;
+  /** Calls that go well before the first that fails. */
+  readonly after?: number;
+  /** How many calls fail; all, where it is not given. */
+  readonly times?: number;
+}
 
-const original = fs[call] as (...parameters: unknown[]) => unknown;
-const faulty = (...parameters: unknown[]): unknown => {
-  if (healthyLeft > 0) healthyLeft -= 1;
-  else if (faultsLeft > 0) {
-    faultsLeft -= 1;
+/** A module for `threadModule`: a worker is told nothing but its module, so the fault is written into that. */
+export function faultyThread(fault: DiskThreadFault): URL {
+  const source = `import { serveFaulty } from "${import.meta.url}"; serveFaulty(${JSON.stringify(fault)});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+}
+
+/** Runs in the thread. */
+export function serveFaulty({
+  call,
+  code,
+  after = 0,
+  times = Number.POSITIVE_INFINITY,
+}: DiskThreadFault): void {
+  if (parentPort === null) throw new Error("a faulty thread is a thread");
+  let calls = 0;
+  const original = fs[call] as (...parameters: unknown[]) => unknown;
+  const faulty = (...parameters: unknown[]): unknown => {
+    calls += 1;
+    if (calls <= after || calls > after + times) return original(...parameters);
     if (code === "CRASH") throw new Error("the disk thread is made to crash");
-    if (code === "SHORT") return fs.writeSync(parameters[0] as number, firstHalf(parameters[1] as Uint8Array[]));
+    if (code === "SHORT")
+      return fs.writeSync(parameters[0] as number, firstHalf(parameters[1] as Uint8Array[]));
     throw Object.assign(new Error(`injected ${code}`), { code });
-  }
-  return original(...parameters);
-};
+  };
+  serveDiskJobs(parentPort, { ...fs, [call]: faulty });
+}
 
 function firstHalf(buffers: readonly Uint8Array[]): Uint8Array {
   const first = buffers[0] as Uint8Array;
   return first.subarray(0, Math.ceil(first.length / 2));
 }
-
-if (parentPort) serveDiskJobs(parentPort, { ...fs, [call]: faulty });

@@ -43,9 +43,7 @@ export class FifoPolicy implements EvictionPolicy<DiskEntry> {
     return undefined;
   }
 
-  noteMiss(): void {}
-
-  wasSeen(): boolean {
+  remembers(): boolean {
     return false;
   }
 }

@@ -79,20 +79,26 @@ withRoot("DiskRoot: a second one in the same process is refused", (root) => {
   DiskRoot.open(root).close();
 });
 
-withRoot("DiskRoot: the second process is told the pid of the first, and takes over after kill -9", async (root) => {
-  const holder = new TestProcess("holder", process.execPath, [holderPath, root]);
-  try {
-    await holder.line(/^held$/);
-    assert.match(refusal(root).message, new RegExp(`"${root}": process ${holder.pid} uses it`));
-    await holder.stop("SIGKILL");
-    DiskRoot.open(root).close();
-  } finally {
-    await holder.stop();
-  }
-});
+withRoot(
+  "DiskRoot: the second process is told the pid of the first, and takes over after kill -9",
+  async (root) => {
+    const holder = new TestProcess("holder", process.execPath, [holderPath, root]);
+    try {
+      await holder.line(/^held$/);
+      assert.match(refusal(root).message, new RegExp(`"${root}": process ${holder.pid} uses it`));
+      await holder.stop("SIGKILL");
+      DiskRoot.open(root).close();
+    } finally {
+      await holder.stop();
+    }
+  },
+);
 
 withRoot("DiskRoot: of many processes that start at once, exactly one wins", async (root) => {
-  const contenders = Array.from({ length: 4 }, () => new TestProcess("contender", process.execPath, [holderPath, root]));
+  const contenders = Array.from(
+    { length: 4 },
+    () => new TestProcess("contender", process.execPath, [holderPath, root]),
+  );
   try {
     const outcomes = await Promise.all(contenders.map((contender) => contender.line(/^(held|refused)/)));
     assert.equal(outcomes.filter(([, outcome]) => outcome === "held").length, 1);

@@ -4,8 +4,8 @@ import fs, { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFile
 import { join } from "node:path";
 import { test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
-import type { ChunkRef } from "../../src/store/chunk-store.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
+import type { ChunkRef } from "../../src/store/chunk-store.ts";
 import type { ReadFileSystem } from "../../src/store/disk-file.ts";
 import { DiskFixture, FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
 

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { BlobHTTPHeaders, ContainerClient } from "@azure/storage-blob";
 import { SystemClock } from "../../src/base/clock.ts";
 import { AzureBlobOrigin } from "../../src/origin/azure-blob-origin.ts";
-import type { OriginFixture, OriginTraits, StoredHeaders } from "../contract/origin.ts";
+import type { OriginFixture, OriginTraits, StoredHeaders } from "../contract/origin-fixture.ts";
 import { startAzurite } from "./azurite.ts";
 import { freePort } from "./process.ts";
 

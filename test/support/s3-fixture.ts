@@ -5,7 +5,7 @@
 import { CreateBucketCommand, DeleteObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { SystemClock } from "../../src/base/clock.ts";
 import { S3Origin } from "../../src/origin/s3-origin.ts";
-import type { OriginFixture, OriginTraits } from "../contract/origin.ts";
+import type { OriginFixture, OriginTraits } from "../contract/origin-fixture.ts";
 import { freePort } from "./process.ts";
 import { S3Server } from "./s3-server.ts";
 

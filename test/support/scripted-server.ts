@@ -21,13 +21,19 @@ export class ScriptedServer {
   readonly requests: ScriptedRequest[] = [];
   readonly sockets: Socket[] = [];
   readonly #server: Server;
+  readonly #connections: Socket[] = [];
 
-  private constructor(onRequest: (request: ScriptedRequest) => void, certificate: TestCertificate | undefined) {
+  private constructor(
+    onRequest: (request: ScriptedRequest) => void,
+    certificate: TestCertificate | undefined,
+  ) {
     const onSocket = (socket: Socket): void => this.#serve(socket, onRequest);
     const options = { noDelay: true, allowHalfOpen: true };
     this.#server = certificate
       ? createTlsServer({ ...options, ...certificate }, onSocket)
       : createServer(options, onSocket);
+    // Below TLS too: a handshake that fails leaves a socket that nobody else hears of.
+    this.#server.on("connection", (socket) => this.#connections.push(socket));
   }
 
   static async start(
@@ -45,7 +51,7 @@ export class ScriptedServer {
   }
 
   async close(): Promise<void> {
-    for (const socket of this.sockets) socket.destroy();
+    for (const socket of [...this.sockets, ...this.#connections]) socket.destroy();
     this.#server.close();
     await once(this.#server, "close");
   }

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import {
+  checkRangeResponse,
+  escapeKey,
+  objectHeadOf,
+  rangeHeaders,
+  strongEtag,
+} from "../../src/origin/http-object.ts";
+import { parseHead, type ResponseHead } from "../../src/origin/wire-head.ts";
+
+const range = {
+  bucket: "b",
+  key: "k",
+  etag: "e1",
+  objectSizeBytes: 1000,
+  offset: 100,
+  lengthBytes: 50,
+} as const;
+const whole = { ...range, offset: 0, lengthBytes: 1000 } as const;
+const dialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
+
+function head(status: number, headers: Readonly<Record<string, string | number>>): ResponseHead {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return parseHead(Buffer.from(`HTTP/1.1 ${status} X\r\n${lines.join("")}\r\n`, "latin1"));
+}
+
+function failsWith(code: ErrorCode, action: () => unknown): void {
+  assert.throws(action, (thrown) => thrown instanceof OrcaError && thrown.code === code);
+}
+
+const good = { ETag: '"e1"', "Content-Range": "bytes 100-149/1000", "Content-Length": 50 };
+
+test("rangeHeaders: an inclusive range and a quoted If-Match", () => {
+  assert.deepEqual(rangeHeaders(range), { range: "bytes=100-149", "if-match": '"e1"' });
+});
+
+test("checkRangeResponse: a 206 with exactly the range, and a 200 to the whole object", () => {
+  checkRangeResponse(head(206, good), range, "x");
+  checkRangeResponse(head(200, { ETag: '"e1"', "Content-Length": 1000 }), whole, "x");
+  checkRangeResponse(
+    head(206, { ...good, "Content-Range": "bytes 0-999/1000", "Content-Length": 1000 }),
+    whole,
+    "x",
+  );
+});
+
+for (const [name, code, status, changed, request] of [
+  ["another version", "origin_etag_changed", 206, { ETag: '"e2"' }, range],
+  ["another version, whole", "origin_etag_changed", 200, { ETag: '"e2"' }, range],
+  ["the same tag, but weak", "origin_missing_etag", 206, { ETag: 'W/"e1"' }, range],
+  ["an empty tag", "origin_missing_etag", 206, { ETag: '""' }, range],
+  ["a 200 to a range", "origin_unsupported", 200, { "Content-Length": 1000 }, range],
+  ["a 200 to a range that is as long", "origin_unsupported", 200, {}, range],
+  ["a 204", "origin_unsupported", 204, {}, whole],
+  [
+    "a range that starts elsewhere",
+    "origin_unavailable",
+    206,
+    { "Content-Range": "bytes 99-148/1000" },
+    range,
+  ],
+  ["a range of another total", "origin_unavailable", 206, { "Content-Range": "bytes 100-149/1001" }, range],
+  ["a range of an unknown total", "origin_unavailable", 206, { "Content-Range": "bytes 100-149/*" }, range],
+  ["a shorter body", "origin_unavailable", 206, { "Content-Length": 49 }, range],
+  ["a longer body", "origin_unavailable", 206, { "Content-Length": 51 }, range],
+  ["a whole object of another length", "origin_unavailable", 200, { "Content-Length": 999 }, whole],
+] as const) {
+  test(`checkRangeResponse: ${name} is ${code}`, () => {
+    failsWith(code, () => checkRangeResponse(head(status, { ...good, ...changed }), request, "x"));
+  });
+}
+
+test("checkRangeResponse: a 206 without Content-Range is origin_unavailable", () => {
+  failsWith("origin_unavailable", () =>
+    checkRangeResponse(head(206, { ETag: '"e1"', "Content-Length": 50 }), range, "x"),
+  );
+});
+
+const headers = { ETag: '"e1"', "Content-Length": 5, "Last-Modified": "Thu, 01 Jan 2026 00:00:07 GMT" };
+
+test("objectHeadOf: everything a client must get back", () => {
+  const found = objectHeadOf(
+    head(200, {
+      ...headers,
+      "Content-Type": "text/plain",
+      "Content-Encoding": "gzip",
+      "Content-Language": "de",
+      "Content-Disposition": "inline",
+      "Cache-Control": "no-store",
+      Expires: "never",
+      "x-amz-version-id": "v7",
+      "X-Amz-Meta-Colour": "blue",
+      "x-amz-meta-__proto__": "odd",
+      "x-amz-meta-": "nameless",
+    }),
+    dialect,
+    "x",
+  );
+  assert.deepEqual(found, {
+    sizeBytes: 5,
+    etag: "e1",
+    lastModifiedMs: Date.UTC(2026, 0, 1, 0, 0, 7),
+    contentType: "text/plain",
+    contentEncoding: "gzip",
+    contentLanguage: "de",
+    contentDisposition: "inline",
+    cacheControl: "no-store",
+    expires: "never",
+    versionId: "v7",
+    metadata: Object.fromEntries([
+      ["colour", "blue"],
+      ["__proto__", "odd"],
+    ]),
+  });
+});
+
+test("objectHeadOf: no, an empty or a weak ETag is origin_missing_etag", () => {
+  const { ETag: _, ...bare } = headers;
+  failsWith("origin_missing_etag", () => objectHeadOf(head(200, bare), dialect, "x"));
+  for (const etag of ['""', 'W/"e1"', "", '"a"b"']) {
+    failsWith("origin_missing_etag", () => objectHeadOf(head(200, { ...headers, ETag: etag }), dialect, "x"));
+  }
+});
+
+test("objectHeadOf: no Content-Length, or no Last-Modified, is origin_unsupported", () => {
+  failsWith("origin_unsupported", () =>
+    objectHeadOf(head(200, { ETag: '"e"', "Last-Modified": headers["Last-Modified"] }), dialect, "x"),
+  );
+  failsWith("origin_unsupported", () =>
+    objectHeadOf(head(200, { ...headers, "Last-Modified": "once" }), dialect, "x"),
+  );
+});
+
+test("strongEtag: with and without quotes", () => {
+  assert.equal(strongEtag('"a-1"'), "a-1");
+  assert.equal(strongEtag("0x8DC"), "0x8DC");
+});
+
+test("escapeKey: unreserved bytes and slashes stay, dot segments and empty ones too", () => {
+  assert.equal(escapeKey("a/../b//c.~_-/"), "a/../b//c.~_-/");
+  assert.equal(escapeKey("a b+c%2F?#!'()*é😀"), "a%20b%2Bc%252F%3F%23%21%27%28%29%2A%C3%A9%F0%9F%98%80");
+});
+
+test("escapeKey: any key becomes a printable path that decodes to it", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (key) => {
+      const path = escapeKey(key);
+      assert.match(path, /^[A-Za-z0-9\-._~/%]*$/);
+      assert.equal(decodeURIComponent(path), key);
+    }),
+  );
+});

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { afterEach, suite, test } from "node:test";
+import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import type { ListRequest, RangeRequest } from "../../src/origin/origin.ts";
+import { S3Origin, type S3OriginOptions } from "../../src/origin/s3-origin.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { MemorySink } from "../support/memory-sink.ts";
+import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { response, type ScriptedRequest, ScriptedServer } from "../support/scripted-server.ts";
+
+const never = new AbortController().signal;
+const location = { bucket: "b", key: "k" } as const;
+const range: RangeRequest = { ...location, etag: "e1", objectSizeBytes: 1000, offset: 100, lengthBytes: 50 };
+const listing: ListRequest = {
+  bucket: "b",
+  prefix: "",
+  delimiter: "",
+  maxKeys: 1000,
+  continuationToken: "",
+  startAfter: "",
+};
+const headers = { ETag: '"e1"', "Content-Length": 1000, "Last-Modified": "Thu, 01 Jan 2026 00:00:07 GMT" };
+const partial = { ETag: '"e1"', "Content-Length": 50, "Content-Range": "bytes 100-149/1000" };
+
+suite("S3Origin", () => {
+  const opened: { close(): unknown }[] = [];
+  afterEach(async () => {
+    for (const each of opened.splice(0)) await each.close();
+  });
+
+  async function serve(
+    onRequest: (request: ScriptedRequest) => void,
+    options: Partial<S3OriginOptions> = {},
+  ): Promise<{ origin: S3Origin; server: ScriptedServer; clock: FakeClock }> {
+    const server = await ScriptedServer.start(onRequest);
+    const clock = new FakeClock();
+    const origin = new S3Origin({
+      id: "s3",
+      region: "eu-west-1",
+      endpoint: `http://127.0.0.1:${server.port}`,
+      usePathStyle: true,
+      credentials: { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" },
+      connectTimeoutMs: 1000,
+      attemptTimeoutMs: 1000,
+      stallTimeoutMs: 1000,
+      connectionsIdleMax: 4,
+      clock,
+      ...options,
+    });
+    opened.push(origin, server);
+    return { origin, server, clock };
+  }
+
+  const answering = (bytes: Buffer) => serve(({ socket }) => socket.write(bytes));
+
+  function failsWith(code: ErrorCode, promise: Promise<unknown>): Promise<OrcaError> {
+    return promise.then(
+      () => assert.fail(`expected ${code}`),
+      (thrown: unknown) => {
+        assert.ok(thrown instanceof OrcaError, String(thrown));
+        assert.equal(thrown.code, code, thrown.message);
+        return thrown;
+      },
+    );
+  }
+
+  test("read: a signed GET of the literal path, pinned and ranged", async () => {
+    const { origin, server } = await answering(response(206, partial, patternBytes(1, 100, 50)));
+    const sink = new MemorySink(50);
+    await origin.read({ ...range, key: "/a/../b//c d" }, sink, never);
+    assertPattern(sink.received, 1, 100);
+    const [requestLine, ...lines] = (server.requests[0]?.head ?? "").split("\r\n");
+    assert.equal(requestLine, "GET /b//a/../b//c%20d HTTP/1.1");
+    const sent = new Map(lines.map((line) => line.split(": ", 2) as [string, string]));
+    assert.equal(sent.get("range"), "bytes=100-149");
+    assert.equal(sent.get("if-match"), '"e1"');
+    assert.equal(sent.get("host"), `127.0.0.1:${server.port}`);
+    assert.equal(sent.get("x-amz-date"), "20260101T000000Z");
+    assert.match(
+      sent.get("authorization") ?? "",
+      /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/20260101\/eu-west-1\/s3\/aws4_request, SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date, Signature=[0-9a-f]{64}$/,
+    );
+  });
+
+  test("read: the whole object may come as a 200", async () => {
+    const { origin } = await answering(response(200, headers, patternBytes(1, 0, 1000)));
+    const sink = new MemorySink(1000);
+    await origin.read({ ...range, offset: 0, lengthBytes: 1000 }, sink, never);
+    assertPattern(sink.received, 1, 0);
+  });
+
+  test("read: an origin that ignores If-Match, or Range, slips nothing in", async () => {
+    for (const [code, answer] of [
+      ["origin_etag_changed", response(206, { ...partial, ETag: '"e2"' }, patternBytes(1, 100, 50))],
+      ["origin_unsupported", response(200, headers, patternBytes(1, 0, 1000))],
+      ["origin_unavailable", response(206, { ...partial, "Content-Length": 51 }, patternBytes(1, 100, 51))],
+    ] as const) {
+      const { origin } = await answering(answer);
+      const sink = new MemorySink(50);
+      await failsWith(code, origin.read(range, sink, never));
+      sink.settle();
+      sink.assertUntouched();
+      assert.equal(sink.receivedBytes, 0);
+    }
+  });
+
+  test("head: 404 is a miss, 401 and 403 are Orca's own credentials", async () => {
+    const { origin } = await serve(({ socket, index }) =>
+      socket.write(response([404, 401, 403][index] ?? 200, {})),
+    );
+    assert.equal(await origin.head(location, never), null);
+    await failsWith("origin_denied", origin.head(location, never));
+    await failsWith("origin_denied", origin.head(location, never));
+  });
+
+  test("head, read: throttling carries Retry-After, as seconds or as a date", async () => {
+    const { origin, clock } = await serve(({ socket, index }) => {
+      const after = index === 0 ? "3" : new Date(clock.now() + 5000).toUTCString();
+      socket.write(response(503, { "Retry-After": after, "Content-Length": 0 }));
+    });
+    assert.equal((await failsWith("origin_throttled", origin.head(location, never))).retryAfterSeconds, 3);
+    const read = origin.read(range, new MemorySink(50), never);
+    assert.equal((await failsWith("origin_throttled", read)).retryAfterSeconds, 5);
+  });
+
+  test("head: the region of a bucket that lies elsewhere is in the message", async () => {
+    const { origin } = await answering(
+      response(301, { "x-amz-bucket-region": "us-east-2", "Content-Length": 0 }),
+    );
+    assert.match(
+      (await failsWith("origin_unsupported", origin.head(location, never))).message,
+      /"us-east-2"/,
+    );
+  });
+
+  test("head: no ETag is origin_missing_etag", async () => {
+    const { origin } = await answering(response(200, { ...headers, ETag: "" }));
+    await failsWith("origin_missing_etag", origin.head(location, never));
+  });
+
+  test("list: keys are decoded, prefixes too, and the token is handed on", async () => {
+    const body = Buffer.from(
+      `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t/2</NextContinuationToken>
+       <Contents><Key>a+b%2Bc%01%C3%A9</Key><LastModified>2026-01-01T00:00:07.900Z</LastModified><ETag>&quot;e1&quot;</ETag><Size>7</Size></Contents>
+       <CommonPrefixes><Prefix>p%20q/</Prefix></CommonPrefixes></ListBucketResult>`,
+    );
+    const { origin, server } = await answering(response(200, { "Content-Length": body.length }, body));
+    const page = await origin.list({ ...listing, delimiter: "/", startAfter: "a" }, never);
+    assert.deepEqual(page, {
+      objects: [
+        { key: "a b+c\u0001é", sizeBytes: 7, etag: "e1", lastModifiedMs: Date.UTC(2026, 0, 1, 0, 0, 7) },
+      ],
+      commonPrefixes: ["p q/"],
+      nextContinuationToken: "t/2",
+    });
+    const asked = new URL(`http://h${server.requests[0]?.head.split(" ")[1]}`).searchParams;
+    assert.equal(asked.get("start-after"), "a");
+    assert.equal(asked.get("delimiter"), "/");
+    assert.equal(asked.get("encoding-type"), "url");
+  });
+
+  test("list: the status decides, and one attempt is one request", async () => {
+    const { origin, server } = await serve(({ socket, index }) =>
+      socket.write(
+        response([404, 403, 503, 500, 400][index] ?? 200, { "Retry-After": 4, "Content-Length": 0 }),
+      ),
+    );
+    await failsWith("no_such_bucket", origin.list(listing, never));
+    await failsWith("origin_denied", origin.list(listing, never));
+    assert.equal((await failsWith("origin_throttled", origin.list(listing, never))).retryAfterSeconds, 4);
+    await failsWith("origin_unavailable", origin.list(listing, never));
+    await failsWith("invalid_argument", origin.list({ ...listing, continuationToken: "stale" }, never));
+    assert.equal(server.requests.length, 5);
+  });
+
+  test("list: a server that does not answer is origin_unavailable at the deadline", async () => {
+    const asked = Promise.withResolvers<void>();
+    const { origin, clock } = await serve(() => asked.resolve());
+    const failed = failsWith("origin_unavailable", origin.list(listing, never));
+    await asked.promise;
+    await clock.advance(1000);
+    await failed;
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("close: idle connections are closed", async () => {
+    const { origin, server } = await answering(response(200, headers));
+    await origin.head(location, never);
+    const ended = new Promise((resolve) => server.sockets[0]?.once("close", resolve));
+    origin.close();
+    await ended;
+  });
+});

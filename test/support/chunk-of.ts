@@ -1,0 +1,18 @@
+/** Chunks in memory, as a flight leaves them, filled with the pattern of a seed. */
+import assert from "node:assert/strict";
+import { type MemoryBudget, type Segment, segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import { patternBytes } from "./pattern.ts";
+
+/** A chunk with one hold, which the caller releases. Fails where the budget has no room at once. */
+export function chunkOf(budget: MemoryBudget, lengthBytes: number, seed = 1): ChunkBytes {
+  const reservation = budget.tryReserve(lengthBytes);
+  assert.ok(reservation, "the budget has room for the chunk");
+  const segments: Segment[] = [];
+  for (let offset = 0; offset < lengthBytes; offset += segmentSizeBytes) {
+    const segment = reservation.takeSegment(Math.min(segmentSizeBytes, lengthBytes - offset));
+    patternBytes(seed, offset, segment.bytes.length).copy(segment.bytes);
+    segments.push(segment);
+  }
+  return new ChunkBytes(segments, lengthBytes);
+}
