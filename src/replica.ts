@@ -127,10 +127,15 @@ export class Replica {
 
   /** Resolves when clients are served. @throws OrcaError config_invalid where a listener cannot be had. */
   async start(): Promise<ReplicaAddresses> {
-    const ops = await this.#ops.start();
-    const s3 = await this.#listener.start();
-    this.#readiness.enter("serving");
-    return { s3, ops };
+    try {
+      const ops = await this.#ops.start();
+      const s3 = await this.#listener.start();
+      this.#readiness.enter("serving");
+      return { s3, ops };
+    } catch (thrown) {
+      await this.stop();
+      throw thrown;
+    }
   }
 
   /** Ends in order, within `server.drain_timeout` for responses and as much again for commits. */

@@ -13,7 +13,7 @@
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { OrcaError } from "./orca-error.ts";
-import { type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
+import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
 
 /** Size of a full segment. The last segment of a chunk is as long as the bytes it holds. */
 export const segmentSizeBytes = slabSizeBytes;
@@ -101,8 +101,9 @@ export class Reservation {
 /**
  * What can make room by letting go of cached chunks, one call at a time. False when it has nothing to let go of that
  * would free memory at once; what it let go of all the same is freed, and waiters are served, as its users finish.
+ * `wholeSlabs` says that a small piece does not help by itself, only the whole slab that it is a part of.
  */
-export type Reclaimer = () => boolean;
+export type Reclaimer = (wholeSlabs: boolean) => boolean;
 
 interface Waiter {
   readonly bytes: number;
@@ -231,9 +232,10 @@ export class MemoryBudget {
 
   #makeRoom(bytes: number): boolean {
     if (!this.#canEverFit(bytes)) return false;
+    const wholeSlabs = bytes > largestPieceBytes;
     for (const reclaim of this.#reclaimers) {
       while (!this.#fits(bytes)) {
-        if (!reclaim()) break;
+        if (!reclaim(wholeSlabs)) break;
       }
     }
     return this.#fits(bytes);

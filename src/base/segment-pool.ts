@@ -13,6 +13,9 @@ import { MiB } from "./units.ts";
 
 export const slabSizeBytes = MiB;
 
+/** What is longer takes a slab for itself. */
+export const largestPieceBytes = slabSizeBytes / 2;
+
 /** Pieces per slab. Steps of 1.33 to 1.5 leave a quarter of a piece unused on average; 4 KiB is the smallest piece. */
 const pieceCounts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256] as const;
 

@@ -33,7 +33,7 @@ import type { ResponseHead } from "./wire-head.ts";
 import { withDeadline } from "./with-deadline.ts";
 
 /** Fixed, so that a newer SDK does not change what the origin answers; old enough for every sovereign cloud. */
-export const azureApiVersion = "2024-11-04";
+const azureApiVersion = "2024-11-04";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-ms-meta-", versionHeader: "x-ms-version-id" };
 

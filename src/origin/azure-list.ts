@@ -1,6 +1,7 @@
 /**
  * Listings of a container as S3 pages. Azure has no start-after, so what comes before it is read and left out; the
- * work of one call is bounded, and a page that is still empty then says so and carries a token to go on from.
+ * work of one call is bounded, and a page that is still empty then says so and carries a token to go on from. The order
+ * is Azure's, which parts from UTF-8 order where characters beyond U+FFFF meet those from U+E000 on.
  */
 import type { TokenCredential } from "@azure/identity";
 import type {

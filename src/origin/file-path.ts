@@ -21,7 +21,7 @@ export function errorOfFile(thrown: unknown, action: string): OrcaError {
 }
 
 /** Whether every name in the key is one that a directory can hold. */
-export function isFileKey(key: string): boolean {
+function isFileKey(key: string): boolean {
   if (key.includes("\0")) return false;
   return key.split("/").every((name) => name !== "" && name !== "." && name !== "..");
 }

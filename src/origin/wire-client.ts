@@ -39,10 +39,11 @@ export class WireClient {
    * where it answered null. The sink is not touched once the promise has settled. Deadlines bound the connection, the
    * head and each silence inside a body, never a body as a whole.
    * @throws OrcaError origin_unavailable (network, deadline, malformed, short), origin_unsupported (a 2xx body without
-   *   Content-Length); whatever `onHead` throws; the reason of `signal`.
+   *   Content-Length), invalid_request (a line break in a header); whatever `onHead` throws; the reason of `signal`.
    */
   async request(request: WireRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     signal.throwIfAborted();
+    checkPrintable(request);
     const reused = this.#idle.pop();
     if (!reused) return this.#connect().exchange(request, onHead, signal);
     try {
@@ -82,6 +83,18 @@ export class WireClient {
   #forget(connection: WireConnection): void {
     const index = this.#idle.indexOf(connection);
     if (index !== -1) this.#idle.splice(index, 1);
+  }
+}
+
+/** An ETag comes from outside. A line break in one would end its header and begin another, or another request. */
+function checkPrintable({ path, headers }: WireRequest): void {
+  for (const text of [path, ...Object.values(headers)]) {
+    if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) continue;
+    throw new OrcaError(
+      "invalid_request",
+      "origin",
+      `Cannot send ${JSON.stringify(text)}: it does not fit in a header`,
+    );
   }
 }
 

@@ -5,9 +5,11 @@
  *
  * Invariants:
  * 1. The policy holds exactly the entries of the map, and the tier one hold on each of their chunks.
- * 2. stats.bytes and stats.chunks are the sum of the lengths and the number of those chunks.
+ * 2. Small chunks, those of one piece of a slab, stand in the set of their slab as well.
+ * 3. stats.bytes and stats.chunks are the sum of the lengths and the number of those chunks.
  */
 import type { MemoryBudget } from "../base/memory-budget.ts";
+import { largestPieceBytes } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { Evictable, type EvictionPolicy } from "./eviction-policy.ts";
 import { S3Fifo } from "./s3-fifo.ts";
@@ -35,11 +37,12 @@ export class MemoryTier {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
   readonly #policy: EvictionPolicy<MemoryEntry> = new S3Fifo();
   readonly #entries = new Map<string, MemoryEntry>();
+  readonly #smallBySlab = new Map<ArrayBufferLike, Set<MemoryEntry>>();
   /** How often a chunk that is not held was asked for, the longest remembered first. */
   readonly #misses = new Map<string, number>();
 
   constructor(options: MemoryTierOptions) {
-    options.budget.addReclaimer(() => this.#letGo());
+    options.budget.addReclaimer((wholeSlabs) => this.#letGo(wholeSlabs));
   }
 
   get bytes(): number {
@@ -73,6 +76,7 @@ export class MemoryTier {
     const entry = new MemoryEntry(path, chunk.share());
     this.#entries.set(path, entry);
     this.#policy.insert(entry, ahead);
+    this.#joinSlab(entry);
     this.#misses.delete(path);
     this.stats.bytes += entry.sizeBytes;
     this.stats.chunks += 1;
@@ -111,7 +115,7 @@ export class MemoryTier {
    * they are in use. Where only such chunks come up, they are let go of, though it frees nothing yet: whoever waits for
    * memory is woken when their users finish, and would not be if the tier went on holding them.
    */
-  #letGo(): boolean {
+  #letGo(wholeSlabs: boolean): boolean {
     const pinned: MemoryEntry[] = [];
     while (pinned.length < pinnedVictimsMax) {
       const victim = this.#policy.evict();
@@ -119,12 +123,42 @@ export class MemoryTier {
       if (freesMemory(victim.chunk)) {
         for (const entry of pinned) this.#policy.insert(entry);
         this.#evict(victim);
+        if (wholeSlabs) this.#evictNeighbours(victim);
         return true;
       }
       pinned.push(victim);
     }
     for (const entry of pinned) this.#evict(entry);
     return false;
+  }
+
+  /**
+   * Frees the rest of the slab that a small victim was a part of. After some time the small chunks of a slab are of any
+   * age, and in the order of the policy nearly all small chunks would have to go until a few slabs were free.
+   */
+  #evictNeighbours(victim: MemoryEntry): void {
+    const slab = slabOf(victim.chunk);
+    const neighbours = slab && this.#smallBySlab.get(slab);
+    for (const entry of neighbours ?? []) {
+      if (!freesMemory(entry.chunk)) continue;
+      this.#policy.remove(entry);
+      this.#evict(entry);
+    }
+  }
+
+  #joinSlab(entry: MemoryEntry): void {
+    const slab = slabOf(entry.chunk);
+    if (slab === undefined) return;
+    const neighbours = this.#smallBySlab.get(slab);
+    if (neighbours) neighbours.add(entry);
+    else this.#smallBySlab.set(slab, new Set([entry]));
+  }
+
+  #leaveSlab(entry: MemoryEntry): void {
+    const slab = slabOf(entry.chunk);
+    const neighbours = slab && this.#smallBySlab.get(slab);
+    neighbours?.delete(entry);
+    if (slab && neighbours?.size === 0) this.#smallBySlab.delete(slab);
   }
 
   #evict(entry: MemoryEntry): void {
@@ -134,10 +168,16 @@ export class MemoryTier {
 
   #drop(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
+    this.#leaveSlab(entry);
     this.stats.bytes -= entry.sizeBytes;
     this.stats.chunks -= 1;
     entry.chunk.release();
   }
+}
+
+/** The memory that a small chunk shares with others; undefined for a chunk that has slabs of its own. */
+function slabOf(chunk: ChunkBytes): ArrayBufferLike | undefined {
+  return chunk.lengthBytes <= largestPieceBytes ? chunk.segments[0]?.bytes.buffer : undefined;
 }
 
 function freesMemory(chunk: ChunkBytes): boolean {

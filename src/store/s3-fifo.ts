@@ -80,7 +80,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
         entry.frequency -= 1;
         this.#main.push(entry);
       } else {
-        if (fromSmall) this.#remember(entry);
+        if (fromSmall) this.#remember(entry, ghostShare * heldBytes);
         return entry;
       }
     }
@@ -98,12 +98,12 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     return isAbandoned || this.#ahead.bytes > aheadShareMax * heldBytes;
   }
 
-  #remember(entry: Entry): void {
+  #remember(entry: Entry, ghostBytesMax: number): void {
     this.#forget(entry.key);
     this.#ghosts.set(entry.key, entry.sizeBytes);
     this.#ghostBytes += entry.sizeBytes;
     for (const key of this.#ghosts.keys()) {
-      if (this.#ghostBytes <= ghostShare * this.bytes) break;
+      if (this.#ghostBytes <= ghostBytesMax) break;
       this.#forget(key);
     }
   }

@@ -33,6 +33,8 @@ function takeAll(reservation: Reservation): Segment[] {
   return segments;
 }
 
+const isOverloaded = (error: unknown): boolean => error instanceof OrcaError && error.code === "overloaded";
+
 /** A promise with its outcome in sight: "waiting", "granted" or the error's code. */
 function watch(reserving: Promise<Reservation>): { outcome: string; reservation?: Reservation } {
   const watched: { outcome: string; reservation?: Reservation } = { outcome: "waiting" };
@@ -202,7 +204,6 @@ test("MemoryBudget.reserve: a grant cancels its timer", async () => {
 
 test("MemoryBudget.reserve: what can never fit and one waiter too many are refused at once", async () => {
   const { budget } = budgetOf(2 * MiB, 1);
-  const isOverloaded = (error: unknown): boolean => error instanceof OrcaError && error.code === "overloaded";
   await assert.rejects(budget.reserve(2 * MiB + 1, 1000), isOverloaded);
   segmentsOf(budget, 2 * MiB);
   watch(budget.reserve(MiB, 1000));

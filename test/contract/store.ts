@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Clock } from "../../src/base/clock.ts";
-import { type MemoryBudget, type Segment, segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import { type MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { ChunkRef, ChunkStore } from "../../src/store/chunk-store.ts";
-import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { chunkOf } from "../support/chunk-of.ts";
+import { assertPattern } from "../support/pattern.ts";
 
 export interface StoreFixture {
   /** Fresh and empty, ready to answer, with room for at least 64 MiB. */
@@ -97,7 +97,7 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
 
     criterion("a put borrows the chunk and leaves its hold to the caller", async ({ store, budget }) => {
       const ref = refOf(versionOf("borrowed"), 0);
-      const chunk = chunkOf(budget, ref);
+      const chunk = chunkOf(budget, ref.version.chunkLength(ref.index), seedOf(ref));
       const putting = store.put(ref, chunk);
       assert.equal(await putting, "stored");
       for (const segment of chunk.segments) assert.ok(segment.references >= 1, "the caller's hold is there");
@@ -204,22 +204,8 @@ function seedOf(ref: ChunkRef): number {
   return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
 }
 
-/** A chunk that holds the pattern of its ref, with one hold that the caller releases. */
-function chunkOf(budget: MemoryBudget, ref: ChunkRef): ChunkBytes {
-  const lengthBytes = ref.version.chunkLength(ref.index);
-  const reservation = budget.tryReserve(lengthBytes);
-  assert.ok(reservation, "the fixture's budget has room for what the suite puts");
-  const segments: Segment[] = [];
-  for (let offset = 0; offset < lengthBytes; offset += segmentSizeBytes) {
-    const segment = reservation.takeSegment(Math.min(segmentSizeBytes, lengthBytes - offset));
-    patternBytes(seedOf(ref), offset, segment.bytes.length).copy(segment.bytes);
-    segments.push(segment);
-  }
-  return new ChunkBytes(segments, lengthBytes);
-}
-
 async function put(store: ChunkStore, budget: MemoryBudget, ref: ChunkRef): Promise<string> {
-  const chunk = chunkOf(budget, ref);
+  const chunk = chunkOf(budget, ref.version.chunkLength(ref.index), seedOf(ref));
   try {
     return await store.put(ref, chunk);
   } finally {

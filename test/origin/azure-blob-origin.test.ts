@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, suite, test } from "node:test";
-import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
 import {
   AzureBlobOrigin,
   type AzureBlobOriginOptions,
@@ -11,6 +11,7 @@ import type { ListPage, ListRequest, RangeRequest } from "../../src/origin/origi
 import { FakeClock } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
 import { response, type ScriptedRequest, ScriptedServer } from "../support/scripted-server.ts";
 
 const never = new AbortController().signal;
@@ -30,22 +31,23 @@ const blob = {
 };
 const partial = { ...blob, "Content-Length": 50, "Content-Range": "bytes 100-149/1000" };
 
+const optionsFor = (endpoint: string): AzureBlobOriginOptions => ({
+  id: "az",
+  account: "acc",
+  accountKey,
+  endpoint,
+  connectTimeoutMs: 1000,
+  attemptTimeoutMs: 1000,
+  stallTimeoutMs: 1000,
+  connectionsIdleMax: 4,
+  clock: new FakeClock(),
+});
+const keysOf = (page: ListPage): string[] => page.objects.map(({ key }) => key);
+
 suite("AzureBlobOrigin", () => {
   const opened: { close(): unknown }[] = [];
   afterEach(async () => {
     for (const each of opened.splice(0)) await each.close();
-  });
-
-  const optionsFor = (endpoint: string): AzureBlobOriginOptions => ({
-    id: "az",
-    account: "acc",
-    accountKey,
-    endpoint,
-    connectTimeoutMs: 1000,
-    attemptTimeoutMs: 1000,
-    stallTimeoutMs: 1000,
-    connectionsIdleMax: 4,
-    clock: new FakeClock(),
   });
 
   async function serve(onRequest: (request: ScriptedRequest) => void) {
@@ -56,14 +58,6 @@ suite("AzureBlobOrigin", () => {
   }
 
   const answering = (bytes: Buffer) => serve(({ socket }) => socket.write(bytes));
-
-  function failsWith(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
-    return assert.rejects(promise, (thrown) => {
-      assert.ok(thrown instanceof OrcaError, String(thrown));
-      assert.equal(thrown.code, code, thrown.message);
-      return true;
-    });
-  }
 
   test("read: a signed GET of a fixed version, pinned and ranged", async () => {
     const { origin, server } = await answering(response(206, partial, patternBytes(1, 100, 50)));
@@ -98,8 +92,8 @@ suite("AzureBlobOrigin", () => {
       const headers = { ...partial, "x-ms-blob-type": index === 0 ? "AppendBlob" : "PageBlob" };
       socket.write(index === 0 ? response(200, headers) : response(206, headers, patternBytes(1, 100, 50)));
     });
-    await failsWith("origin_unsupported", origin.head({ bucket: "c", key: "k" }, never));
-    await failsWith("origin_unsupported", origin.read(range, new MemorySink(50), never));
+    await rejectsWith("origin_unsupported", origin.head({ bucket: "c", key: "k" }, never));
+    await rejectsWith("origin_unsupported", origin.read(range, new MemorySink(50), never));
   });
 
   test("head, read: the status decides", async () => {
@@ -107,18 +101,18 @@ suite("AzureBlobOrigin", () => {
       socket.write(response([404, 403, 503, 412, 404, 409][index] ?? 200, { "Content-Length": 0 })),
     );
     assert.equal(await origin.head({ bucket: "c", key: "k" }, never), null);
-    await failsWith("origin_denied", origin.head({ bucket: "c", key: "k" }, never));
-    await failsWith("origin_throttled", origin.read(range, new MemorySink(50), never));
-    await failsWith("origin_etag_changed", origin.read(range, new MemorySink(50), never));
-    await failsWith("origin_etag_changed", origin.read(range, new MemorySink(50), never));
-    await failsWith("origin_unsupported", origin.read(range, new MemorySink(50), never));
+    await rejectsWith("origin_denied", origin.head({ bucket: "c", key: "k" }, never));
+    await rejectsWith("origin_throttled", origin.read(range, new MemorySink(50), never));
+    await rejectsWith("origin_etag_changed", origin.read(range, new MemorySink(50), never));
+    await rejectsWith("origin_etag_changed", origin.read(range, new MemorySink(50), never));
+    await rejectsWith("origin_unsupported", origin.read(range, new MemorySink(50), never));
   });
 
   test("head, read: a key that Azure would resolve elsewhere is not asked for", async () => {
     const { origin, server } = await answering(response(500, {}));
     for (const key of ["..", "a/../../other/k", "a/.", "a\\..\\b", ""]) {
       assert.equal(await origin.head({ bucket: "c", key }, never), null);
-      await failsWith("origin_etag_changed", origin.read({ ...range, key }, new MemorySink(50), never));
+      await rejectsWith("origin_etag_changed", origin.read({ ...range, key }, new MemorySink(50), never));
     }
     assert.equal(server.requests.length, 0);
     for (const key of ["a", "...", "a..b/.c", "/a//b/", "%2E%2E"]) assert.ok(isBlobName(key), key);
@@ -165,8 +159,6 @@ suite("AzureBlobOrigin", () => {
       );
     return { list, server };
   }
-
-  const keysOf = (page: ListPage): string[] => page.objects.map(({ key }) => key);
 
   test("list: pages follow each other by Azure's marker", async () => {
     const { list, server } = await listing(["a", "b", "c"]);
@@ -220,10 +212,10 @@ suite("AzureBlobOrigin", () => {
       continuationToken: "",
       startAfter: "",
     };
-    await failsWith("invalid_argument", origin.list({ ...request, continuationToken: "bm8" }, never));
-    await failsWith("no_such_bucket", origin.list(request, never));
-    await failsWith("origin_denied", origin.list({ ...request, delimiter: "/" }, never));
-    await failsWith("origin_throttled", origin.list(request, never));
+    await rejectsWith("invalid_argument", origin.list({ ...request, continuationToken: "bm8" }, never));
+    await rejectsWith("no_such_bucket", origin.list(request, never));
+    await rejectsWith("origin_denied", origin.list({ ...request, delimiter: "/" }, never));
+    await rejectsWith("origin_throttled", origin.list(request, never));
     assert.equal(server.requests.length, 3);
   });
 });

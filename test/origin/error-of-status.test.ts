@@ -5,6 +5,7 @@ import { errorOfStatus, parseRetryAfter } from "../../src/origin/error-of-status
 
 const nowMs = Date.UTC(2026, 0, 1);
 const none = (): undefined => undefined;
+const withHeader = (name: string, value: string) => (asked: string) => (asked === name ? value : undefined);
 
 test("errorOfStatus: the status decides the code", () => {
   const codes: Readonly<Record<number, ErrorCode>> = {
@@ -30,15 +31,17 @@ test("errorOfStatus: the status decides the code", () => {
 });
 
 test("errorOfStatus: a bucket of another region is named", () => {
-  const header = (name: string): string | undefined =>
-    name === "x-amz-bucket-region" ? "eu-west-1" : undefined;
-  const { message } = errorOfStatus(301, header, 'Cannot read "b/k"', nowMs);
+  const { message } = errorOfStatus(
+    301,
+    withHeader("x-amz-bucket-region", "eu-west-1"),
+    'Cannot read "b/k"',
+    nowMs,
+  );
   assert.equal(message, 'Cannot read "b/k": the origin answered 301; the bucket lies in region "eu-west-1"');
 });
 
 test("errorOfStatus: carries Retry-After", () => {
-  const header = (name: string): string | undefined => (name === "retry-after" ? "7" : undefined);
-  assert.equal(errorOfStatus(503, header, "Cannot x", nowMs).retryAfterSeconds, 7);
+  assert.equal(errorOfStatus(503, withHeader("retry-after", "7"), "Cannot x", nowMs).retryAfterSeconds, 7);
 });
 
 test("parseRetryAfter: seconds, a date, a date that has passed, or nothing that is understood", () => {

@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import fc from "fast-check";
-import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
 import { FileOrigin } from "../../src/origin/file-origin.ts";
 import { compareKeys } from "../../src/origin/key-order.ts";
 import type { ListRequest, ObjectHead, RangeRequest } from "../../src/origin/origin.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
 
 const never = new AbortController().signal;
 const bucket = "b";
@@ -61,14 +61,6 @@ suite("FileOrigin", () => {
       continuationToken = page.nextContinuationToken;
     } while (continuationToken !== "");
     return names;
-  }
-
-  function failsWith(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
-    return assert.rejects(promise, (thrown) => {
-      assert.ok(thrown instanceof OrcaError, String(thrown));
-      assert.equal(thrown.code, code, thrown.message);
-      return true;
-    });
   }
 
   test("head: size, whole seconds, a content type by extension", async () => {
@@ -156,7 +148,7 @@ suite("FileOrigin", () => {
       const range = await rangeOf(key, 0, 5);
       await change(join(root, key));
       const sink = new MemorySink(5);
-      await failsWith("origin_etag_changed", origin.read(range, sink, never));
+      await rejectsWith("origin_etag_changed", origin.read(range, sink, never));
       assert.equal(sink.receivedBytes, 0);
     }
   });
@@ -169,7 +161,7 @@ suite("FileOrigin", () => {
       writeFileSync(join(root, "f"), patternBytes(2, 0, 2 * MiB));
       utimesSync(join(root, "f"), 1, 1);
     };
-    await failsWith("origin_etag_changed", origin.read(range, sink, never));
+    await rejectsWith("origin_etag_changed", origin.read(range, sink, never));
     assert.equal(sink.receivedBytes, MiB);
     assertPattern(sink.received, 1, 0);
   });
@@ -236,11 +228,11 @@ suite("FileOrigin", () => {
   });
 
   test("list: a token that is none of ours is invalid_argument; a bucket that is not there no_such_bucket", async () => {
-    await failsWith("invalid_argument", list({ continuationToken: "!" }));
-    await failsWith("no_such_bucket", list({ bucket: "other" }));
+    await rejectsWith("invalid_argument", list({ continuationToken: "!" }));
+    await rejectsWith("no_such_bucket", list({ bucket: "other" }));
     const gone = new FileOrigin({ id: "f", roots: new Map([[bucket, join(base, "nowhere")]]) });
     const request = { bucket, prefix: "", delimiter: "", maxKeys: 1, continuationToken: "", startAfter: "" };
-    await failsWith("no_such_bucket", gone.list(request, never));
+    await rejectsWith("no_such_bucket", gone.list(request, never));
   });
 });
 

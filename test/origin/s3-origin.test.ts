@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, suite, test } from "node:test";
-import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import type { ListRequest, RangeRequest } from "../../src/origin/origin.ts";
 import { S3Origin, type S3OriginOptions } from "../../src/origin/s3-origin.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
 import { response, type ScriptedRequest, ScriptedServer } from "../support/scripted-server.ts";
 
 const never = new AbortController().signal;
@@ -53,17 +53,6 @@ suite("S3Origin", () => {
 
   const answering = (bytes: Buffer) => serve(({ socket }) => socket.write(bytes));
 
-  function failsWith(code: ErrorCode, promise: Promise<unknown>): Promise<OrcaError> {
-    return promise.then(
-      () => assert.fail(`expected ${code}`),
-      (thrown: unknown) => {
-        assert.ok(thrown instanceof OrcaError, String(thrown));
-        assert.equal(thrown.code, code, thrown.message);
-        return thrown;
-      },
-    );
-  }
-
   test("read: a signed GET of the literal path, pinned and ranged", async () => {
     const { origin, server } = await answering(response(206, partial, patternBytes(1, 100, 50)));
     const sink = new MemorySink(50);
@@ -97,7 +86,7 @@ suite("S3Origin", () => {
     ] as const) {
       const { origin } = await answering(answer);
       const sink = new MemorySink(50);
-      await failsWith(code, origin.read(range, sink, never));
+      await rejectsWith(code, origin.read(range, sink, never));
       sink.settle();
       sink.assertUntouched();
       assert.equal(sink.receivedBytes, 0);
@@ -109,8 +98,8 @@ suite("S3Origin", () => {
       socket.write(response([404, 401, 403][index] ?? 200, {})),
     );
     assert.equal(await origin.head(location, never), null);
-    await failsWith("origin_denied", origin.head(location, never));
-    await failsWith("origin_denied", origin.head(location, never));
+    await rejectsWith("origin_denied", origin.head(location, never));
+    await rejectsWith("origin_denied", origin.head(location, never));
   });
 
   test("head, read: throttling carries Retry-After, as seconds or as a date", async () => {
@@ -118,9 +107,9 @@ suite("S3Origin", () => {
       const after = index === 0 ? "3" : new Date(clock.now() + 5000).toUTCString();
       socket.write(response(503, { "Retry-After": after, "Content-Length": 0 }));
     });
-    assert.equal((await failsWith("origin_throttled", origin.head(location, never))).retryAfterSeconds, 3);
+    assert.equal((await rejectsWith("origin_throttled", origin.head(location, never))).retryAfterSeconds, 3);
     const read = origin.read(range, new MemorySink(50), never);
-    assert.equal((await failsWith("origin_throttled", read)).retryAfterSeconds, 5);
+    assert.equal((await rejectsWith("origin_throttled", read)).retryAfterSeconds, 5);
   });
 
   test("head: the region of a bucket that lies elsewhere is in the message", async () => {
@@ -128,14 +117,14 @@ suite("S3Origin", () => {
       response(301, { "x-amz-bucket-region": "us-east-2", "Content-Length": 0 }),
     );
     assert.match(
-      (await failsWith("origin_unsupported", origin.head(location, never))).message,
+      (await rejectsWith("origin_unsupported", origin.head(location, never))).message,
       /"us-east-2"/,
     );
   });
 
   test("head: no ETag is origin_missing_etag", async () => {
     const { origin } = await answering(response(200, { ...headers, ETag: "" }));
-    await failsWith("origin_missing_etag", origin.head(location, never));
+    await rejectsWith("origin_missing_etag", origin.head(location, never));
   });
 
   test("list: keys are decoded, prefixes too, and the token is handed on", async () => {
@@ -165,18 +154,18 @@ suite("S3Origin", () => {
         response([404, 403, 503, 500, 400][index] ?? 200, { "Retry-After": 4, "Content-Length": 0 }),
       ),
     );
-    await failsWith("no_such_bucket", origin.list(listing, never));
-    await failsWith("origin_denied", origin.list(listing, never));
-    assert.equal((await failsWith("origin_throttled", origin.list(listing, never))).retryAfterSeconds, 4);
-    await failsWith("origin_unavailable", origin.list(listing, never));
-    await failsWith("invalid_argument", origin.list({ ...listing, continuationToken: "stale" }, never));
+    await rejectsWith("no_such_bucket", origin.list(listing, never));
+    await rejectsWith("origin_denied", origin.list(listing, never));
+    assert.equal((await rejectsWith("origin_throttled", origin.list(listing, never))).retryAfterSeconds, 4);
+    await rejectsWith("origin_unavailable", origin.list(listing, never));
+    await rejectsWith("invalid_argument", origin.list({ ...listing, continuationToken: "stale" }, never));
     assert.equal(server.requests.length, 5);
   });
 
   test("list: a server that does not answer is origin_unavailable at the deadline", async () => {
     const asked = Promise.withResolvers<void>();
     const { origin, clock } = await serve(() => asked.resolve());
-    const failed = failsWith("origin_unavailable", origin.list(listing, never));
+    const failed = rejectsWith("origin_unavailable", origin.list(listing, never));
     await asked.promise;
     await clock.advance(1000);
     await failed;

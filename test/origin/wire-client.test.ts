@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, suite, test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
-import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import type { ErrorCode } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
 import { WireClient, type WireClientOptions } from "../../src/origin/wire-client.ts";
 import type { ResponseHead } from "../../src/origin/wire-head.ts";
@@ -9,11 +9,40 @@ import { selfSignedCertificate } from "../support/certificate.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
 import { response, type ScriptedRequest, ScriptedServer } from "../support/scripted-server.ts";
 
 const certificate = selfSignedCertificate();
 const never = new AbortController().signal;
 const get = { method: "GET", path: "/b/../k//%20", headers: { host: "h", "if-match": '"e"' } } as const;
+
+/** Answers with `pieces`, each in a segment of its own. */
+async function inPieces({ socket }: ScriptedRequest, pieces: readonly Buffer[]): Promise<void> {
+  for (const piece of pieces) {
+    await new Promise<unknown>((resolve) => socket.write(piece, resolve));
+    await settle();
+  }
+}
+
+const ok = (lengthBytes: number, offset = 0): Buffer =>
+  response(200, { "Content-Length": lengthBytes }, patternBytes(1, offset, lengthBytes));
+
+async function fetchInto(client: WireClient, sink: MemorySink, signal = never): Promise<ResponseHead> {
+  try {
+    return await client.request(get, () => sink, signal);
+  } finally {
+    sink.settle();
+  }
+}
+
+async function failsWith(code: ErrorCode, client: WireClient, lengthBytes: number): Promise<MemorySink> {
+  const sink = new MemorySink(lengthBytes);
+  await rejectsWith(code, fetchInto(client, sink));
+  await settle();
+  sink.assertUntouched();
+  assertPattern(sink.received, 1, 0);
+  return sink;
+}
 
 /** Every test that is not about TLS itself runs over both. */
 for (const protocol of ["http:", "https:"] as const) {
@@ -42,42 +71,24 @@ for (const protocol of ["http:", "https:"] as const) {
       return { client, server };
     }
 
-    /** Answers with `pieces`, each in a segment of its own. */
-    async function inPieces({ socket }: ScriptedRequest, pieces: readonly Buffer[]): Promise<void> {
-      for (const piece of pieces) {
-        await new Promise<unknown>((resolve) => socket.write(piece, resolve));
-        await settle();
-      }
-    }
-
-    const ok = (lengthBytes: number, offset = 0): Buffer =>
-      response(200, { "Content-Length": lengthBytes }, patternBytes(1, offset, lengthBytes));
-
-    async function fetchInto(client: WireClient, sink: MemorySink, signal = never): Promise<ResponseHead> {
-      try {
-        return await client.request(get, () => sink, signal);
-      } finally {
-        sink.settle();
-      }
-    }
-
-    async function failsWith(code: ErrorCode, client: WireClient, lengthBytes: number): Promise<MemorySink> {
-      const sink = new MemorySink(lengthBytes);
-      await assert.rejects(fetchInto(client, sink), (thrown) => {
-        assert.ok(thrown instanceof OrcaError, String(thrown));
-        assert.equal(thrown.code, code, thrown.message);
-        return true;
-      });
-      await settle();
-      sink.assertUntouched();
-      assertPattern(sink.received, 1, 0);
-      return sink;
-    }
-
     test("request: the path and the headers are sent as they are", async () => {
       const { client, server } = await serve(({ socket }) => socket.write(ok(0)));
       await client.request(get, () => null, never);
       assert.equal(server.requests[0]?.head, 'GET /b/../k//%20 HTTP/1.1\r\nhost: h\r\nif-match: "e"');
+    });
+
+    test("request: a line break in a path or a header is invalid_request, and nothing is sent", async () => {
+      const { client } = await serve(({ socket }) => socket.write(ok(0)));
+      const headers = { host: "h", "if-match": '"e"\r\nx-evil: 1' };
+      await rejectsWith(
+        "invalid_request",
+        client.request({ ...get, headers }, () => null, never),
+      );
+      await rejectsWith(
+        "invalid_request",
+        client.request({ ...get, path: "/a\n" }, () => null, never),
+      );
+      assert.equal(client.stats.connectionsOpened, 0);
     });
 
     test("request: head and body in one write", async () => {
@@ -430,29 +441,27 @@ for (const protocol of ["http:", "https:"] as const) {
   });
 }
 
-suite("WireClient and TLS", () => {
-  const open = (port: number, options: Partial<WireClientOptions>): WireClient =>
-    new WireClient({
-      origin: { protocol: "https:", host: "localhost", port },
-      clock: new SystemClock(),
-      connectTimeoutMs: 10_000,
-      attemptTimeoutMs: 10_000,
-      stallTimeoutMs: 10_000,
-      connectionsIdleMax: 1,
-      ...options,
-    });
+function open(port: number, options: Partial<WireClientOptions>): WireClient {
+  return new WireClient({
+    origin: { protocol: "https:", host: "localhost", port },
+    clock: new SystemClock(),
+    connectTimeoutMs: 10_000,
+    attemptTimeoutMs: 10_000,
+    stallTimeoutMs: 10_000,
+    connectionsIdleMax: 1,
+    ...options,
+  });
+}
 
+suite("WireClient and TLS", () => {
   test("request: a certificate that nobody vouches for is origin_unavailable, and no request is sent", async () => {
     const server = await ScriptedServer.start(() => {}, certificate);
     const client = open(server.port, {});
-    await assert.rejects(
+    const { message } = await rejectsWith(
+      "origin_unavailable",
       client.request(get, () => null, never),
-      (thrown) => {
-        assert.ok(thrown instanceof OrcaError && thrown.code === "origin_unavailable");
-        assert.match(thrown.message, /self-signed certificate/);
-        return true;
-      },
     );
+    assert.match(message, /self-signed certificate/);
     assert.equal(server.requests.length, 0);
     await server.close();
   });

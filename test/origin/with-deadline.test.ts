@@ -6,6 +6,9 @@ import { FakeClock } from "../support/fake-clock.ts";
 
 const forever = (): Promise<never> => new Promise<never>(() => {});
 
+const wraps = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("AbortError"))));
+
 test("withDeadline: gives the answer and leaves no timer behind", async () => {
   const clock = new FakeClock();
   assert.equal(await withDeadline(clock, 100, "Cannot x", undefined, () => Promise.resolve(7)), 7);
@@ -27,8 +30,6 @@ test("withDeadline: an abort ends it with the signal's reason, whatever the work
   const clock = new FakeClock();
   const abort = new AbortController();
   const reason = new Error("gone");
-  const wraps = (signal: AbortSignal): Promise<never> =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("AbortError"))));
   const failed = Promise.all(
     [forever, wraps].map((work) => assert.rejects(withDeadline(clock, 100, "x", abort.signal, work), reason)),
   );

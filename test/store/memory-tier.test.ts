@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { SeededRandom } from "../../src/base/random.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
+import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import { MemoryTier } from "../../src/store/memory-tier.ts";
+import { storeContract } from "../contract/store.ts";
+import { chunkOf } from "../support/chunk-of.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+import { MemoryStore } from "../support/memory-store.ts";
+import { assertPattern } from "../support/pattern.ts";
+
+function tierOf(maxBytes: number) {
+  const clock = new FakeClock();
+  const budget = new MemoryBudget({ maxBytes, clock, poison: true });
+  return { clock, budget, tier: new MemoryTier({ budget }) };
+}
+
+/** Puts a chunk that only the tier holds, as it is once a flight has closed. */
+function fill(
+  budget: MemoryBudget,
+  tier: MemoryTier,
+  path: string,
+  lengthBytes = MiB,
+  seed = 1,
+  ahead = false,
+): void {
+  const chunk = chunkOf(budget, lengthBytes, seed);
+  tier.put(path, chunk, ahead);
+  chunk.release();
+}
+
+storeContract("MemoryTier", () => {
+  const { clock, budget, tier } = tierOf(128 * MiB);
+  return { store: new MemoryStore(tier), budget, clock, cleanup: async () => tier.clear() };
+});
+
+test("MemoryTier: get counts hits and misses, peek counts nothing", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  assert.equal(tier.get("a"), undefined);
+  fill(budget, tier, "a", 2 * MiB + 5, 3);
+  const chunk = tier.get("a");
+  assert.ok(chunk);
+  assert.equal(chunk.lengthBytes, 2 * MiB + 5);
+  assertPattern(chunk.segmentAt(MiB).bytes, 3, MiB);
+  assert.equal(tier.peek("a"), chunk);
+  assert.equal(tier.peek("b"), undefined);
+  assert.deepEqual(tier.stats, { hits: 1, misses: 1, evictions: 0, bytes: 2 * MiB + 5, chunks: 1 });
+});
+
+test("MemoryTier.put: a chunk that is held already is left as it is, and no hold is taken", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  fill(budget, tier, "a", MiB, 1);
+  fill(budget, tier, "a", MiB, 2);
+  assert.equal(budget.usedBytes, MiB);
+  assertPattern((tier.peek("a") as ChunkBytes).segmentAt(0).bytes, 1, 0);
+  assert.deepEqual([tier.stats.chunks, tier.stats.bytes], [1, MiB]);
+});
+
+test("MemoryTier.delete and clear: memory goes back, and no eviction is counted", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  for (const path of ["a", "b", "c"]) fill(budget, tier, path);
+  tier.delete("a");
+  tier.delete("a");
+  assert.equal(budget.usedBytes, 2 * MiB);
+  tier.clear();
+  assert.equal(budget.usedBytes, 0);
+  assert.deepEqual(tier.stats, { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 });
+});
+
+test("MemoryTier: cached chunks give way to a reservation, as many as it needs", () => {
+  const { budget, tier } = tierOf(4 * MiB);
+  for (const path of ["a", "b", "c", "d"]) fill(budget, tier, path);
+  const reservation = budget.tryReserve(2 * MiB);
+  assert.ok(reservation);
+  assert.deepEqual(
+    ["a", "b", "c", "d"].map((path) => tier.peek(path) !== undefined),
+    [false, false, true, true],
+  );
+  assert.equal(tier.stats.evictions, 2);
+  assert.equal(tier.bytes, 2 * MiB);
+});
+
+test("MemoryTier: a chunk that is used survives a scan many times the memory", () => {
+  const { budget, tier } = tierOf(16 * MiB);
+  fill(budget, tier, "hot");
+  for (let index = 0; index < 100; index += 1) {
+    fill(budget, tier, `scan${index}`);
+    assert.ok(tier.get("hot"), `after ${index} chunks of the scan`);
+  }
+});
+
+test("MemoryTier: an evicted chunk's bytes stay with the reader that holds a segment", () => {
+  const { budget, tier } = tierOf(4 * MiB);
+  fill(budget, tier, "a", 4 * MiB, 9);
+  const pinned = (tier.get("a") as ChunkBytes).segmentAt(MiB).retain();
+  const reservation = budget.tryReserve(3 * MiB);
+  assert.ok(reservation, "three of its four segments are free at once");
+  assertPattern(pinned.bytes, 9, MiB);
+  pinned.release();
+  reservation.release();
+  assert.equal(budget.usedBytes, 0);
+});
+
+test("MemoryTier: a chunk that others hold in whole is passed over for one that frees memory", () => {
+  const { budget, tier } = tierOf(4 * MiB);
+  const committing = chunkOf(budget, MiB);
+  tier.put("committing", committing);
+  for (const path of ["b", "c", "d"]) fill(budget, tier, path);
+  assert.ok(budget.tryReserve(MiB));
+  assert.ok(tier.peek("committing"));
+  assert.equal(tier.peek("b"), undefined);
+  assert.equal(tier.stats.evictions, 1);
+  committing.release();
+});
+
+test("MemoryTier: where only held chunks are left, who waits for memory is woken when they are given back", async () => {
+  const { budget, tier } = tierOf(2 * MiB);
+  const chunks = ["a", "b"].map((path) => {
+    const chunk = chunkOf(budget, MiB);
+    tier.put(path, chunk);
+    return chunk;
+  });
+  let isGranted = false;
+  const reserving = budget.reserve(MiB, 1000).then(() => {
+    isGranted = true;
+  });
+  await settle();
+  assert.equal(isGranted, false);
+  chunks[0]?.release();
+  await reserving;
+  chunks[1]?.release();
+});
+
+test("MemoryTier: small chunks evict few of their kind, and use the memory they left", () => {
+  const { budget, tier } = tierOf(2 * MiB);
+  for (let index = 0; index < 512; index += 1) fill(budget, tier, `k${index}`, 4 * KiB);
+  assert.equal(tier.stats.evictions, 0);
+  fill(budget, tier, "more", 4 * KiB);
+  assert.equal(tier.stats.evictions, 1);
+  assert.equal(budget.usedBytes, 2 * MiB);
+});
+
+test("MemoryTier: a large chunk takes the slabs of a few small ones, whatever their age", () => {
+  const { budget, tier } = tierOf(16 * MiB);
+  const random = new SeededRandom(1);
+  for (let index = 0; index < 20_000; index += 1) {
+    const path = `k${Math.floor(random.next() ** 2 * 3000)}`;
+    if (!tier.get(path)) fill(budget, tier, path, 16 * KiB);
+  }
+  assert.equal(tier.stats.chunks, 16 * 64);
+  const evictionsBefore = tier.stats.evictions;
+  fill(budget, tier, "large", 2 * MiB);
+  assert.equal(tier.stats.evictions - evictionsBefore, 2 * 64);
+});
+
+test("MemoryTier: a small chunk that is being read keeps its slab, and the others of it still go", () => {
+  const { budget, tier } = tierOf(2 * MiB);
+  for (let index = 0; index < 8; index += 1) fill(budget, tier, `k${index}`, 256 * KiB);
+  const reader = (tier.peek("k1") as ChunkBytes).segmentAt(0).retain();
+  assert.ok(budget.tryReserve(MiB));
+  assert.ok(tier.peek("k1"));
+  assertPattern(reader.bytes, 1, 0);
+  assert.equal(budget.usedBytes, 2 * MiB);
+  reader.release();
+});
+
+test("MemoryTier: a chunk fetched ahead is there when its reader comes, whatever passes meanwhile", () => {
+  const { budget, tier } = tierOf(16 * MiB);
+  for (let index = 0; index < 4; index += 1) fill(budget, tier, `ahead${index}`, MiB, 1, true);
+  for (let index = 0; index < 10; index += 1) fill(budget, tier, `other${index}`);
+  for (let index = 0; index < 4; index += 1) assert.ok(tier.get(`ahead${index}`));
+});
+
+test("MemoryTier.wasSeen: not for the first miss, but for the second, and for what was evicted", () => {
+  const { budget, tier } = tierOf(2 * MiB);
+  tier.get("a");
+  assert.equal(tier.wasSeen("a"), false);
+  tier.get("a");
+  assert.equal(tier.wasSeen("a"), true);
+  assert.equal(tier.wasSeen("never"), false);
+  for (const path of ["b", "c", "d"]) fill(budget, tier, path);
+  assert.equal(tier.peek("b"), undefined);
+  tier.get("b");
+  assert.equal(tier.wasSeen("b"), true);
+});
+
+test("MemoryTier.wasSeen: a miss is forgotten after as many others as a small tier could have held", () => {
+  const { tier } = tierOf(2 * MiB);
+  tier.get("a");
+  for (let index = 0; index < 128; index += 1) tier.get(`other${index}`);
+  tier.get("a");
+  assert.equal(tier.wasSeen("a"), false);
+});
+
+test("MemoryTier: within its bound, its sums right and its bytes true, whatever comes in whatever order", () => {
+  const step = fc.record({
+    kind: fc.constantFrom("get", "get", "fill", "fill", "ahead", "pin", "unpin", "delete"),
+    key: fc.nat(20),
+    lengthBytes: fc.oneof(fc.integer({ min: 1, max: 20 * KiB }), fc.integer({ min: 1, max: 2 * MiB })),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { budget, tier } = tierOf(5 * MiB);
+      const lengths = new Map<number, number>();
+      const pinned: { chunk: ChunkBytes; key: number }[] = [];
+      for (const { kind, key, lengthBytes } of steps) {
+        const path = `k${key}`;
+        const held = tier.peek(path);
+        if (kind === "get" && held)
+          assertPattern((tier.get(path) as ChunkBytes).segmentAt(0).bytes.subarray(0, 64), key, 0);
+        if (kind === "pin" && held) pinned.push({ chunk: held.share(), key });
+        if (kind === "delete") tier.delete(path);
+        if (kind === "unpin") {
+          const user = pinned.shift();
+          if (user) assertPattern(user.chunk.segmentAt(0).bytes.subarray(0, 64), user.key, 0);
+          user?.chunk.release();
+        }
+        if ((kind === "fill" || kind === "ahead") && !held) {
+          const reservation = budget.tryReserve(lengthBytes);
+          reservation?.release();
+          if (reservation) fill(budget, tier, path, lengthBytes, key, kind === "ahead");
+          lengths.set(key, lengthBytes);
+        }
+        const heldKeys = [...lengths.keys()].filter((each) => tier.peek(`k${each}`));
+        assert.equal(tier.stats.chunks, heldKeys.length);
+        const heldBytes = heldKeys.reduce((total, each) => total + (lengths.get(each) as number), 0);
+        assert.equal(tier.bytes, heldBytes);
+        assert.ok(budget.usedBytes <= budget.maxBytes);
+      }
+      for (const { chunk } of pinned) chunk.release();
+      tier.clear();
+      assert.equal(budget.usedBytes, 0);
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Evictable } from "../../src/store/eviction-policy.ts";
+import { S3Fifo } from "../../src/store/s3-fifo.ts";
+
+/** A tier of `capacity` bytes around the policy, which is all that a test needs of one. */
+class Tier {
+  readonly policy = new S3Fifo<Evictable>();
+  readonly held = new Map<string, Evictable>();
+  readonly evicted: string[] = [];
+  readonly #capacity: number;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  insert(key: string, sizeBytes = 1, ahead = false): void {
+    while (this.policy.bytes + sizeBytes > this.#capacity) {
+      const victim = this.policy.evict();
+      if (!victim) return;
+      this.held.delete(victim.key);
+      this.evicted.push(victim.key);
+    }
+    const entry = new Evictable(key, sizeBytes);
+    this.held.set(key, entry);
+    this.policy.insert(entry, ahead);
+  }
+
+  insertAll(prefix: string, count: number): void {
+    for (let index = 0; index < count; index += 1) this.insert(`${prefix}${index}`);
+  }
+
+  touch(key: string, times = 1): void {
+    const entry = this.held.get(key);
+    assert.ok(entry, `${key} is held`);
+    for (let time = 0; time < times; time += 1) this.policy.touch(entry);
+  }
+
+  /** A request as a cache serves it. True for a hit. */
+  request(key: string): boolean {
+    const isHeld = this.held.has(key);
+    if (isHeld) this.touch(key);
+    else this.insert(key);
+    return isHeld;
+  }
+}
+
+test("S3Fifo: an empty policy has no victim", () => {
+  assert.equal(new S3Fifo().evict(), undefined);
+});
+
+test("S3Fifo: what was not used leaves in the order it came, and is remembered", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 12);
+  assert.deepEqual(tier.evicted, ["k0", "k1"]);
+  assert.ok(tier.policy.remembers("k0"));
+  assert.ok(!tier.policy.remembers("k2"));
+});
+
+test("S3Fifo: two uses in the small queue earn a place in main, one does not", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 10);
+  tier.touch("k0", 2);
+  tier.touch("k1", 1);
+  tier.insert("new");
+  assert.deepEqual(tier.evicted, ["k1"]);
+  assert.ok(tier.held.has("k0"));
+});
+
+test("S3Fifo: what comes back while it is remembered goes to main, and a scan does not reach it there", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 11);
+  assert.deepEqual(tier.evicted, ["k0"]);
+  tier.insert("k0");
+  assert.ok(!tier.policy.remembers("k0"));
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has("k0"));
+});
+
+test("S3Fifo: a use in main is good for one more round, and at most three are counted", () => {
+  const policy = new S3Fifo<Evictable>();
+  const busy = new Evictable("busy", 1);
+  const idle = new Evictable("idle", 1);
+  for (const entry of [busy, idle]) {
+    policy.insert(entry);
+    policy.touch(entry);
+    policy.touch(entry);
+  }
+  const passing = new Evictable("passing", 1);
+  policy.insert(passing);
+  assert.equal(policy.evict(), passing, "the two before it have moved to main");
+  for (let use = 0; use < 100; use += 1) policy.touch(busy);
+  assert.equal(busy.frequency, 3);
+  assert.equal(policy.evict(), idle);
+  assert.equal(policy.evict(), busy);
+  assert.equal(policy.evict(), undefined);
+});
+
+test("S3Fifo: keys evicted from main are not remembered: they had their chance", () => {
+  const policy = new S3Fifo<Evictable>();
+  const entry = new Evictable("old", 1);
+  policy.insert(entry);
+  policy.touch(entry);
+  policy.touch(entry);
+  assert.equal(policy.evict(), entry);
+  assert.ok(!policy.remembers("old"));
+});
+
+test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest are forgotten first", () => {
+  const tier = new Tier(100);
+  tier.insertAll("k", 400);
+  assert.ok(tier.policy.ghostBytes <= 90);
+  assert.ok(tier.policy.remembers("k299"));
+  assert.ok(!tier.policy.remembers("k200"));
+});
+
+test("S3Fifo: a removed entry is no victim and is not remembered", () => {
+  const tier = new Tier(3);
+  tier.insertAll("k", 3);
+  tier.policy.remove(tier.held.get("k0") as Evictable);
+  assert.equal(tier.policy.bytes, 2);
+  assert.equal(tier.policy.evict()?.key, "k1");
+  assert.ok(!tier.policy.remembers("k0"));
+});
+
+test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
+  const tier = new Tier(100);
+  for (let index = 0; index < 1000; index += 1) tier.request(`before${index % 150}`);
+  let hits = 0;
+  for (let request = 0; request < 50 * 90; request += 1) {
+    if (tier.request(`loop${request % 90}`) && request >= 20 * 90) hits += 1;
+  }
+  assert.equal(hits, 30 * 90);
+});
+
+test("S3Fifo: what is fetched ahead stays until its first use, while others pass", () => {
+  const tier = new Tier(20);
+  tier.insertAll("before", 16);
+  for (const key of ["a0", "a1", "a2", "a3"]) tier.insert(key, 1, true);
+  tier.insertAll("k", 16);
+  assert.equal(tier.evicted.length, 16);
+  assert.deepEqual(
+    ["a0", "a1", "a2", "a3"].filter((key) => tier.held.has(key)),
+    ["a0", "a1", "a2", "a3"],
+  );
+  for (const key of ["a0", "a1", "a2", "a3"]) tier.touch(key);
+  tier.insertAll("m", 18);
+  assert.ok(!tier.held.has("a0"), "used once, it is as any other");
+});
+
+test("S3Fifo: what is fetched ahead and not used leaves once everything held was replaced", () => {
+  const tier = new Tier(20);
+  tier.insert("abandoned", 1, true);
+  tier.insertAll("k", 22);
+  assert.ok(!tier.held.has("abandoned"));
+});
+
+test("S3Fifo: what is fetched ahead takes half of the tier and no more while there is anything else", () => {
+  const tier = new Tier(20);
+  tier.insertAll("k", 20);
+  for (let index = 0; index < 15; index += 1) tier.insert(`a${index}`, 1, true);
+  const ahead = [...tier.held.keys()].filter((key) => key.startsWith("a"));
+  assert.ok(ahead.length <= 11, `${ahead.length} of 20`);
+  assert.ok(tier.held.has("a14"));
+});
+
+test("S3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
+  const step = fc.record({
+    kind: fc.constantFrom("request", "request", "request", "ahead", "remove", "evict"),
+    key: fc.nat(30),
+    sizeBytes: fc.integer({ min: 1, max: 20 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      const tier = new Tier(60);
+      for (const { kind, key, sizeBytes } of steps) {
+        const name = `k${key}`;
+        const entry = tier.held.get(name);
+        if (kind === "evict") {
+          const victim = tier.policy.evict();
+          assert.equal(victim === undefined, tier.held.size === 0);
+          if (victim) assert.ok(tier.held.delete(victim.key));
+        } else if (kind === "remove") {
+          if (entry) tier.policy.remove(entry);
+          tier.held.delete(name);
+        } else if (entry) {
+          tier.touch(name);
+        } else {
+          tier.insert(name, sizeBytes, kind === "ahead");
+        }
+        const heldBytes = [...tier.held.values()].reduce((total, each) => total + each.sizeBytes, 0);
+        assert.equal(tier.policy.bytes, heldBytes);
+        for (const each of tier.held.values()) assert.ok(each.queue && !tier.policy.remembers(each.key));
+      }
+      while (tier.held.size > 0) assert.ok(tier.held.delete(tier.policy.evict()?.key ?? ""));
+      assert.equal(tier.policy.bytes, 0);
+    }),
+  );
+});
