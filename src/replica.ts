@@ -74,10 +74,12 @@ export class Replica {
     const { config, clock, random, logger } = options;
     const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
     const memory = new MemoryTier({ budget });
-    this.#disk = openDisk(options);
+    const disk = openDisk(options);
+    this.#disk = disk;
+    if (disk) budget.addLastResort((missingBytes) => disk.dropQueued(missingBytes));
     this.#origins = config.origins.map((origin) => guard(origin, options));
     const directories = new Map(this.#origins.map((origin) => [origin.id, openDirectory(origin, options)]));
-    const queueTimeoutMs = Math.max(...config.origins.map((origin) => origin.queueTimeoutMs));
+    const { queueTimeoutMs } = config.memory;
     this.#filler = new Filler({
       origins: new Map(this.#origins.map((origin) => [origin.id, origin])),
       memory,

@@ -105,10 +105,16 @@ export class Reservation {
  */
 export type Reclaimer = (wholeSlabs: boolean) => boolean;
 
+/**
+ * What can give up work in progress for `missingBytes`, such as commits that have not started. It is asked when a
+ * reservation has waited half of its time; what it lets go of is freed as its owners notice.
+ */
+export type LastResort = (missingBytes: number) => void;
+
 interface Waiter {
   readonly bytes: number;
   readonly grant: (reservation: Reservation) => void;
-  readonly timer: Timer;
+  timer: Timer;
 }
 
 export interface MemoryBudgetOptions {
@@ -128,6 +134,7 @@ export class MemoryBudget {
   readonly #pool = new SegmentPool();
   readonly #waiters = new Set<Waiter>();
   readonly #reclaimers: Reclaimer[] = [];
+  readonly #lastResorts: LastResort[] = [];
   #reservedBytes = 0;
   #granting = false;
 
@@ -156,6 +163,10 @@ export class MemoryBudget {
     this.#reclaimers.push(reclaimer);
   }
 
+  addLastResort(lastResort: LastResort): void {
+    this.#lastResorts.push(lastResort);
+  }
+
   /** A reservation now, making room by reclaiming, or undefined. Never overtakes those who wait. */
   tryReserve(bytes: number): Reservation | undefined {
     assert(bytes >= 0, "a reservation is not negative");
@@ -175,16 +186,18 @@ export class MemoryBudget {
       return Promise.reject(this.#overloaded(bytes, `${this.#waiters.size} wait already`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
-    const waiter: Waiter = {
-      bytes,
-      grant: resolve,
-      timer: this.#clock.timer(timeoutMs, () => {
-        this.#waiters.delete(waiter);
-        reject(this.#overloaded(bytes, `nothing given back within ${timeoutMs} ms`));
-        // The one that gave up may have stood in front of smaller ones that fit.
-        this.#serveWaiters();
-      }),
+    const halfMs = timeoutMs / 2;
+    const giveUp = (): void => {
+      this.#waiters.delete(waiter);
+      reject(this.#overloaded(bytes, `nothing given back within ${timeoutMs} ms`));
+      // The one that gave up may have stood in front of smaller ones that fit.
+      this.#serveWaiters();
     };
+    const press = (): void => {
+      waiter.timer = this.#clock.timer(halfMs, giveUp);
+      for (const lastResort of this.#lastResorts) lastResort(bytes);
+    };
+    const waiter: Waiter = { bytes, grant: resolve, timer: this.#clock.timer(halfMs, press) };
     this.#waiters.add(waiter);
     return promise;
   }

@@ -186,6 +186,11 @@ const memory = section({
     "1GiB",
     "Bound on all chunk bytes in memory: cached, being filled, and on their way to clients. At least two of the largest chunks.",
   ),
+  queue_timeout: setting(
+    wait,
+    "15s",
+    "How long a read waits for memory before its client is told to slow down. After half of it, commits to disk are let go of.",
+  ),
 });
 
 const disk = optionalSection({

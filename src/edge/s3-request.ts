@@ -131,9 +131,9 @@ function bucketOfHost(host: string, domain: string): string {
   return dot > 0 && name.endsWith(suffix) && name[dot] === "." ? name.slice(0, dot) : "";
 }
 
-/** Wider than S3's rule for new buckets, as old ones and other stores hold upper case and underscores. */
+/** Wider than S3's rule for new buckets: what may be configured (a directory's name, Azure's `$web`) may be asked for. */
 function isBucketName(name: string): boolean {
-  return /^[0-9A-Za-z][0-9A-Za-z._-]{2,62}$/.test(name);
+  return /^(?!\.{1,2}$)[\w.$-]{1,255}$/.test(name);
 }
 
 function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQuery: string): S3Request {

@@ -320,3 +320,19 @@ test("MemoryBudget: never over maxBytes, never a byte of another's segment, what
     { numRuns: 60 },
   );
 });
+
+test("MemoryBudget.addLastResort: is asked once a reservation has waited half of its time, for what it lacks", async () => {
+  const clock = new FakeClock();
+  const budget = new MemoryBudget({ maxBytes: 4 * MiB, clock });
+  const asked: number[] = [];
+  budget.addLastResort((missingBytes) => asked.push(missingBytes));
+  const taken = budget.tryReserve(4 * MiB);
+  const waiting = budget.reserve(2 * MiB, 1000);
+  await clock.advance(499);
+  assert.deepEqual(asked, []);
+  await clock.advance(1);
+  assert.deepEqual(asked, [2 * MiB]);
+  taken?.release();
+  (await waiting).release();
+  assert.equal(clock.pendingTimers, 0);
+});

@@ -55,7 +55,7 @@ test("schema: the defaults are the design's", () => {
     file: undefined,
   });
   assert.deepEqual(settings.cachestore, { driver: "none", s3: undefined, posixfs: undefined });
-  assert.deepEqual(settings.memory, { maxBytes: 2 ** 30 });
+  assert.deepEqual(settings.memory, { maxBytes: 2 ** 30, queueTimeoutMs: 15_000 });
   assert.deepEqual(settings.disk, {
     root: "/d",
     maxBytes: 10 * 2 ** 30,
