@@ -49,6 +49,7 @@ export class Segment {
     assert(this.#references > 0, "a segment is released once per reference");
     this.#references -= 1;
     if (this.#references === 0) this.#budget.takeBack(this.#piece);
+    else if (this.#references === 1) this.#budget.lastHolderLeft();
   }
 }
 
@@ -213,6 +214,16 @@ export class MemoryBudget {
     if (this.#poison) piece.bytes.fill(0xdb);
     this.#pool.give(piece);
     this.#serveWaiters();
+  }
+
+  /**
+   * @internal For {@link Segment}: one holder is left. If that is the memory tier, it can let go now, and nobody would
+   * tell those who wait: (1) a fill waits while all chunks in the tier are still being committed; (2) the commits end,
+   * which frees nothing, because the tier holds on; (3) without another look the fill waits in front of a tier full of
+   * chunks that it could have had.
+   */
+  lastHolderLeft(): void {
+    if (this.#waiters.size > 0) this.#serveWaiters();
   }
 
   /** @internal For {@link Reservation}. */

@@ -328,3 +328,15 @@ test("ObjectReader: 200 readers of one cold object cause one GET per chunk", asy
   assert.equal(requested, 64 * MiB, "each byte is asked for once");
   assert.equal(memory.bytes, 64 * MiB);
 });
+
+test("ObjectReader: who waits for memory is woken when a chunk is left to the memory tier alone", async () => {
+  const { origin, path, version, readNumber } = fillFixture({ disk: true, maxBytes: 16 * MiB });
+  const readers = ["a", "b", "c"].map((key) => drain(new ObjectReader(path, version(key, 8 * MiB), 0, 10)));
+  await settle();
+  assert.equal(path.budget.waiting, 1);
+  for (const index of [0, 1]) readNumber(index).deliver().finish();
+  origin.auto = true;
+  await settle();
+  assert.equal(path.budget.waiting, 0);
+  for (const bytes of await Promise.all(readers)) assertPattern(bytes, 1, 0);
+});
