@@ -77,15 +77,20 @@ async function runServe(args: string[]): Promise<number> {
     return 0;
   }
   if ((values.config === undefined) === (values.origin === undefined)) {
-    throw new OrcaError("invalid_argument", "config", "Cannot serve: give either --config FILE or --origin URL");
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      "Cannot serve: give either --config FILE or --origin URL",
+    );
   }
   const overrides: SettingsTree = {
     origin: values.origin === undefined ? undefined : originFromUrl(values.origin),
     server: { listen: values.listen, ops_listen: values["ops-listen"] },
     memory: { max_bytes: values.memory },
-    disk: values.disk === undefined && values["disk-size"] === undefined
-      ? undefined
-      : { root: values.disk, max_bytes: values["disk-size"] },
+    disk:
+      values.disk === undefined && values["disk-size"] === undefined
+        ? undefined
+        : { root: values.disk, max_bytes: values["disk-size"] },
   };
   const config = loadConfig({ file: values.config, env: process.env, overrides });
   const options = systemParts(config.logging.level);
@@ -106,7 +111,11 @@ async function runConfig(args: string[]): Promise<number> {
     if (action === "check" && file !== undefined) return configCheck({ file, ...streams });
     if (action === "print") return configPrint({ file, json: values.json, ...streams });
   }
-  throw new OrcaError("invalid_argument", "config", "Usage: orca config check FILE, or orca config print [FILE] [--json]");
+  throw new OrcaError(
+    "invalid_argument",
+    "config",
+    "Usage: orca config check FILE, or orca config print [FILE] [--json]",
+  );
 }
 
 async function runDemo(): Promise<number> {
@@ -154,6 +163,8 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (thrown) {
   const known = thrown instanceof OrcaError || (thrown instanceof TypeError && "code" in thrown);
-  process.stderr.write(`orca: ${known ? thrown.message : String(thrown instanceof Error ? thrown.stack : thrown)}\n`);
+  process.stderr.write(
+    `orca: ${known ? thrown.message : String(thrown instanceof Error ? thrown.stack : thrown)}\n`,
+  );
   process.exitCode = thrown instanceof OrcaError && thrown.code === "config_invalid" ? 1 : usageExitCode;
 }

@@ -7,9 +7,9 @@
  */
 import type { AddressInfo } from "node:net";
 import type { Clock } from "./base/clock.ts";
+import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory-budget.ts";
 import type { Random } from "./base/random.ts";
-import type { Logger } from "./base/logger.ts";
 import type { Config } from "./config/config.ts";
 import type { OriginConfig } from "./config/origin-config.ts";
 import { BucketHandler } from "./edge/bucket-handler.ts";
@@ -145,7 +145,8 @@ export class Replica {
     const { config, logger } = this.#options;
     if (this.#readiness.phase !== "draining") this.#readiness.enter("draining");
     const cut = await this.#listener.drain(config.server.drainTimeoutMs);
-    if (cut > 0) logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
+    if (cut > 0)
+      logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
     const fillsEnded = this.#filler.stop();
     await this.#disk?.close(Math.max(config.server.drainTimeoutMs, commitsDrainMaxMs));
     await fillsEnded;
@@ -159,7 +160,10 @@ export class Replica {
       const directory = directories.get(origin.id);
       for (const [name, place] of this.#options.config.origins[index]?.buckets ?? []) {
         if (!directory) continue;
-        buckets.set(name, new Bucket({ name, originBucket: place.bucket, prefix: place.prefix, directory, origin }));
+        buckets.set(
+          name,
+          new Bucket({ name, originBucket: place.bucket, prefix: place.prefix, directory, origin }),
+        );
       }
     }
     return buckets;
@@ -174,7 +178,14 @@ function openDisk({ config, clock, logger }: ReplicaOptions): DiskTier | undefin
 
 function openDirectory(origin: GuardedOrigin, { config, clock }: ReplicaOptions): Directory {
   const { ttlMs, negativeTtlMs, maxEntries } = config.metadata;
-  return new Directory({ origin, clock, chunkTiers: config.chunking.tiers, ttlMs, negativeTtlMs, entriesMax: maxEntries });
+  return new Directory({
+    origin,
+    clock,
+    chunkTiers: config.chunking.tiers,
+    ttlMs,
+    negativeTtlMs,
+    entriesMax: maxEntries,
+  });
 }
 
 function guard(config: OriginConfig, options: ReplicaOptions): GuardedOrigin {
@@ -190,7 +201,14 @@ function guard(config: OriginConfig, options: ReplicaOptions): GuardedOrigin {
 
 function openOrigin(config: OriginConfig, { config: { secrets }, clock }: ReplicaOptions): Origin {
   const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
-  const wire = { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, connectionsIdleMax: targetGlobal, clock };
+  const wire = {
+    id,
+    connectTimeoutMs,
+    attemptTimeoutMs,
+    stallTimeoutMs,
+    connectionsIdleMax: targetGlobal,
+    clock,
+  };
   switch (config.driver) {
     case "awss3": {
       const { awss3AccessKey, awss3SecretKey, awss3SessionToken } = secrets;
@@ -203,7 +221,11 @@ function openOrigin(config: OriginConfig, { config: { secrets }, clock }: Replic
       return new S3Origin({ ...wire, ...config.awss3, credentials });
     }
     case "azureblob":
-      return new AzureBlobOrigin({ ...wire, ...config.azureblob, accountKey: secrets.azureblobAccountKey?.reveal() });
+      return new AzureBlobOrigin({
+        ...wire,
+        ...config.azureblob,
+        accountKey: secrets.azureblobAccountKey?.reveal(),
+      });
     case "file": {
       const [bucket] = config.buckets.values();
       return new FileOrigin({ id, roots: new Map(bucket ? [[bucket.bucket, config.file.root]] : []) });

@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
@@ -138,7 +138,8 @@ async function showReads(
   }
   const headings = ["object", "bytes", "cold MB/s", "warm MB/s", "origin GETs cold", "warm", "SHA-256"];
   options.stdout.write(`\n${formatTable(headings, rows)}\n`);
-  if (!allRight) options.stdout.write("\nSome bytes differ from what was stored: this is a bug, please report it.\n");
+  if (!allRight)
+    options.stdout.write("\nSome bytes differ from what was stored: this is a bug, please report it.\n");
   return allRight;
 }
 

@@ -62,7 +62,8 @@ function azuriteMain(): string {
   try {
     return createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js");
   } catch (cause) {
-    const message = "Cannot start the demo's origin: Azurite is not installed. Run `npm ci` in a checkout of Orca first";
+    const message =
+      "Cannot start the demo's origin: Azurite is not installed. Run `npm ci` in a checkout of Orca first";
     throw new OrcaError("origin_unavailable", "origin", message, { cause });
   }
 }
@@ -81,5 +82,9 @@ async function listeningAddress(child: ChildProcess): Promise<string> {
     }
     printed.push(line);
   }
-  throw new OrcaError("origin_unavailable", "origin", `Cannot start the demo's origin: Azurite ended and printed "${printed.join(" ")}"`);
+  throw new OrcaError(
+    "origin_unavailable",
+    "origin",
+    `Cannot start the demo's origin: Azurite ended and printed "${printed.join(" ")}"`,
+  );
 }

@@ -36,7 +36,10 @@ export async function serve({ config, logger, replica, stopAsked }: ServeOptions
     "Serving",
   );
   const reason = await stopAsked;
-  logger.info({ reason, drainTimeoutMs: config.server.drainTimeoutMs }, "Stopping: waiting for running responses");
+  logger.info(
+    { reason, drainTimeoutMs: config.server.drainTimeoutMs },
+    "Stopping: waiting for running responses",
+  );
   await replica.stop();
   logger.info({}, "Stopped");
   return 0;

@@ -176,6 +176,10 @@ export class ObjectHandler {
       request.overrides,
     );
     exchange.response.writeHead(range.kind === "whole" ? 200 : 206, flat);
+    if (reader.done) {
+      exchange.response.end(first);
+      return;
+    }
     const transfer = new ObjectTransfer(exchange.response, reader, (error) => {
       if (error.code === "origin_etag_changed") bucket.directory.forget(location, record.version.etag);
       exchange.bodyCut(error);

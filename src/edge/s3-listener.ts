@@ -2,12 +2,7 @@
  * The S3 endpoint: a node:http server, its limits, and the one switch from a request to who answers it. What is wrong
  * with a connection ends here; what is wrong with a request becomes an S3 error.
  */
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -19,7 +14,7 @@ import type { Bucket } from "../object/bucket.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";
-import { Exchange, type ExchangeContext } from "./exchange.ts";
+import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { RequestIds } from "./request-id.ts";
 import { parseS3Request } from "./s3-request.ts";
@@ -54,7 +49,7 @@ const headersTimeoutMs = 20_000;
 
 export class S3Listener {
   readonly #options: S3ListenerOptions;
-  readonly #server: Server;
+  readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
   #draining = false;
@@ -121,8 +116,9 @@ export class S3Listener {
     return cut;
   }
 
-  #createServer(): Server {
+  #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {
     const http = {
+      ServerResponse: ExchangeResponse,
       maxHeaderSize: headerSizeBytesMax,
       keepAliveTimeout: keepAliveTimeoutMs,
       headersTimeout: headersTimeoutMs,
@@ -141,7 +137,7 @@ export class S3Listener {
     });
   }
 
-  #serve(message: IncomingMessage, response: ServerResponse): void {
+  #serve(message: IncomingMessage, response: ExchangeResponse): void {
     const { stats, requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
     if (stats.requestsInFlight > requestsMax) {

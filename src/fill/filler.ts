@@ -56,7 +56,16 @@ interface Launch {
 }
 
 export class Filler {
-  readonly stats = { flights: 0, joins: 0, moot: 0, failed: 0, readAheads: 0, promotions: 0, commits: 0, commitsRefused: 0 };
+  readonly stats = {
+    flights: 0,
+    joins: 0,
+    moot: 0,
+    failed: 0,
+    readAheads: 0,
+    promotions: 0,
+    commits: 0,
+    commitsRefused: 0,
+  };
   readonly #options: FillerOptions;
   readonly #flights = new Map<string, Flight>();
   readonly #running = new Set<Promise<void>>();
@@ -186,7 +195,11 @@ export class Filler {
     const { version } = flight.ref;
     const origin = this.#options.origins.get(version.originId);
     if (!origin) {
-      throw new OrcaError("internal", "fill", `Cannot fill from origin "${version.originId}": it is not configured`);
+      throw new OrcaError(
+        "internal",
+        "fill",
+        `Cannot fill from origin "${version.originId}": it is not configured`,
+      );
     }
     const request: RangeRequest = {
       bucket: version.bucket,

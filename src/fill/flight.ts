@@ -112,7 +112,7 @@ export class Flight {
   /** The segment that holds the byte at `offset`, retained for the caller. Only where {@link readableEnd} says so. */
   retainSegmentAt(offset: number): Segment {
     const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
-    assert(segment !== undefined && offset < this.readableEnd(offset) , "a byte is read after it was filled");
+    assert(segment !== undefined && offset < this.readableEnd(offset), "a byte is read after it was filled");
     return segment.retain();
   }
 
@@ -130,7 +130,10 @@ export class Flight {
 
   /** All parts are filled: the bytes become a chunk, which the flight holds until it is closed. */
   complete(): ChunkBytes {
-    assert(this.#parts.every((each) => each.filled === each.to), "a complete flight has all its bytes");
+    assert(
+      this.#parts.every((each) => each.filled === each.to),
+      "a complete flight has all its bytes",
+    );
     const segments = this.#segments.map((segment) => {
       assert(segment !== undefined, "a complete flight has all its segments");
       return segment;

@@ -85,7 +85,10 @@ export class ObjectReader implements FlightListener {
    * readers share: it is written to a socket and never changed.
    */
   take(): Buffer | null {
-    assert(this.#pinned === undefined && !this.done && !this.#closed, "one slice at a time is taken, until the end");
+    assert(
+      this.#pinned === undefined && !this.done && !this.#closed,
+      "one slice at a time is taken, until the end",
+    );
     const { chunkSizeBytes } = this.version;
     const index = Math.floor(this.#position / chunkSizeBytes);
     const offset = this.#position - index * chunkSizeBytes;
@@ -214,7 +217,11 @@ export class ObjectReader implements FlightListener {
       this.#flight = filler.fill(ref, offset);
       this.#leads = true;
     }
-    throw new OrcaError("internal", "fill", `Cannot read chunk "${this.#chunkPath}": it was found and lost ${idleLooksMax} times`);
+    throw new OrcaError(
+      "internal",
+      "fill",
+      `Cannot read chunk "${this.#chunkPath}": it was found and lost ${idleLooksMax} times`,
+    );
   }
 
   /** True when bytes can be taken; false when the flight is over without them and the tiers are worth a look. */

@@ -53,7 +53,10 @@ interface Lookup extends PromiseWithResolvers<LookupResult> {
 }
 
 /** Faults that say something lasting about the object, not about the moment. */
-const negativeCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["origin_missing_etag", "origin_unsupported"]);
+const negativeCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "origin_missing_etag",
+  "origin_unsupported",
+]);
 
 export class Directory {
   readonly stats = { hits: 0, misses: 0, joins: 0, negativeHits: 0, forgotten: 0 };
@@ -134,7 +137,11 @@ export class Directory {
     try {
       const head = await origin.head(location);
       if (head === null) {
-        return { kind: "refused", code: "no_such_key", message: `Cannot find "${location.key}": the origin has no such key` };
+        return {
+          kind: "refused",
+          code: "no_such_key",
+          message: `Cannot find "${location.key}": the origin has no such key`,
+        };
       }
       return { kind: "found", record: { version: this.#versionOf(origin.id, location, head), head } };
     } catch (thrown) {

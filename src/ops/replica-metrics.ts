@@ -3,11 +3,11 @@
  * this file; it sees them only as the numbers it reads, so a part can change without it as long as they stay.
  */
 import type { Histogram } from "../base/histogram.ts";
-import type { Directory } from "../object/directory.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
+import type { Directory } from "../object/directory.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
-import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { DiskTier } from "../store/disk-tier.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
 import type { LabelledHistogram, LabelledValue, MetricsRegistry } from "./metrics.ts";
@@ -51,15 +51,33 @@ function registerEdge(metrics: MetricsRegistry, edge: EdgeCounters, readPath: Re
     }
   });
   metrics.gauge("orca_requests_in_flight", "Requests being answered.", () => edge.requestsInFlight);
-  metrics.counter("orca_bodies_cut_total", "Responses cut short because their bytes could not be had any more.", () => edge.bodiesCut);
-  metrics.counter("orca_clients_gone_total", "Clients that left before their response was complete.", () => edge.clientsGone);
-  metrics.counter("orca_clients_stalled_total", "Clients cut off because they took no byte for too long.", () => edge.clientsStalled);
-  metrics.counter("orca_requests_malformed_total", "Connections that did not speak HTTP.", () => edge.requestsMalformed);
+  metrics.counter(
+    "orca_bodies_cut_total",
+    "Responses cut short because their bytes could not be had any more.",
+    () => edge.bodiesCut,
+  );
+  metrics.counter(
+    "orca_clients_gone_total",
+    "Clients that left before their response was complete.",
+    () => edge.clientsGone,
+  );
+  metrics.counter(
+    "orca_clients_stalled_total",
+    "Clients cut off because they took no byte for too long.",
+    () => edge.clientsStalled,
+  );
+  metrics.counter(
+    "orca_requests_malformed_total",
+    "Connections that did not speak HTTP.",
+    () => edge.requestsMalformed,
+  );
   metrics.counter("orca_bytes_sent_total", "Object bytes given to clients, by where they came from.", () =>
     labelled("source", readPath.sentBytes),
   );
-  metrics.histogram("orca_first_byte_seconds", "Time until the first byte of an object was in hand, by its source.", () =>
-    histograms("source", edge.firstByteSeconds),
+  metrics.histogram(
+    "orca_first_byte_seconds",
+    "Time until the first byte of an object was in hand, by its source.",
+    () => histograms("source", edge.firstByteSeconds),
   );
   metrics.histogram("orca_request_seconds", "Time until the last byte was sent, by operation.", () =>
     histograms("operation", edge.totalSeconds),
@@ -70,8 +88,16 @@ function registerFill(metrics: MetricsRegistry, filler: Filler): void {
   const { stats } = filler;
   metrics.gauge("orca_flights", "Fills in progress, commits included.", () => filler.flightsInProgress);
   metrics.counter("orca_flights_total", "Fills started.", () => stats.flights);
-  metrics.counter("orca_flight_joins_total", "Readers that found a flight for their chunk.", () => stats.joins);
-  metrics.counter("orca_flights_moot_total", "Flights that found their chunk in a tier after all.", () => stats.moot);
+  metrics.counter(
+    "orca_flight_joins_total",
+    "Readers that found a flight for their chunk.",
+    () => stats.joins,
+  );
+  metrics.counter(
+    "orca_flights_moot_total",
+    "Flights that found their chunk in a tier after all.",
+    () => stats.moot,
+  );
   metrics.counter("orca_flights_failed_total", "Flights that could not get their bytes.", () => stats.failed);
   metrics.counter("orca_read_aheads_total", "Fills started before anybody asked.", () => stats.readAheads);
   metrics.counter("orca_promotions_total", "Chunks brought from disk into memory.", () => stats.promotions);
@@ -80,8 +106,16 @@ function registerFill(metrics: MetricsRegistry, filler: Filler): void {
 }
 
 function registerMemory(metrics: MetricsRegistry, budget: MemoryBudget, memory: MemoryTier): void {
-  metrics.gauge("orca_memory_max_bytes", "Bound on chunk bytes in memory (memory.max_bytes).", () => budget.maxBytes);
-  metrics.gauge("orca_memory_used_bytes", "Chunk bytes in memory: cached, being filled, being sent.", () => budget.usedBytes);
+  metrics.gauge(
+    "orca_memory_max_bytes",
+    "Bound on chunk bytes in memory (memory.max_bytes).",
+    () => budget.maxBytes,
+  );
+  metrics.gauge(
+    "orca_memory_used_bytes",
+    "Chunk bytes in memory: cached, being filled, being sent.",
+    () => budget.usedBytes,
+  );
   metrics.gauge("orca_memory_cached_bytes", "Bytes of chunks in the memory tier.", () => memory.bytes);
   metrics.gauge("orca_memory_chunks", "Chunks in the memory tier.", () => memory.stats.chunks);
   metrics.gauge("orca_memory_waiting", "Fills and disk reads that wait for memory.", () => budget.waiting);
@@ -92,15 +126,25 @@ function registerMemory(metrics: MetricsRegistry, budget: MemoryBudget, memory: 
 
 function registerDisk(metrics: MetricsRegistry, disk: DiskTier): void {
   const { stats } = disk;
-  metrics.gauge("orca_disk_used_bytes", "Bytes of chunk files on disk, footers included.", () => disk.usedBytes);
+  metrics.gauge(
+    "orca_disk_used_bytes",
+    "Bytes of chunk files on disk, footers included.",
+    () => disk.usedBytes,
+  );
   metrics.gauge("orca_disk_chunks", "Chunks on disk.", () => disk.chunkCount);
   metrics.gauge("orca_disk_pending_bytes", "Bytes of commits that have not ended.", () => disk.pendingBytes);
   metrics.counter("orca_disk_blocks_read_total", "Blocks read and verified.", () => stats.blocksRead);
   metrics.counter("orca_disk_evictions_total", "Chunks evicted from disk.", () => stats.evictions);
   metrics.counter("orca_disk_damaged_total", "Chunk files found damaged, and deleted.", () => stats.damaged);
   metrics.counter("orca_disk_vanished_total", "Chunk files that were gone when read.", () => stats.vanished);
-  metrics.counter("orca_disk_commits_dropped_total", "Commits let go of to make room in memory.", () => stats.commitsDropped);
-  metrics.counter("orca_disk_errors_total", "Errors of the file system, by code.", () => labelled("code", stats.errorsByCode));
+  metrics.counter(
+    "orca_disk_commits_dropped_total",
+    "Commits let go of to make room in memory.",
+    () => stats.commitsDropped,
+  );
+  metrics.counter("orca_disk_errors_total", "Errors of the file system, by code.", () =>
+    labelled("code", stats.errorsByCode),
+  );
 }
 
 function registerOrigins(metrics: MetricsRegistry, origins: readonly GuardedOrigin[]): void {
@@ -108,7 +152,8 @@ function registerOrigins(metrics: MetricsRegistry, origins: readonly GuardedOrig
     origins.map((origin) => ({ labels: { origin: origin.id }, value: read(origin) }));
   metrics.counter("orca_origin_requests_total", "Requests sent to an origin, by operation.", function* () {
     for (const { id, stats } of origins) {
-      for (const [operation, value] of Object.entries(stats.requests)) yield { labels: { origin: id, operation }, value };
+      for (const [operation, value] of Object.entries(stats.requests))
+        yield { labels: { origin: id, operation }, value };
     }
   });
   metrics.counter("orca_origin_errors_total", "Requests an origin failed, by error code.", function* () {
@@ -116,12 +161,36 @@ function registerOrigins(metrics: MetricsRegistry, origins: readonly GuardedOrig
       for (const [code, value] of stats.errors) yield { labels: { origin: id, code }, value };
     }
   });
-  metrics.counter("orca_origin_bytes_total", "Object bytes received from an origin.", each(({ stats }) => stats.bytes));
-  metrics.counter("orca_origin_retries_total", "Attempts repeated after a failure.", each(({ stats }) => stats.retries));
-  metrics.counter("orca_origin_resumes_total", "Bodies taken up again where they broke off.", each(({ stats }) => stats.resumes));
-  metrics.gauge("orca_origin_requests_in_flight", "Requests in flight to an origin.", each((origin) => origin.requestsInFlight));
-  metrics.gauge("orca_origin_requests_waiting", "Requests that wait for a permit.", each((origin) => origin.requestsWaiting));
-  metrics.gauge("orca_origin_requests_max", "Permits of an origin.", each((origin) => origin.requestsInFlightMax));
+  metrics.counter(
+    "orca_origin_bytes_total",
+    "Object bytes received from an origin.",
+    each(({ stats }) => stats.bytes),
+  );
+  metrics.counter(
+    "orca_origin_retries_total",
+    "Attempts repeated after a failure.",
+    each(({ stats }) => stats.retries),
+  );
+  metrics.counter(
+    "orca_origin_resumes_total",
+    "Bodies taken up again where they broke off.",
+    each(({ stats }) => stats.resumes),
+  );
+  metrics.gauge(
+    "orca_origin_requests_in_flight",
+    "Requests in flight to an origin.",
+    each((origin) => origin.requestsInFlight),
+  );
+  metrics.gauge(
+    "orca_origin_requests_waiting",
+    "Requests that wait for a permit.",
+    each((origin) => origin.requestsWaiting),
+  );
+  metrics.gauge(
+    "orca_origin_requests_max",
+    "Permits of an origin.",
+    each((origin) => origin.requestsInFlightMax),
+  );
 }
 
 function registerDirectories(metrics: MetricsRegistry, directories: ReadonlyMap<string, Directory>): void {

@@ -10,7 +10,15 @@ import type { Random } from "../base/random.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
-import type { ByteSink, ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import type {
+  ByteSink,
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "./origin.ts";
 
 /** A body that brought this much before it broke is a working origin: the count of failed attempts starts anew. */
 const progressBytesMin = MiB;
@@ -124,7 +132,9 @@ export class GuardedOrigin {
 
   /** Ends what is running and closes idle connections. */
   close(): void {
-    this.#closing.abort(new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`));
+    this.#closing.abort(
+      new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`),
+    );
     this.#origin.close();
   }
 

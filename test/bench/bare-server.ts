@@ -29,7 +29,14 @@ createServer((request, response) => {
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
   const start = range ? Number(range[1]) : 0;
   const end = range ? Number(range[2]) + 1 : sizeBytes;
-  const headers = ["ETag", '"bench"', "Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT", "Accept-Ranges", "bytes"];
+  const headers = [
+    "ETag",
+    '"bench"',
+    "Last-Modified",
+    "Thu, 01 Jan 2026 00:00:00 GMT",
+    "Accept-Ranges",
+    "bytes",
+  ];
   headers.push("Content-Type", "application/octet-stream", "Content-Length", String(end - start));
   if (range) headers.push("Content-Range", `bytes ${start}-${end - 1}/${sizeBytes}`);
   response.writeHead(range ? 206 : 200, headers);

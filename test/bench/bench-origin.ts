@@ -37,7 +37,8 @@ function sendSlowly(response: ServerResponse, lengthBytes: number): void {
   const timer = setInterval(() => {
     const dueBytes = ((performance.now() - startedMs) / 1000) * slowBytesPerSecond;
     const due = Math.min(owed, Math.max(0, Math.floor(dueBytes - (lengthBytes - owed))));
-    for (let left = due; left > 0; left -= block.length) response.write(block.subarray(0, Math.min(left, block.length)));
+    for (let left = due; left > 0; left -= block.length)
+      response.write(block.subarray(0, Math.min(left, block.length)));
     owed -= due;
     if (owed > 0) return;
     clearInterval(timer);

@@ -5,7 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { GiB, KiB, MiB } from "../../src/base/units.ts";
 import type { Contender } from "./contender.ts";
-import { load, LoadConnection } from "./http-load.ts";
+import { LoadConnection, load } from "./http-load.ts";
 import { median } from "./workload.ts";
 
 let keys = 0;
@@ -17,7 +17,10 @@ function freshPath(sizeBytes: number, kind = "cold"): string {
 }
 
 /** GB/s of one client that reads a cold 1 GiB object, the median of `rounds`, for each contender in turn. */
-export async function coldStreams(contenders: readonly Contender[], rounds: number): Promise<Map<string, number>> {
+export async function coldStreams(
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<Map<string, number>> {
   const rates = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const { name, port } of contenders) {
@@ -107,7 +110,11 @@ export interface SlowReadersResult {
 }
 
 /** Readers of distinct cold objects that take a little and rest a while, all of them at once. */
-export async function slowReaders(orca: Contender, readers: number, sizeBytes: number): Promise<SlowReadersResult> {
+export async function slowReaders(
+  orca: Contender,
+  readers: number,
+  sizeBytes: number,
+): Promise<SlowReadersResult> {
   const startedMs = performance.now();
   const outcomes = await Promise.allSettled(
     Array.from({ length: readers }, async () => {

@@ -62,7 +62,12 @@ export async function start(launch: Launch): Promise<Contender> {
 }
 
 /** A TypeScript file of this repository as a contender, under the node that runs the bench. */
-export function startNode(name: string, port: number, args: readonly string[], core = serverCore): Promise<Contender> {
+export function startNode(
+  name: string,
+  port: number,
+  args: readonly string[],
+  core = serverCore,
+): Promise<Contender> {
   return start({ name, port, command: execPath, args, core });
 }
 
@@ -99,12 +104,18 @@ http {
 }
 `,
   );
-  return start({ name: "nginx", port, command: "/usr/sbin/nginx", args: ["-c", config, "-e", "/dev/null", "-p", folder] });
+  return start({
+    name: "nginx",
+    port,
+    command: "/usr/sbin/nginx",
+    args: ["-c", config, "-e", "/dev/null", "-p", folder],
+  });
 }
 
 async function waitForPort(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (child.exitCode !== null) throw new Error(`the server on port ${port} ended with code ${child.exitCode}`);
+    if (child.exitCode !== null)
+      throw new Error(`the server on port ${port} ended with code ${child.exitCode}`);
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect({ port, host: "127.0.0.1" });
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

@@ -3,7 +3,7 @@
  */
 import { GiB, KiB, MiB } from "../../src/base/units.ts";
 import type { Contender } from "./contender.ts";
-import { load, type LoadRequest } from "./http-load.ts";
+import { type LoadRequest, load } from "./http-load.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
 
 function wholeObjects(count: number, sizeBytes: number): Workload["next"] {
@@ -46,7 +46,8 @@ export async function warm(contender: Contender): Promise<void> {
 
 export async function warmDisk(contender: Contender): Promise<void> {
   const all: LoadRequest[] = [];
-  for (let index = 0; index < diskObjects; index += 1) all.push({ path: `/bench/loop${index}-${8 * MiB}`, range: "" });
+  for (let index = 0; index < diskObjects; index += 1)
+    all.push({ path: `/bench/loop${index}-${8 * MiB}`, range: "" });
   await askOnce(contender, all);
 }
 

@@ -11,7 +11,7 @@ import { argv, pid, stdout } from "node:process";
 import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
-import { canPin, clientCore, type Contender, freePort, startNginx, startNode } from "./contender.ts";
+import { type Contender, canPin, clientCore, freePort, startNginx, startNode } from "./contender.ts";
 import { compareHot, diskWorkload, warm, warmDisk } from "./hot.ts";
 import { startOrca } from "./orca-config.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
@@ -63,7 +63,10 @@ function figureCells(figures: Figures | undefined): Cell[] {
   return [gigabytesPerSecond.toFixed(2), requestsPerSecond.toFixed(0), cpuSecondsPerGigabyte.toFixed(2)];
 }
 
-function printComparison(title: string, results: readonly (readonly [Workload, Map<string, Figures>])[]): void {
+function printComparison(
+  title: string,
+  results: readonly (readonly [Workload, Map<string, Figures>])[],
+): void {
   const rows = results.flatMap(([workload, figures]) =>
     [...figures].map(([name, each]) => {
       const orca = figures.get("orca");
@@ -77,7 +80,11 @@ function printComparison(title: string, results: readonly (readonly [Workload, M
       ];
     }),
   );
-  print(title, ["workload", "server", "GB/s", "requests/s", "CPU s/GB", "Orca's GB/s x", "Orca's CPU x"], rows);
+  print(
+    title,
+    ["workload", "server", "GB/s", "requests/s", "CPU s/GB", "Orca's GB/s x", "Orca's CPU x"],
+    rows,
+  );
 }
 
 async function nginxBeside(origin: Contender): Promise<Contender[]> {
@@ -155,7 +162,8 @@ if (canPin) spawnSync("taskset", ["-cp", clientCore, String(pid)]);
 else stdout.write("taskset is not installed: servers and clients share all cores, which adds noise\n");
 const asked = argv.slice(2);
 const unknown = asked.filter((name) => !(name in parts));
-if (unknown.length > 0) throw new Error(`unknown part ${unknown.join(", ")}: choose from ${Object.keys(parts).join(", ")}`);
+if (unknown.length > 0)
+  throw new Error(`unknown part ${unknown.join(", ")}: choose from ${Object.keys(parts).join(", ")}`);
 try {
   const origin = await startOrigin();
   for (const [name, part] of Object.entries(parts)) {

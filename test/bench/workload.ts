@@ -3,7 +3,7 @@
  * machine's speed drifts, so only figures of one run are compared, and mostly as ratios.
  */
 import type { Contender } from "./contender.ts";
-import { load, type LoadRequest } from "./http-load.ts";
+import { type LoadRequest, load } from "./http-load.ts";
 
 export interface Workload {
   readonly name: string;
@@ -21,7 +21,10 @@ const warmUpMs = 1000;
 const measuredMs = 2000;
 const roundsPerContender = 3;
 
-export async function compare(workload: Workload, contenders: readonly Contender[]): Promise<Map<string, Figures>> {
+export async function compare(
+  workload: Workload,
+  contenders: readonly Contender[],
+): Promise<Map<string, Figures>> {
   const measured = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < roundsPerContender; round += 1) {
     for (const contender of contenders) {

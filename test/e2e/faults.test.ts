@@ -3,7 +3,12 @@ import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
 import { assertPattern } from "../support/pattern.ts";
-import { type ReplicaFixture, type ReplicaFixtureOptions, startReplica, testBucket } from "../support/replica-fixture.ts";
+import {
+  type ReplicaFixture,
+  type ReplicaFixtureOptions,
+  startReplica,
+  testBucket,
+} from "../support/replica-fixture.ts";
 import { type Fault, Gate } from "../support/s3-fault.ts";
 
 let orca: ReplicaFixture | undefined;
@@ -69,7 +74,12 @@ const lasting: readonly [string, Fault, number, string][] = [
   ["throttles", { status: 503, headers: { "Retry-After": "7" } }, 503, "SlowDown"],
   ["answers 200 to a range", { ignoreRange: true }, 502, "OriginUnsupported"],
   ["sends chunked bodies", { chunked: true }, 502, "OriginUnsupported"],
-  ["answers another range", { headers: { "Content-Range": `bytes 1-100/${sizeBytes}` } }, 502, "OriginUnreachable"],
+  [
+    "answers another range",
+    { headers: { "Content-Range": `bytes 1-100/${sizeBytes}` } },
+    502,
+    "OriginUnreachable",
+  ],
   ["declares too few bytes", { contentLengthDelta: -5 }, 502, "OriginUnreachable"],
 ];
 
@@ -143,7 +153,10 @@ test("an object overwritten between HEAD and GET is answered in its new version,
   const response = await get("k", { range: "bytes=-100" });
   assert.equal(response.status, 206);
   assert.equal(response.headers.get("etag"), `"${etag}"`);
-  assert.equal(response.headers.get("content-range"), `bytes ${sizeBytes}-${sizeBytes + 99}/${sizeBytes + 100}`);
+  assert.equal(
+    response.headers.get("content-range"),
+    `bytes ${sizeBytes}-${sizeBytes + 99}/${sizeBytes + 100}`,
+  );
   assertPattern(await readAll(response), 3, sizeBytes);
   assert.equal(origin.count("HEAD", "k"), 2);
 });
@@ -207,7 +220,8 @@ test("200 clients on one cold object cause one HEAD and one GET per chunk", asyn
 
 test("target_global bounds the requests in flight to the origin", async () => {
   const { origin, get } = await start({ settings: { origin: { target_global: 3 } } });
-  for (let index = 0; index < 20; index += 1) origin.put(testBucket, `k${index}`, { seed: index, sizeBytes: 100_000 });
+  for (let index = 0; index < 20; index += 1)
+    origin.put(testBucket, `k${index}`, { seed: index, sizeBytes: 100_000 });
   const gate = new Gate();
   origin.faults.always("GET", "*", { gate });
   const reads = Array.from({ length: 20 }, async (_, index) =>

@@ -84,10 +84,24 @@ test("GET: conditions answer 304 and 412, and If-Range decides whether the range
   assert.equal((await orca.get("cond.bin", { range: "bytes=0-9", "if-range": '"other"' })).status, 200);
   const future = new Date(Date.now() + 86_400_000).toUTCString();
   assert.equal((await orca.get("cond.bin", { "if-modified-since": future })).status, 304);
-  assert.equal((await orca.get("cond.bin", { "if-unmodified-since": "Thu, 01 Jan 1998 00:00:00 GMT" })).status, 412);
+  assert.equal(
+    (await orca.get("cond.bin", { "if-unmodified-since": "Thu, 01 Jan 1998 00:00:00 GMT" })).status,
+    412,
+  );
 });
 
-for (const key of ["a b", "a+b", "dir/file", "dir//file", "a/../b", "./x", "ünï/çødé", "per%cent", "q?m#h&=", "trailing/"]) {
+for (const key of [
+  "a b",
+  "a+b",
+  "dir/file",
+  "dir//file",
+  "a/../b",
+  "./x",
+  "ünï/çødé",
+  "per%cent",
+  "q?m#h&=",
+  "trailing/",
+]) {
   test(`GET: the key ${JSON.stringify(key)} is served as it is`, async () => {
     orca.origin.put(testBucket, key, { seed: 6, sizeBytes: 1000 });
     const { hostname, port } = new URL(orca.endpoint);
@@ -125,7 +139,10 @@ test("GET: what does not exist is an S3 error with a request id, and is not aske
 
 test("PUT, POST, DELETE: are refused with Allow, and the body is not read as the next request", async () => {
   for (const method of ["PUT", "POST", "DELETE"]) {
-    const response = await fetch(`${orca.endpoint}/${testBucket}/key`, { method, body: method === "DELETE" ? null : "x".repeat(100_000) });
+    const response = await fetch(`${orca.endpoint}/${testBucket}/key`, {
+      method,
+      body: method === "DELETE" ? null : "x".repeat(100_000),
+    });
     assert.equal(response.status, 405);
     assert.equal(response.headers.get("allow"), "GET, HEAD");
     assert.match(await response.text(), /<Code>MethodNotAllowed<\/Code>/);
@@ -147,7 +164,10 @@ test("HEAD: has the headers of a GET and no body, for objects, ranges, buckets a
 
 test("AWS SDK: reads, heads and lists through Orca as from S3", async () => {
   for (let index = 0; index < 25; index += 1) {
-    orca.origin.put(testBucket, `sdk/dir ${index % 3}/ö${index}.bin`, { seed: index, sizeBytes: 1000 + index });
+    orca.origin.put(testBucket, `sdk/dir ${index % 3}/ö${index}.bin`, {
+      seed: index,
+      sizeBytes: 1000 + index,
+    });
   }
   const client = new S3Client({
     endpoint: orca.endpoint,
@@ -160,7 +180,9 @@ test("AWS SDK: reads, heads and lists through Orca as from S3", async () => {
   assertPattern(Buffer.from((await object.Body?.transformToByteArray()) ?? []), 1, 10);
   const head = await client.send(new HeadObjectCommand({ Bucket: testBucket, Key }));
   assert.equal(head.ContentLength, 1001);
-  await assert.rejects(client.send(new GetObjectCommand({ Bucket: testBucket, Key: "nope" })), { name: "NoSuchKey" });
+  await assert.rejects(client.send(new GetObjectCommand({ Bucket: testBucket, Key: "nope" })), {
+    name: "NoSuchKey",
+  });
 
   const keys: string[] = [];
   let ContinuationToken: string | undefined;
@@ -172,8 +194,13 @@ test("AWS SDK: reads, heads and lists through Orca as from S3", async () => {
     ContinuationToken = page.NextContinuationToken;
   } while (ContinuationToken);
   assert.equal(keys.length, 25);
-  assert.deepEqual(keys, keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
-  const folders = await client.send(new ListObjectsV2Command({ Bucket: testBucket, Prefix: "sdk/", Delimiter: "/" }));
+  assert.deepEqual(
+    keys,
+    keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+  );
+  const folders = await client.send(
+    new ListObjectsV2Command({ Bucket: testBucket, Prefix: "sdk/", Delimiter: "/" }),
+  );
   assert.deepEqual(
     folders.CommonPrefixes?.map((each) => each.Prefix),
     ["sdk/dir 0/", "sdk/dir 1/", "sdk/dir 2/"],
@@ -184,8 +211,14 @@ test("AWS SDK: reads, heads and lists through Orca as from S3", async () => {
 test("ops: health, readiness and the numbers that tell what happened", async () => {
   assert.equal((await fetch(`${orca.opsEndpoint}/healthz`)).status, 200);
   assert.equal((await fetch(`${orca.opsEndpoint}/readyz`)).status, 200);
-  assert.equal(await orca.metric('orca_origin_requests_total{origin="test",operation="get"}'), orca.origin.count("GET"));
-  assert.equal(await orca.metric('orca_origin_requests_total{origin="test",operation="head"}'), orca.origin.count("HEAD"));
+  assert.equal(
+    await orca.metric('orca_origin_requests_total{origin="test",operation="get"}'),
+    orca.origin.count("GET"),
+  );
+  assert.equal(
+    await orca.metric('orca_origin_requests_total{origin="test",operation="head"}'),
+    orca.origin.count("HEAD"),
+  );
   assert.equal(await orca.metric('orca_origin_bytes_total{origin="test"}'), orca.origin.bytesSent());
   assert.equal(await orca.metric('orca_origin_requests_in_flight{origin="test"}'), 0);
   assert.ok((await orca.metric('orca_bytes_sent_total{source="memory"}')) > 0);

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,7 +55,10 @@ ${extra}`,
 }
 
 /** A replica in a process of its own, and where it listens. */
-async function serve(name: string, extra = ""): Promise<{ child: TestProcess; endpoint: string; ops: string }> {
+async function serve(
+  name: string,
+  extra = "",
+): Promise<{ child: TestProcess; endpoint: string; ops: string }> {
   const child = orca("serve", "--config", configFile(name, extra));
   const [, endpoint = "", ops = ""] = await child.line(/"s3":"([^"]+)","ops":"([^"]+)"/);
   return { child, endpoint, ops };
@@ -137,7 +149,9 @@ for (const [what, damage] of [
     await metricReaches(second.ops, "orca_disk_chunks", 1);
     const [file = ""] = chunkFiles(name);
     damage(file);
-    const response = await fetch(`${second.endpoint}/${testBucket}/${name}`, { headers: { range: "bytes=5000000-5999999" } });
+    const response = await fetch(`${second.endpoint}/${testBucket}/${name}`, {
+      headers: { range: "bytes=5000000-5999999" },
+    });
     assertPattern(Buffer.from(await response.arrayBuffer()), 4, 5_000_000);
     const counted = what === "deleted" ? "orca_disk_vanished_total" : "orca_disk_damaged_total";
     assert.equal(await metric(second.ops, counted), 1);
@@ -200,7 +214,10 @@ async function readSlowly(endpoint: string, path: string, seed: number, sizeByte
 
 test("config check: reports every fault at once with its path, and exits 1", async () => {
   const file = join(folder, "faulty.yaml");
-  writeFileSync(file, "origin: { id: a, driver: awss3 }\nmemory: { max_byte: 1 }\nmetadata: { ttl: -5m }\ncluster: { peers: ['https://b:8444'] }\n");
+  writeFileSync(
+    file,
+    "origin: { id: a, driver: awss3 }\nmemory: { max_byte: 1 }\nmetadata: { ttl: -5m }\ncluster: { peers: ['https://b:8444'] }\n",
+  );
   const check = orca("config", "check", file);
   assert.equal(await check.exited, 1);
   const output = check.output.join("\n");
@@ -221,7 +238,15 @@ test("config print: shows the effective configuration and no secret", async () =
 
 test("serve --origin: one URL is enough for a directory", async () => {
   writeFileSync(join(folder, "hello.txt"), "hello");
-  const child = orca("serve", "--origin", `file://${folder}`, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0");
+  const child = orca(
+    "serve",
+    "--origin",
+    `file://${folder}`,
+    "--listen",
+    "127.0.0.1:0",
+    "--ops-listen",
+    "127.0.0.1:0",
+  );
   const [, endpoint = "", bucket = ""] = await child.line(/"s3":"([^"]+)".*"buckets":\["([^"]+)"\]/);
   assert.equal(await (await fetch(`${endpoint}/${bucket}/hello.txt`)).text(), "hello");
   assert.equal((await fetch(`${endpoint}/${bucket}/%2e%2e/passwd`)).status, 404);
@@ -231,9 +256,20 @@ test("serve --origin: one URL is enough for a directory", async () => {
 test("serve: a port that is taken is one clear line", async () => {
   const first = await serve("port");
   const port = new URL(first.endpoint).port;
-  const second = orca("serve", "--origin", `file://${folder}`, "--listen", `127.0.0.1:${port}`, "--ops-listen", "127.0.0.1:0");
+  const second = orca(
+    "serve",
+    "--origin",
+    `file://${folder}`,
+    "--listen",
+    `127.0.0.1:${port}`,
+    "--ops-listen",
+    "127.0.0.1:0",
+  );
   assert.equal(await second.exited, 1);
-  assert.match(second.output.join("\n"), /^orca: Cannot listen for S3 clients on "127\.0\.0\.1:\d+": .*EADDRINUSE/);
+  assert.match(
+    second.output.join("\n"),
+    /^orca: Cannot listen for S3 clients on "127\.0\.0\.1:\d+": .*EADDRINUSE/,
+  );
   await first.child.stop();
 });
 
@@ -243,7 +279,8 @@ test("a client that takes no byte is cut off after client_stall_timeout, and its
   const socket = connect(Number(new URL(replica.endpoint).port), "127.0.0.1");
   socket.write(`GET /${testBucket}/stall HTTP/1.1\r\nHost: h\r\n\r\n`);
   socket.pause();
-  while ((await replica.metric("orca_clients_stalled_total")) === 0) await new Promise((resolve) => setImmediate(resolve));
+  while ((await replica.metric("orca_clients_stalled_total")) === 0)
+    await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   assert.equal(await replica.metric("orca_requests_in_flight"), 0);
   await replica.stop();

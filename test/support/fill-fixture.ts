@@ -26,7 +26,13 @@ export function fillFixture(options: FillFixtureOptions = {}) {
   const memory = new MemoryTier({ budget });
   const disk = options.disk ? new FakeStore() : undefined;
   const queueTimeoutMs = 5000;
-  const filler = new Filler({ origins: new Map([[origin.id, origin]]), memory, disk, budget, queueTimeoutMs });
+  const filler = new Filler({
+    origins: new Map([[origin.id, origin]]),
+    memory,
+    disk,
+    budget,
+    queueTimeoutMs,
+  });
   const path: ReadPath = {
     memory,
     disk,

@@ -56,7 +56,9 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
         ...section(options.settings, "origin"),
       },
       memory: { max_bytes: "256MiB", ...section(options.settings, "memory") },
-      ...(options.disk && { disk: { root: diskRoot, max_bytes: "1GiB", ...section(options.settings, "disk") } }),
+      ...(options.disk && {
+        disk: { root: diskRoot, max_bytes: "1GiB", ...section(options.settings, "disk") },
+      }),
     },
   });
   const logger = new RecordedLogger();
