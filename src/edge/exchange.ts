@@ -19,7 +19,7 @@ export interface ExchangeContext {
 }
 
 /** A response that knows its exchange, so that the end of one takes a shared function and no closure per request. */
-export class ExchangeResponse extends ServerResponse<IncomingMessage> {
+export class ExchangeResponse extends ServerResponse {
   exchange: Exchange | undefined;
 }
 

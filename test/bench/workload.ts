@@ -8,7 +8,7 @@ import { type LoadRequest, load } from "./http-load.ts";
 export interface Workload {
   readonly name: string;
   readonly connections: number;
-  next(connection: number): LoadRequest;
+  readonly next: (connection: number) => LoadRequest;
 }
 
 export interface Figures {

@@ -208,9 +208,9 @@ test("200 clients on one cold object cause one HEAD and one GET per chunk", asyn
   const { origin, get, metric } = await start();
   origin.put(testBucket, "k", { seed: 2, sizeBytes: 64 * MiB });
   const responses = Array.from({ length: 200 }, async (_, index) => {
-    const start = (index * 331_337) % (60 * MiB);
-    const response = await get("k", { range: `bytes=${start}-${start + 4 * MiB - 1}` });
-    assertPattern(await readAll(response), 2, start);
+    const from = (index * 331_337) % (60 * MiB);
+    const response = await get("k", { range: `bytes=${from}-${from + 4 * MiB - 1}` });
+    assertPattern(await readAll(response), 2, from);
   });
   await Promise.all(responses);
   assert.equal(origin.count("HEAD", "k"), 1);

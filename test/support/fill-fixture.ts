@@ -6,7 +6,7 @@ import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { Filler } from "../../src/fill/filler.ts";
-import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
+import type { ObjectReader, ReadPath } from "../../src/fill/object-reader.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeStore } from "./fake-store.ts";

@@ -34,10 +34,10 @@ export interface ReplicaFixture {
   readonly endpoint: string;
   readonly opsEndpoint: string;
   /** A GET of an object of the test bucket through Orca. */
-  get(key: string, headers?: Record<string, string>): Promise<Response>;
+  readonly get: (key: string, headers?: Record<string, string>) => Promise<Response>;
   /** One number out of `/metrics`; 0 where the series does not exist. */
-  metric(series: string): Promise<number>;
-  stop(): Promise<void>;
+  readonly metric: (series: string) => Promise<number>;
+  readonly stop: () => Promise<void>;
 }
 
 export async function startReplica(options: ReplicaFixtureOptions = {}): Promise<ReplicaFixture> {
@@ -93,5 +93,5 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
 }
 
 function section(settings: SettingsTree | undefined, name: string): object {
-  return (settings?.[name] ?? {}) as object;
+  return settings?.[name] ?? {};
 }
