@@ -41,6 +41,14 @@ async function startBare(): Promise<Contender> {
   return bare;
 }
 
+async function startBareDisk(name: string, ...mode: string[]): Promise<Contender> {
+  const port = await freePort();
+  const files = mkdtempSync(join(folder, "files-"));
+  const bare = await startNode(name, port, ["test/bench/bare-disk-server.ts", String(port), files, ...mode]);
+  running.push(bare);
+  return bare;
+}
+
 async function stopAllBut(kept: Contender): Promise<void> {
   for (const contender of running.splice(0)) {
     if (contender === kept) continue;
@@ -103,7 +111,8 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
   disk: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "8GiB" });
     running.push(orca);
-    const contenders = [orca, ...(await nginxBeside(origin))];
+    const bare = await Promise.all([startBareDisk("bare file reads"), startBareDisk("the same with CRC-32", "crc")]);
+    const contenders = [orca, ...bare, ...(await nginxBeside(origin))];
     for (const contender of contenders) await warmDisk(contender);
     printComparison("Hits on disk", [[diskWorkload, await compare(diskWorkload, contenders)]]);
   },
