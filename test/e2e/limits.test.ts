@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, test } from "node:test";
+import { MiB } from "../../src/base/units.ts";
+import { selfSignedCertificate } from "../support/certificate.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { assertPattern } from "../support/pattern.ts";
+import {
+  type ReplicaFixture,
+  type ReplicaFixtureOptions,
+  startReplica,
+  testBucket,
+} from "../support/replica-fixture.ts";
+import { Gate } from "../support/s3-fault.ts";
+
+let orca: ReplicaFixture | undefined;
+
+async function start(options: ReplicaFixtureOptions = {}): Promise<ReplicaFixture> {
+  orca = await startReplica(options);
+  return orca;
+}
+
+afterEach(async () => {
+  await orca?.stop();
+  orca = undefined;
+});
+
+async function readAll(response: Response): Promise<Buffer> {
+  return Buffer.from(await response.arrayBuffer());
+}
+
+test("staleness: an overwrite is seen metadata.ttl after the HEAD was sent, and not before", async () => {
+  const clock = new FakeClock();
+  const { origin, get } = await start({ clock, settings: { metadata: { ttl: "60s" } } });
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 1000 });
+  assertPattern(await readAll(await get("k")), 1, 0);
+  origin.put(testBucket, "k", { seed: 2, sizeBytes: 1000 });
+  await clock.advance(59_999);
+  assertPattern(await readAll(await get("k")), 1, 0);
+  await clock.advance(1);
+  assertPattern(await readAll(await get("k")), 2, 0);
+  assert.equal(origin.count("HEAD", "k"), 2);
+});
+
+test("staleness: a creation is seen metadata.negative_ttl after the miss", async () => {
+  const clock = new FakeClock();
+  const { origin, get } = await start({ clock, settings: { metadata: { negative_ttl: "10s" } } });
+  assert.equal((await get("k")).status, 404);
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 1000 });
+  await clock.advance(9999);
+  assert.equal((await get("k")).status, 404);
+  await clock.advance(1);
+  assertPattern(await readAll(await get("k")), 1, 0);
+});
+
+test("memory.max_bytes and disk.max_bytes: hold while four times as much is read through", async () => {
+  const { origin, get, metric } = await start({
+    disk: true,
+    settings: { memory: { max_bytes: "256MiB" }, disk: { max_bytes: "256MiB" } },
+  });
+  for (let index = 0; index < 16; index += 1) {
+    origin.put(testBucket, `k${index}`, { seed: index, sizeBytes: 64 * MiB });
+    assertPattern(await readAll(await get(`k${index}`)), index, 0);
+    assert.ok((await metric("orca_memory_used_bytes")) <= 256 * MiB);
+    assert.ok((await metric("orca_disk_used_bytes")) <= 256 * MiB);
+  }
+  assert.ok((await metric("orca_memory_evictions_total")) > 0);
+  assert.ok((await metric("orca_disk_evictions_total")) > 0);
+});
+
+test("without a disk, an object larger than memory is still served whole, and fetched once", async () => {
+  const { origin, get } = await start();
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 400 * MiB });
+  assertPattern(await readAll(await get("k")), 1, 0);
+  assert.equal(origin.bytesSent("k"), 400 * MiB);
+});
+
+test("server.drain_timeout: a response that does not finish in time is cut, and the replica stops", async () => {
+  const replica = await startReplica({ settings: { server: { drain_timeout: "50ms" } } });
+  replica.origin.put(testBucket, "k", { seed: 1, sizeBytes: 8 * MiB });
+  const gate = replica.origin.hold("GET", "k", MiB);
+  const response = await replica.get("k");
+  await gate.reached;
+  const body = assert.rejects(readAll(response));
+  await replica.stop();
+  await body;
+  gate.release();
+  assert.equal(replica.logger.count("warn") > 0, true);
+});
+
+test("stop: does not wait for fills that nobody waits for, nor for memory they queue for", async () => {
+  const replica = await startReplica({ settings: { server: { drain_timeout: "50ms" } } });
+  const gate = new Gate();
+  replica.origin.faults.always("GET", "*", { gate });
+  for (let index = 0; index < 40; index += 1) {
+    replica.origin.put(testBucket, `k${index}`, { seed: index, sizeBytes: 8 * MiB });
+    const socket = connect(Number(new URL(replica.endpoint).port), "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`GET /${testBucket}/k${index} HTTP/1.1\r\nHost: h\r\n\r\n`);
+  }
+  await gate.reachedBy(32);
+  const startedMs = performance.now();
+  await replica.stop();
+  assert.ok(performance.now() - startedMs < 5000);
+  gate.release();
+});
+
+test("logs: hold neither secrets nor whole ETags, even at debug and when everything fails", async () => {
+  const { origin, get, logger } = await start();
+  const { etag } = origin.put(testBucket, "k", { seed: 1, sizeBytes: 100 });
+  await readAll(
+    await get("k", { authorization: "AWS4-HMAC-SHA256 Credential=client-key-id/x", range: "bytes=0-9" }),
+  );
+  origin.put(testBucket, "other", { seed: 1, sizeBytes: 100 });
+  origin.faults.always("*", "other", { status: 403 });
+  await readAll(await get("other"));
+  origin.faults.always("*", "k2", { headers: { ETag: `"${etag}"`, "Content-Length": "junk" } });
+  await readAll(await get("k2"));
+  const text = JSON.stringify(logger.events);
+  assert.ok(logger.events.length >= 3);
+  for (const secret of ["test-secret", etag, "client-key-id", "Signature="])
+    assert.ok(!text.includes(secret), secret);
+});
+
+test("server.tls: S3 is served over TLS with the configured certificate", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "orca-tls-"));
+  const { cert, key } = selfSignedCertificate();
+  writeFileSync(join(folder, "tls.crt"), cert);
+  writeFileSync(join(folder, "tls.key"), key);
+  const tls = { cert_file: join(folder, "tls.crt"), key_file: join(folder, "tls.key") };
+  const { origin, endpoint } = await start({ settings: { server: { tls } } });
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 9 * MiB });
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const { port } = new URL(endpoint);
+  request({ host: "127.0.0.1", port, path: `/${testBucket}/k`, ca: cert, agent: false }, (response) => {
+    const pieces: Buffer[] = [];
+    response.on("data", (piece: Buffer) => pieces.push(piece));
+    response.on("end", () => resolve(Buffer.concat(pieces)));
+  })
+    .on("error", reject)
+    .end();
+  assertPattern(await promise, 1, 0);
+  rmSync(folder, { recursive: true });
+});
+
+test("server.domain: a bucket is served under its own host name too", async () => {
+  const { origin, endpoint } = await start({ settings: { server: { domain: "s3.example.com" } } });
+  origin.put(testBucket, "dir/k", { seed: 1, sizeBytes: 10 });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = connect(Number(new URL(endpoint).port), "127.0.0.1");
+  socket.write(`GET /dir/k HTTP/1.1\r\nHost: ${testBucket}.s3.example.com\r\nConnection: close\r\n\r\n`);
+  let answer = "";
+  socket.setEncoding("latin1").on("data", (text: string) => (answer += text));
+  socket.on("close", () => resolve(answer));
+  assert.match(await promise, /^HTTP\/1\.1 200 OK\r\n/);
+});
+
+test("buckets: clients see the configured names and prefixes, and nothing outside them", async () => {
+  const { origin, endpoint } = await start({
+    settings: { origin: { buckets: { public: { prefix: "pub/" }, all: {} } } },
+  });
+  origin.put(testBucket, "pub/a", { seed: 1, sizeBytes: 10 });
+  origin.put(testBucket, "secret", { seed: 2, sizeBytes: 10 });
+  const status = async (path: string): Promise<number> => (await fetch(`${endpoint}${path}`)).status;
+  assert.equal(await status("/public/a"), 200);
+  assert.equal(await status("/public/secret"), 404);
+  assert.equal(await status("/public/..%2Fsecret"), 404);
+  assert.equal(await status("/all/secret"), 200);
+  assert.equal(await status(`/${testBucket}/secret`), 404);
+  const list = await (await fetch(`${endpoint}/public?list-type=2`)).text();
+  assert.match(list, /<Key>a<\/Key>/);
+  assert.doesNotMatch(list, /secret|pub\//);
+  const buckets = await (await fetch(`${endpoint}/`)).text();
+  assert.deepEqual(
+    [...buckets.matchAll(/<Name>(\w+)<\/Name>/g)].map(([, name]) => name),
+    ["public", "all"],
+  );
+});
