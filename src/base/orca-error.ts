@@ -36,6 +36,7 @@ export const errorTable = {
   origin_etag_changed: { status: 502, s3Code: "OriginETagChanged", retryable: false },
   origin_missing_etag: { status: 502, s3Code: "OriginMissingETag", retryable: false },
   origin_unsupported: { status: 502, s3Code: "OriginUnsupported", retryable: false },
+  peer_unavailable: { status: 500, s3Code: "InternalError", retryable: true },
   store_unavailable: { status: 500, s3Code: "InternalError", retryable: false },
   config_invalid: { status: 500, s3Code: "InternalError", retryable: false },
   internal: { status: 500, s3Code: "InternalError", retryable: false },
@@ -44,7 +45,17 @@ export const errorTable = {
 export type ErrorCode = keyof typeof errorTable;
 
 /** The part of Orca that met the fault first. */
-export type ErrorSource = "client" | "edge" | "object" | "fill" | "memory" | "disk" | "origin" | "config";
+export type ErrorSource =
+  | "client"
+  | "edge"
+  | "object"
+  | "fill"
+  | "memory"
+  | "disk"
+  | "origin"
+  | "membership"
+  | "mesh"
+  | "config";
 
 export interface OrcaErrorOptions {
   readonly cause?: unknown;

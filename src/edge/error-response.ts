@@ -102,6 +102,7 @@ const sentences: Readonly<Record<ErrorCode, string>> = {
   origin_etag_changed: "The object changed at the origin while it was being read. Try again.",
   origin_missing_etag: "The origin sent no ETag for the object, so it cannot be served.",
   origin_unsupported: "The origin holds an object of a kind that Orca does not serve.",
+  peer_unavailable: "Orca met an internal error. Try again.",
   store_unavailable: "Orca met an internal error. Try again.",
   config_invalid: "Orca met an internal error. Try again.",
   internal: "Orca met an internal error. Try again.",

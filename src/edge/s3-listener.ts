@@ -10,6 +10,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
+import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -18,7 +19,6 @@ import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts"
 import type { ObjectHandler } from "./object-handler.ts";
 import { RequestIds } from "./request-id.ts";
 import { parseS3Request } from "./s3-request.ts";
-import type { TlsFiles } from "./tls-files.ts";
 
 export interface S3ListenerOptions {
   /** `server.listen`. Port 0 takes a free one. */

@@ -1,5 +1,5 @@
 /**
- * The certificate and key of a TLS listener, read from files and read again while it runs: whoever renews a
+ * The certificate and key of one end of TLS, read from files and read again while it runs: whoever renews a
  * certificate replaces the files and need not know of Orca. The content is compared, not a time stamp or an event
  * of the file system: a few kB every few seconds cost nothing, and it cannot miss the ways files are replaced
  * (rename, rewrite in place, Kubernetes' swapped symbolic links).
@@ -13,26 +13,31 @@
  */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createSecureContext, type SecureContextOptions } from "node:tls";
-import { assert } from "../base/assert.ts";
-import type { Clock, Timer } from "../base/clock.ts";
-import type { Logger } from "../base/logger.ts";
-import { OrcaError } from "../base/orca-error.ts";
+import { createSecureContext, type SecureContextOptions, type SecureVersion } from "node:tls";
+import { assert } from "./assert.ts";
+import type { Clock, Timer } from "./clock.ts";
+import type { Logger } from "./logger.ts";
+import { OrcaError } from "./orca-error.ts";
 
 export interface TlsFilesOptions {
   /** PEM: the certificate, then the intermediate ones. */
   readonly certFile: string;
   /** PEM. */
   readonly keyFile: string;
-  /** PEM: the authorities whose client certificates are accepted. */
+  /** PEM: the authorities of the certificates that the other end may show. */
   readonly clientCaFile?: string | undefined;
+  /** TLS 1.2 where it is left out. */
+  readonly minVersion?: SecureVersion;
+  /** Throws an OrcaError for a pair that fits and still is not to be used. Asked before any pair is given out. */
+  readonly check?: (content: TlsContent) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Time between two looks at the files. */
   readonly pollIntervalMs?: number;
 }
 
-interface Content {
+/** What the files hold: PEM. */
+export interface TlsContent {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca: Buffer | undefined;
@@ -41,18 +46,18 @@ interface Content {
 export class TlsFiles {
   readonly stats = { reloads: 0, reloadFailures: 0 };
   readonly #options: TlsFilesOptions;
-  #content: Content;
+  #content: TlsContent;
   #timer: Timer | undefined;
   #stopped = false;
   /** The last failure that was logged, so that a fault that stays is one line and not one every poll. */
   #loggedFailure = "";
 
-  private constructor(options: TlsFilesOptions, content: Content) {
+  private constructor(options: TlsFilesOptions, content: TlsContent) {
     this.#options = options;
     this.#content = content;
   }
 
-  /** @throws OrcaError config_invalid when a file cannot be read, is no PEM, or the key is not the certificate's. */
+  /** @throws OrcaError config_invalid for a file that cannot be read or is no PEM, or a key of another certificate. */
   static async load(options: TlsFilesOptions): Promise<TlsFiles> {
     return new TlsFiles(options, await readContent(options));
   }
@@ -63,7 +68,7 @@ export class TlsFiles {
    */
   get secureContextOptions(): SecureContextOptions {
     const { cert, key, ca } = this.#content;
-    return { cert, key, ...(ca && { ca }), minVersion: "TLSv1.2" };
+    return { cert, key, ...(ca && { ca }), minVersion: this.#options.minVersion ?? "TLSv1.2" };
   }
 
   /** When the certificate in use ends, milliseconds since the epoch: an expiry that nobody watches is an outage. */
@@ -112,7 +117,7 @@ export class TlsFiles {
   }
 }
 
-async function readContent({ certFile, keyFile, clientCaFile }: TlsFilesOptions): Promise<Content> {
+async function readContent({ certFile, keyFile, clientCaFile, check }: TlsFilesOptions): Promise<TlsContent> {
   const [cert, key, ca] = await Promise.all([
     readPem("certificate", certFile),
     readPem("key", keyFile),
@@ -129,7 +134,9 @@ async function readContent({ certFile, keyFile, clientCaFile }: TlsFilesOptions)
       `Cannot use certificate "${certFile}" with key "${keyFile}"`,
     );
   }
-  return { cert, key, ca };
+  const content = { cert, key, ca };
+  check?.(content);
+  return content;
 }
 
 async function readPem(what: string, path: string): Promise<Buffer> {
@@ -140,7 +147,7 @@ async function readPem(what: string, path: string): Promise<Buffer> {
   }
 }
 
-function sameContent(left: Content, right: Content): boolean {
+function sameContent(left: TlsContent, right: TlsContent): boolean {
   const sameCa =
     left.ca === undefined ? right.ca === undefined : right.ca !== undefined && left.ca.equals(right.ca);
   return sameCa && left.cert.equals(right.cert) && left.key.equals(right.key);

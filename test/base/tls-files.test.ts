@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect, createServer, type SecureContextOptions } from "node:tls";
-import { TlsFiles } from "../../src/edge/tls-files.ts";
+import { TlsFiles } from "../../src/base/tls-files.ts";
 import { selfSignedCertificate, type TestCertificate } from "../support/certificate.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
