@@ -1,0 +1,95 @@
+/**
+ * Rendezvous hashing, "highest random weight" (Thaler, Ravishankar: "Using name-based mappings to increase hit rates",
+ * IEEE/ACM ToN 6(1), 1998): every replica gives each key a score, and the highest one owns it. Whoever has the same list
+ * of replicas picks the same owner without a word between them; a replica that joins or leaves moves only the keys that
+ * it wins or that it had. There is no ring and no table, so nothing has to be rebuilt but one hash per replica.
+ *
+ * It is asked for every chunk of every request. The key is hashed once, a score is a few multiplications on top of it,
+ * and the owner is the maximum: nothing is sorted and nothing allocated.
+ */
+import { assert } from "../base/assert.ts";
+
+interface Placed {
+  readonly replicaId: string;
+}
+
+/** One list of replicas, as it was at some moment. Make another when the list changes. */
+export class Rendezvous<Replica extends Placed> {
+  readonly #replicas: readonly Replica[];
+  /** The two halves of each replica's hash, side by side. */
+  readonly #seeds: Uint32Array;
+
+  /** The order of `replicas` has no influence; no two have the same id. */
+  constructor(replicas: readonly Replica[]) {
+    // In one order everywhere, so that even equal scores find the same owner on all replicas.
+    this.#replicas = replicas.toSorted((left, right) => (left.replicaId < right.replicaId ? -1 : 1));
+    this.#seeds = new Uint32Array(replicas.length * 2);
+    for (const [index, { replicaId }] of this.#replicas.entries()) {
+      assert(this.#replicas[index - 1]?.replicaId !== replicaId, "a replica is in a list once");
+      hashText(replicaId);
+      this.#seeds[index * 2] = hashHigh;
+      this.#seeds[index * 2 + 1] = hashLow;
+    }
+  }
+
+  get size(): number {
+    return this.#replicas.length;
+  }
+
+  /** Who owns `key` (a chunk's path, an object's name); undefined when there is no replica. */
+  owner(key: string): Replica | undefined {
+    hashText(key);
+    const high = hashHigh;
+    const low = hashLow;
+    let bestScore = -1;
+    let bestIndex = 0;
+    for (let index = 0; index < this.#replicas.length; index += 1) {
+      const candidate = this.#score(index, high, low);
+      if (candidate > bestScore) {
+        bestScore = candidate;
+        bestIndex = index;
+      }
+    }
+    return this.#replicas[bestIndex];
+  }
+
+  /** The owners of `key`, best first: when the first is out of reach, the second is who owns it without the first. */
+  rank(key: string, count = this.#replicas.length): Replica[] {
+    hashText(key);
+    const high = hashHigh;
+    const low = hashLow;
+    return this.#replicas
+      .map((replica, index) => ({ replica, score: this.#score(index, high, low) }))
+      .sort((left, right) => right.score - left.score)
+      .slice(0, count)
+      .map(({ replica }) => replica);
+  }
+
+  /** 53 bits, as many as a number holds exactly; the finalizer of cyrb53 over the halves of key and replica. */
+  #score(index: number, keyHigh: number, keyLow: number): number {
+    let high = keyHigh ^ (this.#seeds[index * 2] as number);
+    let low = keyLow ^ (this.#seeds[index * 2 + 1] as number);
+    high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35);
+    low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35);
+    return (high & 0x1fffff) * 4_294_967_296 + (low >>> 0);
+  }
+}
+
+// What hashText found: an object for it would be garbage for every chunk of every request.
+let hashHigh = 0;
+let hashLow = 0;
+
+/** 64 bits of `text`, by UTF-16 code units, in two lanes that differ in their multipliers and are mixed at the end. */
+function hashText(text: string): void {
+  let high = 0xdeadbeef | 0;
+  let low = 0x41c6ce57 | 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    high = Math.imul(high ^ unit, 0x9e3779b1);
+    low = Math.imul(low ^ unit, 0x5f356495);
+  }
+  high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35);
+  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35);
+  hashHigh = high >>> 0;
+  hashLow = low >>> 0;
+}
