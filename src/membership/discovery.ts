@@ -1,0 +1,116 @@
+/**
+ * Finds the cluster through its seeds, and goes on asking: a replica that could reach nobody when it started joins when
+ * it can, and two halves that never met meet. A seed is a place to knock at and nothing more. That an address is gone
+ * from the seeds says nothing about its replica, since DNS forgets pods that are merely not ready; only the failure
+ * detector and a replica's own goodbye remove anybody.
+ *
+ * Invariants:
+ * 1. One poll runs at a time, and in it at most knocksMax exchanges; a poll ends within lookupTimeoutMs and
+ *    the time of its exchanges.
+ * 2. #answeredBy remembers who answered at a seed address, for the addresses of the last poll alone.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import { isLive } from "./member.ts";
+import type { MemberTable } from "./member-table.ts";
+import type { Messenger } from "./messenger.ts";
+import { sample } from "./sample.ts";
+import type { Seeds } from "./seeds.ts";
+import type { SwimSettings } from "./swim-settings.ts";
+
+const lookupTimeoutMs = 5000;
+/** Any one exchange brings the whole view, so a long list need not be worked off. */
+const knocksMax = 8;
+
+export interface DiscoveryOptions {
+  readonly seeds: readonly Seeds[];
+  readonly table: MemberTable;
+  readonly messenger: Messenger;
+  readonly settings: SwimSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class Discovery {
+  readonly stats = { polls: 0, lookupsFailed: 0 };
+  readonly #options: DiscoveryOptions;
+  #answeredBy = new Map<string, string>();
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the first poll is over: by then this replica is in the cluster, or nobody answered. */
+  async start(): Promise<void> {
+    await this.#poll();
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #arm(): void {
+    if (this.#stopped) return;
+    const { clock, settings, table } = this.#options;
+    const alone = table.live.length <= 1;
+    const delayMs = alone ? settings.aloneDiscoveryIntervalMs : settings.discoveryIntervalMs;
+    this.#timer = clock.timer(delayMs, () => void this.#poll().then(() => this.#arm()));
+  }
+
+  async #poll(): Promise<void> {
+    const { messenger, random, seeds } = this.#options;
+    this.stats.polls += 1;
+    const found = await Promise.all(seeds.map((each) => this.#lookUp(each)));
+    if (this.#stopped) return;
+    const addresses = [...new Set(found.flat())];
+    const answeredBy = new Map<string, string>();
+    for (const address of addresses) {
+      const replicaId = this.#answeredBy.get(address);
+      if (replicaId !== undefined) answeredBy.set(address, replicaId);
+    }
+    this.#answeredBy = answeredBy;
+    const unknown = addresses.filter((address) => !this.#isKnown(address));
+    await Promise.all(
+      sample(unknown, knocksMax, random).map(async (address) => {
+        const member = await messenger.sync(address);
+        if (member) answeredBy.set(address, member.replicaId);
+      }),
+    );
+  }
+
+  /** A live member, or this replica itself, is known to be there. */
+  #isKnown(address: string): boolean {
+    const { table } = this.#options;
+    const answered = this.#answeredBy.get(address);
+    const member = answered === undefined ? undefined : table.get(answered);
+    return (
+      table.self.address === address ||
+      (member !== undefined && isLive(member)) ||
+      table.live.some((each) => each.address === address)
+    );
+  }
+
+  async #lookUp(seeds: Seeds): Promise<readonly string[]> {
+    const { clock, logger } = this.#options;
+    const deadline = new AbortController();
+    try {
+      const tooLong = sleep(clock, lookupTimeoutMs, deadline.signal).then(() => {
+        throw new Error(`no answer within ${lookupTimeoutMs} ms`);
+      });
+      return await Promise.race([seeds.addresses(), tooLong]);
+    } catch (cause) {
+      this.stats.lookupsFailed += 1;
+      logger.warn({ err: cause }, "Cannot look up the addresses of other replicas");
+      return [];
+    } finally {
+      deadline.abort();
+    }
+  }
+}

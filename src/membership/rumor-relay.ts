@@ -1,0 +1,119 @@
+/**
+ * Passes rumors on: each to the listeners of its kind and into the queue, once. Everybody passes on what is new to it,
+ * so the same rumor comes back over many ways, and it is by its id that it ends.
+ *
+ * Invariants:
+ * 1. An id in #seenAtMs was handed to the listeners, or published here, within the last rememberedMs. The oldest are
+ *    first, and there are at most as many as fill all queues twice over.
+ * 2. A rumor that could never fit on a message is not queued: it would stand in front of all that come after it.
+ */
+import type { Clock } from "../base/clock.ts";
+import { BroadcastQueue } from "./broadcast-queue.ts";
+import { type Rumor, type RumorKind, type RumorListener, rumorKinds } from "./rumor.ts";
+import type { SwimSettings } from "./swim-settings.ts";
+
+/** Longer than a rumor goes round, and short enough that a chunk which was lost and stored anew is announced again. */
+const rememberedMs = 60_000;
+
+type Listeners = { readonly [Kind in RumorKind]: Set<RumorListener<Kind>> };
+
+export class RumorRelay {
+  readonly stats = { published: 0, heard: 0, repeated: 0, oversize: 0 };
+  readonly #clock: Clock;
+  readonly #settings: SwimSettings;
+  readonly #queues: Readonly<Record<RumorKind, BroadcastQueue<Rumor>>>;
+  readonly #listeners: Listeners = { invalidation: new Set(), announcement: new Set() };
+  readonly #onQueued: () => void;
+  readonly #seenAtMs = new Map<string, number>();
+
+  /** `onQueued` is called when there is something to pass on. */
+  constructor(clock: Clock, settings: SwimSettings, onQueued: () => void) {
+    this.#clock = clock;
+    this.#onQueued = onQueued;
+    this.#settings = settings;
+    this.#queues = {
+      invalidation: new BroadcastQueue(settings.rumorsQueuedMax),
+      announcement: new BroadcastQueue(settings.rumorsQueuedMax),
+    };
+  }
+
+  /** The other half of a message is for changes of state. */
+  get #bytesMax(): number {
+    return this.#settings.gossipBytesMax / 2;
+  }
+
+  get waiting(): number {
+    return rumorKinds.reduce((total, kind) => total + this.#queues[kind].size, 0);
+  }
+
+  /** How many gave way to newer ones before they had been passed on often enough. */
+  get dropped(): number {
+    return rumorKinds.reduce((total, kind) => total + this.#queues[kind].stats.dropped, 0);
+  }
+
+  listen<Kind extends RumorKind>(kind: Kind, listener: RumorListener<Kind>): () => void {
+    this.#listeners[kind].add(listener);
+    return () => void this.#listeners[kind].delete(listener);
+  }
+
+  /** To all others; the listeners here are not told what they know. */
+  publish(rumor: Rumor): void {
+    this.stats.published += 1;
+    this.#remember(rumor);
+    this.#queue(rumor);
+  }
+
+  hear(rumors: readonly Rumor[]): void {
+    for (const rumor of rumors) {
+      if (this.#isRemembered(rumor)) {
+        this.stats.repeated += 1;
+        continue;
+      }
+      this.stats.heard += 1;
+      this.#remember(rumor);
+      this.#queue(rumor);
+      this.#tell(rumor);
+    }
+  }
+
+  take(rides: number): Rumor[] {
+    const rumors: Rumor[] = [];
+    let bytesLeft = this.#bytesMax;
+    for (const kind of rumorKinds) {
+      const taken = this.#queues[kind].take(bytesLeft, rides);
+      for (const { sizeBytes } of taken) bytesLeft -= sizeBytes;
+      rumors.push(...taken);
+    }
+    return rumors;
+  }
+
+  #tell({ kind, body }: Rumor): void {
+    // A listener of a kind takes the bodies of that kind, which is more than the compiler can follow through a union.
+    for (const listener of this.#listeners[kind] as Set<(body: Rumor["body"]) => void>) listener(body);
+  }
+
+  #queue(rumor: Rumor): void {
+    if (rumor.sizeBytes > this.#bytesMax) {
+      this.stats.oversize += 1;
+      return;
+    }
+    this.#queues[rumor.kind].add(rumor.id, rumor, rumor.sizeBytes);
+    this.#onQueued();
+  }
+
+  #isRemembered({ kind, id }: Rumor): boolean {
+    const seenMs = this.#seenAtMs.get(`${kind} ${id}`);
+    return seenMs !== undefined && this.#clock.monotonic() - seenMs < rememberedMs;
+  }
+
+  #remember({ kind, id }: Rumor): void {
+    const nowMs = this.#clock.monotonic();
+    const seenMax = this.#settings.rumorsQueuedMax * rumorKinds.length * 2;
+    for (const [seen, seenMs] of this.#seenAtMs) {
+      if (this.#seenAtMs.size < seenMax && nowMs - seenMs < rememberedMs) break;
+      this.#seenAtMs.delete(seen);
+    }
+    this.#seenAtMs.delete(`${kind} ${id}`);
+    this.#seenAtMs.set(`${kind} ${id}`, nowMs);
+  }
+}

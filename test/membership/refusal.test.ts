@@ -1,0 +1,179 @@
+/** Messages that must not change anything. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Member } from "../../src/membership/member.ts";
+import type { Gossip } from "../../src/membership/membership-message.ts";
+import type { Rumor } from "../../src/membership/rumor.ts";
+import { memberOf } from "../support/member-of.ts";
+import { ClusterFixture, identity } from "../support/membership-fixture.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
+import { throwsWith } from "../support/throws-with.ts";
+
+const nothing: Gossip = { changes: [], rumors: [] };
+
+function ping(sender: Member, gossip: Gossip = nothing, targetId = "r1") {
+  return { sender, targetId, gossip };
+}
+
+function rumor(fields: Partial<Rumor>): Rumor {
+  const body = { originId: "o", bucket: "b", objectKey: "k" };
+  return { kind: "invalidation", id: "x", sizeBytes: 100, body, ...fields } as Rumor;
+}
+
+test("Membership: a malformed or oversize message is refused whole, and counted", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const before = membership.live;
+  const good = { member: memberOf("r9"), reporterId: "r2" };
+  const gossips: readonly Gossip[] = [
+    { changes: [good, { member: memberOf("r8", { incarnation: -1 }), reporterId: "r2" }], rumors: [] },
+    { changes: [good, { member: memberOf("r8", { address: "" }), reporterId: "r2" }], rumors: [] },
+    { changes: [good, { member: memberOf("r8"), reporterId: "x".repeat(5000) }], rumors: [] },
+    { changes: Array(5000).fill(good), rumors: [] },
+    { changes: [good], rumors: [rumor({ id: "" })] },
+    { changes: [good], rumors: [rumor({ id: "x".repeat(5000) })] },
+    { changes: [good], rumors: [rumor({ kind: "weather" as "invalidation" })] },
+    { changes: [good], rumors: [rumor({ sizeBytes: Number.NaN })] },
+    { changes: [good], rumors: Array(20).fill(rumor({ sizeBytes: 100_000 })) },
+    { changes: [good], rumors: Array(10_000).fill(rumor({ sizeBytes: 1 })) },
+  ];
+  for (const gossip of gossips) {
+    throwsWith("invalid_argument", () => membership.receivePing(ping(memberOf("r2"), gossip)));
+  }
+  throwsWith("invalid_argument", () => membership.receivePing(ping(memberOf("r2", { state: "dead" }))));
+  const tooMany = Array.from({ length: 1025 }, (_, index) => memberOf(`x${index}`));
+  throwsWith("invalid_argument", () =>
+    membership.receiveSync({
+      sender: memberOf("r2"),
+      members: tooMany,
+      settings: identity.settings,
+      gossip: nothing,
+    }),
+  );
+  assert.equal(membership.stats.messenger.refusedMalformed, gossips.length + 2);
+  assert.equal(membership.live, before);
+  assert.equal(membership.stats.rumors.heard, 0);
+  cluster.stop();
+});
+
+test("Membership: a malformed target is refused, and not pinged", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const { pings } = membership.stats.messenger;
+  const target = memberOf("r9", { address: "//evil" });
+  const message = { sender: memberOf("r2"), target, timeoutMs: 100, gossip: nothing };
+  await rejectsWith("invalid_argument", membership.receivePingIndirect(message));
+  assert.equal(membership.stats.messenger.pings, pings);
+  cluster.stop();
+});
+
+test("Membership: a replica of another configuration is refused with the setting named, on both sides", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const other = { ...identity, settings: { ...identity.settings, "chunking.size": "1048576" } };
+  const stranger = cluster.start("r4", { identity: other });
+  await cluster.clock.advance(30_000);
+  assert.deepEqual(stranger.membership.live, [stranger.membership.self]);
+  assert.ok(
+    cluster.running().every(({ replicaId, membership }) => {
+      return replicaId === "r4" || membership.live.length === 3;
+    }),
+  );
+  assert.ok(cluster.membership("r1").stats.messenger.refusedMismatch > 0);
+  const told = stranger.logger.events.filter(({ level }) => level === "error");
+  assert.equal(told.length, 3, "once for each seed, however often it knocks");
+  assert.match(told[0]?.message ?? "", /chunking\.size is "1048576" there and "8388608" here/);
+  cluster.stop();
+});
+
+test("Membership: a replica of another cluster is refused, and one that others vouch for too", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const foreign = memberOf("r9", { clusterName: "other.test" });
+  const error = throwsWith("config_invalid", () => membership.receivePing(ping(foreign)));
+  assert.match(error.message, /server_name is "other.test" there and "orca.test" here/);
+  const gossip = { changes: [{ member: foreign, reporterId: "r2" }], rumors: [] };
+  membership.receivePing(ping(cluster.membership("r2").self, gossip));
+  assert.equal(membership.stats.table.refusedForeign, 1);
+  assert.equal(membership.members().length, 2);
+  cluster.stop();
+});
+
+test("Membership: a flood of one member is refused, and the others are heard", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const membership = cluster.membership("r1");
+  const sender = cluster.membership("r2").self;
+  let refused = 0;
+  for (let count = 0; count < 1000; count += 1) {
+    try {
+      membership.receivePing(ping(sender));
+    } catch {
+      refused += 1;
+    }
+  }
+  assert.ok(refused >= 870);
+  assert.equal(membership.stats.messenger.refusedFlood, refused);
+  throwsWith("overloaded", () => membership.receivePing(ping(sender)));
+  membership.receivePing(ping(cluster.membership("r3").self));
+  await cluster.clock.advance(20_000);
+  assert.deepEqual(cluster.deaths, []);
+  cluster.stop();
+});
+
+test("Membership: made-up members fill the view to its bound and no further", async () => {
+  const cluster = await ClusterFixture.running(1, { settings: { membersMax: 16 } });
+  const membership = cluster.membership("r1");
+  const changes = Array.from({ length: 40 }, (_, index) => ({
+    member: memberOf(`x${index}`),
+    reporterId: "r2",
+  }));
+  membership.receivePing(ping(memberOf("r2"), { changes, rumors: [] }));
+  assert.equal(membership.members().length, 16);
+  assert.equal(membership.stats.table.refusedFull, 26);
+  cluster.stop();
+});
+
+test("Membership: a ping for a replica that was here before is refused, so that the old one is found dead", async () => {
+  const cluster = await ClusterFixture.running(3);
+  throwsWith("precondition_failed", () => {
+    cluster.membership("r1").receivePing(ping(memberOf("r2"), nothing, "the-one-before"));
+  });
+  assert.equal(cluster.membership("r1").stats.messenger.refusedTarget, 1);
+  cluster.stop();
+});
+
+test("Membership: two replicas of one id are noticed, and nobody crashes", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const twin = {
+    ...membership.self,
+    address: "elsewhere.test:8444",
+    incarnation: membership.self.incarnation + 5,
+  };
+  membership.receivePing(ping(twin));
+  membership.receivePing(ping({ ...twin, incarnation: twin.incarnation + 5 }));
+  assert.equal(membership.stats.table.idConflicts, 2);
+  assert.equal(membership.self.incarnation, twin.incarnation + 6);
+  assert.equal(cluster.replicas.get("r1")?.logger.count("warn"), 1);
+  cluster.stop();
+});
+
+test("Membership: the highest incarnation cannot be refuted, and does no more harm than that", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const member = { ...membership.self, incarnation: 2 ** 53 - 2, state: "dead" as const };
+  membership.receivePing(ping(memberOf("r2"), { changes: [{ member, reporterId: "r2" }], rumors: [] }));
+  assert.equal(membership.self.state, "alive");
+  assert.equal(cluster.replicas.get("r1")?.logger.count("error"), 1);
+  cluster.stop();
+});
+
+test("Membership: before it starts and after it stops every message is refused", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  membership.stop();
+  throwsWith("shutting_down", () => membership.receivePing(ping(memberOf("r2"))));
+  await membership.leave();
+  cluster.stop();
+  await cluster.clock.advance(10_000);
+  assert.equal(cluster.clock.pendingTimers, 0);
+});

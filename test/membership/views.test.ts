@@ -1,0 +1,143 @@
+/** Views that were made to disagree, and what is said about a replica that it knows better. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { StateChange } from "../../src/membership/member.ts";
+import type { Membership } from "../../src/membership/membership.ts";
+import { memberOf } from "../support/member-of.ts";
+import { ClusterFixture } from "../support/membership-fixture.ts";
+
+/** Tells `to` alone, as if `from` had said it. */
+function tell(cluster: ClusterFixture, from: string, to: string, ...changes: StateChange[]): void {
+  const sender = cluster.membership(from).self;
+  cluster.membership(to).receivePing({ sender, targetId: to, gossip: { changes, rumors: [] } });
+}
+
+function about(membership: Membership, fields: Partial<StateChange["member"]>): StateChange {
+  return { member: { ...membership.self, ...fields }, reporterId: "r2" };
+}
+
+test("Membership: a phantom that one replica was told of is found out, and forgotten by all", async () => {
+  const cluster = await ClusterFixture.running(3);
+  tell(cluster, "r2", "r1", { member: memberOf("phantom"), reporterId: "r2" });
+  assert.equal(cluster.membership("r1").live.length, 4);
+  const tookMs = await cluster.clock.until(() => cluster.allSee("phantom", false), 20_000);
+  assert.ok(tookMs !== undefined && tookMs <= 12_000, `${tookMs} ms`);
+  assert.ok(cluster.agrees());
+  await cluster.clock.advance(3_700_000);
+  assert.ok(cluster.running().every(({ membership }) => membership.members().length === 3));
+  cluster.stop();
+});
+
+test("Membership: a replica that is falsely said to be dead, or gone, says that it is not", async () => {
+  for (const state of ["suspect", "dead", "left"] as const) {
+    const cluster = await ClusterFixture.running(5);
+    const before = cluster.membership("r3").self.incarnation;
+    tell(cluster, "r2", "r1", about(cluster.membership("r3"), { state }));
+    assert.equal(cluster.membership("r1").live.length, state === "suspect" ? 5 : 4);
+    const tookMs = await cluster.clock.until(() => cluster.agrees(), 20_000);
+    assert.ok(tookMs !== undefined && tookMs <= 2000, `${state}: ${tookMs} ms`);
+    assert.equal(cluster.membership("r3").self.incarnation, before + 1);
+    assert.equal(cluster.membership("r3").stats.table.refutations, 1);
+    cluster.stop();
+  }
+});
+
+test("Membership: views that all differ end as one", async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const cluster = await ClusterFixture.running(5, { seed, loss: 0.1 });
+    for (const { replicaId } of cluster.running()) {
+      for (const victim of cluster.running()) {
+        if (victim.replicaId === replicaId || cluster.random.next() < 0.5) continue;
+        const state = cluster.random.next() < 0.5 ? "dead" : "left";
+        tell(cluster, "r2", replicaId, about(victim.membership, { state }));
+      }
+      tell(cluster, "r2", replicaId, { member: memberOf(`phantom-of-${replicaId}`), reporterId: "r2" });
+    }
+    assert.notEqual(await cluster.clock.until(() => cluster.agrees(), 60_000), undefined, `seed ${seed}`);
+    cluster.stop();
+  }
+});
+
+test("Membership: replayed statements of an older incarnation change nothing and are counted", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const [first, second] = [cluster.membership("r1"), cluster.membership("r2")];
+  const old = first.self.incarnation - 1;
+  const before = second.live;
+  for (const state of ["alive", "suspect", "dead", "left"] as const) {
+    tell(cluster, "r3", "r2", about(first, { state, incarnation: old }));
+    tell(cluster, "r3", "r1", about(first, { state, incarnation: old }));
+  }
+  assert.equal(second.live, before, "the same array: nothing has changed");
+  assert.equal(second.stats.table.stale, 4);
+  assert.equal(first.self.incarnation, old + 1);
+  cluster.stop();
+});
+
+test("Membership: after a restart with a clock that went back, a replica goes on above what it said before", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const membership = cluster.membership("r1");
+  const ahead = membership.self.incarnation + 1_000_000;
+  tell(cluster, "r3", "r1", about(membership, { incarnation: ahead }));
+  assert.equal(membership.self.incarnation, ahead + 1);
+  tell(cluster, "r3", "r1", about(membership, {}));
+  assert.equal(membership.self.incarnation, ahead + 1, "an echo needs no answer");
+  await cluster.clock.advance(1000);
+  for (const { membership: each } of cluster.running()) {
+    assert.equal(each.live.find(({ replicaId }) => replicaId === "r1")?.incarnation, ahead + 1);
+  }
+  cluster.stop();
+});
+
+test("Membership.live: is the same array until a live member changes", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const membership = cluster.membership("r1");
+  const { live } = membership;
+  await cluster.clock.advance(60_000);
+  assert.equal(membership.live, live);
+  assert.deepEqual(
+    live.map(({ replicaId }) => replicaId),
+    ["r1", "r2", "r3"],
+  );
+  cluster.start("r4");
+  await cluster.clock.advance(1000);
+  assert.notEqual(membership.live, live);
+  assert.equal(live.length, 3, "who holds an old view keeps it");
+  cluster.stop();
+});
+
+test("Membership.subscribe: tells each change once, with what was believed before", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const changes: string[] = [];
+  const end = cluster.membership("r1").subscribe((member, previous) => {
+    changes.push(`${member.replicaId} ${previous?.state ?? "unknown"} -> ${member.state}`);
+  });
+  cluster.start("r4");
+  await cluster.clock.advance(1000);
+  cluster.crash("r4");
+  await cluster.clock.advance(20_000);
+  cluster.start("r4");
+  await cluster.clock.advance(1000);
+  await cluster.leave("r4");
+  assert.deepEqual(changes, [
+    "r4 unknown -> alive",
+    "r4 alive -> suspect",
+    "r4 suspect -> dead",
+    "r4 dead -> alive",
+    "r4 alive -> left",
+  ]);
+  end();
+  cluster.start("r4");
+  await cluster.clock.advance(1000);
+  assert.equal(changes.length, 5);
+  cluster.stop();
+});
+
+test("Membership.doubt: the member is probed at the next turn, and is not blamed while it answers", async () => {
+  const cluster = await ClusterFixture.running(5);
+  cluster.membership("r1").doubt("r4");
+  cluster.membership("r1").doubt("nobody");
+  await cluster.clock.advance(10_000);
+  assert.deepEqual(cluster.deaths, []);
+  assert.equal(cluster.membership("r1").stats.table.suspicions, 0);
+  cluster.stop();
+});

@@ -1,0 +1,17 @@
+/** A member with everything filled in, for tests that care about one field of it. */
+import { fingerprintOf } from "../../src/membership/cluster-identity.ts";
+import type { Member } from "../../src/membership/member.ts";
+import { addressOf, identity } from "./membership-fixture.ts";
+
+export function memberOf(replicaId: string, fields: Partial<Member> = {}): Member {
+  return {
+    replicaId,
+    address: addressOf(replicaId),
+    incarnation: 1,
+    state: "alive",
+    zone: "",
+    fingerprint: fingerprintOf(identity),
+    clusterName: identity.name,
+    ...fields,
+  };
+}
