@@ -29,6 +29,10 @@ const help = `Orca, a read-only S3 origin cache
       --disk-size SIZE                bound on bytes on disk          (default 10GiB)
   orca config check FILE              report every fault in FILE
   orca config print [FILE] [--json]   the effective configuration, secrets hidden
+  orca certs --out DIR --server-name NAME --replica R [options]
+                                      certificates for a cluster under development: DIR/ca.crt, and
+                                      DIR/R.crt and DIR/R.key for each replica R (give it repeatedly)
+      --host HOST                     another name or address of the replicas (may be repeated)
   orca demo [--keep-cache DIR]        a real origin, a replica in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
@@ -46,6 +50,8 @@ async function main(args: readonly string[]): Promise<number> {
       return runServe(rest);
     case "config":
       return runConfig(rest);
+    case "certs":
+      return runCerts(rest);
     case "demo":
       return runDemo();
     case "help":
@@ -116,6 +122,34 @@ async function runConfig(args: string[]): Promise<number> {
     "config",
     "Usage: orca config check FILE, or orca config print [FILE] [--json]",
   );
+}
+
+async function runCerts(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      out: { type: "string" },
+      "server-name": { type: "string" },
+      replica: { type: "string", multiple: true, default: [] },
+      host: { type: "string", multiple: true, default: [] },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const { out, "server-name": serverName, replica: replicas, host: hosts } = values;
+  if (out === undefined || serverName === undefined) {
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      "Usage: orca certs --out DIR --server-name NAME --replica R [--replica R ...] [--host H ...]",
+    );
+  }
+  // Read when it is asked for: a library that writes certificates is no part of a replica.
+  const { certs } = await import("./cli/certs-command.ts");
+  return certs({ out, serverName, replicas, hosts, clock: new SystemClock(), stdout: process.stdout });
 }
 
 async function runDemo(): Promise<number> {
