@@ -1,0 +1,32 @@
+/**
+ * What is wrong with a FillChunk stream as seen by who reads it: the peer broke off or does not keep to the protocol.
+ * It is apart from what a peer *says* went wrong, because the remedy is another: the bytes that came before are
+ * right, and the rest can be had elsewhere.
+ */
+import { OrcaError } from "../base/orca-error.ts";
+
+/**
+ * - `truncated`: the stream ended before its end was said.
+ * - `too_few`, `too_many`: the bytes of data are not as many as its header said.
+ * - `oversize`: a message passes its limit.
+ * - `compressed`: a message is compressed. It was not inflated: nobody knows how large it would have become.
+ * - `disorder`: the pieces do not come as header, data, trailer.
+ * - `malformed`: it is not protobuf, not JSON, not an envelope.
+ */
+export type FillStreamFaultKind =
+  | "truncated"
+  | "too_few"
+  | "too_many"
+  | "oversize"
+  | "compressed"
+  | "disorder"
+  | "malformed";
+
+export class FillStreamFault extends OrcaError {
+  readonly kind: FillStreamFaultKind;
+
+  constructor(kind: FillStreamFaultKind, reason: string, cause?: unknown) {
+    super("peer_unavailable", "mesh", `Cannot read a FillChunk stream: ${reason}`, { cause });
+    this.kind = kind;
+  }
+}
