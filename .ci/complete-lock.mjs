@@ -23,7 +23,7 @@ function isLocked(from, name) {
 function entryFor(name, version, dev) {
   const words = name.split("/").at(-1).split("-");
   const os = systems.find((system) => words.includes(system));
-  const cpu = processors.find((processor) => words.includes(processor));
+  const cpu = words.includes("armv7") ? "arm" : processors.find((processor) => words.includes(processor));
   if (!os || !cpu || !/^\d+\.\d+\.\d+/.test(version)) throw new Error(`cannot tell the platform of ${name}@${version}`);
   const libc = words.some((word) => word.startsWith("musl")) ? ["musl"] : os === "linux" ? ["glibc"] : undefined;
   return { version, cpu: [cpu], ...(dev && { dev }), ...(libc && { libc }), optional: true, os: [os] };

@@ -8,7 +8,6 @@ import { SystemClock } from "./base/clock.ts";
 import { OrcaError } from "./base/orca-error.ts";
 import { SystemRandom } from "./base/random.ts";
 import { configCheck, configPrint } from "./cli/config-command.ts";
-import { demo } from "./cli/demo-command.ts";
 import { serve } from "./cli/serve-command.ts";
 import { loadConfig, type SettingsTree } from "./config/load.ts";
 import { originFromUrl } from "./config/origin-url.ts";
@@ -29,7 +28,7 @@ const help = `Orca, a read-only S3 origin cache
       --disk-size SIZE                bound on bytes on disk          (default 10GiB)
   orca config check FILE              report every fault in FILE
   orca config print [FILE] [--json]   the effective configuration, secrets hidden
-  orca demo [--keep-cache DIR]        a real origin, a replica in front of it, and what that is good for
+  orca demo                           a real origin, a replica in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
 Credentials come from ORCA_AWSS3_ACCESS_KEY, ORCA_AWSS3_SECRET_KEY, ORCA_AZUREBLOB_ACCOUNT_KEY,
@@ -47,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "config":
       return runConfig(rest);
     case "demo":
-      return runDemo();
+      return runDemo(rest);
     case "help":
     case "--help":
     case "-h":
@@ -118,7 +117,10 @@ async function runConfig(args: string[]): Promise<number> {
   );
 }
 
-async function runDemo(): Promise<number> {
+async function runDemo(args: string[]): Promise<number> {
+  parseArgs({ args, options: {} });
+  // It brings a vendor's SDK with it, which a replica in front of a directory has no need of.
+  const { demo } = await import("./cli/demo-command.ts");
   const options = systemParts("warn");
   reportBugs(options);
   return demo({

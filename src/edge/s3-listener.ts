@@ -32,6 +32,10 @@ export interface S3ListenerOptions {
   readonly requestsMax: number;
   /** A client that takes no byte for so long is cut, because it pins memory. Lower frees memory sooner. */
   readonly clientStallTimeoutMs: number;
+  /** How long a connection may lie unused. Longer saves handshakes and costs file descriptors. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long a client may take to send a request. */
+  readonly headerTimeoutMs: number;
   readonly tls: TlsFiles | undefined;
   readonly buckets: ReadonlyMap<string, Bucket>;
   readonly objectHandler: ObjectHandler;
@@ -44,29 +48,33 @@ export interface S3ListenerOptions {
 
 /** Enough for S3's 8 KiB of user metadata and long presigned queries. */
 const headerSizeBytesMax = 32 * 1024;
-const keepAliveTimeoutMs = 75_000;
-const headersTimeoutMs = 20_000;
 
 export class S3Listener {
   readonly #options: S3ListenerOptions;
   readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
+  readonly #running = new Set<Exchange>();
   #draining = false;
 
   constructor(options: S3ListenerOptions) {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     const { clock, logger, stats } = options;
-    this.#context = { clock, logger, stats, onEnd: () => this.#closeIfDraining() };
+    this.#context = { clock, logger, stats, running: this.#running, onEnd: () => this.#closeIfDraining() };
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
     this.#server.timeout = options.clientStallTimeoutMs;
     this.#server.on("request", (request, response) => this.#serve(request, response));
     // Answered like any other request: a write is refused before its body is sent.
     this.#server.on("checkContinue", (request, response) => this.#serve(request, response));
+    this.#server.on("checkExpectation", (request, response) => this.#serve(request, response));
     this.#server.on("clientError", (error, socket) => this.#refuseMalformed(error, socket));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
+  }
+
+  get requestsInFlight(): number {
+    return this.#running.size;
   }
 
   /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
@@ -108,7 +116,7 @@ export class S3Listener {
     this.#server.closeIdleConnections();
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
-      cut = this.#options.stats.requestsInFlight;
+      cut = this.#running.size;
       this.#server.closeAllConnections();
     });
     await closed.promise;
@@ -119,10 +127,12 @@ export class S3Listener {
   #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {
     const http = {
       ServerResponse: ExchangeResponse,
+      // Without a Host a request is still clear in path style, and Node's own refusal would be no S3 error.
+      requireHostHeader: false,
       maxHeaderSize: headerSizeBytesMax,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: headersTimeoutMs,
+      keepAliveTimeout: this.#options.keepAliveTimeoutMs,
+      headersTimeout: this.#options.headerTimeoutMs,
+      requestTimeout: this.#options.headerTimeoutMs,
       noDelay: true,
     };
     const { tls } = this.#options;
@@ -138,9 +148,9 @@ export class S3Listener {
   }
 
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
-    const { stats, requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
+    const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
-    if (stats.requestsInFlight > requestsMax) {
+    if (this.#running.size > requestsMax) {
       const reason = `Cannot take a request: ${requestsMax} are being answered (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
       return;
@@ -197,15 +207,23 @@ export class S3Listener {
   }
 
   /**
-   * Nothing has moved on a connection for the stall timeout. If bytes wait for the client, it is gone or too slow to
-   * serve; if not, it is we who wait for the origin, and the client has done nothing wrong.
+   * Nothing has moved on a connection for as long as it may rest. If bytes wait for the client, it is gone or too slow
+   * to serve; if a request waits for us, it is we who wait for the origin, and the client has done nothing wrong; if
+   * there is neither, the connection was kept alive for nothing.
    */
   #checkStall(socket: Socket): void {
-    if (socket.writableLength === 0) {
+    if (socket.writableLength > 0) {
+      this.#options.stats.clientsStalled += 1;
+      socket.destroy();
+    } else if (this.#isServed(socket)) {
       socket.setTimeout(this.#options.clientStallTimeoutMs);
-      return;
+    } else {
+      socket.destroy();
     }
-    this.#options.stats.clientsStalled += 1;
-    socket.destroy();
+  }
+
+  #isServed(socket: Socket): boolean {
+    for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
+    return false;
   }
 }
