@@ -55,6 +55,8 @@ export class S3Listener {
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
+  /** Of TCP: with TLS, one that has not finished its handshake is none of HTTP's yet, and would hold up a stop. */
+  readonly #connections = new Set<Socket>();
   #draining = false;
 
   constructor(options: S3ListenerOptions) {
@@ -71,6 +73,10 @@ export class S3Listener {
     this.#server.on("checkExpectation", (request, response) => this.#serve(request, response));
     this.#server.on("clientError", (error, socket) => this.#refuseMalformed(error, socket));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
+    this.#server.on("connection", (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once("close", () => this.#connections.delete(socket));
+    });
   }
 
   get requestsInFlight(): number {
@@ -117,7 +123,7 @@ export class S3Listener {
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
       cut = this.#running.size;
-      this.#server.closeAllConnections();
+      for (const connection of this.#connections) connection.destroy();
     });
     await closed.promise;
     timer.cancel();
@@ -144,6 +150,7 @@ export class S3Listener {
       ...secureContextOptions,
       requestCert: mutual,
       rejectUnauthorized: mutual,
+      handshakeTimeout: this.#options.headerTimeoutMs,
     });
   }
 
@@ -187,7 +194,8 @@ export class S3Listener {
   }
 
   #refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    if (error.code === "ECONNRESET" || !socket.writable) {
+    // While a response is on its way, words of ours would end up in the middle of its body.
+    if (error.code === "ECONNRESET" || !socket.writable || this.#isServed(socket)) {
       socket.destroy();
       return;
     }
@@ -203,7 +211,8 @@ export class S3Listener {
     for (let index = 0; index < answer.headers.length; index += 2) {
       head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;
     }
-    socket.end(`${head}\r\n${answer.body}`);
+    // Not only our side: a client that leaves its own open would keep the connection for ever.
+    socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
   }
 
   /**
@@ -222,7 +231,7 @@ export class S3Listener {
     }
   }
 
-  #isServed(socket: Socket): boolean {
+  #isServed(socket: Duplex): boolean {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
   }

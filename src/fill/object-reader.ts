@@ -121,7 +121,9 @@ export class ObjectReader implements FlightListener {
         this.#flight = undefined;
         const started = this.#position > this.#start;
         const full = thrown instanceof OrcaError && thrown.code === "overloaded";
-        if (!full || !started || patience === 0 || this.#closed) throw thrown;
+        // Who has left while waiting for memory is owed neither bytes nor an error.
+        if (full && this.#closed) return;
+        if (!full || !started || patience === 0) throw thrown;
       }
     }
   }

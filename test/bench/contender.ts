@@ -53,17 +53,23 @@ export async function start(launch: Launch): Promise<Contender> {
   const core = launch.core ?? serverCore;
   const pinned = canPin ? ["taskset", "-c", core, launch.command] : [launch.command];
   const [command, ...prefix] = pinned as [string, ...string[]];
-  const output = launch.outputFile === undefined ? "inherit" : openSync(launch.outputFile, "w");
+  const printTo = launch.outputFile === undefined ? "inherit" : openSync(launch.outputFile, "w");
   const child = spawn(command, [...prefix, ...launch.args], {
-    stdio: ["ignore", output, output],
+    stdio: ["ignore", printTo, printTo],
     ...(launch.env && { env: { ...process.env, ...launch.env } }),
   });
-  if (typeof output === "number") closeSync(output);
+  if (typeof printTo === "number") closeSync(printTo);
   try {
     await waitForPort(launch.port, child);
   } catch (error) {
     await stop(child);
-    throw error;
+    const output = launch.outputFile === undefined ? "" : readFileSync(launch.outputFile, "utf8").trim();
+    throw new Error(
+      `${launch.name} did not start: ${(error as Error).message} ${output.slice(-500)}`.trim(),
+      {
+        cause: error,
+      },
+    );
   }
   const pids = (): number[] => processTree(child.pid as number);
   // Once more, thread by thread: Traffic Server lets its net threads go to any core as it starts.
@@ -89,8 +95,7 @@ export function startNode(
 
 async function waitForPort(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (hasEnded(child))
-      throw new Error(`the server on port ${port} ended with ${child.exitCode ?? child.signalCode}`);
+    if (hasEnded(child)) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect({ port, host: "127.0.0.1" });
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

@@ -95,15 +95,18 @@ function failureHeading(results: readonly Map<string, unknown>[]): string {
   return anyFailed ? "why it failed" : "";
 }
 
-/** The caches that are installed, each with a folder of its own. */
+/** The caches that are installed, each with a folder of its own. One that does not start is left out, and said so. */
 async function cachesBeside(origin: Contender, launchers: readonly CacheLauncher[]): Promise<Contender[]> {
   const caches: Contender[] = [];
   for (const launcher of launchers) {
-    const cache = await launcher(origin.port, mkdtempSync(join(folder, "cache-")));
-    if (!cache) continue;
-    running.push(cache);
-    caches.push(cache);
+    try {
+      const cache = await launcher(origin.port, mkdtempSync(join(folder, "cache-")));
+      if (cache) caches.push(cache);
+    } catch (error) {
+      stdout.write(`\n${(error as Error).message}\n`);
+    }
   }
+  running.push(...caches);
   return caches;
 }
 

@@ -13,13 +13,12 @@ const command = "/usr/bin/traffic_server";
 function recordsConfig(port: number): string {
   const records = {
     "http.server_ports": `STRING ${port}:ip-in=127.0.0.1`,
-    // It refuses to serve as root, and its own user is called differently from one distribution to the other.
+    // It refuses to serve as root, and the package's own user has another name from one distribution to the next.
     "admin.user_id": "STRING nobody",
     crash_log_helper: "STRING NULL",
     "log.logging_enabled": "INT 0",
     "exec_thread.autoconfig": "INT 0",
     "exec_thread.limit": "INT 1",
-    accept_threads: "INT 0",
     "http.wait_for_cache": "INT 1",
     "http.cache.required_headers": "INT 0",
     "http.keep_alive_no_activity_timeout_in": "INT 600",
@@ -38,22 +37,25 @@ export async function startTrafficServer(originPort: number, folder: string): Pr
   if (!existsSync(command)) return undefined;
   const port = await freePort();
   folderForAnyUser(folder);
-  const [config, state, logs, cache] = ["config", "state", "logs", "cache"].map((name) =>
-    folderForAnyUser(join(folder, name)),
-  );
-  // What is left out of the layout stays where the package has it.
-  writeFileSync(
-    join(folder, "runroot.yaml"),
-    `{ prefix: "${folder}", sysconfdir: "${config}", localstatedir: "${state}", runtimedir: "${state}", logdir: "${logs}", cachedir: "${cache}" }\n`,
-  );
+  const subfolder = (name: string): string => folderForAnyUser(join(folder, name));
+  const layout = {
+    prefix: folder,
+    sysconfdir: subfolder("config"),
+    localstatedir: subfolder("state"),
+    runtimedir: subfolder("state"),
+    logdir: subfolder("logs"),
+    cachedir: subfolder("cache"),
+  };
+  // What the layout leaves out stays where the package has it. JSON is YAML.
+  writeFileSync(join(folder, "runroot.yaml"), JSON.stringify(layout));
   const files = {
     "records.config": recordsConfig(port),
     "remap.config": `map / http://127.0.0.1:${originPort}/\n`,
     "cache.config": "url_regex=.* ttl-in-cache=1d\n",
-    "storage.config": `${cache} 16G\n`,
+    "storage.config": `${layout.cachedir} 16G\n`,
     "ip_allow.yaml": "ip_allow: [{ apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL }]\n",
   };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, "config", name), text);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(layout.sysconfdir, name), text);
   return start({
     name: "traffic server",
     port,

@@ -25,6 +25,9 @@ const parameters = [
   `vsl_mask=${requestLogTags.replaceAll(/\w+/g, "-$&").replaceAll(" ", ",")}`,
 ];
 
+/** In the foreground, without its command line interface, all in memory. */
+const options = ["-F", "-T", "none", "-s", "malloc,3g", ...parameters.flatMap((each) => ["-p", each])];
+
 /** Undefined where it is not installed. Keeps everything in `folder`. */
 export async function startVarnish(originPort: number, folder: string): Promise<Contender | undefined> {
   if (!existsSync(command)) return undefined;
@@ -39,25 +42,11 @@ sub vcl_recv { unset req.http.Cookie; return (hash); }
 sub vcl_backend_response { unset beresp.http.Set-Cookie; set beresp.ttl = 1d; return (deliver); }
 `,
   );
-  const work = join(folder, "work");
-  const options = [
-    "-F",
-    "-n",
-    work,
-    "-a",
-    `127.0.0.1:${port}`,
-    "-T",
-    "none",
-    "-f",
-    config,
-    "-s",
-    "malloc,3g",
-  ];
   return start({
     name: "varnish",
     port,
     command,
-    args: [...options, ...parameters.flatMap((parameter) => ["-p", parameter])],
+    args: [...options, "-n", join(folder, "work"), "-a", `127.0.0.1:${port}`, "-f", config],
     outputFile: join(folder, "output.txt"),
   });
 }

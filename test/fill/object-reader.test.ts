@@ -220,6 +220,28 @@ test("ObjectReader: a client that leaves while it waits for memory has no block 
   assert.equal(budget.usedBytes, 0);
 });
 
+test("ObjectReader: a client that leaves in the middle while memory is short is not told that it ran out", async () => {
+  const { budget, clock, memory, origin, path, version } = fillFixture({ disk: true, maxBytes: 16 * MiB });
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  await drain(new ObjectReader(path, object, 0, 10));
+  await settle();
+  memory.clear();
+  const reader = new ObjectReader(path, object, 0, object.sizeBytes);
+  reader.take();
+  await reader.ready();
+  assert.equal(reader.take()?.length, MiB);
+  reader.release();
+  const taken = budget.tryReserve(16 * MiB);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  reader.close();
+  await clock.advance(5000);
+  await ready;
+  taken?.release();
+});
+
 test("ObjectReader: a flight that finds its chunk on disk after all does not ask the origin", async () => {
   const { origin, memory, disk, filler, path, version } = fillFixture({ disk: true });
   origin.auto = true;
