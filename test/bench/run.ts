@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
- * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow.
+ * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow,
+ * hit-ratio.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -12,6 +13,7 @@ import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
 import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
+import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import { startNginx } from "./nginx.ts";
 import { startOrca } from "./orca-config.ts";
@@ -180,6 +182,9 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
       ["readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
       [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
     );
+  },
+  "hit-ratio": async () => {
+    print("Hit ratios of eviction policies on seeded traces (percent)", hitRatioHeadings, hitRatioRows());
   },
 };
 
