@@ -65,7 +65,7 @@ export class ObjectHandler {
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
     const { exchange, request } = task;
     if (found.kind === "refused") {
-      exchange.sendError(new OrcaError(found.code, "object", found.message));
+      exchange.sendError(found.error);
       return;
     }
     const { record } = found;

@@ -22,10 +22,10 @@ export interface ObjectRecord {
   readonly head: ObjectHead;
 }
 
-/** A refused look-up is a value too: it can be kept, and every caller throws it as its own. */
+/** A refused look-up is a value too, because it can be kept. */
 export type LookupResult =
   | { readonly kind: "found"; readonly record: ObjectRecord }
-  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+  | { readonly kind: "refused"; readonly error: OrcaError };
 
 /** The one question the directory asks an origin. */
 export interface HeadSource {
@@ -138,16 +138,13 @@ export class Directory {
     try {
       const head = await origin.head(location);
       if (head === null) {
-        return {
-          kind: "refused",
-          code: "no_such_key",
-          message: `Cannot find "${location.key}": the origin has no such key`,
-        };
+        const message = `Cannot find "${location.key}": the origin has no such key`;
+        return { kind: "refused", error: new OrcaError("no_such_key", "object", message) };
       }
       return { kind: "found", record: { version: this.#versionOf(origin.id, location, head), head } };
     } catch (thrown) {
       if (thrown instanceof OrcaError && negativeCodes.has(thrown.code)) {
-        return { kind: "refused", code: thrown.code, message: thrown.message };
+        return { kind: "refused", error: thrown };
       }
       throw thrown;
     }

@@ -65,7 +65,7 @@ test("Directory.lookup: an absent object is believed absent for negativeTtlMs an
   const lookup = directory.lookup(location);
   heads[0]?.resolve(null);
   const result = await lookup;
-  assert.equal(result.kind === "refused" && result.code, "no_such_key");
+  assert.equal(result.kind === "refused" && result.error.code, "no_such_key");
   await clock.advance(59_999);
   await directory.lookup(location);
   assert.equal(heads.length, 1);
@@ -81,7 +81,8 @@ for (const code of ["origin_missing_etag", "origin_unsupported"] as const) {
     const { heads, directory } = fixture();
     const lookup = directory.lookup(location);
     heads[0]?.reject(new OrcaError(code, "origin", "Cannot use the object"));
-    assert.deepEqual(await lookup, { kind: "refused", code, message: "Cannot use the object" });
+    const result = await lookup;
+    assert.equal(result.kind === "refused" && result.error.code, code);
     await directory.lookup(location);
     assert.equal(heads.length, 1);
   });
