@@ -8,7 +8,6 @@ import { SystemClock } from "./base/clock.ts";
 import { OrcaError } from "./base/orca-error.ts";
 import { SystemRandom } from "./base/random.ts";
 import { configCheck, configPrint } from "./cli/config-command.ts";
-import { demo } from "./cli/demo-command.ts";
 import { serve } from "./cli/serve-command.ts";
 import { loadConfig, type SettingsTree } from "./config/load.ts";
 import { originFromUrl } from "./config/origin-url.ts";
@@ -33,7 +32,7 @@ const help = `Orca, a read-only S3 origin cache
                                       certificates for a cluster under development: DIR/ca.crt, and
                                       DIR/R.crt and DIR/R.key for each replica R (give it repeatedly)
       --host HOST                     another name or address of the replicas (may be repeated)
-  orca demo [--keep-cache DIR]        a real origin, a replica in front of it, and what that is good for
+  orca demo                           a real origin, a replica in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
 Credentials come from ORCA_AWSS3_ACCESS_KEY, ORCA_AWSS3_SECRET_KEY, ORCA_AZUREBLOB_ACCOUNT_KEY,
@@ -53,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
     case "certs":
       return runCerts(rest);
     case "demo":
-      return runDemo();
+      return runDemo(rest);
     case "help":
     case "--help":
     case "-h":
@@ -152,7 +151,10 @@ async function runCerts(args: string[]): Promise<number> {
   return certs({ out, serverName, replicas, hosts, clock: new SystemClock(), stdout: process.stdout });
 }
 
-async function runDemo(): Promise<number> {
+async function runDemo(args: string[]): Promise<number> {
+  parseArgs({ args, options: {} });
+  // It brings a vendor's SDK with it, which a replica in front of a directory has no need of.
+  const { demo } = await import("./cli/demo-command.ts");
   const options = systemParts("warn");
   reportBugs(options);
   return demo({

@@ -46,8 +46,8 @@ export interface ReplicaAddresses {
   readonly ops: AddressInfo;
 }
 
-/** Between the moment readiness says no and the moment the listener closes, load balancers look again. */
-const commitsDrainMaxMs = 30_000;
+/** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
+const commitsDrainMinMs = 30_000;
 
 export class Replica {
   readonly #options: ReplicaOptions;
@@ -74,10 +74,11 @@ export class Replica {
     const { config, clock, random, logger } = options;
     const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
     const memory = new MemoryTier({ budget });
+    // Before the disk is opened: an origin may refuse its settings, and the disk's thread would keep the process alive.
+    this.#origins = config.origins.map((origin) => guard(origin, options));
     const disk = openDisk(options);
     this.#disk = disk;
     if (disk) budget.addLastResort((missingBytes) => disk.dropQueued(missingBytes));
-    this.#origins = config.origins.map((origin) => guard(origin, options));
     const directories = new Map(this.#origins.map((origin) => [origin.id, openDirectory(origin, options)]));
     const { queueTimeoutMs } = config.memory;
     this.#filler = new Filler({
@@ -103,6 +104,8 @@ export class Replica {
       connectionsMax: config.server.maxConnections,
       requestsMax: config.server.maxRequests,
       clientStallTimeoutMs: config.server.clientStallTimeoutMs,
+      keepAliveTimeoutMs: config.server.keepAliveTimeoutMs,
+      headerTimeoutMs: config.server.headerTimeoutMs,
       tls,
       buckets: this.#openBuckets(directories),
       objectHandler: new ObjectHandler({ clock, readPath, stats }),
@@ -116,6 +119,8 @@ export class Replica {
     metrics.collectProcessMetrics();
     registerReplicaMetrics(metrics, {
       edge: stats,
+      listener: this.#listener,
+      tls,
       readPath,
       filler: this.#filler,
       budget,
@@ -148,7 +153,7 @@ export class Replica {
     if (cut > 0)
       logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
     const fillsEnded = this.#filler.stop();
-    await this.#disk?.close(Math.max(config.server.drainTimeoutMs, commitsDrainMaxMs));
+    await this.#disk?.close(Math.max(config.server.drainTimeoutMs, commitsDrainMinMs));
     await fillsEnded;
     for (const origin of this.#origins) origin.close();
     await this.#ops.stop();

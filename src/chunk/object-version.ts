@@ -55,6 +55,7 @@ export class ObjectVersion implements ObjectVersionFields {
   /** Hex SHA-256 of the frozen identity. */
   readonly hash: string;
   readonly #pathPrefix: string;
+  readonly #namePrefix: string;
 
   constructor(fields: ObjectVersionFields) {
     this.originId = fields.originId;
@@ -66,11 +67,21 @@ export class ObjectVersion implements ObjectVersionFields {
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
     this.hash = versionHash(fields);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;
+    this.#namePrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;
   }
 
-  /** `<origin_id>/<hex hash>/<chunk_index>`: the name of a chunk in every tier. */
+  /** `<origin_id>/<hex hash>/<chunk_index>`: where a chunk lies in every store. */
   chunkPath(index: number): string {
     return this.#pathPrefix + index;
+  }
+
+  /**
+   * What a chunk is called among those in memory: its path and the size of its object. The path leaves the size out,
+   * since an ETag is meant to name bytes. But an origin may give one ETag to bytes of two sizes, and a reader of the
+   * one would then look for bytes behind the end of the other. (A file on disk has the size in its footer.)
+   */
+  chunkName(index: number): string {
+    return this.#namePrefix + index;
   }
 
   chunkLength(index: number): number {

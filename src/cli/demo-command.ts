@@ -47,18 +47,22 @@ const objectSizes = [
 /** Resolves with the exit code, when asked to stop or when what was read is wrong. */
 export async function demo(options: DemoOptions): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "orca-demo-"));
+  // What Ctrl-C interrupts ends by itself, as soon as what it talks to is gone.
+  const stopped = options.stopAsked.then(() => undefined);
   let origin: DemoOrigin | undefined;
   let replica: RunnableReplica | undefined;
   try {
     options.stdout.write("Starting Azurite, a real Azure Blob origin\n");
     origin = await startDemoOrigin(options.execPath, options.env);
-    const objects = await seed(origin, options);
-    replica = await options.openReplica(await demoConfig(origin, folder, options));
-    const { s3, ops } = await replica.start();
-    const isRight = await showReads(objects, s3, ops, options);
-    if (!isRight) return 1;
-    options.stdout.write(invitation(s3, ops));
-    await options.stopAsked;
+    const objects = await Promise.race([seed(origin, options), stopped]);
+    if (objects !== undefined) {
+      replica = await options.openReplica(await demoConfig(origin, folder, options));
+      const { s3, ops } = await replica.start();
+      const isRight = await Promise.race([showReads(objects, s3, ops, options), stopped]);
+      if (isRight === false) return 1;
+      if (isRight) options.stdout.write(invitation(s3, ops));
+    }
+    await stopped;
     options.stdout.write("\nStopping, and removing what the demo made\n");
     return 0;
   } finally {

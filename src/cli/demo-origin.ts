@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
-import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import { BlobServiceClient, type ContainerClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { OrcaError } from "../base/orca-error.ts";
 
 export const demoContainer = "demo";
@@ -35,10 +35,25 @@ export async function startDemoOrigin(execPath: string, env: NodeJS.ProcessEnv):
     detached: true,
   });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const endpoint = `${await listeningAddress(child)}/${account}`;
-  const service = new BlobServiceClient(endpoint, new StorageSharedKeyCredential(account, accountKey));
-  const container = service.getContainerClient(demoContainer);
-  await container.create();
+  const stopping = new AbortController();
+  const stop = async (): Promise<void> => {
+    // The SDK would try an upload again and again. Azurite has nothing to save, and would wait for connections to end.
+    stopping.abort();
+    child.kill("SIGKILL");
+    await ended;
+  };
+  let endpoint: string;
+  let container: ContainerClient;
+  try {
+    endpoint = `${await listeningAddress(child)}/${account}`;
+    const service = new BlobServiceClient(endpoint, new StorageSharedKeyCredential(account, accountKey));
+    container = service.getContainerClient(demoContainer);
+    await container.create();
+  } catch (thrown) {
+    // Nobody else knows of it yet, and in a group of its own it would outlive us.
+    await stop();
+    throw thrown;
+  }
   return {
     account,
     accountKey,
@@ -47,14 +62,12 @@ export async function startDemoOrigin(execPath: string, env: NodeJS.ProcessEnv):
       await container.getBlockBlobClient(name).uploadData(content, {
         blockSize: 8 * 1024 * 1024,
         concurrency: 2,
+        abortSignal: stopping.signal,
         blobHTTPHeaders: { blobContentType: "application/octet-stream" },
         onProgress: ({ loadedBytes }) => onProgress(loadedBytes),
       });
     },
-    stop: async () => {
-      child.kill("SIGTERM");
-      await ended;
-    },
+    stop,
   };
 }
 

@@ -41,7 +41,11 @@ function s3Origin(url: URL, text: string): SettingsTree {
     throw refused(`"${text}"`, "expected s3://bucket or s3://bucket/prefix");
   const [, ...prefix] = segmentsOf(url, text);
   return {
-    id: originId("awss3", bucket),
+    // One bucket name at two endpoints is two buckets.
+    id: originId(
+      "awss3",
+      query["endpoint"] === undefined ? bucket : `${bucket}-${shortHash(query["endpoint"])}`,
+    ),
     driver: "awss3",
     awss3: {
       bucket,

@@ -79,6 +79,8 @@ const server = section({
     "Requests answered at once; one more is told to slow down.",
   ),
   client_stall_timeout: setting(deadline, "60s", "A client that takes no byte for so long is cut off."),
+  keep_alive_timeout: setting(deadline, "75s", "How long a connection may lie unused between two requests."),
+  header_timeout: setting(deadline, "20s", "How long a client may take to send a request."),
   drain_timeout: setting(wait, "30s", "How long running responses may go on after SIGTERM."),
 });
 
@@ -114,7 +116,7 @@ const originFields = {
       "Pause before the second attempt; it doubles for each one after.",
     ),
     backoff_max: setting(wait, "2s", "No pause is longer, unless the origin asks for it."),
-    max_total_duration: setting(wait, "5s", "No attempt begins later than this after the first one."),
+    max_total_duration: setting(wait, "5s", "No attempt begins later than this after the first one failed."),
   }),
   buckets: mapOf(
     section({

@@ -40,10 +40,9 @@ export class EdgeStats {
     bucket_location: new Histogram(),
     refused: new Histogram(),
   };
-  requestsInFlight = 0;
   /** Bodies cut short because their bytes could not be had any more. */
   bodiesCut = 0;
-  /** Clients that went away before their response was complete. */
+  /** Clients that went away, or were cut off as stalled, before their response was complete. */
   clientsGone = 0;
   /** Connections ended because the client took no byte for too long. */
   clientsStalled = 0;

@@ -10,10 +10,15 @@ import type { ObjectReader } from "../fill/object-reader.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";
 
+/** What a request counts as whose client left before there was an answer; nginx's number for it. */
+const clientGoneStatus = 499;
+
 export interface ExchangeContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: EdgeStats;
+  /** Every exchange that has not ended. */
+  readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
   onEnd(): void;
 }
@@ -37,6 +42,7 @@ export class Exchange {
   key = "";
   /** Lets go of its bytes when the response ends. */
   reader: ObjectReader | undefined;
+  #cut = false;
   readonly #context: ExchangeContext;
   readonly #startedMs: number;
 
@@ -51,10 +57,10 @@ export class Exchange {
     this.requestId = requestId;
     this.#context = context;
     this.#startedMs = context.clock.monotonic();
-    context.stats.requestsInFlight += 1;
     response.exchange = this;
     // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
     response.on("close", onClose);
+    context.running.add(this);
   }
 
   /** Whether there is nobody to answer any more. */
@@ -88,7 +94,10 @@ export class Exchange {
   /** A failure before the first byte: an S3 error. `objectSizeBytes` is for a range that does not fit. */
   sendError(error: OrcaError, objectSizeBytes?: number): void {
     if (this.isOver) return;
-    if (errorTable[error.code].status >= 500) this.#logFailure(error, "Cannot answer a request");
+    // What the client got wrong is the client's to know, be it a 501; a flood of it must not flood the log.
+    if (errorTable[error.code].status >= 500 && error.source !== "client") {
+      this.#logFailure(error, "Cannot answer a request");
+    }
     const answer = errorResponse(error, {
       requestId: this.requestId,
       isHead: this.request.method === "HEAD",
@@ -103,6 +112,7 @@ export class Exchange {
 
   /** A failure after the first byte: the body has been cut, and only the log can still tell why. */
   bodyCut(error: OrcaError): void {
+    this.#cut = true;
     this.#context.stats.bodiesCut += 1;
     this.#logFailure(error, "Cut a response short: its bytes could not be had any more");
   }
@@ -114,15 +124,16 @@ export class Exchange {
 
   /** @internal Called once, when the response has closed. */
   end(): void {
-    const { stats, logger } = this.#context;
+    const { stats, logger, running } = this.#context;
     this.reader?.close();
-    stats.requestsInFlight -= 1;
-    const { statusCode } = this.response;
+    running.delete(this);
+    const { statusCode, headersSent, writableFinished } = this.response;
+    const status = headersSent ? statusCode : clientGoneStatus;
     const seconds = this.elapsedSeconds();
-    stats.countRequest(this.operation, statusCode);
+    stats.countRequest(this.operation, status);
     stats.totalSeconds[this.operation].observe(seconds);
-    if (!this.response.writableFinished) stats.clientsGone += 1;
-    if (logger.isLevelEnabled("debug")) this.#logEnd(statusCode, seconds);
+    if (!writableFinished && !this.#cut) stats.clientsGone += 1;
+    if (logger.isLevelEnabled("debug")) this.#logEnd(status, seconds);
     this.#context.onEnd();
   }
 

@@ -65,7 +65,7 @@ export class ObjectHandler {
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
     const { exchange, request } = task;
     if (found.kind === "refused") {
-      exchange.sendError(new OrcaError(found.code, "object", found.message));
+      exchange.sendError(found.error);
       return;
     }
     const { record } = found;
@@ -116,6 +116,12 @@ export class ObjectHandler {
   }
 
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
+    // Requests sent at once are answered in order. One whose turn has not come would pin what it cannot send yet, while
+    // the one in front may be waiting for that very memory.
+    if (task.exchange.response.socket === null) {
+      task.exchange.response.once("socket", () => this.#startBody(task, record, range));
+      return;
+    }
     const start = range.kind === "whole" ? 0 : range.start;
     const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
     const reader = new ObjectReader(this.#options.readPath, record.version, start, end);

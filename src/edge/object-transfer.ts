@@ -1,6 +1,6 @@
 /**
- * The way of an object's bytes from a reader to a client's socket, and the only file that writes them: a leaner
- * response path can take its place without the rest of the edge knowing. One slice is with the socket at a time and is
+ * The way of an object's bytes from a reader to a client's socket: with object-handler.ts, which sends bodies of one
+ * slice itself, the one part that a leaner response path would take the place of. One slice is with the socket at a time and is
  * pinned until the kernel has it, so a slow client holds one segment; the kernel's own buffer keeps its line busy.
  *
  * Bytes are released (a) by the callback of their write, or (b) when the response closes: a socket that dies may never

@@ -32,6 +32,10 @@ export interface S3ListenerOptions {
   readonly requestsMax: number;
   /** A client that takes no byte for so long is cut, because it pins memory. Lower frees memory sooner. */
   readonly clientStallTimeoutMs: number;
+  /** How long a connection may lie unused. Longer saves handshakes and costs file descriptors. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long a client may take to send a request. */
+  readonly headerTimeoutMs: number;
   readonly tls: TlsFiles | undefined;
   readonly buckets: ReadonlyMap<string, Bucket>;
   readonly objectHandler: ObjectHandler;
@@ -44,29 +48,39 @@ export interface S3ListenerOptions {
 
 /** Enough for S3's 8 KiB of user metadata and long presigned queries. */
 const headerSizeBytesMax = 32 * 1024;
-const keepAliveTimeoutMs = 75_000;
-const headersTimeoutMs = 20_000;
 
 export class S3Listener {
   readonly #options: S3ListenerOptions;
   readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
+  readonly #running = new Set<Exchange>();
+  /** Of TCP: with TLS, one that has not finished its handshake is none of HTTP's yet, and would hold up a stop. */
+  readonly #connections = new Set<Socket>();
   #draining = false;
 
   constructor(options: S3ListenerOptions) {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     const { clock, logger, stats } = options;
-    this.#context = { clock, logger, stats, onEnd: () => this.#closeIfDraining() };
+    this.#context = { clock, logger, stats, running: this.#running, onEnd: () => this.#closeIfDraining() };
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
     this.#server.timeout = options.clientStallTimeoutMs;
     this.#server.on("request", (request, response) => this.#serve(request, response));
     // Answered like any other request: a write is refused before its body is sent.
     this.#server.on("checkContinue", (request, response) => this.#serve(request, response));
+    this.#server.on("checkExpectation", (request, response) => this.#serve(request, response));
     this.#server.on("clientError", (error, socket) => this.#refuseMalformed(error, socket));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
+    this.#server.on("connection", (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once("close", () => this.#connections.delete(socket));
+    });
+  }
+
+  get requestsInFlight(): number {
+    return this.#running.size;
   }
 
   /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
@@ -108,8 +122,8 @@ export class S3Listener {
     this.#server.closeIdleConnections();
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
-      cut = this.#options.stats.requestsInFlight;
-      this.#server.closeAllConnections();
+      cut = this.#running.size;
+      for (const connection of this.#connections) connection.destroy();
     });
     await closed.promise;
     timer.cancel();
@@ -119,10 +133,12 @@ export class S3Listener {
   #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {
     const http = {
       ServerResponse: ExchangeResponse,
+      // Without a Host a request is still clear in path style, and Node's own refusal would be no S3 error.
+      requireHostHeader: false,
       maxHeaderSize: headerSizeBytesMax,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: headersTimeoutMs,
+      keepAliveTimeout: this.#options.keepAliveTimeoutMs,
+      headersTimeout: this.#options.headerTimeoutMs,
+      requestTimeout: this.#options.headerTimeoutMs,
       noDelay: true,
     };
     const { tls } = this.#options;
@@ -134,13 +150,14 @@ export class S3Listener {
       ...secureContextOptions,
       requestCert: mutual,
       rejectUnauthorized: mutual,
+      handshakeTimeout: this.#options.headerTimeoutMs,
     });
   }
 
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
-    const { stats, requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
+    const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
-    if (stats.requestsInFlight > requestsMax) {
+    if (this.#running.size > requestsMax) {
       const reason = `Cannot take a request: ${requestsMax} are being answered (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
       return;
@@ -177,7 +194,8 @@ export class S3Listener {
   }
 
   #refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    if (error.code === "ECONNRESET" || !socket.writable) {
+    // While a response is on its way, words of ours would end up in the middle of its body.
+    if (error.code === "ECONNRESET" || !socket.writable || this.#isServed(socket)) {
       socket.destroy();
       return;
     }
@@ -193,19 +211,28 @@ export class S3Listener {
     for (let index = 0; index < answer.headers.length; index += 2) {
       head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;
     }
-    socket.end(`${head}\r\n${answer.body}`);
+    // Not only our side: a client that leaves its own open would keep the connection for ever.
+    socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
   }
 
   /**
-   * Nothing has moved on a connection for the stall timeout. If bytes wait for the client, it is gone or too slow to
-   * serve; if not, it is we who wait for the origin, and the client has done nothing wrong.
+   * Nothing has moved on a connection for as long as it may rest. If bytes wait for the client, it is gone or too slow
+   * to serve; if a request waits for us, it is we who wait for the origin, and the client has done nothing wrong; if
+   * there is neither, the connection was kept alive for nothing.
    */
   #checkStall(socket: Socket): void {
-    if (socket.writableLength === 0) {
+    if (socket.writableLength > 0) {
+      this.#options.stats.clientsStalled += 1;
+      socket.destroy();
+    } else if (this.#isServed(socket)) {
       socket.setTimeout(this.#options.clientStallTimeoutMs);
-      return;
+    } else {
+      socket.destroy();
     }
-    this.#options.stats.clientsStalled += 1;
-    socket.destroy();
+  }
+
+  #isServed(socket: Duplex): boolean {
+    for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
+    return false;
   }
 }

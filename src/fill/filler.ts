@@ -23,13 +23,13 @@ export interface RangeSource {
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
 }
 
-/** What the filler and the readers need of the memory tier. */
+/** What the filler and the readers need of the memory tier; chunks go by their `chunkName`. */
 export interface MemoryChunks {
   readonly bytes: number;
-  get(path: string): ChunkBytes | undefined;
-  peek(path: string): ChunkBytes | undefined;
+  get(name: string): ChunkBytes | undefined;
+  peek(name: string): ChunkBytes | undefined;
   /** `ahead`: the chunk was fetched before anybody asked for it. */
-  put(path: string, chunk: ChunkBytes, ahead: boolean): void;
+  put(name: string, chunk: ChunkBytes, ahead: boolean): void;
 }
 
 export interface FillerOptions {
@@ -53,6 +53,8 @@ interface Launch {
   readonly reservation?: Reservation;
   /** Nobody has asked for it yet. */
   readonly ahead?: boolean;
+  /** The disk believes that it holds the chunk, and could not read it a moment ago. */
+  readonly pastDisk?: boolean;
 }
 
 export class Filler {
@@ -81,13 +83,17 @@ export class Filler {
 
   /** The flight that is bringing this chunk, if there is one. */
   find(ref: ChunkRef): Flight | undefined {
-    return this.#flights.get(ref.version.chunkPath(ref.index));
+    return this.#flights.get(ref.version.chunkName(ref.index));
   }
 
-  /** Starts a flight whose first byte wanted is at `offset` of the chunk. There is none for it yet. */
-  fill(ref: ChunkRef, offset: number): Flight {
+  /**
+   * Starts a flight whose first byte wanted is at `offset` of the chunk. There is none for it yet. `pastDisk`: the disk
+   * was asked and could not read the chunk. It may go on believing that it holds it (a process that has run out of file
+   * descriptors says nothing about the file), and a flight that believed it too would leave its readers where they were.
+   */
+  fill(ref: ChunkRef, offset: number, pastDisk = false): Flight {
     this.stats.flights += 1;
-    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), {});
+    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), { pastDisk });
   }
 
   /**
@@ -107,8 +113,8 @@ export class Filler {
    */
   readAhead(ref: ChunkRef): void {
     const { memory, disk, budget } = this.#options;
-    const path = ref.version.chunkPath(ref.index);
-    if (this.#flights.has(path) || memory.peek(path) || (disk && disk.presence(ref) !== "absent")) return;
+    const name = ref.version.chunkName(ref.index);
+    if (this.#flights.has(name) || memory.peek(name) || (disk && disk.presence(ref) !== "absent")) return;
     const lengthBytes = ref.version.chunkLength(ref.index);
     if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
     const reservation = budget.tryReserve(lengthBytes);
@@ -125,37 +131,37 @@ export class Filler {
   }
 
   #launch(flight: Flight, launch: Launch): Flight {
-    const path = flight.ref.version.chunkPath(flight.ref.index);
-    this.#flights.set(path, flight);
-    const run = this.#fly(flight, path, launch).finally(() => this.#running.delete(run));
+    const name = flight.ref.version.chunkName(flight.ref.index);
+    this.#flights.set(name, flight);
+    const run = this.#fly(flight, name, launch).finally(() => this.#running.delete(run));
     this.#running.add(run);
     return flight;
   }
 
-  async #fly(flight: Flight, path: string, { reservation, ahead = false }: Launch): Promise<void> {
+  async #fly(flight: Flight, name: string, launch: Launch): Promise<void> {
     const { budget, memory, queueTimeoutMs } = this.#options;
+    const { reservation, ahead = false, pastDisk = false } = launch;
     try {
       flight.board(reservation ?? (await budget.reserve(flight.lengthBytes, queueTimeoutMs)));
-      if (this.#heldAlready(flight, path)) {
+      if (memory.peek(name) || (!pastDisk && this.#onDiskAlready(flight))) {
         this.stats.moot += 1;
         return;
       }
       if (flight.source === "disk") await this.#readFromDisk(flight);
       await this.#readFromOrigin(flight);
       const chunk = flight.complete();
-      memory.put(path, chunk, ahead);
+      memory.put(name, chunk, ahead);
       await this.#commit(flight.ref, chunk);
     } catch (thrown) {
       this.stats.failed += 1;
-      flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${path}"`));
+      flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${name}"`));
     } finally {
-      this.#flights.delete(path);
+      this.#flights.delete(name);
       if (flight.state.kind !== "failed") flight.close();
     }
   }
 
-  #heldAlready(flight: Flight, path: string): boolean {
-    if (this.#options.memory.peek(path)) return true;
+  #onDiskAlready(flight: Flight): boolean {
     return flight.source === "origin" && this.#options.disk?.presence(flight.ref) === "held";
   }
 
@@ -218,6 +224,6 @@ export class Filler {
     if (!disk || disk.presence(ref) === "held") return;
     const result = await disk.put(ref, chunk);
     if (result === "refused") this.stats.commitsRefused += 1;
-    else this.stats.commits += 1;
+    else if (result === "stored") this.stats.commits += 1;
   }
 }

@@ -22,7 +22,7 @@ export type ReadSource = "memory" | "disk" | "origin" | "join";
 
 /** What all readers of a replica share. */
 export interface ReadPath {
-  readonly memory: MemoryChunks & { wasSeen(path: string): boolean };
+  readonly memory: MemoryChunks & { wasSeen(name: string): boolean };
   readonly disk: ChunkStore | undefined;
   readonly filler: Filler;
   readonly budget: MemoryBudget;
@@ -53,7 +53,7 @@ export class ObjectReader implements FlightListener {
   #position: number;
   /** The chunk the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
-  #chunkPath = "";
+  #chunkName = "";
   /** Chunks gone through one after the other: what read-ahead grows with. */
   #chunksEntered = 0;
   #firstSliceOfChunk = true;
@@ -97,7 +97,7 @@ export class ObjectReader implements FlightListener {
     if (this.#flight) return this.#takeFromFlight(this.#flight, offset);
     const { memory } = this.#path;
     // A chunk is one use, however many slices it is sent in: only the first look counts for the eviction policy.
-    const cached = this.#firstSliceOfChunk ? memory.get(this.#chunkPath) : memory.peek(this.#chunkPath);
+    const cached = this.#firstSliceOfChunk ? memory.get(this.#chunkName) : memory.peek(this.#chunkName);
     if (!cached) return null;
     return this.#give(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
   }
@@ -121,7 +121,9 @@ export class ObjectReader implements FlightListener {
         this.#flight = undefined;
         const started = this.#position > this.#start;
         const full = thrown instanceof OrcaError && thrown.code === "overloaded";
-        if (!full || !started || patience === 0 || this.#closed) throw thrown;
+        // Who has left while waiting for memory is owed neither bytes nor an error.
+        if (full && this.#closed) return;
+        if (!full || !started || patience === 0) throw thrown;
       }
     }
   }
@@ -145,7 +147,7 @@ export class ObjectReader implements FlightListener {
 
   #enter(index: number): void {
     this.#chunkIndex = index;
-    this.#chunkPath = this.version.chunkPath(index);
+    this.#chunkName = this.version.chunkName(index);
     this.#chunksEntered += 1;
     this.#firstSliceOfChunk = true;
     this.#flight = undefined;
@@ -203,24 +205,26 @@ export class ObjectReader implements FlightListener {
         if (await this.#followFlight(this.#flight, offset)) return;
         this.#flight = undefined;
       }
-      if (memory.peek(this.#chunkPath)) return;
+      if (memory.peek(this.#chunkName)) return;
       this.#flight = filler.find(ref);
       if (this.#flight) {
         filler.stats.joins += 1;
+        this.#leads = false;
         continue;
       }
-      if (disk && disk.presence(ref) !== "absent") {
+      const askDisk = disk !== undefined && disk.presence(ref) !== "absent";
+      if (askDisk) {
         if (await this.#readFromDisk(disk, ref, offset)) return;
         // While the disk was asked, another reader may have begun to fill: look from the start before filling.
-        if (this.#flight || memory.peek(this.#chunkPath) || filler.find(ref) || this.#closed) continue;
+        if (this.#flight || memory.peek(this.#chunkName) || filler.find(ref) || this.#closed) continue;
       }
-      this.#flight = filler.fill(ref, offset);
+      this.#flight = filler.fill(ref, offset, askDisk);
       this.#leads = true;
     }
     throw new OrcaError(
       "internal",
       "fill",
-      `Cannot read chunk "${this.#chunkPath}": it was found and lost ${idleLooksMax} times`,
+      `Cannot read chunk "${this.#chunkName}": it was found and lost ${idleLooksMax} times`,
     );
   }
 
@@ -237,10 +241,10 @@ export class ObjectReader implements FlightListener {
     }
   }
 
-  /** True when a block of the chunk is in hand or a promotion has been joined. */
+  /** True when a block of the chunk is in hand or nobody wants it any more; false also where a promotion is joined. */
   async #readFromDisk(disk: ChunkStore, ref: ChunkRef, offset: number): Promise<boolean> {
     const { memory, filler, budget, queueTimeoutMs } = this.#path;
-    if (memory.wasSeen(this.#chunkPath) && disk.presence(ref) === "held") {
+    if (memory.wasSeen(this.#chunkName) && disk.presence(ref) === "held") {
       this.#flight = filler.promote(ref, offset);
       if (this.#flight) return false;
     }
@@ -248,6 +252,10 @@ export class ObjectReader implements FlightListener {
     const blockOffset = blockIndex * segmentSizeBytes;
     const blockBytes = Math.min(segmentSizeBytes, ref.version.chunkLength(ref.index) - blockOffset);
     const reservation = await budget.reserve(blockBytes, queueTimeoutMs);
+    if (this.#closed) {
+      reservation.release();
+      return true;
+    }
     const block = reservation.takeSegment(blockBytes);
     const held = await disk.readBlock(ref, blockIndex, block.bytes);
     if (!held || this.#closed) {

@@ -5,8 +5,9 @@
  * Invariants:
  * 1. An entry expires `ttlMs` after the HEAD that brought it was *sent*: whatever the origin held after that moment is
  *    seen at the latest one TTL later.
- * 2. At most one HEAD per object is in flight, except where an object was forgotten under it: then its answer may be
- *    from before the change, so it is given to those who wait and to nobody else.
+ * 2. At most one HEAD per object is in flight and may be joined. Where the object was forgotten under it, or a TTL has
+ *    passed since it was sent, its answer may be from before a change that the next request must see: it is given to
+ *    those who wait and to nobody else.
  * 3. Errors are never kept. Kept as negative entries are facts about the object: absent, no ETag, not supported.
  */
 import type { Clock } from "../base/clock.ts";
@@ -21,10 +22,10 @@ export interface ObjectRecord {
   readonly head: ObjectHead;
 }
 
-/** A refused look-up is a value too: it can be kept, and every caller throws it as its own. */
+/** A refused look-up is a value too, because it can be kept. */
 export type LookupResult =
   | { readonly kind: "found"; readonly record: ObjectRecord }
-  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+  | { readonly kind: "refused"; readonly error: OrcaError };
 
 /** The one question the directory asks an origin. */
 export interface HeadSource {
@@ -49,7 +50,7 @@ interface Entry {
 
 /** A HEAD in flight and those who wait for it. */
 interface Lookup extends PromiseWithResolvers<LookupResult> {
-  forgotten: boolean;
+  readonly sentMs: number;
 }
 
 /** Faults that say something lasting about the object, not about the moment. */
@@ -91,13 +92,15 @@ export class Directory {
     const known = this.peek(location);
     if (known) return known;
     const name = entryName(location);
+    const nowMs = this.#options.clock.monotonic();
     const running = this.#lookups.get(name);
-    if (running) {
+    // With a TTL of 0 nobody joins: who asks after an overwrite must not get an answer from before it.
+    if (running && nowMs - running.sentMs < this.#options.ttlMs) {
       this.stats.joins += 1;
       return running.promise;
     }
     this.stats.misses += 1;
-    const lookup: Lookup = { ...Promise.withResolvers<LookupResult>(), forgotten: false };
+    const lookup: Lookup = { ...Promise.withResolvers<LookupResult>(), sentMs: nowMs };
     this.#lookups.set(name, lookup);
     void this.#ask(location, name, lookup);
     return lookup.promise;
@@ -112,24 +115,22 @@ export class Directory {
     const entry = this.#entries.get(name);
     if (entry?.result.kind === "found" && entry.result.record.version.etag !== etag) return;
     this.#entries.delete(name);
-    const lookup = this.#lookups.get(name);
-    if (lookup) lookup.forgotten = true;
     this.#lookups.delete(name);
     this.stats.forgotten += 1;
   }
 
   async #ask(location: ObjectLocation, name: string, lookup: Lookup): Promise<void> {
-    const { clock, origin, ttlMs, negativeTtlMs } = this.#options;
-    const sentMs = clock.monotonic();
+    const { origin, ttlMs, negativeTtlMs } = this.#options;
+    const isCurrent = (): boolean => this.#lookups.get(name) === lookup;
     try {
       const result = await this.#askOrigin(origin, location);
       const keepMs = result.kind === "found" ? ttlMs : negativeTtlMs;
-      if (keepMs > 0 && !lookup.forgotten) this.#keep(name, { result, expiresMs: sentMs + keepMs });
+      if (keepMs > 0 && isCurrent()) this.#keep(name, { result, expiresMs: lookup.sentMs + keepMs });
       lookup.resolve(result);
     } catch (thrown) {
       lookup.reject(thrown);
     } finally {
-      if (!lookup.forgotten) this.#lookups.delete(name);
+      if (isCurrent()) this.#lookups.delete(name);
     }
   }
 
@@ -137,16 +138,13 @@ export class Directory {
     try {
       const head = await origin.head(location);
       if (head === null) {
-        return {
-          kind: "refused",
-          code: "no_such_key",
-          message: `Cannot find "${location.key}": the origin has no such key`,
-        };
+        const message = `Cannot find "${location.key}": the origin has no such key`;
+        return { kind: "refused", error: new OrcaError("no_such_key", "object", message) };
       }
       return { kind: "found", record: { version: this.#versionOf(origin.id, location, head), head } };
     } catch (thrown) {
       if (thrown instanceof OrcaError && negativeCodes.has(thrown.code)) {
-        return { kind: "refused", code: thrown.code, message: thrown.message };
+        return { kind: "refused", error: thrown };
       }
       throw thrown;
     }

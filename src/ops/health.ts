@@ -1,6 +1,6 @@
 /**
- * Whether this replica should be sent clients. Alive and ready are two questions: a replica that starts, drains or
- * has lost its disk is not ready, but to restart it would only make things worse. Each part adds a check of its
+ * Whether this replica should be sent clients. Alive and ready are two questions: a replica that starts or
+ * drains is not ready, but to restart it would only make things worse. Each part adds a check of its
  * own, so that the answer names what is missing.
  */
 import { assert } from "../base/assert.ts";

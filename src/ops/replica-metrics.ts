@@ -17,15 +17,22 @@ export interface EdgeCounters {
   readonly requests: Readonly<Record<string, ReadonlyMap<number, number>>>;
   readonly firstByteSeconds: Readonly<Record<string, Histogram>>;
   readonly totalSeconds: Readonly<Record<string, Histogram>>;
-  readonly requestsInFlight: number;
   readonly bodiesCut: number;
   readonly clientsGone: number;
   readonly clientsStalled: number;
   readonly requestsMalformed: number;
 }
 
+/** The certificate that clients are shown. */
+export interface TlsCounters {
+  readonly expiresMs: number;
+  readonly stats: { readonly reloads: number; readonly reloadFailures: number };
+}
+
 export interface ReplicaParts {
   readonly edge: EdgeCounters;
+  readonly listener: { readonly requestsInFlight: number };
+  readonly tls: TlsCounters | undefined;
   readonly readPath: ReadPath;
   readonly filler: Filler;
   readonly budget: MemoryBudget;
@@ -36,7 +43,8 @@ export interface ReplicaParts {
 }
 
 export function registerReplicaMetrics(metrics: MetricsRegistry, parts: ReplicaParts): void {
-  registerEdge(metrics, parts.edge, parts.readPath);
+  registerEdge(metrics, parts);
+  if (parts.tls) registerTls(metrics, parts.tls);
   registerFill(metrics, parts.filler);
   registerMemory(metrics, parts.budget, parts.memory);
   if (parts.disk) registerDisk(metrics, parts.disk);
@@ -44,13 +52,18 @@ export function registerReplicaMetrics(metrics: MetricsRegistry, parts: ReplicaP
   registerDirectories(metrics, parts.directories);
 }
 
-function registerEdge(metrics: MetricsRegistry, edge: EdgeCounters, readPath: ReadPath): void {
-  metrics.counter("orca_requests_total", "Requests answered, by operation and HTTP status.", function* () {
-    for (const [operation, byStatus] of Object.entries(edge.requests)) {
-      for (const [status, value] of byStatus) yield { labels: { operation, status: String(status) }, value };
-    }
-  });
-  metrics.gauge("orca_requests_in_flight", "Requests being answered.", () => edge.requestsInFlight);
+function registerEdge(metrics: MetricsRegistry, { edge, listener, readPath }: ReplicaParts): void {
+  metrics.counter(
+    "orca_requests_total",
+    "Requests ended, by operation and HTTP status; 499 is a client that left before it was answered.",
+    function* () {
+      for (const [operation, byStatus] of Object.entries(edge.requests)) {
+        for (const [status, value] of byStatus)
+          yield { labels: { operation, status: String(status) }, value };
+      }
+    },
+  );
+  metrics.gauge("orca_requests_in_flight", "Requests being answered.", () => listener.requestsInFlight);
   metrics.counter(
     "orca_bodies_cut_total",
     "Responses cut short because their bytes could not be had any more.",
@@ -58,7 +71,7 @@ function registerEdge(metrics: MetricsRegistry, edge: EdgeCounters, readPath: Re
   );
   metrics.counter(
     "orca_clients_gone_total",
-    "Clients that left before their response was complete.",
+    "Clients that left, or were cut off as stalled, before their response was complete.",
     () => edge.clientsGone,
   );
   metrics.counter(
@@ -81,6 +94,20 @@ function registerEdge(metrics: MetricsRegistry, edge: EdgeCounters, readPath: Re
   );
   metrics.histogram("orca_request_seconds", "Time until the last byte was sent, by operation.", () =>
     histograms("operation", edge.totalSeconds),
+  );
+}
+
+function registerTls(metrics: MetricsRegistry, tls: TlsCounters): void {
+  metrics.gauge(
+    "orca_tls_certificate_expiry_timestamp_seconds",
+    "When the certificate that clients are shown ends.",
+    () => tls.expiresMs / 1000,
+  );
+  metrics.counter("orca_tls_reloads_total", "New certificates taken up.", () => tls.stats.reloads);
+  metrics.counter(
+    "orca_tls_reload_failures_total",
+    "Looks at the certificate's files that found no pair to take up.",
+    () => tls.stats.reloadFailures,
   );
 }
 
@@ -131,6 +158,7 @@ function registerDisk(metrics: MetricsRegistry, disk: DiskTier): void {
     "Bytes of chunk files on disk, footers included.",
     () => disk.usedBytes,
   );
+  metrics.gauge("orca_disk_max_bytes", "Bound on bytes on disk (disk.max_bytes).", () => disk.maxBytes);
   metrics.gauge("orca_disk_chunks", "Chunks on disk.", () => disk.chunkCount);
   metrics.gauge("orca_disk_pending_bytes", "Bytes of commits that have not ended.", () => disk.pendingBytes);
   metrics.counter("orca_disk_blocks_read_total", "Blocks read and verified.", () => stats.blocksRead);
@@ -141,6 +169,16 @@ function registerDisk(metrics: MetricsRegistry, disk: DiskTier): void {
     "orca_disk_commits_dropped_total",
     "Commits let go of to make room in memory.",
     () => stats.commitsDropped,
+  );
+  metrics.counter(
+    "orca_disk_files_swept_total",
+    "Files removed at start: commits that a crash cut short, and what is no chunk.",
+    () => stats.stagedFilesRemoved + stats.foreignFilesRemoved,
+  );
+  metrics.counter(
+    "orca_disk_thread_crashes_total",
+    "Times the thread that writes had to be started anew.",
+    () => stats.threadCrashes,
   );
   metrics.counter("orca_disk_errors_total", "Errors of the file system, by code.", () =>
     labelled("code", stats.errorsByCode),

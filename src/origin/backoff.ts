@@ -9,7 +9,10 @@ export interface RetryPolicy {
   readonly attempts: number;
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
-  /** No further attempt is begun once this much has passed since the first one, or since bytes last came. */
+  /**
+   * No further attempt is begun once this much has passed since the first one failed, or since a body last broke off.
+   * Counted from the failure, so that an attempt that took its whole `attempt_timeout` to fail is repeated too.
+   */
   readonly maxTotalDurationMs: number;
 }
 

@@ -37,8 +37,10 @@ export interface GuardedOriginOptions {
 }
 
 interface Attempts {
+  /** Failed ones. */
   count: number;
-  startedMs: number;
+  /** When the first of them failed. */
+  failingSinceMs: number | undefined;
 }
 
 export class GuardedOrigin {
@@ -105,7 +107,7 @@ export class GuardedOrigin {
         sink.advance(lengthBytes);
       },
     };
-    const attempts: Attempts = { count: 0, startedMs: this.#clock.monotonic() };
+    const attempts: Attempts = { count: 0, failingSinceMs: undefined };
     const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     for (;;) {
       const receivedBefore = receivedBytes;
@@ -120,10 +122,10 @@ export class GuardedOrigin {
       } catch (thrown) {
         // The last byte may have come before the fault did; then nothing is missing.
         if (receivedBytes === request.lengthBytes) return;
-        if (receivedBytes - receivedBefore >= progressBytesMin) {
-          attempts.count = 0;
-          attempts.startedMs = this.#clock.monotonic();
-        }
+        const broughtBytes = receivedBytes - receivedBefore;
+        // A body may have taken longer than all attempts together may: only the time in which nothing came counts.
+        if (broughtBytes > 0) attempts.failingSinceMs = undefined;
+        if (broughtBytes >= progressBytesMin) attempts.count = 0;
         await this.#pauseBeforeRetry(thrown, attempts, stop);
         if (receivedBytes > 0) this.stats.resumes += 1;
       }
@@ -142,7 +144,7 @@ export class GuardedOrigin {
     operation: OriginOperation,
     ask: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
-    const attempts: Attempts = { count: 0, startedMs: this.#clock.monotonic() };
+    const attempts: Attempts = { count: 0, failingSinceMs: undefined };
     for (;;) {
       try {
         return await this.#permitted(operation, () => ask(this.#closing.signal));
@@ -169,12 +171,14 @@ export class GuardedOrigin {
 
   /** Returns when the next attempt is due; throws what was thrown when there is none. */
   async #pauseBeforeRetry(thrown: unknown, attempts: Attempts, signal: AbortSignal): Promise<void> {
+    const nowMs = this.#clock.monotonic();
     attempts.count += 1;
+    attempts.failingSinceMs ??= nowMs;
+    const failingMs = nowMs - attempts.failingSinceMs;
     if (!(thrown instanceof OrcaError) || !thrown.retryable || signal.aborted) throw thrown;
     if (attempts.count >= this.#retry.attempts) throw thrown;
     const pauseMs = backoffMs(attempts.count, this.#retry, this.#random, thrown.retryAfterSeconds);
-    const elapsedMs = this.#clock.monotonic() - attempts.startedMs;
-    if (elapsedMs + pauseMs > this.#retry.maxTotalDurationMs) throw thrown;
+    if (failingMs + pauseMs > this.#retry.maxTotalDurationMs) throw thrown;
     this.stats.retries += 1;
     await sleep(this.#clock, pauseMs, signal);
   }

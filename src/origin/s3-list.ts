@@ -77,7 +77,8 @@ function errorOfFailure(failure: SdkFailure, request: ListRequest, action: strin
     });
   }
   if (status === 400 && request.continuationToken !== "") {
-    return new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`, {
+    // Of the origin, so that its bucket's name stays in the log.
+    return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`, {
       cause: failure,
     });
   }

@@ -88,12 +88,13 @@ export class WireClient {
 
 /** An ETag comes from outside. A line break in one would end its header and begin another, or another request. */
 function checkPrintable({ path, headers }: WireRequest): void {
-  for (const text of [path, ...Object.values(headers)]) {
+  for (const [name, text] of [["the path", path], ...Object.entries(headers)] as const) {
     if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) continue;
+    // Named and not quoted: it may be an ETag or a signature.
     throw new OrcaError(
       "invalid_request",
       "origin",
-      `Cannot send ${JSON.stringify(text)}: it does not fit in a header`,
+      `Cannot send ${name}: its characters do not fit in a header`,
     );
   }
 }

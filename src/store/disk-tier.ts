@@ -60,6 +60,7 @@ export class DiskTier implements ChunkStore {
   /** Resolves when the scan has ended and what was too much is evicted. Nobody has to wait for it to read. */
   readonly ready: Promise<void>;
 
+  readonly maxBytes: number;
   readonly #root: DiskRoot;
   readonly #fileSystem: ReadFileSystem;
   readonly #faultLog: DiskFaultLog;
@@ -73,6 +74,7 @@ export class DiskTier implements ChunkStore {
   #state: "open" | "draining" | "closed" = "open";
 
   private constructor(options: DiskTierOptions, root: DiskRoot) {
+    this.maxBytes = options.maxBytes;
     this.#root = root;
     this.#fileSystem = options.fileSystem ?? nodeFileSystem;
     this.#faultLog = new DiskFaultLog(options.clock, options.logger, this.stats);

@@ -9,7 +9,7 @@
  * 3. stats.bytes and stats.chunks are the sum of the lengths and the number of those chunks.
  */
 import type { MemoryBudget } from "../base/memory-budget.ts";
-import { largestPieceBytes } from "../base/segment-pool.ts";
+import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { Evictable, type EvictionPolicy } from "./eviction-policy.ts";
 import { S3Fifo } from "./s3-fifo.ts";
@@ -20,11 +20,15 @@ const pinnedVictimsMax = 16;
 /** Misses of the last so many chunks are remembered: as many as are held, and these where fewer are. */
 const missesRememberedMin = 128;
 
+/**
+ * To the policy a chunk is as large as the memory it takes. By its length, the smallest chunks would weigh next to
+ * nothing, and the keys of evicted ones, remembered up to a share of what is held, would be millions.
+ */
 class MemoryEntry extends Evictable {
   readonly chunk: ChunkBytes;
 
   constructor(path: string, chunk: ChunkBytes) {
-    super(path, chunk.lengthBytes);
+    super(path, memoryOf(chunk));
     this.chunk = chunk;
   }
 }
@@ -78,7 +82,7 @@ export class MemoryTier {
     this.#policy.insert(entry, ahead);
     this.#joinSlab(entry);
     this.#misses.delete(path);
-    this.stats.bytes += entry.sizeBytes;
+    this.stats.bytes += chunk.lengthBytes;
     this.stats.chunks += 1;
   }
 
@@ -169,10 +173,15 @@ export class MemoryTier {
   #drop(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
     this.#leaveSlab(entry);
-    this.stats.bytes -= entry.sizeBytes;
+    this.stats.bytes -= entry.chunk.lengthBytes;
     this.stats.chunks -= 1;
     entry.chunk.release();
   }
+}
+
+/** Bytes of the pieces of slabs that a chunk lies in. */
+function memoryOf(chunk: ChunkBytes): number {
+  return chunk.segments.reduce((sum, segment) => sum + pieceSizeFor(segment.bytes.length), 0);
 }
 
 /** The memory that a small chunk shares with others; undefined for a chunk that has slabs of its own. */

@@ -8,14 +8,26 @@ import { createServer, type ServerResponse } from "node:http";
 import { argv } from "node:process";
 
 const segmentBytes = 1024 * 1024;
-const segments = Array.from({ length: 1024 }, () => Buffer.from(new SharedArrayBuffer(segmentBytes)).fill(7));
 
-function send(response: ServerResponse, start: number, end: number): void {
+/** Each object has bytes of its own: if all shared a few segments, the processor's cache would serve them, not RAM. */
+const objects = new Map<string, readonly Buffer[]>();
+
+function segmentsOf(path: string, sizeBytes: number): readonly Buffer[] {
+  const known = objects.get(path);
+  if (known) return known;
+  const segments = Array.from({ length: Math.ceil(sizeBytes / segmentBytes) }, () =>
+    Buffer.from(new SharedArrayBuffer(segmentBytes)).fill(7),
+  );
+  objects.set(path, segments);
+  return segments;
+}
+
+function send(response: ServerResponse, segments: readonly Buffer[], start: number, end: number): void {
   let position = start;
   const more = (): void => {
     const index = Math.floor(position / segmentBytes);
     const from = position - index * segmentBytes;
-    const segment = segments[index % segments.length] as Buffer;
+    const segment = segments[index] as Buffer;
     const slice = segment.subarray(from, Math.min(segmentBytes, from + end - position));
     position += slice.length;
     if (position === end) response.end(slice);
@@ -25,7 +37,8 @@ function send(response: ServerResponse, start: number, end: number): void {
 }
 
 createServer((request, response) => {
-  const sizeBytes = Number(/-(\d+)$/.exec(request.url ?? "")?.[1]);
+  const path = request.url ?? "";
+  const sizeBytes = Number(/-(\d+)$/.exec(path)?.[1]);
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
   const start = range ? Number(range[1]) : 0;
   const end = range ? Number(range[2]) + 1 : sizeBytes;
@@ -40,5 +53,5 @@ createServer((request, response) => {
   headers.push("Content-Type", "application/octet-stream", "Content-Length", String(end - start));
   if (range) headers.push("Content-Range", `bytes ${start}-${end - 1}/${sizeBytes}`);
   response.writeHead(range ? 206 : 200, headers);
-  send(response, start, end);
+  send(response, segmentsOf(path, sizeBytes), start, end);
 }).listen(Number(argv[2]), "127.0.0.1");

@@ -3,9 +3,8 @@
  * are read from /proc, so that all contenders are measured by the operating system and not by themselves.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { join } from "node:path";
 import { execPath } from "node:process";
 
 const ticksPerSecond = 100;
@@ -28,9 +27,16 @@ export interface Launch {
   readonly command: string;
   readonly args: readonly string[];
   readonly core?: string;
-  readonly cwd?: string;
-  /** Where what it prints is kept; thrown away by default. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Takes what it prints, for one that talks when all is well; the terminal by default. */
+  readonly outputFile?: string;
+}
+
+/** Makes a folder for a server that leaves root behind and then is a user who owns nothing here. */
+export function folderForAnyUser(path: string): string {
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, 0o777);
+  return path;
 }
 
 /** A port nobody listens on at this moment. */
@@ -44,19 +50,35 @@ export async function freePort(): Promise<number> {
 }
 
 export async function start(launch: Launch): Promise<Contender> {
-  const pinned = canPin ? ["taskset", "-c", launch.core ?? serverCore, launch.command] : [launch.command];
+  const core = launch.core ?? serverCore;
+  const pinned = canPin ? ["taskset", "-c", core, launch.command] : [launch.command];
   const [command, ...prefix] = pinned as [string, ...string[]];
+  const printTo = launch.outputFile === undefined ? "inherit" : openSync(launch.outputFile, "w");
   const child = spawn(command, [...prefix, ...launch.args], {
-    stdio: ["ignore", "inherit", "inherit"],
-    ...(launch.cwd !== undefined && { cwd: launch.cwd }),
+    stdio: ["ignore", printTo, printTo],
     ...(launch.env && { env: { ...process.env, ...launch.env } }),
   });
-  await waitForPort(launch.port, child);
+  if (typeof printTo === "number") closeSync(printTo);
+  try {
+    await waitForPort(launch.port, child);
+  } catch (error) {
+    await stop(child);
+    const output = launch.outputFile === undefined ? "" : readFileSync(launch.outputFile, "utf8").trim();
+    throw new Error(
+      `${launch.name} did not start: ${(error as Error).message} ${output.slice(-500)}`.trim(),
+      {
+        cause: error,
+      },
+    );
+  }
+  const pids = (): number[] => processTree(child.pid as number);
+  // Once more, thread by thread: Traffic Server lets its net threads go to any core as it starts.
+  if (canPin) for (const pid of pids()) spawnSync("taskset", ["-a", "-c", "-p", core, String(pid)]);
   return {
     name: launch.name,
     port: launch.port,
-    cpuSeconds: () => processTree(child.pid as number).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0),
-    peakRssBytes: () => Math.max(...processTree(child.pid as number).map(peakRssOf)),
+    cpuSeconds: () => pids().reduce((sum, pid) => sum + cpuSecondsOf(pid), 0),
+    peakRssBytes: () => Math.max(...pids().map(peakRssOf)),
     stop: () => stop(child),
   };
 }
@@ -71,51 +93,9 @@ export function startNode(
   return start({ name, port, command: execPath, args, core });
 }
 
-/**
- * nginx as a slicing cache, tuned: one worker, `tcp_nopush off` (else ranges show a 40 ms artefact), slices of 8 MiB,
- * open files cached, no access log. Undefined where it is not installed.
- */
-export async function startNginx(originPort: number, folder: string): Promise<Contender | undefined> {
-  if (!existsSync("/usr/sbin/nginx")) return undefined;
-  const port = await freePort();
-  mkdirSync(join(folder, "cache"), { recursive: true });
-  // The worker is another user, and the cache is its own.
-  chmodSync(folder, 0o777);
-  chmodSync(join(folder, "cache"), 0o777);
-  const config = join(folder, "nginx.conf");
-  writeFileSync(
-    config,
-    `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log /dev/null crit;
-events { worker_connections 4096; }
-http {
-  access_log off; sendfile on; tcp_nopush off; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 600s;
-  open_file_cache max=10000 inactive=600s; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/cache-temp;
-  fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  proxy_cache_path ${folder}/cache levels=1:2 keys_zone=bench:64m max_size=64g inactive=24h use_temp_path=off;
-  upstream origin { server 127.0.0.1:${originPort}; keepalive 64; }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      slice 8m; proxy_cache bench; proxy_cache_key $uri$slice_range; proxy_set_header Range $slice_range;
-      proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache_valid 200 206 24h;
-      proxy_buffers 16 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k; proxy_pass http://origin;
-    }
-  }
-}
-`,
-  );
-  return start({
-    name: "nginx",
-    port,
-    command: "/usr/sbin/nginx",
-    args: ["-c", config, "-e", "/dev/null", "-p", folder],
-  });
-}
-
 async function waitForPort(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (child.exitCode !== null)
-      throw new Error(`the server on port ${port} ended with code ${child.exitCode}`);
+    if (hasEnded(child)) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect({ port, host: "127.0.0.1" });
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
@@ -127,8 +107,12 @@ async function waitForPort(port: number, child: ChildProcess): Promise<void> {
   throw new Error(`nobody listened on port ${port} within 10 s`);
 }
 
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
 async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
+  if (hasEnded(child)) return;
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
   const killer = setTimeout(() => child.kill("SIGKILL"), 10_000);

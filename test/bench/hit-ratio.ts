@@ -1,6 +1,6 @@
 /**
  * Hit ratios of the eviction policy on seeded traces, beside LRU and SIEVE (Zhang et al., NSDI 2024), which are here for
- * comparison only. Run: `node test/bench/hit-ratio.ts`. Ratios are of requests, in percent, after a warm-up of a fifth of
+ * comparison only. Part `hit-ratio` of `npm run bench`. Ratios are of requests, in percent, after a warm-up of a fifth of
  * the trace. "Best" is what the most popular keys would give if they were known beforehand.
  */
 import { type Random, SeededRandom } from "../../src/base/random.ts";
@@ -233,23 +233,31 @@ const traces = [
   zipfWithPairs(0.5, 400),
 ];
 
-const column = (text: string): string => text.padStart(9);
-const percent = (ratio: number): string => column((ratio * 100).toFixed(1));
+const percent = (ratio: number): string => (ratio * 100).toFixed(1);
 
-console.log("trace".padEnd(30) + ["cache", "LRU", "SIEVE", "S3-FIFO", "- LRU", "best"].map(column).join(""));
-for (const each of traces) {
-  const setBytes = each.sizes.reduce((total, size) => total + size, 0);
-  for (const share of [0.01, 0.1]) {
-    const capacity = Math.floor(setBytes * share);
-    const lruRatio = hitRatio(each, lru(capacity));
-    const s3Ratio = hitRatio(each, s3Fifo(capacity));
-    const ratios = [
-      lruRatio,
-      hitRatio(each, sieve(capacity)),
-      s3Ratio,
-      s3Ratio - lruRatio,
-      bestRatio(each, capacity),
-    ];
-    console.log(each.name.padEnd(30) + column(`${share * 100} %`) + ratios.map(percent).join(""));
+export const hitRatioHeadings = [
+  "trace",
+  "cache",
+  "LRU",
+  "SIEVE",
+  "S3-FIFO",
+  "S3-FIFO - LRU",
+  "best possible",
+];
+
+/** Hit ratios in percent of requests, a row per trace and size of cache. Takes about 15 s. */
+export function hitRatioRows(): string[][] {
+  const rows: string[][] = [];
+  for (const each of traces) {
+    const setBytes = each.sizes.reduce((total, size) => total + size, 0);
+    for (const share of [0.01, 0.1]) {
+      const capacity = Math.floor(setBytes * share);
+      const lruRatio = hitRatio(each, lru(capacity));
+      const s3Ratio = hitRatio(each, s3Fifo(capacity));
+      const sieveRatio = hitRatio(each, sieve(capacity));
+      const ratios = [lruRatio, sieveRatio, s3Ratio, s3Ratio - lruRatio, bestRatio(each, capacity)];
+      rows.push([each.name, `${share * 100}%`, ...ratios.map(percent)]);
+    }
   }
+  return rows;
 }

@@ -9,6 +9,8 @@ export interface LoadRequest {
   readonly path: string;
   /** `start-end`, inclusive, as in a Range header; empty for the whole object. */
   readonly range: string;
+  /** How long the body must be; a server that answers with another length fails. */
+  readonly bodyBytes: number;
 }
 
 export interface LoadOptions {
@@ -39,11 +41,11 @@ interface Answer {
 export class LoadConnection {
   readonly #socket: Socket;
   #owedBytes = 0;
-  #bodyBytes = 0;
   #sentMs = 0;
   #firstByteMs = 0;
   #inHead = true;
   #partialHead: Buffer | undefined;
+  #request: LoadRequest | undefined;
   #answer: PromiseWithResolvers<Answer> | undefined;
   #onBody: ((bytes: Buffer) => void) | undefined;
 
@@ -59,9 +61,10 @@ export class LoadConnection {
     this.#socket.on("close", () => this.#answer?.reject(new Error("the server closed the connection")));
   }
 
-  /** Resolves with the body's length once its last byte is here. */
+  /** Resolves once the body's last byte is here; rejects where the status or the length is not what was asked for. */
   get(request: LoadRequest): Promise<Answer> {
     this.#answer = Promise.withResolvers<Answer>();
+    this.#request = request;
     this.#inHead = true;
     this.#firstByteMs = 0;
     this.#sentMs = performance.now();
@@ -102,40 +105,46 @@ export class LoadConnection {
     if (this.#owedBytes === 0) {
       const answer = this.#answer;
       this.#answer = undefined;
-      answer?.resolve({ bodyBytes: this.#bodyBytes, firstByteMs: this.#firstByteMs });
+      answer?.resolve({ bodyBytes: this.#request?.bodyBytes ?? 0, firstByteMs: this.#firstByteMs });
     }
     return true;
   }
 
   #begin(head: string): void {
     this.#inHead = false;
+    const { range, bodyBytes } = this.#request as LoadRequest;
     const status = Number(head.slice(9, 12));
-    const length = /\r\ncontent-length: *(\d+)/i.exec(head);
-    if ((status !== 200 && status !== 206) || !length) {
-      this.#answer?.reject(new Error(`the server answered: ${head.split("\r\n", 1)[0]}`));
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? "unknown";
+    const statusAsked = range === "" ? 200 : 206;
+    if (status !== statusAsked || Number(length) !== bodyBytes) {
+      const answered = `answered ${status} with ${length} bytes`;
+      this.#answer?.reject(new Error(`${answered} where ${statusAsked} with ${bodyBytes} was due`));
       this.#socket.destroy();
     }
-    this.#bodyBytes = Number(length?.[1]);
-    this.#owedBytes = this.#bodyBytes;
+    this.#owedBytes = bodyBytes;
   }
 }
 
-/** Drives one server for a while and counts what came. */
+/** Drives one server for a while and counts what came. Rejects with the first failure of any connection. */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const startedMs = performance.now();
   const endMs = startedMs + options.durationMs;
   let requests = 0;
   let bytes = 0;
-  await Promise.all(
-    Array.from({ length: options.connections }, async (_, index) => {
-      const connection = new LoadConnection(options.port);
-      do {
-        const answer = await connection.get(options.next(index));
-        requests += 1;
-        bytes += answer.bodyBytes;
-      } while (performance.now() < endMs);
-      connection.close();
-    }),
-  );
+  const connections = Array.from({ length: options.connections }, () => new LoadConnection(options.port));
+  try {
+    await Promise.all(
+      connections.map(async (connection, index) => {
+        do {
+          const answer = await connection.get(options.next(index));
+          requests += 1;
+          bytes += answer.bodyBytes;
+        } while (performance.now() < endMs);
+      }),
+    );
+  } finally {
+    // After a failure the other connections are still at it, and would take their share from who comes next.
+    for (const connection of connections) connection.close();
+  }
   return { requests, bytes, seconds: (performance.now() - startedMs) / 1000 };
 }

@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
- * nginx as a slicing cache. Everything is started here, servers on the first core and clients on the second, and what
- * counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow.
+ * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
+ * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow,
+ * hit-ratio.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -11,21 +12,22 @@ import { argv, pid, stdout } from "node:process";
 import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
-import { type Contender, canPin, clientCore, freePort, startNginx, startNode } from "./contender.ts";
-import { compareHot, diskWorkload, warm, warmDisk } from "./hot.ts";
+import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
+import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
+import { compareHot, diskWorkload } from "./hot.ts";
+import { startNginx } from "./nginx.ts";
 import { startOrca } from "./orca-config.ts";
+import { startTrafficServer } from "./traffic-server.ts";
+import { startVarnish } from "./varnish.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "orca-bench-"));
-// nginx's worker is another user.
+// What the other caches leave to a worker is another user's.
 chmodSync(folder, 0o755);
 const running: Contender[] = [];
 
-async function track(starting: Promise<Contender | undefined>): Promise<Contender | undefined> {
-  const contender = await starting;
-  if (contender) running.push(contender);
-  return contender;
-}
+type CacheLauncher = (originPort: number, folder: string) => Promise<Contender | undefined>;
+const cacheLaunchers: readonly CacheLauncher[] = [startNginx, startVarnish, startTrafficServer];
 
 async function startOrigin(): Promise<Contender> {
   const port = await freePort();
@@ -65,66 +67,82 @@ function ratio(own: number | undefined, other: number | undefined): string {
   return own === undefined || other === undefined ? "-" : (own / other).toFixed(2);
 }
 
-function figureCells(figures: Figures | undefined): Cell[] {
-  if (!figures) return ["-", "-", "-"];
+function figureCells(figures: Figures): Cell[] {
   const { gigabytesPerSecond, requestsPerSecond, cpuSecondsPerGigabyte } = figures;
   return [gigabytesPerSecond.toFixed(2), requestsPerSecond.toFixed(0), cpuSecondsPerGigabyte.toFixed(2)];
 }
 
 function printComparison(
   title: string,
-  results: readonly (readonly [Workload, Map<string, Figures>])[],
+  results: readonly (readonly [Workload, Map<string, Figures | Error>])[],
 ): void {
-  const rows = results.flatMap(([workload, figures]) =>
-    [...figures].map(([name, each]) => {
-      const orca = figures.get("orca");
-      const isOrca = name === "orca";
-      return [
-        workload.name,
-        name,
-        ...figureCells(each),
-        isOrca ? "" : ratio(orca?.gigabytesPerSecond, each.gigabytesPerSecond),
-        isOrca ? "" : ratio(orca?.cpuSecondsPerGigabyte, each.cpuSecondsPerGigabyte),
+  const rows = results.flatMap(([workload, outcomes]) => {
+    const orca = outcomes.get("orca") as Figures;
+    return [...outcomes].map(([name, each]) => {
+      if (each instanceof Error) return [workload.name, name, "-", "-", "-", "-", "-", each.message];
+      const ratios = [
+        ratio(orca.gigabytesPerSecond, each.gigabytesPerSecond),
+        ratio(orca.cpuSecondsPerGigabyte, each.cpuSecondsPerGigabyte),
       ];
-    }),
-  );
-  print(
-    title,
-    ["workload", "server", "GB/s", "requests/s", "CPU s/GB", "Orca's GB/s x", "Orca's CPU x"],
-    rows,
-  );
+      return [workload.name, name, ...figureCells(each), ...(each === orca ? [] : ratios)];
+    });
+  });
+  const headings = ["workload", "server", "GB/s", "requests/s", "CPU s/GB", "Orca's GB/s x", "Orca's CPU x"];
+  print(title, [...headings, failureHeading(results.map(([, outcomes]) => outcomes))], rows);
 }
 
-async function nginxBeside(origin: Contender): Promise<Contender[]> {
-  const nginx = await track(startNginx(origin.port, mkdtempSync(join(folder, "nginx-"))));
-  return nginx ? [nginx] : [];
+/** The heading of the column of reasons, which is there only if somebody has one to give. */
+function failureHeading(results: readonly Map<string, unknown>[]): string {
+  const anyFailed = results.some((outcomes) => [...outcomes.values()].some((each) => each instanceof Error));
+  return anyFailed ? "why it failed" : "";
+}
+
+/** The caches that are installed, each with a folder of its own. One that does not start is left out, and said so. */
+async function cachesBeside(origin: Contender, launchers: readonly CacheLauncher[]): Promise<Contender[]> {
+  const caches: Contender[] = [];
+  for (const launcher of launchers) {
+    try {
+      const cache = await launcher(origin.port, mkdtempSync(join(folder, "cache-")));
+      if (cache) caches.push(cache);
+    } catch (error) {
+      stdout.write(`\n${(error as Error).message}\n`);
+    }
+  }
+  running.push(...caches);
+  return caches;
 }
 
 const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
   hot: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "3GiB" });
     running.push(orca);
-    const contenders = [orca, await startBare(), ...(await nginxBeside(origin))];
-    for (const contender of contenders) await warm(contender);
+    const contenders = [orca, await startBare(), ...(await cachesBeside(origin, cacheLaunchers))];
     printComparison("Hits in memory", await compareHot(contenders));
   },
   disk: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "8GiB" });
     running.push(orca);
-    const bare = await Promise.all([startBareDisk("bare file reads"), startBareDisk("the same with CRC-32", "crc")]);
-    const contenders = [orca, ...bare, ...(await nginxBeside(origin))];
-    for (const contender of contenders) await warmDisk(contender);
+    const bare = await Promise.all([
+      startBareDisk("bare file reads"),
+      startBareDisk("the same with CRC-32", "crc"),
+    ]);
+    const contenders = [orca, ...bare, ...(await cachesBeside(origin, [startNginx]))];
     printComparison("Hits on disk", [[diskWorkload, await compare(diskWorkload, contenders)]]);
   },
   cold: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "2GiB", disk: "16GiB" });
     running.push(orca);
-    const contenders = [orca, ...(await nginxBeside(origin)), origin];
+    const contenders = [orca, ...(await cachesBeside(origin, cacheLaunchers)), origin];
     const rates = await coldStreams(contenders, 3);
+    const direct = rates.get("origin");
     print(
       "Cold stream of 1 GiB",
-      ["server", "GB/s", "of reading the origin directly"],
-      [...rates].map(([name, rate]) => [name, rate.toFixed(2), ratio(rate, rates.get("origin"))]),
+      ["server", "GB/s", "of reading the origin directly", failureHeading([rates])],
+      [...rates].map(([name, rate]) =>
+        rate instanceof Error
+          ? [name, "-", "-", rate.message]
+          : [name, rate.toFixed(2), direct instanceof Error ? "-" : ratio(rate, direct)],
+      ),
     );
   },
   "first-byte": async (origin) => {
@@ -164,6 +182,9 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
       ["readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
       [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
     );
+  },
+  "hit-ratio": async () => {
+    print("Hit ratios of eviction policies on seeded traces (percent)", hitRatioHeadings, hitRatioRows());
   },
 };
 

@@ -8,6 +8,8 @@ import { type LoadRequest, load } from "./http-load.ts";
 export interface Workload {
   readonly name: string;
   readonly connections: number;
+  /** All that `next` asks for parts of: asked for whole, before anything is measured. */
+  readonly objects: readonly LoadRequest[];
   readonly next: (connection: number) => LoadRequest;
 }
 
@@ -24,23 +26,65 @@ const roundsPerContender = 3;
 export async function compare(
   workload: Workload,
   contenders: readonly Contender[],
-): Promise<Map<string, Figures>> {
-  const measured = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
-  for (let round = 0; round < roundsPerContender; round += 1) {
+): Promise<Map<string, Figures | Error>> {
+  const { connections, next } = workload;
+  const measured = await takeTurns(contenders, roundsPerContender, async (contender, round) => {
+    const { port } = contender;
+    if (round === 0) {
+      await warm(contender, workload.objects);
+      await load({ port, connections, next, durationMs: warmUpMs });
+    }
+    const cpuBefore = contender.cpuSeconds();
+    const result = await load({ port, connections, next, durationMs: measuredMs });
+    const gigabytes = result.bytes / 1e9;
+    return {
+      gigabytesPerSecond: gigabytes / result.seconds,
+      requestsPerSecond: result.requests / result.seconds,
+      cpuSecondsPerGigabyte: (contender.cpuSeconds() - cpuBefore) / gigabytes,
+    };
+  });
+  return eachMeasured(measured, medians);
+}
+
+/** Twice, because some take into memory only what they have read back from their disk. */
+async function warm({ port }: Contender, objects: readonly LoadRequest[]): Promise<void> {
+  for (const request of [...objects, ...objects])
+    await load({ port, connections: 1, durationMs: 0, next: () => request });
+}
+
+/**
+ * Measures contender after contender, `rounds` times over. One that fails takes no further turn, and the error stands in
+ * place of its figures: that a server cannot do a thing is a finding. For Orca it is a bug, and ends the bench.
+ */
+export async function takeTurns<Figure>(
+  contenders: readonly Contender[],
+  rounds: number,
+  measure: (contender: Contender, round: number) => Promise<Figure>,
+): Promise<Map<string, Figure[] | Error>> {
+  const measured = new Map<string, Figure[] | Error>(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
     for (const contender of contenders) {
-      const { port } = contender;
-      if (round === 0) await load({ ...workload, port, durationMs: warmUpMs, next: workload.next });
-      const cpuBefore = contender.cpuSeconds();
-      const result = await load({ ...workload, port, durationMs: measuredMs, next: workload.next });
-      const gigabytes = result.bytes / 1e9;
-      measured.get(contender.name)?.push({
-        gigabytesPerSecond: gigabytes / result.seconds,
-        requestsPerSecond: result.requests / result.seconds,
-        cpuSecondsPerGigabyte: (contender.cpuSeconds() - cpuBefore) / gigabytes,
-      });
+      const figures = measured.get(contender.name);
+      if (!Array.isArray(figures)) continue;
+      try {
+        figures.push(await measure(contender, round));
+      } catch (error) {
+        if (contender.name === "orca" || !(error instanceof Error)) throw error;
+        measured.set(contender.name, error);
+      }
     }
   }
-  return new Map([...measured].map(([name, figures]) => [name, medians(figures)]));
+  return measured;
+}
+
+/** One figure out of those of all rounds, for each who took them. */
+export function eachMeasured<Figure, Result>(
+  measured: ReadonlyMap<string, Figure[] | Error>,
+  summarize: (figures: readonly Figure[]) => Result,
+): Map<string, Result | Error> {
+  return new Map(
+    [...measured].map(([name, figures]) => [name, figures instanceof Error ? figures : summarize(figures)]),
+  );
 }
 
 function medians(figures: readonly Figures[]): Figures {

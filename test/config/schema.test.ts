@@ -38,6 +38,8 @@ test("schema: the defaults are the design's", () => {
     maxConnections: 10_000,
     maxRequests: 10_000,
     clientStallTimeoutMs: 60_000,
+    keepAliveTimeoutMs: 75_000,
+    headerTimeoutMs: 20_000,
     drainTimeoutMs: 30_000,
   });
   assert.deepEqual(settings.origin, {

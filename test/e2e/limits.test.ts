@@ -180,3 +180,35 @@ test("buckets: clients see the configured names and prefixes, and nothing outsid
     ["public", "all"],
   );
 });
+
+test("keep-alive: a connection that nobody uses is closed, and one that waits for the origin is not", async () => {
+  const { origin, endpoint } = await start({
+    settings: { server: { client_stall_timeout: "100ms", keep_alive_timeout: "100ms" } },
+  });
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 10 });
+  const gate = origin.hold("HEAD", "k");
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = connect(Number(new URL(endpoint).port), "127.0.0.1");
+  socket.write(`GET /${testBucket}/k HTTP/1.1\r\nHost: h\r\n\r\n`);
+  let answer = "";
+  socket.setEncoding("latin1").on("data", (text: string) => (answer += text));
+  socket.on("close", () => resolve(answer));
+  await gate.reached;
+  await new Promise((wake) => setTimeout(wake, 500));
+  gate.release();
+  assert.match(await promise, /^HTTP\/1\.1 200 OK\r\n/);
+});
+
+test("requests: without a Host, or with an Expect nobody knows, are answered as S3 answers", async () => {
+  const { origin, endpoint } = await start();
+  origin.put(testBucket, "k", { seed: 1, sizeBytes: 10 });
+  for (const headers of ["", "Host: h\r\nExpect: the-unexpected\r\n"]) {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const socket = connect(Number(new URL(endpoint).port), "127.0.0.1");
+    socket.write(`GET /${testBucket}/k HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`);
+    let answer = "";
+    socket.setEncoding("latin1").on("data", (text: string) => (answer += text));
+    socket.on("close", () => resolve(answer));
+    assert.match(await promise, /^HTTP\/1\.1 200 OK\r\n[^]*x-amz-request-id: /);
+  }
+});

@@ -253,6 +253,19 @@ test("serve --origin: one URL is enough for a directory", async () => {
   await child.stop();
 });
 
+test("serve: an origin that refuses its settings ends the process, with a disk as without", async () => {
+  const file = join(folder, "refused.yaml");
+  writeFileSync(
+    file,
+    `origin: { id: a, driver: azureblob, azureblob: { account: acct, container: c-c, endpoint: "http://127.0.0.1:1" } }
+disk: { root: ${folder}/refused, max_bytes: 1GiB }
+`,
+  );
+  const refused = orca("serve", "--config", file);
+  assert.equal(await refused.exited, 1);
+  assert.match(refused.output.join("\n"), /without an account key it must be https/);
+});
+
 test("serve: a port that is taken is one clear line", async () => {
   const first = await serve("port");
   const port = new URL(first.endpoint).port;

@@ -101,6 +101,21 @@ test("GuardedOrigin.read: an attempt that brought a MiB starts the count anew, a
   assert.equal(origin.reads.length, 5);
 });
 
+test("GuardedOrigin.read: a slow body that breaks off is resumed, however long it took to come that far", async () => {
+  const { origin, clock, guarded, sink, bytes } = fixture();
+  const whole = guarded.read(request, sink);
+  await settle();
+  for (let seconds = 0; seconds < 60; seconds += 1) {
+    readAt(origin, 0).deliver(10_000);
+    await clock.advance(1000);
+  }
+  readAt(origin, 0).fail(failure("origin_unavailable"));
+  await clock.advance(100);
+  readAt(origin, 1).deliver().finish();
+  await whole;
+  assertPattern(bytes, origin.seed, MiB);
+});
+
 test("GuardedOrigin.read: an error that will not pass is not tried again", async () => {
   for (const code of ["origin_denied", "origin_etag_changed", "origin_unsupported"] as const) {
     const { origin, guarded, sink } = fixture();
@@ -157,6 +172,19 @@ test("GuardedOrigin.head: a passing fault is hidden", async () => {
   assert.equal(await answer, null);
   assert.equal(asked, 3);
   assert.equal(guarded.stats.retries, 2);
+});
+
+test("GuardedOrigin.read: an attempt that took long to fail is repeated, and failing is given up after maxTotalDurationMs", async () => {
+  const { origin, clock, guarded, sink } = fixture();
+  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_unavailable" });
+  await clock.advance(30_000);
+  readAt(origin, 0).fail(failure("origin_unavailable"));
+  await clock.advance(100);
+  assert.equal(origin.reads.length, 2);
+  await clock.advance(30_000);
+  readAt(origin, 1).fail(failure("origin_unavailable"));
+  await whole;
+  assert.equal(origin.reads.length, 2);
 });
 
 test("GuardedOrigin.close: what runs and what waits for its next attempt ends", async () => {

@@ -195,6 +195,17 @@ test("MemoryTier.wasSeen: a miss is forgotten after as many others as a small ti
   assert.equal(tier.wasSeen("a"), false);
 });
 
+test("MemoryTier.wasSeen: evicted chunks of a byte are remembered as many as memory could hold, beside a large one", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  fill(budget, tier, "large", 7 * MiB);
+  const use = (path: string): void => void (tier.get(path), tier.get(path), tier.get(path));
+  use("large");
+  for (let index = 0; index < 5000; index += 1) fill(budget, tier, `tiny-${index}`, 1);
+  assert.ok(tier.peek("large"));
+  assert.equal(tier.wasSeen("tiny-0"), false);
+  assert.equal(tier.wasSeen("tiny-4000"), true);
+});
+
 test("MemoryTier: within its bound, its sums right and its bytes true, whatever comes in whatever order", () => {
   const step = fc.record({
     kind: fc.constantFrom("get", "get", "fill", "fill", "ahead", "pin", "unpin", "delete"),

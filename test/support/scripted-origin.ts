@@ -30,8 +30,12 @@ export class ScriptedRead {
     signal.addEventListener("abort", () => this.#finish.reject(signal.reason), { once: true });
   }
 
+  get owedBytes(): number {
+    return this.request.lengthBytes - this.deliveredBytes;
+  }
+
   /** Hands over the next `lengthBytes` (all that are owed by default), in the pieces the sink has room for. */
-  deliver(lengthBytes = this.request.lengthBytes - this.deliveredBytes): this {
+  deliver(lengthBytes = this.owedBytes): this {
     let owed = lengthBytes;
     while (owed > 0) {
       const space = this.#sink.space();
@@ -62,6 +66,8 @@ export class ScriptedOrigin implements Origin {
   /** Called with each read as it comes; `deliver` and `finish` at once by setting {@link auto}. */
   auto = false;
   seed = 1;
+  /** The seed of an object's content; {@link seed} for all of them by default. */
+  seedOf: (request: RangeRequest) => number = () => this.seed;
 
   constructor(id = "origin-a") {
     this.id = id;
@@ -73,7 +79,7 @@ export class ScriptedOrigin implements Origin {
   }
 
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
-    const read = new ScriptedRead(request, sink, signal, this.seed);
+    const read = new ScriptedRead(request, sink, signal, this.seedOf(request));
     this.reads.push(read);
     if (this.auto) read.deliver().finish();
     return read.settled;
