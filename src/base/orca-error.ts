@@ -21,6 +21,7 @@ export const errorTable = {
   invalid_argument: { status: 400, s3Code: "InvalidArgument", retryable: false },
   invalid_uri: { status: 400, s3Code: "InvalidURI", retryable: false },
   invalid_request: { status: 400, s3Code: "InvalidRequest", retryable: false },
+  request_timeout: { status: 400, s3Code: "RequestTimeout", retryable: false },
   key_too_long: { status: 400, s3Code: "KeyTooLongError", retryable: false },
   access_denied: { status: 403, s3Code: "AccessDenied", retryable: false },
   invalid_range: { status: 416, s3Code: "InvalidRange", retryable: false },

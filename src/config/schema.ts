@@ -80,7 +80,11 @@ const server = section({
   ),
   client_stall_timeout: setting(deadline, "60s", "A client that takes no byte for so long is cut off."),
   keep_alive_timeout: setting(deadline, "75s", "How long a connection may lie unused between two requests."),
-  header_timeout: setting(deadline, "20s", "How long a client may take to send a request."),
+  header_timeout: setting(
+    deadline,
+    "20s",
+    "How long a client may take to send a request; looked at once in that time, so at the latest twice as long.",
+  ),
   drain_timeout: setting(wait, "30s", "How long running responses may go on after SIGTERM."),
 });
 

@@ -139,6 +139,8 @@ export class S3Listener {
       keepAliveTimeout: this.#options.keepAliveTimeoutMs,
       headersTimeout: this.#options.headerTimeoutMs,
       requestTimeout: this.#options.headerTimeoutMs,
+      // Node looks for late requests only now and then, every 30 s by default: longer than the timeout itself.
+      connectionsCheckingInterval: this.#options.headerTimeoutMs,
       noDelay: true,
     };
     const { tls } = this.#options;
@@ -200,11 +202,7 @@ export class S3Listener {
       return;
     }
     this.#options.stats.requestsMalformed += 1;
-    const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
-    const message = tooLarge
-      ? `Cannot read the request: its headers are longer than ${headerSizeBytesMax} bytes`
-      : "Cannot read the request: it is not HTTP/1.1";
-    const refusal = new OrcaError("invalid_request", "client", message);
+    const refusal = refusalOf(error);
     const requestId = this.#requestIds.next();
     const answer = errorResponse(refusal, { requestId, isHead: false, bucket: "", key: "" });
     let head = `HTTP/1.1 ${answer.status} Bad Request\r\nConnection: close\r\n`;
@@ -234,5 +232,23 @@ export class S3Listener {
   #isServed(socket: Duplex): boolean {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
+  }
+}
+
+/** What was wrong with a request that node's parser gave up on (https://nodejs.org/api/http.html#event-clienterror). */
+function refusalOf({ code }: NodeJS.ErrnoException): OrcaError {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new OrcaError(
+        "request_timeout",
+        "client",
+        "Cannot read the request: it came too slowly (server.header_timeout)",
+      );
+    case "HPE_HEADER_OVERFLOW": {
+      const message = `Cannot read the request: its headers are longer than ${headerSizeBytesMax} bytes`;
+      return new OrcaError("invalid_request", "client", message);
+    }
+    default:
+      return new OrcaError("invalid_request", "client", "Cannot read the request: it is not HTTP/1.1");
   }
 }

@@ -135,3 +135,13 @@ test("a TLS client that never says hello does not hold up a stop", { timeout: 50
   await fixture.replica.stop();
   rmSync(folder, { recursive: true });
 });
+
+test("a request that does not arrive within header_timeout is refused as late, and its connection closed", {
+  timeout: 5000,
+}, async () => {
+  const { socket, received } = open(await start({ server: { header_timeout: "200ms" } }));
+  socket.write("GET /models/k HTTP/1.1\r\nHost: ");
+  await once(socket, "end");
+  const answer = received().toString("latin1");
+  assert.match(answer, /^HTTP\/1\.1 400 [^]*<Code>RequestTimeout<\/Code>[^]*server\.header_timeout/);
+});
