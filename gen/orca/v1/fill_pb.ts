@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/fill.proto.
  */
 export const file_orca_v1_fill: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEiggEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUyUwoLRmlsbFNlcnZpY2USRAoJRmlsbENodW5rEhkub3JjYS52MS5GaWxsQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5GaWxsQ2h1bmtSZXNwb25zZTABYgZwcm90bzM", [file_orca_v1_chunk]);
+  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEilwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUyUwoLRmlsbFNlcnZpY2USRAoJRmlsbENodW5rEhkub3JjYS52MS5GaWxsQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5GaWxsQ2h1bmtSZXNwb25zZTABYgZwcm90bzM", [file_orca_v1_chunk]);
 
 /**
  * A stretch of one chunk.
@@ -56,6 +56,14 @@ export type FillChunkRequest = Message<"orca.v1.FillChunkRequest"> & {
    * @generated from field: bool cached_only = 5;
    */
   cachedOnly: boolean;
+
+  /**
+   * Replicas that come before the asked one for this chunk and that the caller could not reach: whether the asked one is
+   * the coordinator is judged without them, so that all who lost a coordinator find the same next one.
+   *
+   * @generated from field: repeated string passed_over = 6;
+   */
+  passedOver: string[];
 };
 
 /**
@@ -66,7 +74,8 @@ export const FillChunkRequestSchema: GenMessage<FillChunkRequest> = /*@__PURE__*
   messageDesc(file_orca_v1_fill, 0);
 
 /**
- * One piece of the stream.
+ * One piece of the stream. While bytes are awaited, messages without a piece come now and then, so that a sender that waits
+ * for its origin is not taken for one that is gone.
  *
  * @generated from message orca.v1.FillChunkResponse
  */

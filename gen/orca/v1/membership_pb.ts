@@ -383,7 +383,7 @@ export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
   messageDesc(file_orca_v1_membership, 9);
 
 /**
- * The answerer's whole view, before the caller's was merged into it.
+ * The answerer's whole view, after the caller's was merged into it, so that it refutes what was wrong in it.
  *
  * @generated from message orca.v1.SyncResponse
  */

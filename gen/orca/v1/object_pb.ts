@@ -9,13 +9,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ObjectRef } from "./chunk_pb.ts";
 import { file_orca_v1_chunk } from "./chunk_pb.ts";
+import type { ErrorDetail } from "./errors_pb.ts";
+import { file_orca_v1_errors } from "./errors_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file orca/v1/object.proto.
  */
 export const file_orca_v1_object: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSI3ChFIZWFkT2JqZWN0UmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiKIAQoSSGVhZE9iamVjdFJlc3BvbnNlEiMKBGhlYWQYASABKAsyEy5vcmNhLnYxLk9iamVjdEhlYWRIABIpCgdhYnNlbmNlGAIgASgLMhYub3JjYS52MS5PYmplY3RBYnNlbmNlSAASGAoQdHRsX3JlbWFpbmluZ19tcxgDIAEoBEIICgZhbnN3ZXIi7gMKCk9iamVjdEhlYWQSDAoEc2l6ZRgBIAEoBBIMCgRldGFnGAIgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYAyABKAMSGQoMY29udGVudF90eXBlGAQgASgJSACIAQESHQoQY29udGVudF9lbmNvZGluZxgFIAEoCUgBiAEBEh0KEGNvbnRlbnRfbGFuZ3VhZ2UYBiABKAlIAogBARIgChNjb250ZW50X2Rpc3Bvc2l0aW9uGAcgASgJSAOIAQESGgoNY2FjaGVfY29udHJvbBgIIAEoCUgEiAEBEhQKB2V4cGlyZXMYCSABKAlIBYgBARIXCgp2ZXJzaW9uX2lkGAogASgJSAaIAQESMwoIbWV0YWRhdGEYCyADKAsyIS5vcmNhLnYxLk9iamVjdEhlYWQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDwoNX2NvbnRlbnRfdHlwZUITChFfY29udGVudF9lbmNvZGluZ0ITChFfY29udGVudF9sYW5ndWFnZUIWChRfY29udGVudF9kaXNwb3NpdGlvbkIQCg5fY2FjaGVfY29udHJvbEIKCghfZXhwaXJlc0INCgtfdmVyc2lvbl9pZCIPCg1PYmplY3RBYnNlbmNlIp0BChJMaXN0T2JqZWN0c1JlcXVlc3QSEQoJb3JpZ2luX2lkGAEgASgJEg4KBmJ1Y2tldBgCIAEoCRIOCgZwcmVmaXgYAyABKAkSEQoJZGVsaW1pdGVyGAQgASgJEhAKCG1heF9rZXlzGAUgASgNEhoKEmNvbnRpbnVhdGlvbl90b2tlbhgGIAEoCRITCgtzdGFydF9hZnRlchgHIAEoCSKRAQoTTGlzdE9iamVjdHNSZXNwb25zZRImCgdvYmplY3RzGAEgAygLMhUub3JjYS52MS5MaXN0ZWRPYmplY3QSFwoPY29tbW9uX3ByZWZpeGVzGAIgAygJEh8KF25leHRfY29udGludWF0aW9uX3Rva2VuGAMgASgJEhgKEHR0bF9yZW1haW5pbmdfbXMYBCABKAQiWAoMTGlzdGVkT2JqZWN0EhIKCm9iamVjdF9rZXkYASABKAkSDAoEc2l6ZRgCIAEoBBIMCgRldGFnGAMgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYBCABKAMiNwoRSW52YWxpZGF0ZVJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYiLQoSSW52YWxpZGF0ZVJlc3BvbnNlEhcKD2ludmFsaWRhdGlvbl9pZBgBIAEoCTLnAQoNT2JqZWN0U2VydmljZRJFCgpIZWFkT2JqZWN0Ehoub3JjYS52MS5IZWFkT2JqZWN0UmVxdWVzdBobLm9yY2EudjEuSGVhZE9iamVjdFJlc3BvbnNlEkgKC0xpc3RPYmplY3RzEhsub3JjYS52MS5MaXN0T2JqZWN0c1JlcXVlc3QaHC5vcmNhLnYxLkxpc3RPYmplY3RzUmVzcG9uc2USRQoKSW52YWxpZGF0ZRIaLm9yY2EudjEuSW52YWxpZGF0ZVJlcXVlc3QaGy5vcmNhLnYxLkludmFsaWRhdGVSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
+  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSJLChFIZWFkT2JqZWN0UmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZhISCgpzdGFsZV9ldGFnGAIgASgJIrEBChJIZWFkT2JqZWN0UmVzcG9uc2USIwoEaGVhZBgBIAEoCzITLm9yY2EudjEuT2JqZWN0SGVhZEgAEikKB2Fic2VuY2UYAiABKAsyFi5vcmNhLnYxLk9iamVjdEFic2VuY2VIABInCgdyZWZ1c2FsGAQgASgLMhQub3JjYS52MS5FcnJvckRldGFpbEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIu4DCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWQiDwoNT2JqZWN0QWJzZW5jZSKdAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkikQEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEIlgKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDIjcKEUludmFsaWRhdGVSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmIi0KEkludmFsaWRhdGVSZXNwb25zZRIXCg9pbnZhbGlkYXRpb25faWQYASABKAky5wEKDU9iamVjdFNlcnZpY2USRQoKSGVhZE9iamVjdBIaLm9yY2EudjEuSGVhZE9iamVjdFJlcXVlc3QaGy5vcmNhLnYxLkhlYWRPYmplY3RSZXNwb25zZRJICgtMaXN0T2JqZWN0cxIbLm9yY2EudjEuTGlzdE9iamVjdHNSZXF1ZXN0Ghwub3JjYS52MS5MaXN0T2JqZWN0c1Jlc3BvbnNlEkUKCkludmFsaWRhdGUSGi5vcmNhLnYxLkludmFsaWRhdGVSZXF1ZXN0Ghsub3JjYS52MS5JbnZhbGlkYXRlUmVzcG9uc2ViBnByb3RvMw", [file_orca_v1_chunk, file_orca_v1_errors]);
 
 /**
  * Asks for an object's metadata.
@@ -29,6 +31,13 @@ export type HeadObjectRequest = Message<"orca.v1.HeadObjectRequest"> & {
    * @generated from field: orca.v1.ObjectRef object = 1;
    */
   object?: ObjectRef | undefined;
+
+  /**
+   * An ETag that the caller found not to be the object's any more: what is cached with it is no answer. Empty for none.
+   *
+   * @generated from field: string stale_etag = 2;
+   */
+  staleEtag: string;
 };
 
 /**
@@ -45,7 +54,7 @@ export const HeadObjectRequestSchema: GenMessage<HeadObjectRequest> = /*@__PURE_
  */
 export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
   /**
-   * The answer: both kinds of it are cached.
+   * The answer: all kinds of it are cached.
    *
    * @generated from oneof orca.v1.HeadObjectResponse.answer
    */
@@ -65,6 +74,14 @@ export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
      */
     value: ObjectAbsence;
     case: "absence";
+  } | {
+    /**
+     * It is there and cannot be served, such as `origin_missing_etag`: a fact about the object, not about the moment.
+     *
+     * @generated from field: orca.v1.ErrorDetail refusal = 4;
+     */
+    value: ErrorDetail;
+    case: "refusal";
   } | { case: undefined; value?: undefined };
 
   /**
