@@ -1,56 +1,95 @@
 /**
  * What is wrong about settings that are right each for themselves, and what this version cannot do. A setting that
- * asks for more than there is stops the start: a replica that came up without the authentication or the peers it was
- * told to have would be worse than none.
+ * asks for more than there is stops the start: a replica that came up without the authentication or the cachestore it
+ * was told to have would be worse than none.
  */
 import { createSecureContext } from "node:tls";
 import { formatBytes } from "../base/units.ts";
-import { printAddress } from "./codec.ts";
+import { isClustered } from "./cluster-config.ts";
+import { type ListenAddress, printAddress } from "./codec.ts";
 import { type Fault, quoted, reasonOf } from "./fault.ts";
 import type { Settings } from "./schema.ts";
 import type { ReadText } from "./secret.ts";
 
 export function checkSettings(settings: Settings, readText: ReadText, faults: Fault[]): void {
   checkListeners(settings, faults);
-  checkTls(settings, readText, faults);
+  checkServerTls(settings, readText, faults);
+  checkInternalTls(settings, readText, faults);
   checkChunking(settings, faults);
   checkRoom(settings, faults);
   checkWatermarks(settings, faults);
   refuseWhatIsNotThere(settings, faults);
 }
 
-function checkListeners({ server }: Settings, faults: Fault[]): void {
-  const address = printAddress(server.listen);
-  if (server.listen.port === 0 || address !== printAddress(server.opsListen)) return;
-  const message = `expected an address of its own, got ${quoted(address)}, which is server.listen`;
-  faults.push({ path: "server.ops_listen", message });
+/** Port 0 is a free one each time. Without a cluster, nothing listens on `cluster.internal_listen`. */
+function checkListeners({ server, cluster }: Settings, faults: Fault[]): void {
+  const listeners: [string, ListenAddress][] = [
+    ["server.listen", server.listen],
+    ["server.ops_listen", server.opsListen],
+  ];
+  if (isClustered(cluster)) listeners.push(["cluster.internal_listen", cluster.internalListen]);
+  const pathsByAddress = new Map<string, string>();
+  for (const [path, listener] of listeners) {
+    if (listener.port === 0) continue;
+    const address = printAddress(listener);
+    const taken = pathsByAddress.get(address);
+    if (taken === undefined) pathsByAddress.set(address, path);
+    else
+      faults.push({
+        path,
+        message: `expected an address of its own, got ${quoted(address)}, which is ${taken}`,
+      });
+  }
 }
 
-/** Whatever is wrong about a certificate is said now, in place of at the first client's handshake. */
-function checkTls({ server: { tls } }: Settings, readText: ReadText, faults: Fault[]): void {
+function checkServerTls({ server: { tls } }: Settings, readText: ReadText, faults: Fault[]): void {
   if (tls === undefined) return;
+  const ca = { key: "client_ca_file", file: tls.clientCaFile };
+  checkTlsFiles({ path: "server.tls", ...tls, ca }, readText, faults);
+}
+
+/** Which of them are required is for {@link clusterConfig} to say. */
+function checkInternalTls({ cluster }: Settings, readText: ReadText, faults: Fault[]): void {
+  const { enabled, certFile = "", keyFile = "", caFile } = cluster.internalTls;
+  if (!enabled || !isClustered(cluster)) return;
+  const ca = { key: "ca_file", file: caFile };
+  checkTlsFiles({ path: "cluster.internal_tls", certFile, keyFile, ca }, readText, faults);
+}
+
+interface TlsFilesGiven {
+  /** Of the section that names the files. */
+  readonly path: string;
+  /** Empty where it is not given, as {@link keyFile}. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly ca: { readonly key: string; readonly file: string | undefined };
+}
+
+/** Whatever is wrong about a certificate is said now, in place of at the first handshake. */
+function checkTlsFiles(given: TlsFilesGiven, readText: ReadText, faults: Fault[]): void {
+  const { path } = given;
   const read = (key: string, file: string): string | undefined => {
     if (file === "") return undefined;
     try {
       return readText(file);
     } catch (thrown) {
-      faults.push({ path: `server.tls.${key}`, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
+      faults.push({ path: `${path}.${key}`, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
       return undefined;
     }
   };
-  const cert = read("cert_file", tls.certFile);
-  const key = read("key_file", tls.keyFile);
-  const ca = read("client_ca_file", tls.clientCaFile ?? "");
+  const cert = read("cert_file", given.certFile);
+  const key = read("key_file", given.keyFile);
+  const ca = read(given.ca.key, given.ca.file ?? "");
   // Node takes a list of authorities without a certificate in it as it is, and would then trust nobody.
   if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) {
-    const message = `expected certificates in PEM, ${quoted(tls.clientCaFile)} holds none`;
-    faults.push({ path: "server.tls.client_ca_file", message });
+    const message = `expected certificates in PEM, ${quoted(given.ca.file)} holds none`;
+    faults.push({ path: `${path}.${given.ca.key}`, message });
   }
   if (cert === undefined || key === undefined) return;
   try {
     createSecureContext({ cert, key, ca });
   } catch (thrown) {
-    faults.push({ path: "server.tls", message: `cannot use these files: ${reasonOf(thrown)}` });
+    faults.push({ path, message: `cannot use these files: ${reasonOf(thrown)}` });
   }
 }
 
@@ -89,19 +128,9 @@ function refuseWhatIsNotThere({ server, cachestore, metadata, cluster }: Setting
     if (asked) faults.push({ path, message });
   };
   refuse(
-    cluster.peers.length > 0,
-    "cluster.peers",
-    "Orca has no mesh yet: remove cluster.peers to run one replica",
-  );
-  refuse(
-    cluster.service !== undefined,
-    "cluster.service",
-    "Orca has no mesh yet: remove cluster.service to run one replica",
-  );
-  refuse(
     cluster.replication > 1,
     "cluster.replication",
-    "Orca has no mesh yet: set it to 1, or leave it out",
+    `Orca cannot keep each chunk on several replicas yet: expected 1, got ${cluster.replication}`,
   );
   refuse(
     cachestore.driver !== "none",

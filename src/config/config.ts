@@ -4,6 +4,7 @@
  * settings to know what one of them means.
  */
 import type { ChunkTier } from "../chunk/layout.ts";
+import { type ClusterConfig, clusterConfig, clusterSettings } from "./cluster-config.ts";
 import type { Fault } from "./fault.ts";
 import type { Plain } from "./field.ts";
 import { type OriginConfig, originConfig } from "./origin-config.ts";
@@ -17,28 +18,30 @@ export interface ChunkingConfig {
   readonly readahead: number;
 }
 
-export interface Config extends Omit<Settings, "origin" | "origins" | "chunking"> {
+export interface Config extends Omit<Settings, "origin" | "origins" | "chunking" | "cluster"> {
   /** At least one. Ids, and the names of buckets over all of them, are unique. */
   readonly origins: readonly OriginConfig[];
   readonly chunking: ChunkingConfig;
+  readonly cluster: ClusterConfig;
   readonly secrets: Secrets;
 }
 
-/** Config made of `settings`. Adds to `faults` what is wrong about its origins; with any fault, it is not used. */
+/** Config made of `settings`. Adds to `faults` what is wrong about its origins and cluster; with any, it is not used. */
 export function configFrom(settings: Settings, secrets: Secrets, faults: Fault[]): Config {
-  const { origin: _, origins: __, chunking, ...rest } = settings;
+  const { origin: _, origins: __, chunking, cluster, ...rest } = settings;
   const tiers = [{ minObjectSizeBytes: 0, chunkSizeBytes: chunking.sizeBytes }, ...chunking.tiers];
   return {
     ...rest,
     origins: originConfigs(settings, faults),
     chunking: { tiers, readahead: chunking.readahead },
+    cluster: clusterConfig(cluster, faults),
     secrets,
   };
 }
 
 /** The tree that loads as `config` again: what `config print` shows. Secrets are not in it. */
 export function treeOf(config: Config): Plain {
-  const { origins, chunking, secrets: _, ...rest } = config;
+  const { origins, chunking, cluster, secrets: _, ...rest } = config;
   const [first, ...larger] = chunking.tiers;
   const noDriver = { awss3: undefined, azureblob: undefined, file: undefined };
   const all = origins.map((origin): OriginSettings => ({ ...noDriver, ...origin }));
@@ -47,6 +50,7 @@ export function treeOf(config: Config): Plain {
     origin: all.length === 1 ? all[0] : undefined,
     origins: all.length === 1 ? [] : all,
     chunking: { sizeBytes: first?.chunkSizeBytes ?? 0, tiers: larger, readahead: chunking.readahead },
+    cluster: clusterSettings(cluster),
   });
 }
 

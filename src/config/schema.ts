@@ -5,6 +5,7 @@
  */
 import { MiB } from "../base/units.ts";
 import { defaultChunkTiers } from "../chunk/layout.ts";
+import { dialAddress, ipAddress, replicaUrl } from "./address-codec.ts";
 import { bytes, duration, endpoint, flag, integer, listenAddress, oneOf, ratio, text } from "./codec.ts";
 import {
   listOf,
@@ -34,7 +35,7 @@ const server = section({
   ops_listen: setting(
     listenAddress(),
     "0.0.0.0:8442",
-    "Where `/healthz`, `/readyz` and `/metrics` are served.",
+    "Where `/healthz`, `/readyz`, `/metrics` and `/cluster` are served.",
   ),
   tls: optionalSection({
     cert_file: required(
@@ -244,50 +245,72 @@ const metadata = section({
   ),
 });
 
-const listCache = withoutEffect(
-  section({
-    ttl: setting(age, "60s", "How long a page of a listing is believed."),
-    max_entries: setting(integer({ min: 0, max: 10_000_000 }), "1024", "Pages kept."),
-    max_response_bytes: setting(bytes(), "1MiB", "A larger page is not kept."),
-  }),
-);
+const listCache = section({
+  ttl: setting(age, "60s", "How long a page of a listing is believed; `0s` asks the origin each time."),
+  max_entries: setting(integer({ min: 0, max: 10_000_000 }), "1024", "Pages kept."),
+  max_response_bytes: setting(bytes(), "1MiB", "A larger page is not kept."),
+});
 
 const cluster = section({
   peers: listOf(
-    required(endpoint(), "", ""),
+    required(replicaUrl(), "", ""),
     [],
-    "Other replicas, as `https://host:8444`. This version has no mesh yet: only an empty list is taken.",
+    "Replicas to find the cluster by, as `https://host:8444` (`http://` where `internal_tls` is off). One that runs is enough, and this replica may be among them. Without `peers` and `service`, a cluster of one.",
   ),
   service: optional(
-    text(),
-    "Headless Service whose addresses are the replicas. This version has no mesh yet: leave it out.",
+    text(/^[\w.-]{1,253}$/, "a host name such as orca-headless.default.svc"),
+    "Headless Service to find the cluster by: each of its addresses is a replica, with the port of `internal_listen`.",
   ),
-  membership_refresh: withoutEffect(setting(deadline, "5s", "How often the Service is looked up.")),
-  internal_listen: withoutEffect(setting(listenAddress(), "0.0.0.0:8444", "Where other replicas connect.")),
-  advertise: withoutEffect(optional(text(), "Address other replicas reach this one at.")),
-  self_pod_ip: withoutEffect(optional(text(), "This replica's own address among those of the Service.")),
+  membership_refresh: setting(
+    deadline,
+    "5s",
+    "How often `service` is looked up, and those of `peers` that are no members are tried.",
+  ),
+  internal_listen: setting(
+    listenAddress(),
+    "0.0.0.0:8444",
+    "Where other replicas connect; not opened in a cluster of one.",
+  ),
+  advertise: optional(
+    dialAddress(),
+    "Address other replicas reach this one at, as `host:port`. Left out: `self_pod_ip`, else the host of `internal_listen`, else the machine's first IPv4 address, with the port listened on.",
+  ),
+  self_pod_ip: optional(ipAddress(), "This replica's own IP address, where `advertise` is left out."),
   replica_id: optional(
     id,
-    "Names this replica and its part of `disk.root`. Left out, one is made and kept there.",
+    "Names this replica and its part of `disk.root`; unique in the cluster. Left out, one is made and kept there.",
   ),
-  zone: withoutEffect(optional(text(), "Failure domain of this replica.")),
+  zone: optional(
+    text(/^.{1,64}$/u, "1 to 64 characters"),
+    "Failure domain of this replica, which others and `orca status` are told.",
+  ),
+  stall_timeout: setting(
+    duration({ min: "100ms", max: "1h" }),
+    "5s",
+    "A peer that sends nothing for so long is given up, and its bytes are had elsewhere. One that still waits for the origin says so every quarter of this: set it alike on all replicas.",
+  ),
   replication: setting(
     integer({ min: 1, max: 16 }),
     "1",
-    "Replicas that keep each chunk. This version has no mesh yet: only 1 is taken.",
+    "Replicas that keep each chunk on purpose. This version cannot yet: only 1 is taken.",
   ),
   target_replicas: withoutEffect(
     setting(integer({ min: 1, max: 10_000 }), "3", "Replicas the cluster should have."),
   ),
-  internal_tls: withoutEffect(
-    section({
-      enabled: setting(flag(), "false", "TLS with client certificates between replicas."),
-      cert_file: optional(text(), "Certificate chain (PEM) of this replica."),
-      key_file: optional(text(), "Private key (PEM) of the certificate."),
-      ca_file: optional(text(), "Authorities (PEM) of the cluster."),
-      server_name: optional(text(), "Name expected in the certificates of other replicas."),
-    }),
-  ),
+  internal_tls: section({
+    enabled: setting(
+      flag(),
+      "false",
+      "TLS with client certificates between replicas. Without it, whoever reaches `internal_listen` is a member. On, the four below are required.",
+    ),
+    cert_file: optional(text(), "Certificate chain (PEM) of this replica, for both ends of a connection."),
+    key_file: optional(text(), "Private key (PEM) of the certificate."),
+    ca_file: optional(text(), "Authorities (PEM) of the cluster."),
+    server_name: optional(
+      text(/^[\w.-]{1,253}$/, "a DNS name such as orca.internal"),
+      "The cluster's identity: a DNS name that every replica's certificate must carry.",
+    ),
+  }),
 });
 
 export const schema = section({

@@ -287,12 +287,17 @@ test("loadConfig: tiers ascend, and their chunks are whole MiB", () => {
   ]);
 });
 
-test("loadConfig: the two listeners have addresses of their own", () => {
+test("loadConfig: the listeners have addresses of their own", () => {
   const server = { listen: "127.0.0.1:1", ops_listen: "127.0.0.1:1" };
   assert.deepEqual(faultsIn({ server }), [
     'server.ops_listen: expected an address of its own, got "127.0.0.1:1", which is server.listen',
   ]);
   assert.deepEqual(faultsIn({ server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" } }), []);
+  const cluster = { internal_listen: "0.0.0.0:8442" };
+  assert.deepEqual(faultsIn({ cluster }), []);
+  assert.deepEqual(faultsIn({ cluster: { ...cluster, peers: ["http://a:1"] } }), [
+    'cluster.internal_listen: expected an address of its own, got "0.0.0.0:8442", which is server.ops_listen',
+  ]);
 });
 
 test("loadConfig: TLS files are there, are certificates, and belong together", () => {
@@ -326,12 +331,10 @@ test("loadConfig: what this version cannot do is refused, never ignored", () => 
     server: { auth: { enabled: true } },
     cachestore: { driver: "s3" },
     metadata: { stale_if_error: "1m" },
-    cluster: { peers: ["https://a:8444"], service: "orca", replication: 2 },
+    cluster: { replication: 2 },
   });
   assert.deepEqual(faults, [
-    "cluster.peers: Orca has no mesh yet: remove cluster.peers to run one replica",
-    "cluster.service: Orca has no mesh yet: remove cluster.service to run one replica",
-    "cluster.replication: Orca has no mesh yet: set it to 1, or leave it out",
+    "cluster.replication: Orca cannot keep each chunk on several replicas yet: expected 1, got 2",
     "cachestore.driver: Orca has no cachestore yet: expected none, got s3",
     "server.auth.enabled: Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
     "metadata.stale_if_error: Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
@@ -353,6 +356,13 @@ test("treeOf: loads as the same configuration", () => {
     { origin },
     several,
     { origin: { id: "a", driver: "azureblob", azureblob: { account: "acc", container: "$web" } } },
+    { origin, cluster: { peers: ["http://a:1", "http://[::1]:2"], zone: "z", stall_timeout: "700ms" } },
+    {
+      origin,
+      cluster: {
+        internal_tls: { enabled: true, cert_file: "c", key_file: "k", ca_file: "a", server_name: "orca" },
+      },
+    },
     {
       origin,
       disk: { root: "/d", max_bytes: 10_000_000_000 },

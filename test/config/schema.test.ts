@@ -89,6 +89,7 @@ test("schema: the defaults are the design's", () => {
     selfPodIp: undefined,
     replicaId: undefined,
     zone: undefined,
+    stallTimeoutMs: 5000,
     replication: 1,
     targetReplicas: 3,
     internalTls: {
