@@ -38,6 +38,8 @@ export const errorTable = {
   origin_missing_etag: { status: 502, s3Code: "OriginMissingETag", retryable: false },
   origin_unsupported: { status: 502, s3Code: "OriginUnsupported", retryable: false },
   peer_unavailable: { status: 500, s3Code: "InternalError", retryable: true },
+  not_coordinator: { status: 500, s3Code: "InternalError", retryable: true },
+  not_held: { status: 500, s3Code: "InternalError", retryable: false },
   store_unavailable: { status: 500, s3Code: "InternalError", retryable: false },
   config_invalid: { status: 500, s3Code: "InternalError", retryable: false },
   internal: { status: 500, s3Code: "InternalError", retryable: false },

@@ -5,7 +5,7 @@
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
-import { OrcaError } from "./orca-error.ts";
+import { type ErrorSource, OrcaError } from "./orca-error.ts";
 
 export interface Permit {
   /** Gives the permit back. Exactly once. */
@@ -13,6 +13,7 @@ export interface Permit {
 }
 
 interface Waiter {
+  readonly weight: number;
   readonly grant: (permit: Permit) => void;
   readonly timer: Timer;
 }
@@ -21,17 +22,25 @@ export class Semaphore {
   readonly #name: string;
   readonly #clock: Clock;
   readonly #queueMax: number;
+  readonly #source: ErrorSource;
   readonly #waiters = new Set<Waiter>();
   #permitsMax: number;
   #inUse = 0;
 
-  /** `name` says in errors what the permits are for. `queueMax` bounds how many may wait. */
-  constructor(name: string, permitsMax: number, clock: Clock, queueMax = 100_000) {
+  /** `name` and `source` say in errors what the permits are for. `queueMax` bounds how many may wait. */
+  constructor(
+    name: string,
+    permitsMax: number,
+    clock: Clock,
+    queueMax = 100_000,
+    source: ErrorSource = "origin",
+  ) {
     assert(permitsMax > 0, "a semaphore has a permit");
     this.#name = name;
     this.#permitsMax = permitsMax;
     this.#clock = clock;
     this.#queueMax = queueMax;
+    this.#source = source;
   }
 
   get inUse(): number {
@@ -53,30 +62,44 @@ export class Semaphore {
     this.#serveWaiters();
   }
 
-  /** @throws OrcaError `overloaded` when no permit came free within `timeoutMs` or the queue is full. */
-  acquire(timeoutMs: number): Promise<Permit> {
-    if (this.#inUse < this.#permitsMax && this.#waiters.size === 0) return Promise.resolve(this.#grant());
+  /**
+   * `weight` permits as one: more than 1 where they stand for bytes.
+   * @throws OrcaError `overloaded` when they did not come free within `timeoutMs` or the queue is full.
+   */
+  acquire(timeoutMs: number, weight = 1): Promise<Permit> {
+    assert(weight > 0 && weight <= this.#permitsMax, "nobody waits for more permits than there are");
+    const atOnce = this.tryAcquire(weight);
+    if (atOnce) return Promise.resolve(atOnce);
     if (this.#waiters.size >= this.#queueMax) return Promise.reject(this.#overloaded("the queue is full"));
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const waiter: Waiter = {
+      weight,
       grant: resolve,
       timer: this.#clock.timer(timeoutMs, () => {
         this.#waiters.delete(waiter);
         reject(this.#overloaded(`none came free within ${timeoutMs} ms`));
+        // The one that gave up may have stood in front of lighter ones that fit.
+        this.#serveWaiters();
       }),
     };
     this.#waiters.add(waiter);
     return promise;
   }
 
-  #grant(): Permit {
-    this.#inUse += 1;
+  /** Permits that are free now, or undefined. Never overtakes those who wait. */
+  tryAcquire(weight = 1): Permit | undefined {
+    if (this.#waiters.size > 0 || this.#inUse + weight > this.#permitsMax) return undefined;
+    return this.#grant(weight);
+  }
+
+  #grant(weight: number): Permit {
+    this.#inUse += weight;
     let held = true;
     return {
       release: () => {
         assert(held, "a permit is released once");
         held = false;
-        this.#inUse -= 1;
+        this.#inUse -= weight;
         this.#serveWaiters();
       },
     };
@@ -84,17 +107,17 @@ export class Semaphore {
 
   #serveWaiters(): void {
     for (const waiter of this.#waiters) {
-      if (this.#inUse >= this.#permitsMax) return;
+      if (this.#inUse + waiter.weight > this.#permitsMax) return;
       this.#waiters.delete(waiter);
       waiter.timer.cancel();
-      waiter.grant(this.#grant());
+      waiter.grant(this.#grant(waiter.weight));
     }
   }
 
   #overloaded(reason: string): OrcaError {
     return new OrcaError(
       "overloaded",
-      "origin",
+      this.#source,
       `Cannot get a permit for ${this.#name}: ${reason} (limit ${this.#permitsMax})`,
     );
   }

@@ -148,6 +148,11 @@ export class MemberTable {
     this.hear({ member: { ...member, state: "suspect" }, reporterId: this.#self.replicaId });
   }
 
+  /** @see Membership.readdress */
+  readdress(address: string): void {
+    this.#setSelf({ ...this.#self, address });
+  }
+
   /** This replica goes, and says so. */
   leave(): void {
     this.#setSelf({ ...this.#self, state: "left" });

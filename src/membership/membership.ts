@@ -155,6 +155,13 @@ export class Membership {
     return this.#table.subscribe(listener);
   }
 
+  /** Before the start: where others reach this replica, where that is known only once its listener has a port. */
+  readdress(address: string): void {
+    assert(this.#phase === "made", "an address is fixed once others know it");
+    checkMember({ ...this.#table.self, address });
+    this.#table.readdress(address);
+  }
+
   /** Resolves when the seeds were asked once: by then this replica has joined, or nobody answered and it goes on asking. */
   start(): Promise<void> {
     assert(this.#phase === "made", "membership is started once");
@@ -194,6 +201,14 @@ export class Membership {
   /** Calls `listener` once for every rumor of this kind that others publish. Returns how to end that. */
   listen<Kind extends RumorKind>(kind: Kind, listener: RumorListener<Kind>): () => void {
     return this.#rumors.listen(kind, listener);
+  }
+
+  /**
+   * Merges what another replica believes, as it came with an answer to something else: it said that this view is wrong.
+   * @throws OrcaError `invalid_argument` when a member is malformed or there are more than any view holds.
+   */
+  learn(members: readonly Member[]): void {
+    this.#messenger.learn(members);
   }
 
   /** For a caller whose request to this member failed: it is probed next, and nothing is held against it by that. */

@@ -175,6 +175,16 @@ export class Messenger {
     for (const member of members) this.#options.table.hearOfView(member);
   }
 
+  /** @see Membership.learn */
+  learn(members: readonly Member[]): void {
+    const { table, settings } = this.#options;
+    const none: Gossip = { changes: [], rumors: [] };
+    counted(this.stats, "refusedMalformed", () =>
+      checkMessage(table.self, none, members, settings.membersMax),
+    );
+    for (const member of members) table.hearOfView(member);
+  }
+
   /** For what others send unasked. */
   #admit(sender: Member, gossip: Gossip, members: readonly Member[], theirSettings?: Settings): void {
     const { table, floodGate } = this.#options;
