@@ -6,7 +6,7 @@
 import type { ListPage, ListRequest, ObjectLocation } from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
 
-/** The one question a bucket asks an origin itself; look-ups go through its directory. */
+/** Where a bucket has its pages from, as {@link ListCache} does. */
 export interface ListSource {
   list(request: ListRequest): Promise<ListPage>;
 }
@@ -19,7 +19,7 @@ export interface BucketOptions {
   /** Put in front of every key; empty for a whole bucket. */
   readonly prefix: string;
   readonly directory: Directory;
-  readonly origin: ListSource;
+  readonly lists: ListSource;
 }
 
 /** A page of keys asked for by a client: {@link ListRequest} without the bucket. */
@@ -30,23 +30,23 @@ export class Bucket {
   readonly directory: Directory;
   readonly #originBucket: string;
   readonly #prefix: string;
-  readonly #origin: ListSource;
+  readonly #lists: ListSource;
 
   constructor(options: BucketOptions) {
     this.name = options.name;
     this.directory = options.directory;
     this.#originBucket = options.originBucket;
     this.#prefix = options.prefix;
-    this.#origin = options.origin;
+    this.#lists = options.lists;
   }
 
   locate(key: string): ObjectLocation {
     return { bucket: this.#originBucket, key: this.#prefix + key };
   }
 
-  /** One page from the origin, in the client's names. */
+  /** One page as the origin sent it, in the client's names. */
   async list(request: BucketListRequest): Promise<ListPage> {
-    const page = await this.#origin.list({
+    const page = await this.#lists.list({
       ...request,
       bucket: this.#originBucket,
       prefix: this.#prefix + request.prefix,

@@ -2,19 +2,25 @@
  * The cache of object metadata for one origin: size, ETag and the headers a client must get back. It decides which
  * version a request reads, so its TTLs are the whole of Orca's staleness.
  *
- * Invariants:
- * 1. An entry expires `ttlMs` after the HEAD that brought it was *sent*: whatever the origin held after that moment is
- *    seen at the latest one TTL later.
- * 2. At most one HEAD per object is in flight and may be joined. Where the object was forgotten under it, or a TTL has
- *    passed since it was sent, its answer may be from before a change that the next request must see: it is given to
- *    those who wait and to nobody else.
- * 3. Errors are never kept. Kept as negative entries are facts about the object: absent, no ETag, not supported.
+ * It is used in two places. In a cluster of one its source is the origin, and clients are answered from it. In a larger
+ * one it is there twice: as the authority, with the origin as its source, it answers whoever asks for objects that this
+ * replica coordinates; in front of that, with the cluster as its source (cluster-heads.ts), it answers clients.
+ *
+ * Invariants, beside those of {@link AnswerCache}:
+ * 1. An entry expires at the latest `ttlMs` after the HEAD that brought it was *sent*, on whatever replica: whatever the
+ *    origin held after that moment is seen at the latest one TTL later. What a coordinator says is left of the TTL was
+ *    true after it was asked, and is counted from when it was asked.
+ * 2. What was found stale is forgotten at once, and the next to be asked is told of it.
+ * 3. Kept as negative entries are facts about the object: absent, no ETag, not supported.
  */
 import type { Clock } from "../base/clock.ts";
-import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import { type ChunkTier, chunkSizeFor } from "../chunk/layout.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
+import { Doubts } from "./doubts.ts";
+import type { PeerHeadAnswer } from "./object-peers.ts";
 
 /** An object as it was when the origin was last asked. */
 export interface ObjectRecord {
@@ -27,148 +33,155 @@ export type LookupResult =
   | { readonly kind: "found"; readonly record: ObjectRecord }
   | { readonly kind: "refused"; readonly error: OrcaError };
 
-/** The one question the directory asks an origin. */
+export interface HeadAnswer {
+  /** The metadata, or the lasting reason why there is none: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
+  readonly head: ObjectHead | OrcaError;
+  /** What is left of its TTL, 0 for those who wait only; undefined where the origin itself was asked. */
+  readonly remainingMs: number | undefined;
+}
+
+/** An origin (origin-heads.ts), or a cluster that asks it once for all replicas (cluster-heads.ts). */
 export interface HeadSource {
+  /** The origin's. */
   readonly id: string;
-  head(location: ObjectLocation): Promise<ObjectHead | null>;
+  /**
+   * `staleEtag` was found not to be the object's any more; empty for none.
+   * @throws OrcaError for what is not a fact about the object but about the moment.
+   */
+  head(location: ObjectLocation, staleEtag: string): Promise<HeadAnswer>;
 }
 
 export interface DirectoryOptions {
-  readonly origin: HeadSource;
+  readonly source: HeadSource;
   readonly clock: Clock;
   readonly chunkTiers: readonly ChunkTier[];
-  /** 0 asks the origin for every request. */
+  /** 0 asks the source for every request. */
   readonly ttlMs: number;
   readonly negativeTtlMs: number;
   readonly entriesMax: number;
 }
 
-interface Entry {
-  readonly result: LookupResult;
-  readonly expiresMs: number;
-}
-
-/** A HEAD in flight and those who wait for it. */
-interface Lookup extends PromiseWithResolvers<LookupResult> {
-  readonly sentMs: number;
-}
-
-/** Faults that say something lasting about the object, not about the moment. */
-const negativeCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "origin_missing_etag",
-  "origin_unsupported",
-]);
+/** Is told that an object is another version than `staleEtag`, which others may still have. */
+export type ReplacementListener = (location: ObjectLocation, staleEtag: string) => void;
 
 export class Directory {
   readonly stats = { hits: 0, misses: 0, joins: 0, negativeHits: 0, forgotten: 0 };
   readonly #options: DirectoryOptions;
-  /** In order of use, the least recently used first. */
-  readonly #entries = new Map<string, Entry>();
-  readonly #lookups = new Map<string, Lookup>();
+  readonly #answers: AnswerCache<LookupResult>;
+  readonly #doubts: Doubts;
+  readonly #listeners = new Set<ReplacementListener>();
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
+    const { clock, ttlMs, entriesMax } = options;
+    this.#answers = new AnswerCache({ clock, joinMs: ttlMs, entriesMax, stats: this.stats });
+    this.#doubts = new Doubts(clock, entriesMax);
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#answers.size;
   }
 
   /** What is known and fresh, without asking anybody. */
   peek(location: ObjectLocation): LookupResult | undefined {
-    const name = entryName(location);
-    const entry = this.#entries.get(name);
-    if (entry === undefined) return undefined;
-    this.#entries.delete(name);
-    if (entry.expiresMs <= this.#options.clock.monotonic()) return undefined;
-    this.#entries.set(name, entry);
-    if (entry.result.kind === "found") this.stats.hits += 1;
-    else this.stats.negativeHits += 1;
-    return entry.result;
+    return this.#fresh(entryName(location))?.answer;
   }
 
-  /** What is known, else what the origin says. @throws OrcaError when the origin could not be asked. */
+  /** What is known, else what the source says. @throws OrcaError when it could not be asked. */
   async lookup(location: ObjectLocation): Promise<LookupResult> {
-    const known = this.peek(location);
-    if (known) return known;
+    return (await this.#find(location, entryName(location))).answer;
+  }
+
+  /**
+   * As {@link lookup}, for another replica, to which `staleEtag` is no answer.
+   * @throws OrcaError when the source could not be asked.
+   */
+  async answer(location: ObjectLocation, staleEtag: string): Promise<PeerHeadAnswer> {
+    if (staleEtag !== "") this.forget(location, staleEtag);
     const name = entryName(location);
-    const nowMs = this.#options.clock.monotonic();
-    const running = this.#lookups.get(name);
-    // With a TTL of 0 nobody joins: who asks after an overwrite must not get an answer from before it.
-    if (running && nowMs - running.sentMs < this.#options.ttlMs) {
-      this.stats.joins += 1;
-      return running.promise;
-    }
-    this.stats.misses += 1;
-    const lookup: Lookup = { ...Promise.withResolvers<LookupResult>(), sentMs: nowMs };
-    this.#lookups.set(name, lookup);
-    void this.#ask(location, name, lookup);
-    return lookup.promise;
+    const timed = await this.#find(location, name);
+    // What was forgotten while its HEAD was in flight is for those who waited for it.
+    const isKept = this.#answers.kept(name) === timed;
+    const { answer } = timed;
+    return {
+      head: answer.kind === "found" ? answer.record.head : answer.error,
+      remainingMs: isKept ? this.#answers.remainingMs(timed) : 0,
+    };
   }
 
   /**
    * Drops what is believed of an object because `etag` turned out not to be its ETag any more. An entry that already
-   * tells of another version stays: whoever looked again before us was right.
+   * tells of something else stays: whoever looked again before us was right. So does a look-up in flight that was sent
+   * with this very doubt, while any other may bring the same ETag again.
    */
   forget(location: ObjectLocation, etag: string): void {
     const name = entryName(location);
-    const entry = this.#entries.get(name);
-    if (entry?.result.kind === "found" && entry.result.record.version.etag !== etag) return;
-    this.#entries.delete(name);
-    this.#lookups.delete(name);
+    const kept = this.#answers.kept(name)?.answer;
+    if (kept && !(kept.kind === "found" && kept.record.version.etag === etag)) return;
+    // Since the doubt was raised nothing of this ETag was kept, and whatever is in flight was sent after it.
+    if (!kept && this.#doubts.staleEtag(name) === etag) return;
+    this.#doubts.foundStale(name, etag);
+    this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
 
-  async #ask(location: ObjectLocation, name: string, lookup: Lookup): Promise<void> {
-    const { origin, ttlMs, negativeTtlMs } = this.#options;
-    const isCurrent = (): boolean => this.#lookups.get(name) === lookup;
-    try {
-      const result = await this.#askOrigin(origin, location);
-      const keepMs = result.kind === "found" ? ttlMs : negativeTtlMs;
-      if (keepMs > 0 && isCurrent()) this.#keep(name, { result, expiresMs: lookup.sentMs + keepMs });
-      lookup.resolve(result);
-    } catch (thrown) {
-      lookup.reject(thrown);
-    } finally {
-      if (isCurrent()) this.#lookups.delete(name);
-    }
+  /** Drops what is believed of an object, whatever that is: somebody knows that it has changed. */
+  invalidate(location: ObjectLocation): void {
+    const name = entryName(location);
+    this.#doubts.invalidated(name);
+    this.#answers.drop(name);
+    this.stats.forgotten += 1;
   }
 
-  async #askOrigin(origin: HeadSource, location: ObjectLocation): Promise<LookupResult> {
-    try {
-      const head = await origin.head(location);
-      if (head === null) {
-        const message = `Cannot find "${location.key}": the origin has no such key`;
-        return { kind: "refused", error: new OrcaError("no_such_key", "object", message) };
-      }
-      return { kind: "found", record: { version: this.#versionOf(origin.id, location, head), head } };
-    } catch (thrown) {
-      if (thrown instanceof OrcaError && negativeCodes.has(thrown.code)) {
-        return { kind: "refused", error: thrown };
-      }
-      throw thrown;
-    }
+  /** Calls `listener` after each look-up that found something else in place of a stale version. Returns how to end that. */
+  subscribe(listener: ReplacementListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
-  #versionOf(originId: string, location: ObjectLocation, head: ObjectHead): ObjectVersion {
-    return new ObjectVersion({
-      originId,
+  #fresh(name: string): TimedAnswer<LookupResult> | undefined {
+    const timed = this.#answers.fresh(name);
+    if (timed === undefined) return undefined;
+    if (timed.answer.kind === "found") this.stats.hits += 1;
+    else this.stats.negativeHits += 1;
+    return timed;
+  }
+
+  async #find(location: ObjectLocation, name: string): Promise<TimedAnswer<LookupResult>> {
+    return this.#fresh(name) ?? this.#answers.ask(name, () => this.#ask(location, name));
+  }
+
+  async #ask(location: ObjectLocation, name: string): Promise<Reply<LookupResult>> {
+    const { source, ttlMs, negativeTtlMs } = this.#options;
+    const staleEtag = this.#doubts.staleEtag(name);
+    const believedMs = this.#doubts.believedMs(name);
+    const { head, remainingMs } = await source.head(location, staleEtag);
+    if (staleEtag !== "") this.#settle(location, name, staleEtag, head);
+    const answer = this.#resultOf(location, head);
+    const freshMs = answer.kind === "found" ? ttlMs : negativeTtlMs;
+    if (remainingMs === undefined) return { answer, freshMs };
+    return { answer, freshMs: Math.min(freshMs, remainingMs, believedMs) };
+  }
+
+  #settle(location: ObjectLocation, name: string, staleEtag: string, head: ObjectHead | OrcaError): void {
+    this.#doubts.answered(name, staleEtag);
+    const isReplaced = head instanceof OrcaError || head.etag !== staleEtag;
+    // With a TTL of 0 nobody has kept what would have to be forgotten.
+    if (!isReplaced || this.#options.ttlMs === 0) return;
+    for (const listener of this.#listeners) listener(location, staleEtag);
+  }
+
+  #resultOf(location: ObjectLocation, head: ObjectHead | OrcaError): LookupResult {
+    if (head instanceof OrcaError) return { kind: "refused", error: head };
+    const version = new ObjectVersion({
+      originId: this.#options.source.id,
       bucket: location.bucket,
       objectKey: location.key,
       etag: head.etag,
       sizeBytes: head.sizeBytes,
       chunkSizeBytes: chunkSizeFor(head.sizeBytes, this.#options.chunkTiers),
     });
-  }
-
-  #keep(name: string, entry: Entry): void {
-    this.#entries.delete(name);
-    this.#entries.set(name, entry);
-    if (this.#entries.size <= this.#options.entriesMax) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
-    }
+    return { kind: "found", record: { version, head } };
   }
 }
 

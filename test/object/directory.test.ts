@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { defaultChunkTiers } from "../../src/chunk/layout.ts";
 import { Directory, type DirectoryOptions, type LookupResult } from "../../src/object/directory.ts";
+import { OriginHeads } from "../../src/object/origin-heads.ts";
 import type { ObjectHead } from "../../src/origin/origin.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
 
 const location = { bucket: "models", key: "llama/weights.bin" };
 
@@ -17,14 +18,14 @@ function fixture(options: Partial<DirectoryOptions> = {}) {
   const clock = new FakeClock();
   const heads: PromiseWithResolvers<ObjectHead | null>[] = [];
   const directory = new Directory({
-    origin: {
+    source: new OriginHeads({
       id: "origin-a",
       head: () => {
         const answer = Promise.withResolvers<ObjectHead | null>();
         heads.push(answer);
         return answer.promise;
       },
-    },
+    }),
     clock,
     chunkTiers: defaultChunkTiers,
     ttlMs: 300_000,
@@ -158,6 +159,106 @@ test("Directory.forget: an entry that already tells of a newer version stays", a
   assert.equal(etagOf(directory.peek(location)), "v2");
   directory.forget(location, "v2");
   assert.equal(directory.peek(location), undefined);
+});
+
+test("Directory.forget: a look-up in flight that was sent with this very doubt is joined and kept", async () => {
+  const { heads, directory } = fixture();
+  const first = directory.lookup(location);
+  heads[0]?.resolve(head("v1"));
+  await first;
+  const lookups = Array.from({ length: 10 }, () => {
+    directory.forget(location, "v1");
+    return directory.lookup(location);
+  });
+  assert.equal(heads.length, 2);
+  heads[1]?.resolve(head("v2"));
+  for (const lookup of lookups) assert.equal(etagOf(await lookup), "v2");
+  assert.equal(etagOf(directory.peek(location)), "v2");
+  assert.equal(directory.stats.forgotten, 1);
+});
+
+test("Directory.forget: an entry that tells of the object's absence stays", async () => {
+  const { heads, directory } = fixture();
+  const lookup = directory.lookup(location);
+  heads[0]?.resolve(null);
+  await lookup;
+  directory.forget(location, "v1");
+  assert.equal((await directory.lookup(location)).kind, "refused");
+  assert.equal(heads.length, 1);
+});
+
+test("Directory.invalidate: an entry goes whatever it tells, and the answer to a HEAD in flight is not kept", async () => {
+  const { heads, directory } = fixture();
+  const first = directory.lookup(location);
+  heads[0]?.resolve(head("v1"));
+  await first;
+  directory.invalidate(location);
+  assert.equal(directory.peek(location), undefined);
+  const second = directory.lookup(location);
+  directory.invalidate(location);
+  heads[1]?.resolve(head("v2"));
+  assert.equal(etagOf(await second), "v2");
+  assert.equal(directory.peek(location), undefined);
+  // What the origin itself says after an invalidation is as good as ever.
+  const third = directory.lookup(location);
+  heads[2]?.resolve(head("v3"));
+  await third;
+  assert.equal(etagOf(directory.peek(location)), "v3");
+});
+
+test("Directory.answer: what is left of the TTL comes with it, and nothing where it was forgotten in flight", async () => {
+  const { clock, heads, directory } = fixture();
+  const first = directory.answer(location, "");
+  await clock.advance(100_000);
+  heads[0]?.resolve(head("v1"));
+  assert.deepEqual(await first, { head: head("v1"), remainingMs: 200_000 });
+  await clock.advance(0.5);
+  assert.equal((await directory.answer(location, "")).remainingMs, 199_999);
+  const second = directory.answer(location, "v1");
+  directory.invalidate(location);
+  heads[1]?.resolve(head("v2"));
+  assert.deepEqual(await second, { head: head("v2"), remainingMs: 0 });
+});
+
+test("Directory.subscribe: tells of each stale version that was replaced, and of nothing that was not", async () => {
+  const { clock, heads, directory } = fixture();
+  const told: string[] = [];
+  const end = directory.subscribe(({ key }, staleEtag) => told.push(`${key} ${staleEtag}`));
+  const lookUp = async (answer: ObjectHead | null): Promise<void> => {
+    const lookup = directory.lookup(location);
+    heads.at(-1)?.resolve(answer);
+    await lookup;
+  };
+  await lookUp(head("v1"));
+  await clock.advance(300_000);
+  await lookUp(head("v2"));
+  directory.forget(location, "v2");
+  await lookUp(head("v2"));
+  assert.deepEqual(told, []);
+  directory.forget(location, "v2");
+  await lookUp(head("v3"));
+  directory.forget(location, "v3");
+  await lookUp(null);
+  assert.deepEqual(told, ["llama/weights.bin v2", "llama/weights.bin v3"]);
+  end();
+  await clock.advance(60_000);
+  await lookUp(head("v4"));
+  directory.forget(location, "v4");
+  await lookUp(head("v5"));
+  assert.equal(told.length, 2);
+});
+
+test("Directory.lookup: with negativeTtlMs 0 nobody is given an absence from before they asked", async () => {
+  const { heads, directory } = fixture({ negativeTtlMs: 0 });
+  const before = directory.lookup(location);
+  // Here the object is created: the origin has answered the first HEAD, and the answer is still on its way.
+  const after = [directory.lookup(location), directory.lookup(location)];
+  heads[0]?.resolve(null);
+  assert.equal((await before).kind, "refused");
+  await settle();
+  assert.equal(heads.length, 2);
+  heads[1]?.resolve(head("v1"));
+  for (const lookup of after) assert.equal(etagOf(await lookup), "v1");
 });
 
 test("Directory.lookup: past entriesMax the least recently used entry goes", async () => {

@@ -1,0 +1,69 @@
+/**
+ * What is held against the next answer about an object. A directory that forgets an entry has not done enough where it
+ * asks another replica, which may still have the very thing that was forgotten and would give it back.
+ *
+ * Two things raise a doubt. An ETag that a fill found stale is told to whoever is asked next, until somebody has
+ * answered. And an invalidation may have come here before it came to the coordinator: (1) it is heard here, the entry is
+ * dropped; (2) a look-up asks the coordinator, which has not heard it and answers with what it keeps; (3) the coordinator
+ * hears it. So what another replica says within {@link spreadMs} after (1) is believed until the end of that time only.
+ *
+ * A doubt that is lost to the bound costs staleness within the TTL, and never a wrong byte.
+ */
+import type { Clock } from "../base/clock.ts";
+import { LruMap } from "./lru-map.ts";
+
+/** Longer than gossip takes to reach every member. */
+export const spreadMs = 10_000;
+
+interface Doubt {
+  /** Empty for none. */
+  readonly staleEtag: string;
+  readonly spreadUntilMs: number;
+}
+
+const none: Doubt = { staleEtag: "", spreadUntilMs: 0 };
+
+export class Doubts {
+  readonly #clock: Clock;
+  readonly #doubts: LruMap<Doubt>;
+
+  constructor(clock: Clock, entriesMax: number) {
+    this.#clock = clock;
+    this.#doubts = new LruMap(entriesMax);
+  }
+
+  get size(): number {
+    return this.#doubts.size;
+  }
+
+  /** The ETag that was found stale, and nobody has answered since. Empty for none. */
+  staleEtag(name: string): string {
+    return this.#of(name).staleEtag;
+  }
+
+  /** How long another replica's answer may be believed that is asked for now. */
+  believedMs(name: string): number {
+    const leftMs = this.#of(name).spreadUntilMs - this.#clock.monotonic();
+    return leftMs > 0 ? leftMs : Number.POSITIVE_INFINITY;
+  }
+
+  foundStale(name: string, etag: string): void {
+    this.#doubts.set(name, { ...this.#of(name), staleEtag: etag });
+  }
+
+  invalidated(name: string): void {
+    this.#doubts.set(name, { ...this.#of(name), spreadUntilMs: this.#clock.monotonic() + spreadMs });
+  }
+
+  /** Somebody was told that `etag` is stale, and has answered. */
+  answered(name: string, etag: string): void {
+    const doubt = this.#of(name);
+    if (doubt.staleEtag !== etag) return;
+    if (doubt.spreadUntilMs > this.#clock.monotonic()) this.#doubts.set(name, { ...doubt, staleEtag: "" });
+    else this.#doubts.delete(name);
+  }
+
+  #of(name: string): Doubt {
+    return this.#doubts.get(name) ?? none;
+  }
+}

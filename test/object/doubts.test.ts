@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Doubts, spreadMs } from "../../src/object/doubts.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+test("Doubts: a stale ETag is told until somebody has answered who was told of it", () => {
+  const doubts = new Doubts(new FakeClock(), 10);
+  assert.equal(doubts.staleEtag("a"), "");
+  doubts.foundStale("a", "v1");
+  doubts.answered("a", "v0");
+  assert.equal(doubts.staleEtag("a"), "v1");
+  doubts.answered("a", "v1");
+  assert.equal(doubts.staleEtag("a"), "");
+  assert.equal(doubts.size, 0);
+});
+
+test("Doubts: after an invalidation others are believed until it has spread, whatever ETag was stale", async () => {
+  const clock = new FakeClock();
+  const doubts = new Doubts(clock, 10);
+  assert.equal(doubts.believedMs("a"), Number.POSITIVE_INFINITY);
+  doubts.invalidated("a");
+  doubts.foundStale("a", "v1");
+  await clock.advance(1000);
+  assert.equal(doubts.believedMs("a"), spreadMs - 1000);
+  doubts.answered("a", "v1");
+  assert.equal(doubts.believedMs("a"), spreadMs - 1000);
+  await clock.advance(spreadMs - 1000);
+  assert.equal(doubts.believedMs("a"), Number.POSITIVE_INFINITY);
+});
+
+test("Doubts: past entriesMax the oldest doubt goes", () => {
+  const doubts = new Doubts(new FakeClock(), 2);
+  for (const name of ["a", "b", "c"]) doubts.foundStale(name, "v1");
+  assert.equal(doubts.size, 2);
+  assert.equal(doubts.staleEtag("a"), "");
+  assert.equal(doubts.staleEtag("c"), "v1");
+});

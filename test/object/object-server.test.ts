@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NotCoordinator } from "../../src/membership/not-coordinator.ts";
+import { spreadMs } from "../../src/object/doubts.ts";
+import { listPlacementName } from "../../src/object/placement-name.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
+import { throwsWith } from "../support/throws-with.ts";
+import { listRequest, listTtlMs, location, metadataCluster, originId, ttlMs } from "./metadata-cluster.ts";
+
+test("ObjectServer.head: answers as the coordinator, with what is left of the TTL", async () => {
+  const { clock, origin, coordinator } = metadataCluster();
+  const request = { originId, location, staleEtag: "" };
+  const first = await coordinator.server.head(request);
+  assert.deepEqual(first, {
+    head: { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} },
+    remainingMs: ttlMs,
+  });
+  await clock.advance(1000);
+  assert.equal((await coordinator.server.head(request)).remainingMs, ttlMs - 1000);
+  // What is kept is no version 0, so that it is the answer.
+  assert.equal((await coordinator.server.head({ ...request, staleEtag: "v0" })).remainingMs, ttlMs - 1000);
+  assert.equal(origin.stats.heads, 1);
+});
+
+test("ObjectServer: who is not the coordinator says who is, and asks neither the origin nor another replica", async () => {
+  const { origin, network, members, coordinator, second, ranked } = metadataCluster();
+  const head = second.server.head({ originId, location, staleEtag: "" });
+  const refusal = await rejectsWith("not_coordinator", head);
+  assert.ok(refusal instanceof NotCoordinator);
+  assert.equal(refusal.coordinator, coordinator.view.self);
+  assert.deepEqual(refusal.members, members);
+  const [, other] = ranked(listPlacementName(originId, listRequest));
+  await rejectsWith("not_coordinator", other.server.list({ originId, request: listRequest }));
+  assert.deepEqual([origin.stats, network.calls.length], [{ heads: 0, lists: 0 }, 0]);
+});
+
+test("ObjectServer: an origin that is not configured is refused, and its invalidations are passed by", async () => {
+  const { coordinator } = metadataCluster();
+  const { server } = coordinator;
+  await rejectsWith("invalid_argument", server.head({ originId: "other", location, staleEtag: "" }));
+  await rejectsWith("invalid_argument", server.list({ originId: "other", request: listRequest }));
+  throwsWith("invalid_argument", () => server.invalidate({ originId: "other", location }));
+  server.heardInvalidation({ originId: "other", bucket: "b", objectKey: "k" });
+  assert.equal(coordinator.rumors.length, 0);
+});
+
+test("ObjectServer.list: answers as the coordinator, with what is left of the TTL", async () => {
+  const { clock, origin, ranked } = metadataCluster();
+  const [{ server }] = ranked(listPlacementName(originId, listRequest));
+  assert.equal((await server.list({ originId, request: listRequest })).remainingMs, listTtlMs);
+  await clock.advance(1000);
+  assert.equal((await server.list({ originId, request: listRequest })).remainingMs, listTtlMs - 1000);
+  assert.equal(origin.stats.lists, 1);
+});
+
+test("ObjectServer.invalidate: every replica forgets, the next look-ups cost one HEAD, and listings stay", async () => {
+  const { origin, replicas, spreadRumors, third } = metadataCluster();
+  for (const replica of replicas) {
+    await replica.etag();
+    await replica.lists.list(listRequest);
+  }
+  origin.etag = "v2";
+  const id = third.server.invalidate({ originId, location });
+  assert.equal(third.knownEtag(), undefined);
+  const [rumor] = third.rumors;
+  assert.deepEqual(rumor?.body, { originId, bucket: location.bucket, objectKey: location.key });
+  assert.equal(rumor?.id, id);
+  assert.match(id, /^r\d-[0-9a-f]{16}$/);
+  assert.equal(rumor?.sizeBytes, 32 + `${id}${originId}modelsllama/weights.bin`.length);
+  assert.notEqual(third.server.invalidate({ originId, location }), id);
+  assert.equal(spreadRumors(), 2);
+  for (const replica of replicas) {
+    assert.equal(replica.knownEtag(), undefined);
+    assert.equal(replica.server.stats.invalidationsHeard, replica === third ? 0 : 2);
+  }
+  for (const replica of replicas) assert.equal(await replica.etag(), "v2");
+  for (const replica of replicas) await replica.lists.list(listRequest);
+  assert.deepEqual(origin.stats, { heads: 2, lists: 1 });
+  // Nothing that was heard is published once more.
+  assert.equal(spreadRumors(), 0);
+});
+
+test("ObjectServer.invalidate: the coordinator itself forgets on both its levels", async () => {
+  const { origin, coordinator } = metadataCluster();
+  await coordinator.etag();
+  origin.etag = "v2";
+  coordinator.server.invalidate({ originId, location });
+  assert.equal(await coordinator.etag(), "v2");
+});
+
+test("ObjectServer.invalidate: what a coordinator says that has not heard it yet is believed for a short time", async () => {
+  const { clock, origin, replicas, coordinator, second, spreadRumors } = metadataCluster();
+  for (const replica of replicas) await replica.etag();
+  origin.etag = "v2";
+  second.server.invalidate({ originId, location });
+  assert.equal(await second.etag(), "v1");
+  await clock.advance(1000);
+  spreadRumors();
+  assert.equal(await coordinator.etag(), "v2");
+  assert.equal(second.knownEtag(), "v1");
+  await clock.advance(spreadMs - 1001);
+  assert.equal(second.knownEtag(), "v1");
+  await clock.advance(1);
+  assert.equal(await second.etag(), "v2");
+  await clock.advance(spreadMs);
+  assert.equal(second.knownEtag(), "v2");
+  assert.equal(origin.stats.heads, 2);
+});
+
+test("ObjectServer.heardInvalidation: an answer that was on its way is given to those who wait, and not kept", async () => {
+  const { origin, network, coordinator, second, third } = metadataCluster();
+  const wire = Promise.withResolvers<void>();
+  network.carry = (from) => (from === coordinator.id ? wire.promise : Promise.resolve());
+  const before = second.etag();
+  await coordinator.etag();
+  origin.etag = "v2";
+  third.server.invalidate({ originId, location });
+  for (const { body } of third.rumors) {
+    coordinator.server.heardInvalidation(body);
+    second.server.heardInvalidation(body);
+  }
+  wire.resolve();
+  assert.equal(await before, "v1");
+  assert.equal(second.knownEtag(), undefined);
+  assert.equal(await second.etag(), "v2");
+});
