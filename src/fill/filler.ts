@@ -16,6 +16,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ByteSink, RangeRequest } from "../origin/origin.ts";
 import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
+import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
 import { Flight } from "./flight.ts";
 
 /** The one question a filler asks an origin. */
@@ -41,15 +42,9 @@ export interface FillerOptions {
   readonly queueTimeoutMs: number;
 }
 
-/**
- * When the first byte asked for lies further into the chunk than this, the GET starts there and a second one brings
- * the part before it: nobody waits for bytes that nobody asked for.
- */
-const skipBytesMin = segmentSizeBytes;
-
 /** How a flight begins. */
 interface Launch {
-  /** Memory for its chunk, where it is reserved already. */
+  /** Memory for its chunk, where it is reserved already and the flight has not got it yet. */
   readonly reservation?: Reservation;
   /** Nobody has asked for it yet. */
   readonly ahead?: boolean;
@@ -57,7 +52,7 @@ interface Launch {
   readonly pastDisk?: boolean;
 }
 
-export class Filler {
+export class Filler implements ChunkFlights {
   readonly stats = {
     flights: 0,
     joins: 0,
@@ -65,6 +60,7 @@ export class Filler {
     failed: 0,
     readAheads: 0,
     promotions: 0,
+    adoptions: 0,
     commits: 0,
     commitsRefused: 0,
   };
@@ -86,14 +82,23 @@ export class Filler {
     return this.#flights.get(ref.version.chunkName(ref.index));
   }
 
-  /**
-   * Starts a flight whose first byte wanted is at `offset` of the chunk. There is none for it yet. `pastDisk`: the disk
-   * was asked and could not read the chunk. It may go on believing that it holds it (a process that has run out of file
-   * descriptors says nothing about the file), and a flight that believed it too would leave its readers where they were.
-   */
-  fill(ref: ChunkRef, offset: number, pastDisk = false): Flight {
+  /** @see ChunkFlights.fill There is no flight for the chunk yet. */
+  fill(ref: ChunkRef, { offset, pastDisk }: FillRequest): Flight {
     this.stats.flights += 1;
-    return this.#launch(new Flight(ref, "origin", offset > skipBytesMin ? offset : 0), { pastDisk });
+    return this.#launch(new Flight(ref, "origin", partStart(offset)), { pastDisk });
+  }
+
+  /**
+   * Goes on with a flight whose bytes have come from a peer until now, from the byte where they stopped. False where
+   * this replica fills the chunk already: then whoever waits for that flight had better look again.
+   */
+  adopt(flight: Flight, ahead: boolean): boolean {
+    if (this.find(flight.ref)) return false;
+    this.stats.flights += 1;
+    this.stats.adoptions += 1;
+    flight.turnToOrigin();
+    this.#launch(flight, { ahead });
+    return true;
   }
 
   /**
@@ -107,21 +112,26 @@ export class Filler {
     return this.#launch(new Flight(ref, "disk", offset - (offset % segmentSizeBytes)), { reservation });
   }
 
-  /**
-   * Starts a fill that nobody waits for yet. It takes only memory that is free or that cached chunks give way for,
-   * and leaves half of it to those who do wait.
-   */
+  /** @see ChunkFlights.readAhead */
   readAhead(ref: ChunkRef): void {
+    const reservation = this.reserveAhead(ref);
+    if (!reservation) return;
+    this.stats.flights += 1;
+    this.stats.readAheads += 1;
+    this.#launch(new Flight(ref, "origin", 0), { reservation, ahead: true });
+  }
+
+  /**
+   * Memory for a chunk that nobody waits for yet and that is nowhere here: only what is free or what cached chunks give
+   * way for, with half of it left to those who do wait.
+   */
+  reserveAhead(ref: ChunkRef): Reservation | undefined {
     const { memory, disk, budget } = this.#options;
     const name = ref.version.chunkName(ref.index);
     if (this.#flights.has(name) || memory.peek(name) || (disk && disk.presence(ref) !== "absent")) return;
     const lengthBytes = ref.version.chunkLength(ref.index);
     if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
-    const reservation = budget.tryReserve(lengthBytes);
-    if (!reservation) return;
-    this.stats.flights += 1;
-    this.stats.readAheads += 1;
-    this.#launch(new Flight(ref, "origin", 0), { reservation, ahead: true });
+    return budget.tryReserve(lengthBytes);
   }
 
   /** Ends flights that still wait for the origin, and resolves when those that are whole have been committed. */
@@ -142,13 +152,18 @@ export class Filler {
     const { budget, memory, queueTimeoutMs } = this.#options;
     const { reservation, ahead = false, pastDisk = false } = launch;
     try {
-      flight.board(reservation ?? (await budget.reserve(flight.lengthBytes, queueTimeoutMs)));
+      if (!flight.isBoarded) {
+        flight.board(reservation ?? (await budget.reserve(flight.reserveBytes, queueTimeoutMs)));
+      }
       if (memory.peek(name) || (!pastDisk && this.#onDiskAlready(flight))) {
         this.stats.moot += 1;
         return;
       }
       if (flight.source === "disk") await this.#readFromDisk(flight);
-      await this.#readFromOrigin(flight);
+      await flight.bring(
+        (part, sink, signal) => this.#readPart(flight.ref, part, sink, signal),
+        this.#stopping.signal,
+      );
       const chunk = flight.complete();
       memory.put(name, chunk, ahead);
       await this.#commit(flight.ref, chunk);
@@ -179,26 +194,12 @@ export class Filler {
     }
   }
 
-  async #readFromOrigin(flight: Flight): Promise<void> {
-    const giveUp = new AbortController();
-    const signal = AbortSignal.any([giveUp.signal, this.#stopping.signal]);
-    const first = this.#readPart(flight, 0, signal);
-    if (flight.parts.length === 1) return first;
-    await Promise.race([first, flight.frontWanted]);
-    const reads = [first, this.#readPart(flight, 1, signal)];
-    try {
-      await Promise.all(reads);
-    } finally {
-      // Where one part fails, the other must have let go of the segments before the flight gives them back.
-      giveUp.abort();
-      await Promise.allSettled(reads);
-    }
-  }
-
-  async #readPart(flight: Flight, index: number, signal: AbortSignal): Promise<void> {
-    const part = flight.parts[index];
-    if (!part || part.filled === part.to) return;
-    const { version } = flight.ref;
+  async #readPart(
+    { version, index }: ChunkRef,
+    part: { readonly to: number; readonly filled: number },
+    sink: ByteSink,
+    signal: AbortSignal,
+  ): Promise<void> {
     const origin = this.#options.origins.get(version.originId);
     if (!origin) {
       throw new OrcaError(
@@ -212,10 +213,10 @@ export class Filler {
       key: version.objectKey,
       etag: version.etag,
       objectSizeBytes: version.sizeBytes,
-      offset: flight.ref.index * version.chunkSizeBytes + part.filled,
+      offset: index * version.chunkSizeBytes + part.filled,
       lengthBytes: part.to - part.filled,
     };
-    await origin.read(request, flight.sink(index), signal);
+    await origin.read(request, sink, signal);
   }
 
   /** A failed commit is counted and never fails a read. */

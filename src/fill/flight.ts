@@ -17,7 +17,7 @@ import type { ByteSink } from "../origin/origin.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 
 /** Where the bytes of a flight come from, as told in `Cache-Status`. */
-export type FlightSource = "origin" | "disk";
+export type FlightSource = "origin" | "disk" | "peer";
 
 export type FlightState =
   | { readonly kind: "filling" }
@@ -32,22 +32,30 @@ export interface FlightListener {
   flightChanged(): void;
 }
 
-/** A contiguous stretch of the chunk, filled front to back by one origin GET. */
+/** A contiguous stretch of the chunk, filled front to back by one GET. */
 interface Part {
   readonly from: number;
   readonly to: number;
   filled: number;
 }
 
+/** Brings the bytes of one part that are still owed into `sink`. */
+export type PartReader = (part: Readonly<Part>, sink: ByteSink, signal: AbortSignal) => Promise<void>;
+
 export class Flight {
   readonly ref: ChunkRef;
+  /** Bytes of the chunk. */
   readonly lengthBytes: number;
-  readonly source: FlightSource;
+  /** End (exclusive) of what this flight brings: that of the chunk, or of a piece that one reader wants for itself. */
+  readonly endOffset: number;
+  readonly isPiece: boolean;
   /** Resolves once somebody waits for a byte before the one the flight began with. */
   readonly frontWanted: Promise<void>;
   readonly #parts: readonly Part[];
   readonly #segments: (Segment | undefined)[];
   readonly #wantFront: () => void;
+  readonly #letGo = new AbortController();
+  #source: FlightSource;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
   #state: FlightState = { kind: "filling" };
@@ -56,16 +64,47 @@ export class Flight {
    * `begin` is the offset in the chunk of the first byte to bring. Where it is not 0 the flight has a second part, the
    * bytes before it, which is brought last or as soon as somebody waits for it.
    */
-  constructor(ref: ChunkRef, source: FlightSource, begin: number) {
+  constructor(ref: ChunkRef, source: FlightSource, begin: number, pieceEnd?: number) {
     this.ref = ref;
-    this.source = source;
+    this.#source = source;
     this.lengthBytes = ref.version.chunkLength(ref.index);
-    assert(begin >= 0 && begin < this.lengthBytes, "a flight begins inside its chunk");
-    this.#parts = [part(begin, this.lengthBytes), ...(begin > 0 ? [part(0, begin)] : [])];
+    this.endOffset = pieceEnd ?? this.lengthBytes;
+    this.isPiece = pieceEnd !== undefined;
+    assert(begin >= 0 && begin < this.endOffset, "a flight begins inside its chunk");
+    assert(this.endOffset <= this.lengthBytes, "a flight ends with its chunk");
+    const front = begin > 0 && !this.isPiece ? [part(0, begin)] : [];
+    this.#parts = [part(begin, this.endOffset), ...front];
     this.#segments = new Array<undefined>(Math.ceil(this.lengthBytes / segmentSizeBytes)).fill(undefined);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.frontWanted = promise;
     this.#wantFront = resolve;
+  }
+
+  /**
+   * A flight for one reader alone, which lets go of it ({@link abandon}): the bytes `[begin, end)`, all in one segment.
+   * Nobody joins it and nothing of it is kept.
+   */
+  static piece(ref: ChunkRef, source: FlightSource, begin: number, end: number): Flight {
+    const segmentStart = begin - (begin % segmentSizeBytes);
+    assert(end - segmentStart <= segmentSizeBytes, "a piece lies in one segment");
+    return new Flight(ref, source, begin, end);
+  }
+
+  get source(): FlightSource {
+    return this.#source;
+  }
+
+  /** The peer that brought the bytes so far is gone, and the origin brings the rest. */
+  turnToOrigin(): void {
+    assert(this.#state.kind === "filling" && !this.isPiece, "only a chunk in progress changes its source");
+    this.#source = "origin";
+  }
+
+  /** Memory that it takes: that of its segments. */
+  get reserveBytes(): number {
+    if (!this.isPiece) return this.lengthBytes;
+    const start = Math.floor((this.#parts[0] as Part).from / segmentSizeBytes) * segmentSizeBytes;
+    return Math.min(segmentSizeBytes, this.lengthBytes - start);
   }
 
   get state(): FlightState {
@@ -81,9 +120,13 @@ export class Flight {
     return this.#parts;
   }
 
-  /** Memory for the whole chunk; from now on sinks may be used. */
+  get isBoarded(): boolean {
+    return this.#reservation !== undefined;
+  }
+
+  /** Memory for all it brings; from now on sinks may be used. */
   board(reservation: Reservation): void {
-    assert(reservation.bytes === this.lengthBytes, "a flight reserves its whole chunk");
+    assert(reservation.bytes === this.reserveBytes, "a flight reserves all it brings");
     this.#reservation = reservation;
   }
 
@@ -126,6 +169,45 @@ export class Flight {
   unlisten(listener: FlightListener): void {
     const index = this.#listeners.indexOf(listener);
     if (index >= 0) this.#listeners.splice(index, 1);
+  }
+
+  /**
+   * Brings all parts by `read`, the one with the first byte asked for first; resolves when they are filled. Where one
+   * fails, the other has let go of its sink before this rejects, so that the segments can be given back.
+   */
+  async bring(read: PartReader, signal: AbortSignal): Promise<void> {
+    const giveUp = new AbortController();
+    const ended = AbortSignal.any([giveUp.signal, signal]);
+    const readPart = async (index: number): Promise<void> => {
+      const target = this.#parts[index] as Part;
+      if (target.filled < target.to) await read(target, this.sink(index), ended);
+    };
+    const first = readPart(0);
+    if (this.#parts.length === 1) return first;
+    await Promise.race([first, this.frontWanted]);
+    const reads = [first, readPart(1)];
+    try {
+      await Promise.all(reads);
+    } finally {
+      giveUp.abort();
+      await Promise.allSettled(reads);
+    }
+  }
+
+  /** For a piece: aborts when its reader wants it no more. */
+  get letGo(): AbortSignal {
+    return this.#letGo.signal;
+  }
+
+  /** For a piece: its reader wants it no more. */
+  get isLetGo(): boolean {
+    return this.#letGo.signal.aborted;
+  }
+
+  /** For a piece: its reader has what it wants of it, or has left. */
+  abandon(): void {
+    assert(this.isPiece, "a flight that others may join is not abandoned");
+    this.#letGo.abort();
   }
 
   /** All parts are filled: the bytes become a chunk, which the flight holds until it is closed. */

@@ -14,17 +14,18 @@ import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memor
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
-import type { Filler, MemoryChunks } from "./filler.ts";
+import type { ChunkFlights } from "./chunk-flights.ts";
+import type { MemoryChunks } from "./filler.ts";
 import type { Flight, FlightListener } from "./flight.ts";
 
 /** Where a reader's first byte came from. */
-export type ReadSource = "memory" | "disk" | "origin" | "join";
+export type ReadSource = "memory" | "disk" | "peer" | "origin" | "join";
 
 /** What all readers of a replica share. */
 export interface ReadPath {
   readonly memory: MemoryChunks & { wasSeen(name: string): boolean };
   readonly disk: ChunkStore | undefined;
-  readonly filler: Filler;
+  readonly flights: ChunkFlights;
   readonly budget: MemoryBudget;
   /** How long a read from disk waits for memory. */
   readonly queueTimeoutMs: number;
@@ -94,6 +95,7 @@ export class ObjectReader implements FlightListener {
     const offset = this.#position - index * chunkSizeBytes;
     if (index !== this.#chunkIndex) this.#enter(index);
     if (this.#block) return this.#takeFromBlock(this.#block, offset);
+    if (this.#flight && offset >= this.#flight.endOffset) this.#leaveFlight();
     if (this.#flight) return this.#takeFromFlight(this.#flight, offset);
     const { memory } = this.#path;
     // A chunk is one use, however many slices it is sent in: only the first look counts for the eviction policy.
@@ -118,7 +120,7 @@ export class ObjectReader implements FlightListener {
       try {
         return await this.#find();
       } catch (thrown) {
-        this.#flight = undefined;
+        this.#leaveFlight();
         const started = this.#position > this.#start;
         const full = thrown instanceof OrcaError && thrown.code === "overloaded";
         // Who has left while waiting for memory is owed neither bytes nor an error.
@@ -135,7 +137,7 @@ export class ObjectReader implements FlightListener {
     this.#block?.release();
     this.#block = undefined;
     this.#flight?.unlisten(this);
-    this.#flight = undefined;
+    this.#leaveFlight();
     this.flightChanged();
   }
 
@@ -150,8 +152,13 @@ export class ObjectReader implements FlightListener {
     this.#chunkName = this.version.chunkName(index);
     this.#chunksEntered += 1;
     this.#firstSliceOfChunk = true;
-    this.#flight = undefined;
+    this.#leaveFlight();
     this.#leads = false;
+  }
+
+  #leaveFlight(): void {
+    if (this.#flight?.isPiece) this.#flight.abandon();
+    this.#flight = undefined;
   }
 
   #takeFromBlock(block: Segment, offset: number): Buffer {
@@ -164,7 +171,7 @@ export class ObjectReader implements FlightListener {
   #takeFromFlight(flight: Flight, offset: number): Buffer | null {
     const readableEnd = flight.readableEnd(offset);
     if (readableEnd === offset) return null;
-    const source = flight.source === "disk" ? "disk" : this.#leads ? "origin" : "join";
+    const source = flight.source === "disk" || this.#leads ? flight.source : "join";
     return this.#give(flight.retainSegmentAt(offset), offset, readableEnd, source);
   }
 
@@ -186,29 +193,29 @@ export class ObjectReader implements FlightListener {
 
   /** Doubles with every chunk: a client that reads on gets the full depth, one that reads a little causes a little. */
   #readAhead(): void {
-    const { readAheadMax, filler } = this.#path;
+    const { readAheadMax, flights } = this.#path;
     const lastIndex = Math.floor((this.#end - 1) / this.version.chunkSizeBytes);
     const depth = Math.min(readAheadMax, 2 ** this.#chunksEntered);
     const until = Math.min(lastIndex, this.#chunkIndex + depth);
     for (let index = this.#chunkIndex + 1; index <= until; index += 1) {
-      filler.readAhead({ version: this.version, index });
+      flights.readAhead({ version: this.version, index });
     }
   }
 
   async #find(): Promise<void> {
-    const { memory, disk, filler } = this.#path;
+    const { memory, disk, flights } = this.#path;
     const ref: ChunkRef = { version: this.version, index: this.#chunkIndex };
     const offset = this.#position - this.#chunkIndex * this.version.chunkSizeBytes;
     for (let looks = 0; looks < idleLooksMax; looks += 1) {
       if (this.#closed) return;
       if (this.#flight) {
         if (await this.#followFlight(this.#flight, offset)) return;
-        this.#flight = undefined;
+        this.#leaveFlight();
       }
       if (memory.peek(this.#chunkName)) return;
-      this.#flight = filler.find(ref);
+      this.#flight = flights.find(ref);
       if (this.#flight) {
-        filler.stats.joins += 1;
+        flights.stats.joins += 1;
         this.#leads = false;
         continue;
       }
@@ -216,9 +223,11 @@ export class ObjectReader implements FlightListener {
       if (askDisk) {
         if (await this.#readFromDisk(disk, ref, offset)) return;
         // While the disk was asked, another reader may have begun to fill: look from the start before filling.
-        if (this.#flight || memory.peek(this.#chunkName) || filler.find(ref) || this.#closed) continue;
+        if (this.#flight || memory.peek(this.#chunkName) || flights.find(ref) || this.#closed) continue;
       }
-      this.#flight = filler.fill(ref, offset, askDisk);
+      const end = Math.min(offset + (this.#end - this.#position), ref.version.chunkLength(ref.index));
+      const seen = memory.wasSeen(this.#chunkName);
+      this.#flight = flights.fill(ref, { offset, end, seen, pastDisk: askDisk });
       this.#leads = true;
     }
     throw new OrcaError(
@@ -243,9 +252,9 @@ export class ObjectReader implements FlightListener {
 
   /** True when a block of the chunk is in hand or nobody wants it any more; false also where a promotion is joined. */
   async #readFromDisk(disk: ChunkStore, ref: ChunkRef, offset: number): Promise<boolean> {
-    const { memory, filler, budget, queueTimeoutMs } = this.#path;
+    const { memory, flights, budget, queueTimeoutMs } = this.#path;
     if (memory.wasSeen(this.#chunkName) && disk.presence(ref) === "held") {
-      this.#flight = filler.promote(ref, offset);
+      this.#flight = flights.promote(ref, offset);
       if (this.#flight) return false;
     }
     const blockIndex = Math.floor(offset / segmentSizeBytes);

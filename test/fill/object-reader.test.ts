@@ -250,7 +250,10 @@ test("ObjectReader: a flight that finds its chunk on disk after all does not ask
   await settle();
   memory.clear();
   assert.ok(disk);
-  filler.fill({ version: object, index: 0 }, 0);
+  filler.fill(
+    { version: object, index: 0 },
+    { offset: 0, end: object.sizeBytes, seen: false, pastDisk: false },
+  );
   assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
   assert.equal(filler.stats.moot, 1);
   assert.equal(origin.reads.length, 1);

@@ -36,11 +36,11 @@ export function fillFixture(options: FillFixtureOptions = {}) {
   const path: ReadPath = {
     memory,
     disk,
-    filler,
+    flights: filler,
     budget,
     queueTimeoutMs,
     readAheadMax: options.readAheadMax ?? 0,
-    sentBytes: { memory: 0, disk: 0, origin: 0, join: 0 },
+    sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
   };
   const version = (key: string, sizeBytes: number): ObjectVersion =>
     new ObjectVersion({
