@@ -105,6 +105,8 @@ const sentences: Readonly<Record<ErrorCode, string>> = {
   origin_missing_etag: "The origin sent no ETag for the object, so it cannot be served.",
   origin_unsupported: "The origin holds an object of a kind that Orca does not serve.",
   peer_unavailable: "Orca met an internal error. Try again.",
+  not_coordinator: "Orca met an internal error. Try again.",
+  not_held: "Orca met an internal error. Try again.",
   store_unavailable: "Orca met an internal error. Try again.",
   config_invalid: "Orca met an internal error. Try again.",
   internal: "Orca met an internal error. Try again.",

@@ -1,9 +1,11 @@
 /**
  * The receiving side of FillChunk on a bare HTTP/2 stream: one request, and its answer straight into a sink. There is no
- * wall clock on it, only a deadline on silence, because a fill lasts as long as the origin takes. It settles when
- * the stream has closed, and by then nobody touches the sink.
+ * wall clock on it, because a fill lasts as long as the origin takes, but two bounds on standing still. Silence tells
+ * of the peer: whoever waits for an origin sends heartbeats. Heartbeats without a byte between them tell of the
+ * origin, and are borne with for much longer. The call settles when the stream has closed, and by then nobody touches
+ * the sink.
  */
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus } from "@connectrpc/connect/protocol-connect";
@@ -13,10 +15,11 @@ import { contentTypeOf, enveloped, type WireProtocol, wireProtocolOf } from "./e
 import { fillChunkPath } from "./fill-chunk-handler.ts";
 import { type FillHeaderReceiver, FillStreamDecoder } from "./fill-stream-decoder.ts";
 import { FillStreamFault } from "./fill-stream-fault.ts";
+import type { StreamOpener } from "./peer-session.ts";
 import { StallDeadline } from "./stall-deadline.ts";
 
 export interface FillChunkCallOptions {
-  readonly session: ClientHttp2Session;
+  readonly session: StreamOpener;
   readonly request: MessageInitShape<typeof FillChunkRequestSchema>;
   /** Judges the header and answers where the bytes go; what it throws ends the call. */
   readonly onHeader: FillHeaderReceiver;
@@ -24,6 +27,8 @@ export interface FillChunkCallOptions {
   readonly clock: Clock;
   /** How long the peer may be silent. */
   readonly stallTimeoutMs: number;
+  /** How long it may let wait for a byte, however often it says that it is there. */
+  readonly waitMaxMs: number;
   /** Orca's own calls are Connect. */
   readonly protocol?: WireProtocol;
 }
@@ -31,7 +36,8 @@ export interface FillChunkCallOptions {
 /**
  * Resolves with the trailer when all bytes the header promised are in the sink. After a rejection the sink holds a true
  * prefix of them.
- * @throws ConnectError that the peer answered with; FillStreamFault; what `onHeader` threw; the signal's reason.
+ * @throws ConnectError that the peer answered with, or as {@link StreamOpener.request}; FillStreamFault; what `onHeader`
+ * threw; the signal's reason.
  */
 export function callFillChunk(options: FillChunkCallOptions): Promise<FillTrailer> {
   options.signal.throwIfAborted();
@@ -45,6 +51,10 @@ class FillChunkCall {
   readonly #stream: ClientHttp2Stream;
   readonly #signal: AbortSignal;
   readonly #deadline: StallDeadline;
+  readonly #clock: Clock;
+  readonly #waitMaxMs: number;
+  /** When the first slice came that brought nothing, if nothing came since. */
+  #idleSinceMs: number | undefined;
   #failure: unknown;
   #failed = false;
   /** HTTP trailers; those of a gRPC answer without a body are its headers. */
@@ -52,6 +62,8 @@ class FillChunkCall {
 
   constructor({ session, request, onHeader, signal, clock, stallTimeoutMs, ...rest }: FillChunkCallOptions) {
     this.#protocol = rest.protocol ?? "connect";
+    this.#clock = clock;
+    this.#waitMaxMs = rest.waitMaxMs;
     this.#decoder = new FillStreamDecoder(this.#protocol, onHeader);
     this.#signal = signal;
     this.#stream = session.request({
@@ -91,11 +103,22 @@ class FillChunkCall {
   #onData(slice: Buffer): void {
     if (this.#failed) return;
     this.#deadline.moved();
+    const { owedBytes } = this.#decoder;
     try {
       this.#decoder.push(slice);
     } catch (thrown) {
-      this.#fail(thrown);
+      return this.#fail(thrown);
     }
+    if (this.#decoder.owedBytes !== owedBytes) this.#idleSinceMs = undefined;
+    else this.#onIdle();
+  }
+
+  /** A slice brought nothing of the stretch: a heartbeat, or what nobody here knows. */
+  #onIdle(): void {
+    const nowMs = this.#clock.monotonic();
+    this.#idleSinceMs ??= nowMs;
+    if (nowMs - this.#idleSinceMs <= this.#waitMaxMs) return;
+    this.#fail(new FillStreamFault("stalled", `it let wait for its next byte for ${this.#waitMaxMs} ms`));
   }
 
   #collectTrailers(headers: IncomingHttpHeaders): void {

@@ -9,6 +9,9 @@
  * the rest of those frames: other bytes. Where the caller has reset the stream, it reads no more of it. Where the end
  * came from here, it would: so a stream that stands still is not reset, its session is destroyed, and what is pinned
  * is given back when the session's socket has closed.
+ *
+ * While there is nothing to write, a heartbeat goes out now and then: so a caller's deadline on silence measures this
+ * replica, and a slow origin is not taken for a dead peer.
  */
 import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -18,10 +21,12 @@ import {
   type FillChunkRequest,
   FillChunkRequestSchema,
 } from "../../gen/orca/v1/fill_pb.ts";
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
 import { KiB } from "../base/units.ts";
+import { type Subject, toConnectError } from "./connect-error.ts";
 import { compressedFlag, envelopeSizeBytes, wireProtocolOf } from "./envelope.ts";
 import { FillStreamEncoder } from "./fill-stream-encoder.ts";
+import { defaultFillTimings, type FillTimings } from "./fill-timings.ts";
 import { StallDeadline } from "./stall-deadline.ts";
 
 /** The path of FillChunk, which is the same in both protocols. */
@@ -47,30 +52,28 @@ export interface FillAnswer {
   readonly lengthBytes: number;
   readonly source: ChunkSource;
   readonly slices: FillSlices;
-  /** SHA-256 of the whole chunk, empty where it is not known. Asked for behind the last byte. */
-  sha256(): Uint8Array;
+  /** SHA-256 of the whole chunk, undefined where it is not known. Asked for behind the last byte. */
+  sha256(): Promise<Uint8Array | undefined>;
 }
 
 export interface FillChunkHandlerOptions {
-  /** Judges a request and finds its bytes; `signal` aborts when the caller has gone. What it throws is the answer. */
-  readonly answer: (request: FillChunkRequest, signal: AbortSignal) => Promise<FillAnswer>;
-  /** How what was thrown is said on the wire. */
-  readonly toConnectError: (thrown: unknown) => ConnectError;
+  /** Judges a request and says where its bytes will come from. What it throws is the answer. */
+  readonly answer: (request: FillChunkRequest) => FillAnswer;
   readonly clock: Clock;
-  /** How long a caller may take to send its request. */
-  readonly requestTimeoutMs: number;
-  /** How long a caller may leave a slice unread. */
-  readonly stallTimeoutMs: number;
+  readonly timings?: Partial<FillTimings>;
 }
 
 export class FillChunkHandler {
-  readonly stats = { requests: 0, refused: 0, failed: 0, sentBytes: 0 };
+  /** `malformed`: no FillChunkRequest could be read. `failed`: answered with an error, those among them. */
+  readonly stats = { requests: 0, malformed: 0, failed: 0, sentBytes: 0 };
   readonly #options: FillChunkHandlerOptions;
+  readonly #timings: FillTimings;
   /** One listener a session, however many streams it has. */
   readonly #closings = new WeakMap<Http2Session, Promise<void>>();
 
   constructor(options: FillChunkHandlerOptions) {
     this.#options = options;
+    this.#timings = { ...defaultFillTimings, ...options.timings };
   }
 
   /** Takes over a stream whose path is {@link fillChunkPath}. Never throws. */
@@ -80,7 +83,7 @@ export class FillChunkHandler {
     stream.on("error", () => {});
     const protocol = wireProtocolOf(headers["content-type"]);
     if (!protocol || headers[":method"] !== "POST") {
-      this.stats.refused += 1;
+      this.stats.malformed += 1;
       const status = protocol ? 405 : 415;
       const accepts = protocol
         ? { allow: "POST" }
@@ -95,17 +98,25 @@ export class FillChunkHandler {
   async #serve(stream: ServerHttp2Stream, encoder: FillStreamEncoder): Promise<void> {
     const { session } = stream;
     if (!session) return;
+    const { answer, clock } = this.#options;
     const sessionClosed = this.#closingOf(session);
-    const gone = new AbortController();
-    stream.once("close", () => gone.abort());
+    let request: FillChunkRequest | undefined;
     let transfer: FillTransfer | undefined;
     try {
-      const answer = await this.#options.answer(await this.#readRequest(stream), gone.signal);
-      transfer = new FillTransfer({ stream, session, sessionClosed, encoder, ...this.#options, answer });
+      request = await this.#readRequest(stream);
+      transfer = new FillTransfer({
+        stream,
+        session,
+        sessionClosed,
+        encoder,
+        answer: answer(request),
+        clock,
+        timings: this.#timings,
+      });
       await transfer.run();
     } catch (thrown) {
       this.stats.failed += 1;
-      if (!stream.destroyed) encoder.fail(this.#options.toConnectError(thrown));
+      if (!stream.destroyed) encoder.fail(toConnectError(thrown, subjectOf(request)));
     } finally {
       this.stats.sentBytes += transfer?.sentBytes ?? 0;
     }
@@ -124,14 +135,14 @@ export class FillChunkHandler {
   /** The one message of the request. What follows it is not read: the stream is closed with the answer. */
   #readRequest(stream: ServerHttp2Stream): Promise<FillChunkRequest> {
     const { promise, resolve, reject } = Promise.withResolvers<FillChunkRequest>();
-    const { clock, requestTimeoutMs } = this.#options;
+    const { requestTimeoutMs } = this.#timings;
     let received: Buffer = Buffer.alloc(0);
     const refuse = (reason: string, code: Code): void => {
       settle();
-      this.stats.refused += 1;
+      this.stats.malformed += 1;
       reject(new ConnectError(`Cannot read a FillChunk request: ${reason}`, code));
     };
-    const timer = clock.timer(requestTimeoutMs, () =>
+    const timer = this.#options.clock.timer(requestTimeoutMs, () =>
       refuse(`it has not come within ${requestTimeoutMs} ms`, Code.DeadlineExceeded),
     );
     const onEnd = (): void => refuse("it ends before its message", Code.InvalidArgument);
@@ -164,6 +175,10 @@ export class FillChunkHandler {
   }
 }
 
+function subjectOf(request: FillChunkRequest | undefined): Subject {
+  return request?.chunkKey ? { chunkKey: request.chunkKey, objectSize: request.objectSize } : {};
+}
+
 interface FillTransferOptions {
   readonly stream: ServerHttp2Stream;
   readonly session: Http2Session;
@@ -171,7 +186,7 @@ interface FillTransferOptions {
   readonly encoder: FillStreamEncoder;
   readonly answer: FillAnswer;
   readonly clock: Clock;
-  readonly stallTimeoutMs: number;
+  readonly timings: FillTimings;
 }
 
 /** The way of one answer's bytes into one stream. */
@@ -182,6 +197,8 @@ class FillTransfer {
   readonly #answer: FillAnswer;
   readonly #deadline: StallDeadline;
   readonly #done = Promise.withResolvers<void>();
+  /** Runs only while bytes are awaited. */
+  #heartbeat: Timer | undefined;
   /** A slice is with the stream. */
   #writing = false;
 
@@ -189,7 +206,7 @@ class FillTransfer {
     this.#options = options;
     this.#stream = options.stream;
     this.#answer = options.answer;
-    this.#deadline = new StallDeadline(options.clock, options.stallTimeoutMs, () => {
+    this.#deadline = new StallDeadline(options.clock, options.timings.stallTimeoutMs, () => {
       // An origin that lets us wait has deadlines of its own.
       if (this.#writing) options.session.destroy();
       else this.#deadline.moved();
@@ -203,26 +220,21 @@ class FillTransfer {
       if (this.#stream.destroyed) return;
       this.#stream.once("close", () => this.#done.resolve());
       encoder.begin(answer.lengthBytes, answer.source);
-      if (answer.slices.done) encoder.end(answer.sha256());
-      else this.#next();
+      this.#next();
       await this.#done.promise;
       if (this.#writing && this.#options.session.destroyed) await this.#options.sessionClosed;
     } finally {
       this.#deadline.end();
+      this.#heartbeat?.cancel();
       answer.slices.close();
     }
   }
 
   #next(): void {
     const { slices } = this.#answer;
+    if (slices.done) return this.#await(this.#answer.sha256(), (sha256) => this.#options.encoder.end(sha256));
     const slice = slices.take();
-    if (slice === null) {
-      slices.ready().then(
-        () => this.#stream.destroyed || this.#next(),
-        (thrown: unknown) => this.#done.reject(thrown),
-      );
-      return;
-    }
+    if (slice === null) return this.#await(slices.ready(), () => this.#next());
     this.sentBytes += slice.length;
     this.#writing = true;
     this.#deadline.moved();
@@ -233,9 +245,28 @@ class FillTransfer {
     // With an error the stream closes, and then everything is let go of.
     if (error || this.#stream.destroyed) return;
     this.#writing = false;
-    const answer = this.#answer;
-    answer.slices.release();
-    if (answer.slices.done) this.#options.encoder.end(answer.sha256());
-    else this.#next();
+    this.#answer.slices.release();
+    this.#next();
   };
+
+  /** Goes on with what `awaited` brings. Until it does, the caller hears now and then that there is somebody. */
+  #await<T>(awaited: Promise<T>, goOn: (value: T) => void): void {
+    this.#armHeartbeat();
+    awaited.then(
+      (value) => {
+        this.#heartbeat?.cancel();
+        if (!this.#stream.destroyed) goOn(value);
+      },
+      (thrown: unknown) => this.#done.reject(thrown),
+    );
+  }
+
+  #armHeartbeat(): void {
+    if (this.#heartbeat) return this.#heartbeat.refresh();
+    const { clock, timings, encoder } = this.#options;
+    this.#heartbeat = clock.timer(timings.heartbeatMs, () => {
+      encoder.heartbeat();
+      this.#heartbeat?.refresh();
+    });
+  }
 }

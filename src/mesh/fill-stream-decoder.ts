@@ -37,7 +37,7 @@ const pieceSizeBytesMax = 4 * KiB;
 const endStreamSizeBytesMax = 64 * KiB;
 /** Bound on a whole message: data, and fields of a newer sender around it. */
 const messageSizeBytesMax = dataSizeBytesMax + 4 * KiB;
-/** Bound on everything in one stream that is none of the pieces known here. */
+/** Bound on everything from data to data that is none of the pieces known here: heartbeats, one a second for hours. */
 const skippedBytesMax = 64 * KiB;
 
 /** Field numbers of FillChunkResponse. */
@@ -276,6 +276,7 @@ export class FillStreamDecoder {
         `a piece of ${lengthBytes} bytes with ${this.#owedBytes} bytes owed`,
       );
     }
+    this.#skippedBytes = 0;
     this.#messageBytes -= lengthBytes;
     this.#fieldBytes = lengthBytes;
     this.#phase = "data";

@@ -22,6 +22,9 @@ import { dataSizeBytesMax } from "./fill-stream-decoder.ts";
 /** Field 2 of FillChunkResponse, length-delimited (https://protobuf.dev/programming-guides/encoding). */
 const dataTag = (2 << 3) | 2;
 
+/** A FillChunkResponse without a piece. */
+const heartbeat = enveloped(0, new Uint8Array());
+
 /** Called once the bytes are with the kernel, or with the error that kept them from it. */
 export type OnWritten = (error?: Error | null) => void;
 
@@ -57,8 +60,13 @@ export class FillStreamEncoder {
     stream.uncork();
   }
 
-  /** All data is sent. `sha256` is that of the whole chunk, or empty where it is not known. */
-  end(sha256: Uint8Array): void {
+  /** Says that more will come. A caller that has not read the last one, or any data before it, gets no second one. */
+  heartbeat(): void {
+    if (this.#stream.writableLength === 0) this.#stream.write(heartbeat);
+  }
+
+  /** All data is sent. `sha256` is that of the whole chunk, undefined where it is not known. */
+  end(sha256: Uint8Array = new Uint8Array()): void {
     assert(this.#begun && this.#owedBytes === 0, "a stream that looks complete is complete");
     this.#stream.write(piece({ case: "trailer", value: { sha256 } }));
     this.#finish(undefined);

@@ -7,20 +7,24 @@ import { OrcaError } from "../base/orca-error.ts";
 
 /**
  * - `truncated`: the stream ended before its end was said.
+ * - `wrong_length`: its header promises another number of bytes than was asked for.
  * - `too_few`, `too_many`: the bytes of data are not as many as its header said.
  * - `oversize`: a message passes its limit.
  * - `compressed`: a message is compressed. It was not inflated: nobody knows how large it would have become.
  * - `disorder`: the pieces do not come as header, data, trailer.
  * - `malformed`: it is not protobuf, not JSON, not an envelope.
+ * - `stalled`: it says that bytes will come, and none have for too long.
  */
 export type FillStreamFaultKind =
   | "truncated"
+  | "wrong_length"
   | "too_few"
   | "too_many"
   | "oversize"
   | "compressed"
   | "disorder"
-  | "malformed";
+  | "malformed"
+  | "stalled";
 
 export class FillStreamFault extends OrcaError {
   readonly kind: FillStreamFaultKind;

@@ -5,3 +5,6 @@
 import { MiB } from "../base/units.ts";
 
 export const messageBytesMax = MiB + 64 * 1024;
+
+/** Replicas that one request may say it could not reach. Whoever lost more of them fills for itself. */
+export const passedOverMax = 64;

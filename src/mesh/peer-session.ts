@@ -128,6 +128,12 @@ export class PeerSession {
   /** For Connect, which tells its own session managers. Here pings alone say whether a peer lives. */
   notifyResponseByteRead(): void {}
 
+  /** The peer was heard of since the last attempt failed: the next request makes another one at once. */
+  retryNow(): void {
+    this.#failures = 0;
+    this.#retryAtMs = -Infinity;
+  }
+
   /** Takes no more requests; streams that run may finish. */
   close(): void {
     this.#closed = true;

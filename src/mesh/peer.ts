@@ -58,6 +58,12 @@ export class Peer {
     return this.#bytes.ready();
   }
 
+  /** @see PeerSession.retryNow */
+  retryNow(): void {
+    this.#control.retryNow();
+    this.#bytes.retryNow();
+  }
+
   /** Takes no more requests; streams that run may finish. */
   close(): void {
     this.#control.close();

@@ -75,6 +75,14 @@ export class Peers {
     return peer;
   }
 
+  /**
+   * A member that lives was heard of. Else: (1) a replica starts and knocks at one that does not listen yet; (2) that one
+   * comes up, and makes itself known; (3) for as long as the first waits to knock again, it takes the other for gone.
+   */
+  retryNow(address: string): void {
+    this.#peers.get(address)?.retryNow();
+  }
+
   /** Closes the sessions to a member that left or died; streams that run may finish. */
   drop(address: string): void {
     this.#peers.get(address)?.close();

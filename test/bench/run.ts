@@ -2,7 +2,7 @@
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
  * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow,
- * hit-ratio.
+ * mesh, hit-ratio.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -13,6 +13,7 @@ import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
 import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
+import { compareFillStreams } from "./fill-stream.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import { startNginx } from "./nginx.ts";
@@ -181,6 +182,20 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
       "Slow readers of distinct 16 MiB objects, memory.max_bytes 256 MiB",
       ["readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
       [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
+    );
+  },
+  mesh: async () => {
+    const rates = await compareFillStreams(running);
+    print(
+      "FillChunk of chunks in memory, from replica to replica",
+      ["transport", "plain node:http2, GB/s", "FillChunk, GB/s", "ratio", "bound"],
+      rates.map(({ transport, plain, fillChunk }) => [
+        transport,
+        plain.toFixed(2),
+        fillChunk.toFixed(2),
+        ratio(fillChunk, plain),
+        "0.50",
+      ]),
     );
   },
   "hit-ratio": async () => {

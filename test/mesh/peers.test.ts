@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { MembershipService } from "../../gen/orca/v1/membership_pb.ts";
 import { membershipOf, meshFixture, until } from "../support/mesh-fixture.ts";
+import { freePort } from "../support/process.ts";
 
 const hold = new Map([["/hold", (stream: ServerHttp2Stream) => stream.respond({ ":status": 200 })]]);
 
@@ -48,6 +49,20 @@ test("Peers.at: over the bound, with streams open to all, one more is refused", 
   await mesh.at(address).request("/hold", {});
   assert.throws(() => mesh.at("other:1"), { code: Code.ResourceExhausted });
   assert.equal(mesh.size, 1);
+});
+
+test("Peers.retryNow: a peer that was heard of is not waited for", async (context) => {
+  const { serve, peers } = meshFixture(context);
+  const mesh = peers();
+  const port = await freePort();
+  const address = `127.0.0.1:${port}`;
+  await assert.rejects(mesh.at(address).bytes(), { code: Code.Unavailable });
+  await serve({ port });
+  await assert.rejects(mesh.at(address).bytes(), { code: Code.Unavailable });
+  assert.deepEqual([mesh.stats.connectFailures, mesh.stats.requestsWhileDown], [1, 1]);
+  mesh.retryNow(address);
+  await mesh.at(address).bytes();
+  assert.equal(mesh.stats.sessions, 1);
 });
 
 test("Peers.drop: streams that run may finish, and the address is a new peer", async (context) => {

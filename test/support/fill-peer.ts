@@ -68,12 +68,8 @@ export class PatternSlices implements FillSlices {
   }
 }
 
-export function answerOf(
-  slices: FillSlices,
-  lengthBytes: number,
-  sha256: Uint8Array = new Uint8Array(),
-): FillAnswer {
-  return { lengthBytes, source: ChunkSource.MEMORY, slices, sha256: () => sha256 };
+export function answerOf(slices: FillSlices, lengthBytes: number, sha256?: Uint8Array): FillAnswer {
+  return { lengthBytes, source: ChunkSource.MEMORY, slices, sha256: async () => sha256 };
 }
 
 export const anyRequest: MessageInitShape<typeof FillChunkRequestSchema> = {
@@ -112,16 +108,17 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Orca's own handler behind a bare server. */
-  static ours(answer: FillHandlerAnswer, clock: Clock = new SystemClock()): Promise<Peer> {
+  static ours(
+    answer: FillHandlerAnswer,
+    clock: Clock = new SystemClock(),
+    onStream: (stream: http2.ServerHttp2Stream) => void = () => {},
+  ): Promise<Peer> {
     const server = http2.createServer({ ...serverLimits, settings: settingsFor("bytes") });
-    const handler = new FillChunkHandler({
-      answer,
-      toConnectError: (thrown) => ConnectError.from(thrown),
-      clock,
-      requestTimeoutMs: 5000,
-      stallTimeoutMs: 5000,
+    const handler = new FillChunkHandler({ answer, clock });
+    server.on("stream", (stream: http2.ServerHttp2Stream, headers) => {
+      onStream(stream);
+      handler.handle(stream, headers);
     });
-    server.on("stream", (stream: http2.ServerHttp2Stream, headers) => handler.handle(stream, headers));
     return Peer.listen(server);
   }
 

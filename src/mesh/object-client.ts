@@ -1,0 +1,55 @@
+/** Metadata from other replicas: ObjectPeers over the control sessions. */
+import { ObjectService } from "../../gen/orca/v1/object_pb.ts";
+import type { Member } from "../membership/member.ts";
+import type {
+  ObjectPeers,
+  PeerHeadAnswer,
+  PeerHeadRequest,
+  PeerListAnswer,
+  PeerListRequest,
+} from "../object/object-peers.ts";
+import {
+  headAnswerFromWire,
+  headRequestToWire,
+  listAnswerFromWire,
+  listRequestToWire,
+} from "./object-wire.ts";
+import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "./peer-calls.ts";
+
+export interface ObjectClientOptions extends PeerCallsOptions {
+  /** For one answer. The coordinator may have to ask its origin, and the bound of a session's calls is there besides. */
+  readonly timeoutMs?: number;
+}
+
+export class ObjectClient implements ObjectPeers {
+  readonly stats: PeerCallStats;
+  readonly #calls: PeerCalls<typeof ObjectService>;
+  readonly #timeoutMs: number;
+
+  constructor({ timeoutMs = 10_000, ...options }: ObjectClientOptions) {
+    this.#calls = new PeerCalls(ObjectService, options);
+    this.stats = this.#calls.stats;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  head(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {
+    const { key } = request.location;
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: this.#timeoutMs,
+      action: `Cannot ask "${peer.replicaId}" about "${key}"`,
+      ask: (client, options) => client.headObject(headRequestToWire(request), options),
+      read: (answer) => headAnswerFromWire(answer, key),
+    });
+  }
+
+  list(peer: Member, request: PeerListRequest): Promise<PeerListAnswer> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: this.#timeoutMs,
+      action: `Cannot ask "${peer.replicaId}" for the keys that begin with "${request.request.prefix}"`,
+      ask: (client, options) => client.listObjects(listRequestToWire(request), options),
+      read: listAnswerFromWire,
+    });
+  }
+}
