@@ -9,6 +9,7 @@ import { OrcaError } from "./base/orca-error.ts";
 import { SystemRandom } from "./base/random.ts";
 import { configCheck, configPrint } from "./cli/config-command.ts";
 import { serve } from "./cli/serve-command.ts";
+import { status } from "./cli/status-command.ts";
 import { loadConfig, type SettingsTree } from "./config/load.ts";
 import { originFromUrl } from "./config/origin-url.ts";
 import { createLogger } from "./ops/logging.ts";
@@ -32,6 +33,8 @@ const help = `Orca, a read-only S3 origin cache
                                       certificates for a cluster under development: DIR/ca.crt, and
                                       DIR/R.crt and DIR/R.key for each replica R (give it repeatedly)
       --host HOST                     another name or address of the replicas (may be repeated)
+  orca status [--ops URL] [--json]    what a replica knows of its cluster: members, origin share, bytes;
+                                      URL is its ops listener         (default http://127.0.0.1:8442)
   orca demo                           a real origin, a replica in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
@@ -51,6 +54,8 @@ async function main(args: readonly string[]): Promise<number> {
       return runConfig(rest);
     case "certs":
       return runCerts(rest);
+    case "status":
+      return runStatus(rest);
     case "demo":
       return runDemo(rest);
     case "help":
@@ -149,6 +154,23 @@ async function runCerts(args: string[]): Promise<number> {
   // Read when it is asked for: a library that writes certificates is no part of a replica.
   const { certs } = await import("./cli/certs-command.ts");
   return certs({ out, serverName, replicas, hosts, clock: new SystemClock(), stdout: process.stdout });
+}
+
+async function runStatus(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      ops: { type: "string", default: "http://127.0.0.1:8442" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const { ops, json } = values;
+  return status({ ops, json, clock: new SystemClock(), stdout: process.stdout, stderr: process.stderr });
 }
 
 async function runDemo(args: string[]): Promise<number> {

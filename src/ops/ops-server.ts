@@ -1,12 +1,13 @@
 /**
- * The listener for those who run Orca: probes and Prometheus. It is apart from the clients' listener, so that a
- * flood of clients cannot make a live replica look dead, and so that neither port shows what belongs to the other.
- * It has no authentication and says nothing secret; a network policy decides who reaches it.
+ * The listener for those who run Orca: probes, Prometheus, the status of the cluster. It is apart from the clients'
+ * listener, so that a flood of clients cannot make a live replica look dead, and so that neither port shows what belongs
+ * to the other. It has no authentication and says nothing secret; a network policy decides who reaches it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { type ClusterStatusSource, clusterStatus } from "./cluster-status.ts";
 import type { Readiness } from "./health.ts";
 import type { MetricsRegistry } from "./metrics.ts";
 
@@ -16,6 +17,7 @@ export interface OpsServerOptions {
   readonly port: number;
   readonly readiness: Readiness;
   readonly metrics: MetricsRegistry;
+  readonly cluster: ClusterStatusSource;
   readonly logger: Logger;
   /** Connections at once; further ones are closed unanswered. */
   readonly connectionsMax?: number;
@@ -34,10 +36,15 @@ const help = `Orca
 /healthz  200 as long as this process lives
 /readyz   200 when this replica should be sent clients, else 503 with the reasons
 /metrics  metrics in the Prometheus text format
+/cluster  what this replica knows of its cluster, as JSON; "orca status" prints it
 `;
 
 function textPage(status: number, body: string): Page {
   return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+function jsonPage(status: number, value: unknown): Page {
+  return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
 }
 
 export class OpsServer {
@@ -102,7 +109,7 @@ export class OpsServer {
 
   async #page(request: IncomingMessage): Promise<Page> {
     if (request.method !== "GET" && request.method !== "HEAD") return textPage(405, "only GET and HEAD\n");
-    const { readiness, metrics } = this.#options;
+    const { readiness, metrics, cluster } = this.#options;
     switch (request.url?.split("?", 1)[0]) {
       case "/":
         return textPage(200, help);
@@ -110,11 +117,12 @@ export class OpsServer {
         return textPage(200, "ok\n");
       case "/readyz": {
         const report = readiness.report();
-        const body = `${JSON.stringify(report)}\n`;
-        return { status: report.ready ? 200 : 503, contentType: "application/json", body };
+        return jsonPage(report.ready ? 200 : 503, report);
       }
       case "/metrics":
         return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+      case "/cluster":
+        return jsonPage(200, clusterStatus(cluster, readiness.phase));
       default:
         return textPage(404, "not found, see / for what is here\n");
     }

@@ -82,6 +82,11 @@ export class GuardedOrigin {
     return this.#permits.permitsMax;
   }
 
+  /** This replica's share of the cluster's target has changed. None is broken off: a smaller one is kept as requests end. */
+  resize(requestsInFlightMax: number): void {
+    this.#permits.resize(requestsInFlightMax);
+  }
+
   /** @see Origin.head */
   head(location: ObjectLocation): Promise<ObjectHead | null> {
     return this.#repeated("head", (signal) => this.#origin.head(location, signal));

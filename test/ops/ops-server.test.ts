@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
+import { clusterStatus } from "../../src/ops/cluster-status.ts";
 import { Readiness } from "../../src/ops/health.ts";
 import { MetricsRegistry } from "../../src/ops/metrics.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
+import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
 interface Fixture {
@@ -22,7 +24,15 @@ async function startServer(
   const readiness = new Readiness();
   const metrics = new MetricsRegistry();
   const logger = new RecordedLogger();
-  const server = new OpsServer({ host: "127.0.0.1", port: 0, readiness, metrics, logger, ...options });
+  const server = new OpsServer({
+    host: "127.0.0.1",
+    port: 0,
+    readiness,
+    metrics,
+    cluster: clusterOfOne,
+    logger,
+    ...options,
+  });
   context.after(() => server.stop());
   const address = await server.start();
   return { readiness, metrics, logger, address, url: (path) => `http://127.0.0.1:${address.port}${path}` };
@@ -79,6 +89,17 @@ test("OpsServer: /metrics is Prometheus text", async (context) => {
   assert.match(await response.text(), /^orca_requests_total 5$/m);
 });
 
+test("OpsServer: /cluster is the status as JSON, in every phase", async (context) => {
+  const { readiness, url } = await startServer(context);
+  for (const phase of ["starting", "serving", "draining"] as const) {
+    readiness.enter(phase);
+    const response = await fetch(url("/cluster"));
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("content-type"), "application/json");
+    assert.deepEqual(await response.json(), clusterStatus(clusterOfOne, phase));
+  }
+});
+
 test("OpsServer: a metric that cannot be read is a 500 and a log line, and the server goes on", async (context) => {
   const { metrics, logger, url } = await startServer(context);
   metrics.gauge("orca_broken", "Throws.", () => {
@@ -102,7 +123,7 @@ test("OpsServer: HEAD has the headers and no body", async (context) => {
 test("OpsServer: / says what is here, and all else is 404", async (context) => {
   const { url } = await startServer(context);
   const help = await (await fetch(url("/"))).text();
-  for (const path of ["/healthz", "/readyz", "/metrics"]) assert.ok(help.includes(path));
+  for (const path of ["/healthz", "/readyz", "/metrics", "/cluster"]) assert.ok(help.includes(path));
   for (const path of ["/metricsx", "/healthz/", "//", "/%00", "/readyz/../secret"]) {
     const response = await fetch(url(path));
     assert.equal(response.status, 404, path);
@@ -160,6 +181,7 @@ test("OpsServer: stop closes idle connections", async (context) => {
     port: 0,
     readiness: new Readiness(),
     metrics: new MetricsRegistry(),
+    cluster: clusterOfOne,
     logger: new RecordedLogger(),
   });
   context.after(() => server.stop());

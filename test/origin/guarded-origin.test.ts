@@ -159,6 +159,31 @@ test("GuardedOrigin: permits cover whole bodies, and who waits too long is told 
   assert.deepEqual(guarded.stats.requests, { get: 1, head: 1, list: 0 });
 });
 
+test("GuardedOrigin.resize: more permits serve who waits, fewer break nothing off", async () => {
+  const { origin, guarded } = fixture({ requestsInFlightMax: 1 });
+  const reads = Array.from({ length: 4 }, () => guarded.read(request, fixture().sink));
+  await settle();
+  assert.equal(origin.reads.length, 1);
+  guarded.resize(3);
+  await settle();
+  assert.equal(origin.reads.length, 3);
+  assert.equal(guarded.requestsWaiting, 1);
+  guarded.resize(1);
+  assert.equal(guarded.requestsInFlightMax, 1);
+  assert.equal(guarded.requestsInFlight, 3);
+  for (const index of [0, 1]) {
+    readAt(origin, index).deliver().finish();
+    await settle();
+    assert.equal(origin.reads.length, 3);
+  }
+  readAt(origin, 2).deliver().finish();
+  await settle();
+  assert.equal(origin.reads.length, 4);
+  readAt(origin, 3).deliver().finish();
+  await Promise.all(reads);
+  assert.equal(guarded.requestsInFlight, 0);
+});
+
 test("GuardedOrigin.head: a passing fault is hidden", async () => {
   const { origin, clock, guarded } = fixture();
   let asked = 0;
