@@ -1,35 +1,40 @@
 /**
  * The composition root: makes the parts of one replica out of its configuration, and starts and stops them in order.
- * Each part gets what it needs by its constructor; this is the only file that knows them all.
+ * Each part gets what it needs by its constructor; this file, origins.ts and the two ends of the mesh (cluster.ts,
+ * mesh-listener.ts) are the only ones that know them all.
  *
- * Stopping goes from the outside in: not ready, no new connections, running responses finish, fills nobody waits for
- * end, commits finish, files and sockets close.
+ * Stopping goes from the outside in: not ready, goodbye to the peers, no new connections, running responses finish,
+ * fills nobody waits for end, commits finish, files and sockets close.
  */
+import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { MemoryBudget } from "./base/memory-budget.ts";
 import type { Random } from "./base/random.ts";
 import { TlsFiles } from "./base/tls-files.ts";
+import { Cluster } from "./cluster.ts";
 import type { Config } from "./config/config.ts";
-import type { OriginConfig } from "./config/origin-config.ts";
 import { BucketHandler } from "./edge/bucket-handler.ts";
 import { EdgeStats } from "./edge/edge-stats.ts";
 import { ObjectHandler } from "./edge/object-handler.ts";
 import { S3Listener } from "./edge/s3-listener.ts";
+import { ChunkServer } from "./fill/chunk-server.ts";
 import { Filler } from "./fill/filler.ts";
 import type { ReadPath } from "./fill/object-reader.ts";
+import { Relay } from "./fill/relay.ts";
+import type { MeshTls } from "./mesh/mesh-tls.ts";
+import { MeshListener } from "./mesh-listener.ts";
 import { Bucket } from "./object/bucket.ts";
-import { Directory } from "./object/directory.ts";
+import { ObjectServer } from "./object/object-server.ts";
 import { Readiness } from "./ops/health.ts";
+import { registerMeshMetrics } from "./ops/mesh-metrics.ts";
 import { MetricsRegistry } from "./ops/metrics.ts";
 import { OpsServer } from "./ops/ops-server.ts";
 import { registerReplicaMetrics } from "./ops/replica-metrics.ts";
-import { AzureBlobOrigin } from "./origin/azure-blob-origin.ts";
-import { FileOrigin } from "./origin/file-origin.ts";
-import { GuardedOrigin } from "./origin/guarded-origin.ts";
-import type { Origin } from "./origin/origin.ts";
-import { S3Origin } from "./origin/s3-origin.ts";
+import type { GuardedOrigin } from "./origin/guarded-origin.ts";
+import { guardOrigins, type OpenOrigin, openMetadata, regionOf } from "./origins.ts";
+import { originShare } from "./placement/origin-share.ts";
 import { DiskTier } from "./store/disk-tier.ts";
 import { MemoryTier } from "./store/memory-tier.ts";
 import { S3Fifo } from "./store/s3-fifo.ts";
@@ -44,6 +49,8 @@ export interface ReplicaOptions {
 export interface ReplicaAddresses {
   readonly s3: AddressInfo;
   readonly ops: AddressInfo;
+  /** Undefined in a cluster of one. */
+  readonly mesh: AddressInfo | undefined;
 }
 
 /** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
@@ -55,6 +62,9 @@ export class Replica {
   readonly #origins: readonly GuardedOrigin[];
   readonly #disk: DiskTier | undefined;
   readonly #filler: Filler;
+  readonly #relay: Relay | undefined;
+  readonly #cluster: Cluster | undefined;
+  readonly #meshListener: MeshListener | undefined;
   readonly #listener: S3Listener;
   readonly #ops: OpsServer;
 
@@ -66,37 +76,70 @@ export class Replica {
     const { config, clock, logger } = options;
     const { tls } = config.server;
     const tlsFiles = tls && (await TlsFiles.load({ ...tls, clock, logger }));
-    return new Replica(options, tlsFiles);
+    return new Replica(options, tlsFiles, await Cluster.loadTls(config, clock, logger));
   }
 
-  private constructor(options: ReplicaOptions, tls: TlsFiles | undefined) {
+  private constructor(options: ReplicaOptions, tls: TlsFiles | undefined, meshTls: MeshTls | undefined) {
     this.#options = options;
     const { config, clock, random, logger } = options;
+    const { queueTimeoutMs } = config.memory;
     const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
     const memory = new MemoryTier({ budget });
     // Before the disk is opened: an origin may refuse its settings, and the disk's thread would keep the process alive.
-    this.#origins = config.origins.map((origin) => guard(origin, options));
+    this.#origins = guardOrigins(options);
     const disk = openDisk(options);
     this.#disk = disk;
     if (disk) budget.addLastResort((missingBytes) => disk.dropQueued(missingBytes));
-    const directories = new Map(this.#origins.map((origin) => [origin.id, openDirectory(origin, options)]));
-    const { queueTimeoutMs } = config.memory;
+    const replicaId = disk?.replicaId ?? config.cluster.replicaId ?? randomBytes(8).toString("hex");
+    const cluster = config.cluster.clustered
+      ? new Cluster({ ...options, replicaId, tls: meshTls })
+      : undefined;
+    this.#cluster = cluster;
+    const tiers = { memory, disk, budget, queueTimeoutMs };
     this.#filler = new Filler({
+      ...tiers,
       origins: new Map(this.#origins.map((origin) => [origin.id, origin])),
-      memory,
-      disk: this.#disk,
-      budget,
-      queueTimeoutMs,
     });
+    const filler = this.#filler;
+    this.#relay =
+      cluster &&
+      new Relay({
+        ...tiers,
+        filler,
+        peers: cluster.chunkPeers,
+        coordination: cluster.coordination,
+        clock,
+      });
     const readPath: ReadPath = {
-      memory,
-      disk: this.#disk,
-      filler: this.#filler,
-      budget,
-      queueTimeoutMs,
+      ...tiers,
+      flights: this.#relay ?? filler,
       readAheadMax: config.chunking.readahead,
-      sentBytes: { memory: 0, disk: 0, origin: 0, join: 0 },
+      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
     };
+    const open = this.#origins.map((origin, index) =>
+      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster),
+    );
+    if (cluster) {
+      const { coordination, membership } = cluster;
+      const chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
+      const objects = new ObjectServer({
+        origins: new Map(open.map((each) => [each.origin.id, each])),
+        coordination,
+        publish: (rumor) => membership.publish(rumor),
+        random,
+      });
+      membership.listen("invalidation", (body) => objects.heardInvalidation(body));
+      membership.subscribe(() => this.#shareOrigins());
+      this.#meshListener = new MeshListener({
+        config: config.cluster,
+        tls: meshTls,
+        chunks,
+        objects,
+        membership,
+        clock,
+        logger,
+      });
+    }
     const stats = new EdgeStats();
     this.#listener = new S3Listener({
       ...config.server.listen,
@@ -107,7 +150,7 @@ export class Replica {
       keepAliveTimeoutMs: config.server.keepAliveTimeoutMs,
       headerTimeoutMs: config.server.headerTimeoutMs,
       tls,
-      buckets: this.#openBuckets(directories),
+      buckets: bucketsOf(open),
       objectHandler: new ObjectHandler({ clock, readPath, stats }),
       bucketHandler: new BucketHandler({ region: regionOf(config) }),
       stats,
@@ -122,23 +165,62 @@ export class Replica {
       listener: this.#listener,
       tls,
       readPath,
-      filler: this.#filler,
+      filler,
       budget,
       memory,
-      disk: this.#disk,
+      disk,
       origins: this.#origins,
-      directories,
+      directories: new Map(open.map((each) => [each.origin.id, each.directory])),
     });
-    this.#ops = new OpsServer({ ...config.server.opsListen, readiness: this.#readiness, metrics, logger });
+    if (cluster && this.#meshListener && this.#relay) {
+      const { server, fills, calls } = this.#meshListener;
+      registerMeshMetrics(metrics, {
+        membership: cluster.membership,
+        coordination: cluster.coordination,
+        server,
+        peers: cluster.peers,
+        tls: meshTls,
+        fillServer: fills,
+        fillClient: cluster.chunkPeers,
+        relay: this.#relay,
+        calls: { membership: cluster.membershipPeers, object: cluster.objectPeers },
+        callsServed: calls,
+      });
+    }
+    this.#ops = new OpsServer({
+      ...config.server.opsListen,
+      readiness: this.#readiness,
+      metrics,
+      cluster: {
+        replicaId,
+        zone: config.cluster.zone ?? "",
+        origins: this.#origins,
+        budget,
+        disk,
+        filler,
+        relay: this.#relay,
+        membership: cluster?.membership,
+        peers: cluster?.peers,
+      },
+      logger,
+    });
+  }
+
+  /** Replicas that this one holds for live, itself included. */
+  get liveMembers(): number {
+    return this.#cluster?.membership.live.length ?? 1;
   }
 
   /** Resolves when clients are served. @throws OrcaError config_invalid where a listener cannot be had. */
   async start(): Promise<ReplicaAddresses> {
     try {
       const ops = await this.#ops.start();
+      const mesh = await this.#meshListener?.start();
+      // Clients come when the peers are known: until then, this replica would fill what others have.
+      if (mesh) await this.#cluster?.join(mesh.port);
       const s3 = await this.#listener.start();
       this.#readiness.enter("serving");
-      return { s3, ops };
+      return { s3, ops, mesh };
     } catch (thrown) {
       await this.stop();
       throw thrown;
@@ -148,30 +230,28 @@ export class Replica {
   /** Ends in order, within `server.drain_timeout` for responses and as much again for commits. */
   async stop(): Promise<void> {
     const { config, logger } = this.#options;
+    const { drainTimeoutMs } = config.server;
     if (this.#readiness.phase !== "draining") this.#readiness.enter("draining");
-    const cut = await this.#listener.drain(config.server.drainTimeoutMs);
+    await this.#cluster?.leave();
+    const meshDrained = this.#meshListener?.drain(drainTimeoutMs);
+    const cut = await this.#listener.drain(drainTimeoutMs);
     if (cut > 0)
       logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
-    const fillsEnded = this.#filler.stop();
-    await this.#disk?.close(Math.max(config.server.drainTimeoutMs, commitsDrainMinMs));
-    await fillsEnded;
+    const flightsEnded = Promise.all([this.#relay?.stop(), this.#filler.stop()]);
+    await this.#disk?.close(Math.max(drainTimeoutMs, commitsDrainMinMs));
+    await flightsEnded;
+    await meshDrained;
+    this.#cluster?.stop();
     for (const origin of this.#origins) origin.close();
     await this.#ops.stop();
   }
 
-  #openBuckets(directories: ReadonlyMap<string, Directory>): ReadonlyMap<string, Bucket> {
-    const buckets = new Map<string, Bucket>();
+  /** All replicas together keep to `target_global`; a replica that has left counts itself still. */
+  #shareOrigins(): void {
+    const live = Math.max(1, this.liveMembers);
     for (const [index, origin] of this.#origins.entries()) {
-      const directory = directories.get(origin.id);
-      for (const [name, place] of this.#options.config.origins[index]?.buckets ?? []) {
-        if (!directory) continue;
-        buckets.set(
-          name,
-          new Bucket({ name, originBucket: place.bucket, prefix: place.prefix, directory, origin }),
-        );
-      }
+      origin.resize(originShare(this.#options.config.origins[index]?.targetGlobal ?? 1, live));
     }
-    return buckets;
   }
 }
 
@@ -181,65 +261,12 @@ function openDisk({ config, clock, logger }: ReplicaOptions): DiskTier | undefin
   return DiskTier.open({ ...disk, replicaId: cluster.replicaId, policy: new S3Fifo(), clock, logger });
 }
 
-function openDirectory(origin: GuardedOrigin, { config, clock }: ReplicaOptions): Directory {
-  const { ttlMs, negativeTtlMs, maxEntries } = config.metadata;
-  return new Directory({
-    origin,
-    clock,
-    chunkTiers: config.chunking.tiers,
-    ttlMs,
-    negativeTtlMs,
-    entriesMax: maxEntries,
-  });
-}
-
-function guard(config: OriginConfig, options: ReplicaOptions): GuardedOrigin {
-  return new GuardedOrigin({
-    origin: openOrigin(config, options),
-    clock: options.clock,
-    random: options.random,
-    requestsInFlightMax: config.targetGlobal,
-    queueTimeoutMs: config.queueTimeoutMs,
-    retry: config.retry,
-  });
-}
-
-function openOrigin(config: OriginConfig, { config: { secrets }, clock }: ReplicaOptions): Origin {
-  const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
-  const wire = {
-    id,
-    connectTimeoutMs,
-    attemptTimeoutMs,
-    stallTimeoutMs,
-    connectionsIdleMax: targetGlobal,
-    clock,
-  };
-  switch (config.driver) {
-    case "awss3": {
-      const { awss3AccessKey, awss3SecretKey, awss3SessionToken } = secrets;
-      const credentials = awss3AccessKey &&
-        awss3SecretKey && {
-          accessKeyId: awss3AccessKey.reveal(),
-          secretAccessKey: awss3SecretKey.reveal(),
-          ...(awss3SessionToken && { sessionToken: awss3SessionToken.reveal() }),
-        };
-      return new S3Origin({ ...wire, ...config.awss3, credentials });
-    }
-    case "azureblob":
-      return new AzureBlobOrigin({
-        ...wire,
-        ...config.azureblob,
-        accountKey: secrets.azureblobAccountKey?.reveal(),
-      });
-    case "file": {
-      const [bucket] = config.buckets.values();
-      return new FileOrigin({ id, roots: new Map(bucket ? [[bucket.bucket, config.file.root]] : []) });
+function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
+  const buckets = new Map<string, Bucket>();
+  for (const { config, directory, pages } of origins) {
+    for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
+      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, lists: pages }));
     }
   }
-}
-
-/** What clients are told: the region of the first S3 origin, since SDKs sign for one region per endpoint. */
-function regionOf(config: Config): string {
-  for (const origin of config.origins) if (origin.driver === "awss3") return origin.awss3.region;
-  return "us-east-1";
+  return buckets;
 }

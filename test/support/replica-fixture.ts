@@ -87,7 +87,7 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     stop: async () => {
       await replica.stop();
       if (!options.origin) await origin.stop();
-      if (!options.diskRoot) rmSync(diskRoot, { recursive: true, force: true });
+      if (options.diskRoot === undefined) rmSync(diskRoot, { recursive: true, force: true });
     },
   };
 }

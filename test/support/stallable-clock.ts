@@ -59,6 +59,8 @@ export class StallableClock implements Clock {
   stall(durationMs: number): void {
     this.#stalledUntilMs = this.monotonic() + durationMs;
     this.#clock.timer(durationMs, () => {
+      // Another stall has begun before this one was over, if only that of a process that is dead.
+      if (this.stalled) return;
       for (const held of [...this.#heldTimers.splice(0), ...this.#heldEvents.splice(0)]) {
         // One after the other, with what each makes ready in between.
         this.#clock.timer(0, held);
