@@ -1,6 +1,6 @@
 /**
  * What a replica with peers asks them: the part of the composition that a cluster of one does not have. It holds the
- * membership, the coordination made of it, and the sessions to other replicas; mesh-listener.ts is the other end.
+ * membership, the coordination made of it, and the sessions to other replicas; mesh.ts is the other end.
  */
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";

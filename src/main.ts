@@ -35,7 +35,7 @@ const help = `Orca, a read-only S3 origin cache
       --host HOST                     another name or address of the replicas (may be repeated)
   orca status [--ops URL] [--json]    what a replica knows of its cluster: members, origin share, bytes;
                                       URL is its ops listener         (default http://127.0.0.1:8442)
-  orca demo                           a real origin, a replica in front of it, and what that is good for
+  orca demo                           a real origin, three replicas in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
 Credentials come from ORCA_AWSS3_ACCESS_KEY, ORCA_AWSS3_SECRET_KEY, ORCA_AZUREBLOB_ACCOUNT_KEY,
@@ -183,9 +183,9 @@ async function runDemo(args: string[]): Promise<number> {
     ...options,
     env: process.env,
     execPath: process.execPath,
+    mainPath: import.meta.filename,
     stdout: process.stdout,
     stopAsked: stopSignal(),
-    openReplica: (config) => Replica.open({ ...options, config }),
   });
 }
 

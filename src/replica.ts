@@ -1,7 +1,7 @@
 /**
  * The composition root: makes the parts of one replica out of its configuration, and starts and stops them in order.
  * Each part gets what it needs by its constructor; this file, origins.ts and the two ends of the mesh (cluster.ts,
- * mesh-listener.ts) are the only ones that know them all.
+ * mesh.ts) are the only ones that know them all.
  *
  * Stopping goes from the outside in: not ready, goodbye to the peers, no new connections, running responses finish,
  * fills nobody waits for end, commits finish, files and sockets close.
@@ -19,16 +19,13 @@ import { BucketHandler } from "./edge/bucket-handler.ts";
 import { EdgeStats } from "./edge/edge-stats.ts";
 import { ObjectHandler } from "./edge/object-handler.ts";
 import { S3Listener } from "./edge/s3-listener.ts";
-import { ChunkServer } from "./fill/chunk-server.ts";
 import { Filler } from "./fill/filler.ts";
 import type { ReadPath } from "./fill/object-reader.ts";
 import { Relay } from "./fill/relay.ts";
 import type { MeshTls } from "./mesh/mesh-tls.ts";
-import { MeshListener } from "./mesh-listener.ts";
+import { Mesh } from "./mesh.ts";
 import { Bucket } from "./object/bucket.ts";
-import { ObjectServer } from "./object/object-server.ts";
 import { Readiness } from "./ops/health.ts";
-import { registerMeshMetrics } from "./ops/mesh-metrics.ts";
 import { MetricsRegistry } from "./ops/metrics.ts";
 import { OpsServer } from "./ops/ops-server.ts";
 import { registerReplicaMetrics } from "./ops/replica-metrics.ts";
@@ -64,7 +61,7 @@ export class Replica {
   readonly #filler: Filler;
   readonly #relay: Relay | undefined;
   readonly #cluster: Cluster | undefined;
-  readonly #meshListener: MeshListener | undefined;
+  readonly #mesh: Mesh | undefined;
   readonly #listener: S3Listener;
   readonly #ops: OpsServer;
 
@@ -119,25 +116,17 @@ export class Replica {
     const open = this.#origins.map((origin, index) =>
       openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster),
     );
-    if (cluster) {
-      const { coordination, membership } = cluster;
-      const chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
-      const objects = new ObjectServer({
-        origins: new Map(open.map((each) => [each.origin.id, each])),
-        coordination,
-        publish: (rumor) => membership.publish(rumor),
-        random,
-      });
-      membership.listen("invalidation", (body) => objects.heardInvalidation(body));
-      membership.subscribe(() => this.#shareOrigins());
-      this.#meshListener = new MeshListener({
-        config: config.cluster,
+    if (cluster && this.#relay) {
+      cluster.membership.subscribe(() => this.#shareOrigins());
+      this.#mesh = new Mesh({
+        ...options,
+        cluster,
         tls: meshTls,
-        chunks,
-        objects,
-        membership,
-        clock,
-        logger,
+        readPath,
+        filler,
+        relay: this.#relay,
+        disk,
+        open,
       });
     }
     const stats = new EdgeStats();
@@ -171,22 +160,9 @@ export class Replica {
       disk,
       origins: this.#origins,
       directories: new Map(open.map((each) => [each.origin.id, each.directory])),
+      lists: new Map(open.map((each) => [each.origin.id, each.pages])),
     });
-    if (cluster && this.#meshListener && this.#relay) {
-      const { server, fills, calls } = this.#meshListener;
-      registerMeshMetrics(metrics, {
-        membership: cluster.membership,
-        coordination: cluster.coordination,
-        server,
-        peers: cluster.peers,
-        tls: meshTls,
-        fillServer: fills,
-        fillClient: cluster.chunkPeers,
-        relay: this.#relay,
-        calls: { membership: cluster.membershipPeers, object: cluster.objectPeers },
-        callsServed: calls,
-      });
-    }
+    this.#mesh?.register(metrics);
     this.#ops = new OpsServer({
       ...config.server.opsListen,
       readiness: this.#readiness,
@@ -215,7 +191,7 @@ export class Replica {
   async start(): Promise<ReplicaAddresses> {
     try {
       const ops = await this.#ops.start();
-      const mesh = await this.#meshListener?.start();
+      const mesh = await this.#mesh?.start();
       // Clients come when the peers are known: until then, this replica would fill what others have.
       if (mesh) await this.#cluster?.join(mesh.port);
       const s3 = await this.#listener.start();
@@ -233,7 +209,7 @@ export class Replica {
     const { drainTimeoutMs } = config.server;
     if (this.#readiness.phase !== "draining") this.#readiness.enter("draining");
     await this.#cluster?.leave();
-    const meshDrained = this.#meshListener?.drain(drainTimeoutMs);
+    const meshDrained = this.#mesh?.drain(drainTimeoutMs);
     const cut = await this.#listener.drain(drainTimeoutMs);
     if (cut > 0)
       logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");

@@ -3,10 +3,12 @@
  * replica-metrics.ts, parts count for themselves; those of the mesh, which this layer does not know, are seen by the
  * shape of their numbers alone.
  */
+import type { ChunkServer } from "../fill/chunk-server.ts";
 import type { Relay } from "../fill/relay.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { memberStates } from "../membership/member.ts";
 import type { Membership } from "../membership/membership.ts";
+import type { ObjectServer } from "../object/object-server.ts";
 import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
 import type { TlsCounters } from "./replica-metrics.ts";
 
@@ -74,6 +76,8 @@ export interface MeshParts {
   readonly calls: Readonly<Record<string, CallCounters>>;
   /** Calls of peers, of all services. */
   readonly callsServed: CallCounters;
+  readonly chunkServer: Pick<ChunkServer, "stats">;
+  readonly objectServer: Pick<ObjectServer, "stats">;
 }
 
 /** The share of `target_global` is `orca_origin_requests_max`, which every replica has. */
@@ -86,6 +90,7 @@ export function registerMeshMetrics(metrics: MetricsRegistry, parts: MeshParts):
   registerFillChunk(metrics, parts);
   registerRelay(metrics, parts.relay);
   registerCalls(metrics, parts);
+  registerAnswers(metrics, parts);
 }
 
 function registerMembers(metrics: MetricsRegistry, membership: MeshParts["membership"]): void {
@@ -327,8 +332,34 @@ function registerRelay(metrics: MetricsRegistry, relay: MeshParts["relay"]): voi
     "Relays that went on with the origin, because no peer could.",
     () => stats.adopted,
   );
+  metrics.counter(
+    "orca_relays_moot_total",
+    "Relays whose chunk had come by another way while they waited for memory.",
+    () => stats.moot,
+  );
+  metrics.counter(
+    "orca_relay_read_aheads_total",
+    "Relays that began before anybody waited for them.",
+    () => stats.readAheads,
+  );
   metrics.counter("orca_relays_failed_total", "Relays that could not get their bytes.", () => stats.failed);
   metrics.counter("orca_relay_peer_bytes_total", "Bytes that relays had from peers.", () => stats.peerBytes);
+}
+
+/** What this replica answers as a coordinator, or refuses to because it is none. */
+function registerAnswers(metrics: MetricsRegistry, { chunkServer, objectServer }: MeshParts): void {
+  metrics.counter(
+    "orca_fill_chunk_answers_total",
+    "Chunks that peers asked for, by what they were told.",
+    () => {
+      const { answered, refused, notHeld } = chunkServer.stats;
+      return labelled("answer", { bytes: answered, not_coordinator: refused, not_held: notHeld });
+    },
+  );
+  metrics.counter("orca_invalidations_total", "Objects whose metadata is not to be used any more.", () => {
+    const { invalidationsPublished, invalidationsHeard } = objectServer.stats;
+    return labelled("direction", { published: invalidationsPublished, heard: invalidationsHeard });
+  });
 }
 
 function registerCalls(metrics: MetricsRegistry, { calls, callsServed }: MeshParts): void {

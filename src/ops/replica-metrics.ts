@@ -7,6 +7,7 @@ import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
 import type { Directory } from "../object/directory.ts";
+import type { ListCache } from "../object/list-cache.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { DiskTier } from "../store/disk-tier.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
@@ -40,6 +41,7 @@ export interface ReplicaParts {
   readonly disk: DiskTier | undefined;
   readonly origins: readonly GuardedOrigin[];
   readonly directories: ReadonlyMap<string, Directory>;
+  readonly lists: ReadonlyMap<string, ListCache>;
 }
 
 export function registerReplicaMetrics(metrics: MetricsRegistry, parts: ReplicaParts): void {
@@ -50,6 +52,7 @@ export function registerReplicaMetrics(metrics: MetricsRegistry, parts: ReplicaP
   if (parts.disk) registerDisk(metrics, parts.disk);
   registerOrigins(metrics, parts.origins);
   registerDirectories(metrics, parts.directories);
+  registerLists(metrics, parts.lists);
 }
 
 function registerEdge(metrics: MetricsRegistry, { edge, listener, readPath }: ReplicaParts): void {
@@ -226,7 +229,7 @@ function registerOrigins(metrics: MetricsRegistry, origins: readonly GuardedOrig
   );
   metrics.gauge(
     "orca_origin_requests_max",
-    "Permits of an origin.",
+    "Requests that may be in flight to an origin: this replica's share of target_global.",
     each((origin) => origin.requestsInFlightMax),
   );
 }
@@ -243,6 +246,22 @@ function registerDirectories(metrics: MetricsRegistry, directories: ReadonlyMap<
       yield { labels: { origin, result: "join" }, value: stats.joins };
     }
   });
+}
+
+function registerLists(metrics: MetricsRegistry, lists: ReadonlyMap<string, ListCache>): void {
+  metrics.gauge("orca_list_cache_entries", "Pages of listings that are kept.", () =>
+    [...lists].map(([origin, cache]) => ({ labels: { origin }, value: cache.size })),
+  );
+  metrics.counter("orca_list_cache_lookups_total", "Pages of listings asked for, by result.", function* () {
+    for (const [origin, { stats }] of lists) {
+      yield { labels: { origin, result: "hit" }, value: stats.hits };
+      yield { labels: { origin, result: "miss" }, value: stats.misses };
+      yield { labels: { origin, result: "join" }, value: stats.joins };
+    }
+  });
+  metrics.counter("orca_list_cache_oversize_total", "Pages too large to be kept.", () =>
+    [...lists].map(([origin, { stats }]) => ({ labels: { origin }, value: stats.oversize })),
+  );
 }
 
 function labelled(label: string, values: Readonly<Record<string, number>>): LabelledValue[] {

@@ -3,6 +3,7 @@
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type CertificateFiles, serverName } from "../support/cluster-certificates.ts";
 import { type Contender, freePort, startNode } from "./contender.ts";
 
 export interface OrcaOptions {
@@ -11,6 +12,16 @@ export interface OrcaOptions {
   readonly memory: string;
   /** No disk tier where left out. */
   readonly disk?: string;
+  /** A cluster of one where left out. */
+  readonly mesh?: MeshOptions;
+}
+
+export interface MeshOptions {
+  readonly replicaId: string;
+  readonly port: number;
+  /** Ports of all replicas. */
+  readonly peerPorts: readonly number[];
+  readonly files: CertificateFiles;
 }
 
 export async function startOrca(options: OrcaOptions): Promise<Contender> {
@@ -27,10 +38,21 @@ origin:
   awss3: { bucket: bench, endpoint: "http://127.0.0.1:${options.originPort}", region: us-east-1, use_path_style: true }
 memory: { max_bytes: ${options.memory} }
 ${options.disk ? `disk: { root: ${folder}/disk, max_bytes: ${options.disk} }` : ""}
+${options.mesh ? clusterSection(options.mesh) : ""}
 logging: { level: warn }
 `,
   );
   process.env.ORCA_AWSS3_ACCESS_KEY = "bench";
   process.env.ORCA_AWSS3_SECRET_KEY = "bench";
   return startNode("orca", port, ["src/main.ts", "serve", "--config", config]);
+}
+
+function clusterSection({ replicaId, port, peerPorts, files }: MeshOptions): string {
+  const peers = peerPorts.map((each) => `"https://127.0.0.1:${each}"`).join(", ");
+  const { certFile, keyFile, caFile } = files;
+  return `cluster:
+  peers: [${peers}]
+  internal_listen: "127.0.0.1:${port}"
+  replica_id: ${replicaId}
+  internal_tls: { enabled: true, cert_file: ${certFile}, key_file: ${keyFile}, ca_file: ${caFile}, server_name: ${serverName} }`;
 }

@@ -18,6 +18,7 @@ import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import { startNginx } from "./nginx.ts";
 import { startOrca } from "./orca-config.ts";
+import { peerFirstByte } from "./peer-first-byte.ts";
 import { startTrafficServer } from "./traffic-server.ts";
 import { startVarnish } from "./varnish.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
@@ -184,7 +185,7 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
       [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
     );
   },
-  mesh: async () => {
+  mesh: async (origin) => {
     const rates = await compareFillStreams(running);
     print(
       "FillChunk of chunks in memory, from replica to replica",
@@ -196,6 +197,12 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
         ratio(fillChunk, plain),
         "0.50",
       ]),
+    );
+    const { localMs, peerMs, samples } = await peerFirstByte(origin, folder, running);
+    print(
+      "First byte of a chunk in memory, here and at a peer over mutual TLS (medians, ms)",
+      ["chunks", "local", "through a peer", "delay", "bound"],
+      [[samples, localMs.toFixed(2), peerMs.toFixed(2), (peerMs - localMs).toFixed(2), "3.00"]],
     );
   },
   "hit-ratio": async () => {

@@ -68,6 +68,8 @@ function fixture() {
       object: { stats: { calls: 0, refused: 0 } },
     },
     callsServed: { stats: { calls: 0, notCoordinator: 0 } },
+    chunkServer: { stats: { answered: 0, refused: 0, notHeld: 0 } },
+    objectServer: { stats: { notCoordinator: 0, invalidationsPublished: 0, invalidationsHeard: 0 } },
   } satisfies MeshParts;
   const metrics = new MetricsRegistry();
   registerMeshMetrics(metrics, parts);

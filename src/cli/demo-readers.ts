@@ -1,0 +1,54 @@
+/**
+ * The clients of the demo: many at once, each with a connection of its own, who read a whole object and check it. They
+ * hash as they read, because all their copies together would not fit into memory; so the rates they see are a little
+ * below what Orca gives.
+ */
+import { createHash } from "node:crypto";
+import { get, type IncomingMessage } from "node:http";
+import type { Clock } from "../base/clock.ts";
+
+export interface Reading {
+  /** One client for each: the object's address at some replica. */
+  readonly urls: readonly string[];
+  /** Hex. */
+  readonly sha256: string;
+  readonly clock: Clock;
+  /** Is told of bytes as they come to any of the clients. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+export interface ReadingResult {
+  /** Clients that had the whole object and no error. */
+  readonly right: number;
+  readonly seconds: number;
+}
+
+export async function readByAll({ urls, sha256, clock, onBytes }: Reading): Promise<ReadingResult> {
+  const startedMs = clock.monotonic();
+  const digests = await Promise.all(urls.map((url) => read(url, onBytes)));
+  return {
+    right: digests.filter((digest) => digest === sha256).length,
+    seconds: (clock.monotonic() - startedMs) / 1000,
+  };
+}
+
+/** SHA-256 of what came, in hex; undefined where it did not come whole. */
+async function read(url: string, onBytes: (bytes: number) => void): Promise<string | undefined> {
+  try {
+    const response = await request(url);
+    const hash = createHash("sha256");
+    for await (const slice of response as AsyncIterable<Buffer>) {
+      hash.update(slice);
+      onBytes(slice.length);
+    }
+    return response.statusCode === 200 ? hash.digest("hex") : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function request(url: string): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  get(url, { agent: false }, resolve).once("error", reject);
+  return promise;
+}
