@@ -70,10 +70,10 @@ export class Cluster {
     this.coordination = new Coordination({ membership: this.membership, clock });
     this.chunkPeers = new FillClient({ peers: this.peers, clock, timings: { stallTimeoutMs } });
     this.objectPeers = new ObjectClient({ peers: this.peers, clock, timeoutMs: callTimeoutMs });
-    this.membership.subscribe((member) => {
+    this.membership.subscribe((member, previous) => {
       if (member.state === "alive") this.peers.retryNow(member.address);
-      // A member that is gone takes its sessions with it; streams that run may finish.
-      else if (!isLive(member)) this.peers.drop(member.address);
+      if (previous && previous.address !== member.address) this.#dropUnlessTaken(previous.address);
+      if (!isLive(member)) this.#dropUnlessTaken(member.address);
     });
   }
 
@@ -92,6 +92,11 @@ export class Cluster {
     return this.membership.leave();
   }
 
+  /** A member that is gone takes its sessions with it, unless another has its address. Streams that run may finish. */
+  #dropUnlessTaken(address: string): void {
+    if (!this.membership.live.some((member) => member.address === address)) this.peers.drop(address);
+  }
+
   /** Ends the sessions to others. */
   stop(): void {
     this.membership.stop();
@@ -100,11 +105,14 @@ export class Cluster {
   }
 }
 
-/** How long a coordinator may need for an answer that it has to ask its origin for, while its pings come back. */
+/**
+ * How long a coordinator may need for an answer that it has to ask its origin for, while its pings come back: the time for
+ * attempts counts from the first failure, which may itself have taken a whole attempt, and so may the last one.
+ */
 function originPatienceMs({ origins }: Config): number {
   const patience = origins.map(
     ({ queueTimeoutMs, attemptTimeoutMs, retry }) =>
-      queueTimeoutMs + attemptTimeoutMs + retry.maxTotalDurationMs,
+      2 * (queueTimeoutMs + attemptTimeoutMs) + retry.maxTotalDurationMs,
   );
   return Math.max(...patience);
 }

@@ -213,18 +213,23 @@ export class Replica {
     const cut = await this.#listener.drain(drainTimeoutMs);
     if (cut > 0)
       logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
+    // Peers wait for fills of this replica as clients do.
+    await meshDrained;
     const flightsEnded = Promise.all([this.#relay?.stop(), this.#filler.stop()]);
     await this.#disk?.close(Math.max(drainTimeoutMs, commitsDrainMinMs));
     await flightsEnded;
-    await meshDrained;
     this.#cluster?.stop();
     for (const origin of this.#origins) origin.close();
     await this.#ops.stop();
   }
 
-  /** All replicas together keep to `target_global`; a replica that has left counts itself still. */
+  /**
+   * All replicas together keep to `target_global`. One that has left keeps what it had, for the fills that it ends, while
+   * the others share anew: until it is gone, the sum may pass the target by its share.
+   */
   #shareOrigins(): void {
-    const live = Math.max(1, this.liveMembers);
+    if (this.#cluster?.membership.self.state === "left") return;
+    const live = this.liveMembers;
     for (const [index, origin] of this.#origins.entries()) {
       origin.resize(originShare(this.#options.config.origins[index]?.targetGlobal ?? 1, live));
     }

@@ -92,12 +92,12 @@ export class Filler implements ChunkFlights {
    * Goes on with a flight whose bytes have come from a peer until now, from the byte where they stopped. False where
    * this replica fills the chunk already: then whoever waits for that flight had better look again.
    */
-  adopt(flight: Flight, ahead: boolean): boolean {
+  adopt(flight: Flight, launch: Pick<Launch, "ahead" | "pastDisk">): boolean {
     if (this.find(flight.ref)) return false;
     this.stats.flights += 1;
     this.stats.adoptions += 1;
     flight.turnToOrigin();
-    this.#launch(flight, { ahead });
+    this.#launch(flight, launch);
     return true;
   }
 
@@ -166,7 +166,8 @@ export class Filler implements ChunkFlights {
       );
       const chunk = flight.complete();
       memory.put(name, chunk, ahead);
-      await this.#commit(flight.ref, chunk);
+      // Nobody has checked what a peer sent that broke off: its bytes are served, as they came over mutual TLS, not kept.
+      if (!flight.hasPeerBytes) await this.#commit(flight.ref, chunk);
     } catch (thrown) {
       this.stats.failed += 1;
       flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${name}"`));

@@ -56,6 +56,7 @@ export class Flight {
   readonly #wantFront: () => void;
   readonly #letGo = new AbortController();
   #source: FlightSource;
+  #hasPeerBytes = false;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
   #state: FlightState = { kind: "filling" };
@@ -98,6 +99,12 @@ export class Flight {
   turnToOrigin(): void {
     assert(this.#state.kind === "filling" && !this.isPiece, "only a chunk in progress changes its source");
     this.#source = "origin";
+    this.#hasPeerBytes = this.#parts.some(({ from, filled }) => filled > from);
+  }
+
+  /** Some of its bytes are a peer's that did not live to say what they hash to. */
+  get hasPeerBytes(): boolean {
+    return this.#hasPeerBytes;
   }
 
   /** Memory that it takes: that of its segments. */

@@ -25,7 +25,7 @@ import { type Permit, Semaphore } from "../base/semaphore.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import { isPeerTrouble } from "../membership/peer-trouble.ts";
+import { isPeerAbsence, isPeerTrouble } from "../membership/peer-trouble.ts";
 import type { ByteSink } from "../origin/origin.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
@@ -54,6 +54,8 @@ interface Route {
   /** Who is asked next; undefined where that is to be found out anew. */
   peer: Member | undefined;
   disagreements: number;
+  /** @see FillRequest.pastDisk */
+  readonly pastDisk: boolean;
 }
 
 /** There is nobody left to ask but this replica. Thrown within a flight, and never out of it. */
@@ -101,13 +103,13 @@ export class Relay implements ChunkFlights {
     const passedOver: string[] = [];
     const peer = coordination.next(ref.version.chunkPath(ref.index), passedOver);
     if (peer.replicaId === coordination.selfId) return filler.fill(ref, request);
-    const route: Route = { ref, passedOver, peer, disagreements: 0 };
-    const { offset, end, seen } = request;
+    const { offset, end, seen, pastDisk } = request;
+    const route: Route = { ref, passedOver, peer, disagreements: 0, pastDisk };
     if (!seen && end - offset < ref.version.chunkLength(ref.index) / 2) {
       const blockEnd = offset - (offset % segmentSizeBytes) + segmentSizeBytes;
       const piece = Flight.piece(ref, "peer", offset, Math.min(end, blockEnd));
       this.stats.pieces += 1;
-      this.#track(this.#flyPiece(piece, route));
+      this.#track(this.#flyPiece(piece, route, request));
       return piece;
     }
     return this.#launch(new Flight(ref, "peer", partStart(offset)), route, false);
@@ -118,8 +120,9 @@ export class Relay implements ChunkFlights {
   }
 
   readAhead(ref: ChunkRef): void {
-    const { filler, coordination } = this.#options;
-    if (this.#relays.has(ref.version.chunkName(ref.index))) return;
+    const { filler, coordination, memory } = this.#options;
+    const name = ref.version.chunkName(ref.index);
+    if (memory.peek(name) || this.#relays.has(name)) return;
     const path = ref.version.chunkPath(ref.index);
     if (coordination.isMine(path)) return filler.readAhead(ref);
     const permit = this.#tryLane(ref.version.chunkLength(ref.index));
@@ -131,7 +134,7 @@ export class Relay implements ChunkFlights {
     const flight = new Flight(ref, "peer", 0);
     flight.board(reservation);
     this.stats.readAheads += 1;
-    this.#launch(flight, { ref, passedOver, peer, disagreements: 0 }, true, permit);
+    this.#launch(flight, { ref, passedOver, peer, disagreements: 0, pastDisk: false }, true, permit);
   }
 
   /** Ends what still waits for peers. */
@@ -170,7 +173,7 @@ export class Relay implements ChunkFlights {
       memory.put(name, flight.complete(), ahead);
     } catch (thrown) {
       if (thrown instanceof AskNobody) {
-        adopted = filler.adopt(flight, ahead);
+        adopted = filler.adopt(flight, { ahead, pastDisk: route.pastDisk });
         if (adopted) this.stats.adopted += 1;
         return;
       }
@@ -183,7 +186,7 @@ export class Relay implements ChunkFlights {
   }
 
   /** A piece stays until its reader lets go of it, which may be before its bytes have come. */
-  async #flyPiece(piece: Flight, route: Route): Promise<void> {
+  async #flyPiece(piece: Flight, route: Route, request: FillRequest): Promise<void> {
     let permit: Permit | undefined;
     try {
       permit = await this.#board(piece);
@@ -194,22 +197,41 @@ export class Relay implements ChunkFlights {
       permit = undefined;
       if (!piece.isLetGo) await aborted(piece.letGo);
     } catch (thrown) {
-      if (!(thrown instanceof AskNobody) && !piece.isLetGo) this.#fail(piece, thrown);
+      if (piece.isLetGo) return;
+      if (thrown instanceof AskNobody) this.#fillFor(piece, request);
+      else this.#fail(piece, thrown);
     } finally {
       permit?.release();
-      // Where there was nobody to ask, the reader looks again, and the filler begins at its byte.
       if (piece.state.kind !== "failed") piece.close();
     }
   }
 
-  /** Memory for a flight, within what all relays may hold while they wait. The permit ends with the waiting. */
+  /**
+   * There is nobody to ask for what a piece still owes: the filler begins there, before its reader looks again and finds
+   * it. Were that left to the reader, (a) it would ask for a fill; (b) this replica's view, which has not changed, would
+   * name the coordinator that says it is none; (c) another piece would end here.
+   */
+  #fillFor(piece: Flight, request: FillRequest): void {
+    const { filler } = this.#options;
+    const [part] = piece.parts;
+    if (!part || filler.find(piece.ref)) return;
+    filler.fill(piece.ref, { ...request, offset: part.filled });
+    this.stats.adopted += 1;
+  }
+
+  /**
+   * Memory for a flight, within what all relays may hold while they wait. The permit ends with the waiting. All three
+   * lines together take no longer than `queueTimeoutMs`.
+   */
   async #board(flight: Flight): Promise<Permit> {
-    const { budget, queueTimeoutMs } = this.#options;
-    const slot = await this.#slots.acquire(queueTimeoutMs);
-    let permit = slot;
+    const { budget, queueTimeoutMs, clock } = this.#options;
+    const endMs = clock.monotonic() + queueTimeoutMs;
+    const left = (): number => Math.max(0, endMs - clock.monotonic());
+    let permit = await this.#slots.acquire(queueTimeoutMs);
     try {
-      permit = both(slot, await this.#lane.acquire(queueTimeoutMs, flight.reserveBytes));
-      flight.board(await budget.reserve(flight.reserveBytes, queueTimeoutMs));
+      permit = both(permit, await this.#lane.acquire(left(), flight.reserveBytes));
+      flight.board(await budget.reserve(flight.reserveBytes, left()));
+      this.#stopping.signal.throwIfAborted();
       return permit;
     } catch (thrown) {
       permit.release();
@@ -292,7 +314,8 @@ export class Relay implements ChunkFlights {
     }
     // The other part may have found out about the same peer meanwhile.
     if (route.peer?.replicaId !== replicaId) return;
-    coordination.failed(replicaId);
+    if (isPeerAbsence(error)) coordination.failed(replicaId);
+    else coordination.answered(replicaId);
     route.passedOver.push(replicaId);
     route.peer = undefined;
   }

@@ -31,10 +31,11 @@ export interface CoordinationOptions {
   readonly avoidMaxMs?: number;
 }
 
-/** A member that could not be reached, and when somebody may try again. */
+/** A member that could not be reached, when somebody may try again, and whether somebody does. */
 interface Avoided {
   untilMs: number;
   failures: number;
+  trying: boolean;
 }
 
 const nobody: readonly string[] = [];
@@ -102,12 +103,18 @@ export class Coordination {
     if (this.#avoided.size > 0) this.#avoided.delete(replicaId);
   }
 
-  /** It could not be reached, broke off or fell silent. The membership looks at it next; this replica goes around it. */
+  /**
+   * It could not be reached, broke off or fell silent. The membership looks at it next; this replica goes around it. One
+   * fault may end many requests: what fails while it is avoided already, and nobody tries it, was under way before.
+   */
   failed(replicaId: string): void {
     this.stats.failures += 1;
-    const failures = (this.#avoided.get(replicaId)?.failures ?? 0) + 1;
+    const nowMs = this.#clock.monotonic();
+    const known = this.#avoided.get(replicaId);
+    if (known && !known.trying && nowMs < known.untilMs) return;
+    const failures = (known?.failures ?? 0) + 1;
     const avoidMs = Math.min(this.#avoidMaxMs, this.#avoidInitialMs * 2 ** (failures - 1));
-    this.#avoided.set(replicaId, { untilMs: this.#clock.monotonic() + avoidMs, failures });
+    this.#avoided.set(replicaId, { untilMs: nowMs + avoidMs, failures, trying: false });
     this.#membership.doubt(replicaId);
   }
 
@@ -130,6 +137,7 @@ export class Coordination {
     const nowMs = this.#clock.monotonic();
     if (nowMs < avoided.untilMs) return true;
     avoided.untilMs = nowMs + this.#avoidInitialMs;
+    avoided.trying = true;
     return false;
   }
 

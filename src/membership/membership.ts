@@ -208,6 +208,8 @@ export class Membership {
    * @throws OrcaError `invalid_argument` when a member is malformed or there are more than any view holds.
    */
   learn(members: readonly Member[]): void {
+    // A replica that has left is still told of members, and must not begin to suspect any.
+    if (this.#phase === "stopped") return;
     this.#messenger.learn(members);
   }
 

@@ -4,14 +4,16 @@
  */
 import type { ErrorCode, OrcaError } from "../base/orca-error.ts";
 
-const troubles: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "peer_unavailable",
-  "shutting_down",
-  "internal",
-  "not_held",
-  "request_timeout",
-]);
+/** It cannot be spoken with, whatever about: it is gone around for a while. */
+const absences: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["peer_unavailable", "shutting_down"]);
+
+/** It cannot answer this. One object that it stumbles over says nothing about the next. */
+const stumbles: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["internal", "not_held", "request_timeout"]);
 
 export function isPeerTrouble(error: OrcaError): boolean {
-  return troubles.has(error.code);
+  return isPeerAbsence(error) || stumbles.has(error.code);
+}
+
+export function isPeerAbsence(error: OrcaError): boolean {
+  return absences.has(error.code);
 }

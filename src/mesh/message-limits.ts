@@ -6,5 +6,5 @@ import { MiB } from "../base/units.ts";
 
 export const messageBytesMax = MiB + 64 * 1024;
 
-/** Replicas that one request may say it could not reach. Whoever lost more of them fills for itself. */
+/** Replicas that one request may say it could not reach. Whoever lost more names the first ones, and may be refused. */
 export const passedOverMax = 64;

@@ -45,7 +45,7 @@ export interface ObjectPeers {
 
 /** The other end: what this replica answers to those who hold it for the coordinator (object/object-server.ts). */
 export interface ObjectAnswers {
-  /** @throws NotCoordinator; OrcaError `invalid_argument` for an origin that is not configured; what the origin said. */
+  /** @throws NotCoordinator; OrcaError `internal` for an origin that is not configured; what the origin said. */
   head(request: PeerHeadRequest): Promise<PeerHeadAnswer>;
   /** @throws as {@link head}. */
   list(request: PeerListRequest): Promise<PeerListAnswer>;

@@ -22,6 +22,8 @@ export interface MeshOptions {
   /** Ports of all replicas. */
   readonly peerPorts: readonly number[];
   readonly files: CertificateFiles;
+  /** That of servers where left out. */
+  readonly core?: string;
 }
 
 export async function startOrca(options: OrcaOptions): Promise<Contender> {
@@ -44,7 +46,7 @@ logging: { level: warn }
   );
   process.env.ORCA_AWSS3_ACCESS_KEY = "bench";
   process.env.ORCA_AWSS3_SECRET_KEY = "bench";
-  return startNode("orca", port, ["src/main.ts", "serve", "--config", config]);
+  return startNode("orca", port, ["src/main.ts", "serve", "--config", config], options.mesh?.core);
 }
 
 function clusterSection({ replicaId, port, peerPorts, files }: MeshOptions): string {

@@ -1,10 +1,11 @@
 /**
- * What a hop costs: the first byte of a chunk that the asked replica has in memory, and of one that its peer has. Both are
- * asked for by the same client, object by object, so that what else goes on meets both alike.
+ * What a hop costs: the first byte of a chunk that the asked replica has in memory, and of one that only its peer has. Both
+ * are asked of the same replica by the same client, object by object, so that what else goes on meets both alike. The
+ * peer shares a core with the client, which is idle meanwhile: on one core with the asked replica it would make it wait.
  */
 import { get } from "node:http";
 import { ClusterCertificates } from "../support/cluster-certificates.ts";
-import { type Contender, freePort } from "./contender.ts";
+import { type Contender, clientCore, freePort } from "./contender.ts";
 import { startOrca } from "./orca-config.ts";
 import { median } from "./workload.ts";
 
@@ -49,7 +50,8 @@ export async function peerFirstByte(
     const replicas: Contender[] = [];
     for (const [index, port] of peerPorts.entries()) {
       const files = await certificates.files(`r${index}`);
-      const mesh = { replicaId: `r${index}`, port, peerPorts, files };
+      const core = index === 0 ? { core: clientCore } : {};
+      const mesh = { replicaId: `r${index}`, port, peerPorts, files, ...core };
       const replica = await startOrca({ originPort: origin.port, folder, memory: "2GiB", mesh });
       running.push(replica);
       replicas.push(replica);
@@ -60,20 +62,20 @@ export async function peerFirstByte(
   }
 }
 
-async function measure([first, second]: [Contender, Contender]): Promise<PeerFirstByte> {
+async function measure([peer, asked]: [Contender, Contender]): Promise<PeerFirstByte> {
   const local: number[] = [];
-  const peer: number[] = [];
+  const far: number[] = [];
   for (let index = 0; index < objects; index += 1) {
     const path = `/bench/peer-${index}-${objectBytes}`;
-    await ask(first.port, path);
+    await ask(peer.port, path);
     // The metadata beforehand: what is measured is the way of bytes.
-    await ask(second.port, path, "HEAD");
-    const near = await ask(first.port, path);
-    const far = await ask(second.port, path);
-    // The others are coordinated by the one that was asked second.
-    if (far.source !== "peer" || near.source !== "memory") continue;
-    local.push(near.firstByteMs);
-    peer.push(far.firstByteMs);
+    await ask(asked.port, path, "HEAD");
+    const first = await ask(asked.port, path);
+    const second = await ask(asked.port, path);
+    // The others are coordinated by the replica that is asked.
+    if (first.source !== "peer" || second.source !== "memory") continue;
+    far.push(first.firstByteMs);
+    local.push(second.firstByteMs);
   }
-  return { localMs: median(local), peerMs: median(peer), samples: peer.length };
+  return { localMs: median(local), peerMs: median(far), samples: far.length };
 }

@@ -260,6 +260,55 @@ for (const [what, disagree] of views) {
   });
 }
 
+test("Relay: a short range is filled here where its coordinator goes on saying that it is another's", async () => {
+  const { origin, network, replicas, members, version, ranked } = clusterFixture();
+  origin.auto = true;
+  for (const { id, view } of replicas) view.live = members.filter(({ replicaId }) => replicaId !== id);
+  const object = version("k", 3 * MiB);
+  const [coordinator, assembler] = ranked(object);
+  assert.ok(coordinator && assembler);
+  const bytes = await drain(new ObjectReader(assembler.path, object, 2 * MiB, 2 * MiB + 100));
+  assertPattern(bytes, 1, 2 * MiB);
+  assert.equal(network.streams.length, 1, "it is believed at once that there is nobody to ask");
+  assert.equal(origin.reads[0]?.request.offset, 2 * MiB);
+});
+
+test("Relay: a chunk that the disk cannot read is filled where the coordinator disagrees", async () => {
+  const { origin, ranked, version } = clusterFixture({ replicas: 2, disk: true });
+  origin.auto = true;
+  const object = version("k", 8 * MiB);
+  const [coordinator, assembler] = ranked(object);
+  assert.ok(coordinator && assembler?.disk);
+  coordinator.view.live = coordinator.view.live.filter(({ replicaId }) => replicaId !== coordinator.id);
+  assembler.disk.presence = () => "held";
+  assembler.disk.readBlock = async () => false;
+  assertPattern(await drain(new ObjectReader(assembler.path, object, 0, object.sizeBytes)), 1, 0);
+});
+
+test("Relay: one fault that ends many streams of a peer is one failure", async () => {
+  const { clock, origin, network, replicas, version } = clusterFixture();
+  const [assembler] = replicas;
+  assert.ok(assembler);
+  const object = version("k", 400 * MiB);
+  const indexes = Array.from({ length: 50 }, (_, index) => index).filter(
+    (index) => assembler.coordination.coordinator(object.chunkPath(index)).replicaId === "r1",
+  );
+  network.onSlice = ({ to }) => {
+    if (to === "r1") throw new OrcaError("peer_unavailable", "mesh", "the session has ended");
+  };
+  const reads = indexes
+    .slice(0, 5)
+    .map((index) => drain(new ObjectReader(assembler.path, object, index * 8 * MiB, (index + 1) * 8 * MiB)));
+  await settle();
+  for (const read of origin.reads) read.deliver(MiB);
+  await settle();
+  for (const read of origin.reads) if (read.owedBytes > 0) read.deliver().finish();
+  await Promise.all(reads);
+  await clock.advance(10_000);
+  const next = assembler.coordination.next(object.chunkPath(indexes[0] as number), []);
+  assert.equal(next.replicaId, "r1", "it is tried again after the first time of avoidance");
+});
+
 test("Relay: two replicas short of memory that read each other's chunks do not wait for each other", async () => {
   const { origin, replicas, version } = clusterFixture({ replicas: 2, maxBytes: 16 * MiB });
   origin.auto = true;
@@ -287,6 +336,25 @@ test("Relay: read-ahead goes to each chunk's own coordinator", async () => {
   );
   assert.equal(network.streams.length, foreign.length);
   assert.ok(reader.relay.stats.readAheads > 0);
+});
+
+test("Relay: what a peer sent before it broke off is served, and not kept on disk unchecked", async () => {
+  const { origin, network, ranked, version } = clusterFixture({ replicas: 2, disk: true });
+  const object = version("k", 8 * MiB);
+  const [coordinator, assembler] = ranked(object);
+  assert.ok(coordinator?.disk && assembler?.disk);
+  const read = whole(assembler, object);
+  await settle();
+  origin.reads[0]?.deliver(2 * MiB);
+  await settle();
+  network.hosts.delete(coordinator.id);
+  origin.reads[0]?.deliver(MiB);
+  await settle();
+  origin.reads[1]?.deliver().finish();
+  assertPattern(await read, 1, 0);
+  await settle();
+  assert.equal(assembler.relay.stats.adopted, 1);
+  assert.deepEqual(assembler.disk.puts, []);
 });
 
 test("ChunkServer: cached only answers with what is held and starts no fill", async () => {

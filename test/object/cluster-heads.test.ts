@@ -118,7 +118,9 @@ for (const code of [
     assert.equal(await second.etag(), "v1");
     // One HEAD of the coordinator, whose answer was lost, and one in its place.
     assert.equal(origin.stats.heads, 2);
-    assert.equal(second.coordination.stats.failures, 1);
+    // A replica that is there, and stumbles over this object, is not gone around for others.
+    const isGone = code === "peer_unavailable" || code === "shutting_down";
+    assert.equal(second.coordination.stats.failures, isGone ? 1 : 0);
   });
 }
 
