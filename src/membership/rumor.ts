@@ -6,7 +6,13 @@
 /** The body of each kind of rumor. The order is the order in which they get room on a message. */
 export interface RumorBodies {
   /** An object whose cached metadata is not to be used any more. */
-  readonly invalidation: { readonly originId: string; readonly bucket: string; readonly objectKey: string };
+  readonly invalidation: {
+    readonly originId: string;
+    readonly bucket: string;
+    readonly objectKey: string;
+    /** The ETag that is not the object's any more, without quotes; empty where whatever is cached is to go. */
+    readonly staleEtag: string;
+  };
   /** A chunk that was stored where all replicas can read it. */
   readonly announcement: {
     readonly originId: string;

@@ -24,8 +24,9 @@ const frameBytes = 64;
 
 /** That an object is not to be believed any more. The same `id` is applied once by each member. */
 export function invalidationRumor(id: string, body: RumorBodies["invalidation"]): Invalidation {
-  const { originId: origin, bucket, objectKey } = body;
-  const sizeBytes = frameBytes + Buffer.byteLength(id) + Buffer.byteLength(origin + bucket + objectKey);
+  const { originId: origin, bucket, objectKey, staleEtag } = body;
+  const textBytes = Buffer.byteLength(id + origin + bucket + objectKey + staleEtag);
+  const sizeBytes = frameBytes + textBytes;
   return { kind: "invalidation", id, body, sizeBytes };
 }
 
@@ -45,7 +46,7 @@ export function invalidationToWire({
   id,
   body,
 }: Invalidation): MessageInitShape<typeof ObjectInvalidationSchema> {
-  return { invalidationId: id, object: body };
+  return { invalidationId: id, object: body, staleEtag: body.staleEtag };
 }
 
 export function announcementToWire({ body }: Announcement): MessageInitShape<typeof ChunkAnnouncementSchema> {
@@ -70,6 +71,7 @@ export function invalidationFromWire(wire: WireInvalidation): Invalidation {
     originId: originId(object.originId),
     bucket: bucketName(object.bucket),
     objectKey: objectKeyText(object.objectKey),
+    staleEtag: wire.staleEtag === "" ? "" : etagText(wire.staleEtag),
   });
 }
 

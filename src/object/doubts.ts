@@ -5,7 +5,7 @@
  * Two things raise a doubt. An ETag that a fill found stale is told to whoever is asked next, until somebody has
  * answered. And an invalidation may have come here before it came to the coordinator: (1) it is heard here, the entry is
  * dropped; (2) a look-up asks the coordinator, which has not heard it and answers with what it keeps; (3) the coordinator
- * hears it. So what another replica says within {@link spreadMs} after (1) is believed until the end of that time only.
+ * hears it. So what another replica says within {@link spreadMs} after (1) is believed for {@link believedMs} only.
  *
  * A doubt that is lost to the bound costs staleness within the TTL, and never a wrong byte.
  */
@@ -14,6 +14,9 @@ import { LruMap } from "./lru-map.ts";
 
 /** Longer than gossip takes to reach every member. */
 export const spreadMs = 10_000;
+
+/** Each costs a call to the coordinator, and not the origin; the sum of them is what an invalidation costs in its wake. */
+export const believedMs = 500;
 
 interface Doubt {
   /** Empty for none. */
@@ -44,7 +47,7 @@ export class Doubts {
   /** How long another replica's answer may be believed that is asked for now. */
   believedMs(name: string): number {
     const leftMs = this.#of(name).spreadUntilMs - this.#clock.monotonic();
-    return leftMs > 0 ? leftMs : Number.POSITIVE_INFINITY;
+    return leftMs > 0 ? Math.min(leftMs, believedMs) : Number.POSITIVE_INFINITY;
   }
 
   foundStale(name: string, etag: string): void {

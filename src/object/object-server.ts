@@ -53,7 +53,7 @@ export class ObjectServer implements ObjectAnswers {
     for (const [originId, { authority, directory }] of options.origins) {
       authority.subscribe((location, staleEtag) => {
         directory.forget(location, staleEtag);
-        this.#publish({ originId, location });
+        this.#publish({ originId, location }, staleEtag);
       });
     }
   }
@@ -77,15 +77,19 @@ export class ObjectServer implements ObjectAnswers {
     const { directory, authority } = this.#served(name.originId);
     directory.invalidate(name.location);
     authority.invalidate(name.location);
-    return this.#publish(name);
+    return this.#publish(name, "");
   }
 
   /** For what other members publish. An origin that is not configured here is nothing to this replica. */
-  heardInvalidation({ originId, bucket, objectKey }: RumorBodies["invalidation"]): void {
+  heardInvalidation({ originId, bucket, objectKey, staleEtag }: RumorBodies["invalidation"]): void {
     this.stats.invalidationsHeard += 1;
     const served = this.#options.origins.get(originId);
-    served?.directory.invalidate({ bucket, key: objectKey });
-    served?.authority.invalidate({ bucket, key: objectKey });
+    const location = { bucket, key: objectKey };
+    for (const known of served ? [served.directory, served.authority] : []) {
+      // Who has looked again already has what came in place of the stale version, and need not ask once more.
+      if (staleEtag === "") known.invalidate(location);
+      else known.forget(location, staleEtag);
+    }
   }
 
   #served(originId: string): ServedOrigin {
@@ -106,15 +110,15 @@ export class ObjectServer implements ObjectAnswers {
     throw new NotCoordinator(name, coordinator, coordination.members());
   }
 
-  #publish({ originId, location: { bucket, key } }: ObjectName): string {
+  #publish({ originId, location: { bucket, key } }: ObjectName, staleEtag: string): string {
     const { coordination, publish } = this.#options;
     this.stats.invalidationsPublished += 1;
     const id = `${coordination.selfId}-${this.#hex32()}${this.#hex32()}`;
-    const textBytes = Buffer.byteLength(id + originId + bucket + key);
+    const textBytes = Buffer.byteLength(id + originId + bucket + key + staleEtag);
     publish({
       kind: "invalidation",
       id,
-      body: { originId, bucket, objectKey: key },
+      body: { originId, bucket, objectKey: key, staleEtag },
       sizeBytes: rumorFramingBytes + textBytes,
     });
     return id;

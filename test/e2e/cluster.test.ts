@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClient } from "@connectrpc/connect";
+import { ObjectService } from "../../gen/orca/v1/object_pb.ts";
+import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { LoadConnection } from "../bench/http-load.ts";
 import { ClusterCertificates } from "../support/cluster-certificates.ts";
+import { meshFixture } from "../support/mesh-fixture.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
 import {
   allKnowAll,
@@ -50,6 +55,14 @@ async function download(
     connection.close();
   }
   if (leaveAfterBytes > expected.length) assert.equal(offset, expected.length);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const endMs = Date.now() + 10_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < endMs, `within 10 s: ${condition.toString()}`);
+    await sleep(20);
+  }
 }
 
 async function readAll(response: Response): Promise<Buffer> {
@@ -144,6 +157,27 @@ test("an object that is overwritten under its readers is seen by all replicas, f
     assert.equal(response.status, 206);
     assertPattern(await readAll(response), 9, 3_000_000);
   }
+  assert.equal(origin.count("HEAD", "k"), 2);
+});
+
+test("Invalidate at one replica reaches all of them by gossip", async (context) => {
+  const { origin, replicas, meshAddresses, certificates } = await start({
+    settings: { metadata: { ttl: "1h" } },
+  });
+  assert.ok(certificates);
+  origin.put(testBucket, "k", { seed, sizeBytes: 1000 });
+  for (const { get } of replicas) await readAll(await get("k"));
+  origin.put(testBucket, "k", { seed: 9, sizeBytes: 1000 });
+  for (const { get } of replicas) assertPattern(await readAll(await get("k")), seed, 0);
+
+  const { peers, tls } = meshFixture(context);
+  const mesh = peers({ tls: await tls(await certificates.files("operator")), clock: new SystemClock() });
+  const client = createClient(ObjectService, mesh.at(meshAddresses[0] as string).transport);
+  await client.invalidate({ object: { originId: "test", bucket: testBucket, objectKey: "k" } });
+  await until(async () => {
+    const answers = await Promise.all(replicas.map(async ({ get }) => readAll(await get("k"))));
+    return answers.every((bytes) => bytes.equals(patternBytes(9, 0, 1000)));
+  });
   assert.equal(origin.count("HEAD", "k"), 2);
 });
 

@@ -6,7 +6,12 @@ import { defaultSwimSettings } from "../../src/membership/swim-settings.ts";
 import { SimulatedClock } from "../support/simulated-clock.ts";
 
 function invalidation(id: string, sizeBytes = 100): Rumor {
-  return { kind: "invalidation", id, sizeBytes, body: { originId: "o", bucket: "b", objectKey: id } };
+  return {
+    kind: "invalidation",
+    id,
+    sizeBytes,
+    body: { originId: "o", bucket: "b", objectKey: id, staleEtag: "" },
+  };
 }
 
 function relayOf(rumorsQueuedMax = 4): { relay: RumorRelay; clock: SimulatedClock; heard: string[] } {

@@ -4,7 +4,12 @@ import type { Rumor } from "../../src/membership/rumor.ts";
 import { ClusterFixture } from "../support/membership-fixture.ts";
 
 function invalidation(id: string): Rumor {
-  return { kind: "invalidation", id, sizeBytes: 120, body: { originId: "o", bucket: "b", objectKey: id } };
+  return {
+    kind: "invalidation",
+    id,
+    sizeBytes: 120,
+    body: { originId: "o", bucket: "b", objectKey: id, staleEtag: "" },
+  };
 }
 
 test("Membership.publish: every other member hears it once, within a second", async () => {

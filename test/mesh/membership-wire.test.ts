@@ -38,7 +38,9 @@ const anyEtag = fc.stringMatching(/^[\w-]{1,40}$/);
 const anyRumor = fc.oneof(
   fc
     .tuple(fc.uuid(), anyName, anyName, anyName)
-    .map(([id, originId, bucket, objectKey]) => invalidationRumor(id, { originId, bucket, objectKey })),
+    .map(([id, originId, bucket, objectKey]) =>
+      invalidationRumor(id, { originId, bucket, objectKey, staleEtag: "" }),
+    ),
   fc
     .tuple(anyName, anyName, anyName, anyEtag, fc.integer({ min: 1, max: 2 ** 40 }), fc.nat(1000))
     .map(([originId, bucket, objectKey, etag, chunkSizeBytes, chunkIndex]) =>

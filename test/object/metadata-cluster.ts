@@ -160,9 +160,11 @@ export function metadataCluster(options: MetadataClusterOptions = {}) {
   const spreadRumors = (): number => {
     let count = 0;
     for (const publisher of replicas) {
-      for (const { body } of publisher.rumors.splice(0)) {
+      for (const rumor of publisher.rumors.splice(0)) {
         count += 1;
-        for (const replica of replicas) if (replica !== publisher) replica.server.heardInvalidation(body);
+        if (rumor.kind !== "invalidation") continue;
+        for (const { server } of replicas.filter((replica) => replica !== publisher))
+          server.heardInvalidation(rumor.body);
       }
     }
     return count;
