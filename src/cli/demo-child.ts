@@ -39,10 +39,6 @@ export class DemoChild {
     this.#child.stderr?.resume();
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   /** Null where its output goes to a file. */
   get stdout(): Readable | null {
     return this.#child.stdout;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { type Clock, sleep } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { formatBytes, MiB } from "../base/units.ts";
 import type { ClusterStatus } from "../ops/cluster-status.ts";
 import { certs } from "./certs-command.ts";
 import type { TextOutput } from "./config-command.ts";
@@ -35,6 +36,9 @@ export interface DemoReplica {
   /** `host:port` for other replicas. */
   readonly mesh: string;
 }
+
+/** Smaller than usual, so that an object that is read in a moment has many. */
+export const demoChunkSizeBytes = MiB;
 
 const serverName = "orca-demo.internal";
 /** The usual ports for the first replica, and for the others ten and twenty more. */
@@ -117,6 +121,7 @@ export class DemoCluster {
         driver: "azureblob",
         azureblob: { account, container: demoContainer, endpoint: originEndpoint },
       },
+      chunking: { size: formatBytes(demoChunkSizeBytes) },
       disk: { root: join(folder, `${id}-disk`) },
       cluster: {
         replica_id: id,

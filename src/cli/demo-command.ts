@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { MiB } from "../base/units.ts";
-import { DemoCluster, type DemoReplica } from "./demo-cluster.ts";
+import { DemoCluster, type DemoReplica, demoChunkSizeBytes } from "./demo-cluster.ts";
 import { DemoOrigin, demoContainer } from "./demo-origin.ts";
-import { type ReadingResult, readByAll } from "./demo-readers.ts";
+import { readByAll } from "./demo-readers.ts";
 import { Progress, type ProgressOutput } from "./progress.ts";
 import { type Cell, formatTable } from "./table.ts";
 
@@ -36,33 +36,35 @@ interface Stage {
   readonly origin: DemoOrigin;
   readonly cluster: DemoCluster;
   readonly options: DemoOptions;
+  /** Aborts when the demo is asked to stop. */
+  readonly signal: AbortSignal;
 }
 
+/** One object read by many clients at once, as many of each replica. */
 interface Act {
   readonly object: DemoObject;
-  readonly label: string;
+  readonly temperature: "cold" | "warm";
   readonly replicas: readonly DemoReplica[];
   readonly clients: number;
-  /** Called once, when a quarter of all bytes has been read. */
-  readonly onQuarter?: () => void;
+  /** Killed when a quarter of all bytes has been read. */
+  readonly victim?: DemoReplica;
 }
 
-interface ActResult extends ReadingResult {
-  readonly row: readonly Cell[];
+interface ActResult {
   readonly isRight: boolean;
+  readonly row: readonly Cell[];
 }
 
-const headings = ["object", "chunks", "read by", "MB/s", "HEADs", "GETs at the origin", "SHA-256"];
-const objectSizes = { "medium.bin": 64 * MiB, "large.bin": 256 * MiB } as const;
-/** Of objects below 1 GiB. */
-const chunkSizeBytes = 8 * MiB;
+const objectSizes = { "medium.bin": 16 * MiB, "large.bin": 128 * MiB } as const;
+const headings = ["object", "chunks", "read", "by clients", "MB/s", "origin HEADs", "GETs", "SHA-256"];
 
 /** Resolves with the exit code, when asked to stop or when what was read is wrong. */
 export async function demo(options: DemoOptions): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "orca-demo-"));
   const { stdout } = options;
-  // What Ctrl-C interrupts ends by itself, as soon as what it talks to is gone.
-  const stopped = options.stopAsked.then(() => undefined);
+  // What Ctrl-C interrupts ends by itself: reads by this, everything else as soon as what it talks to is gone.
+  const stopping = new AbortController();
+  const stopped = options.stopAsked.then(() => stopping.abort());
   let origin: DemoOrigin | undefined;
   let cluster: DemoCluster | undefined;
   try {
@@ -71,7 +73,10 @@ export async function demo(options: DemoOptions): Promise<number> {
     );
     origin = await DemoOrigin.start({ ...options, folder });
     cluster = await DemoCluster.start({ ...options, folder, origin });
-    const isRight = await Promise.race([show({ origin, cluster, options }), stopped]);
+    const isRight = await Promise.race([
+      show({ origin, cluster, options, signal: stopping.signal }),
+      stopped,
+    ]);
     if (isRight === false) return 1;
     if (isRight) stdout.write(invitation(cluster.replicas, folder));
     await stopped;
@@ -91,38 +96,24 @@ async function show(stage: Stage): Promise<boolean> {
   const large = await seed(stage, "large.bin");
   await cluster.ready();
   const { replicas } = cluster;
-  const ids = replicas.map(({ id }) => id);
-  const [others, lost] = [replicas.slice(0, -1), replicas[replicas.length - 1] as DemoReplica];
-  const herd = { object: medium, replicas, clients: 30 };
-  const cold = await perform(stage, {
-    ...herd,
-    label: `cold, by ${herd.clients} clients of ${ids.join(", ")}`,
-  });
-  const warm = await perform(stage, { ...herd, label: "warm, by the same" });
-  let killed: Promise<void> | undefined;
-  const bereft = await perform(stage, {
-    object: large,
-    label: `cold, by 4 clients of ${others.map(({ id }) => id).join(", ")}; ${lost.id} is killed`,
-    replicas: others,
-    clients: 4,
-    onQuarter: () => {
-      killed = cluster.killReplica(lost.id);
-    },
-  });
-  await killed;
-  const results = [cold, warm, bereft];
-  stdout.write(
-    `\n${formatTable(
-      headings,
-      results.map(({ row }) => row),
-    )}\n`,
-  );
+  const [victim, survivors] = [replicas[replicas.length - 1] as DemoReplica, replicas.slice(0, -1)];
+  const results = [
+    await perform(stage, { object: medium, temperature: "cold", replicas, clients: 30 }),
+    await perform(stage, { object: medium, temperature: "warm", replicas, clients: 30 }),
+    await perform(stage, { object: large, temperature: "cold", replicas: survivors, clients: 4, victim }),
+  ];
+  const rows = results.map(({ row }) => row);
+  stdout.write(`\n${formatTable(headings, rows)}\n`);
   if (!results.every(({ isRight }) => isRight)) {
     stdout.write("\nSome clients did not get what was stored: this is a bug, please report it.\n");
     return false;
   }
-  cluster.startReplica(lost.id);
+  stdout.write(
+    `\nNo client saw that ${victim.id} was gone (kill -9): what it would have brought, others did.\n`,
+  );
+  cluster.startReplica(victim.id);
   await cluster.ready();
+  stdout.write(`It is started again, and all know each other.\n`);
   return true;
 }
 
@@ -141,43 +132,49 @@ async function seed({ origin, options }: Stage, key: keyof typeof objectSizes): 
   return { key, sizeBytes, sha256: createHash("sha256").update(content).digest("hex") };
 }
 
-async function perform({ origin, options }: Stage, act: Act): Promise<ActResult> {
-  const { object, label, replicas, clients, onQuarter } = act;
+async function perform({ origin, cluster, options, signal }: Stage, act: Act): Promise<ActResult> {
+  const { object, temperature, replicas, clients, victim } = act;
   const { clock, stdout } = options;
   const totalBytes = clients * object.sizeBytes;
-  const before = await origin.requests(object.key);
-  const progress = new Progress({ label: `${object.key} ${label}`, totalBytes, output: stdout, clock });
-  let quarterPassed = false;
-  const urls = Array.from({ length: clients }, (_, index) => {
-    const { endpoint } = replicas[index % replicas.length] as DemoReplica;
-    return `${endpoint}/${demoContainer}/${object.key}`;
+  const progress = new Progress({
+    label: `${temperature} ${object.key}`,
+    totalBytes,
+    output: stdout,
+    clock,
   });
-  const result = await readByAll({
-    urls,
+  const before = await origin.requests(object.key);
+  let killed: Promise<void> | undefined;
+  const { right, seconds } = await readByAll({
+    urls: Array.from({ length: clients }, (_, index) => urlOf(replicas[index % replicas.length], object.key)),
     sha256: object.sha256,
     clock,
+    signal,
     onBytes: (bytes) => {
       progress.add(bytes);
-      if (quarterPassed || progress.doneBytes < totalBytes / 4) return;
-      quarterPassed = true;
-      onQuarter?.();
+      if (victim && progress.doneBytes >= totalBytes / 4) killed ??= cluster.killReplica(victim.id);
     },
   });
   progress.finish();
+  await killed;
   const after = await origin.requests(object.key);
+  const ids = replicas.map(({ id }) => id).join(", ");
   return {
-    ...result,
-    isRight: result.right === clients,
+    isRight: right === clients,
     row: [
       object.key,
-      object.sizeBytes / chunkSizeBytes,
-      label,
-      (totalBytes / 1e6 / result.seconds).toFixed(0),
+      object.sizeBytes / demoChunkSizeBytes,
+      temperature,
+      `${clients} of ${ids}${victim ? `; ${victim.id} killed` : ""}`,
+      (totalBytes / 1e6 / seconds).toFixed(0),
       after.heads - before.heads,
       after.gets - before.gets,
-      result.right === clients ? `${clients} equal` : `${clients - result.right} of ${clients} WRONG`,
+      right === clients ? `${clients} equal` : `${clients - right} of ${clients} WRONG`,
     ],
   };
+}
+
+function urlOf(replica: DemoReplica | undefined, key: string): string {
+  return `${replica?.endpoint}/${demoContainer}/${key}`;
 }
 
 function invitation(replicas: readonly DemoReplica[], folder: string): string {
@@ -188,8 +185,7 @@ function invitation(replicas: readonly DemoReplica[], folder: string): string {
     replicas.map((replica) => [replica.id, replica.endpoint, replica.ops, replica.mesh]),
   );
   return `
-The replica that was killed is back, and Orca stays up. Configurations, certificates and logs are in
-${folder}
+Orca stays up. Configurations, certificates and logs are in ${folder}
 
 ${addresses}
 

@@ -96,11 +96,11 @@ export class DemoOrigin {
     });
   }
 
-  /** How often an object was asked for, once no request has ended for a moment. */
+  /** How often an object was asked for, once no request has ended for a moment. Rejects after {@link stop}. */
   async requests(key: string): Promise<OriginRequests> {
     for (let seen = -1; seen !== this.#lines; ) {
       seen = this.#lines;
-      await sleep(this.#clock, quietMs);
+      await sleep(this.#clock, quietMs, this.#stopping.signal);
     }
     const path = `/${account}/${demoContainer}/${key}`;
     return { heads: this.#asked.get(`HEAD ${path}`) ?? 0, gets: this.#asked.get(`GET ${path}`) ?? 0 };

@@ -13,6 +13,8 @@ export interface Reading {
   /** Hex. */
   readonly sha256: string;
   readonly clock: Clock;
+  /** Ends all of them. */
+  readonly signal: AbortSignal;
   /** Is told of bytes as they come to any of the clients. */
   readonly onBytes: (bytes: number) => void;
 }
@@ -23,9 +25,11 @@ export interface ReadingResult {
   readonly seconds: number;
 }
 
-export async function readByAll({ urls, sha256, clock, onBytes }: Reading): Promise<ReadingResult> {
+/** Resolves when each client has all or has failed; rejects where `signal` ended them. */
+export async function readByAll(reading: Reading): Promise<ReadingResult> {
+  const { urls, sha256, clock } = reading;
   const startedMs = clock.monotonic();
-  const digests = await Promise.all(urls.map((url) => read(url, onBytes)));
+  const digests = await Promise.all(urls.map((url) => read(url, reading)));
   return {
     right: digests.filter((digest) => digest === sha256).length,
     seconds: (clock.monotonic() - startedMs) / 1000,
@@ -33,9 +37,9 @@ export async function readByAll({ urls, sha256, clock, onBytes }: Reading): Prom
 }
 
 /** SHA-256 of what came, in hex; undefined where it did not come whole. */
-async function read(url: string, onBytes: (bytes: number) => void): Promise<string | undefined> {
+async function read(url: string, { signal, onBytes }: Reading): Promise<string | undefined> {
   try {
-    const response = await request(url);
+    const response = await request(url, signal);
     const hash = createHash("sha256");
     for await (const slice of response as AsyncIterable<Buffer>) {
       hash.update(slice);
@@ -43,12 +47,13 @@ async function read(url: string, onBytes: (bytes: number) => void): Promise<stri
     }
     return response.statusCode === 200 ? hash.digest("hex") : undefined;
   } catch {
+    signal.throwIfAborted();
     return undefined;
   }
 }
 
-function request(url: string): Promise<IncomingMessage> {
+function request(url: string, signal: AbortSignal): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  get(url, { agent: false }, resolve).once("error", reject);
+  get(url, { agent: false, signal }, resolve).once("error", reject);
   return promise;
 }

@@ -75,7 +75,7 @@ export class Directory {
     this.#options = options;
     const { clock, ttlMs, entriesMax } = options;
     this.#answers = new AnswerCache({ clock, joinMs: ttlMs, entriesMax, stats: this.stats });
-    this.#doubts = new Doubts(clock, entriesMax);
+    this.#doubts = new Doubts(clock, entriesMax, ttlMs);
   }
 
   get size(): number {

@@ -21,17 +21,20 @@ export const believedMs = 500;
 interface Doubt {
   /** Empty for none. */
   readonly staleEtag: string;
+  readonly staleUntilMs: number;
   readonly spreadUntilMs: number;
 }
 
-const none: Doubt = { staleEtag: "", spreadUntilMs: 0 };
+const none: Doubt = { staleEtag: "", staleUntilMs: 0, spreadUntilMs: 0 };
 
 export class Doubts {
   readonly #clock: Clock;
+  readonly #ttlMs: number;
   readonly #doubts: LruMap<Doubt>;
 
-  constructor(clock: Clock, entriesMax: number) {
+  constructor(clock: Clock, entriesMax: number, ttlMs: number) {
     this.#clock = clock;
+    this.#ttlMs = ttlMs;
     this.#doubts = new LruMap(entriesMax);
   }
 
@@ -39,9 +42,10 @@ export class Doubts {
     return this.#doubts.size;
   }
 
-  /** The ETag that was found stale, and nobody has answered since. Empty for none. */
+  /** The ETag that was found stale, and nobody has answered since; empty for none. After a TTL nobody keeps it any more. */
   staleEtag(name: string): string {
-    return this.#of(name).staleEtag;
+    const { staleEtag, staleUntilMs } = this.#of(name);
+    return this.#clock.monotonic() < staleUntilMs ? staleEtag : "";
   }
 
   /** How long another replica's answer may be believed that is asked for now. */
@@ -51,7 +55,11 @@ export class Doubts {
   }
 
   foundStale(name: string, etag: string): void {
-    this.#doubts.set(name, { ...this.#of(name), staleEtag: etag });
+    this.#doubts.set(name, {
+      ...this.#of(name),
+      staleEtag: etag,
+      staleUntilMs: this.#clock.monotonic() + this.#ttlMs,
+    });
   }
 
   invalidated(name: string): void {

@@ -1,0 +1,239 @@
+/**
+ * What must hold in a simulated cluster: the invariants of the design (ARCHITECTURE.md), by their numbers there, said so
+ * that a machine can find them broken.
+ *
+ * 1. Every byte that a client gets is that of the version it was promised, at its offset; so is what a disk keeps.
+ * 2. A read that ends as complete has all its bytes (simulated-client.ts).
+ * 3. Where nothing goes wrong, be it from the start or no more, each byte of a chunk is read from the origin once for
+ *    the cluster, in one GET or two, and from one HEAD for an object to the next at least a TTL passes.
+ * 4. Memory in use never passes its bound; a replica begins no request to the origin past the share that its view gives it;
+ *    and while all views are right, the requests begun since they are do not pass the cluster's target together.
+ * 5. A look-up answers with what was true at some moment from one TTL before it was asked until it answered, on
+ *    whatever replica and by however many hops; absence with the TTL of absence. What a client found out of date it is
+ *    not told again.
+ * 6. While the origin works, whatever happens to replicas and between them, no client on a replica that runs sees an error,
+ *    but that the object was overwritten under it. In the end everything comes to rest: no reader, flight, permit or
+ *    byte that is not a cached one.
+ */
+import assert from "node:assert/strict";
+import type { Clock } from "../../src/base/clock.ts";
+import type { ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import { chunkSizeFor } from "../../src/chunk/layout.ts";
+import type { ObjectVersion } from "../../src/chunk/object-version.ts";
+import type { LookupResult } from "../../src/object/directory.ts";
+import type { ObjectLocation } from "../../src/origin/origin.ts";
+import { ampleMemoryBytes, chunkTiers, negativeTtlMs, type Scenario, ttlMs } from "./scenario.ts";
+import type { OriginGet, OriginRequest, SimulatedOrigin } from "./simulated-origin.ts";
+import type { SimulatedReplica } from "./simulated-replica.ts";
+import { assertVersionBytes } from "./version-bytes.ts";
+
+/** What a failing origin, and memory that is short of what is asked of it, may cost. */
+const stormErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "origin_unavailable",
+  "origin_throttled",
+  "overloaded",
+]);
+
+/** Names by which it is seen who is avoided: enough for each replica to coordinate some. */
+const probesOfCoordination = 40;
+
+export interface ClusterChecksOptions {
+  readonly scenario: Scenario;
+  readonly clock: Clock;
+  readonly origin: SimulatedOrigin;
+  readonly replicas: ReadonlyMap<string, SimulatedReplica>;
+}
+
+export class ClusterChecks {
+  readonly #options: ClusterChecksOptions;
+  /** Since when every replica that runs believes in exactly those that run. */
+  #steadySinceMs: number | undefined;
+  /** When the last HEAD for an object was sent, and what TTL its answer has. */
+  readonly #lastHeads = new Map<string, { readonly atMs: number; readonly ttlMs: number }>();
+  /** The first GET from which on invariant 3 holds. */
+  #orderlyFromGet: number;
+  #headsAreOrderly: boolean;
+
+  constructor(options: ClusterChecksOptions) {
+    this.#options = options;
+    const { kind } = options.scenario;
+    this.#orderlyFromGet = kind === "calm" || kind === "changing" ? 0 : Number.POSITIVE_INFINITY;
+    this.#headsAreOrderly = kind === "calm";
+  }
+
+  get isSteady(): boolean {
+    return this.#steadySinceMs !== undefined;
+  }
+
+  /** To be called after whatever changes a view or what runs. */
+  viewsChanged(): void {
+    const { replicas, clock } = this.#options;
+    const running = [...replicas.keys()].sort().join();
+    const isSteady = [...replicas.values()].every(
+      ({ membership }) => membership.live.map(({ replicaId }) => replicaId).join() === running,
+    );
+    if (!isSteady) this.#steadySinceMs = undefined;
+    else this.#steadySinceMs ??= clock.monotonic();
+  }
+
+  /** Invariant 1. */
+  received(who: { readonly name: string }, version: ObjectVersion, offset: number, slice: Buffer): void {
+    const { ordinal } = this.#options.origin.object(version.objectKey).version(version.etag);
+    assertVersionBytes(slice, ordinal, offset, `${who.name} received`);
+  }
+
+  /** Invariant 5, and the part of 1 that is about the promise itself. */
+  lookedUp(key: string, found: LookupResult, askedMs: number, staleEtag: string | undefined): void {
+    const object = this.#options.origin.object(key);
+    if (found.kind === "refused") {
+      assert.equal(found.error.code, "no_such_key");
+      const since = askedMs - negativeTtlMs;
+      assert.ok(
+        object.wasCurrent(undefined, since),
+        `a look-up of ${key} at ${askedMs} says there is none, which was not so after ${since}`,
+      );
+      return;
+    }
+    const { version } = found.record;
+    assert.notEqual(version.etag, staleEtag, "what was found out of date is not told again");
+    assert.equal(version.sizeBytes, object.version(version.etag).sizeBytes);
+    const since = askedMs - ttlMs;
+    assert.ok(
+      object.wasCurrent(version.etag, since),
+      `a look-up of ${key} at ${askedMs} says ${version.etag}, which was not so after ${since}`,
+    );
+  }
+
+  /** Invariant 6: a client was told that this version is not the object's any more. */
+  foundStale({ objectKey, etag }: ObjectVersion): void {
+    assert.notEqual(this.#options.origin.object(objectKey).current?.etag, etag, `${etag} is not out of date`);
+  }
+
+  /** Invariant 6. */
+  clientFailed(
+    {
+      name,
+      key,
+      replica,
+    }: { readonly name: string; readonly key: string; readonly replica: SimulatedReplica },
+    error: OrcaError,
+  ): void {
+    // Looked at by foundStale.
+    if (error.code === "origin_etag_changed") return;
+    if (this.#options.scenario.kind === "storm" && stormErrors.has(error.code)) return;
+    assert.fail(`${name} on ${replica.replicaId} could not read ${key}: ${error.code}: ${error.message}`);
+  }
+
+  /** Invariant 4, as each request reaches the origin. */
+  originRequested({ replicaId }: OriginRequest): void {
+    const { origin, replicas, clock, scenario } = this.#options;
+    const replica = replicas.get(replicaId);
+    assert.ok(replica, "only replicas that run ask the origin");
+    const inFlight = [...origin.inFlight];
+    const ofReplica = inFlight.filter((request) => request.replicaId === replicaId).length;
+    const { atMs, greatest } = replica.shareAtChange;
+    const ofView = Math.max(1, Math.floor(scenario.targetGlobal / replica.membership.live.length));
+    const share = atMs === clock.monotonic() ? Math.max(greatest, ofView) : ofView;
+    assert.ok(
+      ofReplica <= share,
+      `${replicaId} has ${ofReplica} requests in flight, and a share of ${share}`,
+    );
+    const since = this.#steadySinceMs;
+    if (since === undefined) return;
+    const begun = inFlight.filter(({ startedMs }) => startedMs >= since).length;
+    assert.ok(
+      begun <= scenario.targetGlobal,
+      `${begun} requests are in flight, and target_global is ${scenario.targetGlobal}`,
+    );
+  }
+
+  /** Invariant 3, the part about HEADs. */
+  headSent({ key }: ObjectLocation): void {
+    const { clock, origin } = this.#options;
+    if (!this.#headsAreOrderly) return;
+    const atMs = clock.monotonic();
+    const last = this.#lastHeads.get(key);
+    assert.ok(
+      !last || atMs - last.atMs >= last.ttlMs,
+      `a HEAD for ${key} is sent ${atMs - (last?.atMs ?? 0)} ms after the last one`,
+    );
+    this.#lastHeads.set(key, { atMs, ttlMs: origin.object(key).current ? ttlMs : negativeTtlMs });
+  }
+
+  /** Invariant 4: memory, at every moment that anybody looks. */
+  memoryBounded(): void {
+    for (const { budget, replicaId } of this.#options.replicas.values()) {
+      assert.ok(budget.usedBytes <= budget.maxBytes, `${replicaId} uses ${budget.usedBytes} bytes`);
+    }
+  }
+
+  /** To be called when the bad time and what it leaves behind is over: all must be as if it had never been. */
+  recovered(): void {
+    const { scenario, origin, replicas } = this.#options;
+    // What memory has let go of and no disk holds is fetched again, and rightly so.
+    if (scenario.hasDisks || scenario.memoryBytes >= ampleMemoryBytes) {
+      this.#orderlyFromGet = Math.min(this.#orderlyFromGet, origin.gets.length);
+    }
+    this.#headsAreOrderly = true;
+    this.#lastHeads.clear();
+    for (const { replicaId, coordination } of replicas.values()) {
+      for (let probe = 0; probe < probesOfCoordination; probe += 1) {
+        const passedOver: string[] = [];
+        const { replicaId: next } = coordination.next(`probe/${probe}`, passedOver);
+        assert.deepEqual(passedOver, [], `${replicaId} still goes around others`);
+        coordination.answered(next);
+      }
+    }
+  }
+
+  /** Invariant 6: why the cluster is not at rest, or undefined. */
+  unrest(): string | undefined {
+    const { origin, replicas } = this.#options;
+    for (const { replicaId, filler, relay, budget, guarded } of replicas.values()) {
+      const counts = {
+        fills: filler.flightsInProgress,
+        relays: relay.flightsInProgress,
+        "reservations waiting": budget.waiting,
+        "bytes reserved": budget.reservedBytes,
+        "origin requests": guarded.requestsInFlight + guarded.requestsWaiting,
+      };
+      for (const [what, count] of Object.entries(counts)) {
+        if (count > 0) return `${replicaId} has ${count} ${what}`;
+      }
+    }
+    return origin.inFlight.size > 0 ? `the origin has ${origin.inFlight.size} requests` : undefined;
+  }
+
+  /** At the end, once at rest: nothing is held but what is cached, and nothing was fetched twice. */
+  ended(): void {
+    for (const { replicaId, budget, memory } of this.#options.replicas.values()) {
+      memory.clear();
+      assert.equal(budget.usedBytes, 0, `${replicaId} has lost bytes of memory`);
+    }
+    this.#fetchedOnce();
+  }
+
+  /** Invariant 3, the part about chunks. */
+  #fetchedOnce(): void {
+    const { origin } = this.#options;
+    const getsOfChunk = new Map<string, OriginGet[]>();
+    for (const get of origin.gets.slice(this.#orderlyFromGet)) {
+      const chunkSizeBytes = chunkSizeFor(origin.object(get.key).version(get.etag).sizeBytes, chunkTiers);
+      const index = Math.floor(get.offset / chunkSizeBytes);
+      assert.ok(get.offset + get.lengthBytes <= (index + 1) * chunkSizeBytes, "a GET stays in its chunk");
+      const name = `${get.etag}/${index}`;
+      getsOfChunk.set(name, [...(getsOfChunk.get(name) ?? []), get]);
+    }
+    for (const [name, gets] of getsOfChunk) {
+      // One that found the object overwritten brought nothing, and there may be more of them.
+      const bringing = gets.filter(({ deliveredBytes }) => deliveredBytes > 0);
+      assert.ok(bringing.length <= 2, `${name} was fetched in ${bringing.length} GETs`);
+      const [first, second] = bringing.sort((left, right) => left.offset - right.offset);
+      if (!first || !second) continue;
+      assert.ok(
+        first.offset + first.deliveredBytes <= second.offset,
+        `bytes of ${name} were fetched twice: from ${first.offset} and from ${second.offset}`,
+      );
+    }
+  }
+}

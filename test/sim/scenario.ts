@@ -1,0 +1,81 @@
+/**
+ * What a seed decides before anything happens: how large the cluster is, and what may befall it. The kinds differ in
+ * what must hold: the less goes wrong, the more is promised.
+ */
+import { KiB, MiB } from "../../src/base/units.ts";
+import type { Chance } from "./chance.ts";
+
+export const scenarioKinds = ["calm", "changing", "losing", "parting", "storm"] as const;
+
+/**
+ * `calm`: nothing goes wrong. `changing`: objects are overwritten, deleted and created. `losing`: replicas crash, restart and
+ * stall, their disks refuse and rot. `parting`: partitions, lost messages, black holes and reset connections. `storm`: all of it,
+ * and an origin that fails.
+ */
+export type ScenarioKind = (typeof scenarioKinds)[number];
+
+export interface Scenario {
+  readonly kind: ScenarioKind;
+  readonly replicas: number;
+  readonly hasDisks: boolean;
+  readonly memoryBytes: number;
+  readonly targetGlobal: number;
+  readonly readAheadMax: number;
+  readonly clients: number;
+  readonly durationMs: number;
+  /** Share of membership messages that are lost. */
+  readonly loss: number;
+}
+
+export const chunkTiers = [
+  { minObjectSizeBytes: 0, chunkSizeBytes: 192 * KiB },
+  // A little more than a segment: a chunk that can have two parts.
+  { minObjectSizeBytes: MiB, chunkSizeBytes: MiB + 64 * KiB },
+];
+
+export const objectSizesBytes = [
+  700,
+  50 * KiB,
+  192 * KiB,
+  500 * KiB,
+  760 * KiB,
+  MiB + 10,
+  MiB + 64 * KiB,
+  2 * MiB + 300 * KiB,
+] as const;
+
+/** Nothing is evicted from so much. */
+export const ampleMemoryBytes = 40 * MiB;
+
+export const ttlMs = 5000;
+export const negativeTtlMs = 2500;
+export const queueTimeoutMs = 5000;
+/** How long a peer that failed is avoided, with every failure in a row twice as long. */
+export const avoidInitialMs = 2000;
+export const avoidMaxMs = 8000;
+/** After so long without a fault nothing is left of it: neither what is avoided nor what is doubted (doubts.ts). */
+export const recoveryMs = 12_000;
+
+export function kindOf(seed: number): ScenarioKind {
+  return scenarioKinds[seed % scenarioKinds.length] as ScenarioKind;
+}
+
+export function scenarioOf(seed: number, chance: Chance): Scenario {
+  const kind = kindOf(seed);
+  const isStormy = kind === "storm";
+  const staysWhole = kind === "calm" || kind === "changing";
+  const hasDisks = chance.happens(0.6);
+  return {
+    kind,
+    replicas: 3 + chance.below(3),
+    hasDisks,
+    // Where each chunk must be fetched once, what is evicted must be on a disk.
+    memoryBytes:
+      hasDisks || isStormy ? chance.oneOf(isStormy ? [4, 8, 20] : [8, 12, 20]) * MiB : ampleMemoryBytes,
+    targetGlobal: chance.oneOf([6, 12]),
+    readAheadMax: chance.below(4),
+    clients: 30 + chance.below(30),
+    durationMs: staysWhole ? 12_000 : 20_000,
+    loss: staysWhole || kind === "losing" ? 0 : chance.oneOf([0, 0.02, 0.1]),
+  };
+}

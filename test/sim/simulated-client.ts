@@ -1,0 +1,137 @@
+/**
+ * A client of a simulated cluster, with the edge's manners: it looks an object up, reads all or a part of it, and where
+ * the object turns out to be another one before the first byte, it looks once more. It may dawdle over a slice, and it
+ * may leave at any moment. What it was given is compared with what it was promised when it gives a slice back, and not
+ * when it takes it: until then nobody may have written there.
+ */
+import assert from "node:assert/strict";
+import { type Clock, sleep } from "../../src/base/clock.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { ObjectReader } from "../../src/fill/object-reader.ts";
+import type { ObjectRecord } from "../../src/object/directory.ts";
+import type { Chance } from "./chance.ts";
+import type { ClusterChecks } from "./cluster-checks.ts";
+import { bucket } from "./simulated-origin.ts";
+import type { SimulatedReplica } from "./simulated-replica.ts";
+import type { Trace } from "./trace.ts";
+
+/** `all`: the whole object at once, and stays to its end. `nothing`: it looks the object up, as a HEAD does. */
+export type Reads = "all" | "something" | "nothing";
+
+export interface SimulatedClientOptions {
+  readonly name: string;
+  readonly key: string;
+  readonly replica: SimulatedReplica;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly checks: ClusterChecks;
+  readonly reads: Reads;
+}
+
+export class SimulatedClient {
+  readonly replica: SimulatedReplica;
+  readonly #options: SimulatedClientOptions;
+  readonly #dawdleMs: number;
+  #reader: ObjectReader | undefined;
+  #left = false;
+
+  constructor(options: SimulatedClientOptions) {
+    const { replica, chance, clock, reads } = options;
+    this.#options = options;
+    this.replica = replica;
+    const isPatient = reads !== "something";
+    this.#dawdleMs = isPatient ? 0 : chance.oneOf([0, 0, 0, 5, 100, 800]);
+    if (isPatient || !chance.happens(0.25)) return;
+    clock.timer(chance.between(1, 1500), () => this.#leave());
+  }
+
+  /** Resolves when it has what it wants, has left or was refused; never when its replica dies. */
+  async run(): Promise<void> {
+    const { replica, checks } = this.#options;
+    await replica.turn();
+    try {
+      const anew = await this.#request();
+      // As the edge does: once, and only before the first byte.
+      if (anew) await this.#request(anew);
+    } catch (thrown) {
+      if (!(thrown instanceof OrcaError)) throw thrown;
+      this.#note(`fails: ${thrown.code}`);
+      if (!this.#left) checks.clientFailed(this.#options, thrown);
+    } finally {
+      this.#reader?.close();
+    }
+  }
+
+  /** The record that it could not begin to read because it was out of date; undefined where all is over. */
+  async #request(before?: ObjectRecord): Promise<ObjectRecord | undefined> {
+    const { replica, key, checks, clock, reads } = this.#options;
+    const location = { bucket, key };
+    const askedMs = clock.monotonic();
+    const found = replica.directory.peek(location) ?? (await replica.directory.lookup(location));
+    checks.lookedUp(key, found, askedMs, before?.version.etag);
+    if (found.kind === "refused" || this.#left || reads === "nothing") return undefined;
+    const { record } = found;
+    this.#reader?.close();
+    try {
+      await this.#read(record);
+      return undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof OrcaError) || thrown.code !== "origin_etag_changed") throw thrown;
+      checks.foundStale(record.version);
+      replica.directory.forget(location, record.version.etag);
+      if (before || this.#reader?.source !== undefined) throw thrown;
+      this.#note(`looks again: ${record.version.etag} is out of date`);
+      return record;
+    }
+  }
+
+  async #read({ version }: ObjectRecord): Promise<void> {
+    const { replica, checks, chance, reads } = this.#options;
+    const [start, end] =
+      reads === "all" || chance.happens(0.5) ? [0, version.sizeBytes] : rangeOf(version.sizeBytes, chance);
+    this.#note(`reads ${version.etag} ${start}-${end}`);
+    const reader = new ObjectReader(replica.path, version, start, end);
+    this.#reader = reader;
+    let offset = start;
+    while (!reader.done) {
+      const slice = reader.take();
+      if (slice === null) await reader.ready();
+      else {
+        if (this.#dawdleMs > 0) await this.#wait(chance.between(0, this.#dawdleMs));
+        if (this.#left) break;
+        checks.received(this.#options, version, offset, slice);
+        offset += slice.length;
+        reader.release();
+      }
+      if (this.#left) break;
+    }
+    reader.close();
+    if (this.#left) return;
+    assert.equal(offset, end, "a read that ends as complete has all its bytes");
+    this.#note(`has all of ${version.etag} ${start}-${end} by ${reader.source}`);
+  }
+
+  /** As the process hears of it. */
+  #leave(): void {
+    this.replica.clock.deliver(() => {
+      this.#left = true;
+      this.#reader?.close();
+    });
+  }
+
+  async #wait(durationMs: number): Promise<void> {
+    await sleep(this.#options.clock, durationMs);
+    await this.replica.turn();
+  }
+
+  #note(what: string): void {
+    this.#options.trace.note(this.#options.name, `${what} (${this.replica.replicaId})`);
+  }
+}
+
+function rangeOf(sizeBytes: number, chance: Chance): [start: number, end: number] {
+  const start = chance.below(sizeBytes);
+  const longest = chance.happens(0.5) ? Math.min(2000, sizeBytes - start) : sizeBytes - start;
+  return [start, start + 1 + chance.below(longest)];
+}

@@ -1,0 +1,97 @@
+/**
+ * The disk of a simulated replica. The medium outlives the process, and holds exactly what was committed before a crash:
+ * a commit takes time by the clock of its process, and one that dies does not finish it. A chunk's bytes are compared
+ * with its version's when it is committed, and again when the commit is over, for nobody may write to what a disk
+ * borrows; after that it is enough to remember that they are there.
+ */
+import type { Clock } from "../../src/base/clock.ts";
+import { sleep } from "../../src/base/clock.ts";
+import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import type { DigestStore } from "../../src/fill/chunk-server.ts";
+import type { ChunkRef, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import type { Chance } from "./chance.ts";
+import type { SimulatedOrigin } from "./simulated-origin.ts";
+import { assertVersionBytes, versionBytes } from "./version-bytes.ts";
+
+/** What lies on the disk: by path, whether it can still be read. */
+export type DiskMedium = Map<string, "whole" | "damaged">;
+
+export interface SimulatedDiskOptions {
+  readonly medium: DiskMedium;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly origin: SimulatedOrigin;
+  /** Told of bytes that are not the version's; the store itself never rejects. */
+  readonly onFault: (thrown: unknown) => void;
+}
+
+export class SimulatedDisk implements DigestStore {
+  readonly name = "disk";
+  refuses = false;
+  readonly #options: SimulatedDiskOptions;
+
+  constructor(options: SimulatedDiskOptions) {
+    this.#options = options;
+  }
+
+  presence(ref: ChunkRef): Presence {
+    return this.#options.medium.has(pathOf(ref)) ? "held" : "absent";
+  }
+
+  async readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean> {
+    const { medium } = this.#options;
+    await this.#pass(0.2, 8);
+    const path = pathOf(ref);
+    if (medium.get(path) !== "whole") {
+      medium.delete(path);
+      return false;
+    }
+    const offset = ref.index * ref.version.chunkSizeBytes + blockIndex * segmentSizeBytes;
+    versionBytes(this.#ordinalOf(ref), offset, target.length).copy(target);
+    return true;
+  }
+
+  async put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
+    const { medium } = this.#options;
+    this.#check(ref, chunk);
+    await this.#pass(1, 80);
+    this.#check(ref, chunk);
+    if (this.refuses) return "refused";
+    if (medium.has(pathOf(ref))) return "present";
+    medium.set(pathOf(ref), "whole");
+    return "stored";
+  }
+
+  async delete(ref: ChunkRef): Promise<void> {
+    this.#options.medium.delete(pathOf(ref));
+  }
+
+  sha256(): undefined {
+    return undefined;
+  }
+
+  #check(ref: ChunkRef, chunk: ChunkBytes): void {
+    let offset = ref.index * ref.version.chunkSizeBytes;
+    try {
+      for (const { bytes } of chunk.segments) {
+        assertVersionBytes(bytes, this.#ordinalOf(ref), offset, "what is committed");
+        offset += bytes.length;
+      }
+    } catch (thrown) {
+      this.#options.onFault(thrown);
+    }
+  }
+
+  #ordinalOf({ version }: ChunkRef): number {
+    return this.#options.origin.object(version.objectKey).version(version.etag).ordinal;
+  }
+
+  #pass(minMs: number, maxMs: number): Promise<void> {
+    return sleep(this.#options.clock, this.#options.chance.between(minMs, maxMs));
+  }
+}
+
+function pathOf(ref: ChunkRef): string {
+  return ref.version.chunkPath(ref.index);
+}

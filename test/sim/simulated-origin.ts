@@ -1,0 +1,201 @@
+/**
+ * The origin of a simulated cluster: objects that change, answers that take time, bodies that come in pieces and break
+ * off. Every replica has its own connection to it, which ends with the replica; requests are counted here, where they
+ * arrive, and not where they are sent.
+ */
+import { type Clock, sleep } from "../../src/base/clock.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { KiB } from "../../src/base/units.ts";
+import type {
+  ByteSink,
+  ListPage,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "../../src/origin/origin.ts";
+import type { StallableClock } from "../support/stallable-clock.ts";
+import type { Chance } from "./chance.ts";
+import { ObjectHistory, type StoredVersion } from "./object-history.ts";
+import type { Trace } from "./trace.ts";
+import { versionBytes } from "./version-bytes.ts";
+
+export const originId = "origin-a";
+export const bucket = "b";
+
+/** A request that is being answered. */
+export interface OriginRequest {
+  readonly replicaId: string;
+  readonly startedMs: number;
+}
+
+/** One GET, as it went. */
+export interface OriginGet {
+  readonly key: string;
+  readonly etag: string;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  deliveredBytes: number;
+}
+
+/** How the origin behaves at the moment. */
+export interface OriginWeather {
+  latencyMs: number;
+  bytesPerMs: number;
+  /** Share of requests that fail before they are answered. */
+  failing: number;
+  /** Share of bodies that break off. */
+  breaking: number;
+  /** Share of requests that are never answered: the driver gives up on them. */
+  hanging: number;
+}
+
+export const fairWeather: Readonly<OriginWeather> = {
+  latencyMs: 40,
+  bytesPerMs: 6 * KiB,
+  failing: 0,
+  breaking: 0,
+  hanging: 0,
+};
+
+/** What a driver's stall deadline is in production. */
+const hangMs = 3000;
+
+interface Connection {
+  readonly replicaId: string;
+  readonly clock: StallableClock;
+}
+
+export interface SimulatedOriginOptions {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  /** Called with each request as it arrives. */
+  readonly onRequest: (request: OriginRequest) => void;
+}
+
+export class SimulatedOrigin {
+  readonly objects = new Map<string, ObjectHistory>();
+  readonly gets: OriginGet[] = [];
+  readonly inFlight = new Set<OriginRequest>();
+  weather: OriginWeather = { ...fairWeather };
+  readonly #options: SimulatedOriginOptions;
+  #versions = 0;
+
+  constructor(options: SimulatedOriginOptions) {
+    this.#options = options;
+  }
+
+  /** A new version of an object, of this size, or none where it is undefined. */
+  write(key: string, sizeBytes: number | undefined): void {
+    const version = sizeBytes === undefined ? undefined : this.#newVersion(key, sizeBytes);
+    const object = this.objects.get(key);
+    if (object) object.become(version, this.#options.clock.monotonic());
+    else this.objects.set(key, new ObjectHistory(key, version));
+    this.#options.trace.note("origin", version ? `${version.etag} has ${sizeBytes} bytes` : `${key} is gone`);
+  }
+
+  object(key: string): ObjectHistory {
+    const object = this.objects.get(key);
+    if (!object) throw new Error(`there never was an object "${key}"`);
+    return object;
+  }
+
+  /** The driver of one replica. What it is answered reaches it by its own clock, and never once that stands still. */
+  connect(connection: Connection): Origin {
+    return {
+      id: originId,
+      head: (location, signal) => this.#head(connection, location, signal),
+      read: (request, sink, signal) => this.#read(connection, request, sink, signal),
+      list: () => Promise.resolve<ListPage>({ objects: [], commonPrefixes: [], nextContinuationToken: "" }),
+      close: () => {},
+    };
+  }
+
+  /** The replica is gone, and its connections with it. */
+  disconnect(replicaId: string): void {
+    for (const request of this.inFlight) if (request.replicaId === replicaId) this.inFlight.delete(request);
+  }
+
+  #newVersion(key: string, sizeBytes: number): StoredVersion {
+    const ordinal = this.#versions;
+    this.#versions += 1;
+    return { etag: `${key}-v${ordinal}`, ordinal, sizeBytes };
+  }
+
+  async #head(from: Connection, { key }: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+    return this.#request(from, async () => {
+      this.#options.trace.note("origin", `HEAD ${key} by ${from.replicaId}`);
+      await this.#answerTime(from, signal);
+      const { current } = this.object(key);
+      await this.#pass(from, this.weather.latencyMs / 2, signal);
+      if (!current) return null;
+      return { sizeBytes: current.sizeBytes, etag: current.etag, lastModifiedMs: 0, metadata: {} };
+    });
+  }
+
+  async #read(from: Connection, request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
+    const { key, etag, offset, lengthBytes } = request;
+    const { trace, chance } = this.#options;
+    const get: OriginGet = { key, etag, offset, lengthBytes, deliveredBytes: 0 };
+    this.gets.push(get);
+    return this.#request(from, async () => {
+      trace.note("origin", `GET ${etag} ${offset}+${lengthBytes} by ${from.replicaId}`);
+      await this.#answerTime(from, signal);
+      const { current } = this.object(key);
+      if (current?.etag !== etag) {
+        trace.note("origin", `412 ${etag} to ${from.replicaId}`);
+        throw new OrcaError("origin_etag_changed", "origin", `Cannot read "${key}": it changed`);
+      }
+      const breaks = chance.happens(this.weather.breaking);
+      const sentBytes = breaks ? chance.below(lengthBytes) : lengthBytes;
+      while (get.deliveredBytes < sentBytes) {
+        const takeBytes = Math.min(sentBytes - get.deliveredBytes, (1 + chance.below(32)) * 16 * KiB);
+        await this.#pass(from, takeBytes / this.weather.bytesPerMs, signal);
+        deliver(versionBytes(current.ordinal, offset + get.deliveredBytes, takeBytes), sink);
+        get.deliveredBytes += takeBytes;
+      }
+      if (!breaks) return;
+      trace.note("origin", `breaks off ${etag} ${offset}+${sentBytes} to ${from.replicaId}`);
+      throw new OrcaError("origin_unavailable", "origin", `Cannot read "${key}": the origin broke off`);
+    });
+  }
+
+  async #request<Answer>({ replicaId }: Connection, answer: () => Promise<Answer>): Promise<Answer> {
+    const request: OriginRequest = { replicaId, startedMs: this.#options.clock.monotonic() };
+    this.inFlight.add(request);
+    this.#options.onRequest(request);
+    try {
+      return await answer();
+    } finally {
+      this.inFlight.delete(request);
+    }
+  }
+
+  /** Until the answer begins. @throws OrcaError origin_unavailable, origin_throttled. */
+  async #answerTime(from: Connection, signal: AbortSignal): Promise<void> {
+    const { chance, trace } = this.#options;
+    const { latencyMs, failing, hanging } = this.weather;
+    const hangs = chance.happens(hanging);
+    await this.#pass(from, hangs ? hangMs : latencyMs * chance.between(0.5, 1.5), signal);
+    if (!hangs && !chance.happens(failing)) return;
+    trace.note("origin", `fails ${from.replicaId}`);
+    const code = chance.happens(0.3) ? "origin_throttled" : "origin_unavailable";
+    throw new OrcaError(code, "origin", "Cannot ask the origin: it fails");
+  }
+
+  async #pass({ clock }: Connection, durationMs: number, signal: AbortSignal): Promise<void> {
+    await sleep(this.#options.clock, durationMs, signal);
+    await new Promise<void>((resolve) => clock.deliver(resolve));
+    signal.throwIfAborted();
+  }
+}
+
+/** `bytes` into `sink`, in the pieces it has room for. */
+export function deliver(bytes: Buffer, sink: ByteSink): void {
+  for (let at = 0; at < bytes.length; ) {
+    const copied = bytes.copy(sink.space(), 0, at);
+    at += copied;
+    sink.advance(copied);
+  }
+}

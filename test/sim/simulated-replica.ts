@@ -1,0 +1,221 @@
+/**
+ * One process of the simulated cluster: the real parts of a replica, joined as replica.ts joins them, on a clock of its
+ * own. A crash stops that clock for ever, so that whatever the process was about to do is never done; what others had
+ * with it ends as the network and the origin see fit.
+ */
+import assert from "node:assert/strict";
+import type { Clock } from "../../src/base/clock.ts";
+import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { ChunkServer } from "../../src/fill/chunk-server.ts";
+import { Filler } from "../../src/fill/filler.ts";
+import type { ReadPath } from "../../src/fill/object-reader.ts";
+import { Relay } from "../../src/fill/relay.ts";
+import { Coordination } from "../../src/membership/coordination.ts";
+import { Membership } from "../../src/membership/membership.ts";
+import { StaticSeeds } from "../../src/membership/seeds.ts";
+import { ClusterHeads } from "../../src/object/cluster-heads.ts";
+import { Directory } from "../../src/object/directory.ts";
+import { ListCache } from "../../src/object/list-cache.ts";
+import { ObjectServer } from "../../src/object/object-server.ts";
+import { OriginHeads } from "../../src/object/origin-heads.ts";
+import { OriginLists } from "../../src/object/origin-lists.ts";
+import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
+import type { ObjectLocation } from "../../src/origin/origin.ts";
+import { originShare } from "../../src/placement/origin-share.ts";
+import { MemoryTier } from "../../src/store/memory-tier.ts";
+import { addressOf, identity } from "../support/membership-fixture.ts";
+import type { MemoryNetwork } from "../support/memory-network.ts";
+import { RecordedLogger } from "../support/recorded-logger.ts";
+import { StallableClock } from "../support/stallable-clock.ts";
+import type { Chance } from "./chance.ts";
+import {
+  avoidInitialMs,
+  avoidMaxMs,
+  chunkTiers,
+  negativeTtlMs,
+  queueTimeoutMs,
+  type Scenario,
+  ttlMs,
+} from "./scenario.ts";
+import { type DiskMedium, SimulatedDisk } from "./simulated-disk.ts";
+import type { SimulatedMesh } from "./simulated-mesh.ts";
+import { originId, type SimulatedOrigin } from "./simulated-origin.ts";
+
+export interface SimulatedReplicaOptions {
+  readonly replicaId: string;
+  readonly seedIds: readonly string[];
+  readonly scenario: Scenario;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly network: MemoryNetwork;
+  readonly mesh: SimulatedMesh;
+  readonly origin: SimulatedOrigin;
+  readonly medium: DiskMedium;
+  readonly onFault: (thrown: unknown) => void;
+  /** Called with each HEAD as this replica decides to send it. */
+  readonly onHead: (location: ObjectLocation) => void;
+}
+
+export class SimulatedReplica {
+  readonly replicaId: string;
+  readonly clock: StallableClock;
+  readonly membership: Membership;
+  readonly coordination: Coordination;
+  readonly guarded: GuardedOrigin;
+  readonly budget: MemoryBudget;
+  readonly memory: MemoryTier;
+  readonly disk: SimulatedDisk | undefined;
+  readonly filler: Filler;
+  readonly relay: Relay;
+  readonly path: ReadPath;
+  readonly directory: Directory;
+  readonly chunks: ChunkServer;
+  readonly objects: ObjectServer;
+  /** The greatest share that this replica had at the moment of its last change. */
+  shareAtChange = { atMs: 0, greatest: Number.POSITIVE_INFINITY };
+  #crashed = false;
+  readonly #options: SimulatedReplicaOptions;
+
+  constructor(options: SimulatedReplicaOptions) {
+    const { replicaId, scenario, chance, network, mesh, origin, medium, onFault } = options;
+    this.#options = options;
+    this.replicaId = replicaId;
+    const clock = new StallableClock(options.clock);
+    this.clock = clock;
+    this.membership = new Membership({
+      replicaId,
+      address: addressOf(replicaId),
+      zone: "",
+      identity,
+      seeds: [new StaticSeeds(options.seedIds.map(addressOf))],
+      transport: network.transport(addressOf(replicaId), clock),
+      clock,
+      random: chance.forkRandom(),
+      logger: new RecordedLogger(),
+    });
+    this.coordination = new Coordination({ membership: this.membership, clock, avoidInitialMs, avoidMaxMs });
+    this.guarded = new GuardedOrigin({
+      origin: origin.connect({ replicaId, clock }),
+      clock,
+      random: chance.forkRandom(),
+      requestsInFlightMax: scenario.targetGlobal,
+      queueTimeoutMs,
+      retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
+    });
+    this.membership.subscribe(() => this.#takeShare());
+    this.budget = new MemoryBudget({ maxBytes: scenario.memoryBytes, clock, poison: true });
+    this.memory = new MemoryTier({ budget: this.budget });
+    this.disk = scenario.hasDisks
+      ? new SimulatedDisk({ medium, clock, chance: chance.fork(), origin, onFault })
+      : undefined;
+    const shared = { memory: this.memory, disk: this.disk, budget: this.budget, queueTimeoutMs };
+    this.filler = new Filler({ ...shared, origins: new Map([[originId, this.guarded]]) });
+    this.relay = new Relay({
+      ...shared,
+      filler: this.filler,
+      peers: mesh.chunkPeersOf({ replicaId, clock }),
+      coordination: this.coordination,
+      clock,
+    });
+    this.path = {
+      ...shared,
+      flights: this.relay,
+      readAheadMax: scenario.readAheadMax,
+      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
+    };
+    this.chunks = new ChunkServer({
+      path: this.path,
+      filler: this.filler,
+      disk: this.disk,
+      coordination: this.coordination,
+    });
+    const { directory, objects } = this.#openObjects();
+    this.directory = directory;
+    this.objects = objects;
+  }
+
+  get isRunning(): boolean {
+    return !this.#crashed;
+  }
+
+  /** What this replica may have in flight to the origin, by its own view of this moment. */
+  get share(): number {
+    return originShare(this.#options.scenario.targetGlobal, this.membership.live.length);
+  }
+
+  start(): void {
+    const { network, mesh } = this.#options;
+    const { clock, membership, replicaId } = this;
+    network.attach({ address: addressOf(replicaId), clock, membership });
+    mesh.attach(this);
+    void membership.start();
+  }
+
+  /** Ends between two instructions. `loudly`: its connections are reset, as when a process is killed. */
+  crash(loudly: boolean): void {
+    const { network, mesh, origin } = this.#options;
+    assert.ok(!this.#crashed);
+    this.#crashed = true;
+    this.clock.stall(Number.POSITIVE_INFINITY);
+    this.membership.stop();
+    network.detach(addressOf(this.replicaId));
+    mesh.detach(this.replicaId, loudly);
+    origin.disconnect(this.replicaId);
+  }
+
+  /**
+   * At the end of the simulation, for a process that is dead: Node keeps a composed signal that somebody listens to until
+   * it aborts, and with it everything that waits in this process, its memory included.
+   */
+  bury(): void {
+    this.guarded.close();
+    void this.relay.stop();
+    void this.filler.stop();
+  }
+
+  /** Resolves when this process has time; never once it is dead. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => this.clock.deliver(resolve));
+  }
+
+  #takeShare(): void {
+    const nowMs = this.clock.monotonic();
+    const { share } = this;
+    const before = this.shareAtChange;
+    const greatest = before.atMs === nowMs ? Math.max(before.greatest, share) : share;
+    this.shareAtChange = { atMs: nowMs, greatest };
+    this.guarded.resize(share);
+  }
+
+  #openObjects(): { directory: Directory; objects: ObjectServer } {
+    const { mesh, chance, onHead } = this.#options;
+    const { clock, coordination, guarded, replicaId, membership } = this;
+    const shared = { clock, chunkTiers, ttlMs, negativeTtlMs, entriesMax: 1000 };
+    const heads = new OriginHeads({
+      id: originId,
+      head: (location) => {
+        onHead(location);
+        return guarded.head(location);
+      },
+    });
+    const authority = new Directory({ ...shared, source: heads });
+    const peers = mesh.objectPeersOf({ replicaId, clock });
+    const cluster = new ClusterHeads({ originId, coordination, peers, authority });
+    const directory = new Directory({ ...shared, source: cluster });
+    const lists = new ListCache({
+      source: new OriginLists(guarded),
+      clock,
+      ttlMs,
+      entriesMax: 10,
+      responseBytesMax: 1000,
+    });
+    const objects = new ObjectServer({
+      origins: new Map([[originId, { directory, authority, lists }]]),
+      coordination,
+      publish: (rumor) => membership.publish(rumor),
+      random: chance.forkRandom(),
+    });
+    membership.listen("invalidation", (body) => objects.heardInvalidation(body));
+    return { directory, objects };
+  }
+}
