@@ -70,7 +70,8 @@ async function readAll(response: Response): Promise<Buffer> {
 }
 
 test("300 clients of three replicas read a cold object of 64 chunks: 64 GETs and 1 HEAD at the origin", async () => {
-  const { origin, replicas } = await start();
+  // All of it runs in one process, which may be slow: nobody is to be taken for gone because of that.
+  const { origin, replicas } = await start({ settings: { cluster: { stall_timeout: "60s" } } });
   origin.put(testBucket, "k", { seed, sizeBytes });
   const expected = patternBytes(seed, 0, sizeBytes);
   const clients = Array.from({ length: 300 }, (_, index) =>
