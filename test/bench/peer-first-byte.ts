@@ -56,7 +56,9 @@ export async function peerFirstByte(
       running.push(replica);
       replicas.push(replica);
     }
-    return await measure(replicas as [Contender, Contender]);
+    const measured = await measure(replicas as [Contender, Contender]);
+    for (const replica of replicas) await replica.stop();
+    return measured;
   } finally {
     certificates.remove();
   }
