@@ -41,6 +41,7 @@ export const errorTable = {
   not_coordinator: { status: 500, s3Code: "InternalError", retryable: true },
   not_held: { status: 500, s3Code: "InternalError", retryable: false },
   store_unavailable: { status: 500, s3Code: "InternalError", retryable: false },
+  store_denied: { status: 500, s3Code: "InternalError", retryable: false },
   config_invalid: { status: 500, s3Code: "InternalError", retryable: false },
   internal: { status: 500, s3Code: "InternalError", retryable: false },
 } as const satisfies Record<string, ErrorMeaning>;
@@ -55,6 +56,7 @@ export type ErrorSource =
   | "fill"
   | "memory"
   | "disk"
+  | "cachestore"
   | "origin"
   | "membership"
   | "mesh"

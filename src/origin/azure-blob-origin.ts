@@ -2,35 +2,25 @@
  * Azure Blob Storage as an origin: block blobs only, because page and append blobs change in place. HEAD and GET go
  * through the wire client; LIST goes through the Azure SDK, which knows the XML and is loaded when first needed.
  */
+
 import type { TokenCredential } from "@azure/identity";
 import type { ContainerClient } from "@azure/storage-blob";
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { Renewed } from "../base/renewed.ts";
+import { escapeKey } from "../wire/escape-key.ts";
+import { WireClient, wireServerOf } from "../wire/wire-client.ts";
+import type { WireRequest, WireTimeouts } from "../wire/wire-connection.ts";
+import type { ResponseHead } from "../wire/wire-head.ts";
+import { withDeadline } from "../wire/with-deadline.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { azureContainer, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
 import { errorOfStatus } from "./error-of-status.ts";
-import {
-  checkRangeResponse,
-  escapeKey,
-  type ObjectDialect,
-  objectHeadOf,
-  rangeHeaders,
-} from "./http-object.ts";
-import type {
-  ByteSink,
-  ListPage,
-  ListRequest,
-  ObjectHead,
-  ObjectLocation,
-  Origin,
-  RangeRequest,
-} from "./origin.ts";
-import { Renewed } from "./renewed.ts";
-import { WireClient, wireOriginOf } from "./wire-client.ts";
-import type { WireRequest, WireTimeouts } from "./wire-connection.ts";
-import type { ResponseHead } from "./wire-head.ts";
-import { withDeadline } from "./with-deadline.ts";
+import { checkRangeResponse, type ObjectDialect, objectHeadOf, rangeHeaders } from "./http-object.ts";
+import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import { originFaults } from "./origin-faults.ts";
 
 /** Fixed, so that a newer SDK does not change what the origin answers; old enough for every sovereign cloud. */
 const azureApiVersion = "2024-11-04";
@@ -66,7 +56,7 @@ export class AzureBlobOrigin implements Origin {
     this.#options = options;
     this.#endpoint = new URL(options.endpoint ?? `https://${options.account}.blob.core.windows.net`);
     this.#basePath = this.#endpoint.pathname.replace(/\/*$/, "/");
-    this.#client = new WireClient({ ...options, origin: wireOriginOf(this.#endpoint) });
+    this.#client = new WireClient({ ...options, server: wireServerOf(this.#endpoint), faults: originFaults });
     const { account, accountKey: key } = options;
     this.#accountKey = key === undefined ? undefined : { account, key };
     if (!this.#accountKey && this.#endpoint.protocol !== "https:") {
@@ -111,8 +101,9 @@ export class AzureBlobOrigin implements Origin {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
     const container = await this.#container(request.bucket);
-    return withDeadline(clock, attemptTimeoutMs, action, signal, (stop) =>
-      listAzure(container, request, action, clock, stop),
+    return withDeadline(
+      { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
+      (stop) => listAzure(container, request, action, clock, stop),
     );
   }
 

@@ -5,8 +5,9 @@
 import type { TokenCredential } from "@azure/identity";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { Expiring } from "./renewed.ts";
-import { withDeadline } from "./with-deadline.ts";
+import type { Expiring } from "../base/renewed.ts";
+import { withDeadline } from "../wire/with-deadline.ts";
+import { originFaults } from "./origin-faults.ts";
 
 const storageScope = "https://storage.azure.com/.default";
 
@@ -23,7 +24,7 @@ export async function azureToken(
 ): Promise<Expiring<string>> {
   const action = "Cannot get an Azure token";
   try {
-    const found = await withDeadline(clock, timeoutMs, action, undefined, (abortSignal) =>
+    const found = await withDeadline({ clock, timeoutMs, action, faults: originFaults }, (abortSignal) =>
       credential.getToken(storageScope, { abortSignal }),
     );
     if (!found) throw new Error("no credential of the chain gave one");

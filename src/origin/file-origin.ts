@@ -2,16 +2,17 @@
  * Directories as an origin: for a first try without a cloud, for tests, and for what is mounted from somewhere slow.
  * A file may change under a reader, so every block is followed by a look at the file before it is believed.
  */
+
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { ByteSink } from "../base/byte-sink.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { contentTypeOf } from "./content-type.ts";
 import { errorOfFile, isMiss, openFile } from "./file-path.ts";
 import { fileEtag, lastModifiedMs } from "./file-version.ts";
 import { FileWalk } from "./file-walk.ts";
 import type {
-  ByteSink,
   ListedObject,
   ListPage,
   ListRequest,

@@ -3,6 +3,7 @@
  * with backoff, and a body that breaks off is taken up again at the byte where it stopped. Drivers know none of this,
  * and what is above asks once and gets either everything or one OrcaError.
  */
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
@@ -10,15 +11,7 @@ import type { Random } from "../base/random.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
-import type {
-  ByteSink,
-  ListPage,
-  ListRequest,
-  ObjectHead,
-  ObjectLocation,
-  Origin,
-  RangeRequest,
-} from "./origin.ts";
+import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 
 /** A body that brought this much before it broke is a working origin: the count of failed attempts starts anew. */
 const progressBytesMin = MiB;

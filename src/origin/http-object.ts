@@ -3,20 +3,13 @@
  * before a byte of it is believed, and what a HEAD tells. An origin that ignores a header must not slip other bytes in.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import type { ResponseHead } from "../wire/wire-head.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
-import type { ResponseHead } from "./wire-head.ts";
 
 /** What the two dialects name differently. */
 export interface ObjectDialect {
   readonly metadataPrefix: string;
   readonly versionHeader: string;
-}
-
-/** A key as a path: RFC 3986 unreserved bytes and `/` as they are, all others percent-encoded as UTF-8. */
-export function escapeKey(key: string): string {
-  return encodeURIComponent(key.toWellFormed())
-    .replaceAll("%2F", "/")
-    .replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 export function rangeHeaders(request: RangeRequest): { readonly range: string; readonly "if-match": string } {

@@ -3,6 +3,7 @@
  * resuming live around this interface (guarded-origin.ts), once for all drivers; a driver only knows how to ask and
  * how to read the answer. HTTP status decides what an answer means, never the text of a message.
  */
+import type { ByteSink } from "../base/byte-sink.ts";
 
 /** Where an object lies at the origin: its own bucket or container name and the whole key. */
 export interface ObjectLocation {
@@ -35,17 +36,6 @@ export interface RangeRequest extends ObjectLocation {
   readonly objectSizeBytes: number;
   readonly offset: number;
   readonly lengthBytes: number;
-}
-
-/**
- * Where the bytes of a range go. The driver asks for space, lets the kernel write into it, and says how much came;
- * so bytes lie where they will be served from, and nothing is copied in between.
- */
-export interface ByteSink {
-  /** Room for the next bytes: never empty while bytes are still owed, never more than is still owed. */
-  space(): Buffer;
-  /** The first `lengthBytes` of the last {@link space} hold the next bytes. */
-  advance(lengthBytes: number): void;
 }
 
 export interface ListRequest {

@@ -1,11 +1,11 @@
-import { S3Fifo } from "../../src/store/s3-fifo.ts";
+import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
 import { DiskFixture } from "../store/disk-fixture.ts";
 import { storeContract } from "./store.ts";
 
 storeContract("disk", async () => {
   const fixture = new DiskFixture();
   return {
-    store: await fixture.open({ policy: new S3Fifo() }),
+    store: await fixture.open({ policy: new TunedS3Fifo() }),
     budget: fixture.budget,
     clock: fixture.clock,
     cleanup: () => fixture.close(),

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import { GuardedOrigin, type GuardedOriginOptions } from "../../src/origin/guarded-origin.ts";
-import type { ByteSink } from "../../src/origin/origin.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { ScriptedOrigin, type ScriptedRead } from "../support/scripted-origin.ts";

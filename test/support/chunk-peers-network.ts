@@ -3,11 +3,12 @@
  * would be over a wire. A test holds every fault in its hand: hosts that are gone, that swallow what they are sent, and
  * streams that are cut behind a byte.
  */
+
+import type { ByteSink } from "../../src/base/byte-sink.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { ChunkPeers, PeerRead, PeerReadEnd } from "../../src/fill/chunk-peers.ts";
 import type { ChunkAnswer, ChunkServer } from "../../src/fill/chunk-server.ts";
-import type { ByteSink } from "../../src/origin/origin.ts";
 
 export interface ChunkPeersNetworkOptions {
   readonly clock: Clock;
@@ -31,6 +32,8 @@ export class ChunkPeersNetwork {
   readonly blackHoles = new Set<string>();
   /** Called before each slice is handed over; what it throws cuts the stream there. */
   onSlice: (stream: ChunkStream) => void = () => {};
+  /** Asked as a stream begins: after how many bytes it breaks off, be that within a slice. */
+  cutAfterBytes: (stream: ChunkStream) => number | undefined = () => undefined;
   readonly #options: ChunkPeersNetworkOptions;
 
   constructor(options: ChunkPeersNetworkOptions) {
@@ -69,6 +72,7 @@ export class ChunkPeersNetwork {
     signal: AbortSignal,
     carry: (from: string, to: string) => Promise<void>,
   ): Promise<void> {
+    const cutAfterBytes = this.cutAfterBytes(stream) ?? Number.POSITIVE_INFINITY;
     while (!slices.done) {
       const slice = slices.take();
       if (slice === null) {
@@ -80,8 +84,10 @@ export class ChunkPeersNetwork {
         await raced(carry(stream.to, stream.from), signal);
         this.#serverOf(stream);
         this.onSlice(stream);
-        copy(slice, sink);
-        stream.receivedBytes += slice.length;
+        const passed = slice.subarray(0, cutAfterBytes - stream.receivedBytes);
+        copy(passed, sink);
+        stream.receivedBytes += passed.length;
+        if (passed.length < slice.length) throw cut(stream);
       } finally {
         slices.release();
       }
@@ -102,6 +108,11 @@ export class ChunkPeersNetwork {
     );
     return raced(promise, signal).finally(() => timer.cancel());
   }
+}
+
+function cut({ to, receivedBytes }: ChunkStream): OrcaError {
+  const message = `Cannot read from "${to}": it broke off after ${receivedBytes} bytes`;
+  return new OrcaError("peer_unavailable", "mesh", message);
 }
 
 function copy(slice: Buffer, sink: ByteSink): void {

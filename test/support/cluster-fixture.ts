@@ -81,7 +81,7 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
       ...shared,
       flights: relay,
       readAheadMax: options.readAheadMax ?? 0,
-      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
+      sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     const server = new ChunkServer({ path, filler, disk, coordination });
     network.hosts.set(self.replicaId, server);

@@ -40,7 +40,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     budget,
     queueTimeoutMs,
     readAheadMax: options.readAheadMax ?? 0,
-    sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
+    sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
   };
   const version = (key: string, sizeBytes: number): ObjectVersion =>
     new ObjectVersion({

@@ -4,8 +4,8 @@
  * test could swallow what is thrown into it.
  */
 import assert from "node:assert/strict";
+import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
-import type { ByteSink } from "../../src/origin/origin.ts";
 
 const poison = 0xdb;
 

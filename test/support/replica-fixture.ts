@@ -44,7 +44,12 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
   const origin = options.origin ?? (await S3Server.start({ buckets: [testBucket] }));
   const diskRoot = options.diskRoot ?? mkdtempSync(join(tmpdir(), "orca-test-"));
   const config = loadConfig({
-    env: { ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" },
+    env: {
+      ORCA_AWSS3_ACCESS_KEY: "test",
+      ORCA_AWSS3_SECRET_KEY: "test-secret",
+      ORCA_CACHESTORE_S3_ACCESS_KEY: "test",
+      ORCA_CACHESTORE_S3_SECRET_KEY: "test-secret",
+    },
     overrides: {
       ...options.settings,
       server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0", ...section(options.settings, "server") },
@@ -68,7 +73,10 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     random: new SeededRandom(1),
     logger,
   });
-  const { s3, ops } = await replica.start();
+  const { s3, ops } = await replica.start().catch(async (thrown: unknown) => {
+    if (!options.origin) await origin.stop();
+    throw thrown;
+  });
   const endpoint = `http://127.0.0.1:${s3.port}`;
   const opsEndpoint = `http://127.0.0.1:${ops.port}`;
   return {

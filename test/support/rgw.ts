@@ -21,6 +21,16 @@ export interface Rgw {
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Starts another gateway to the same objects. @returns its endpoint. */
+  addGateway(): Promise<string>;
+  /** Ends the first gateway as a crash would. The objects stay. */
+  killGateway(): Promise<void>;
+  /** Starts it again at its endpoint. */
+  startGateway(): Promise<void>;
+  /** SIGSTOP, for a gateway that takes connections and says nothing, and SIGCONT. */
+  signalGateway(signal: "SIGSTOP" | "SIGCONT"): void;
+  /** `radosgw-admin`. */
+  admin(...args: readonly string[]): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -50,6 +60,7 @@ class Gateway implements Rgw {
   readonly #monitorPort: number;
   readonly #port: number;
   readonly #daemons: TestProcess[] = [];
+  #gateway: TestProcess | undefined;
   readonly #removeDirectory = (): void => rmSync(this.#directory, { recursive: true, force: true });
 
   constructor(monitorPort: number, port: number) {
@@ -82,12 +93,36 @@ class Gateway implements Rgw {
       `--access-key=${this.accessKey}`,
       `--secret-key=${this.secretKey}`,
     ];
-    await this.#while(
-      osd,
-      run("radosgw-admin", ["-c", config, "-n", "client.rgw", "user", "create", ...user]),
-    );
-    const gateway = this.#daemon("radosgw", ["-c", config, "-n", "client.rgw", "-f"]);
-    await this.#while(gateway, answers(this.endpoint));
+    await this.#while(osd, this.admin("user", "create", ...user));
+    await this.startGateway();
+  }
+
+  async startGateway(): Promise<void> {
+    const config = join(this.#directory, "ceph.conf");
+    this.#gateway = this.#daemon("radosgw", ["-c", config, "-n", "client.rgw", "-f"]);
+    await this.#while(this.#gateway, answers(this.endpoint));
+  }
+
+  async killGateway(): Promise<void> {
+    await this.#gateway?.stop();
+  }
+
+  signalGateway(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#gateway?.signal(signal);
+  }
+
+  admin(...args: readonly string[]): Promise<string> {
+    return run("radosgw-admin", ["-c", join(this.#directory, "ceph.conf"), "-n", "client.rgw", ...args]);
+  }
+
+  async addGateway(): Promise<string> {
+    const port = await freePort();
+    const config = join(this.#directory, "ceph.conf");
+    const frontend = `--rgw-frontends=${frontendAt(port)}`;
+    const gateway = this.#daemon("radosgw", ["-c", config, "-n", "client.rgw", "-f", frontend]);
+    const endpoint = `http://127.0.0.1:${port}`;
+    await this.#while(gateway, answers(endpoint));
+    return endpoint;
   }
 
   async stop(): Promise<void> {
@@ -123,6 +158,10 @@ async function answers(endpoint: string): Promise<void> {
     }
     await sleep(20);
   }
+}
+
+function frontendAt(port: number): string {
+  return `beast endpoint=127.0.0.1:${port} tcp_nodelay=1`;
 }
 
 function cephConfig(directory: string, clusterId: string, monitorPort: number, gatewayPort: number): string {
@@ -172,7 +211,7 @@ osd class default list = *
 osd mclock force run benchmark on init = false
 osd op queue = wpq
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:${gatewayPort} tcp_nodelay=1
+rgw frontends = ${frontendAt(gatewayPort)}
 rgw data = ${directory}/run
 rgw enable usage log = false
 rgw gc processor period = 600

@@ -17,6 +17,7 @@ export interface S3Request {
   readonly key: string;
   readonly range: string | undefined;
   readonly ifMatch: string | undefined;
+  readonly ifNoneMatch: string | undefined;
   readonly query: URLSearchParams;
   /** 0 until a head is sent. */
   status: number;

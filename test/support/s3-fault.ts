@@ -5,7 +5,15 @@
  */
 import { assert } from "../../src/base/assert.ts";
 
-export type S3Operation = "GET" | "HEAD" | "LIST" | "PUT" | "DELETE" | "HEAD_BUCKET" | "CREATE_BUCKET";
+export type S3Operation =
+  | "GET"
+  | "HEAD"
+  | "LIST"
+  | "PUT"
+  | "DELETE"
+  | "HEAD_BUCKET"
+  | "CREATE_BUCKET"
+  | "GET_VERSIONING";
 
 /** A point that an answer does not pass until the test lets it. */
 export class Gate {
@@ -62,8 +70,10 @@ export interface Fault {
   readonly delayHeadMs?: number;
   /** Bytes that are no HTTP in place of the head; then the connection ends. */
   readonly garbageHead?: true;
-  /** An error answer of this status, with an XML body. */
+  /** An error answer of this status, with an XML body. A PUT's own body is not waited for. */
   readonly status?: number;
+  /** The S3 error code of such an answer, where the status alone does not name it. */
+  readonly code?: string;
   /** Set over the answer's own headers, errors and objects alike; null takes a header away. Raw, so ETags need quotes. */
   readonly headers?: Readonly<Record<string, string | null>>;
   /** Answers 200 and the whole object whatever `Range` says. */

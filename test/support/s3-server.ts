@@ -6,6 +6,7 @@
  * Invariants: every request is in `requests` once, from its head on. `inFlight` counts those whose connection still
  * owes an answer. A body counts into `bytesSent` slice by slice as it is handed to the kernel.
  */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,7 +18,7 @@ import { answerObject } from "./s3-get.ts";
 import { compareKeys, listPage } from "./s3-listing.ts";
 import { S3Object, type S3ObjectInput } from "./s3-object.ts";
 import { type S3Credentials, signatureFault } from "./s3-signature.ts";
-import { listXml } from "./s3-xml.ts";
+import { listXml, versioningXml } from "./s3-xml.ts";
 
 export interface S3ServerOptions {
   /** Buckets that exist from the start. */
@@ -26,6 +27,10 @@ export interface S3ServerOptions {
   readonly credentials?: S3Credentials;
   /** For paces, delays and Last-Modified. */
   readonly clock?: Clock;
+  /** What a PUT with `If-None-Match: *` meets: 412 where there is an object (the default), no notice, or 501. */
+  readonly conditionalPuts?: "honoured" | "ignored" | "refused";
+  /** What GetBucketVersioning tells of every bucket; without it, none ever had versions. */
+  readonly versioning?: "Enabled" | "Suspended";
 }
 
 const storedHeaders = /^(content-(type|encoding|language|disposition)|cache-control|expires|x-amz-meta-.*)$/;
@@ -45,6 +50,8 @@ export class S3Server {
   readonly #buckets = new Map<string, Bucket>();
   readonly #credentials: S3Credentials | undefined;
   readonly #clock: Clock;
+  readonly #conditionalPuts: "honoured" | "ignored" | "refused";
+  readonly #versioning: "Enabled" | "Suspended" | undefined;
   #requests: S3Request[] = [];
   #inFlight = 0;
   #inFlightMax = 0;
@@ -54,6 +61,8 @@ export class S3Server {
   constructor(options: S3ServerOptions = {}) {
     this.#credentials = options.credentials;
     this.#clock = options.clock ?? new SystemClock();
+    this.#conditionalPuts = options.conditionalPuts ?? "honoured";
+    this.#versioning = options.versioning;
     for (const name of options.buckets ?? []) this.#buckets.set(name, emptyBucket());
     this.#server.on("connection", () => {
       this.#connections += 1;
@@ -121,6 +130,11 @@ export class S3Server {
     return object;
   }
 
+  /** The object of a key, if there is one. */
+  get(bucketName: string, key: string): S3Object | undefined {
+    return this.#buckets.get(bucketName)?.objects.get(key);
+  }
+
   delete(bucketName: string, key: string): void {
     const bucket = this.#buckets.get(bucketName);
     if (bucket?.objects.delete(key)) bucket.sortedKeys = undefined;
@@ -170,7 +184,7 @@ export class S3Server {
     if (fault.garbageHead) {
       request.socket.end("\0\x01 this is no HTTP \xff\r\n\r\n", "latin1");
     } else if (fault.status !== undefined) {
-      refuse(exchange, fault.status);
+      refuse(exchange, fault.status, fault.code);
     } else {
       await this.#answer(exchange);
     }
@@ -180,13 +194,14 @@ export class S3Server {
     const [path = "", search = ""] = (request.url ?? "").split("?", 2);
     const [, bucket = "", rawKey = ""] = /^\/([^/]*)\/?(.*)$/s.exec(path) ?? [];
     const query = new URLSearchParams(search);
-    const operation = operationOf(request.method ?? "", rawKey);
+    const operation = operationOf(request.method ?? "", rawKey, query);
     const record: S3Request = {
       operation,
       bucket,
       key: operation === "LIST" ? (query.get("prefix") ?? "") : decodeURIComponent(rawKey),
       range: request.headers.range,
       ifMatch: request.headers["if-match"],
+      ifNoneMatch: request.headers["if-none-match"],
       query,
       status: 0,
       bytesSent: 0,
@@ -216,6 +231,8 @@ export class S3Server {
     switch (record.operation) {
       case "HEAD_BUCKET":
         return end(exchange, 200);
+      case "GET_VERSIONING":
+        return end(exchange, 200, versioningXml(this.#versioning));
       case "LIST":
         return list(exchange, bucket);
       case "PUT":
@@ -235,16 +252,30 @@ export class S3Server {
 
   async #store(exchange: S3Exchange): Promise<void> {
     const { record, request, response } = exchange;
-    const body = await buffer(request);
+    // A client that leaves in the middle of its body has stored nothing.
+    const body = await buffer(request).catch(() => undefined);
+    if (body === undefined) return;
     const streamed = String(request.headers["x-amz-content-sha256"]).startsWith("STREAMING-");
     const subresource = [...record.query.keys()].some((name) => name !== "x-id");
     if (streamed || subresource) return refuse(exchange, 501, "NotImplemented");
+    if (request.headers["content-length"] === undefined) return refuse(exchange, 411, "MissingContentLength");
+    if (!matchesPayloadHash(request, body)) return refuse(exchange, 400, "XAmzContentSHA256Mismatch");
+    if (record.ifNoneMatch !== undefined && this.#conditionalPuts !== "ignored") {
+      if (this.#conditionalPuts === "refused") return refuse(exchange, 501, "NotImplemented");
+      if (this.get(record.bucket, record.key)) return refuse(exchange, 412);
+    }
     const kept = Object.entries(request.headers).filter(([name]) => storedHeaders.test(name));
     const headers = Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
     const object = this.put(record.bucket, record.key, { body, headers });
     response.setHeader("etag", `"${object.etag}"`);
     end(exchange, 200);
   }
+}
+
+/** The signed hash is that of the body, where it is a hash. */
+function matchesPayloadHash(request: IncomingMessage, body: Buffer): boolean {
+  const signed = String(request.headers["x-amz-content-sha256"]);
+  return !/^[0-9a-f]{64}$/.test(signed) || createHash("sha256").update(body).digest("hex") === signed;
 }
 
 function emptyBucket(): Bucket {
@@ -270,9 +301,10 @@ function list(exchange: S3Exchange, bucket: Bucket): void {
   end(exchange, 200, listXml({ bucket: record.bucket, urlEncoded, ...asked, ...page }));
 }
 
-function operationOf(method: string, rawKey: string): S3Operation {
+function operationOf(method: string, rawKey: string, query: URLSearchParams): S3Operation {
   if (method === "PUT") return rawKey === "" ? "CREATE_BUCKET" : "PUT";
   if (method === "HEAD") return rawKey === "" ? "HEAD_BUCKET" : "HEAD";
   if (method === "DELETE") return "DELETE";
-  return rawKey === "" ? "LIST" : "GET";
+  if (rawKey !== "") return "GET";
+  return query.has("versioning") ? "GET_VERSIONING" : "LIST";
 }

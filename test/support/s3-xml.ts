@@ -28,6 +28,12 @@ export function errorXml(
   return `${header}<Error>${element("Code", s3Code)}${element("Message", `${s3Code}.`)}${element("Resource", resource)}${element("RequestId", requestId)}</Error>`;
 }
 
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html: empty where there never was any. */
+export function versioningXml(status: string | undefined): string {
+  const inside = status === undefined ? "" : element("Status", status);
+  return `${header}<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${inside}</VersioningConfiguration>`;
+}
+
 export interface ListXmlFields {
   readonly bucket: string;
   readonly prefix: string;

@@ -2,14 +2,8 @@
  * An origin whose every byte is let through by the test: reads are recorded as they come and stand still until they
  * are told to deliver, fail or finish, so an interleaving is written down instead of waited for.
  */
-import type {
-  ByteSink,
-  ListPage,
-  ObjectHead,
-  ObjectLocation,
-  Origin,
-  RangeRequest,
-} from "../../src/origin/origin.ts";
+import type { ByteSink } from "../../src/base/byte-sink.ts";
+import type { ListPage, ObjectHead, ObjectLocation, Origin, RangeRequest } from "../../src/origin/origin.ts";
 import { patternBytes } from "./pattern.ts";
 
 export class ScriptedRead {

@@ -4,7 +4,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { Expiring } from "./renewed.ts";
+import type { Expiring } from "../base/renewed.ts";
+import type { RemoteFaults } from "./remote-faults.ts";
 import { withDeadline } from "./with-deadline.ts";
 
 export interface AwsCredentials {
@@ -13,17 +14,18 @@ export interface AwsCredentials {
   readonly sessionToken?: string;
 }
 
-/** @throws OrcaError origin_denied where the chain has none; origin_unavailable where it does not answer in time. */
+/** @throws OrcaError of `faults`: denied where the chain has none, unavailable where it does not answer in time. */
 export async function awsChainCredentials(
   clock: Clock,
   timeoutMs: number,
+  faults: RemoteFaults,
 ): Promise<Expiring<AwsCredentials>> {
   const action = "Cannot get AWS credentials";
   try {
     const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers");
-    const found = await withDeadline(clock, timeoutMs, action, undefined, () => fromNodeProviderChain()());
+    const found = await withDeadline({ clock, timeoutMs, action, faults }, () => fromNodeProviderChain()());
     return { value: found, expiresAtMs: found.expiration?.getTime() ?? Number.POSITIVE_INFINITY };
   } catch (thrown) {
-    throw OrcaError.from(thrown, "origin_denied", "origin", action);
+    throw OrcaError.from(thrown, faults.denied, faults.source, action);
   }
 }

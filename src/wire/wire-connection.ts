@@ -1,5 +1,5 @@
 /**
- * One connection to an origin and the one exchange that may run on it. The socket reads with `onread`: before every
+ * One connection to a server and the one exchange that may run on it. The socket reads with `onread`: before every
  * read it asks where the bytes should go, so the kernel writes a body straight into the sink's memory, at about a third
  * of the processor time of `data` events. The only bytes copied are those of a body that came in the same read as its head.
  *
@@ -8,29 +8,34 @@
  * 2. An exchange that holds a sink and fails settles on the socket's `close`, not before: until then a read that was
  *    given the sink's memory may still be written. (With TLS: 1. `onread` answers with the sink's memory for the next
  *    read, 2. a microtask aborts, 3. OpenSSL's remaining plain text is copied to where 1 said, 4. the handle closes.)
+ *    The same goes for one whose own body the kernel has not all taken: what is lent would otherwise be sent later,
+ *    with other bytes in it.
  * 3. A connection goes back to the pool only when exactly the bytes of its last response have been read.
  */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { assert } from "../base/assert.ts";
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { KiB } from "../base/units.ts";
-import type { ByteSink } from "./origin.ts";
-import { headLength, isPersistent, looksLikeHead, parseHead, type ResponseHead } from "./wire-head.ts";
+import { HeadReader } from "./head-reader.ts";
+import type { RemoteFaults } from "./remote-faults.ts";
+import { Upload } from "./upload.ts";
+import { bodyLength, isPersistent, MalformedHead, type ResponseHead } from "./wire-head.ts";
 
 const scratchSizeBytes = 16 * KiB;
-/** Bound on all heads of one response, 1xx ones included. */
-const headSizeBytesMax = 64 * KiB;
 /** A body nobody wants is read to its end up to this size, because that is cheaper than a new connection. */
 const drainSizeBytesMax = 64 * KiB;
 
 export interface WireRequest {
-  readonly method: "GET" | "HEAD";
+  readonly method: "GET" | "HEAD" | "PUT" | "DELETE";
   /** The request target, percent-encoded; sent as it is, never normalised. */
   readonly path: string;
-  /** Without `Connection`; `host` is the caller's to give, because some sign it. */
+  /** Without `Connection` and `Content-Length`; `host` is the caller's to give, because some sign it. */
   readonly headers: Readonly<Record<string, string>>;
+  /** At least one slice. Sent one by one, under their common Content-Length. Lent until the exchange settles. */
+  readonly body?: readonly Uint8Array[] | undefined;
 }
 
 /** Judges a head: answers where its body shall go, or null where the body is not wanted; what it throws ends the exchange. */
@@ -39,9 +44,9 @@ export type HeadReceiver = (head: ResponseHead) => ByteSink | null;
 export interface WireTimeouts {
   /** Until the connection stands, TLS included. */
   readonly connectTimeoutMs: number;
-  /** From the request to the end of the response head. */
+  /** From the end of the request to the end of the response head. */
   readonly attemptTimeoutMs: number;
-  /** Between two reads of a body. */
+  /** Between two reads or two writes of a body. */
   readonly stallTimeoutMs: number;
 }
 
@@ -49,6 +54,7 @@ export interface WireConnectionOptions extends WireTimeouts {
   readonly protocol: "http:" | "https:";
   readonly host: string;
   readonly port: number;
+  readonly faults: RemoteFaults;
   readonly clock: Clock;
   /** How long the connection may lie unused. */
   readonly idleTimeoutMs: number;
@@ -75,25 +81,23 @@ export class WireConnection {
   readonly #options: WireConnectionOptions;
   readonly #socket: Socket;
   readonly #scratch = Buffer.allocUnsafeSlow(scratchSizeBytes);
+  readonly #headReader = new HeadReader(this.#scratch);
   #phase: Phase = "connect";
   #exchange: Exchange | undefined;
   #timer: Timer | undefined;
   #failure: unknown;
   #answered = false;
   #timedOut = false;
-  /** The head so far. It is the scratch, unless a head does not fit there. */
-  #head: Buffer;
-  #headBytes = 0;
-  /** Bytes of heads of this response that were read and set aside (1xx). */
-  #interimBytes = 0;
   #response: ResponseHead | undefined;
+  #upload: Upload | undefined;
+  /** The answer to a request whose body was not wanted to its end; handed out once the socket has closed. */
+  #earlyAnswer: ResponseHead | undefined;
   #sink: ByteSink | undefined;
   #owedBytes = 0;
   #persistent = false;
 
   constructor(options: WireConnectionOptions) {
     this.#options = options;
-    this.#head = this.#scratch;
     this.#socket = this.#open();
     this.#socket.once(options.protocol === "https:" ? "secureConnect" : "connect", () => this.#connected());
     this.#socket.on("error", (error) => this.#fail(this.#unavailable(error.message, error)));
@@ -103,8 +107,8 @@ export class WireConnection {
   }
 
   /**
-   * Whether the last exchange failed because the origin had dropped the connection, before any byte of an answer: then
-   * the request may be sent again on another one. A deadline is not that: the origin had its time.
+   * Whether the last exchange failed because the server had dropped the connection, before any byte of an answer: then
+   * the request may be sent again on another one. A deadline is not that: the server had its time.
    */
   get stale(): boolean {
     return this.#phase === "closed" && !this.#answered && !this.#timedOut;
@@ -113,7 +117,7 @@ export class WireConnection {
   /**
    * One request and its response; settles when the body is in the sink, or with the head where the body is not
    * wanted. Only on a connection that is new or was handed to `onIdle`.
-   * @throws OrcaError origin_unavailable, origin_unsupported; what `onHead` threw; the signal's reason.
+   * @throws OrcaError of `faults`, unavailable or unsupported; what `onHead` threw; the signal's reason.
    */
   exchange(request: WireRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     assert(
@@ -150,16 +154,41 @@ export class WireConnection {
   }
 
   #send(exchange: Exchange): void {
-    const { method, path, headers } = exchange.request;
+    const { method, path, headers, body } = exchange.request;
     let text = `${method} ${path} HTTP/1.1\r\n`;
     for (const name in headers) text += `${name}: ${headers[name]}\r\n`;
+    this.#phase = "head";
+    this.#response = undefined;
+    this.#upload = undefined;
+    if (body) return this.#sendWithBody(text, body);
+    this.#awaitHead();
+    this.#socket.write(`${text}\r\n`, "latin1");
+  }
+
+  #sendWithBody(text: string, body: readonly Uint8Array[]): void {
+    const lengthBytes = body.reduce((sum, slice) => sum + slice.length, 0);
+    const { stallTimeoutMs } = this.#options;
+    this.#arm(stallTimeoutMs, `no byte of the request taken within ${stallTimeoutMs} ms`);
+    const upload = new Upload(this.#socket, body, () => {
+      if (this.#phase !== "head") return;
+      if (upload.done) this.#awaitHead();
+      else this.#timer?.refresh();
+    });
+    this.#upload = upload;
+    // In one packet with the first slice, where that is short.
+    this.#socket.cork();
+    this.#socket.write(`${text}content-length: ${lengthBytes}\r\n\r\n`, "latin1");
+    upload.start();
+    this.#socket.uncork();
+  }
+
+  #awaitHead(): void {
     const { attemptTimeoutMs } = this.#options;
     this.#arm(attemptTimeoutMs, `no response head within ${attemptTimeoutMs} ms`);
-    this.#phase = "head";
-    this.#headBytes = 0;
-    this.#interimBytes = 0;
-    this.#response = undefined;
-    this.#socket.write(`${text}\r\n`, "latin1");
+  }
+
+  get #isUploading(): boolean {
+    return this.#upload?.done === false;
   }
 
   /** Where the next read goes. Called by the socket after each read, for the one that follows. */
@@ -168,7 +197,7 @@ export class WireConnection {
       const space = (this.#sink as ByteSink).space();
       return space.length <= this.#owedBytes ? space : space.subarray(0, this.#owedBytes);
     }
-    if (this.#phase === "head") return this.#head.subarray(this.#headBytes);
+    if (this.#phase === "head") return this.#headReader.space();
     return this.#scratch;
   }
 
@@ -177,8 +206,9 @@ export class WireConnection {
       this.#take(this.#sink as ByteSink, lengthBytes);
     } else if (this.#phase === "head") {
       this.#answered = true;
-      this.#headBytes += lengthBytes;
-      this.#readHeads(this.#headBytes - lengthBytes);
+      const head = this.#headReader.advance(lengthBytes);
+      if (head instanceof MalformedHead) this.#fail(this.#unavailable(head.reason));
+      else if (head) this.#judge(head, this.#headReader.rest);
     } else if (this.#phase === "drain") {
       this.#drain(lengthBytes);
     } else {
@@ -187,54 +217,26 @@ export class WireConnection {
     return true;
   }
 
-  #readHeads(searchedBytes: number): void {
-    let searched = searchedBytes;
-    for (;;) {
-      const bytes = this.#head.subarray(0, this.#headBytes);
-      if (!looksLikeHead(bytes)) return this.#fail(this.#unavailable("the answer is not HTTP/1"));
-      const lengthBytes = headLength(bytes, searched);
-      if (this.#interimBytes + (lengthBytes || this.#headBytes) > headSizeBytesMax) {
-        return this.#fail(this.#unavailable(`the response head passes ${headSizeBytesMax} bytes`));
-      }
-      if (lengthBytes === 0) return this.#growHead();
-      let head: ResponseHead;
-      try {
-        head = parseHead(bytes.subarray(0, lengthBytes));
-      } catch (thrown) {
-        return this.#fail(thrown);
-      }
-      if (head.status >= 200) return this.#judge(head, bytes.subarray(lengthBytes));
-      // 1xx heads come before the real one (RFC 9110 §15.2). 101 answers an Upgrade, and none was asked for.
-      if (head.status === 101) return this.#fail(this.#unavailable("the origin switched protocols"));
-      this.#interimBytes += lengthBytes;
-      this.#head.copyWithin(0, lengthBytes, this.#headBytes);
-      this.#headBytes -= lengthBytes;
-      searched = 0;
-    }
-  }
-
-  #growHead(): void {
-    if (this.#headBytes < this.#head.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.min(this.#head.length * 2, headSizeBytesMax + 1));
-    this.#head.copy(larger, 0, 0, this.#headBytes);
-    this.#head = larger;
-  }
-
   /** The head is whole; `rest` came with it and lies behind it in the same buffer. */
   #judge(head: ResponseHead, rest: Buffer): void {
     const { request, onHead } = this.#exchange as Exchange;
     this.#response = head;
-    this.#persistent = isPersistent(head);
+    this.#persistent = isPersistent(head) && !this.#isUploading;
+    this.#upload?.halt();
     const bodyBytes = bodyLength(request.method, head);
     let sink: ByteSink | null;
     try {
+      if (head.status < 300 && this.#isUploading)
+        throw this.#unavailable("a body was accepted before it was sent");
       if (head.status < 300 && bodyBytes === undefined) throw this.#unsupportedFraming(head);
       sink = onHead(head);
     } catch (thrown) {
+      if (this.#isUploading) return this.#fail(thrown);
       this.#rejectBeforeBody(thrown);
       this.#discard(bodyBytes, rest.length);
       return;
     }
+    if (!sink && this.#isUploading) return this.#answerOnClose(head);
     if (!sink) {
       this.#resolve(head);
       this.#discard(bodyBytes, rest.length);
@@ -271,9 +273,16 @@ export class WireConnection {
   }
 
   #complete(surplusBytes: number): void {
+    if (this.#isUploading) return this.#answerOnClose(this.#response as ResponseHead);
     this.#resolve(this.#response as ResponseHead);
     if (surplusBytes > 0) this.#fail(this.#unavailable("bytes came behind the body"));
     else this.#rest();
+  }
+
+  /** The server has said all it wanted to say and not taken all of the request. */
+  #answerOnClose(head: ResponseHead): void {
+    this.#earlyAnswer = head;
+    this.destroy();
   }
 
   /** Gets an unwanted body out of the way; `receivedBytes` of it are here. */
@@ -292,11 +301,11 @@ export class WireConnection {
     else if (this.#owedBytes === 0) this.#rest();
   }
 
-  /** Back to the pool, unless the origin wants to close. */
+  /** Back to the pool, unless the server wants to close. */
   #rest(): void {
     if (!this.#persistent && this.#response) return this.destroy();
     this.#phase = "idle";
-    this.#head = this.#scratch;
+    this.#headReader.reset();
     const { idleTimeoutMs } = this.#options;
     this.#arm(idleTimeoutMs, `unused for ${idleTimeoutMs} ms`);
     this.#options.onIdle(this);
@@ -333,7 +342,8 @@ export class WireConnection {
 
   #closed(): void {
     this.#fail(this.#unavailable(this.#describeEnd()));
-    this.#detach()?.reject(this.#failure);
+    if (this.#earlyAnswer) this.#resolve(this.#earlyAnswer);
+    else this.#detach()?.reject(this.#failure);
   }
 
   #arm(delayMs: number, reason: string): void {
@@ -346,8 +356,8 @@ export class WireConnection {
 
   #describeEnd(): string {
     if (this.#phase === "body")
-      return `the origin closed the connection with ${this.#owedBytes} bytes of the body owed`;
-    return "the origin closed the connection before it had answered";
+      return `the server closed the connection with ${this.#owedBytes} bytes of the body owed`;
+    return "the server closed the connection before it had answered";
   }
 
   #unsupportedFraming(head: ResponseHead): OrcaError {
@@ -355,11 +365,13 @@ export class WireConnection {
       ? `Transfer-Encoding "${head.headers.get("transfer-encoding")}"`
       : "no Content-Length";
     const message = `${this.#action()}: the response has ${framing}, and only bodies with a Content-Length are read`;
-    return new OrcaError("origin_unsupported", "origin", message);
+    const { source, unsupported } = this.#options.faults;
+    return new OrcaError(unsupported, source, message);
   }
 
   #unavailable(reason: string, cause?: unknown): OrcaError {
-    return new OrcaError("origin_unavailable", "origin", `${this.#action()}: ${reason}`, { cause });
+    const { source, unavailable } = this.#options.faults;
+    return new OrcaError(unavailable, source, `${this.#action()}: ${reason}`, { cause });
   }
 
   #action(): string {
@@ -367,10 +379,4 @@ export class WireConnection {
     const request = this.#exchange?.request;
     return `Cannot ${request?.method ?? "use"} ${protocol}//${host}:${port}${request?.path ?? ""}`;
   }
-}
-
-/** Bytes of the body that follows a head (RFC 9112 §6.3); undefined where only its end, or the connection's, tells. */
-function bodyLength(method: WireRequest["method"], head: ResponseHead): number | undefined {
-  if (method === "HEAD" || head.status === 204 || head.status === 304) return 0;
-  return head.headers.has("transfer-encoding") ? undefined : head.contentLength;
 }

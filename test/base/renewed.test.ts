@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Expiring, Renewed } from "../../src/origin/renewed.ts";
+import { type Expiring, Renewed } from "../../src/base/renewed.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
 /** Values `1`, `2`, … that live for a minute and are replaced ten seconds before their end. */

@@ -3,7 +3,6 @@
  * guesses differently, and then bytes of one response are taken for another's. Nothing here waits or holds state, so
  * the parser is a pure function that fast-check can feed.
  */
-import { OrcaError } from "../base/orca-error.ts";
 
 export interface ResponseHead {
   readonly minorVersion: 0 | 1;
@@ -12,6 +11,16 @@ export interface ResponseHead {
   readonly headers: ReadonlyMap<string, string>;
   /** Bytes of the header `Content-Length`, where it is there. */
   readonly contentLength: number | undefined;
+}
+
+/** Why bytes are no head that RFC 9112 allows. */
+export class MalformedHead {
+  readonly reason: string;
+
+  /** `reason` completes "Cannot …: ". */
+  constructor(reason: string) {
+    this.reason = reason;
+  }
 }
 
 const headEnd = Buffer.from("\r\n\r\n", "latin1");
@@ -31,29 +40,26 @@ export function headLength(bytes: Buffer, searchedBytes: number): number {
   return end === -1 ? 0 : end + headEnd.length;
 }
 
-/**
- * Parses a whole head, its empty line included.
- * @throws OrcaError origin_unavailable where it is not a head that RFC 9112 allows.
- */
-export function parseHead(bytes: Buffer): ResponseHead {
+/** A whole head, its empty line included. What is wrong with it is a value: whose fault it is, the caller knows. */
+export function parseHead(bytes: Buffer): ResponseHead | MalformedHead {
   const lines = bytes.toString("latin1", 0, bytes.length - headEnd.length).split("\r\n");
   const [, minorVersion, status] = statusLine.exec(lines[0] as string) ?? [];
-  if (status === undefined) throw malformed("its status line", lines[0] as string);
+  if (status === undefined) return malformed("the status line", lines[0] as string);
   const headers = new Map<string, string>();
   for (let index = 1; index < lines.length; index += 1) {
     const line = lines[index] as string;
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(0, colon));
     // No space before the colon and no folded lines: both have carried smuggled responses (RFC 9112 §5.1, §5.2).
-    if (!headerName.test(name)) throw malformed("a header name", line);
+    if (!headerName.test(name)) return malformed("a header name", line);
     const value = trimmed(line, colon + 1);
-    if (!headerValue.test(value)) throw malformed("a header value", line);
+    if (!headerValue.test(value)) return malformed("a header value", line);
     const lowerName = name.toLowerCase();
     const earlier = headers.get(lowerName);
     headers.set(lowerName, earlier === undefined ? value : `${earlier}, ${value}`);
   }
   const length = headers.get("content-length");
-  if (length !== undefined && !lengthValue.test(length)) throw malformed("Content-Length", length);
+  if (length !== undefined && !lengthValue.test(length)) return malformed("Content-Length", length);
   return {
     minorVersion: minorVersion === "0" ? 0 : 1,
     status: Number(status),
@@ -66,6 +72,12 @@ export function parseHead(bytes: Buffer): ResponseHead {
 export function isPersistent(head: ResponseHead): boolean {
   const options = head.headers.get("connection") ?? "";
   return head.minorVersion === 1 && !/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(options);
+}
+
+/** Bytes of the body that follows a head (RFC 9112 §6.3); undefined where only its end, or the connection's, tells. */
+export function bodyLength(method: string, head: ResponseHead): number | undefined {
+  if (method === "HEAD" || head.status === 204 || head.status === 304) return 0;
+  return head.headers.has("transfer-encoding") ? undefined : head.contentLength;
 }
 
 /** Whether bytes that began like this can still become a head: a peer that speaks something else is told at once. */
@@ -85,11 +97,8 @@ function trimmed(line: string, start: number): string {
   return line.slice(first, end);
 }
 
-function malformed(part: string, text: string): OrcaError {
-  const shown = JSON.stringify(text.slice(0, 80));
-  return new OrcaError(
-    "origin_unavailable",
-    "origin",
-    `Cannot read a response head: ${part} is malformed: ${shown}`,
+function malformed(part: string, text: string): MalformedHead {
+  return new MalformedHead(
+    `in the response head, ${part} is malformed: ${JSON.stringify(text.slice(0, 80))}`,
   );
 }

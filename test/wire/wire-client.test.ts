@@ -3,8 +3,9 @@ import { afterEach, suite, test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import type { ErrorCode } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
-import { WireClient, type WireClientOptions } from "../../src/origin/wire-client.ts";
-import type { ResponseHead } from "../../src/origin/wire-head.ts";
+import { originFaults } from "../../src/origin/origin-faults.ts";
+import { WireClient, type WireClientOptions } from "../../src/wire/wire-client.ts";
+import type { ResponseHead } from "../../src/wire/wire-head.ts";
 import { selfSignedCertificate } from "../support/certificate.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
@@ -58,7 +59,8 @@ for (const protocol of ["http:", "https:"] as const) {
     ): Promise<{ client: WireClient; server: ScriptedServer }> {
       const server = await ScriptedServer.start(onRequest, protocol === "https:" ? certificate : undefined);
       const client = new WireClient({
-        origin: { protocol, host: "127.0.0.1", port: server.port },
+        server: { protocol, host: "127.0.0.1", port: server.port },
+        faults: originFaults,
         clock: new SystemClock(),
         connectTimeoutMs: 10_000,
         attemptTimeoutMs: 10_000,
@@ -443,7 +445,8 @@ for (const protocol of ["http:", "https:"] as const) {
 
 function open(port: number, options: Partial<WireClientOptions>): WireClient {
   return new WireClient({
-    origin: { protocol: "https:", host: "localhost", port },
+    server: { protocol: "https:", host: "localhost", port },
+    faults: originFaults,
     clock: new SystemClock(),
     connectTimeoutMs: 10_000,
     attemptTimeoutMs: 10_000,

@@ -2,7 +2,7 @@
  * A value that expires, such as a credential: fetched when first needed, by one caller for all, and fetched anew a
  * while before its time is up. Nobody waits for a renewal while the old value is still good, or notices that it failed.
  */
-import type { Clock } from "../base/clock.ts";
+import type { Clock } from "./clock.ts";
 
 export interface Expiring<Value> {
   readonly value: Value;

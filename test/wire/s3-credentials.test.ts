@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { devNull } from "node:os";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { awsChainCredentials } from "../../src/origin/s3-credentials.ts";
+import { originFaults } from "../../src/origin/origin-faults.ts";
+import { awsChainCredentials } from "../../src/wire/s3-credentials.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 suite("awsChainCredentials", () => {
@@ -22,7 +23,7 @@ suite("awsChainCredentials", () => {
     process.env["AWS_SECRET_ACCESS_KEY"] = "secret";
     process.env["AWS_SESSION_TOKEN"] = "session";
     process.env["AWS_CREDENTIAL_EXPIRATION"] = "2026-01-01T01:00:00Z";
-    const { value, expiresAtMs } = await awsChainCredentials(new FakeClock(), 1000);
+    const { value, expiresAtMs } = await awsChainCredentials(new FakeClock(), 1000, originFaults);
     assert.equal(value.accessKeyId, "id");
     assert.equal(value.sessionToken, "session");
     assert.equal(expiresAtMs, Date.UTC(2026, 0, 1, 1));
@@ -30,7 +31,7 @@ suite("awsChainCredentials", () => {
 
   test("awsChainCredentials: none to be had is origin_denied", async () => {
     await assert.rejects(
-      awsChainCredentials(new FakeClock(), 1000),
+      awsChainCredentials(new FakeClock(), 1000, originFaults),
       (thrown) => thrown instanceof OrcaError && thrown.code === "origin_denied",
     );
   });

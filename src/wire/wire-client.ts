@@ -1,18 +1,21 @@
 /**
- * The read path to an HTTP origin: a minimal HTTP/1.1 client for GET and HEAD whose bodies go from the socket into
- * the memory they are served from. It exists because `node:http` has no way to say where a body should go; in
- * exchange it leaves out what an object store never needs (uploads, redirects, compression, chunked bodies).
+ * The way to a server of objects, be it an origin or a store: a minimal HTTP/1.1 client whose bodies go from the socket
+ * into the memory they are served from, and from the memory they lie in to the socket. It exists because `node:http` has
+ * no way to say where a body should go; in exchange it leaves out what an object store never needs (redirects,
+ * compression, chunked bodies).
  */
 import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import type { RemoteFaults } from "./remote-faults.ts";
 import { type HeadReceiver, WireConnection, type WireRequest, type WireTimeouts } from "./wire-connection.ts";
 import type { ResponseHead } from "./wire-head.ts";
 
 export interface WireClientOptions extends WireTimeouts {
-  readonly origin: { readonly protocol: "http:" | "https:"; readonly host: string; readonly port: number };
+  readonly server: { readonly protocol: "http:" | "https:"; readonly host: string; readonly port: number };
+  readonly faults: RemoteFaults;
   readonly clock: Clock;
-  /** Connections kept open while nobody uses them. More saves handshakes after a lull, and costs the origin sockets. */
+  /** Connections kept open while nobody uses them. More saves handshakes after a lull, and costs the server sockets. */
   readonly connectionsIdleMax: number;
   /** Shorter than what servers use, so that it is seldom the server who closes. */
   readonly idleTimeoutMs?: number;
@@ -36,21 +39,21 @@ export class WireClient {
 
   /**
    * One request; resolves with the response's head when the body is in the sink that `onHead` answered, or at once
-   * where it answered null. The sink is not touched once the promise has settled. Deadlines bound the connection, the
-   * head and each silence inside a body, never a body as a whole.
-   * @throws OrcaError origin_unavailable (network, deadline, malformed, short), origin_unsupported (a 2xx body without
-   *   Content-Length), invalid_request (a line break in a header); whatever `onHead` throws; the reason of `signal`.
+   * where it answered null. Neither the sink nor the request's own body is touched once the promise has settled.
+   * Deadlines bound the connection, the head and each silence inside a body, never a body as a whole.
+   * @throws OrcaError of `faults`: unavailable (network, deadline, malformed, short) or unsupported (a 2xx body without
+   *   Content-Length); invalid_request (a line break in a header); whatever `onHead` throws; the reason of `signal`.
    */
   async request(request: WireRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     signal.throwIfAborted();
-    checkPrintable(request);
+    this.#checkPrintable(request);
     const reused = this.#idle.pop();
     if (!reused) return this.#connect().exchange(request, onHead, signal);
     try {
       this.stats.connectionsReused += 1;
       return await reused.exchange(request, onHead, signal);
     } catch (thrown) {
-      // The origin may close an idle connection at the very moment it is used (RFC 9112 §9.3.1): not a failed attempt.
+      // The server may close an idle connection at the very moment it is used (RFC 9112 §9.3.1): not a failed attempt.
       if (!reused.stale || signal.aborted) throw thrown;
       this.stats.staleRetries += 1;
       return this.#connect().exchange(request, onHead, signal);
@@ -67,7 +70,7 @@ export class WireClient {
     this.stats.connectionsOpened += 1;
     return new WireConnection({
       ...this.#options,
-      ...this.#options.origin,
+      ...this.#options.server,
       idleTimeoutMs: this.#options.idleTimeoutMs ?? 15_000,
       onIdle: (connection) => this.#keep(connection),
       onClosed: (connection) => this.#forget(connection),
@@ -84,29 +87,26 @@ export class WireClient {
     const index = this.#idle.indexOf(connection);
     if (index !== -1) this.#idle.splice(index, 1);
   }
-}
 
-/** An ETag comes from outside. A line break in one would end its header and begin another, or another request. */
-function checkPrintable({ path, headers }: WireRequest): void {
-  for (const [name, text] of [["the path", path], ...Object.entries(headers)] as const) {
-    if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) continue;
-    // Named and not quoted: it may be an ETag or a signature.
-    throw new OrcaError(
-      "invalid_request",
-      "origin",
-      `Cannot send ${name}: its characters do not fit in a header`,
-    );
+  /** An ETag comes from outside. A line break in one would end its header and begin another, or another request. */
+  #checkPrintable({ path, headers }: WireRequest): void {
+    for (const [name, text] of [["the path", path], ...Object.entries(headers)] as const) {
+      if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) continue;
+      // Named and not quoted: it may be an ETag or a signature.
+      const message = `Cannot send ${name}: its characters do not fit in a header`;
+      throw new OrcaError("invalid_request", this.#options.faults.source, message);
+    }
   }
 }
 
 /** @throws OrcaError config_invalid for a URL that is neither http nor https. */
-export function wireOriginOf(url: URL): WireClientOptions["origin"] {
+export function wireServerOf(url: URL): WireClientOptions["server"] {
   const { protocol } = url;
   if (protocol !== "http:" && protocol !== "https:") {
     throw new OrcaError(
       "config_invalid",
       "config",
-      `Cannot use origin endpoint "${url.origin}": expected http or https`,
+      `Cannot use endpoint "${url.origin}": expected http or https`,
     );
   }
   const port = Number(url.port) || (protocol === "https:" ? 443 : 80);

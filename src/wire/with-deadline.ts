@@ -4,16 +4,23 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import type { RemoteFaults } from "./remote-faults.ts";
+
+export interface Deadline {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** "Cannot …", for the error at the deadline. */
+  readonly action: string;
+  readonly faults: RemoteFaults;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Runs `work` for at most `timeoutMs`. Its signal aborts at the deadline and with `signal`.
- * @throws OrcaError origin_unavailable at the deadline; the reason of `signal`; what `work` throws.
+ * @throws OrcaError of `faults`, unavailable, at the deadline; the reason of `signal`; what `work` throws.
  */
 export async function withDeadline<Answer>(
-  clock: Clock,
-  timeoutMs: number,
-  action: string,
-  signal: AbortSignal | undefined,
+  { clock, timeoutMs, action, faults, signal }: Deadline,
   work: (signal: AbortSignal) => Promise<Answer>,
 ): Promise<Answer> {
   signal?.throwIfAborted();
@@ -23,7 +30,9 @@ export async function withDeadline<Answer>(
   const onAbort = (): void => stop.abort(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
   const timer = clock.timer(timeoutMs, () =>
-    stop.abort(new OrcaError("origin_unavailable", "origin", `${action}: no answer within ${timeoutMs} ms`)),
+    stop.abort(
+      new OrcaError(faults.unavailable, faults.source, `${action}: no answer within ${timeoutMs} ms`),
+    ),
   );
   try {
     return await Promise.race([work(stop.signal), stopped]);

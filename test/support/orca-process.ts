@@ -1,0 +1,40 @@
+/** `orca serve` as a process of its own, with what a test asks of it: the way a client and an operator see a replica. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { TestProcess } from "./process.ts";
+import { testBucket } from "./replica-fixture.ts";
+
+const main = join(import.meta.dirname, "../../src/main.ts");
+
+export interface OrcaProcess {
+  readonly child: TestProcess;
+  readonly opsEndpoint: string;
+  /** A GET of an object of the test bucket through Orca. */
+  readonly get: (key: string, headers?: Record<string, string>) => Promise<Response>;
+  /** One number out of `/metrics`; 0 where the series does not exist. */
+  readonly metric: (series: string) => Promise<number>;
+}
+
+/** Starts `orca` with the keys of the test origin. */
+export function orca(name: string, ...args: readonly string[]): TestProcess {
+  const env = { ...process.env, ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
+  return new TestProcess(name, process.execPath, [main, ...args], { env });
+}
+
+/** Serves by a configuration in YAML, written to `<folder>/<name>.yaml`. Resolves when it listens. */
+export async function serveOrca(folder: string, name: string, configuration: string): Promise<OrcaProcess> {
+  const file = join(folder, `${name}.yaml`);
+  writeFileSync(file, configuration);
+  const child = orca(name, "serve", "--config", file);
+  const [, endpoint = "", opsEndpoint = ""] = await child.line(/"s3":"([^"]+)","ops":"([^"]+)"/);
+  return {
+    child,
+    opsEndpoint,
+    get: (key, headers = {}) => fetch(`${endpoint}/${testBucket}/${key}`, { headers }),
+    metric: async (series) => {
+      const text = await (await fetch(`${opsEndpoint}/metrics`)).text();
+      const line = text.split("\n").find((each) => each.startsWith(`${series} `));
+      return Number(line?.slice(series.length + 1) ?? 0);
+    },
+  };
+}

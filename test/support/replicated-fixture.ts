@@ -1,0 +1,241 @@
+/**
+ * Replicas that keep each chunk on several disks, over one scripted origin and a network in memory. Members come, go and
+ * lose their disks as a test says, gossip arrives at once, and everybody believes the same of everybody.
+ */
+import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
+import { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { CatchUp, type CatchUpSettings } from "../../src/fill/catch-up.ts";
+import { ChunkLister } from "../../src/fill/chunk-lister.ts";
+import type { ChunkListRequest, ChunkLists } from "../../src/fill/chunk-lists.ts";
+import { ChunkServer } from "../../src/fill/chunk-server.ts";
+import { Filler } from "../../src/fill/filler.ts";
+import { HeldByPeers } from "../../src/fill/held-by-peers.ts";
+import { Keepers } from "../../src/fill/keepers.ts";
+import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
+import { Puller, type PullerSettings } from "../../src/fill/puller.ts";
+import { Relay } from "../../src/fill/relay.ts";
+import { Replication } from "../../src/fill/replication.ts";
+import { Coordination } from "../../src/membership/coordination.ts";
+import type { Member } from "../../src/membership/member.ts";
+import type { ChunkRef } from "../../src/store/chunk-store.ts";
+import { MemoryTier } from "../../src/store/memory-tier.ts";
+import { ChunkPeersNetwork } from "./chunk-peers-network.ts";
+import { FakeClock, settle } from "./fake-clock.ts";
+import { FakeStagingStore } from "./fake-staging-store.ts";
+import { memberOf } from "./member-of.ts";
+import { PatternChecker } from "./pattern.ts";
+import { RecordedLogger } from "./recorded-logger.ts";
+import { ScriptedOrigin } from "./scripted-origin.ts";
+
+export interface ReplicatedFixtureOptions {
+  readonly replicas?: number;
+  readonly copies?: number;
+  readonly maxBytes?: number;
+  readonly chunkSizeBytes?: number;
+  readonly puller?: Partial<PullerSettings>;
+  readonly catchUp?: Partial<CatchUpSettings>;
+}
+
+export type ReplicatedReplica = ReturnType<ReplicatedFixture["join"]>;
+
+export class ReplicatedFixture {
+  readonly clock = new FakeClock();
+  readonly logger = new RecordedLogger();
+  readonly origin = new ScriptedOrigin();
+  readonly network = new ChunkPeersNetwork({ clock: this.clock, stallTimeoutMs: 5000 });
+  readonly replicas = new Map<string, ReplicatedReplica>();
+  /** Announcements are lost while it is true. */
+  deaf = false;
+  /** Pages of disks that were asked for. */
+  readonly pages: { readonly from: string; readonly to: string; readonly request: ChunkListRequest }[] = [];
+  /** Called before each page is answered; what it throws is the answer. */
+  onPage: (from: string, to: string, request: ChunkListRequest) => void = () => {};
+  readonly #options: ReplicatedFixtureOptions;
+  #live: readonly Member[] = [];
+
+  constructor(options: ReplicatedFixtureOptions = {}) {
+    this.#options = options;
+    this.origin.auto = true;
+    for (let index = 0; index < (options.replicas ?? 3); index += 1) this.join(`r${index}`);
+  }
+
+  /** A new member, with a disk that may be an earlier one's. */
+  join(id: string, disk = new FakeStagingStore()) {
+    const { clock, origin, network, logger } = this;
+    const self = memberOf(id);
+    const budget = new MemoryBudget({ maxBytes: this.#options.maxBytes ?? 128 * MiB, clock, poison: true });
+    const memory = new MemoryTier({ budget });
+    const shared = { memory, disk, budget, queueTimeoutMs: 5000 };
+    const live = (): readonly Member[] => this.#live;
+    const view = {
+      self,
+      get live() {
+        return live();
+      },
+      members: () => [...live()],
+      learn: () => {},
+      doubt: () => {},
+    };
+    const coordination = new Coordination({ membership: view, clock });
+    const keepers = new Keepers({ coordination, copies: this.#options.copies ?? 2 });
+    const peers = network.peersOf(id);
+    const held = new HeldByPeers({ keepers, coordination, peers, clock });
+    const puller = new Puller({
+      store: disk,
+      keepers,
+      peers,
+      budget,
+      clock,
+      logger,
+      settings: this.#options.puller ?? {},
+    });
+    const replication = new Replication({
+      keepers,
+      store: disk,
+      puller,
+      publish: (announcement) => {
+        if (this.deaf) return;
+        for (const [other, replica] of this.replicas) {
+          if (other !== id) replica.replication.heard(announcement);
+        }
+      },
+    });
+    const lister = new ChunkLister({ store: disk, keepers, clock });
+    const catchUp = new CatchUp({
+      lists: this.#listsOf(id),
+      keepers,
+      coordination,
+      store: disk,
+      isPledged: (chunkPath) => lister.isPledged(chunkPath),
+      puller,
+      clock,
+      logger,
+      settings: this.#options.catchUp ?? {},
+    });
+    const filler = new Filler({
+      ...shared,
+      origins: new Map([[origin.id, origin]]),
+      held,
+      digests: shared.disk,
+      onStored: (ref) => replication.stored(ref),
+    });
+    const relay = new Relay({ ...shared, filler, peers, coordination, clock });
+    const path: ReadPath = {
+      ...shared,
+      flights: relay,
+      readAheadMax: 0,
+      sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
+    };
+    const server = new ChunkServer({ path, filler, disk, coordination });
+    network.hosts.set(id, server);
+    const tiers = { budget, memory, disk };
+    const copying = { coordination, keepers, held, puller, replication, lister, catchUp };
+    const replica = { id, self, ...tiers, ...copying, filler, relay, path, server };
+    this.replicas.set(id, replica);
+    this.#live = [...this.#live, self];
+    this.#tellOfMembers();
+    return replica;
+  }
+
+  /** Gone without a word; the others know. Its disk stays in its owner's hands. */
+  kill(id: string): void {
+    const { catchUp, puller } = this.get(id);
+    void catchUp.stop();
+    void puller.stop();
+    this.network.hosts.delete(id);
+    this.replicas.delete(id);
+    this.#live = this.#live.filter(({ replicaId }) => replicaId !== id);
+    this.#tellOfMembers();
+  }
+
+  #tellOfMembers(): void {
+    for (const { catchUp } of this.replicas.values()) catchUp.membersChanged();
+  }
+
+  #listsOf(from: string): ChunkLists {
+    return {
+      list: async ({ replicaId: to }, request) => {
+        this.pages.push({ from, to, request });
+        this.onPage(from, to, request);
+        const asked = this.replicas.get(to);
+        if (asked) return asked.lister.list(request);
+        throw new OrcaError("peer_unavailable", "mesh", `Cannot ask "${to}": it is gone`);
+      },
+    };
+  }
+
+  get(id: string): ReplicatedReplica {
+    return this.replicas.get(id) as ReplicatedReplica;
+  }
+
+  version(key: string, sizeBytes = 64 * KiB): ObjectVersion {
+    const chunkSizeBytes = this.#options.chunkSizeBytes ?? 8 * MiB;
+    const { id: originId } = this.origin;
+    return new ObjectVersion({
+      originId,
+      bucket: "b",
+      objectKey: key,
+      etag: "v1",
+      sizeBytes,
+      chunkSizeBytes,
+    });
+  }
+
+  /** The replicas in the order of a chunk's rank. */
+  ranked({ version, index }: ChunkRef): ReplicatedReplica[] {
+    const [first] = this.replicas.values();
+    const order = (first as ReplicatedReplica).coordination.ranked(version.chunkPath(index));
+    return order.map(({ replicaId }) => this.get(replicaId));
+  }
+
+  /** Reads an object through a replica, as a client would, and checks every byte. */
+  async read(replica: ReplicatedReplica, version: ObjectVersion): Promise<void> {
+    const reader = new ObjectReader(replica.path, version, 0, version.sizeBytes);
+    const checker = new PatternChecker(this.origin.seed, 0);
+    while (!reader.done) {
+      const slice = reader.take();
+      if (slice === null) {
+        await reader.ready();
+        continue;
+      }
+      checker.update(slice);
+      reader.release();
+    }
+    reader.close();
+    await settle();
+  }
+
+  /** Ends the walks and pulls of all replicas, so that no timer runs. */
+  async stop(): Promise<void> {
+    for (const { catchUp, puller } of this.replicas.values()) {
+      await catchUp.stop();
+      await puller.stop();
+    }
+  }
+
+  /** Resolves when no pull is waiting or running. No timer is fired. */
+  async quiet(): Promise<void> {
+    for (let turn = 0; turn < 10_000; turn += 1) {
+      await settle();
+      if ([...this.replicas.values()].every(({ puller }) => puller.waiting + puller.running === 0)) return;
+    }
+    throw new Error("Pulls did not end");
+  }
+
+  /** On how many disks a chunk lies. */
+  copiesOf({ version, index }: ChunkRef): number {
+    const path = version.chunkPath(index);
+    return [...this.replicas.values()].filter(({ disk }) => disk.chunks.has(path)).length;
+  }
+
+  /** Every chunk that any replica holds. */
+  heldRefs(): ChunkRef[] {
+    const refs = new Map<string, ChunkRef>();
+    for (const { disk } of this.replicas.values()) {
+      for (const [path, ref] of disk.refs) if (disk.chunks.has(path)) refs.set(path, ref);
+    }
+    return [...refs.values()];
+  }
+}
