@@ -17,6 +17,8 @@ export class Evictable {
   frequency = 0;
   /** How many bytes had been inserted into the policy when this entry came. */
   arrivedAtBytes = 0;
+  /** Where its key falls in [0, 1), which decides whether its uses are sampled. */
+  sampleAt = 0;
   /** The queue the entry stands in; undefined while no policy holds it. */
   queue: FifoQueue | undefined = undefined;
   /** Its neighbours in the queue: the one that came after it, and the one that came before. */
@@ -34,10 +36,17 @@ export interface EvictionPolicy<Entry extends Evictable> {
   insert(entry: Entry, ahead?: boolean): void;
   /** The entry was used. */
   touch(entry: Entry): void;
+  /**
+   * Nobody will ask for the entry again, for its object has changed: it is the first to go. Where somebody does, the next
+   * use takes that back.
+   */
+  supersede(entry: Entry): void;
   /** The tier has let go of the entry for a reason of its own (deleted, damaged). */
   remove(entry: Entry): void;
   /** Takes out the entry that is the least loss; undefined where none is held. */
   evict(): Entry | undefined;
+  /** Takes in again what {@link evict} has just taken out: it is in use, and must not come up again soon. */
+  putBack(entry: Entry): void;
   /** Whether an entry of this key was let go of lately, so that keeping it would have paid. */
   remembers(key: string): boolean;
 }

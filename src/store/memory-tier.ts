@@ -11,8 +11,10 @@
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
 import { Evictable, type EvictionPolicy } from "./eviction-policy.ts";
-import { S3Fifo } from "./s3-fifo.ts";
+import { TunedS3Fifo } from "./tuned-s3-fifo.ts";
 
 /** Victims in a row that free nothing at once, after which a reservation had better wait than empty the tier. */
 const pinnedVictimsMax = 16;
@@ -26,10 +28,13 @@ const missesRememberedMin = 128;
  */
 class MemoryEntry extends Evictable {
   readonly chunk: ChunkBytes;
+  /** A name holds a hash; this is what is asked for its bucket and key. */
+  readonly version: ObjectVersion | undefined;
 
-  constructor(path: string, chunk: ChunkBytes) {
+  constructor(path: string, chunk: ChunkBytes, version: ObjectVersion | undefined) {
     super(path, memoryOf(chunk));
     this.chunk = chunk;
+    this.version = version;
   }
 }
 
@@ -39,7 +44,7 @@ export interface MemoryTierOptions {
 
 export class MemoryTier {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
-  readonly #policy: EvictionPolicy<MemoryEntry> = new S3Fifo();
+  readonly #policy: EvictionPolicy<MemoryEntry> = new TunedS3Fifo();
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #smallBySlab = new Map<ArrayBufferLike, Set<MemoryEntry>>();
   /** How often a chunk that is not held was asked for, the longest remembered first. */
@@ -73,11 +78,11 @@ export class MemoryTier {
 
   /**
    * Keeps a chunk, by a hold of its own. Nothing happens where it is held already. `ahead` says that the chunk was
-   * fetched before anybody asked for it.
+   * fetched before anybody asked for it. A chunk that is put without its version belongs to no prefix.
    */
-  put(path: string, chunk: ChunkBytes, ahead = false): void {
+  put(path: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
     if (this.#entries.has(path)) return;
-    const entry = new MemoryEntry(path, chunk.share());
+    const entry = new MemoryEntry(path, chunk.share(), version);
     this.#entries.set(path, entry);
     this.#policy.insert(entry, ahead);
     this.#joinSlab(entry);
@@ -93,8 +98,24 @@ export class MemoryTier {
     this.#drop(entry);
   }
 
-  clear(): void {
-    for (const path of this.#entries.keys()) this.delete(path);
+  /**
+   * Lets the chunks of a version be the first to go: its object is known by another ETag, and nobody who asks for it now
+   * will ask for them. A reader that is under way finds them for as long as there is room.
+   */
+  supersede(version: ObjectVersion): void {
+    for (let index = 0; index < version.chunkCount; index += 1) {
+      const entry = this.#entries.get(version.chunkName(index));
+      if (entry !== undefined) this.#policy.supersede(entry);
+    }
+  }
+
+  /** Lets go of the chunks of all objects, or of those below `prefix`. What readers still hold frees its memory later. */
+  clear(prefix?: ObjectPrefix): { readonly chunks: number; readonly bytes: number } {
+    const { chunks, bytes } = this.stats;
+    for (const [path, { version }] of this.#entries) {
+      if (prefix === undefined || (version && isBelow(prefix, version))) this.delete(path);
+    }
+    return { chunks: chunks - this.stats.chunks, bytes: bytes - this.stats.bytes };
   }
 
   /**
@@ -125,7 +146,7 @@ export class MemoryTier {
       const victim = this.#policy.evict();
       if (victim === undefined) break;
       if (freesMemory(victim.chunk)) {
-        for (const entry of pinned) this.#policy.insert(entry);
+        for (const entry of pinned) this.#policy.putBack(entry);
         this.#evict(victim);
         if (wholeSlabs) this.#evictNeighbours(victim);
         return true;

@@ -12,8 +12,18 @@ export interface OrcaOptions {
   readonly memory: string;
   /** No disk tier where left out. */
   readonly disk?: string;
+  /** None where left out; `posixfs` has a directory of its own. */
+  readonly cachestore?: "posixfs" | SharedBucket;
+  /** Any free one where left out. */
+  readonly opsPort?: number;
   /** A cluster of one where left out. */
   readonly mesh?: MeshOptions;
+}
+
+/** Its keys are in the environment, as Orca reads them. */
+export interface SharedBucket {
+  readonly endpoint: string;
+  readonly bucket: string;
 }
 
 export interface MeshOptions {
@@ -30,16 +40,18 @@ export async function startOrca(options: OrcaOptions): Promise<Contender> {
   const port = await freePort();
   const folder = mkdtempSync(join(options.folder, "orca-"));
   mkdirSync(join(folder, "disk"));
+  mkdirSync(join(folder, "shared"));
   const config = join(folder, "orca.yaml");
   writeFileSync(
     config,
-    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:0" }
+    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:${options.opsPort ?? 0}" }
 origin:
   id: bench
   driver: awss3
   awss3: { bucket: bench, endpoint: "http://127.0.0.1:${options.originPort}", region: us-east-1, use_path_style: true }
 memory: { max_bytes: ${options.memory} }
 ${options.disk ? `disk: { root: ${folder}/disk, max_bytes: ${options.disk} }` : ""}
+${options.cachestore ? cachestoreSection(options.cachestore, join(folder, "shared")) : ""}
 ${options.mesh ? clusterSection(options.mesh) : ""}
 logging: { level: warn }
 `,
@@ -47,6 +59,12 @@ logging: { level: warn }
   process.env.ORCA_AWSS3_ACCESS_KEY = "bench";
   process.env.ORCA_AWSS3_SECRET_KEY = "bench";
   return startNode("orca", port, ["src/main.ts", "serve", "--config", config], options.mesh?.core);
+}
+
+function cachestoreSection(cachestore: "posixfs" | SharedBucket, root: string): string {
+  if (cachestore === "posixfs") return `cachestore: { driver: posixfs, posixfs: { root: ${root} } }`;
+  const { endpoint, bucket } = cachestore;
+  return `cachestore: { driver: s3, s3: { endpoint: "${endpoint}", bucket: ${bucket}, use_path_style: true } }`;
 }
 
 function clusterSection({ replicaId, port, peerPorts, files }: MeshOptions): string {

@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
- * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cold, first-byte, herd, slow,
- * mesh, hit-ratio.
+ * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cachestore, cold, first-byte,
+ * herd, slow, mesh, hit-ratio.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -11,13 +11,14 @@ import { join } from "node:path";
 import { argv, pid, stdout } from "node:process";
 import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
+import { cachestoreBound, cachestoreHits, withBucket } from "./cachestore.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
 import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
 import { compareFillStreams } from "./fill-stream.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import { startNginx } from "./nginx.ts";
-import { startOrca } from "./orca-config.ts";
+import { type SharedBucket, startOrca } from "./orca-config.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
 import { startTrafficServer } from "./traffic-server.ts";
 import { startVarnish } from "./varnish.ts";
@@ -76,7 +77,7 @@ function figureCells(figures: Figures): Cell[] {
 
 function printComparison(
   title: string,
-  results: readonly (readonly [Workload, Map<string, Figures | Error>])[],
+  results: readonly (readonly [Pick<Workload, "name">, Map<string, Figures | Error>])[],
 ): void {
   const rows = results.flatMap(([workload, outcomes]) => {
     const orca = outcomes.get("orca") as Figures;
@@ -114,6 +115,23 @@ async function cachesBeside(origin: Contender, launchers: readonly CacheLauncher
   return caches;
 }
 
+/** One row: what slow readers do to the memory of a replica with all tiers. */
+async function slowReadersOf(
+  name: string,
+  origin: Contender,
+  cachestore: "posixfs" | SharedBucket,
+): Promise<Cell[]> {
+  const tiers = { memory: "256MiB", disk: "16GiB", cachestore };
+  const orca = await startOrca({ originPort: origin.port, folder, ...tiers });
+  running.push(orca);
+  const { readers, failed, seconds } = await slowReaders(orca, 200, 16 * MiB);
+  const peakMiB = orca.peakRssBytes() / MiB;
+  await orca.stop();
+  return [name, readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512];
+}
+
+const withoutRgw = "radosgw is not on the PATH, and nothing else stands in for it";
+
 const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
   hot: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "3GiB" });
@@ -130,6 +148,13 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
     ]);
     const contenders = [orca, ...bare, ...(await cachesBeside(origin, [startNginx]))];
     printComparison("Hits on disk", [[diskWorkload, await compare(diskWorkload, contenders)]]);
+  },
+  cachestore: async (origin) => {
+    const hits = await cachestoreHits(origin, folder, running);
+    if (!hits) return void stdout.write(`\nHits from an S3 cachestore: ${withoutRgw}\n`);
+    const bound = cachestoreBound.toFixed(2);
+    const title = `Hits from an S3 cachestore on Ceph RGW (bound: ${bound} of the bare client's GB/s)`;
+    printComparison(title, [[{ name: "8 MiB chunks, 8 connections" }, hits]]);
   },
   cold: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "2GiB", disk: "16GiB" });
@@ -175,14 +200,14 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
     );
   },
   slow: async (origin) => {
-    const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "16GiB" });
-    running.push(orca);
-    const { readers, failed, seconds } = await slowReaders(orca, 200, 16 * MiB);
-    const peakMiB = orca.peakRssBytes() / MiB;
+    const rows = [await slowReadersOf("posixfs", origin, "posixfs")];
+    const withS3 = await withBucket((bucket) => slowReadersOf("S3 on Ceph RGW", origin, bucket));
+    if (withS3) rows.push(withS3);
+    else stdout.write(`\nSlow readers with an S3 cachestore: ${withoutRgw}\n`);
     print(
-      "Slow readers of distinct 16 MiB objects, memory.max_bytes 256 MiB",
-      ["readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
-      [[readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512]],
+      "Slow readers of distinct 16 MiB objects, memory.max_bytes 256 MiB, with a disk and a cachestore",
+      ["cachestore", "readers", "failed", "seconds", "peak RSS MiB", "bound MiB"],
+      rows,
     );
   },
   mesh: async (origin) => {

@@ -87,7 +87,7 @@ export function eachMeasured<Figure, Result>(
   );
 }
 
-function medians(figures: readonly Figures[]): Figures {
+export function medians(figures: readonly Figures[]): Figures {
   return {
     gigabytesPerSecond: median(figures.map((each) => each.gigabytesPerSecond)),
     requestsPerSecond: median(figures.map((each) => each.requestsPerSecond)),

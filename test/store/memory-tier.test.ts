@@ -5,6 +5,7 @@ import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { storeContract } from "../contract/store.ts";
 import { chunkOf } from "../support/chunk-of.ts";
@@ -34,7 +35,7 @@ function fill(
 
 storeContract("MemoryTier", () => {
   const { clock, budget, tier } = tierOf(128 * MiB);
-  return { store: new MemoryStore(tier), budget, clock, cleanup: async () => tier.clear() };
+  return { store: new MemoryStore(tier), budget, clock, cleanup: async () => void tier.clear() };
 });
 
 test("MemoryTier: get counts hits and misses, peek counts nothing", () => {
@@ -165,6 +166,34 @@ test("MemoryTier: a small chunk that is being read keeps its slab, and the other
   assertPattern(reader.bytes, 1, 0);
   assert.equal(budget.usedBytes, 2 * MiB);
   reader.release();
+});
+
+test("MemoryTier.supersede: the chunks of an old version go first, and those alone", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  const [old, current] = ["etag-1", "etag-2"].map(
+    (etag) =>
+      new ObjectVersion({
+        originId: "origin-a",
+        bucket: "bucket",
+        objectKey: "k",
+        etag,
+        sizeBytes: 3 * MiB,
+        chunkSizeBytes: MiB,
+      }),
+  ) as [ObjectVersion, ObjectVersion];
+  for (const path of ["a", "b"]) fill(budget, tier, path);
+  for (const index of [0, 2]) fill(budget, tier, old.chunkName(index));
+  for (const index of [0, 1, 2]) fill(budget, tier, current.chunkName(index));
+  for (let use = 0; use < 3; use += 1) tier.get(old.chunkName(2));
+  tier.supersede(old);
+  assert.equal(tier.stats.chunks, 7, "nothing goes while there is room");
+  const isHeld = (path: string): boolean => tier.peek(path) !== undefined;
+  fill(budget, tier, "more", 3 * MiB);
+  assert.deepEqual(
+    [0, 2].map((index) => isHeld(old.chunkName(index))),
+    [false, false],
+  );
+  assert.ok(["a", "b", ...[0, 1, 2].map((index) => current.chunkName(index))].every(isHeld));
 });
 
 test("MemoryTier: a chunk fetched ahead is there when its reader comes, whatever passes meanwhile", () => {

@@ -2,16 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Evictable } from "../../src/store/eviction-policy.ts";
-import { S3Fifo } from "../../src/store/s3-fifo.ts";
+import { paperShape, S3Fifo, type S3FifoShape } from "../../src/store/s3-fifo.ts";
 
 /** A tier of `capacity` bytes around the policy, which is all that a test needs of one. */
 class Tier {
-  readonly policy = new S3Fifo<Evictable>();
+  readonly policy: S3Fifo<Evictable>;
   readonly held = new Map<string, Evictable>();
   readonly evicted: string[] = [];
   readonly #capacity: number;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, shape: Partial<S3FifoShape> = {}) {
+    this.policy = new S3Fifo<Evictable>({ ...paperShape, ...shape });
     this.#capacity = capacity;
   }
 
@@ -78,7 +79,30 @@ test("S3Fifo: what comes back while it is remembered goes to main, and a scan do
   assert.ok(tier.held.has("k0"));
 });
 
-test("S3Fifo: a use in main is good for one more round, and at most three are counted", () => {
+/** How often main is gone through before a chunk leaves it that was used a hundred times. */
+function roundsOf(usesCounted: number): number {
+  const policy = new S3Fifo<Evictable>({ ...paperShape, usesCounted });
+  const insert = (key: string, uses: number): Evictable => {
+    const entry = new Evictable(key, 1);
+    policy.insert(entry);
+    for (let use = 0; use < uses; use += 1) policy.touch(entry);
+    return entry;
+  };
+  const busy = insert("busy", 2);
+  insert("passing", 0);
+  policy.evict();
+  for (let use = 0; use < 100; use += 1) policy.touch(busy);
+  for (let round = 0; ; round += 1) {
+    insert(`next${round}`, 2);
+    if (policy.evict() === busy) return round;
+  }
+}
+
+test("S3Fifo: uses in main are good for one more round each, for as many as the shape counts", () => {
+  assert.deepEqual([1, 3, 7].map(roundsOf), [1, 3, 7]);
+});
+
+test("S3Fifo: a use in main is good for one more round", () => {
   const policy = new S3Fifo<Evictable>();
   const busy = new Evictable("busy", 1);
   const idle = new Evictable("idle", 1);
@@ -90,11 +114,76 @@ test("S3Fifo: a use in main is good for one more round, and at most three are co
   const passing = new Evictable("passing", 1);
   policy.insert(passing);
   assert.equal(policy.evict(), passing, "the two before it have moved to main");
-  for (let use = 0; use < 100; use += 1) policy.touch(busy);
-  assert.equal(busy.frequency, 3);
+  policy.touch(busy);
   assert.equal(policy.evict(), idle);
   assert.equal(policy.evict(), busy);
   assert.equal(policy.evict(), undefined);
+});
+
+test("S3Fifo: where the shape asks for one use, one earns a place in main", () => {
+  const tier = new Tier(10, { usesForMain: 1 });
+  tier.insertAll("k", 10);
+  tier.touch("k0");
+  tier.insert("new");
+  assert.deepEqual(tier.evicted, ["k1"]);
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has("k0"));
+});
+
+test("S3Fifo: by a second chance one use is good for another round in the small queue, and no more", () => {
+  const tier = new Tier(10, { secondChance: true });
+  tier.insertAll("k", 10);
+  tier.touch("k0");
+  tier.insertAll("scan", 9);
+  assert.deepEqual([...tier.held.keys()].slice(0, 2), ["k0", "scan0"]);
+  tier.insert("more");
+  assert.ok(!tier.held.has("k0"));
+});
+
+test("S3Fifo: what is evicted follows the shape as it is at that moment", () => {
+  const tier = new Tier(100);
+  const heldNow = (prefix: string): number =>
+    [...tier.held.keys()].filter((key) => key.startsWith(prefix)).length;
+  tier.insertAll("old", 100);
+  for (const key of tier.held.keys()) tier.touch(key, 2);
+  tier.insertAll("first", 200);
+  assert.equal(heldNow("first"), 10);
+  tier.policy.shape = { ...paperShape, smallShare: 0.6 };
+  tier.insertAll("second", 200);
+  assert.equal(heldNow("second"), 60);
+});
+
+test("S3Fifo: what is superseded goes first, wherever it stood, and is not remembered", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 10);
+  tier.touch("k5", 3);
+  for (const key of ["k5", "k7"]) tier.policy.supersede(tier.held.get(key) as Evictable);
+  assert.equal(tier.policy.bytes, 10);
+  tier.insertAll("new", 3);
+  assert.deepEqual(tier.evicted, ["k5", "k7", "k0"]);
+  assert.ok(!tier.policy.remembers("k5"));
+});
+
+test("S3Fifo: what is used although it is superseded is as what has just come", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 10);
+  tier.policy.supersede(tier.held.get("k3") as Evictable);
+  tier.touch("k3");
+  tier.insertAll("new", 9);
+  assert.ok(tier.held.has("k3"));
+  tier.insert("last");
+  assert.ok(!tier.held.has("k3"));
+});
+
+test("S3Fifo: what is put back stands in main, and is not remembered as evicted", () => {
+  const tier = new Tier(10);
+  tier.insertAll("k", 10);
+  const victim = tier.policy.evict() as Evictable;
+  assert.ok(tier.policy.remembers(victim.key));
+  tier.policy.putBack(victim);
+  assert.ok(!tier.policy.remembers(victim.key));
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has(victim.key));
 });
 
 test("S3Fifo: keys evicted from main are not remembered: they had their chance", () => {
@@ -167,7 +256,16 @@ test("S3Fifo: what is fetched ahead takes half of the tier and no more while the
 
 test("S3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
   const step = fc.record({
-    kind: fc.constantFrom("request", "request", "request", "ahead", "remove", "evict"),
+    kind: fc.constantFrom(
+      "request",
+      "request",
+      "request",
+      "ahead",
+      "remove",
+      "evict",
+      "supersede",
+      "putBack",
+    ),
     key: fc.nat(30),
     sizeBytes: fc.integer({ min: 1, max: 20 }),
   });
@@ -181,6 +279,11 @@ test("S3Fifo: holds what was inserted and not evicted or removed, each once, wha
           const victim = tier.policy.evict();
           assert.equal(victim === undefined, tier.held.size === 0);
           if (victim) assert.ok(tier.held.delete(victim.key));
+        } else if (kind === "putBack") {
+          const victim = tier.policy.evict();
+          if (victim) tier.policy.putBack(victim);
+        } else if (kind === "supersede") {
+          if (entry) tier.policy.supersede(entry);
         } else if (kind === "remove") {
           if (entry) tier.policy.remove(entry);
           tier.held.delete(name);
