@@ -83,6 +83,11 @@ export function chunkFilePath(directory: string, chunkPath: string): string {
   return `${directory}/${hash.slice(0, 2)}/${originId}.${hash}.${chunkPath.slice(indexAt)}`;
 }
 
+/** The names of the directories that chunks' files lie in, in order: the first two characters of a hash. */
+export const fanOuts: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
+
 /** The chunk path that a file name stands for, or undefined for a foreign name. */
 export function chunkPathOfFileName(name: string): string | undefined {
   const match = /^(.+)\.([0-9a-f]{64})\.(0|[1-9]\d{0,15})$/.exec(name);

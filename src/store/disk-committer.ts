@@ -6,56 +6,36 @@
 import { randomUUID } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import type { ChunkPlace, ChunkWrite } from "./chunk-commit.ts";
 import { type ChunkIdentity, chunkFilePath, chunkFileSize } from "./chunk-file.ts";
 import type { PutResult } from "./chunk-store.ts";
-import type { DiskFaultLog } from "./disk-fault-log.ts";
-import type { DiskEntry, DiskIndex } from "./disk-index.ts";
-import type { ChunkWrite } from "./disk-jobs.ts";
-import type { DiskOpenFiles } from "./disk-open-files.ts";
-import type { DiskRoot } from "./disk-root.ts";
-import type { DiskStats } from "./disk-stats.ts";
-import type { DiskWriter, TaskResult } from "./disk-writer.ts";
+import { DiskRoom, type DiskRoomOptions, type Room } from "./disk-room.ts";
+import { DiskStage } from "./disk-stage.ts";
+import type { TaskResult } from "./disk-writer.ts";
 
-export interface DiskCommitterOptions {
-  readonly root: DiskRoot;
-  readonly index: DiskIndex;
-  readonly files: DiskOpenFiles;
-  readonly writer: DiskWriter;
-  readonly faultLog: DiskFaultLog;
-  readonly stats: DiskStats;
+export interface DiskCommitterOptions extends DiskRoomOptions {
   readonly fsync: boolean;
 }
 
 export class DiskCommitter {
-  readonly #root: DiskRoot;
-  readonly #index: DiskIndex;
-  readonly #files: DiskOpenFiles;
-  readonly #writer: DiskWriter;
-  readonly #faultLog: DiskFaultLog;
-  readonly #stats: DiskStats;
-  readonly #fsync: boolean;
-  #makingRoom = false;
+  readonly #options: DiskCommitterOptions;
+  readonly #room: DiskRoom;
 
   constructor(options: DiskCommitterOptions) {
-    this.#root = options.root;
-    this.#index = options.index;
-    this.#files = options.files;
-    this.#writer = options.writer;
-    this.#faultLog = options.faultLog;
-    this.#stats = options.stats;
-    this.#fsync = options.fsync;
+    this.#options = options;
+    this.#room = new DiskRoom(options);
   }
 
   get pendingBytes(): number {
-    return this.#writer.pendingBytes;
+    return this.#options.writer.pendingBytes;
   }
 
   dropQueued(bytesWanted: number): void {
-    this.#writer.dropQueued(bytesWanted);
+    this.#options.writer.dropQueued(bytesWanted);
   }
 
   close(deadlineMs: number): Promise<void> {
-    return this.#writer.close(deadlineMs);
+    return this.#options.writer.close(deadlineMs);
   }
 
   /**
@@ -63,21 +43,22 @@ export class DiskCommitter {
    * the scan fails nobody knows what there is room for: chunks are read as before, and none is kept until a restart.
    */
   scan(): Promise<void> {
+    const { root, index, writer, faultLog, stats } = this.#options;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#writer.enqueue({
+    writer.enqueue({
       bytes: 0,
-      start: () => ({ kind: "scan", directory: this.#root.directory }),
-      onBatch: (batch) => this.#index.addScanned(batch),
+      start: () => ({ kind: "scan", directory: root.directory }),
+      onBatch: (batch) => index.addScanned(batch),
       settle: (result) => {
         if (result.outcome !== "scanned") {
-          if (result.outcome === "failed") this.#faultLog.countError(result.code, "scan the disk root");
+          if (result.outcome === "failed") faultLog.countError(result.code, "scan the disk root");
           resolve();
           return;
         }
-        this.#stats.stagedFilesRemoved = result.stagedFilesRemoved;
-        this.#stats.foreignFilesRemoved = result.foreignFilesRemoved;
-        this.#index.endScan();
-        this.#evict(() => this.#index.takeSurplus(), resolve);
+        stats.stagedFilesRemoved = result.stagedFilesRemoved;
+        stats.foreignFilesRemoved = result.foreignFilesRemoved;
+        index.endScan();
+        this.#room.evictSurplus(resolve);
       },
     });
     return promise;
@@ -85,42 +66,48 @@ export class DiskCommitter {
 
   /** The tier sees to it that one commit of a chunk runs at a time. */
   commit(key: string, identity: ChunkIdentity, chunk: ChunkBytes): Promise<PutResult> {
+    const { index, writer } = this.#options;
     const { promise, resolve } = Promise.withResolvers<PutResult>();
     const sizeBytes = chunkFileSize(identity);
     const write = this.#chunkWrite(key, identity, chunk);
-    let victims: DiskEntry[] | undefined;
-    this.#writer.enqueue({
+    let room: Room | undefined;
+    writer.enqueue({
       bytes: chunk.lengthBytes,
       start: () => {
-        const isHeld = this.#index.get(key) !== undefined;
-        victims = isHeld || this.#index.isLeaving(key) ? undefined : this.#index.reserve(sizeBytes);
-        if (victims !== undefined) return { kind: "commit", victims: this.#retire(victims), write };
+        const isHeld = index.get(key) !== undefined;
+        room = isHeld || index.isLeaving(key) ? undefined : this.#room.reserve(sizeBytes);
+        if (room !== undefined) return { kind: "commit", victims: room.victimPaths, write };
         resolve(isHeld ? "present" : "refused");
         return undefined;
       },
       settle: (result) => {
-        this.#settleVictims(victims ?? [], result);
+        this.#room.settleVictims(room?.victims ?? [], result);
         if (result.outcome === "crashed") {
-          this.#sweep([write.stagingPath, write.finalPath], sizeBytes, () => resolve("refused"));
+          this.#room.sweep([write.stagingPath, write.finalPath], sizeBytes, () => resolve("refused"));
           return;
         }
-        if (victims !== undefined) this.#index.endReservation(sizeBytes);
+        if (room !== undefined) this.#room.release(sizeBytes);
         resolve(this.#settleCommit(key, sizeBytes, result));
       },
     });
     return promise;
   }
 
-  /**
-   * The thread died somewhere in a commit, perhaps between linking the file and saying so. Both its names are unlinked
-   * by the next thread; should that one not manage either, the bytes stay reserved, since they may lie there.
-   */
-  #sweep(paths: readonly string[], sizeBytes: number, onEnd: () => void): void {
-    const settle = (result: TaskResult): void => {
-      if (result.outcome === "done") this.#index.endReservation(sizeBytes);
-      onEnd();
+  /** A chunk that is to come piece by piece. `isOpen`: whether the thread may still be given jobs. */
+  stage(key: string, identity: ChunkIdentity, isOpen: () => boolean): DiskStage {
+    const { index, writer, stats } = this.#options;
+    const place = this.#place(key, identity);
+    return new DiskStage({ key, place, room: this.#room, index, writer, stats, isOpen });
+  }
+
+  #place(key: string, identity: ChunkIdentity): ChunkPlace {
+    const { root, fsync } = this.#options;
+    return {
+      stagingPath: `${root.stagingDirectory}/${randomUUID()}`,
+      finalPath: chunkFilePath(root.directory, key),
+      identity,
+      fsync,
     };
-    this.#writer.enqueue({ bytes: 0, start: () => ({ kind: "evict", victims: paths }), settle }, "first");
   }
 
   #chunkWrite(key: string, identity: ChunkIdentity, chunk: ChunkBytes): ChunkWrite {
@@ -131,78 +118,27 @@ export class DiskCommitter {
         "a segment is shared with the disk thread, not copied to it",
       );
     }
-    return {
-      stagingPath: `${this.#root.stagingDirectory}/${randomUUID()}`,
-      finalPath: chunkFilePath(this.#root.directory, key),
-      identity,
-      blocks,
-      fsync: this.#fsync,
-    };
+    return { ...this.#place(key, identity), blocks };
   }
 
   #settleCommit(key: string, sizeBytes: number, result: TaskResult): PutResult {
+    const { index, stats } = this.#options;
     switch (result.outcome) {
       case "stored":
-        this.#index.add(key, sizeBytes, result.sha256);
+        index.add(key, sizeBytes, result.sha256);
         return "stored";
       case "present":
         // Put there by nobody we know, of the right size, and checked when it is opened, as any other.
-        this.#index.add(key, sizeBytes);
+        index.add(key, sizeBytes);
         return "present";
       case "failed":
-        this.#faultLog.countError(result.code, "write a chunk to disk");
-        if (result.code === "ENOSPC") this.#makeRoom();
+        this.#room.countFailure(result.code);
         return "refused";
       case "dropped":
-        this.#stats.commitsDropped += 1;
+        stats.commitsDropped += 1;
         return "refused";
       default:
         return "refused";
     }
-  }
-
-  /** The medium is full. A share of it is evicted once, however many commits meet that before it is done. */
-  #makeRoom(): void {
-    if (this.#makingRoom) return;
-    this.#makingRoom = true;
-    this.#evict(
-      () => this.#index.takeShare(),
-      () => {
-        this.#makingRoom = false;
-      },
-    );
-  }
-
-  #evict(takeVictims: () => DiskEntry[], onEnd: () => void): void {
-    let victims: DiskEntry[] = [];
-    const start = (): { kind: "evict"; victims: string[] } | undefined => {
-      victims = takeVictims();
-      if (victims.length > 0) return { kind: "evict", victims: this.#retire(victims) };
-      onEnd();
-      return undefined;
-    };
-    const settle = (result: TaskResult): void => {
-      if (result.outcome === "failed") this.#faultLog.countError(result.code, "evict chunks from disk");
-      this.#settleVictims(victims, result);
-      onEnd();
-    };
-    this.#writer.enqueue({ bytes: 0, start, settle }, "first");
-  }
-
-  /** Paths of the victims' files, which are not opened or read from any more. */
-  #retire(victims: readonly DiskEntry[]): string[] {
-    return victims.map(({ key }) => {
-      this.#files.retire(key);
-      return chunkFilePath(this.#root.directory, key);
-    });
-  }
-
-  /** Victims that may still be on disk are entries again: what was to be written in their place was not. */
-  #settleVictims(victims: readonly DiskEntry[], result: TaskResult): void {
-    let gone = victims.length;
-    if (result.outcome === "failed") gone = result.victimsGone;
-    else if (result.outcome === "crashed") gone = 0;
-    this.#stats.evictions += gone;
-    for (const { key, sizeBytes, sha256 } of victims.slice(gone)) this.#index.add(key, sizeBytes, sha256);
   }
 }

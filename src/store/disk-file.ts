@@ -6,7 +6,6 @@
  * Invariant: the descriptor is closed once, when the file is retired and no read runs; so a number that the kernel
  * gave to another file meanwhile is never read from.
  */
-import type fs from "node:fs";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { assert } from "../base/assert.ts";
@@ -21,8 +20,24 @@ import {
 } from "./chunk-file.ts";
 import type { ChunkRef } from "./chunk-store.ts";
 
-/** The calls of the read path: node:fs, or a test's file system that fails. */
-export type ReadFileSystem = Pick<typeof fs, "open" | "fstat" | "read" | "close" | "unlink">;
+/** How a call of the read path ends. */
+export type FileCallback<Value> = (error: NodeJS.ErrnoException | null, value: Value) => void;
+
+/** The calls of the read path: node:fs, one whose calls have a deadline (timely-file-system.ts), or a test's that fails. */
+export interface ReadFileSystem {
+  readonly open: (path: string, flags: "r", done: FileCallback<number>) => void;
+  readonly fstat: (fd: number, done: FileCallback<{ readonly size: number }>) => void;
+  readonly read: (
+    fd: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    position: number,
+    done: FileCallback<number>,
+  ) => void;
+  readonly close: (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => void;
+  readonly unlink: (path: string, done: (error: NodeJS.ErrnoException | null) => void) => void;
+}
 
 /** Why a file cannot be read from: it is not what its name or its checksums say, or the code of the system's error. */
 export interface DiskFault {
@@ -30,6 +45,9 @@ export interface DiskFault {
   /** `size`, `magic`, `block-checksum` …, or `ENOENT`, `EIO` … */
   readonly reason: string;
 }
+
+/** Of this process, not of the file: the chunk is as good as before. */
+export const passingErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
 
 export class DiskFile {
   /** Length of the chunk. */

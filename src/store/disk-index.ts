@@ -11,6 +11,7 @@
  *    before it was unlinked.
  */
 import { assert } from "../base/assert.ts";
+import { fanOuts } from "./chunk-file.ts";
 import type { Presence } from "./chunk-store.ts";
 import type { ScanBatch } from "./disk-jobs.ts";
 import { Evictable, type EvictionPolicy } from "./eviction-policy.ts";
@@ -38,6 +39,8 @@ export class DiskIndex {
   readonly #lowWatermark: number;
   readonly #policy: EvictionPolicy<DiskEntry>;
   readonly #entries = new Map<string, DiskEntry>();
+  /** The keys again, by the two characters of their fan-out: what a listing goes through in order. */
+  readonly #shelves = new Map<string, Set<string>>();
   readonly #leaving = new Set<string>();
   #removedWhileScanning: Set<string> | undefined = new Set();
   #entryBytes = 0;
@@ -56,6 +59,11 @@ export class DiskIndex {
     return this.#entryBytes + this.#reservedBytes + this.#leavingBytes;
   }
 
+  /** Up to the high watermark. */
+  get spareBytes(): number {
+    return Math.max(0, this.#highBytes - this.usedBytes);
+  }
+
   get count(): number {
     return this.#entries.size;
   }
@@ -65,8 +73,29 @@ export class DiskIndex {
     return this.#removedWhileScanning === undefined;
   }
 
+  keys(): IterableIterator<string> {
+    return this.#entries.keys();
+  }
+
   get(key: string): DiskEntry | undefined {
     return this.#entries.get(key);
+  }
+
+  /**
+   * The next keys behind `after` (empty: from the first), at most `keysMax`, in an order that does not depend on what comes
+   * and goes. It sorts a 256th of all keys at a time, so that nobody waits for a page of a large disk.
+   */
+  keysAfter(after: string, keysMax: number): string[] {
+    const found: string[] = [];
+    const begin = after === "" ? "00" : fanOutOf(after);
+    for (const fanOut of fanOuts) {
+      if (found.length === keysMax) break;
+      const shelf = fanOut < begin ? undefined : this.#shelves.get(fanOut);
+      if (shelf === undefined) continue;
+      const keys = fanOut === begin ? [...shelf].filter((key) => key > after) : [...shelf];
+      found.push(...keys.sort().slice(0, keysMax - found.length));
+    }
+    return found;
   }
 
   presence(key: string): Presence {
@@ -79,6 +108,7 @@ export class DiskIndex {
     const entry = new DiskEntry(key, sizeBytes);
     entry.sha256 = sha256;
     this.#entries.set(key, entry);
+    this.#shelve(key);
     this.#entryBytes += sizeBytes;
     this.#policy.insert(entry);
     return entry;
@@ -91,6 +121,12 @@ export class DiskIndex {
   touch(entry: DiskEntry, blockIndex: number): void {
     if (blockIndex === 0 || blockIndex !== entry.nextBlock) this.#policy.touch(entry);
     entry.nextBlock = blockIndex + 1;
+  }
+
+  /** Nobody will ask for the chunk again, so that it is the first to go. Forgotten with the process. */
+  supersede(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#policy.supersede(entry);
   }
 
   remove(key: string): DiskEntry | undefined {
@@ -175,6 +211,20 @@ export class DiskIndex {
   #takeOut(key: string, entry: DiskEntry | undefined): void {
     this.#removedWhileScanning?.add(key);
     this.#entries.delete(key);
+    this.#shelves.get(fanOutOf(key))?.delete(key);
     this.#entryBytes -= entry?.sizeBytes ?? 0;
   }
+
+  #shelve(key: string): void {
+    const fanOut = fanOutOf(key);
+    const shelf = this.#shelves.get(fanOut);
+    if (shelf === undefined) this.#shelves.set(fanOut, new Set([key]));
+    else shelf.add(key);
+  }
+}
+
+/** The first two characters of the hash in `<origin_id>/<hash>/<chunk_index>`. */
+function fanOutOf(key: string): string {
+  const hashAt = key.lastIndexOf("/", key.lastIndexOf("/") - 1) + 1;
+  return key.slice(hashAt, hashAt + 2);
 }

@@ -1,56 +1,47 @@
 /**
- * What the disk thread does, as plain synchronous functions over a narrow file system: there is nothing else for that
+ * What a writing thread does, as plain synchronous functions over a narrow file system: there is nothing else for that
  * thread to do meanwhile, and a fault at any step can be put in its way by a test. One job at a time and in order is
  * also what makes the account exact: victims are gone before the bytes that take their place are written.
  */
-import { createHash } from "node:crypto";
-import type fs from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { crc32 } from "node:zlib";
-import {
-  type ChunkIdentity,
-  chunkFileSize,
-  chunkPathOfFileName,
-  encodeFooter,
-  trailerLengthBytes,
-} from "./chunk-file.ts";
+import { basename, join } from "node:path";
+import { type ChunkPlace, type ChunkWrite, commitChunk } from "./chunk-commit.ts";
+import { chunkPathOfFileName, trailerLengthBytes } from "./chunk-file.ts";
+import { type JobFileSystem, systemErrorCode, unlinkIfPresent, unlinkQuietly } from "./job-file-system.ts";
+import { checkSharedDirectory, type SharedDirectoryCheck } from "./shared-directory.ts";
+import type { StagedWrites } from "./staged-writes.ts";
 
-/** The calls a job makes: node:fs, or a test's file system that fails. */
-export type JobFileSystem = Pick<
-  typeof fs,
-  | "openSync"
-  | "writevSync"
-  | "fstatSync"
-  | "fsyncSync"
-  | "closeSync"
-  | "linkSync"
-  | "unlinkSync"
-  | "mkdirSync"
-  | "readdirSync"
-  | "statSync"
->;
-
-export interface ChunkWrite {
-  readonly stagingPath: string;
-  readonly finalPath: string;
-  readonly identity: ChunkIdentity;
-  /** The chunk's blocks where they lie, in memory shared with the thread. */
-  readonly blocks: readonly Uint8Array[];
-  readonly fsync: boolean;
-}
-
-/** `evict`: unlinks files. `commit`: the same to make room, then writes a chunk. `scan`: lists and sweeps. */
+/**
+ * `evict`: unlinks files. `commit`: the same to make room, then writes a chunk. `append`: the same, then writes the next
+ * bytes of a chunk that comes piece by piece; `finish` and `abandon` end that. `scan`: lists and sweeps a directory of
+ * this replica's own. `check`: makes one that is shared ready.
+ */
 export type DiskJob =
   | { readonly kind: "evict"; readonly victims: readonly string[] }
   | { readonly kind: "commit"; readonly victims: readonly string[]; readonly write: ChunkWrite }
-  | { readonly kind: "scan"; readonly directory: string };
+  | {
+      readonly kind: "append";
+      readonly victims: readonly string[];
+      readonly stagingPath: string;
+      /** Of the chunk; at 0 the file is made. */
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "finish"; readonly place: ChunkPlace; readonly expectedSha256: string | undefined }
+  | { readonly kind: "abandon"; readonly stagingPath: string }
+  | { readonly kind: "scan"; readonly directory: string }
+  | { readonly kind: "check"; readonly root: string };
 
 /** How a job ended. `victimsGone` counts from the front; those behind it are still on disk. */
 export type DiskJobResult =
   | { readonly outcome: "done" }
   | { readonly outcome: "stored"; readonly sha256: string }
   | { readonly outcome: "present" }
+  /** Of `append` and `finish`: what was written before is not known, because another thread has written it. */
+  | { readonly outcome: "lost" }
+  /** Of `finish`: the chunk is not the one with that SHA-256, and nothing of it is left. */
+  | { readonly outcome: "mismatch" }
   | { readonly outcome: "scanned"; readonly foreignFilesRemoved: number; readonly stagedFilesRemoved: number }
+  | SharedDirectoryCheck
   | { readonly outcome: "failed"; readonly code: string; readonly victimsGone: number };
 
 /** What a scan found, in parallel arrays: ten thousand small objects cost more to post than two arrays. */
@@ -59,123 +50,39 @@ export interface ScanBatch {
   readonly sizesBytes: readonly number[];
 }
 
-const blocksPerWrite = 8;
 const namesPerBatch = 512;
+
+/** Whether bytes that are promised to nobody yet come free by it, or become known. */
+export function runsAlone(job: DiskJob): boolean {
+  if (job.kind === "finish" || job.kind === "abandon") return false;
+  return !("victims" in job) || job.victims.length > 0;
+}
 
 /** Never throws for what a disk can do; whatever else is thrown is a bug and ends the thread. */
 export function runDiskJob(
   fileSystem: JobFileSystem,
   job: DiskJob,
+  staged: StagedWrites,
   onBatch: (batch: ScanBatch) => void,
 ): DiskJobResult {
   let victimsGone = 0;
   try {
+    if (job.kind === "check") return checkSharedDirectory(fileSystem, job.root);
     if (job.kind === "scan") return scan(fileSystem, job.directory, onBatch);
+    if (job.kind === "finish") return staged.finish(job.place, job.expectedSha256);
+    if (job.kind === "abandon") return staged.abandon(job.stagingPath);
     for (const victim of job.victims) {
       unlinkIfPresent(fileSystem, victim);
       victimsGone += 1;
     }
-    return job.kind === "commit" ? commit(fileSystem, job.write) : { outcome: "done" };
+    if (job.kind === "evict") return { outcome: "done" };
+    if (job.kind === "append") return staged.append(job.stagingPath, job.offset, job.bytes);
+    const committed = commitChunk(fileSystem, job.write);
+    return committed === "present" ? { outcome: "present" } : { outcome: "stored", ...committed };
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) throw error;
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
     return { outcome: "failed", code, victimsGone };
-  }
-}
-
-/**
- * Writes aside, verifies, links into place. A reader sees the name only when the file behind it is whole; link()
- * never clobbers, so that of two that bring the same chunk one is simply late.
- */
-function commit(fileSystem: JobFileSystem, write: ChunkWrite): DiskJobResult {
-  const { stagingPath, finalPath } = write;
-  let linked = false;
-  try {
-    const sha256 = stage(fileSystem, write);
-    fileSystem.mkdirSync(dirname(finalPath), { recursive: true });
-    linked = link(fileSystem, stagingPath, finalPath, chunkFileSize(write.identity));
-    if (!linked) return { outcome: "present" };
-    if (write.fsync) syncDirectory(fileSystem, dirname(finalPath));
-    return { outcome: "stored", sha256: sha256.toString("hex") };
-  } catch (error) {
-    if (linked) unlinkQuietly(fileSystem, finalPath);
-    throw error;
-  } finally {
-    unlinkQuietly(fileSystem, stagingPath);
-  }
-}
-
-/** Writes the whole file aside and closes it, so that an error the kernel kept for close() is met before the link. */
-function stage(fileSystem: JobFileSystem, write: ChunkWrite): Buffer {
-  const fd = fileSystem.openSync(write.stagingPath, "wx", 0o640);
-  try {
-    const sha256 = writeChunk(fileSystem, fd, write);
-    // Reading back would only read the page cache: every block is checked again whenever it is read.
-    const { size } = fileSystem.fstatSync(fd);
-    if (size !== chunkFileSize(write.identity)) throw ioError("EIO", `the staged file has ${size} bytes`);
-    if (write.fsync) fileSystem.fsyncSync(fd);
-    return sha256;
-  } finally {
-    fileSystem.closeSync(fd);
-  }
-}
-
-/** Hashes and writes a few blocks at a time, while they are still in the processor's cache. Answers the SHA-256. */
-function writeChunk(fileSystem: JobFileSystem, fd: number, write: ChunkWrite): Buffer {
-  const { blocks, identity } = write;
-  const hash = createHash("sha256");
-  const blockCrcs = new Uint32Array(blocks.length);
-  let lengthBytes = 0;
-  for (let first = 0; first < blocks.length; first += blocksPerWrite) {
-    const batch = blocks.slice(first, first + blocksPerWrite);
-    for (const [index, block] of batch.entries()) {
-      blockCrcs[first + index] = crc32(block);
-      hash.update(block);
-      lengthBytes += block.length;
-    }
-    writeAll(fileSystem, fd, batch);
-  }
-  const sha256 = hash.digest();
-  writeAll(fileSystem, fd, [encodeFooter({ identity, lengthBytes, blockCrcs, sha256 })]);
-  return sha256;
-}
-
-/** writev(2) may write less than it was given, as at the edge of a quota, and says why only at the next call. */
-function writeAll(fileSystem: JobFileSystem, fd: number, buffers: readonly Uint8Array[]): void {
-  let rest = [...buffers];
-  while (rest.length > 0) {
-    let written = fileSystem.writevSync(fd, rest);
-    if (written === 0) throw ioError("EIO", "nothing was written");
-    const unwritten: Uint8Array[] = [];
-    for (const buffer of rest) {
-      const taken = Math.min(written, buffer.length);
-      written -= taken;
-      if (taken < buffer.length) unwritten.push(buffer.subarray(taken));
-    }
-    rest = unwritten;
-  }
-}
-
-/** False where a file of the right size has the name already. One of another size is damaged and makes way. */
-function link(fileSystem: JobFileSystem, from: string, to: string, sizeBytes: number): boolean {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      fileSystem.linkSync(from, to);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 0) throw error;
-    }
-    if (fileSystem.statSync(to).size === sizeBytes) return false;
-    unlinkIfPresent(fileSystem, to);
-  }
-}
-
-function syncDirectory(fileSystem: JobFileSystem, directory: string): void {
-  const fd = fileSystem.openSync(directory, "r");
-  try {
-    fileSystem.fsyncSync(fd);
-  } finally {
-    fileSystem.closeSync(fd);
   }
 }
 
@@ -229,25 +136,4 @@ function inspect(fileSystem: JobFileSystem, path: string, fanOut: string): Inspe
     return "foreign";
   }
   return { key, sizeBytes: stat.size };
-}
-
-function unlinkIfPresent(fileSystem: JobFileSystem, path: string): void {
-  try {
-    fileSystem.unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-}
-
-/** For clean-up on the way out: what stays behind in staging is swept at the next start. */
-function unlinkQuietly(fileSystem: JobFileSystem, path: string): void {
-  try {
-    fileSystem.unlinkSync(path);
-  } catch {
-    // The fault that led here is the one worth reporting.
-  }
-}
-
-function ioError(code: string, message: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(message), { code });
 }

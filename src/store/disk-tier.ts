@@ -14,17 +14,21 @@ import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import { ObjectVersion } from "../chunk/object-version.ts";
 import { chunkFilePath, chunkFileSize, identityOf } from "./chunk-file.ts";
-import type { ChunkRef, ChunkStore, Presence, PutResult } from "./chunk-store.ts";
+import type { ChunkRef, Presence, PutResult } from "./chunk-store.ts";
 import { DiskCommitter } from "./disk-committer.ts";
 import { DiskFaultLog } from "./disk-fault-log.ts";
-import { type DiskFault, DiskFile, type ReadFileSystem } from "./disk-file.ts";
+import { type DiskFault, DiskFile, passingErrors, type ReadFileSystem } from "./disk-file.ts";
+import { readIdentity } from "./disk-identity.ts";
 import { type DiskEntry, DiskIndex } from "./disk-index.ts";
 import { DiskOpenFiles } from "./disk-open-files.ts";
 import { DiskRoot } from "./disk-root.ts";
 import { DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
 import type { EvictionPolicy } from "./eviction-policy.ts";
+import type { ListedStore } from "./listed-store.ts";
+import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
 
 export interface DiskTierOptions {
   /** `disk.root`; held by this process alone. */
@@ -49,17 +53,16 @@ export interface DiskTierOptions {
 }
 
 const openFilesMaxDefault = 512;
-/** Of this process, not of the file: the chunk is as good as before. */
-const passingErrors = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
 
 const miss = Promise.resolve(false);
 
-export class DiskTier implements ChunkStore {
+export class DiskTier implements StagingStore, ListedStore {
   readonly name = "disk";
+  /** Called for each chunk that is found damaged or gone; replaced by whoever brings it back. */
+  onLost: () => void = () => {};
   readonly stats = new DiskStats();
   /** Resolves when the scan has ended and what was too much is evicted. Nobody has to wait for it to read. */
   readonly ready: Promise<void>;
-
   readonly maxBytes: number;
   readonly #root: DiskRoot;
   readonly #fileSystem: ReadFileSystem;
@@ -69,7 +72,9 @@ export class DiskTier implements ChunkStore {
   readonly #committer: DiskCommitter;
   readonly #commits = new Map<string, Promise<PutResult>>();
   readonly #openings = new Map<string, Promise<DiskFile | undefined>>();
-  readonly #leaving = new Map<string, Promise<void>>();
+  /** Each resolves with whether the file is gone. */
+  readonly #leaving = new Map<string, Promise<boolean>>();
+  #readsInProgress = 0;
   #closing: Promise<void> | undefined;
   #state: "open" | "draining" | "closed" = "open";
 
@@ -111,9 +116,18 @@ export class DiskTier implements ChunkStore {
     return this.#root.replicaId;
   }
 
+  /** Where the files of chunks lie: `<disk.root>/orca-disk.v1/<replica-id>`. */
+  get directory(): string {
+    return this.#root.directory;
+  }
+
   /** Sizes of the chunk files, of those being written and of those being unlinked. */
   get usedBytes(): number {
     return this.#index.usedBytes;
+  }
+
+  get spareBytes(): number {
+    return this.#index.spareBytes;
   }
 
   get chunkCount(): number {
@@ -124,9 +138,31 @@ export class DiskTier implements ChunkStore {
     return this.#files.count;
   }
 
+  /** Blocks being read for somebody who waits. */
+  get readsInProgress(): number {
+    return this.#readsInProgress;
+  }
+
   /** Chunk bytes in memory that commits still hold. */
   get pendingBytes(): number {
     return this.#committer.pendingBytes;
+  }
+
+  pathsAfter(after: string, pathsMax: number): readonly string[] {
+    return this.#index.keysAfter(after, pathsMax);
+  }
+
+  holds(path: string): boolean {
+    return this.#index.get(path) !== undefined;
+  }
+
+  async refOf(path: string): Promise<ChunkRef | undefined> {
+    if (this.#state === "closed" || !this.holds(path)) return undefined;
+    const identity = await readIdentity(this.#fileSystem, chunkFilePath(this.#root.directory, path));
+    if (identity === undefined) return undefined;
+    const { index, objectSizeBytes: sizeBytes, ...fields } = identity;
+    const ref = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
+    return ref.version.chunkPath(index) === path ? ref : undefined;
   }
 
   presence(ref: ChunkRef): Presence {
@@ -164,9 +200,59 @@ export class DiskTier implements ChunkStore {
     });
   }
 
+  /** A chunk of which another replica has a copy. Not before the scan has ended: until then nothing is written. */
+  stage(ref: ChunkRef): StagedChunk | undefined {
+    const key = ref.version.chunkPath(ref.index);
+    const comesOrGoes = this.#commits.has(key) || this.#leaving.has(key);
+    if (this.#state !== "open" || comesOrGoes || this.#index.presence(key) !== "absent") return undefined;
+    const stage = this.#committer.stage(key, identityOf(ref), () => this.#state === "open");
+    return {
+      get stagedBytes() {
+        return stage.stagedBytes;
+      },
+      append: (bytes) => stage.append(bytes),
+      commit: (expectedSha256) => this.#commitInTurn(key, () => stage.commit(expectedSha256)),
+      discard: () => stage.discard(),
+    };
+  }
+
   async delete(ref: ChunkRef): Promise<void> {
     const key = ref.version.chunkPath(ref.index);
     if (this.#state !== "closed" && this.#index.presence(key) !== "absent") await this.#discard(key);
+  }
+
+  /** Chunk paths of what is held, in no order. */
+  keys(): IterableIterator<string> {
+    return this.#index.keys();
+  }
+
+  /** What is believed of the chunk with this path. It is another entry after the chunk has been away. */
+  entry(key: string): DiskEntry | undefined {
+    return this.#index.get(key);
+  }
+
+  /**
+   * Somebody who read the file of `entry` past this tier found a fault. Resolves with whether the chunk was let go of:
+   * not where it has been away meanwhile, nor where the fault says nothing about the file.
+   */
+  async distrust(entry: DiskEntry, fault: DiskFault): Promise<boolean> {
+    if (this.#state === "closed" || this.#index.get(entry.key) !== entry) return false;
+    await this.#lose(entry.key, entry, fault);
+    return this.#index.get(entry.key) !== entry;
+  }
+
+  /** Lets go of the chunk with this path. Resolves with the size of its file, 0 where there is none or it would not go. */
+  async discard(key: string): Promise<number> {
+    const entry = this.#index.get(key);
+    if (entry === undefined || this.#state === "closed") return 0;
+    return (await this.#discard(key)) ? entry.sizeBytes : 0;
+  }
+
+  /** Lets the chunks of a version be the first to go: its object is known by another ETag. */
+  supersede(version: ObjectVersion): void {
+    for (let index = 0; index < version.chunkCount; index += 1) {
+      this.#index.supersede(version.chunkPath(index));
+    }
   }
 
   /** A reclaimer for the memory budget: lets go of commits that have not started, the newest first. */
@@ -193,8 +279,10 @@ export class DiskTier implements ChunkStore {
     const entry = this.#index.get(key);
     assert(entry !== undefined, "a file is open only while it has an entry");
     this.#index.touch(entry, blockIndex);
+    this.#readsInProgress += 1;
     return new Promise((resolve) => {
       file.readBlock(blockIndex, target, (fault) => {
+        this.#readsInProgress -= 1;
         if (fault === undefined) {
           this.stats.blocksRead += 1;
           this.stats.bytesRead += target.length;
@@ -244,10 +332,17 @@ export class DiskTier implements ChunkStore {
 
   /** Draws the conclusion of a fault that the file of `entry` had; of many readers who met it, for the first alone. */
   async #lose(key: string, entry: DiskEntry | undefined, fault: DiskFault): Promise<void> {
-    if (this.#index.get(key) !== entry) return this.#leaving.get(key);
+    if (this.#index.get(key) !== entry) {
+      await this.#leaving.get(key);
+      return;
+    }
     if (fault.reason === "ENOENT") {
+      // Somebody else may have found it open, and a file is open only while it has an entry.
+      this.#files.retire(key);
       // Where nothing was known of the chunk, that is a plain miss.
-      if (this.#index.remove(key) !== undefined) this.stats.vanished += 1;
+      if (this.#index.remove(key) === undefined) return;
+      this.stats.vanished += 1;
+      this.onLost();
       return;
     }
     if (fault.kind === "damaged") {
@@ -257,24 +352,44 @@ export class DiskTier implements ChunkStore {
       if (passingErrors.has(fault.reason)) return;
     }
     await this.#discard(key);
+    this.onLost();
   }
 
-  /** Takes a chunk out and unlinks its file, whose bytes count until that is done, and for good where it fails. */
-  #discard(key: string): Promise<void> {
+  /**
+   * Takes a chunk out and unlinks its file, whose bytes count until that is done, and for good where it fails. Resolves
+   * with whether it is gone.
+   */
+  #discard(key: string): Promise<boolean> {
     const running = this.#leaving.get(key);
     if (running !== undefined) return running;
     const sizeBytes = this.#index.startLeaving(key);
     this.#files.retire(key);
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#leaving.set(key, promise);
     this.#fileSystem.unlink(chunkFilePath(this.#root.directory, key), (error) => {
       this.#leaving.delete(key);
       const gone = error === null || error.code === "ENOENT";
       this.#index.endLeaving(key, sizeBytes, gone);
       if (!gone) this.#faultLog.countError(error.code ?? "EUNKNOWN", "delete a chunk from disk");
-      resolve();
+      resolve(gone);
     });
     return promise;
+  }
+
+  /** A stage and commits of the same chunk may have been begun side by side; here they come one after the other. */
+  async #commitInTurn(key: string, commit: () => Promise<StageResult>): Promise<StageResult> {
+    for (;;) {
+      const before = this.#commits.get(key) ?? this.#leaving.get(key);
+      if (before === undefined) break;
+      await before;
+    }
+    const running = commit();
+    const asPut = running.then((result) => (result === "mismatch" ? "refused" : result));
+    this.#commits.set(key, asPut);
+    const result = await running;
+    this.#commits.delete(key);
+    this.stats[await asPut] += 1;
+    return result;
   }
 
   #commit(key: string, ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {

@@ -14,7 +14,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { MiB } from "../base/units.ts";
 import type { DiskJobReply } from "./disk-job-server.ts";
-import type { DiskJob, DiskJobResult, ScanBatch } from "./disk-jobs.ts";
+import { type DiskJob, type DiskJobResult, runsAlone, type ScanBatch } from "./disk-jobs.ts";
 
 /** `dropped`: never started. `crashed`: the thread ended while the job ran. */
 export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { readonly outcome: "crashed" };
@@ -33,12 +33,16 @@ export interface DiskTask {
  * that what they reserve on a small disk leaves room for each other.
  */
 const startedBytesMax = 16 * MiB;
-const startedMax = 4;
+const startedMaxDefault = 4;
 
 export interface DiskWriterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onThreadCrash: () => void;
+  /** The thread's, for logs and for top(1). */
+  readonly threadName?: string;
+  /** How many tasks may be started at once. */
+  readonly startedMax?: number;
   /** What the thread runs; for tests. */
   readonly threadModule?: URL | undefined;
 }
@@ -47,6 +51,8 @@ export class DiskWriter {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onThreadCrash: () => void;
+  readonly #threadName: string;
+  readonly #startedMax: number;
   readonly #threadModule: URL;
   readonly #waiting: DiskTask[] = [];
   readonly #started: DiskTask[] = [];
@@ -62,6 +68,8 @@ export class DiskWriter {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onThreadCrash = options.onThreadCrash;
+    this.#threadName = options.threadName ?? "orca-disk";
+    this.#startedMax = options.startedMax ?? startedMaxDefault;
     this.#threadModule = options.threadModule ?? new URL("./disk-writer-thread.ts", import.meta.url);
   }
 
@@ -125,14 +133,14 @@ export class DiskWriter {
 
   #startNext(): void {
     while (this.#waiting.length > 0 && this.#alone === undefined) {
-      if (this.#started.length >= startedMax || this.#startedBytes >= startedBytesMax) return;
+      if (this.#started.length >= this.#startedMax || this.#startedBytes >= startedBytesMax) return;
       const task = this.#waiting.shift() as DiskTask;
       this.#waitingBytes -= task.bytes;
       const job = task.start();
       if (job === undefined) continue;
       this.#started.push(task);
       this.#startedBytes += task.bytes;
-      if (job.kind === "scan" || job.victims.length > 0) this.#alone = task;
+      if (runsAlone(job)) this.#alone = task;
       this.#thread ??= this.#startThread();
       this.#thread.postMessage(job);
     }
@@ -140,7 +148,11 @@ export class DiskWriter {
   }
 
   #startThread(): Worker {
-    const thread = new Worker(this.#threadModule, { name: "orca-disk" });
+    const thread = new Worker(this.#threadModule, {
+      name: this.#threadName,
+      // Bytes come in memory that is shared: a young generation of the default size would be memory for nothing.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
     thread.on("message", (reply: DiskJobReply) => {
       if ("batch" in reply) this.#started[0]?.onBatch?.(reply.batch);
       else this.#finish(this.#started.shift() as DiskTask, reply.result);
@@ -148,7 +160,7 @@ export class DiskWriter {
     thread.on("error", (error) =>
       this.#logger.error(
         { err: error },
-        "The disk thread failed; its chunks are not kept, a new one is started",
+        `The thread "${this.#threadName}" failed; its chunks are not kept, a new one is started`,
       ),
     );
     thread.on("exit", () => {

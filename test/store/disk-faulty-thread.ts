@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { serveDiskJobs } from "../../src/store/disk-job-server.ts";
-import type { JobFileSystem } from "../../src/store/disk-jobs.ts";
+import type { JobFileSystem } from "../../src/store/job-file-system.ts";
 
 export interface DiskThreadFault {
   readonly call: keyof JobFileSystem;

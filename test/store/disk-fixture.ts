@@ -20,7 +20,7 @@ import { RecordedLogger } from "../support/recorded-logger.ts";
 
 /** First in, first out: the order in which a test put its chunks is the order in which they go. */
 export class FifoPolicy implements EvictionPolicy<DiskEntry> {
-  readonly #entries = new Set<DiskEntry>();
+  #entries = new Set<DiskEntry>();
   touches = 0;
 
   insert(entry: DiskEntry): void {
@@ -33,6 +33,14 @@ export class FifoPolicy implements EvictionPolicy<DiskEntry> {
 
   remove(entry: DiskEntry): void {
     this.#entries.delete(entry);
+  }
+
+  putBack(entry: DiskEntry): void {
+    this.#entries.add(entry);
+  }
+
+  supersede(entry: DiskEntry): void {
+    this.#entries = new Set([entry, ...this.#entries]);
   }
 
   evict(): DiskEntry | undefined {
@@ -140,7 +148,7 @@ export function refOf(objectKey: string, sizeBytes: number, index = 0, chunkSize
   return { version, index };
 }
 
-function seedOf(ref: ChunkRef): number {
+export function seedOf(ref: ChunkRef): number {
   return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
 }
 

@@ -7,6 +7,7 @@ import { MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
 import type { ChunkRef } from "../../src/store/chunk-store.ts";
 import type { ReadFileSystem } from "../../src/store/disk-file.ts";
+import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
 import { DiskFixture, FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
 
 function criterion(title: string, body: (fixture: DiskFixture) => Promise<void>): void {
@@ -209,15 +210,15 @@ criterion("no more files stay open than allowed, and closed ones are opened agai
   const opened = new Set<number>();
   const fileSystem: ReadFileSystem = {
     ...fs,
-    open: ((path: string, flags: string, callback: (error: Error | null, fd: number) => void) =>
+    open: (path, flags, done) =>
       fs.open(path, flags, (error, fd) => {
         if (!error) opened.add(fd);
-        callback(error, fd);
-      })) as unknown as typeof fs.open,
-    close: ((fd: number, callback: () => void) => {
+        done(error, fd);
+      }),
+    close: (fd, done) => {
       assert.ok(opened.delete(fd), "a descriptor is closed once");
-      fs.close(fd, callback);
-    }) as unknown as typeof fs.close,
+      fs.close(fd, done);
+    },
   };
   const tier = await fixture.open({ openFilesMax: 2, fileSystem });
   const refs = ["a", "b", "c", "d"].map((key) => refOf(key, MiB));
@@ -250,6 +251,25 @@ criterion("two puts of a chunk at once make one file", async (fixture) => {
   assert.deepEqual(results.sort(), ["present", "stored"]);
   assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
   assert.equal(tier.usedBytes, fileSizeOf(ref));
+});
+
+criterion("the chunks of a superseded version go first, and are read until then", async (fixture) => {
+  const refs = Array.from({ length: 9 }, (_, index) => refOf("k", 9 * MiB, index, MiB));
+  const tier = await fixture.open({
+    maxBytes: 21 * MiB,
+    highWatermark: 1,
+    lowWatermark: 1,
+    policy: new TunedS3Fifo(),
+  });
+  const others = Array.from({ length: 20 }, (_, index) => refOf(`other${index}`, MiB));
+  for (const ref of [...others.slice(0, 11), ...refs]) assert.equal(await fixture.put(tier, ref), "stored");
+  const { version } = refs[0] as ChunkRef;
+  tier.supersede(version);
+  assert.ok(await readChunk(tier, refs[8] as ChunkRef), "and whoever reads one keeps it");
+  for (const ref of others.slice(11)) assert.equal(await fixture.put(tier, ref), "stored");
+  const isHeld = (ref: ChunkRef): boolean => tier.presence(ref) === "held";
+  assert.deepEqual(refs.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
+  assert.equal(others.filter(isHeld).length, 20 - 1);
 });
 
 criterion("a chunk that somebody else put there is present", async (fixture) => {

@@ -1,0 +1,53 @@
+/**
+ * Takes the chunks of some objects off a disk. Which object a file belongs to stands in its footer and nowhere else, so
+ * a thread reads them all; to clear everything, nothing is read. What a footer does not tell any more is left to a scrub.
+ */
+import { join } from "node:path";
+import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
+import { fanOuts } from "./chunk-file.ts";
+import { DiskAudit } from "./disk-audit.ts";
+import type { DiskTier } from "./disk-tier.ts";
+
+/** What a clear needs of the disk tier. */
+export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "keys" | "discard">;
+
+export interface Cleared {
+  readonly chunks: number;
+  /** Sizes of their files. */
+  readonly bytes: number;
+}
+
+/**
+ * Without a prefix, everything goes. Commits that run meanwhile may be missed.
+ * @throws OrcaError `internal` where the disk cannot be read; what is cleared by then stays so.
+ */
+export async function clearDisk(disk: ClearedDisk, prefix: ObjectPrefix | undefined): Promise<Cleared> {
+  // Before the scan has ended, nobody knows what there is.
+  await disk.ready;
+  if (prefix === undefined) return discardAll(disk, [...disk.keys()]);
+  const audit = new DiskAudit();
+  try {
+    let [chunks, bytes] = [0, 0];
+    for (const fanOut of fanOuts) {
+      const found = await audit.identify(join(disk.directory, fanOut));
+      const keys = found.filter((chunk) => isBelow(prefix, chunk)).map(({ key }) => key);
+      const cleared = await discardAll(disk, keys);
+      chunks += cleared.chunks;
+      bytes += cleared.bytes;
+    }
+    return { chunks, bytes };
+  } finally {
+    await audit.close();
+  }
+}
+
+/** One by one: clients' reads come in between. */
+async function discardAll(disk: ClearedDisk, keys: readonly string[]): Promise<Cleared> {
+  let [chunks, bytes] = [0, 0];
+  for (const key of keys) {
+    const sizeBytes = await disk.discard(key);
+    if (sizeBytes > 0) chunks += 1;
+    bytes += sizeBytes;
+  }
+  return { chunks, bytes };
+}
