@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/fill.proto.
  */
 export const file_orca_v1_fill: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEilwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUyUwoLRmlsbFNlcnZpY2USRAoJRmlsbENodW5rEhkub3JjYS52MS5GaWxsQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5GaWxsQ2h1bmtSZXNwb25zZTABYgZwcm90bzM", [file_orca_v1_chunk]);
+  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEilwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMImMKEUxpc3RDaHVua3NSZXF1ZXN0EhIKCnBhZ2VfdG9rZW4YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhMKC2Zvcl9yZXBsaWNhGAMgASgJEhIKCm9ubHlfcGF0aHMYBCADKAkicgoSTGlzdENodW5rc1Jlc3BvbnNlEiQKBmNodW5rcxgBIAMoCzIULm9yY2EudjEuTGlzdGVkQ2h1bmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEg4KBnBhc3NlZBgDIAEoBBINCgV0b3RhbBgEIAEoBCJICgtMaXN0ZWRDaHVuaxIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUymgEKC0ZpbGxTZXJ2aWNlEkQKCUZpbGxDaHVuaxIZLm9yY2EudjEuRmlsbENodW5rUmVxdWVzdBoaLm9yY2EudjEuRmlsbENodW5rUmVzcG9uc2UwARJFCgpMaXN0Q2h1bmtzEhoub3JjYS52MS5MaXN0Q2h1bmtzUmVxdWVzdBobLm9yY2EudjEuTGlzdENodW5rc1Jlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk]);
 
 /**
  * A stretch of one chunk.
@@ -51,7 +51,7 @@ export type FillChunkRequest = Message<"orca.v1.FillChunkRequest"> & {
   length: bigint;
 
   /**
-   * Answer only with what is held or being filled here, and start no fill: NOT_FOUND where there is neither.
+   * Answer only with what is held here or is coming in from the origin, and start no fill: NOT_FOUND where there is neither.
    *
    * @generated from field: bool cached_only = 5;
    */
@@ -169,6 +169,119 @@ export const FillTrailerSchema: GenMessage<FillTrailer> = /*@__PURE__*/
   messageDesc(file_orca_v1_fill, 3);
 
 /**
+ * A page of the chunks on a disk.
+ *
+ * @generated from message orca.v1.ListChunksRequest
+ */
+export type ListChunksRequest = Message<"orca.v1.ListChunksRequest"> & {
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
+
+  /**
+   * Chunks wanted at most. Fewer may come, also none on a page that is not the last.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * Only chunks that this replica is to keep, as the asked one sees the members. Empty is all.
+   *
+   * @generated from field: string for_replica = 3;
+   */
+  forReplica: string;
+
+  /**
+   * Only these, by their paths `<origin_id>/<hash>/<chunk_index>`, in one page: which of them are held. The asked replica
+   * lets none that it names go as surplus for a while, so that the caller may let go of its own.
+   *
+   * @generated from field: repeated string only_paths = 4;
+   */
+  onlyPaths: string[];
+};
+
+/**
+ * Describes the message orca.v1.ListChunksRequest.
+ * Use `create(ListChunksRequestSchema)` to create a new message.
+ */
+export const ListChunksRequestSchema: GenMessage<ListChunksRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 4);
+
+/**
+ * The page.
+ *
+ * @generated from message orca.v1.ListChunksResponse
+ */
+export type ListChunksResponse = Message<"orca.v1.ListChunksResponse"> & {
+  /**
+   * What is held.
+   *
+   * @generated from field: repeated orca.v1.ListedChunk chunks = 1;
+   */
+  chunks: ListedChunk[];
+
+  /**
+   * Where the next page begins; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Chunks on the disk that were looked at for this page, those left out among them.
+   *
+   * @generated from field: uint64 passed = 3;
+   */
+  passed: bigint;
+
+  /**
+   * Chunks on the disk in all.
+   *
+   * @generated from field: uint64 total = 4;
+   */
+  total: bigint;
+};
+
+/**
+ * Describes the message orca.v1.ListChunksResponse.
+ * Use `create(ListChunksResponseSchema)` to create a new message.
+ */
+export const ListChunksResponseSchema: GenMessage<ListChunksResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 5);
+
+/**
+ * A chunk that is held.
+ *
+ * @generated from message orca.v1.ListedChunk
+ */
+export type ListedChunk = Message<"orca.v1.ListedChunk"> & {
+  /**
+   * The chunk.
+   *
+   * @generated from field: orca.v1.ChunkKey chunk_key = 1;
+   */
+  chunkKey?: ChunkKey | undefined;
+
+  /**
+   * Bytes of the whole object.
+   *
+   * @generated from field: uint64 object_size = 2;
+   */
+  objectSize: bigint;
+};
+
+/**
+ * Describes the message orca.v1.ListedChunk.
+ * Use `create(ListedChunkSchema)` to create a new message.
+ */
+export const ListedChunkSchema: GenMessage<ListedChunk> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 6);
+
+/**
  * Where the sender has the bytes of a chunk from.
  *
  * @generated from enum orca.v1.ChunkSource
@@ -247,6 +360,17 @@ export const FillService: GenService<{
     methodKind: "server_streaming";
     input: typeof FillChunkRequestSchema;
     output: typeof FillChunkResponseSchema;
+  },
+  /**
+   * Lists the chunks on the asked replica's own disk, page by page in an order that does not change. What comes or goes
+   * meanwhile may be missed, and is found by the next walk.
+   *
+   * @generated from rpc orca.v1.FillService.ListChunks
+   */
+  listChunks: {
+    methodKind: "unary";
+    input: typeof ListChunksRequestSchema;
+    output: typeof ListChunksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_fill, 0);

@@ -102,7 +102,7 @@ export type Gossip = Message<"orca.v1.Gossip"> & {
   invalidations: ObjectInvalidation[];
 
   /**
-   * Chunks that were stored where all replicas can read them.
+   * Chunks that were stored, in the store that all share or on a replica's disk.
    *
    * @generated from field: repeated orca.v1.ChunkAnnouncement chunk_announcements = 3;
    */
@@ -180,7 +180,8 @@ export const ObjectInvalidationSchema: GenMessage<ObjectInvalidation> = /*@__PUR
   messageDesc(file_orca_v1_membership, 3);
 
 /**
- * A chunk that can be had from the cachestore. A hint: a reader still finds out by reading.
+ * A chunk that was stored: in the cachestore or, where disks are replicated, on the disk of the replica that published
+ * this. A hint: a reader still finds out by reading, and who is to keep a copy by asking for it.
  *
  * @generated from message orca.v1.ChunkAnnouncement
  */
