@@ -7,6 +7,7 @@ import type { ReadSource } from "../fill/object-reader.ts";
 export const bodyCacheStatus: Readonly<Record<ReadSource, string>> = {
   memory: "orca; hit; detail=memory",
   disk: "orca; hit; detail=disk",
+  cachestore: "orca; hit; detail=cachestore",
   peer: "orca; fwd=miss; detail=peer",
   origin: "orca; fwd=miss; detail=origin",
   join: "orca; fwd=miss; collapsed; detail=join",

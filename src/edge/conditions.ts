@@ -53,6 +53,11 @@ export function evaluateConditions(
   return "proceed";
 }
 
+/** Whether a request is for certain versions only: not any that there is, which `*` stands for. */
+export function pinsVersion({ "if-match": ifMatch }: ConditionHeaders): boolean {
+  return ifMatch !== undefined && ifMatch.trim() !== "*";
+}
+
 /**
  * Whether the Range header counts (RFC 9110 §13.1.5): without If-Range always, else only where it names exactly this
  * version, by a strong ETag or by its exact Last-Modified. Otherwise the client holds a piece of another version, and

@@ -28,6 +28,7 @@ export class EdgeStats {
   readonly firstByteSeconds: Record<ReadSource, Histogram> = {
     memory: new Histogram(),
     disk: new Histogram(),
+    cachestore: new Histogram(),
     peer: new Histogram(),
     origin: new Histogram(),
     join: new Histogram(),

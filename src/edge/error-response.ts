@@ -108,6 +108,7 @@ const sentences: Readonly<Record<ErrorCode, string>> = {
   not_coordinator: "Orca met an internal error. Try again.",
   not_held: "Orca met an internal error. Try again.",
   store_unavailable: "Orca met an internal error. Try again.",
+  store_denied: "Orca met an internal error. Try again.",
   config_invalid: "Orca met an internal error. Try again.",
   internal: "Orca met an internal error. Try again.",
 };

@@ -5,6 +5,11 @@
  * An object may be overwritten between its HEAD and a fill. While no byte has been sent the request is answered anew
  * with the new version, once: (1) the fill fails with origin_etag_changed; (2) the directory forgets that version;
  * (3) the look-up, the conditions and the range are done again. A second change in a row is the client's to retry.
+ *
+ * A download in parts comes through several replicas at once, which need not believe the same. Its first request, a HEAD
+ * or a range that pins nothing, takes what the object's coordinator has said a moment ago. The others pin that ETag with
+ * If-Match: where it is not what is believed here, the directory asks who knows better, and the conditions are done again
+ * before anybody is told 412. A whole object in one response agrees with itself and needs nothing of this.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -13,7 +18,7 @@ import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/directory.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./cache-status.ts";
-import { evaluateConditions, rangeApplies } from "./conditions.ts";
+import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import type { Exchange } from "./exchange.ts";
 import { ObjectHeaders } from "./object-headers.ts";
@@ -35,7 +40,12 @@ interface Task {
   readonly location: ObjectLocation;
   /** Whether the object changed under this request once already. */
   changed: boolean;
+  /** Whether it was asked already who knows better than what fails its If-Match. */
+  confirmed: boolean;
 }
+
+/** Of this replica's belief, and then of the coordinator's where that is another one. */
+const contestsMax = 2;
 
 export class ObjectHandler {
   readonly #options: ObjectHandlerOptions;
@@ -47,25 +57,54 @@ export class ObjectHandler {
 
   handle(exchange: Exchange, request: ObjectRequest, bucket: Bucket): void {
     exchange.operation = request.kind === "get-object" ? "get_object" : "head_object";
-    const task: Task = { exchange, request, bucket, location: bucket.locate(request.key), changed: false };
-    const known = bucket.directory.peek(task.location);
+    const location = bucket.locate(request.key);
+    const task: Task = { exchange, request, bucket, location, changed: false, confirmed: false };
+    const { directory } = bucket;
+    const known = beginsParts(task) ? directory.peekConfirmed(location) : directory.peek(location);
     if (known) this.#answer(task, known, true);
     else void this.#lookUpAndAnswer(task);
   }
 
   async #lookUpAndAnswer(task: Task): Promise<void> {
     try {
-      const found = await task.bucket.directory.lookup(task.location);
+      const { directory } = task.bucket;
+      const found = await (beginsParts(task)
+        ? directory.lookupConfirmed(task.location)
+        : directory.lookup(task.location));
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
       task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look an object up"));
     }
   }
 
+  async #confirmAndAnswer(task: Task, contested: LookupResult): Promise<void> {
+    task.confirmed = true;
+    try {
+      let found = contested;
+      for (let contests = 0; contests < contestsMax; contests += 1) {
+        const before = found;
+        found = await task.bucket.directory.confirm(task.location, before);
+        if (found === before || this.#proceeds(task, found)) break;
+      }
+      if (!task.exchange.isOver) this.#answer(task, found, false);
+    } catch (thrown) {
+      task.exchange.sendError(
+        OrcaError.from(thrown, "internal", "edge", "Cannot confirm an object's version"),
+      );
+    }
+  }
+
+  #proceeds({ exchange }: Task, found: LookupResult): boolean {
+    if (found.kind === "refused") return false;
+    const { headers } = exchange.request;
+    return evaluateConditions(headers, found.record.head, this.#options.clock) !== "precondition_failed";
+  }
+
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
     const { exchange, request } = task;
     if (found.kind === "refused") {
-      exchange.sendError(found.error);
+      if (mayContest(task)) void this.#confirmAndAnswer(task, found);
+      else exchange.sendError(found.error);
       return;
     }
     const { record } = found;
@@ -75,6 +114,10 @@ export class ObjectHandler {
     const verdict = evaluateConditions(asked, head, this.#options.clock);
     if (verdict === "not_modified") {
       exchange.send(304, headers.forNotModified(exchange.requestId, metadataCacheStatus(wasKnown)), "");
+      return;
+    }
+    if (verdict === "precondition_failed" && mayContest(task)) {
+      void this.#confirmAndAnswer(task, found);
       return;
     }
     if (verdict === "precondition_failed") {
@@ -201,4 +244,16 @@ export class ObjectHandler {
     }
     return headers;
   }
+}
+
+/** Whether what fails If-Match may be wrong. After a change it was the origin itself that refused the pinned version. */
+function mayContest({ exchange, confirmed, changed }: Task): boolean {
+  return !confirmed && !changed && pinsVersion(exchange.request.headers);
+}
+
+/** Whether others, through whatever replicas, will have to agree with this request on the version. */
+function beginsParts({ exchange, request }: Task): boolean {
+  const headers: ConditionHeaders & { readonly range?: string | undefined } = exchange.request.headers;
+  if (headers["if-match"] !== undefined || headers["if-range"] !== undefined) return false;
+  return headers.range !== undefined || request.firstPart || request.kind === "head-object";
 }

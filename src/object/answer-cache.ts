@@ -11,13 +11,18 @@
  * 3. Whoever joins gets nothing that was no longer fresh when they asked. Another replica's answer may be: (a) it sends
  *    one that is fresh for a moment more; (b) that moment passes; (c) somebody joins here; (d) the answer arrives.
  * 4. Errors are never kept.
+ * 5. What is kept may be asked about again before it ends. That answer takes the place of the very entry it was asked
+ *    about and of no other: where that one was dropped or replaced meanwhile, it is for those who wait.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "./lru-map.ts";
 
 export interface TimedAnswer<Answer> {
   readonly answer: Answer;
-  readonly expiresMs: number;
+  /** Later where the same answer was given again. */
+  expiresMs: number;
+  /** When the question was sent that this answered last. */
+  confirmedMs: number;
 }
 
 /** An answer, and how long it is fresh from the moment on at which the question was sent. */
@@ -56,6 +61,11 @@ export class AnswerCache<Answer> {
     return this.#kept.size;
   }
 
+  /** Of all that is kept, and of all questions in flight. */
+  names(): Set<string> {
+    return new Set([...this.#kept.names(), ...this.#questions.keys()]);
+  }
+
   /** What is kept, fresh or not; it is not used by that. */
   kept(name: string): TimedAnswer<Answer> | undefined {
     return this.#kept.get(name);
@@ -85,6 +95,25 @@ export class AnswerCache<Answer> {
     return this.fresh(name) ?? this.#questions.get(name)?.promise ?? this.#send(name, send);
   }
 
+  /** Asks about `kept` again, which stays until the answer is there. The same answer prolongs the entry in its place. */
+  async renew(
+    name: string,
+    kept: TimedAnswer<Answer>,
+    send: () => Promise<Reply<Answer>>,
+  ): Promise<TimedAnswer<Answer>> {
+    const sentMs = this.#options.clock.monotonic();
+    const { answer, freshMs } = await send();
+    const expiresMs = sentMs + freshMs;
+    if (answer === kept.answer) {
+      kept.expiresMs = expiresMs;
+      kept.confirmedMs = sentMs;
+      return kept;
+    }
+    const timed: TimedAnswer<Answer> = { answer, expiresMs, confirmedMs: sentMs };
+    if (this.#kept.get(name) === kept) this.#keep(name, timed);
+    return timed;
+  }
+
   /** Forgets what is kept, and keeps nothing of what was asked before now. */
   drop(name: string): void {
     this.#kept.delete(name);
@@ -109,18 +138,24 @@ export class AnswerCache<Answer> {
   }
 
   async #run(name: string, question: Question<Answer>, send: () => Promise<Reply<Answer>>): Promise<void> {
-    const { clock, isTooLarge } = this.#options;
     const isCurrent = (): boolean => this.#questions.get(name) === question;
     try {
       const { answer, freshMs } = await send();
-      const timed: TimedAnswer<Answer> = { answer, expiresMs: question.sentMs + freshMs };
-      const isFresh = timed.expiresMs > clock.monotonic();
-      if (isFresh && isCurrent() && !isTooLarge?.(answer)) this.#kept.set(name, timed);
+      const { sentMs } = question;
+      const timed: TimedAnswer<Answer> = { answer, expiresMs: sentMs + freshMs, confirmedMs: sentMs };
+      if (isCurrent()) this.#keep(name, timed);
       question.resolve(timed);
     } catch (thrown) {
       question.reject(thrown);
     } finally {
       if (isCurrent()) this.#questions.delete(name);
     }
+  }
+
+  /** In place of whatever was kept. */
+  #keep(name: string, timed: TimedAnswer<Answer>): void {
+    const { clock, isTooLarge } = this.#options;
+    if (timed.expiresMs > clock.monotonic() && !isTooLarge?.(timed.answer)) this.#kept.set(name, timed);
+    else this.#kept.delete(name);
   }
 }

@@ -18,11 +18,19 @@
  *      answer that was on its way to B meanwhile is given to those who wait, and not kept.
  *   6. Where the invalidation is lost, B goes on with version 1 for what is left of its TTL, as it may. The first chunk
  *      of it that has to be filled takes B to 1, and to an answer at 3 without a HEAD.
+ *
+ * What reads in parts through several replicas cannot wait for 5 or 6: (a) B still believes version 1; (b) a client has
+ * read version 2 through A, or at the origin, and pins it; (c) its next part comes to B, for which If-Match fails. So
+ * before B says 412 it contests version 1 at C ({@link Directory.confirm}). If C keeps another version, that is the
+ * answer, and contested in its turn where it does not match either; else C asks the origin, once for all who contest it
+ * within a second, so that a client with a nonsense If-Match costs one HEAD a second and no more. And what begins a
+ * download in parts takes a version that C has named within the last second ({@link Directory.lookupConfirmed}), or what
+ * is known where C cannot say.
  */
 import type { Coordination } from "../membership/coordination.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
-import type { Directory, HeadAnswer, HeadSource } from "./directory.ts";
+import type { Directory, HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
 import type { ObjectPeers } from "./object-peers.ts";
 import { objectPlacementName } from "./placement-name.ts";
 
@@ -36,6 +44,7 @@ export interface ClusterHeadsOptions {
 
 export class ClusterHeads implements HeadSource {
   readonly id: string;
+  readonly isOrigin = false;
   readonly #peers: ObjectPeers;
   readonly #authority: Directory;
   readonly #call: CoordinatorCall;
@@ -52,11 +61,12 @@ export class ClusterHeads implements HeadSource {
     return this.#call.stats;
   }
 
-  head(location: ObjectLocation, staleEtag: string): Promise<HeadAnswer> {
+  head(location: ObjectLocation, { staleEtag, contestedEtag, isRefresh }: HeadQuestion): Promise<HeadAnswer> {
     return this.#call.ask<HeadAnswer>(
       objectPlacementName(this.id, location),
-      (peer) => this.#peers.head(peer, { originId: this.id, location, staleEtag }),
-      () => this.#authority.answer(location, staleEtag),
+      (peer) => this.#peers.head(peer, { originId: this.id, location, staleEtag, contestedEtag }),
+      () => this.#authority.answer(location, staleEtag, contestedEtag),
+      !isRefresh,
     );
   }
 }

@@ -6,6 +6,9 @@
  *   2. "Not coordinator" is believed once. Its view is merged, and whoever coordinates the name by it is asked; where
  *      that is the same one again, the views disagree, and this replica asks the origin.
  *   3. A peer out of reach is left alone, and this replica asks the origin.
+ *
+ * Whoever still has an answer to fall back to asks the coordinator or nobody: where a replica is lost, all that is hot on
+ * the others would otherwise be asked of the origin at once.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
@@ -22,16 +25,22 @@ export class CoordinatorCall {
     this.#coordination = coordination;
   }
 
-  /** @throws OrcaError: whatever the one who was asked last throws. */
+  /**
+   * @param mayStandIn whether this replica answers in place of a coordinator out of reach.
+   * @throws OrcaError: whatever the one who was asked last throws; `peer_unavailable` where nobody stands in.
+   */
   async ask<Answer>(
     name: string,
     askPeer: (peer: Member) => Promise<Answer>,
     askSelf: () => Promise<Answer>,
+    mayStandIn = true,
   ): Promise<Answer> {
     const coordination = this.#coordination;
     let askedId: string | undefined;
     for (let attempt = 0; attempt < 2; attempt += 1) {
-      const peer = coordination.next(name, []);
+      const passedOver: string[] = [];
+      const peer = coordination.next(name, passedOver);
+      if (passedOver.length > 0 && !mayStandIn) break;
       const { replicaId } = peer;
       if (replicaId === coordination.selfId) {
         this.stats.self += 1;
@@ -52,6 +61,9 @@ export class CoordinatorCall {
         if (!(error instanceof NotCoordinator)) throw error;
         coordination.learn(error.members);
       }
+    }
+    if (!mayStandIn) {
+      throw new OrcaError("peer_unavailable", "object", `Cannot ask the coordinator of "${name}"`);
     }
     this.stats.inPlace += 1;
     return askSelf();

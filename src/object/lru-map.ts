@@ -21,6 +21,11 @@ export class LruMap<Value> {
     return this.#values.get(name);
   }
 
+  /** In order of use, the least recently used first. */
+  names(): IterableIterator<string> {
+    return this.#values.keys();
+  }
+
   /** `value` is the most recently used now. */
   set(name: string, value: Value): void {
     this.#values.delete(name);

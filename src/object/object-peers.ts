@@ -11,6 +11,11 @@ export interface PeerHeadRequest {
   readonly location: ObjectLocation;
   /** An ETag found not to be the object's any more: what is cached with it is no answer. Empty for none. */
   readonly staleEtag: string;
+  /**
+   * What the caller believes and a client's precondition contradicts, empty for "there is no such object". What is cached
+   * with it is an answer only when the origin was asked about that a moment ago. Undefined where nothing is contested.
+   */
+  readonly contestedEtag: string | undefined;
 }
 
 /** What the coordinator knows, and for how long it may still be believed. */

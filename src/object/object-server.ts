@@ -59,10 +59,10 @@ export class ObjectServer implements ObjectAnswers {
   }
 
   /** @see ObjectAnswers.head */
-  async head({ originId, location, staleEtag }: PeerHeadRequest): Promise<PeerHeadAnswer> {
+  async head({ originId, location, staleEtag, contestedEtag }: PeerHeadRequest): Promise<PeerHeadAnswer> {
     const { authority } = this.#served(originId);
     this.#checkCoordinator(objectPlacementName(originId, location));
-    return authority.answer(location, staleEtag);
+    return authority.answer(location, staleEtag, contestedEtag);
   }
 
   /** @see ObjectAnswers.list */

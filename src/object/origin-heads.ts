@@ -19,6 +19,7 @@ const lastingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 export class OriginHeads implements HeadSource {
   readonly id: string;
+  readonly isOrigin = true;
   readonly #origin: HeadOrigin;
 
   constructor(origin: HeadOrigin) {
@@ -26,7 +27,7 @@ export class OriginHeads implements HeadSource {
     this.#origin = origin;
   }
 
-  /** The origin keeps nothing, so no ETag is stale to it. */
+  /** The origin keeps nothing, so that no doubt is news to it. */
   async head(location: ObjectLocation): Promise<HeadAnswer> {
     return { head: await this.#ask(location), remainingMs: undefined };
   }

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type ConditionHeaders, evaluateConditions, rangeApplies } from "../../src/edge/conditions.ts";
+import {
+  type ConditionHeaders,
+  evaluateConditions,
+  pinsVersion,
+  rangeApplies,
+} from "../../src/edge/conditions.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const clock = new FakeClock();
@@ -42,6 +47,13 @@ test("evaluateConditions: If-Match fails for another ETag, a weak one, and what 
   ]) {
     assert.equal(evaluate({ "if-match": value }), "precondition_failed", value);
   }
+});
+
+test("pinsVersion: any If-Match but *", () => {
+  for (const value of ['"9a0364b9"', 'W/"x"', '"x", *', ""])
+    assert.ok(pinsVersion({ "if-match": value }), value);
+  for (const value of ["*", " * "]) assert.ok(!pinsVersion({ "if-match": value }), value);
+  assert.ok(!pinsVersion({}));
 });
 
 test("evaluateConditions: If-None-Match answers not_modified for the same ETag, weak or not, and *", () => {

@@ -46,7 +46,15 @@ test("Directory.lookup: one HEAD is in flight per object, however many ask", asy
   assert.equal(heads.length, 1);
   heads[0]?.resolve(head("v1"));
   for (const result of await Promise.all(lookups)) assert.equal(etagOf(result), "v1");
-  assert.deepEqual(directory.stats, { hits: 0, misses: 1, joins: 49, negativeHits: 0, forgotten: 0 });
+  assert.deepEqual(directory.stats, {
+    hits: 0,
+    misses: 1,
+    joins: 49,
+    negativeHits: 0,
+    forgotten: 0,
+    refreshes: 0,
+    contests: 0,
+  });
 });
 
 test("Directory.peek: an entry ends one TTL after its HEAD was sent, not after it was answered", async () => {
@@ -208,13 +216,13 @@ test("Directory.invalidate: an entry goes whatever it tells, and the answer to a
 
 test("Directory.answer: what is left of the TTL comes with it, and nothing where it was forgotten in flight", async () => {
   const { clock, heads, directory } = fixture();
-  const first = directory.answer(location, "");
+  const first = directory.answer(location, "", undefined);
   await clock.advance(100_000);
   heads[0]?.resolve(head("v1"));
   assert.deepEqual(await first, { head: head("v1"), remainingMs: 200_000 });
   await clock.advance(0.5);
-  assert.equal((await directory.answer(location, "")).remainingMs, 199_999);
-  const second = directory.answer(location, "v1");
+  assert.equal((await directory.answer(location, "", undefined)).remainingMs, 199_999);
+  const second = directory.answer(location, "v1", undefined);
   directory.invalidate(location);
   heads[1]?.resolve(head("v2"));
   assert.deepEqual(await second, { head: head("v2"), remainingMs: 0 });
@@ -283,4 +291,25 @@ test("Directory.lookup: the version is cut by the tier of its size", async () =>
   heads[0]?.resolve(head("v1", 2 ** 30));
   const result = await lookup;
   assert.equal(result.kind === "found" && result.record.version.chunkSizeBytes, 64 * 2 ** 20);
+});
+
+test("Directory: a version that is no longer its object's is told of, also when its entry has long ended", async () => {
+  const superseded: string[] = [];
+  const { clock, heads, directory } = fixture({ onSuperseded: ({ etag }) => superseded.push(etag) });
+  const see = async (answer: ObjectHead | null): Promise<void> => {
+    const lookup = directory.lookup(location);
+    heads.at(-1)?.resolve(answer);
+    await lookup;
+    await clock.advance(300_000);
+  };
+  await see(head("v1"));
+  await see(head("v1"));
+  assert.deepEqual(superseded, []);
+  await see(head("v2"));
+  assert.deepEqual(superseded, ["v1"]);
+  await see(null);
+  assert.deepEqual(superseded, ["v1", "v2"]);
+  await see(null);
+  await see(head("v3"));
+  assert.deepEqual(superseded, ["v1", "v2"]);
 });

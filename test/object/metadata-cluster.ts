@@ -130,7 +130,16 @@ function openReplica(
     rumors,
     /** What a client would be told: an ETag, or the code of a refusal. */
     etag: async (): Promise<string> => toldBy(await directory.lookup(location)),
-    /** The same without asking anybody. */
+    /** The same where others must agree. */
+    confirmedEtag: async (): Promise<string> => toldBy(await directory.lookupConfirmed(location)),
+    /** The same for a client that contradicts what this replica would tell by itself. */
+    contestedEtag: async (): Promise<string> =>
+      toldBy(
+        await directory.confirm(location, directory.peek(location) ?? (await directory.lookup(location))),
+      ),
+    /** Whether who must be agreed with is answered without asking anybody. */
+    isConfirmed: (): boolean => directory.peekConfirmed(location) !== undefined,
+    /** What would be told without asking anybody. */
     knownEtag: (): string | undefined => {
       const known = directory.peek(location);
       return known && toldBy(known);

@@ -9,7 +9,7 @@ import { listRequest, listTtlMs, location, metadataCluster, originId, ttlMs } fr
 
 test("ObjectServer.head: answers as the coordinator, with what is left of the TTL", async () => {
   const { clock, origin, coordinator } = metadataCluster();
-  const request = { originId, location, staleEtag: "" };
+  const request = { originId, location, staleEtag: "", contestedEtag: undefined };
   const first = await coordinator.server.head(request);
   assert.deepEqual(first, {
     head: { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} },
@@ -18,13 +18,16 @@ test("ObjectServer.head: answers as the coordinator, with what is left of the TT
   await clock.advance(1000);
   assert.equal((await coordinator.server.head(request)).remainingMs, ttlMs - 1000);
   // What is kept is no version 0, so that it is the answer.
-  assert.equal((await coordinator.server.head({ ...request, staleEtag: "v0" })).remainingMs, ttlMs - 1000);
+  assert.equal(
+    (await coordinator.server.head({ ...request, staleEtag: "v0", contestedEtag: undefined })).remainingMs,
+    ttlMs - 1000,
+  );
   assert.equal(origin.stats.heads, 1);
 });
 
 test("ObjectServer: who is not the coordinator says who is, and asks neither the origin nor another replica", async () => {
   const { origin, network, members, coordinator, second, ranked } = metadataCluster();
-  const head = second.server.head({ originId, location, staleEtag: "" });
+  const head = second.server.head({ originId, location, staleEtag: "", contestedEtag: undefined });
   const refusal = await rejectsWith("not_coordinator", head);
   assert.ok(refusal instanceof NotCoordinator);
   assert.equal(refusal.coordinator, coordinator.view.self);
@@ -37,7 +40,10 @@ test("ObjectServer: who is not the coordinator says who is, and asks neither the
 test("ObjectServer: an origin that is not configured is refused, and its invalidations are passed by", async () => {
   const { coordinator } = metadataCluster();
   const { server } = coordinator;
-  await rejectsWith("invalid_argument", server.head({ originId: "other", location, staleEtag: "" }));
+  await rejectsWith(
+    "invalid_argument",
+    server.head({ originId: "other", location, staleEtag: "", contestedEtag: undefined }),
+  );
   await rejectsWith("invalid_argument", server.list({ originId: "other", request: listRequest }));
   throwsWith("invalid_argument", () => server.invalidate({ originId: "other", location }));
   server.heardInvalidation({ originId: "other", bucket: "b", objectKey: "k", staleEtag: "" });
