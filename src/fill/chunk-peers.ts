@@ -2,8 +2,9 @@
  * How the fill sees other replicas: somebody who can be asked for a stretch of a chunk. The wire is behind it
  * (mesh/fill-client.ts), and in the simulation a network in memory.
  */
+
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Member } from "../membership/member.ts";
-import type { ByteSink } from "../origin/origin.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 
 /** A stretch of one chunk: `offset + lengthBytes <=` the chunk's length, `lengthBytes > 0`. */

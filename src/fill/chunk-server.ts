@@ -2,6 +2,14 @@
  * What this replica answers to others that want a stretch of a chunk: the other end of a Relay. It serves what it holds
  * to whoever asks; it starts a fill only for chunks that it coordinates, and never asks another replica, so that
  * whatever the views say, a request makes one hop. Its readers know the filler's flights alone and never a relay.
+ *
+ * Where disks are replicated a flight of the filler may itself wait for another replica, so two could wait in a circle:
+ *   1. A and B, whose views differ, each start a flight for one chunk that neither holds;
+ *   2. A's flight asks B for what is cached, and would join B's flight;
+ *   3. B's flight asks A, and would join A's.
+ * So who asks for what is cached joins only flights that are rooted: that have turned to the origin for good. A flight
+ * asks others only before it is rooted. Along a circle each would have asked after the next one was rooted, and
+ * before it was itself; going once around, a moment would lie before itself, so there is no circle of any length.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
@@ -47,7 +55,7 @@ export class ChunkServer {
     const shared = {
       ...options.path,
       readAheadMax: 0,
-      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
+      sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     this.#path = { ...shared, flights: options.filler };
     this.#cachedPath = { ...shared, flights: new CachedFlights(options.filler) };
@@ -64,7 +72,7 @@ export class ChunkServer {
    */
   answer({ ref, offset, lengthBytes, passedOver, cachedOnly }: PeerRead): ChunkAnswer | undefined {
     const { coordination, disk } = this.#options;
-    const held = this.#heldIn(ref);
+    const held = this.#heldIn(ref, cachedOnly);
     if (!held && cachedOnly) {
       this.stats.notHeld += 1;
       return undefined;
@@ -88,16 +96,22 @@ export class ChunkServer {
     };
   }
 
-  #heldIn(ref: ChunkRef): PeerSource | undefined {
+  #heldIn(ref: ChunkRef, cachedOnly: boolean): PeerSource | undefined {
     const { path, filler, disk } = this.#options;
     if (path.memory.peek(ref.version.chunkName(ref.index))) return "memory";
-    if (filler.find(ref)) return "flight";
-    if (disk?.presence(ref) === "held") return "disk";
+    const flight = filler.find(ref);
+    if (flight && (flight.isRooted || !cachedOnly)) return "flight";
+    const presence = disk?.presence(ref);
+    // While a disk is scanned only a read can tell, and who asks for what is cached starts no fill by it.
+    if (presence === "held" || (cachedOnly && presence === "unknown")) return "disk";
     return undefined;
   }
 }
 
-/** For a reader that must start no fill: what was held a moment ago and is gone is not held. */
+/**
+ * For a reader that must start no fill: what was held a moment ago and is gone is not held. What is on disk is read from
+ * there block by block, since a copy for another replica's disk is no reason to bring a chunk into memory here.
+ */
 class CachedFlights implements ChunkFlights {
   readonly stats = { joins: 0 };
   readonly #filler: Filler;
@@ -107,7 +121,8 @@ class CachedFlights implements ChunkFlights {
   }
 
   find(ref: ChunkRef): Flight | undefined {
-    return this.#filler.find(ref);
+    const flight = this.#filler.find(ref);
+    return flight?.isRooted ? flight : undefined;
   }
 
   fill(ref: ChunkRef): Flight {
@@ -115,9 +130,7 @@ class CachedFlights implements ChunkFlights {
     throw new OrcaError("not_held", "fill", `Cannot read chunk "${name}": it is not held here`);
   }
 
-  promote(ref: ChunkRef, offset: number): Flight | undefined {
-    return this.#filler.promote(ref, offset);
-  }
+  promote(): undefined {}
 
   readAhead(): void {}
 }

@@ -10,14 +10,14 @@
  * 3. Once a state other than `filling` is reached, no more bytes are written. `closed` is last.
  */
 import { assert } from "../base/assert.ts";
+import type { ByteSink } from "../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
-import type { ByteSink } from "../origin/origin.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 
 /** Where the bytes of a flight come from, as told in `Cache-Status`. */
-export type FlightSource = "origin" | "disk" | "peer";
+export type FlightSource = "origin" | "disk" | "cachestore" | "peer";
 
 export type FlightState =
   | { readonly kind: "filling" }
@@ -55,6 +55,8 @@ export class Flight {
   readonly #segments: (Segment | undefined)[];
   readonly #wantFront: () => void;
   readonly #letGo = new AbortController();
+  /** What the replica that sent the bytes says the whole chunk hashes to, in hex; undefined where nobody said. */
+  sentSha256: string | undefined;
   #source: FlightSource;
   #hasPeerBytes = false;
   #reservation: Reservation | undefined;
@@ -95,11 +97,27 @@ export class Flight {
     return this.#source;
   }
 
-  /** The peer that brought the bytes so far is gone, and the origin brings the rest. */
+  /** It waits for no other replica any more, and never will: its bytes are here, or the origin brings what is owed. */
+  get isRooted(): boolean {
+    return this.#source !== "peer" || this.#state.kind === "whole";
+  }
+
+  /** What is still owed is asked for elsewhere. */
+  turnTo(source: FlightSource): void {
+    assert(this.#state.kind === "filling", "only a flight in progress changes its source");
+    this.#source = source;
+  }
+
+  /** Nobody but the origin has what is still owed: no part asks another replica from now on. */
   turnToOrigin(): void {
     assert(this.#state.kind === "filling" && !this.isPiece, "only a chunk in progress changes its source");
+    if (this.#source === "peer") this.notePeerBytes();
     this.#source = "origin";
-    this.#hasPeerBytes = this.#parts.some(({ from, filled }) => filled > from);
+  }
+
+  /** What has come until now is a peer's, and that peer did not live to say what it hashes to. */
+  notePeerBytes(): void {
+    this.#hasPeerBytes ||= this.#parts.some(({ from, filled }) => filled > from);
   }
 
   /** Some of its bytes are a peer's that did not live to say what they hash to. */

@@ -19,7 +19,7 @@ import type { MemoryChunks } from "./filler.ts";
 import type { Flight, FlightListener } from "./flight.ts";
 
 /** Where a reader's first byte came from. */
-export type ReadSource = "memory" | "disk" | "peer" | "origin" | "join";
+export type ReadSource = "memory" | "disk" | "cachestore" | "peer" | "origin" | "join";
 
 /** What all readers of a replica share. */
 export interface ReadPath {
@@ -171,7 +171,8 @@ export class ObjectReader implements FlightListener {
   #takeFromFlight(flight: Flight, offset: number): Buffer | null {
     const readableEnd = flight.readableEnd(offset);
     if (readableEnd === offset) return null;
-    const source = flight.source === "disk" || this.#leads ? flight.source : "join";
+    const isTier = flight.source === "disk" || flight.source === "cachestore";
+    const source = isTier || this.#leads ? flight.source : "join";
     return this.#give(flight.retainSegmentAt(offset), offset, readableEnd, source);
   }
 

@@ -9,15 +9,19 @@
  *      where it stopped. Where that is this replica, the filler takes the flight over.
  *   4. "Not coordinator" is believed once: the view is merged, and whoever coordinates the chunk by it is asked. A second
  *      one ends the asking, and this replica fills. What the origin said is final, whoever asked it.
- *   5. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator keeps it on
+ *   5. What the cachestore is known to hold is read from there, and no peer is asked unless it proves wrong.
+ *   6. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator keeps it on
  *      disk. A short range of a chunk that nobody asked for before is brought for its reader alone and not kept: else a
  *      few bytes would cost a chunk's worth of network on every replica.
  *
- * Nobody can join in a circle. The filler's flights wait for the origin and for memory only, relays for other
- * replicas' fillers, and other replicas are never given a relay to join. Memory is where a circle could close: (a) relays of A
+ * Nobody can join in a circle. The filler's flights wait for the origin and for memory, and where disks are replicated
+ * for what others hold (chunk-server.ts says why that ends); relays wait for other replicas' fillers, and other
+ * replicas are never given a relay to join. Memory is where a circle could close: (a) relays of A
  * hold all its memory and wait for B; (b) relays of B hold all of its and wait for A; (c) neither's filler can reserve.
  * So all relays together hold at most half of the memory while they wait, and a filler always has the other half.
  */
+
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { type MemoryBudget, segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -26,11 +30,10 @@ import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import { isPeerAbsence, isPeerTrouble } from "../membership/peer-trouble.ts";
-import type { ByteSink } from "../origin/origin.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
-import type { Filler, MemoryChunks } from "./filler.ts";
+import type { Filler, MemoryChunks, SharedStore } from "./filler.ts";
 import { Flight } from "./flight.ts";
 
 export interface RelayOptions {
@@ -38,6 +41,8 @@ export interface RelayOptions {
   readonly peers: ChunkPeers;
   readonly coordination: Coordination;
   readonly memory: MemoryChunks;
+  /** Left out where there is no cachestore. */
+  readonly shared?: SharedStore | undefined;
   readonly budget: MemoryBudget;
   /** How long a relay waits for memory before its readers are told to slow down. */
   readonly queueTimeoutMs: number;
@@ -105,14 +110,15 @@ export class Relay implements ChunkFlights {
     if (peer.replicaId === coordination.selfId) return filler.fill(ref, request);
     const { offset, end, seen, pastDisk } = request;
     const route: Route = { ref, passedOver, peer, disagreements: 0, pastDisk };
+    const source = this.#sourceOf(ref);
     if (!seen && end - offset < ref.version.chunkLength(ref.index) / 2) {
       const blockEnd = offset - (offset % segmentSizeBytes) + segmentSizeBytes;
-      const piece = Flight.piece(ref, "peer", offset, Math.min(end, blockEnd));
+      const piece = Flight.piece(ref, source, offset, Math.min(end, blockEnd));
       this.stats.pieces += 1;
       this.#track(this.#flyPiece(piece, route, request));
       return piece;
     }
-    return this.#launch(new Flight(ref, "peer", partStart(offset)), route, false);
+    return this.#launch(new Flight(ref, source, partStart(offset)), route, false);
   }
 
   promote(ref: ChunkRef, offset: number): Flight | undefined {
@@ -131,7 +137,7 @@ export class Relay implements ChunkFlights {
     if (!reservation) return permit.release();
     const passedOver: string[] = [];
     const peer = coordination.next(path, passedOver);
-    const flight = new Flight(ref, "peer", 0);
+    const flight = new Flight(ref, this.#sourceOf(ref), 0);
     flight.board(reservation);
     this.stats.readAheads += 1;
     this.#launch(flight, { ref, passedOver, peer, disagreements: 0, pastDisk: false }, true, permit);
@@ -169,8 +175,8 @@ export class Relay implements ChunkFlights {
         return;
       }
       const signal = this.#stopping.signal;
-      await flight.bring((part, sink, ended) => this.#readPart(route, part, sink, ended), signal);
-      memory.put(name, flight.complete(), ahead);
+      await flight.bring((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
+      memory.put(name, flight.complete(), ahead, flight.ref.version);
     } catch (thrown) {
       if (thrown instanceof AskNobody) {
         adopted = filler.adopt(flight, { ahead, pastDisk: route.pastDisk });
@@ -192,7 +198,7 @@ export class Relay implements ChunkFlights {
       permit = await this.#board(piece);
       if (piece.isLetGo) return;
       const signal = AbortSignal.any([piece.letGo, this.#stopping.signal]);
-      await piece.bring((part, sink, ended) => this.#readPart(route, part, sink, ended), signal);
+      await piece.bring((part, sink, ended) => this.#readPart(piece, route, part, sink, ended), signal);
       permit.release();
       permit = undefined;
       if (!piece.isLetGo) await aborted(piece.letGo);
@@ -247,14 +253,29 @@ export class Relay implements ChunkFlights {
     return lane && both(slot, lane);
   }
 
-  /** All that is owed of a part, from as many replicas as it takes. @throws AskNobody; what the origin said. */
+  /** What is known to be in the store that all replicas share is had from there, past its coordinator. */
+  #sourceOf(ref: ChunkRef): "cachestore" | "peer" {
+    return this.#options.shared?.presence(ref) === "held" ? "cachestore" : "peer";
+  }
+
+  /**
+   * All that is owed of a part, from the cachestore or from as many replicas as it takes. @throws AskNobody; what the
+   * origin said.
+   */
   async #readPart(
+    flight: Flight,
     route: Route,
     part: { readonly to: number; readonly filled: number },
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<void> {
-    const { peers, coordination } = this.#options;
+    const { peers, coordination, shared } = this.#options;
+    if (flight.source === "cachestore" && shared) {
+      const outcome = await shared.read(route.ref, part.filled, part.to - part.filled, sink, signal);
+      signal.throwIfAborted();
+      if (outcome === "hit") return;
+      flight.turnTo("peer");
+    }
     const counted: ByteSink = {
       space: () => sink.space(),
       advance: (lengthBytes) => {

@@ -61,6 +61,11 @@ export class Coordination {
     return this.#membership.self.replicaId;
   }
 
+  /** This replica among them: the same array until one of them changes. */
+  get live(): readonly Member[] {
+    return this.#membership.live;
+  }
+
   /** The whole view, for whoever asked the wrong replica. */
   members(): Member[] {
     return this.#membership.members();
@@ -96,6 +101,18 @@ export class Coordination {
       this.stats.avoided += 1;
       passedOver.push(candidate.replicaId);
     }
+  }
+
+  /** The live members for `name`, best first, this replica among them: by the view alone, as {@link coordinator}. */
+  ranked(name: string, count?: number): readonly Member[] {
+    return this.#current().rank(name, count);
+  }
+
+  /** Whether a member may be asked that was not got by {@link next}. Whoever then asks it calls `answered` or `failed`. */
+  mayAsk(replicaId: string): boolean {
+    if (!this.#isAvoided(replicaId)) return true;
+    this.stats.avoided += 1;
+    return false;
   }
 
   /** It answered, be it with an error of its own. */

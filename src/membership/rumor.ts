@@ -13,7 +13,7 @@ export interface RumorBodies {
     /** The ETag that is not the object's any more, without quotes; empty where whatever is cached is to go. */
     readonly staleEtag: string;
   };
-  /** A chunk that was stored where all replicas can read it. */
+  /** A chunk that was stored: in the store that all share or, where disks are replicated, on the publisher's disk. */
   readonly announcement: {
     readonly originId: string;
     readonly bucket: string;

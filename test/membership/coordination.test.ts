@@ -106,3 +106,31 @@ test("Coordination.learn: a view that disagrees is passed to the membership and 
   assert.deepEqual(learnt, [members]);
   assert.equal(coordination.stats.disagreements, 1);
 });
+
+test("Coordination.ranked: the order in which members are passed over, this replica among them", () => {
+  const { coordination } = coordinationOf();
+  for (let index = 0; index < 50; index += 1) {
+    const passedOver: string[] = [];
+    for (const member of coordination.ranked(`k${index}`)) {
+      assert.equal(coordination.coordinator(`k${index}`, passedOver), member);
+      passedOver.push(member.replicaId);
+    }
+    assert.equal(passedOver.length, 3);
+    assert.deepEqual(
+      coordination.ranked(`k${index}`, 2).map(({ replicaId }) => replicaId),
+      passedOver.slice(0, 2),
+    );
+  }
+});
+
+test("Coordination.mayAsk: not while a member is avoided, then one caller tries it", async () => {
+  const { clock, coordination } = coordinationOf();
+  assert.ok(coordination.mayAsk("b"));
+  coordination.failed("b");
+  assert.equal(coordination.mayAsk("b"), false);
+  await clock.advance(1000);
+  assert.deepEqual([coordination.mayAsk("b"), coordination.mayAsk("b")], [true, false]);
+  coordination.answered("b");
+  assert.ok(coordination.mayAsk("b"));
+  assert.equal(coordination.stats.avoided, 2);
+});

@@ -5,12 +5,13 @@
  *
  * Invariant: the sink is not touched once `run` has settled.
  */
+
+import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { PeerRead, PeerReadEnd } from "../../src/fill/chunk-peers.ts";
 import type { ChunkAnswer } from "../../src/fill/chunk-server.ts";
 import { StallDeadline } from "../../src/mesh/stall-deadline.ts";
-import type { ByteSink } from "../../src/origin/origin.ts";
 import type { Chance } from "./chance.ts";
 import type { MeshCaller, MeshHost, SimulatedMesh } from "./simulated-mesh.ts";
 import { deliver } from "./simulated-origin.ts";

@@ -3,17 +3,12 @@
  * off. Every replica has its own connection to it, which ends with the replica; requests are counted here, where they
  * arrive, and not where they are sent.
  */
+
+import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { KiB } from "../../src/base/units.ts";
-import type {
-  ByteSink,
-  ListPage,
-  ObjectHead,
-  ObjectLocation,
-  Origin,
-  RangeRequest,
-} from "../../src/origin/origin.ts";
+import type { ListPage, ObjectHead, ObjectLocation, Origin, RangeRequest } from "../../src/origin/origin.ts";
 import type { StallableClock } from "../support/stallable-clock.ts";
 import type { Chance } from "./chance.ts";
 import { ObjectHistory, type StoredVersion } from "./object-history.ts";

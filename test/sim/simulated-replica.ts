@@ -121,7 +121,7 @@ export class SimulatedReplica {
       ...shared,
       flights: this.relay,
       readAheadMax: scenario.readAheadMax,
-      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
+      sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     this.chunks = new ChunkServer({
       path: this.path,

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MiB } from "../../src/base/units.ts";
+import { ChunkServer, type ChunkServerOptions } from "../../src/fill/chunk-server.ts";
+import type { Coordination } from "../../src/membership/coordination.ts";
+import { FakeStore } from "../support/fake-store.ts";
+import { drain, fillFixture } from "../support/fill-fixture.ts";
+
+test("ChunkServer: a disk whose scan has not come so far is looked at before a chunk is told to be absent", async () => {
+  const { filler, path, version, memory, disk } = fillFixture({ disk: true });
+  assert.ok(disk instanceof FakeStore);
+  const ref = { version: version("k", MiB), index: 0 };
+  disk.chunks.set(ref.version.chunkPath(0), Buffer.alloc(MiB, 7));
+  disk.believes = "unknown";
+  const options: ChunkServerOptions = {
+    path: { ...path, memory },
+    filler,
+    disk: Object.assign(disk, { sha256: () => undefined }),
+    coordination: {} as Coordination,
+  };
+  const answer = new ChunkServer(options).answer({
+    ref,
+    offset: 0,
+    lengthBytes: MiB,
+    passedOver: [],
+    cachedOnly: true,
+  });
+  assert.ok(answer, "else the coordinator asks the origin for what lies here");
+  assert.equal((await drain(answer.slices)).length, MiB);
+});

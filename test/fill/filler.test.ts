@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ByteSink } from "../../src/base/byte-sink.ts";
+import { MiB } from "../../src/base/units.ts";
+import { Filler, type HeldElsewhere, type SharedStore } from "../../src/fill/filler.ts";
+import { ObjectReader } from "../../src/fill/object-reader.ts";
+import type { RangeRequest } from "../../src/origin/origin.ts";
+import { FakeStore } from "../support/fake-store.ts";
+import { drain, fillFixture } from "../support/fill-fixture.ts";
+
+const generousOrigin = {
+  async read({ lengthBytes }: RangeRequest, sink: ByteSink): Promise<void> {
+    for (let owedBytes = lengthBytes; owedBytes > 0; ) {
+      const bytes = Math.min(owedBytes, sink.space().length);
+      sink.advance(bytes);
+      owedBytes -= bytes;
+    }
+  },
+};
+
+test("Filler: a chunk that the cachestore is still believed to hold is not put there again", async () => {
+  const { origin, memory, budget, path, version } = fillFixture();
+  let puts = 0;
+  // Too busy to read from: an error, behind which the hint stands (guarded-cachestore.ts, invariant 2).
+  const shared: SharedStore = {
+    presence: () => "held",
+    read: async () => "miss",
+    put: async () => {
+      puts += 1;
+      return "present";
+    },
+  };
+  const origins = new Map([[origin.id, generousOrigin]]);
+  const filler = new Filler({ origins, memory, disk: undefined, budget, queueTimeoutMs: 5000, shared });
+  await drain(new ObjectReader({ ...path, flights: filler }, version("k", MiB), 0, MiB));
+  await filler.stop();
+  assert.equal(puts, 0);
+});
+
+test("Filler.promote: while it asks others for what the disk could not give, nobody joins it from there", async () => {
+  const { origin, memory, budget, version } = fillFixture();
+  const ref = { version: version("k", MiB), index: 0 };
+  const disk = new FakeStore();
+  disk.believes = "held";
+  const rooted: (boolean | undefined)[] = [];
+  const held: HeldElsewhere = {
+    bring: async (): Promise<undefined> => {
+      rooted.push(filler.find(ref)?.isRooted);
+    },
+  };
+  const origins = new Map([[origin.id, generousOrigin]]);
+  const filler = new Filler({ origins, memory, disk, budget, queueTimeoutMs: 5000, held });
+  filler.promote(ref, 0);
+  while (filler.flightsInProgress > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(rooted, [false]);
+});
