@@ -54,6 +54,7 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   peer_unavailable: Code.Unavailable,
   shutting_down: Code.Unavailable,
   store_unavailable: Code.Unavailable,
+  store_denied: Code.PermissionDenied,
   internal: Code.Internal,
 };
 

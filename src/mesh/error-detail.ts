@@ -24,6 +24,7 @@ const knownSources: Readonly<Record<ErrorSource, true>> = {
   membership: true,
   mesh: true,
   config: true,
+  cachestore: true,
 };
 
 export function errorDetailOf(error: OrcaError): MessageInitShape<typeof ErrorDetailSchema> {

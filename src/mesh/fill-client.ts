@@ -6,10 +6,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { ChunkSource, type FillChunkRequestSchema, type FillHeader } from "../../gen/orca/v1/fill_pb.ts";
+import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import type { ChunkPeers, PeerRead, PeerReadEnd, PeerSource } from "../fill/chunk-peers.ts";
 import type { Member } from "../membership/member.ts";
-import type { ByteSink } from "../origin/origin.ts";
+import { chunkKeyToWire } from "./chunk-wire.ts";
 import { fromConnectError } from "./connect-error.ts";
 import { callFillChunk } from "./fill-chunk-call.ts";
 import { FillStreamFault } from "./fill-stream-fault.ts";
@@ -135,18 +136,9 @@ function actionOf(peer: Member): string {
 }
 
 function wireRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
-  const { version, index } = request.ref;
-  const { originId, bucket, objectKey, etag } = version;
   return {
-    chunkKey: {
-      originId,
-      bucket,
-      objectKey,
-      etag,
-      chunkSize: BigInt(version.chunkSizeBytes),
-      chunkIndex: BigInt(index),
-    },
-    objectSize: BigInt(version.sizeBytes),
+    chunkKey: chunkKeyToWire(request.ref),
+    objectSize: BigInt(request.ref.version.sizeBytes),
     offset: BigInt(request.offset),
     length: BigInt(request.lengthBytes),
     cachedOnly: request.cachedOnly,

@@ -3,17 +3,14 @@
  * with one another before any of them is believed, so that what goes on from here is a stretch of a chunk that could
  * be. Whether it is held, filled or another replica's is not known here.
  */
-import type { ChunkKey } from "../../gen/orca/v1/chunk_pb.ts";
 import { ChunkSource, type FillChunkRequest } from "../../gen/orca/v1/fill_pb.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { GiB } from "../base/units.ts";
 import type { PeerRead, PeerSource } from "../fill/chunk-peers.ts";
-import type { ChunkRef } from "../store/chunk-store.ts";
+import { chunkFromWire } from "./chunk-wire.ts";
 import type { FillAnswer, FillSlices } from "./fill-chunk-handler.ts";
 import { passedOverMax } from "./message-limits.ts";
 import { RecentVersions } from "./recent-versions.ts";
-import { malformed, name, present, wholeNumber } from "./wire-field.ts";
-import { bucketName, etagText, objectKeyText, originId as originIdText } from "./wire-name.ts";
+import { malformed, name, wholeNumber } from "./wire-field.ts";
 
 /** As fill/chunk-server.ts gives it. */
 export interface ChunkAnswer {
@@ -30,7 +27,6 @@ export interface ChunkAnswers {
 }
 
 const replicaIdBytesMax = 512;
-const chunkSizeBytesMax = GiB;
 
 const wireSource: Readonly<Record<PeerSource, ChunkSource>> = {
   memory: ChunkSource.MEMORY,
@@ -77,7 +73,7 @@ export class FillService {
   }
 
   #checked({ chunkKey, objectSize, offset, length, cachedOnly, passedOver }: FillChunkRequest): PeerRead {
-    const ref = this.#refOf(present(chunkKey, "chunk_key"), wholeNumber(objectSize, "object_size"));
+    const ref = chunkFromWire(chunkKey, objectSize, (fields) => this.#versions.of(fields));
     const chunkBytes = ref.version.chunkLength(ref.index);
     const start = wholeNumber(offset, "offset");
     if (start >= chunkBytes) throw malformed(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
@@ -90,27 +86,5 @@ export class FillService {
     }
     for (const replicaId of passedOver) name(replicaId, "passed_over", replicaIdBytesMax);
     return { ref, offset: start, lengthBytes, passedOver, cachedOnly };
-  }
-
-  #refOf(
-    { originId, bucket, objectKey, etag, chunkSize, chunkIndex }: ChunkKey,
-    sizeBytes: number,
-  ): ChunkRef {
-    const index = wholeNumber(chunkIndex, "chunk_index");
-    const chunkSizeBytes = wholeNumber(chunkSize, "chunk_size", chunkSizeBytesMax);
-    if (chunkSizeBytes === 0) throw malformed("chunk_size is 0");
-    // Past 2^53 the product is not exact, and larger than any size all the same.
-    if (index * chunkSizeBytes >= sizeBytes) {
-      throw malformed(`chunk ${index} of ${chunkSizeBytes} bytes is not in an object of ${sizeBytes} bytes`);
-    }
-    const version = this.#versions.of({
-      originId: originIdText(originId),
-      bucket: bucketName(bucket),
-      objectKey: objectKeyText(objectKey),
-      etag: etagText(etag),
-      sizeBytes,
-      chunkSizeBytes,
-    });
-    return { version, index };
   }
 }

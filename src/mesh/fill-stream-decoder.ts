@@ -17,8 +17,8 @@ import {
   FillTrailerSchema,
 } from "../../gen/orca/v1/fill_pb.ts";
 import { assert } from "../base/assert.ts";
+import type { ByteSink } from "../base/byte-sink.ts";
 import { KiB, MiB } from "../base/units.ts";
-import type { ByteSink } from "../origin/origin.ts";
 import {
   compressedFlag,
   endStreamError,
@@ -27,7 +27,7 @@ import {
   readGrpcTrailers,
   type WireProtocol,
 } from "./envelope.ts";
-import { FillStreamFault } from "./fill-stream-fault.ts";
+import { FillStreamFault, parsed } from "./fill-stream-fault.ts";
 
 /** Bound on the bytes of one data piece. */
 export const dataSizeBytesMax = MiB;
@@ -388,14 +388,5 @@ export class FillStreamDecoder {
 
   #truncated(reason: string): FillStreamFault {
     return new FillStreamFault("truncated", `it ended with ${this.#owedBytes} bytes of data owed: ${reason}`);
-  }
-}
-
-/** What `parse` answers; whatever it throws becomes a fault. */
-function parsed<T>(what: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (thrown) {
-    throw new FillStreamFault("malformed", `${what} cannot be parsed`, thrown);
   }
 }

@@ -34,3 +34,12 @@ export class FillStreamFault extends OrcaError {
     this.kind = kind;
   }
 }
+
+/** What `parse` answers; whatever it throws becomes a fault. */
+export function parsed<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (thrown) {
+    throw new FillStreamFault("malformed", `${what} cannot be parsed`, thrown);
+  }
+}

@@ -68,13 +68,22 @@ export function objectFromWire(wire: ObjectRef | undefined): ObjectName {
 export function headRequestToWire(
   request: PeerHeadRequest,
 ): MessageInitShape<typeof HeadObjectRequestSchema> {
-  return { object: objectToWire(request), staleEtag: request.staleEtag };
+  const { staleEtag, contestedEtag } = request;
+  return {
+    object: objectToWire(request),
+    staleEtag,
+    ...(contestedEtag !== undefined && { contestedEtag }),
+  };
 }
 
 /** @throws OrcaError `invalid_argument`. */
 export function headRequestFromWire(wire: HeadObjectRequest): PeerHeadRequest {
   const staleEtag = text(wire.staleEtag, "the stale ETag", etagBytesMax);
-  return { ...objectFromWire(wire.object), staleEtag };
+  const contestedEtag =
+    wire.contestedEtag === undefined
+      ? undefined
+      : text(wire.contestedEtag, "the contested ETag", etagBytesMax);
+  return { ...objectFromWire(wire.object), staleEtag, contestedEtag };
 }
 
 export function headAnswerToWire({

@@ -10,6 +10,7 @@ import {
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { CacheService } from "../../gen/orca/v1/cache_pb.ts";
 import { file_orca_v1_errors } from "../../gen/orca/v1/errors_pb.ts";
 import { FillService } from "../../gen/orca/v1/fill_pb.ts";
 import { MembershipService } from "../../gen/orca/v1/membership_pb.ts";
@@ -19,7 +20,7 @@ import { fileDescriptors, SchemaIndex } from "./schema-index.ts";
 type Response = MessageInitShape<typeof ServerReflectionResponseSchema>;
 type Answer = NonNullable<Response["messageResponse"]>;
 
-const services = [FillService, MembershipService, ObjectService, ServerReflection] as const;
+const services = [CacheService, FillService, MembershipService, ObjectService, ServerReflection] as const;
 
 /** Services under their names of today, and what travels as a detail of errors, which no service's file need import. */
 const files: readonly DescFile[] = [...services.map(({ file }) => file), file_orca_v1_errors];

@@ -30,7 +30,10 @@ export function invalidationRumor(id: string, body: RumorBodies["invalidation"])
   return { kind: "invalidation", id, body, sizeBytes };
 }
 
-/** That a chunk can be had from the store that all replicas share. Its id is the chunk's path. */
+/**
+ * That a chunk was stored: in the store that all replicas share or, where disks are replicated, on the disk of whoever
+ * says so. Its id is the chunk's path.
+ */
 export function announcementRumor(body: RumorBodies["announcement"]): Announcement {
   const { originId: origin, bucket, objectKey, etag } = body;
   const id = new ObjectVersion({ ...body, sizeBytes: body.objectSizeBytes }).chunkPath(body.chunkIndex);

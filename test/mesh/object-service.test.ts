@@ -16,7 +16,7 @@ import { meshFixture } from "../support/mesh-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
 const location = { bucket: "b", key: "dir/k \u{1F40B}" };
-const headRequest = { originId: "o", location, staleEtag: "old" };
+const headRequest = { originId: "o", location, staleEtag: "old", contestedEtag: undefined };
 const head: ObjectHead = {
   sizeBytes: 2 ** 40,
   etag: "e",

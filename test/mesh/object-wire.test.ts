@@ -87,13 +87,26 @@ function travelled(head: OrcaError): unknown {
 test("HEAD: whatever is asked and answered comes back", () => {
   fc.assert(
     fc.property(anyName, anyName, anyHead, fc.maxSafeNat(), (bucket, key, head, remainingMs) => {
-      const request = { originId: "o", location: { bucket, key }, staleEtag: head.etag };
+      const request = {
+        originId: "o",
+        location: { bucket, key },
+        staleEtag: head.etag,
+        contestedEtag: head.etag,
+      };
       const asked = sent(HeadObjectRequestSchema, headRequestToWire(request));
       assert.deepEqual(headRequestFromWire(asked), request);
       const answer = sent(HeadObjectResponseSchema, headAnswerToWire({ head, remainingMs }));
       assert.deepEqual(headAnswerFromWire(answer, key), { head, remainingMs });
     }),
   );
+});
+
+test("HEAD: a contested absence is told from no contest at all", () => {
+  for (const contestedEtag of ["", undefined]) {
+    const request = { originId: "o", location: { bucket: "b", key: "k" }, staleEtag: "", contestedEtag };
+    const asked = sent(HeadObjectRequestSchema, headRequestToWire(request));
+    assert.deepEqual(headRequestFromWire(asked), request);
+  }
 });
 
 test("HEAD: that there is no object, and that it cannot be served, are answers", () => {

@@ -54,6 +54,7 @@ test("ReflectionService: lists the services of the mesh", async (context) => {
   assert.deepEqual(
     answer.messageResponse.value.service.map(({ name }) => name),
     [
+      "orca.v1.CacheService",
       "orca.v1.FillService",
       "orca.v1.MembershipService",
       "orca.v1.ObjectService",
