@@ -18,6 +18,8 @@ export function checkSettings(settings: Settings, readText: ReadText, faults: Fa
   checkChunking(settings, faults);
   checkRoom(settings, faults);
   checkWatermarks(settings, faults);
+  checkCachestore(settings, faults);
+  checkReplication(settings, faults);
   refuseWhatIsNotThere(settings, faults);
 }
 
@@ -117,26 +119,39 @@ function checkRoom({ chunking, memory, disk }: Settings, faults: Fault[]): void 
   if (disk) check("disk.max_bytes", disk.maxBytes);
 }
 
+/** A section may be there for a driver that is not chosen; the one that is chosen says where the store is. */
+function checkCachestore({ cachestore: { driver, s3, posixfs } }: Settings, faults: Fault[]): void {
+  const message = `required, because cachestore.driver is ${driver}`;
+  if (driver === "s3" && !s3?.bucket) faults.push({ path: "cachestore.s3.bucket", message });
+  if (driver === "posixfs" && !posixfs?.root) faults.push({ path: "cachestore.posixfs.root", message });
+}
+
+/** Copies lie on disks of the replicas' own, and a store that all share has each chunk already. */
+function checkReplication({ cluster: { replication }, cachestore, disk }: Settings, faults: Fault[]): void {
+  if (replication === 1) return;
+  const path = "cluster.replication";
+  if (cachestore.driver !== "none") {
+    const message = `expected 1, because cachestore.driver is ${cachestore.driver} and keeps each chunk for all, got ${replication}`;
+    faults.push({ path, message });
+  }
+  if (disk === undefined) {
+    faults.push({
+      path,
+      message: `expected 1, because there is no disk to keep copies on, got ${replication}`,
+    });
+  }
+}
+
 function checkWatermarks({ disk }: Settings, faults: Fault[]): void {
   if (disk === undefined || disk.lowWatermark < disk.highWatermark) return;
   const message = `expected less than disk.high_watermark (${disk.highWatermark}), got ${disk.lowWatermark}`;
   faults.push({ path: "disk.low_watermark", message });
 }
 
-function refuseWhatIsNotThere({ server, cachestore, metadata, cluster }: Settings, faults: Fault[]): void {
+function refuseWhatIsNotThere({ server, metadata }: Settings, faults: Fault[]): void {
   const refuse = (asked: boolean, path: string, message: string): void => {
     if (asked) faults.push({ path, message });
   };
-  refuse(
-    cluster.replication > 1,
-    "cluster.replication",
-    `Orca cannot keep each chunk on several replicas yet: expected 1, got ${cluster.replication}`,
-  );
-  refuse(
-    cachestore.driver !== "none",
-    "cachestore.driver",
-    `Orca has no cachestore yet: expected none, got ${cachestore.driver}`,
-  );
   refuse(
     server.auth.enabled,
     "server.auth.enabled",

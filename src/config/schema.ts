@@ -35,7 +35,12 @@ const server = section({
   ops_listen: setting(
     listenAddress(),
     "0.0.0.0:8442",
-    "Where `/healthz`, `/readyz`, `/metrics` and `/cluster` are served.",
+    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/cache` and `/inspect` are served.",
+  ),
+  ops_actions: setting(
+    oneOf("local", "all", "none"),
+    "local",
+    "Who may clear and verify the cache by the ops listener, which knows no users: this host, whoever reaches it, or nobody.",
   ),
   tls: optionalSection({
     cert_file: required(
@@ -169,22 +174,60 @@ const cachestore = section({
   driver: setting(
     oneOf("none", "s3", "posixfs"),
     "none",
-    "The store all replicas share. This version has none yet: only `none` is taken.",
+    "The store all replicas share: an S3 service or a file system in the datacentre.",
   ),
-  s3: withoutEffect(
-    optionalSection({
-      endpoint: optional(endpoint(), "Address of the S3 service."),
-      bucket: optional(text(), "Bucket that holds the chunks."),
-      region: setting(text(), "us-east-1", "Region requests are signed for."),
-      use_path_style: setting(flag(), "false", "Name the bucket in the path."),
-      commit: setting(
-        oneOf("auto", "conditional", "stat"),
-        "auto",
-        "How two replicas are kept from writing one chunk: `If-None-Match`, or a look before.",
-      ),
-    }),
+  s3: optionalSection({
+    endpoint: optional(endpoint(), "Address of an S3 service other than AWS."),
+    bucket: optional(text(), "Bucket that holds the chunks, for Orca alone and without versioning."),
+    region: setting(
+      text(/^[\w-]+$/, "a region such as eu-central-1"),
+      "us-east-1",
+      "Region requests are signed for.",
+    ),
+    use_path_style: setting(
+      flag(),
+      "false",
+      "Name the bucket in the path, as most services other than AWS want it.",
+    ),
+    commit: setting(
+      oneOf("auto", "conditional", "stat"),
+      "auto",
+      "How two replicas are kept from writing one chunk: `If-None-Match`, or a look before. `auto` finds out what the store honours.",
+    ),
+    max_requests: setting(
+      integer({ min: 1, max: 10_000 }),
+      "64",
+      "Reads in flight at once. More is faster until the store slows down.",
+    ),
+    max_commits: setting(
+      integer({ min: 1, max: 1000 }),
+      "8",
+      "Commits in flight at once. The chunks of those that wait stay in memory.",
+    ),
+    queue_timeout: setting(wait, "1s", "How long a read waits for its turn before it goes to the origin."),
+  }),
+  posixfs: optionalSection({
+    root: optional(text(), "Directory on the shared file system. It must be there already."),
+  }),
+  connect_timeout: setting(deadline, "1s", "How long a connection to the store may take."),
+  attempt_timeout: setting(
+    deadline,
+    "5s",
+    "How long the store may take until an answer begins; on a file system, each call.",
   ),
-  posixfs: withoutEffect(optionalSection({ root: optional(text(), "Directory on the shared file system.") })),
+  stall_timeout: setting(deadline, "5s", "How long the store may take for each MiB of an answer."),
+  commit_timeout: setting(deadline, "30s", "How long a commit to a file system may take."),
+  breaker_window: setting(
+    deadline,
+    "30s",
+    "Ten errors of the store within so long, and it is left alone: reads go to peers and the origin, commits are dropped.",
+  ),
+  breaker_open: setting(deadline, "30s", "How long it is left alone until it is tried again."),
+  max_hints: setting(
+    integer({ min: 1, max: 100_000_000 }),
+    "100000",
+    "Chunks that are remembered to be in the store. A hint takes about 200 bytes, and saves asking.",
+  ),
 });
 
 const memory = section({
@@ -292,7 +335,7 @@ const cluster = section({
   replication: setting(
     integer({ min: 1, max: 16 }),
     "1",
-    "Replicas that keep each chunk on purpose. This version cannot yet: only 1 is taken.",
+    "Replicas that keep each chunk on their own disks: needs `disk`, and no cachestore. Where there are fewer replicas, all keep it.",
   ),
   target_replicas: withoutEffect(
     setting(integer({ min: 1, max: 10_000 }), "3", "Replicas the cluster should have."),

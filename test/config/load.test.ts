@@ -329,16 +329,37 @@ test("loadConfig: TLS files are there, are certificates, and belong together", (
 test("loadConfig: what this version cannot do is refused, never ignored", () => {
   const faults = faultsIn({
     server: { auth: { enabled: true } },
-    cachestore: { driver: "s3" },
     metadata: { stale_if_error: "1m" },
-    cluster: { replication: 2 },
   });
   assert.deepEqual(faults, [
-    "cluster.replication: Orca cannot keep each chunk on several replicas yet: expected 1, got 2",
-    "cachestore.driver: Orca has no cachestore yet: expected none, got s3",
     "server.auth.enabled: Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
     "metadata.stale_if_error: Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
   ]);
+});
+
+test("loadConfig: the cachestore that is chosen says where it is", () => {
+  assert.deepEqual(faultsIn({ cachestore: { driver: "s3" } }), [
+    "cachestore.s3.bucket: required, because cachestore.driver is s3",
+  ]);
+  assert.deepEqual(faultsIn({ cachestore: { driver: "posixfs", s3: { bucket: "b" } } }), [
+    "cachestore.posixfs.root: required, because cachestore.driver is posixfs",
+  ]);
+  assert.deepEqual(faultsIn({ cachestore: { driver: "s3", s3: { bucket: "b" } } }), []);
+});
+
+test("loadConfig: copies need disks, and no store that all share", () => {
+  const cluster = { replication: 2 };
+  const disk = { root: "/srv/orca", max_bytes: "1 GiB" };
+  assert.deepEqual(faultsIn({ cluster, disk }), []);
+  assert.deepEqual(faultsIn({ cluster }), [
+    "cluster.replication: expected 1, because there is no disk to keep copies on, got 2",
+  ]);
+  assert.deepEqual(
+    faultsIn({ cluster, disk, cachestore: { driver: "posixfs", posixfs: { root: "/srv/shared" } } }),
+    [
+      "cluster.replication: expected 1, because cachestore.driver is posixfs and keeps each chunk for all, got 2",
+    ],
+  );
 });
 
 test("loadConfig: secrets are in Config, and in nothing that shows it", () => {

@@ -26,6 +26,7 @@ test("schema: the defaults are the design's", () => {
   assert.deepEqual(settings.server, {
     listen: { host: "0.0.0.0", port: 8443 },
     opsListen: { host: "0.0.0.0", port: 8442 },
+    opsActions: "local",
     tls: undefined,
     auth: {
       enabled: false,
@@ -56,7 +57,18 @@ test("schema: the defaults are the design's", () => {
     azureblob: undefined,
     file: undefined,
   });
-  assert.deepEqual(settings.cachestore, { driver: "none", s3: undefined, posixfs: undefined });
+  assert.deepEqual(settings.cachestore, {
+    driver: "none",
+    s3: undefined,
+    posixfs: undefined,
+    connectTimeoutMs: 1000,
+    attemptTimeoutMs: 5000,
+    stallTimeoutMs: 5000,
+    commitTimeoutMs: 30_000,
+    breakerWindowMs: 30_000,
+    breakerOpenMs: 30_000,
+    maxHints: 100_000,
+  });
   assert.deepEqual(settings.memory, { maxBytes: 2 ** 30, queueTimeoutMs: 15_000 });
   assert.deepEqual(settings.disk, {
     root: "/d",
