@@ -7,7 +7,10 @@ import { parseArgs } from "node:util";
 import { SystemClock } from "./base/clock.ts";
 import { OrcaError } from "./base/orca-error.ts";
 import { SystemRandom } from "./base/random.ts";
+import { parseBytes } from "./base/units.ts";
+import { cacheClear, cacheStatsCommand, cacheVerify } from "./cli/cache-command.ts";
 import { configCheck, configPrint } from "./cli/config-command.ts";
+import { inspect } from "./cli/inspect-command.ts";
 import { serve } from "./cli/serve-command.ts";
 import { status } from "./cli/status-command.ts";
 import { loadConfig, type SettingsTree } from "./config/load.ts";
@@ -35,6 +38,16 @@ const help = `Orca, a read-only S3 origin cache
       --host HOST                     another name or address of the replicas (may be repeated)
   orca status [--ops URL] [--json]    what a replica knows of its cluster: members, origin share, bytes;
                                       URL is its ops listener         (default http://127.0.0.1:8442)
+  orca inspect s3://BUCKET/KEY [--ops URL] [--json]
+                                      where an object's chunks lie, by replica and tier
+  orca cache stats [--ops URL] [--json]
+                                      what a replica holds in memory, on disk and in the cachestore
+  orca cache verify [--rate SIZE] [--ops URL] [--json]
+                                      read its whole disk, SIZE a second (default 64MiB), and delete what is
+                                      damaged; Ctrl-C pauses it, the same command goes on
+  orca cache clear [--prefix BUCKET/PREFIX] [--cachestore] [--ops URL] [--json]
+                                      let go of what it holds, of all objects or of some; --cachestore:
+                                      from the store that all replicas share, too
   orca demo                           a real origin, three replicas in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
@@ -56,13 +69,16 @@ async function main(args: readonly string[]): Promise<number> {
       return runCerts(rest);
     case "status":
       return runStatus(rest);
+    case "inspect":
+      return runInspect(rest);
+    case "cache":
+      return runCache(rest);
     case "demo":
       return runDemo(rest);
     case "help":
     case "--help":
     case "-h":
-      process.stdout.write(help);
-      return 0;
+      return printHelp();
     default:
       throw new OrcaError("invalid_argument", "config", `Unknown command "${command}". Try: orca help`);
   }
@@ -82,10 +98,7 @@ async function runServe(args: string[]): Promise<number> {
       help: { type: "boolean", short: "h" },
     },
   });
-  if (values.help) {
-    process.stdout.write(help);
-    return 0;
-  }
+  if (values.help) return printHelp();
   if ((values.config === undefined) === (values.origin === undefined)) {
     throw new OrcaError(
       "invalid_argument",
@@ -139,10 +152,7 @@ async function runCerts(args: string[]): Promise<number> {
       help: { type: "boolean", short: "h" },
     },
   });
-  if (values.help) {
-    process.stdout.write(help);
-    return 0;
-  }
+  if (values.help) return printHelp();
   const { out, "server-name": serverName, replica: replicas, host: hosts } = values;
   if (out === undefined || serverName === undefined) {
     throw new OrcaError(
@@ -156,21 +166,86 @@ async function runCerts(args: string[]): Promise<number> {
   return certs({ out, serverName, replicas, hosts, clock: new SystemClock(), stdout: process.stdout });
 }
 
+/** What every command is told that asks a replica. */
+const opsOptions = {
+  ops: { type: "string", default: "http://127.0.0.1:8442" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 async function runStatus(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      ops: { type: "string", default: "http://127.0.0.1:8442" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return 0;
+  const { values } = parseArgs({ args, options: opsOptions });
+  if (values.help) return printHelp();
+  return status({ ...values, ...systemStreams() });
+}
+
+async function runInspect(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: opsOptions });
+  if (values.help) return printHelp();
+  const [url, ...surplus] = positionals;
+  if (url === undefined || surplus.length > 0) {
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      "Usage: orca inspect s3://BUCKET/KEY [--ops URL] [--json]",
+    );
   }
-  const { ops, json } = values;
-  return status({ ops, json, clock: new SystemClock(), stdout: process.stdout, stderr: process.stderr });
+  return inspect({ ...values, url, ...systemStreams() });
+}
+
+async function runCache(args: string[]): Promise<number> {
+  const [action, ...rest] = args;
+  const rate = { type: "string" } as const;
+  switch (action) {
+    case "stats": {
+      const { values } = parseArgs({ args: rest, options: opsOptions });
+      return values.help ? printHelp() : cacheStatsCommand({ ...values, ...systemStreams() });
+    }
+    case "verify": {
+      const { values } = parseArgs({ args: rest, options: { ...opsOptions, rate } });
+      if (values.help) return printHelp();
+      return cacheVerify({
+        ...values,
+        rateBytes: rateOf(values.rate),
+        progress: process.stderr,
+        ...systemStreams(),
+      });
+    }
+    case "clear": {
+      const prefix = { type: "string" } as const;
+      const cachestore = { type: "boolean", default: false } as const;
+      const { values } = parseArgs({ args: rest, options: { ...opsOptions, prefix, cachestore } });
+      return values.help ? printHelp() : cacheClear({ ...values, ...systemStreams() });
+    }
+    case "--help":
+    case "-h":
+      return printHelp();
+    default:
+      throw new OrcaError(
+        "invalid_argument",
+        "config",
+        "Usage: orca cache stats, verify or clear. Try: orca help",
+      );
+  }
+}
+
+function rateOf(text: string | undefined): number | undefined {
+  const bytes = text === undefined ? undefined : parseBytes(text);
+  if (text === undefined || bytes !== undefined) return bytes;
+  throw new OrcaError(
+    "invalid_argument",
+    "config",
+    `Cannot verify at --rate "${text}": expected a size such as 64MiB`,
+  );
+}
+
+function systemStreams() {
+  return { clock: new SystemClock(), stdout: process.stdout, stderr: process.stderr };
+}
+
+function printHelp(): number {
+  process.stdout.write(help);
+  return 0;
 }
 
 async function runDemo(args: string[]): Promise<number> {

@@ -4,6 +4,7 @@
  */
 import { formatBytes } from "../base/units.ts";
 import type { ClusterStatus } from "../ops/cluster-status.ts";
+import { counted } from "./counted.ts";
 import { printable } from "./printable.ts";
 import { formatTable } from "./table.ts";
 
@@ -68,8 +69,4 @@ function bytesTable({ bytes: { memory, disk } }: ClusterStatus): string {
 function work({ fills, peers }: ClusterStatus): string {
   const running = `${counted(fills.flights, "flight")} and ${counted(fills.relays, "relay")} in progress`;
   return peers === null ? running : `${running}; ${counted(peers.sessions_open, "session")} to peers open`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -12,6 +12,8 @@ export interface ReadinessReport {
   readonly ready: boolean;
   /** `ok` or the reason, by the name of the check. */
   readonly checks: Readonly<Record<string, string>>;
+  /** The same of what a person should look at and no client need be kept away for. */
+  readonly notices: Readonly<Record<string, string>>;
 }
 
 /** A replica goes through these from left to right and never back. */
@@ -20,6 +22,7 @@ export type Phase = (typeof phases)[number];
 
 export class Readiness {
   readonly #checks = new Map<string, ReadinessCheck>();
+  readonly #notices = new Map<string, ReadinessCheck>();
   #phase: Phase = "starting";
 
   constructor() {
@@ -44,6 +47,15 @@ export class Readiness {
     this.#checks.set(name, check);
   }
 
+  /**
+   * Tells of trouble that all replicas have alike and can serve in spite of. As a check it would take them all away from
+   * their clients at once, and with no client nothing would ever find out that the trouble is over.
+   */
+  addNotice(name: string, notice: ReadinessCheck): void {
+    assert(!this.#notices.has(name), `there is one notice named ${name}`);
+    this.#notices.set(name, notice);
+  }
+
   report(): ReadinessReport {
     const checks: Record<string, string> = {};
     let ready = true;
@@ -52,6 +64,8 @@ export class Readiness {
       checks[name] = reason ?? "ok";
       ready &&= reason === null;
     }
-    return { ready, checks };
+    const notices: Record<string, string> = {};
+    for (const [name, notice] of this.#notices) notices[name] = notice() ?? "ok";
+    return { ready, checks, notices };
   }
 }

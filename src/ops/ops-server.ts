@@ -1,15 +1,20 @@
 /**
- * The listener for those who run Orca: probes, Prometheus, the status of the cluster. It is apart from the clients'
- * listener, so that a flood of clients cannot make a live replica look dead, and so that neither port shows what belongs
- * to the other. It has no authentication and says nothing secret; a network policy decides who reaches it.
+ * The listener for those who run Orca: probes, Prometheus, the status of the cluster, and endpoints that look into the
+ * cache. It is apart from the clients' listener, so that a flood of clients cannot make a live replica look dead, and so
+ * that neither port shows what belongs to the other. It has no authentication and says nothing secret; a network policy
+ * decides who reaches it, and action-guard.ts who may have it do something.
  */
+
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "../base/logger.ts";
-import { OrcaError } from "../base/orca-error.ts";
+import { errorTable, OrcaError } from "../base/orca-error.ts";
+import { actionRefusal, type OpsActions } from "./action-guard.ts";
 import { type ClusterStatusSource, clusterStatus } from "./cluster-status.ts";
 import type { Readiness } from "./health.ts";
 import type { MetricsRegistry } from "./metrics.ts";
+import { errorPage, jsonPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
 
 export interface OpsServerOptions {
   /** `server.ops_listen`. Port 0 takes a free one. */
@@ -18,17 +23,15 @@ export interface OpsServerOptions {
   readonly readiness: Readiness;
   readonly metrics: MetricsRegistry;
   readonly cluster: ClusterStatusSource;
+  /** By path, beside what is always here. */
+  readonly endpoints?: ReadonlyMap<string, OpsEndpoint>;
+  /** `server.ops_actions`. */
+  readonly actions?: OpsActions;
   readonly logger: Logger;
   /** Connections at once; further ones are closed unanswered. */
   readonly connectionsMax?: number;
   /** How long a client may take to send a request, and how long an idle connection is kept. */
   readonly requestTimeoutMs?: number;
-}
-
-interface Page {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
 }
 
 const help = `Orca
@@ -38,14 +41,6 @@ const help = `Orca
 /metrics  metrics in the Prometheus text format
 /cluster  what this replica knows of its cluster, as JSON; "orca status" prints it
 `;
-
-function textPage(status: number, body: string): Page {
-  return { status, contentType: "text/plain; charset=utf-8", body };
-}
-
-function jsonPage(status: number, value: unknown): Page {
-  return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
-}
 
 export class OpsServer {
   readonly #options: OpsServerOptions;
@@ -91,28 +86,71 @@ export class OpsServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let page: Page;
+    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+    const endpoint = this.#options.endpoints?.get(path);
+    let answer: Page | Lines;
     try {
-      page = await this.#page(request);
+      answer = endpoint
+        ? await this.#ask(endpoint, query, request, response)
+        : await this.#page(path, request);
     } catch (error) {
-      this.#options.logger.error({ error, path: request.url }, "Cannot answer an ops request");
-      page = textPage(500, "internal error, see the log\n");
+      this.#options.logger.error({ error, path }, "Cannot answer an ops request");
+      answer = textPage(500, "internal error, see the log\n");
     }
-    response.writeHead(page.status, {
-      "Content-Type": page.contentType,
-      "Content-Length": Buffer.byteLength(page.body),
-      "Cache-Control": "no-store",
-      ...(page.status === 405 && { Allow: "GET, HEAD", Connection: "close" }),
-    });
-    response.end(request.method === "HEAD" ? undefined : page.body);
+    if ("documents" in answer) await this.#send(answer, response);
+    else end(response, answer, request.method, endpoint?.methods ?? ["GET"]);
   }
 
-  async #page(request: IncomingMessage): Promise<Page> {
+  async #ask(
+    endpoint: OpsEndpoint,
+    query: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<Page | Lines> {
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    if ((method !== "GET" && method !== "POST") || !endpoint.methods.includes(method)) {
+      return textPage(405, `only ${endpoint.methods.join(" and ")}\n`);
+    }
+    const { actions = "local", logger } = this.#options;
+    if (method === "POST") {
+      const refusal = actionRefusal(request, endpoint.action ?? "", actions);
+      if (refusal !== undefined) return errorPage(403, refusal);
+      const { remoteAddress } = request.socket;
+      logger.info({ action: endpoint.action, query, remoteAddress }, "Doing what the ops listener was asked");
+    }
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    try {
+      return await endpoint.answer({ method, query: new URLSearchParams(query), signal: gone.signal });
+    } catch (thrown) {
+      if (!(thrown instanceof OrcaError)) throw thrown;
+      return errorPage(errorTable[thrown.code].status, thrown.message);
+    }
+  }
+
+  /** A client that reads slowly is told less often: the next line is made when it has taken the last. */
+  async #send({ documents }: Lines, response: ServerResponse): Promise<void> {
+    response.writeHead(200, { "Content-Type": "application/x-ndjson", "Cache-Control": "no-store" });
+    const closed = once(response, "close");
+    try {
+      for await (const document of documents) {
+        if (response.closed) return;
+        if (!response.write(`${JSON.stringify(document)}\n`))
+          await Promise.race([once(response, "drain"), closed]);
+      }
+    } catch (error) {
+      this.#options.logger.error({ error }, "Cannot go on with what the ops listener was asked");
+      response.destroy();
+    }
+    response.end();
+  }
+
+  async #page(path: string, request: IncomingMessage): Promise<Page> {
     if (request.method !== "GET" && request.method !== "HEAD") return textPage(405, "only GET and HEAD\n");
-    const { readiness, metrics, cluster } = this.#options;
-    switch (request.url?.split("?", 1)[0]) {
+    const { readiness, metrics, cluster, endpoints } = this.#options;
+    switch (path) {
       case "/":
-        return textPage(200, help);
+        return textPage(200, helpWith(endpoints));
       case "/healthz":
         return textPage(200, "ok\n");
       case "/readyz": {
@@ -127,4 +165,28 @@ export class OpsServer {
         return textPage(404, "not found, see / for what is here\n");
     }
   }
+}
+
+function helpWith(endpoints: ReadonlyMap<string, OpsEndpoint> = new Map()): string {
+  return help + [...endpoints].map(([path, endpoint]) => `${path.padEnd(9)} ${endpoint.help}\n`).join("");
+}
+
+function end(
+  response: ServerResponse,
+  { status, contentType, body }: Page,
+  method: string | undefined,
+  methods: readonly string[],
+): void {
+  const allowed = methods.includes("GET")
+    ? ["GET", "HEAD", ...methods.filter((each) => each !== "GET")]
+    : methods;
+  response.writeHead(status, {
+    "Content-Type": contentType,
+    "Content-Length": Buffer.byteLength(body),
+    "Cache-Control": "no-store",
+    ...(status === 405 && { Allow: allowed.join(", ") }),
+    // What may come behind the head of anything but these is not waited for.
+    ...(method !== "GET" && method !== "HEAD" && { Connection: "close" }),
+  });
+  response.end(method === "HEAD" ? undefined : body);
 }

@@ -246,6 +246,12 @@ function registerDirectories(metrics: MetricsRegistry, directories: ReadonlyMap<
       yield { labels: { origin, result: "join" }, value: stats.joins };
     }
   });
+  metrics.counter("orca_directory_checks_total", "Questions about metadata that was known.", function* () {
+    for (const [origin, { stats }] of directories) {
+      yield { labels: { origin, reason: "refresh" }, value: stats.refreshes };
+      yield { labels: { origin, reason: "contest" }, value: stats.contests };
+    }
+  });
 }
 
 function registerLists(metrics: MetricsRegistry, lists: ReadonlyMap<string, ListCache>): void {

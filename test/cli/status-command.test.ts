@@ -157,10 +157,10 @@ test("status: whoever answers something else is no replica", async (context) => 
   const wrong: readonly [RequestListener, RegExp][] = [
     [(_, response) => response.writeHead(404).end("<Error/>"), /: it answers 404, /],
     [(_, response) => response.writeHead(302, { location: "/" }).end(), /redirect/],
-    [(_, response) => response.end("<html>"), /: what it answers is no status of an Orca\n/],
-    [(_, response) => response.end("null"), /no status of an Orca/],
-    [(_, response) => response.end(JSON.stringify({ ...three, members: [{}] })), /no status of an Orca/],
-    [(_, response) => response.end(JSON.stringify({ ...three, bytes: {} })), /no status of an Orca/],
+    [(_, response) => response.end("<html>"), /: what it answers is not what an Orca of this version says\n/],
+    [(_, response) => response.end("null"), /is not what an Orca/],
+    [(_, response) => response.end(JSON.stringify({ ...three, members: [{}] })), /is not what an Orca/],
+    [(_, response) => response.end(JSON.stringify({ ...three, bytes: {} })), /is not what an Orca/],
     [(_, response) => response.end(Buffer.alloc(5 * 2 ** 20)), /: it answers with more than 4 MiB\n/],
     [(request) => request.socket.destroy(), /: /],
   ];

@@ -4,11 +4,11 @@ import { Readiness } from "../../src/ops/health.ts";
 
 test("Readiness: ready in the serving phase alone", () => {
   const readiness = new Readiness();
-  assert.deepEqual(readiness.report(), { ready: false, checks: { phase: "starting" } });
+  assert.deepEqual(readiness.report(), { ready: false, checks: { phase: "starting" }, notices: {} });
   readiness.enter("serving");
-  assert.deepEqual(readiness.report(), { ready: true, checks: { phase: "ok" } });
+  assert.deepEqual(readiness.report(), { ready: true, checks: { phase: "ok" }, notices: {} });
   readiness.enter("draining");
-  assert.deepEqual(readiness.report(), { ready: false, checks: { phase: "draining" } });
+  assert.deepEqual(readiness.report(), { ready: false, checks: { phase: "draining" }, notices: {} });
 });
 
 test("Readiness: one check that disagrees is enough, and all are reported", () => {
@@ -20,9 +20,21 @@ test("Readiness: one check that disagrees is enough, and all are reported", () =
   assert.deepEqual(readiness.report(), {
     ready: false,
     checks: { phase: "ok", disk: "no space left", origin: "ok" },
+    notices: {},
   });
   diskReason = null;
   assert.equal(readiness.report().ready, true);
+});
+
+test("Readiness: a notice is told and keeps no client away", () => {
+  const readiness = new Readiness();
+  readiness.addNotice("cachestore", () => "it refuses our keys");
+  readiness.enter("serving");
+  assert.deepEqual(readiness.report(), {
+    ready: true,
+    checks: { phase: "ok" },
+    notices: { cachestore: "it refuses our keys" },
+  });
 });
 
 test("Readiness: a phase is not entered backwards", () => {

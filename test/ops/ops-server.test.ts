@@ -69,11 +69,12 @@ test("OpsServer: /readyz is 503 with the reasons, and 200 while serving", async 
   assert.deepEqual(await notReady.json(), {
     ready: false,
     checks: { phase: "ok", disk: "the index is being rebuilt" },
+    notices: {},
   });
   reason = null;
   const ready = await fetch(url("/readyz?verbose"));
   assert.equal(ready.status, 200);
-  assert.deepEqual(await ready.json(), { ready: true, checks: { phase: "ok", disk: "ok" } });
+  assert.deepEqual(await ready.json(), { ready: true, checks: { phase: "ok", disk: "ok" }, notices: {} });
   readiness.enter("draining");
   const draining = await fetch(url("/readyz"));
   assert.equal(draining.status, 503);

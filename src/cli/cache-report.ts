@@ -1,0 +1,107 @@
+/** What the cache commands print: a document in and a string out, several lines, the last one ended. */
+import { formatBytes } from "../base/units.ts";
+import type { ClearDocument, VerifyDocument } from "../ops/cache-endpoints.ts";
+import type { CacheDocument } from "../ops/cache-stats.ts";
+import { counted } from "./counted.ts";
+import { printable } from "./printable.ts";
+import { type Cell, formatTable } from "./table.ts";
+
+export function cacheReport(document: CacheDocument, host: string): string {
+  const notes = notesOf(document);
+  return `Replica ${printable(document.replica_id)} at ${host}
+
+${tiersTable(document)}
+
+${formatTable(
+  ["origin", "objects", "hits", "misses"],
+  document.directories.map(({ origin, objects, hits, misses }) => [origin, objects, hits, misses]),
+)}
+${notes.length === 0 ? "" : `\n${notes.join("\n")}\n`}`;
+}
+
+function tiersTable({ memory, disk, cachestore }: CacheDocument): string {
+  const rows: Cell[][] = [
+    [
+      "memory",
+      memory.chunks,
+      formatBytes(memory.bytes),
+      formatBytes(memory.max_bytes),
+      memory.hits,
+      memory.misses,
+      memory.evictions,
+    ],
+  ];
+  if (disk) {
+    rows.push([
+      "disk",
+      disk.chunks,
+      formatBytes(disk.bytes),
+      formatBytes(disk.max_bytes),
+      "-",
+      "-",
+      disk.evictions,
+    ]);
+  }
+  if (cachestore) rows.push(["cachestore", "-", "-", "-", cachestore.hits, cachestore.misses, "-"]);
+  return formatTable(["tier", "chunks", "bytes", "max", "hits", "misses", "evictions"], rows);
+}
+
+/** What a table has no place for, and what somebody should look at. */
+function notesOf({ disk, cachestore }: CacheDocument): string[] {
+  const notes: string[] = [];
+  if (disk) {
+    const { blocks_read: blocks, bytes_read: bytes, stored, refused } = disk;
+    notes.push(
+      `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${refused} refused`,
+    );
+    if (disk.damaged > 0) notes.push(`disk: ${counted(disk.damaged, "chunk")} found damaged and deleted`);
+    if (disk.vanished > 0) notes.push(`disk: ${counted(disk.vanished, "file")} gone when it was to be read`);
+    for (const [code, count] of Object.entries(disk.errors)) {
+      notes.push(`disk: ${counted(count, "error")} ${printable(code)}, see the log`);
+    }
+  }
+  if (cachestore) {
+    const { driver, breaker, hints, stored, refused } = cachestore;
+    notes.push(
+      `cachestore: ${printable(driver)}, breaker ${printable(breaker)}, ${counted(hints, "chunk")} believed to be there, ${stored} stored, ${refused} refused`,
+    );
+  }
+  return notes;
+}
+
+export function verifyReport(document: VerifyDocument): string {
+  const { checked_chunks: chunks, checked_bytes: bytes, bad_chunks: bad, skipped_chunks: skipped } = document;
+  const lines = [`Checked ${counted(chunks, "chunk")} (${formatBytes(bytes)}): ${badChunks(bad)}`];
+  if (skipped > 0) {
+    lines.push(
+      `${counted(skipped, "chunk")} could not be read for want of file descriptors or memory; verify again.`,
+    );
+  }
+  if (document.not_covered.includes("cachestore")) {
+    lines.push("The cachestore was not looked through: its chunks are checked whenever they are read.");
+  }
+  if (document.state === "failed") lines.push(`It ended early: ${printable(document.reason)}`);
+  if (document.state !== "complete")
+    lines.push("It is not finished: the same command goes on where it stopped.");
+  return `${lines.join("\n")}\n`;
+}
+
+function badChunks(bad: number): string {
+  return bad === 0
+    ? "all are right."
+    : `${counted(bad, "bad one")}, deleted; the next read brings them anew.`;
+}
+
+export function clearReport(
+  { objects, memory, disk, cachestore }: ClearDocument,
+  prefix: string | undefined,
+): string {
+  const rows: Cell[][] = [["memory", memory.chunks, formatBytes(memory.bytes)]];
+  if (disk) rows.push(["disk", disk.chunks, formatBytes(disk.bytes)]);
+  if (cachestore) rows.push(["cachestore", cachestore.chunks, "-"]);
+  const what = prefix === undefined ? "everything" : `"${printable(prefix)}"`;
+  return `Cleared ${what} from this replica; metadata of ${counted(objects, "object")} forgotten
+
+${formatTable(["tier", "chunks", "bytes"], rows)}
+`;
+}

@@ -1,0 +1,102 @@
+/**
+ * Where the chunks of an object lie, as `orca inspect` prints it: for each replica the chunks it coordinates, and the
+ * chunks it holds by the tiers they are in, so that `0-63 memory disk` is one line and not sixty-four.
+ */
+import { formatBytes } from "../base/units.ts";
+import { ChunkRanges } from "../chunk/chunk-ranges.ts";
+import { type TierName, tierBits } from "../fill/cache-peers.ts";
+import type { InspectDocument, ReplicaHoldings } from "../ops/inspect-endpoint.ts";
+import { counted } from "./counted.ts";
+import { printable } from "./printable.ts";
+import { type Cell, formatTable } from "./table.ts";
+
+/** Longer lists of ranges are cut: `--json` has them whole. */
+const rangesLengthMax = 40;
+
+const tierNames = Object.keys(tierBits) as TierName[];
+
+const tierWords: Readonly<Record<TierName, string>> = {
+  memory: "memory",
+  disk: "disk",
+  flight: "in flight",
+  cachestore: "cachestore",
+};
+
+/** Several lines, the last one ended. */
+export function inspectReport(document: InspectDocument): string {
+  const { bucket, key, size, etag, chunks, chunk_size: chunkSize, origin, replicas } = document;
+  const held = replicas.map((replica) => heldBy(replica, chunks));
+  const silent = replicas.filter(({ reason }) => reason !== null);
+  return `s3://${printable(bucket)}/${printable(key)}
+${formatBytes(size)} in ${counted(chunks, "chunk")} of ${formatBytes(chunkSize)}, ETag ${printable(etag)}, origin ${printable(origin)}
+
+${formatTable(
+  ["replica", "coordinates", "tiers", "count", "chunks"],
+  replicas.flatMap((replica, index) => rowsOf(replica, held[index])),
+)}
+
+${nowhere(held, chunks, silent.length)}
+${silent.map(({ reason }) => `${printable(reason ?? "")}\n`).join("")}`;
+}
+
+/** One byte a chunk, as on the mesh; undefined where it is not known. */
+function heldBy(replica: ReplicaHoldings, chunks: number): Uint8Array | undefined {
+  if (replica.reason !== null) return undefined;
+  const tiers = new Uint8Array(chunks);
+  for (const name of tierNames) {
+    for (const index of indexesIn(replica[name] ?? "", chunks))
+      tiers[index] = (tiers[index] ?? 0) | tierBits[name];
+  }
+  return tiers;
+}
+
+/** One row for each set of tiers that some chunk is in, the fullest first. */
+function rowsOf(
+  { replica_id: replicaId, self, coordinates }: ReplicaHoldings,
+  held: Uint8Array | undefined,
+): Cell[][] {
+  const sets = new Map<number, ChunkRanges>();
+  for (const [index, bits] of (held ?? []).entries()) {
+    if (bits === 0) continue;
+    const ranges = sets.get(bits) ?? new ChunkRanges();
+    ranges.add(index);
+    sets.set(bits, ranges);
+  }
+  const rows: Cell[][] = [...sets]
+    .sort(([left], [right]) => right - left)
+    .map(([bits, ranges]) => ["", "", tiersIn(bits), ranges.count, cut(ranges.toString())]);
+  const [first = ["", "", held ? "nothing" : "no answer", "", ""]] = rows;
+  first[0] = self ? `${replicaId} (answers)` : replicaId;
+  first[1] = cut(coordinates) || "-";
+  return [first, ...rows.slice(1)];
+}
+
+function tiersIn(bits: number): string {
+  return tierNames
+    .filter((name) => (bits & tierBits[name]) !== 0)
+    .map((name) => tierWords[name])
+    .join(", ");
+}
+
+function nowhere(held: readonly (Uint8Array | undefined)[], chunks: number, silent: number): string {
+  const missing = new ChunkRanges();
+  for (let index = 0; index < chunks; index += 1) {
+    if (!held.some((tiers) => (tiers?.[index] ?? 0) !== 0)) missing.add(index);
+  }
+  const caveat = silent > 0 ? ` (${counted(silent, "replica")} did not answer)` : "";
+  if (missing.count === 0) return "Every chunk is held somewhere.";
+  return `Held nowhere${caveat}: ${counted(missing.count, "chunk")}: ${cut(missing.toString())}`;
+}
+
+function cut(ranges: string): string {
+  if (ranges.length <= rangesLengthMax) return ranges;
+  return `${ranges.slice(0, ranges.lastIndexOf(",", rangesLengthMax) + 1)}...`;
+}
+
+/** The indexes of `0-63,70`, of those below `chunks`. */
+function* indexesIn(ranges: string, chunks: number): Generator<number> {
+  for (const range of ranges === "" ? [] : ranges.split(",")) {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    for (let index = first; index <= last && index < chunks; index += 1) yield index;
+  }
+}

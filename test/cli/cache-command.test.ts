@@ -1,0 +1,226 @@
+/** The commands against a server that answers what a test says; e2e/cache-view.test.ts has them against a replica. */
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
+import { inspect } from "../../src/cli/inspect-command.ts";
+import { inspectReport } from "../../src/cli/inspect-report.ts";
+import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
+import type { VerifyDocument } from "../../src/ops/cache-endpoints.ts";
+import type { InspectDocument, ReplicaHoldings } from "../../src/ops/inspect-endpoint.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+const commands: Readonly<Record<string, (options: OpsCommandOptions) => Promise<number>>> = {
+  stats: cacheStatsCommand,
+  verify: (options) => cacheVerify({ ...options, progress: { write: () => true } }),
+  clear: (options) => cacheClear({ ...options, prefix: "models/a", cachestore: true }),
+  inspect: (options) => inspect({ ...options, url: "s3://models/k" }),
+};
+
+async function run(
+  command: (options: OpsCommandOptions) => Promise<number>,
+  ops: string,
+  options: Partial<OpsCommandOptions> = {},
+) {
+  const written = { stdout: "", stderr: "" };
+  const clock = new FakeClock();
+  const exitCode = await command({
+    ops,
+    json: false,
+    clock,
+    stdout: { write: (text) => void (written.stdout += text) },
+    stderr: { write: (text) => void (written.stderr += text) },
+    ...options,
+  });
+  assert.equal(clock.pendingTimers, 0);
+  return { exitCode, ...written };
+}
+
+async function serve(context: TestContext, answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  context.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function verified(fields: Partial<VerifyDocument>): string {
+  const document: VerifyDocument = {
+    state: "running",
+    checked_chunks: 1,
+    checked_bytes: 1024,
+    total_bytes: 4096,
+    bad_chunks: 0,
+    skipped_chunks: 0,
+    cursor: "00/x",
+    reason: "",
+    not_covered: ["memory"],
+    ...fields,
+  };
+  return `${JSON.stringify(document)}\n`;
+}
+
+for (const [name, command] of Object.entries(commands)) {
+  test(`${name}: no replica there is exit code 1, and what to check`, async () => {
+    const { exitCode, stdout, stderr } = await run(command, "127.0.0.1:1");
+    assert.deepEqual([exitCode, stdout], [1, ""]);
+    assert.match(
+      stderr,
+      /^Cannot .* http:\/\/127\.0\.0\.1:1\/.*: .*\nIs a replica running there\?.*--ops URL\.\n$/,
+    );
+  });
+
+  test(`${name}: a refusal is told as the replica says it; another server is none`, async (context) => {
+    const refusing = await serve(context, (_, response) =>
+      response.writeHead(403).end('{"error":"actions are switched \\u001b[2J off"}'),
+    );
+    const refused = await run(command, refusing);
+    assert.equal(refused.exitCode, 1);
+    assert.match(refused.stderr, /: actions are switched \?\[2J off\n$/);
+    for (const answer of ["<html>", "null", "{}", '{"state":1}\n', ""]) {
+      const other = await serve(context, (_, response) => response.end(answer));
+      const { exitCode, stdout } = await run(command, other);
+      assert.deepEqual([exitCode, stdout], [1, ""], answer);
+    }
+    const absent = await run(command, await serve(context, (_, response) => response.writeHead(404).end()));
+    assert.match(absent.stderr, /it answers 404, as an ops listener of Orca does not/);
+  });
+
+  test(`${name}: an address that is none is refused before anything is asked`, async () => {
+    await assert.rejects(run(command, "ftp://x"), /--ops: expected the address/);
+  });
+}
+
+test("verify, clear: the action is named, and what is asked for is in the query", async (context) => {
+  const asked: unknown[] = [];
+  const ops = await serve(context, (request, response) => {
+    asked.push([request.method, request.url, request.headers["x-orca-action"], request.headers.origin]);
+    response.end(
+      request.url?.startsWith("/cache/verify")
+        ? verified({ state: "complete" })
+        : '{"objects":1,"memory":{"chunks":2,"bytes":2048},"disk":null,"cachestore":{"chunks":9}}',
+    );
+  });
+  const { stdout } = await run(commands["clear"] as (typeof commands)[string], ops);
+  assert.equal(
+    stdout,
+    `Cleared "models/a" from this replica; metadata of 1 object forgotten
+
+tier        chunks  bytes
+memory           2  2 KiB
+cachestore       9      -
+`,
+  );
+  await run((options) => cacheVerify({ ...options, rateBytes: 7, progress: { write: () => true } }), ops);
+  assert.deepEqual(asked, [
+    ["POST", "/cache/clear?prefix=models%2Fa&cachestore=true", "clear", undefined],
+    ["POST", "/cache/verify?bytes_per_second=7", "verify", undefined],
+  ]);
+});
+
+test("verify: a bar follows it, and its end is told in a line", async (context) => {
+  const ops = await serve(context, (_, response) => {
+    response.write(verified({}));
+    const last = { checked_chunks: 4, checked_bytes: 4096, bad_chunks: 2, skipped_chunks: 1 };
+    response.end(verified({ ...last, state: "complete", not_covered: ["memory", "cachestore"] }));
+  });
+  let drawn = "";
+  const progress = { isTTY: true, columns: 100, write: (text: string) => void (drawn += text) };
+  const { exitCode, stdout } = await run((options) => cacheVerify({ ...options, progress }), ops);
+  assert.equal(exitCode, 0);
+  assert.match(drawn, /verify .* 25% {2}1 KiB of 4 KiB[^]*100% {2}4 KiB of 4 KiB/);
+  assert.equal(
+    stdout,
+    `Checked 4 chunks (4 KiB): 2 bad ones, deleted; the next read brings them anew.
+1 chunk could not be read for want of file descriptors or memory; verify again.
+The cachestore was not looked through: its chunks are checked whenever they are read.
+`,
+  );
+});
+
+test("verify: one that did not come to its end is exit code 1, and how to go on", async (context) => {
+  const ops = await serve(context, (_, response) =>
+    response.end(verified({ state: "failed", reason: "EIO" })),
+  );
+  for (const json of [false, true]) {
+    const { exitCode, stdout, stderr } = await run(commands["verify"] as (typeof commands)[string], ops, {
+      json,
+    });
+    assert.equal(exitCode, 1);
+    assert.match(json ? stderr : stdout, /It ended early: EIO\nIt is not finished: the same command goes on/);
+  }
+});
+
+function holdings(fields: Partial<ReplicaHoldings>): ReplicaHoldings {
+  return {
+    replica_id: "r0",
+    self: false,
+    coordinates: "",
+    memory: "",
+    disk: "",
+    flight: "",
+    cachestore: "",
+    reason: null,
+    ...fields,
+  };
+}
+
+const inspected: InspectDocument = {
+  bucket: "models",
+  key: "llama.bin",
+  origin: "weights",
+  size: 9 * 2 ** 23,
+  etag: "9a03",
+  chunk_size: 2 ** 23,
+  chunks: 9,
+  replicas: [
+    holdings({ self: true, coordinates: "0,3-5", memory: "0-3", disk: "0,3-5", flight: "6" }),
+    holdings({ replica_id: "r1", coordinates: "1-2,6-8", cachestore: "8" }),
+  ],
+};
+
+test("inspect: chunks stand as ranges by replica and tiers", () => {
+  assert.equal(
+    inspectReport(inspected),
+    `s3://models/llama.bin
+72 MiB in 9 chunks of 8 MiB, ETag 9a03, origin weights
+
+replica       coordinates  tiers         count  chunks
+r0 (answers)  0,3-5        in flight         1  6
+                           memory, disk      2  0,3
+                           disk              2  4-5
+                           memory            2  1-2
+r1            1-2,6-8      cachestore        1  8
+
+Held nowhere: 1 chunk: 7
+`,
+  );
+});
+
+test("inspect: who does not answer is named, and long lists are cut", () => {
+  const every = Array.from({ length: 100 }, (_, index) => index * 2).join(",");
+  const report = inspectReport({
+    ...inspected,
+    chunks: 200,
+    replicas: [
+      holdings({ self: true, memory: every, coordinates: "0-199" }),
+      holdings({
+        replica_id: "r1",
+        memory: null,
+        disk: null,
+        flight: null,
+        cachestore: null,
+        reason: 'Cannot ask "r1"',
+      }),
+    ],
+  });
+  assert.match(report, /^r0 \(answers\) +0-199 +memory +100 +0,2,4,[\d,]+,\.\.\.$/m);
+  assert.match(report, /^r1 +- +no answer$/m);
+  assert.match(
+    report,
+    /\nHeld nowhere \(1 replica did not answer\): 100 chunks: 1,3,[\d,]+\.\.\.\nCannot ask "r1"\n$/,
+  );
+});

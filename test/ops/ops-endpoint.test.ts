@@ -1,0 +1,136 @@
+/** How the ops listener asks its endpoints: methods, actions, errors, and answers that come in lines. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import type { OpsActions } from "../../src/ops/action-guard.ts";
+import { Readiness } from "../../src/ops/health.ts";
+import { MetricsRegistry } from "../../src/ops/metrics.ts";
+import { jsonPage, type OpsEndpoint } from "../../src/ops/ops-endpoint.ts";
+import { OpsServer } from "../../src/ops/ops-server.ts";
+import { clusterOfOne } from "../support/cluster-of-one.ts";
+import { until } from "../support/mesh-fixture.ts";
+import { RecordedLogger } from "../support/recorded-logger.ts";
+
+async function serve(context: TestContext, endpoint: Partial<OpsEndpoint>, actions?: OpsActions) {
+  const logger = new RecordedLogger();
+  const server = new OpsServer({
+    host: "127.0.0.1",
+    port: 0,
+    readiness: new Readiness(),
+    metrics: new MetricsRegistry(),
+    cluster: clusterOfOne,
+    endpoints: new Map([
+      [
+        "/thing",
+        {
+          help: "a thing",
+          methods: ["GET", "POST"],
+          action: "act",
+          answer: async ({ method, query }) => jsonPage(200, [method, query.get("q")]),
+          ...endpoint,
+        },
+      ],
+    ]),
+    ...(actions && { actions }),
+    logger,
+  });
+  const { port } = await server.start();
+  context.after(() => server.stop());
+  const url = `http://127.0.0.1:${port}/thing`;
+  const post = (headers: Record<string, string> = { "x-orca-action": "act" }, query = "") =>
+    fetch(url + query, { method: "POST", headers });
+  return { url, post, logger };
+}
+
+test("OpsServer: an endpoint is asked with method and query, and is named on /", async (context) => {
+  const { url, post, logger } = await serve(context, {});
+  assert.deepEqual(await (await fetch(`${url}?q=a%20b%2Fc`)).json(), ["GET", "a b/c"]);
+  assert.equal(logger.count("info"), 0);
+  const done = await post(undefined, "?q=1");
+  assert.deepEqual([done.status, await done.json()], [200, ["POST", "1"]]);
+  assert.equal(logger.count("info"), 1, "an action is logged");
+  assert.match(await (await fetch(new URL("/", url))).text(), /^\/thing +a thing$/m);
+  assert.equal((await fetch(url, { method: "HEAD" })).status, 200);
+});
+
+test("OpsServer: what an endpoint does not take is 405 with what it does", async (context) => {
+  const { url } = await serve(context, { methods: ["POST"] });
+  for (const method of ["GET", "PUT", "OPTIONS", "DELETE"]) {
+    const response = await fetch(url, { method });
+    assert.deepEqual([response.status, response.headers.get("allow")], [405, "POST"]);
+    assert.equal(response.headers.get("access-control-allow-origin"), null);
+    await response.body?.cancel();
+  }
+});
+
+test("OpsServer: an action that is refused is 403 with the reason, and nothing is done", async (context) => {
+  let asked = 0;
+  const answer: OpsEndpoint["answer"] = async () => jsonPage(200, (asked += 1));
+  const { post } = await serve(context, { answer });
+  for (const headers of [{}, { "x-orca-action": "other" }, { "x-orca-action": "act", origin: "http://x" }]) {
+    const response = await post(headers);
+    assert.equal(response.status, 403);
+    assert.match(((await response.json()) as { error: string }).error, /action/);
+  }
+  const off = await serve(context, { answer }, "none");
+  assert.equal((await off.post()).status, 403);
+  assert.equal(asked, 0);
+});
+
+test("OpsServer: an OrcaError is its status and message, and anything else a 500 without one", async (context) => {
+  const known = await serve(context, {
+    answer: () => Promise.reject(new OrcaError("no_such_key", "object", "Cannot find it")),
+  });
+  const response = await fetch(known.url);
+  assert.deepEqual([response.status, await response.json()], [404, { error: "Cannot find it" }]);
+  const unknown = await serve(context, { answer: () => Promise.reject(new Error("secret")) });
+  const failed = await fetch(unknown.url);
+  assert.equal(failed.status, 500);
+  assert.doesNotMatch(await failed.text(), /secret/);
+});
+
+test("OpsServer: lines come as they are made, and end with who asked", async (context) => {
+  let ended = false;
+  let signalled = false;
+  const gate = Promise.withResolvers<void>();
+  const { url } = await serve(context, {
+    answer: async ({ signal }) => ({
+      documents: (async function* () {
+        signal.addEventListener("abort", () => {
+          signalled = true;
+          gate.resolve();
+        });
+        try {
+          yield { line: 1 };
+          await gate.promise;
+          yield { line: 2 };
+          yield { line: 3 };
+        } finally {
+          ended = true;
+        }
+      })(),
+    }),
+  });
+  const stop = new AbortController();
+  const response = await fetch(url, { signal: stop.signal });
+  assert.equal(response.headers.get("content-type"), "application/x-ndjson");
+  const reader = response.body?.getReader();
+  const first = await reader?.read();
+  assert.equal(Buffer.from(first?.value ?? []).toString(), '{"line":1}\n');
+  stop.abort();
+  await until(() => signalled && ended);
+});
+
+test("OpsServer: lines that fail are a broken answer and a log line, and the server goes on", async (context) => {
+  const { url, logger } = await serve(context, {
+    answer: async () => ({
+      documents: (async function* () {
+        yield 1;
+        throw new Error("out of order");
+      })(),
+    }),
+  });
+  await assert.rejects(fetch(url).then((response) => response.text()));
+  assert.equal(logger.count("error"), 1);
+  assert.equal((await fetch(new URL("/healthz", url))).status, 200);
+});
