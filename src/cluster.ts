@@ -13,6 +13,8 @@ import { Coordination } from "./membership/coordination.ts";
 import { isLive } from "./membership/member.ts";
 import { Membership } from "./membership/membership.ts";
 import { type Seeds, ServiceSeeds, StaticSeeds } from "./membership/seeds.ts";
+import { CacheClient } from "./mesh/cache-client.ts";
+import { ChunkListClient } from "./mesh/chunk-list-client.ts";
 import { FillClient } from "./mesh/fill-client.ts";
 import { MembershipClient } from "./mesh/membership-client.ts";
 import { MeshTls } from "./mesh/mesh-tls.ts";
@@ -35,7 +37,9 @@ export class Cluster {
   readonly coordination: Coordination;
   readonly peers: Peers;
   readonly chunkPeers: FillClient;
+  readonly chunkLists: ChunkListClient;
   readonly objectPeers: ObjectClient;
+  readonly cachePeers: CacheClient;
   readonly #options: ClusterOptions;
 
   /** The certificates of the mesh, where it has any. @throws OrcaError config_invalid where they cannot be used. */
@@ -69,7 +73,9 @@ export class Cluster {
     });
     this.coordination = new Coordination({ membership: this.membership, clock });
     this.chunkPeers = new FillClient({ peers: this.peers, clock, timings: { stallTimeoutMs } });
+    this.chunkLists = new ChunkListClient({ peers: this.peers, clock });
     this.objectPeers = new ObjectClient({ peers: this.peers, clock, timeoutMs: callTimeoutMs });
+    this.cachePeers = new CacheClient({ peers: this.peers, clock });
     this.membership.subscribe((member, previous) => {
       if (member.state === "alive") this.peers.retryNow(member.address);
       if (previous && previous.address !== member.address) this.#dropUnlessTaken(previous.address);

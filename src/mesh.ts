@@ -8,10 +8,13 @@ import type { Logger } from "./base/logger.ts";
 import type { Random } from "./base/random.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Config } from "./config/config.ts";
+import type { CacheAnswers } from "./fill/cache-peers.ts";
 import { ChunkServer, type DigestStore } from "./fill/chunk-server.ts";
 import type { Filler } from "./fill/filler.ts";
 import type { ReadPath } from "./fill/object-reader.ts";
 import type { Relay } from "./fill/relay.ts";
+import { routeCache } from "./mesh/cache-service.ts";
+import { type ChunkListAnswers, routeChunkLists } from "./mesh/chunk-list-service.ts";
 import { FillChunkHandler, fillChunkPath } from "./mesh/fill-chunk-handler.ts";
 import { FillService } from "./mesh/fill-service.ts";
 import { routeMembership } from "./mesh/membership-service.ts";
@@ -35,6 +38,9 @@ export interface MeshOptions {
   readonly relay: Relay;
   readonly disk: DigestStore | undefined;
   readonly open: readonly OpenOrigin[];
+  readonly cache: CacheAnswers;
+  /** Undefined where disks are not replicated. */
+  readonly lists: ChunkListAnswers | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -53,7 +59,8 @@ export class Mesh {
 
   constructor(options: MeshOptions) {
     this.#options = options;
-    const { config, cluster, tls, readPath, filler, disk, open, clock, random, logger } = options;
+    const { config, cluster, tls, readPath, filler, disk, open, cache, lists, clock, random, logger } =
+      options;
     const { coordination, membership } = cluster;
     const { internalListen, stallTimeoutMs } = config.cluster;
     this.#chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
@@ -77,6 +84,8 @@ export class Mesh {
       routes: (router) => {
         routeMembership(router, membership, this.#calls);
         routeObjects(router, this.#objects, this.#calls);
+        routeCache(router, cache, this.#calls);
+        if (lists) routeChunkLists(router, lists, this.#calls);
         new ReflectionService().route(router);
       },
       clock,
@@ -105,7 +114,11 @@ export class Mesh {
       fillServer: this.#fills,
       fillClient: cluster.chunkPeers,
       relay,
-      calls: { membership: cluster.membershipPeers, object: cluster.objectPeers },
+      calls: {
+        membership: cluster.membershipPeers,
+        object: cluster.objectPeers,
+        cache: cluster.cachePeers,
+      },
       callsServed: this.#calls,
       chunkServer: this.#chunks,
       objectServer: this.#objects,

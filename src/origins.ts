@@ -4,6 +4,7 @@
  */
 import type { Clock } from "./base/clock.ts";
 import type { Random } from "./base/random.ts";
+import type { ObjectVersion } from "./chunk/object-version.ts";
 import type { Config } from "./config/config.ts";
 import type { OriginConfig } from "./config/origin-config.ts";
 import type { Coordination } from "./membership/coordination.ts";
@@ -56,12 +57,18 @@ export function guardOrigins({ config, clock, random }: OriginsOptions): Guarded
   );
 }
 
+/** What lets go of the chunks of versions that are no more. */
+export interface SupersededTier {
+  supersede(version: ObjectVersion): void;
+}
+
 /** The metadata of `origin`; without `peers`, of a cluster of one, whose authority answers its clients as well. */
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
   { config, clock }: OriginsOptions,
   peers: MetadataPeers | undefined,
+  tiers: readonly SupersededTier[],
 ): OpenOrigin {
   const { metadata, listCache, chunking } = config;
   const directoryOf = (source: HeadSource): Directory =>
@@ -72,6 +79,9 @@ export function openMetadata(
       ttlMs: metadata.ttlMs,
       negativeTtlMs: metadata.negativeTtlMs,
       entriesMax: metadata.maxEntries,
+      onSuperseded: (version) => {
+        for (const tier of tiers) tier.supersede(version);
+      },
     });
   const listsOf = (source: ListAnswerSource): ListCache =>
     new ListCache({

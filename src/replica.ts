@@ -1,40 +1,40 @@
 /**
  * The composition root: makes the parts of one replica out of its configuration, and starts and stops them in order.
- * Each part gets what it needs by its constructor; this file, origins.ts and the two ends of the mesh (cluster.ts,
- * mesh.ts) are the only ones that know them all.
+ * Each part gets what it needs by its constructor. The larger groups of parts are made in files of their own beside this
+ * one: where chunks are kept (tiers.ts), how they are come by (fills.ts), whom they come from (origins.ts), the two ends
+ * of the mesh (cluster.ts, mesh.ts), and what people may ask about the cache (cache-view.ts).
  *
  * Stopping goes from the outside in: not ready, goodbye to the peers, no new connections, running responses finish,
  * fills nobody waits for end, commits finish, files and sockets close.
  */
-import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
-import { MemoryBudget } from "./base/memory-budget.ts";
 import type { Random } from "./base/random.ts";
 import { TlsFiles } from "./base/tls-files.ts";
+import { CacheView } from "./cache-view.ts";
+import { cachestoreNotice } from "./cachestore.ts";
 import { Cluster } from "./cluster.ts";
 import type { Config } from "./config/config.ts";
 import { BucketHandler } from "./edge/bucket-handler.ts";
 import { EdgeStats } from "./edge/edge-stats.ts";
 import { ObjectHandler } from "./edge/object-handler.ts";
 import { S3Listener } from "./edge/s3-listener.ts";
-import { Filler } from "./fill/filler.ts";
 import type { ReadPath } from "./fill/object-reader.ts";
-import { Relay } from "./fill/relay.ts";
+import { Fills } from "./fills.ts";
 import type { MeshTls } from "./mesh/mesh-tls.ts";
 import { Mesh } from "./mesh.ts";
 import { Bucket } from "./object/bucket.ts";
+import { registerCachestoreMetrics } from "./ops/cachestore-metrics.ts";
 import { Readiness } from "./ops/health.ts";
 import { MetricsRegistry } from "./ops/metrics.ts";
 import { OpsServer } from "./ops/ops-server.ts";
 import { registerReplicaMetrics } from "./ops/replica-metrics.ts";
+import { registerReplicationMetrics } from "./ops/replication-metrics.ts";
 import type { GuardedOrigin } from "./origin/guarded-origin.ts";
 import { guardOrigins, type OpenOrigin, openMetadata, regionOf } from "./origins.ts";
 import { originShare } from "./placement/origin-share.ts";
-import { DiskTier } from "./store/disk-tier.ts";
-import { MemoryTier } from "./store/memory-tier.ts";
-import { S3Fifo } from "./store/s3-fifo.ts";
+import { openTiers, type Tiers } from "./tiers.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
@@ -57,12 +57,12 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #readiness = new Readiness();
   readonly #origins: readonly GuardedOrigin[];
-  readonly #disk: DiskTier | undefined;
-  readonly #filler: Filler;
-  readonly #relay: Relay | undefined;
+  readonly #tiers: Tiers;
+  readonly #fills: Fills;
   readonly #cluster: Cluster | undefined;
   readonly #mesh: Mesh | undefined;
   readonly #listener: S3Listener;
+  readonly #cacheView: CacheView;
   readonly #ops: OpsServer;
 
   /**
@@ -78,45 +78,39 @@ export class Replica {
 
   private constructor(options: ReplicaOptions, tls: TlsFiles | undefined, meshTls: MeshTls | undefined) {
     this.#options = options;
-    const { config, clock, random, logger } = options;
-    const { queueTimeoutMs } = config.memory;
-    const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
-    const memory = new MemoryTier({ budget });
+    const { config, clock, logger } = options;
     // Before the disk is opened: an origin may refuse its settings, and the disk's thread would keep the process alive.
     this.#origins = guardOrigins(options);
-    const disk = openDisk(options);
-    this.#disk = disk;
-    if (disk) budget.addLastResort((missingBytes) => disk.dropQueued(missingBytes));
-    const replicaId = disk?.replicaId ?? config.cluster.replicaId ?? randomBytes(8).toString("hex");
+    this.#tiers = openTiers(options);
+    const { memory, disk, cachestore, budget, replicaId } = this.#tiers;
+    if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
     const cluster = config.cluster.clustered
       ? new Cluster({ ...options, replicaId, tls: meshTls })
       : undefined;
     this.#cluster = cluster;
-    const tiers = { memory, disk, budget, queueTimeoutMs };
-    this.#filler = new Filler({
-      ...tiers,
-      origins: new Map(this.#origins.map((origin) => [origin.id, origin])),
-    });
-    const filler = this.#filler;
-    this.#relay =
-      cluster &&
-      new Relay({
-        ...tiers,
-        filler,
-        peers: cluster.chunkPeers,
-        coordination: cluster.coordination,
-        clock,
-      });
-    const readPath: ReadPath = {
-      ...tiers,
-      flights: this.#relay ?? filler,
-      readAheadMax: config.chunking.readahead,
-      sentBytes: { memory: 0, disk: 0, peer: 0, origin: 0, join: 0 },
-    };
+    this.#fills = new Fills({ ...options, tiers: this.#tiers, origins: this.#origins, cluster });
+    const { filler, relay, replicated, readPath } = this.#fills;
     const open = this.#origins.map((origin, index) =>
-      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster),
+      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster, [
+        memory,
+        ...(disk ? [disk] : []),
+      ]),
     );
-    if (cluster && this.#relay) {
+    const buckets = bucketsOf(open);
+    this.#cacheView = new CacheView({
+      replicaId,
+      budget,
+      memory,
+      disk,
+      cachestore,
+      flights: readPath.flights,
+      origins: open,
+      buckets,
+      cluster,
+      clock,
+      logger,
+    });
+    if (cluster && relay) {
       cluster.membership.subscribe(() => this.#shareOrigins());
       this.#mesh = new Mesh({
         ...options,
@@ -124,29 +118,15 @@ export class Replica {
         tls: meshTls,
         readPath,
         filler,
-        relay: this.#relay,
+        relay,
         disk,
         open,
+        cache: this.#cacheView.held,
+        lists: replicated?.lister,
       });
     }
     const stats = new EdgeStats();
-    this.#listener = new S3Listener({
-      ...config.server.listen,
-      domain: config.server.domain,
-      connectionsMax: config.server.maxConnections,
-      requestsMax: config.server.maxRequests,
-      clientStallTimeoutMs: config.server.clientStallTimeoutMs,
-      keepAliveTimeoutMs: config.server.keepAliveTimeoutMs,
-      headerTimeoutMs: config.server.headerTimeoutMs,
-      tls,
-      buckets: bucketsOf(open),
-      objectHandler: new ObjectHandler({ clock, readPath, stats }),
-      bucketHandler: new BucketHandler({ region: regionOf(config) }),
-      stats,
-      clock,
-      random,
-      logger,
-    });
+    this.#listener = listenerOf(options, { buckets, readPath, stats, tls });
     const metrics = new MetricsRegistry();
     metrics.collectProcessMetrics();
     registerReplicaMetrics(metrics, {
@@ -163,6 +143,8 @@ export class Replica {
       lists: new Map(open.map((each) => [each.origin.id, each.pages])),
     });
     this.#mesh?.register(metrics);
+    if (replicated) registerReplicationMetrics(metrics, replicated);
+    if (cachestore) registerCachestoreMetrics(metrics, cachestore);
     this.#ops = new OpsServer({
       ...config.server.opsListen,
       readiness: this.#readiness,
@@ -174,10 +156,12 @@ export class Replica {
         budget,
         disk,
         filler,
-        relay: this.#relay,
+        relay,
         membership: cluster?.membership,
         peers: cluster?.peers,
       },
+      endpoints: this.#cacheView.endpoints,
+      actions: config.server.opsActions,
       logger,
     });
   }
@@ -190,10 +174,12 @@ export class Replica {
   /** Resolves when clients are served. @throws OrcaError config_invalid where a listener cannot be had. */
   async start(): Promise<ReplicaAddresses> {
     try {
+      await this.#tiers.cachestore?.store.check();
       const ops = await this.#ops.start();
       const mesh = await this.#mesh?.start();
       // Clients come when the peers are known: until then, this replica would fill what others have.
       if (mesh) await this.#cluster?.join(mesh.port);
+      this.#fills.start();
       const s3 = await this.#listener.start();
       this.#readiness.enter("serving");
       return { s3, ops, mesh };
@@ -208,6 +194,7 @@ export class Replica {
     const { config, logger } = this.#options;
     const { drainTimeoutMs } = config.server;
     if (this.#readiness.phase !== "draining") this.#readiness.enter("draining");
+    const copiesEnded = this.#fills.stopCopies();
     await this.#cluster?.leave();
     const meshDrained = this.#mesh?.drain(drainTimeoutMs);
     const cut = await this.#listener.drain(drainTimeoutMs);
@@ -215,8 +202,12 @@ export class Replica {
       logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
     // Peers wait for fills of this replica as clients do.
     await meshDrained;
-    const flightsEnded = Promise.all([this.#relay?.stop(), this.#filler.stop()]);
-    await this.#disk?.close(Math.max(drainTimeoutMs, commitsDrainMinMs));
+    const flightsEnded = this.#fills.stop();
+    await copiesEnded;
+    await this.#cacheView.scrub?.stop();
+    const commitsDrainMs = Math.max(drainTimeoutMs, commitsDrainMinMs);
+    const { disk, cachestore } = this.#tiers;
+    await Promise.all([disk?.close(commitsDrainMs), cachestore?.store.close(commitsDrainMs)]);
     await flightsEnded;
     this.#cluster?.stop();
     for (const origin of this.#origins) origin.close();
@@ -236,10 +227,36 @@ export class Replica {
   }
 }
 
-function openDisk({ config, clock, logger }: ReplicaOptions): DiskTier | undefined {
-  const { disk, cluster } = config;
-  if (!disk) return undefined;
-  return DiskTier.open({ ...disk, replicaId: cluster.replicaId, policy: new S3Fifo(), clock, logger });
+/** What the clients' side of a replica is made of. */
+interface EdgeParts {
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly readPath: ReadPath;
+  readonly stats: EdgeStats;
+  readonly tls: TlsFiles | undefined;
+}
+
+function listenerOf(
+  { config, clock, random, logger }: ReplicaOptions,
+  { buckets, readPath, stats, tls }: EdgeParts,
+): S3Listener {
+  const { server } = config;
+  return new S3Listener({
+    ...server.listen,
+    domain: server.domain,
+    connectionsMax: server.maxConnections,
+    requestsMax: server.maxRequests,
+    clientStallTimeoutMs: server.clientStallTimeoutMs,
+    keepAliveTimeoutMs: server.keepAliveTimeoutMs,
+    headerTimeoutMs: server.headerTimeoutMs,
+    tls,
+    buckets,
+    objectHandler: new ObjectHandler({ clock, readPath, stats }),
+    bucketHandler: new BucketHandler({ region: regionOf(config) }),
+    stats,
+    clock,
+    random,
+    logger,
+  });
 }
 
 function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {

@@ -1,0 +1,279 @@
+/** What people see of caches, and do to them: the commands, against replicas that have served real clients. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SystemClock } from "../../src/base/clock.ts";
+import { MiB } from "../../src/base/units.ts";
+import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
+import { inspect } from "../../src/cli/inspect-command.ts";
+import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
+import type { InspectDocument } from "../../src/ops/inspect-endpoint.ts";
+import { patternBytes } from "../support/pattern.ts";
+import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
+import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+
+const chunking = { size: "1MiB", tiers: [] };
+const seed = 5;
+let cluster: ReplicaCluster | undefined;
+let single: ReplicaFixture | undefined;
+
+afterEach(async () => {
+  await cluster?.stop();
+  await single?.stop();
+  cluster = undefined;
+  single = undefined;
+});
+
+interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run<Options extends OpsCommandOptions>(
+  command: (options: Options) => Promise<number>,
+  { opsEndpoint }: Pick<ReplicaFixture, "opsEndpoint">,
+  options: Omit<Options, keyof OpsCommandOptions> & Partial<OpsCommandOptions>,
+): Promise<Outcome> {
+  const written = { stdout: "", stderr: "" };
+  const shared: OpsCommandOptions = {
+    ops: opsEndpoint,
+    json: false,
+    clock: new SystemClock(),
+    stdout: { write: (text) => void (written.stdout += text) },
+    stderr: { write: (text) => void (written.stderr += text) },
+  };
+  const exitCode = await command({ ...shared, ...options } as unknown as Options);
+  return { exitCode, ...written };
+}
+
+const progress = { write: () => true };
+
+async function inspected(replica: ReplicaFixture, key: string): Promise<InspectDocument> {
+  const { exitCode, stdout, stderr } = await run(inspect, replica, {
+    url: `s3://${testBucket}/${key}`,
+    json: true,
+  });
+  assert.equal(exitCode, 0, stderr);
+  return JSON.parse(stdout) as InspectDocument;
+}
+
+async function read({ get }: ReplicaFixture, key: string, sizeBytes: number): Promise<void> {
+  const body = Buffer.from(await (await get(key)).arrayBuffer());
+  assert.ok(body.equals(patternBytes(seed, 0, sizeBytes)));
+}
+
+function indexesOf(ranges: string | null): number[] {
+  return (ranges === null || ranges === "" ? [] : ranges.split(",")).flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
+  });
+}
+
+/** Commits end behind the answers that caused them. */
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  const endMs = Date.now() + 10_000;
+  while (!(await holds())) {
+    assert.ok(Date.now() < endMs, `within 10 s: ${holds.toString()}`);
+    await sleep(10);
+  }
+}
+
+/** Files of chunks on the disk of a replica. */
+function chunkFiles({ diskRoot }: ReplicaFixture): string[] {
+  return readdirSync(diskRoot, { recursive: true, encoding: "utf8" })
+    .filter((path) => /\/[0-9a-f]{2}\/test\.[0-9a-f]{64}\.\d+$/.test(path))
+    .map((path) => join(diskRoot, path));
+}
+
+test("inspect: three replicas tell where each chunk lies, and who coordinates it", async () => {
+  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const { origin, replicas } = cluster;
+  const sizeBytes = 16 * MiB - 100;
+  origin.put(testBucket, "dir/k", { seed, sizeBytes });
+  const [asked, , other] = replicas as [ReplicaFixture, ReplicaFixture, ReplicaFixture];
+  const cold = await inspected(asked, "dir/k");
+  assert.deepEqual([cold.size, cold.chunks, cold.chunk_size, cold.origin], [sizeBytes, 16, MiB, "test"]);
+  assert.deepEqual(
+    cold.replicas.map(({ replica_id: id, self, memory, reason }) => [id, self, memory, reason]),
+    [
+      ["r0", true, "", null],
+      ["r1", false, "", null],
+      ["r2", false, "", null],
+    ],
+  );
+  await read(asked, "dir/k", sizeBytes);
+  for (const replica of replicas) {
+    await eventually(async () => (await replica.metric("orca_flights")) === 0);
+  }
+  const warm = await inspected(other, "dir/k");
+  const all = Array.from({ length: 16 }, (_, index) => index);
+  const coordinated = warm.replicas.flatMap(({ coordinates }) => indexesOf(coordinates));
+  assert.deepEqual(
+    coordinated.sort((left, right) => left - right),
+    all,
+    "each chunk has one coordinator",
+  );
+  for (const { replica_id: id, self, coordinates, memory, disk, flight } of warm.replicas) {
+    assert.equal(self, id === "r2");
+    assert.equal(disk, coordinates, `the coordinator ${id} keeps its chunks on disk`);
+    assert.equal(memory, id === "r0" ? "0-15" : coordinates);
+    assert.equal(flight, "");
+    const replica = replicas[Number(id.slice(1))] as ReplicaFixture;
+    assert.equal(chunkFiles(replica).length, indexesOf(disk).length);
+  }
+  const { stdout } = await run(inspect, asked, { url: `s3://${testBucket}/dir/k` });
+  assert.match(
+    stdout,
+    /^s3:\/\/models\/dir\/k\n16 MiB in 16 chunks of 1 MiB, ETag \w+, origin test\n\nreplica /,
+  );
+  assert.match(stdout, /^r0 \(answers\) +[\d,-]+ +memory, disk +\d+ +[\d,-]+$/m);
+  assert.match(stdout, /^ +memory +\d+ +[\d,-]+$/m);
+  assert.match(stdout, /\nEvery chunk is held somewhere\.\n$/);
+});
+
+test("inspect: a cluster of one, an absent key, an unknown bucket and a wrong URL", async () => {
+  single = await startReplica({ settings: { chunking } });
+  single.origin.put(testBucket, "k?%", { seed, sizeBytes: 3 * MiB });
+  await read(single, "k%3F%25", 3 * MiB);
+  const { replicas } = await inspected(single, "k?%");
+  assert.deepEqual(
+    replicas.map(({ coordinates, memory, disk, cachestore }) => [coordinates, memory, disk, cachestore]),
+    [["0-2", "0-2", "", ""]],
+  );
+  single.origin.put(testBucket, "empty", { seed, sizeBytes: 0 });
+  assert.equal((await run(inspect, single, { url: "s3://models/empty" })).exitCode, 0);
+  const absent = await run(inspect, single, { url: "s3://models/absent" });
+  assert.deepEqual([absent.exitCode, absent.stdout], [1, ""]);
+  assert.match(absent.stderr, /^Cannot inspect s3:\/\/models\/absent at http:.*\/inspect: Cannot .*absent/);
+  assert.doesNotMatch(absent.stderr, /Is a replica running/);
+  const unknown = await run(inspect, single, { url: "s3://nowhere/k" });
+  assert.match(unknown.stderr, /Cannot find bucket "nowhere": served here are models\n$/);
+  for (const url of ["models/k", "s3://models", "s3://models/", "s3:///k"])
+    await assert.rejects(run(inspect, single, { url }), /expected s3:\/\/BUCKET\/KEY/);
+});
+
+test("cache stats: tells of each tier what it holds", async () => {
+  single = await startReplica({ disk: true, settings: { chunking } });
+  const { metric } = single;
+  single.origin.put(testBucket, "k", { seed, sizeBytes: 3 * MiB });
+  await read(single, "k", 3 * MiB);
+  await read(single, "k", 3 * MiB);
+  await eventually(async () => (await metric("orca_commits_total")) === 3);
+  const { exitCode, stdout } = await run(cacheStatsCommand, single, {});
+  assert.equal(exitCode, 0);
+  assert.match(stdout, /^memory +3 +3 MiB +256 MiB +\d+ +\d+ +0$/m);
+  assert.match(stdout, /^disk +3 +3 MiB +1 GiB +- +- +0$/m);
+  assert.match(stdout, /^test +1 +\d+ +1$/m);
+  assert.match(stdout, /^disk: 0 blocks \(0 B\) read, 3 chunks stored, 0 refused$/m);
+});
+
+test("cache verify: finds a flipped bit, removes it, and the next read heals it", async () => {
+  single = await startReplica({ disk: true, settings: { chunking } });
+  const { origin, metric } = single;
+  origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
+  await read(single, "k", 8 * MiB);
+  await eventually(async () => (await metric("orca_commits_total")) === 8);
+  const [victim = ""] = chunkFiles(single);
+  const bytes = readFileSync(victim);
+  bytes[1000] = (bytes[1000] as number) ^ 1;
+  writeFileSync(victim, bytes);
+  const found = await run(cacheVerify, single, { progress, rateBytes: 1024 * MiB });
+  assert.deepEqual([found.exitCode, found.stderr], [0, ""]);
+  assert.match(
+    found.stdout,
+    /^Checked 8 chunks \(8 MiB\): 1 bad one, deleted; the next read brings them anew\.\n$/,
+  );
+  assert.equal(chunkFiles(single).length, 7);
+  assert.equal(await metric("orca_disk_damaged_total"), 1);
+  const again = await run(cacheVerify, single, { progress, json: true });
+  const lines = again.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    [lines.at(-1)?.["state"], lines.at(-1)?.["checked_chunks"], lines.at(-1)?.["bad_chunks"]],
+    ["complete", 7, 0],
+  );
+  await read(single, "k", 8 * MiB);
+  assert.equal(origin.count("GET", "k"), 8, "memory still had it");
+});
+
+test("cache verify: who leaves pauses it, and the next one goes on", async () => {
+  single = await startReplica({ disk: true, settings: { chunking } });
+  const { origin, metric, opsEndpoint } = single;
+  origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
+  await read(single, "k", 8 * MiB);
+  await eventually(async () => (await metric("orca_commits_total")) === 8);
+  const stop = new AbortController();
+  const state = async (): Promise<string> =>
+    ((await (await fetch(`${opsEndpoint}/cache/verify`)).json()) as { state: string }).state;
+  const response = await fetch(`${opsEndpoint}/cache/verify?bytes_per_second=${MiB}`, {
+    method: "POST",
+    headers: { "x-orca-action": "verify" },
+    signal: stop.signal,
+  });
+  await response.body?.getReader().read();
+  assert.equal(await state(), "running");
+  stop.abort();
+  await eventually(async () => (await state()) === "stopped");
+  const rest = await run(cacheVerify, single, { progress });
+  assert.match(rest.stdout, /^Checked 8 chunks \(8 MiB\): all are right\.\n$/);
+});
+
+test("cache clear: a prefix goes from memory, disk and directory; the rest stays; then everything", async () => {
+  single = await startReplica({ disk: true, settings: { chunking } });
+  const { origin, metric } = single;
+  const keys = ["a/1", "a/2", "b/1"];
+  for (const key of keys) {
+    origin.put(testBucket, key, { seed, sizeBytes: 2 * MiB });
+    await read(single, key, 2 * MiB);
+  }
+  await eventually(async () => (await metric("orca_commits_total")) === 6);
+  const part = await run(cacheClear, single, { prefix: `${testBucket}/a/`, cachestore: false });
+  assert.deepEqual([part.exitCode, part.stderr], [0, ""]);
+  assert.equal(
+    part.stdout,
+    `Cleared "models/a/" from this replica; metadata of 2 objects forgotten
+
+tier    chunks  bytes
+memory       4  4 MiB
+disk         4  4 MiB
+`,
+  );
+  assert.equal(chunkFiles(single).length, 2);
+  for (const key of keys) await read(single, key, 2 * MiB);
+  assert.deepEqual(
+    keys.map((key) => [origin.count("HEAD", key), origin.count("GET", key)]),
+    [
+      [2, 4],
+      [2, 4],
+      [1, 2],
+    ],
+  );
+  await eventually(async () => (await metric("orca_commits_total")) === 10);
+  const all = await run(cacheClear, single, { cachestore: false, json: true });
+  assert.deepEqual(JSON.parse(all.stdout).memory.chunks, 6);
+  assert.deepEqual(chunkFiles(single), []);
+  const wrong = await run(cacheClear, single, { prefix: "nowhere/x", cachestore: false });
+  assert.match(wrong.stderr, /Cannot find bucket "nowhere"/);
+});
+
+test("/cache/clear: what is not understood clears nothing", async () => {
+  single = await startReplica({ settings: { chunking } });
+  const { origin, opsEndpoint } = single;
+  origin.put(testBucket, "k", { seed, sizeBytes: MiB });
+  await read(single, "k", MiB);
+  const headers = { "x-orca-action": "clear" };
+  for (const query of ["?prefx=models/a", "?prefix=models&prefix=models", "?cachestore=yes", "?prefix="]) {
+    const response = await fetch(`${opsEndpoint}/cache/clear${query}`, { method: "POST", headers });
+    assert.ok(response.status === 400 || response.status === 404, query);
+    await response.body?.cancel();
+  }
+  const verify = await fetch(`${opsEndpoint}/cache/verify`);
+  assert.equal(verify.status, 409, "there is no disk here");
+  await read(single, "k", MiB);
+  assert.deepEqual([origin.count("HEAD", "k"), origin.count("GET", "k")], [1, 1]);
+});
