@@ -90,11 +90,9 @@ export class Replica {
     this.#cluster = cluster;
     this.#fills = new Fills({ ...options, tiers: this.#tiers, origins: this.#origins, cluster });
     const { filler, relay, replicated, readPath } = this.#fills;
+    const tiers = disk ? [memory, disk] : [memory];
     const open = this.#origins.map((origin, index) =>
-      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster, [
-        memory,
-        ...(disk ? [disk] : []),
-      ]),
+      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster, tiers),
     );
     const buckets = bucketsOf(open);
     this.#cacheView = new CacheView({
@@ -127,28 +125,10 @@ export class Replica {
     }
     const stats = new EdgeStats();
     this.#listener = listenerOf(options, { buckets, readPath, stats, tls });
-    const metrics = new MetricsRegistry();
-    metrics.collectProcessMetrics();
-    registerReplicaMetrics(metrics, {
-      edge: stats,
-      listener: this.#listener,
-      tls,
-      readPath,
-      filler,
-      budget,
-      memory,
-      disk,
-      origins: this.#origins,
-      directories: new Map(open.map((each) => [each.origin.id, each.directory])),
-      lists: new Map(open.map((each) => [each.origin.id, each.pages])),
-    });
-    this.#mesh?.register(metrics);
-    if (replicated) registerReplicationMetrics(metrics, replicated);
-    if (cachestore) registerCachestoreMetrics(metrics, cachestore);
     this.#ops = new OpsServer({
       ...config.server.opsListen,
       readiness: this.#readiness,
-      metrics,
+      metrics: this.#metricsOf(stats, tls, open),
       cluster: {
         replicaId,
         zone: config.cluster.zone ?? "",
@@ -212,6 +192,30 @@ export class Replica {
     this.#cluster?.stop();
     for (const origin of this.#origins) origin.close();
     await this.#ops.stop();
+  }
+
+  #metricsOf(edge: EdgeStats, tls: TlsFiles | undefined, open: readonly OpenOrigin[]): MetricsRegistry {
+    const { budget, memory, disk, cachestore } = this.#tiers;
+    const { filler, replicated, readPath } = this.#fills;
+    const metrics = new MetricsRegistry();
+    metrics.collectProcessMetrics();
+    registerReplicaMetrics(metrics, {
+      edge,
+      listener: this.#listener,
+      tls,
+      readPath,
+      filler,
+      budget,
+      memory,
+      disk,
+      origins: this.#origins,
+      directories: new Map(open.map((each) => [each.origin.id, each.directory])),
+      lists: new Map(open.map((each) => [each.origin.id, each.pages])),
+    });
+    this.#mesh?.register(metrics);
+    if (replicated) registerReplicationMetrics(metrics, replicated);
+    if (cachestore) registerCachestoreMetrics(metrics, cachestore);
+    return metrics;
   }
 
   /**

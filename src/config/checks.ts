@@ -1,7 +1,7 @@
 /**
  * What is wrong about settings that are right each for themselves, and what this version cannot do. A setting that
- * asks for more than there is stops the start: a replica that came up without the authentication or the cachestore it
- * was told to have would be worse than none.
+ * asks for more than there is stops the start: a replica that came up without the authentication it was told to have
+ * would be worse than none.
  */
 import { createSecureContext } from "node:tls";
 import { formatBytes } from "../base/units.ts";

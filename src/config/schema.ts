@@ -30,6 +30,21 @@ const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
 /** Ids are segments of paths in every store. */
 const id = text(/^(?!\.{1,2}$)[\w.-]{1,64}$/, "1 to 64 of the characters A-Z a-z 0-9 . _ -");
 
+/** What an S3 service takes to be reached, be it an origin or the cachestore. */
+const s3Endpoint = optional(endpoint(), "Address of an S3 service other than AWS.");
+const s3Signing = {
+  region: setting(
+    text(/^[\w-]+$/, "a region such as eu-central-1"),
+    "us-east-1",
+    "Region requests are signed for.",
+  ),
+  use_path_style: setting(
+    flag(),
+    "false",
+    "Name the bucket in the path, as most services other than AWS want it.",
+  ),
+};
+
 const server = section({
   listen: setting(listenAddress(), "0.0.0.0:8443", "Where S3 clients connect; port 0 takes a free one."),
   ops_listen: setting(
@@ -140,17 +155,8 @@ const originFields = {
   ),
   awss3: optionalSection({
     bucket: optional(text(), "Bucket. Required, unless every one of `buckets` names its own."),
-    endpoint: optional(endpoint(), "Address of an S3 service other than AWS."),
-    region: setting(
-      text(/^[\w-]+$/, "a region such as eu-central-1"),
-      "us-east-1",
-      "Region requests are signed for.",
-    ),
-    use_path_style: setting(
-      flag(),
-      "false",
-      "Name the bucket in the path, as most services other than AWS want it.",
-    ),
+    endpoint: s3Endpoint,
+    ...s3Signing,
   }),
   azureblob: optionalSection({
     account: required(text(/^[a-z0-9]{3,24}$/, "3 to 24 of the characters a-z 0-9"), "", "Storage account."),
@@ -177,18 +183,9 @@ const cachestore = section({
     "The store all replicas share: an S3 service or a file system in the datacentre.",
   ),
   s3: optionalSection({
-    endpoint: optional(endpoint(), "Address of an S3 service other than AWS."),
+    endpoint: s3Endpoint,
     bucket: optional(text(), "Bucket that holds the chunks, for Orca alone and without versioning."),
-    region: setting(
-      text(/^[\w-]+$/, "a region such as eu-central-1"),
-      "us-east-1",
-      "Region requests are signed for.",
-    ),
-    use_path_style: setting(
-      flag(),
-      "false",
-      "Name the bucket in the path, as most services other than AWS want it.",
-    ),
+    ...s3Signing,
     commit: setting(
       oneOf("auto", "conditional", "stat"),
       "auto",

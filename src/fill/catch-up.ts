@@ -220,7 +220,14 @@ export class CatchUp {
       signal.throwIfAborted();
       if (!coordination.live.some(({ replicaId }) => replicaId === peer.replicaId)) return undefined;
       try {
-        return await unlessAborted(lists.list(peer, request), signal);
+        const page = await unlessAborted(lists.list(peer, request), signal);
+        if (page.nextAfter === "" || page.nextAfter !== request.after) return page;
+        // Another page like this would come for ever.
+        throw new OrcaError(
+          "peer_unavailable",
+          "mesh",
+          `Cannot go on: "${peer.replicaId}" answers the same page again`,
+        );
       } catch (thrown) {
         signal.throwIfAborted();
         OrcaError.from(thrown, "internal", "mesh", `Cannot list the chunks of "${peer.replicaId}"`);

@@ -5,14 +5,16 @@
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
+import type { GuardedCachestore } from "../store/guarded-cachestore.ts";
 import { type CacheAnswers, type ChunkTiers, inspectedChunksMax, tierBits } from "./cache-peers.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { MemoryChunks } from "./filler.ts";
+import { nextTurn } from "./next-turn.ts";
 
 export interface HeldChunksOptions {
   readonly memory: Pick<MemoryChunks, "peek">;
   readonly disk: Pick<ChunkStore, "presence"> | undefined;
-  readonly cachestore: Pick<ChunkStore, "presence"> | undefined;
+  readonly cachestore: Pick<GuardedCachestore, "peek"> | undefined;
   readonly flights: Pick<ChunkFlights, "find">;
 }
 
@@ -48,12 +50,7 @@ export class HeldChunks implements CacheAnswers {
     if (memory.peek(ref.version.chunkName(ref.index))) bits |= tierBits.memory;
     if (disk?.presence(ref) === "held") bits |= tierBits.disk;
     if (flights.find(ref)) bits |= tierBits.flight;
-    if (cachestore?.presence(ref) === "held") bits |= tierBits.cachestore;
+    if (cachestore?.peek(ref) === "held") bits |= tierBits.cachestore;
     return bits;
   }
-}
-
-/** Lets the event loop go on with whatever waits. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -8,7 +8,7 @@ import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { isLive, type Member } from "../membership/member.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "./cache-peers.ts";
-import { nextTurn } from "./held-chunks.ts";
+import { nextTurn } from "./next-turn.ts";
 
 export interface InspectedCluster {
   readonly coordination: Pick<Coordination, "members" | "coordinator">;

@@ -8,6 +8,7 @@ import type { Member } from "../membership/member.ts";
 import type { ListedStore } from "../store/listed-store.ts";
 import { type ChunkLists, listedPathsMax } from "./chunk-lists.ts";
 import type { Keepers } from "./keepers.ts";
+import { nextTurn } from "./next-turn.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 export interface SurplusOptions {
@@ -55,10 +56,12 @@ export class Surplus {
         else pathsByKeeper.set(keeper, [path]);
       }
     }
-    const heldBy = new Map<string, ReadonlySet<string>>();
-    for (const [keeper, theirs] of pathsByKeeper) {
-      heldBy.set(keeper.replicaId, await this.#heldBy(keeper, theirs, signal));
-    }
+    // All at once: each may take as long as a peer may be silent, and the first one's pledge must not end before the last
+    // one has answered.
+    const asked = [...pathsByKeeper].map(
+      async ([keeper, theirs]) => [keeper.replicaId, await this.#heldBy(keeper, theirs, signal)] as const,
+    );
+    const heldBy = new Map(await Promise.all(asked));
     let dropped = 0;
     for (const path of paths) {
       // Members may have come or gone while they were asked, so keepers are looked up anew. Between this look and the
@@ -83,11 +86,4 @@ export class Surplus {
       return new Set();
     }
   }
-}
-
-/** Lets readers go first. */
-function nextTurn(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setImmediate(resolve);
-  return promise;
 }

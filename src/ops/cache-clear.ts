@@ -42,31 +42,43 @@ export class CacheClear {
     this.#parts = parts;
   }
 
-  /** @throws OrcaError `overloaded` while another one runs; `internal` where the disk cannot be read. */
-  async clear(prefix: ObjectPrefix | undefined, alsoCachestore: boolean): Promise<ClearedCache> {
+  /**
+   * What is cleared before the signal aborts stays so.
+   * @throws OrcaError `overloaded` while another one runs; `internal` where the disk cannot be read; the signal's reason.
+   */
+  async clear(
+    prefix: ObjectPrefix | undefined,
+    alsoCachestore: boolean,
+    signal: AbortSignal,
+  ): Promise<ClearedCache> {
     if (this.#running) throw new OrcaError("overloaded", "client", "Cannot clear: another clear is running");
     this.#running = true;
     this.stats.clears += 1;
     try {
-      return await this.#clear(prefix, alsoCachestore);
+      return await this.#clear(prefix, alsoCachestore, signal);
     } finally {
       this.#running = false;
     }
   }
 
-  async #clear(prefix: ObjectPrefix | undefined, alsoCachestore: boolean): Promise<ClearedCache> {
+  async #clear(
+    prefix: ObjectPrefix | undefined,
+    alsoCachestore: boolean,
+    signal: AbortSignal,
+  ): Promise<ClearedCache> {
     const { memory, disk, cachestore } = this.#parts;
     const directories = [...new Set(this.#parts.directories)];
     const versions = new Map(
       directories.flatMap((each) => each.versions(prefix)).map((version) => [version.hash, version]),
     );
     const objects = Math.max(0, ...directories.map((each) => each.clear(prefix)));
-    const fromDisk = disk ? await clearDisk(disk, prefix) : null;
+    const fromDisk = disk ? await clearDisk(disk, prefix, signal) : null;
     const fromMemory = memory.clear(prefix);
     let chunks = 0;
     if (alsoCachestore && cachestore) {
       for (const version of versions.values()) {
         for (let index = 0; index < version.chunkCount; index += 1) {
+          signal.throwIfAborted();
           await cachestore.delete({ version, index });
           chunks += 1;
         }

@@ -8,7 +8,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import { GiB, MiB } from "../base/units.ts";
 import type { ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { Bucket } from "../object/bucket.ts";
-import { type Scrub, type ScrubProgress, scrubBytesPerSecond } from "../store/scrub.ts";
+import { type Scrub, type ScrubProgress, type ScrubWatch, scrubBytesPerSecond } from "../store/scrub.ts";
 import type { CacheClear, ClearedCache } from "./cache-clear.ts";
 import { type CacheStatsSource, cacheStats } from "./cache-stats.ts";
 import { errorPage, jsonPage, type OpsEndpoint } from "./ops-endpoint.ts";
@@ -73,7 +73,11 @@ function verifyEndpoint({ scrub, clock, stats }: CacheEndpointsOptions): OpsEndp
         return errorPage(409, "there is no disk tier here (disk.root), so there is nothing to verify");
       if (method === "GET") return jsonPage(200, verifyDocument(scrub.progress, notCovered));
       const bytesPerSecond = numberOf(query, "bytes_per_second", scrubBytesPerSecond);
-      return { documents: verifying(scrub, bytesPerSecond, notCovered, clock, signal) };
+      // Before the first line, so that a refusal is the answer.
+      const watch = await scrub.watch(bytesPerSecond);
+      signal.addEventListener("abort", () => watch.leave(), { once: true });
+      if (signal.aborted) watch.leave();
+      return { documents: verifying(scrub, watch, notCovered, clock) };
     },
   };
 }
@@ -81,15 +85,11 @@ function verifyEndpoint({ scrub, clock, stats }: CacheEndpointsOptions): OpsEndp
 /** Progress while the scrub runs, and once more when it has ended. Whoever stops listening stops watching. */
 async function* verifying(
   scrub: Scrub,
-  bytesPerSecond: number,
+  watch: ScrubWatch,
   notCovered: readonly string[],
   clock: Clock,
-  signal: AbortSignal,
 ): AsyncGenerator<VerifyDocument> {
-  const watch = await scrub.watch(bytesPerSecond);
   const waiting = new AbortController();
-  signal.addEventListener("abort", () => watch.leave(), { once: true });
-  if (signal.aborted) watch.leave();
   void watch.ended.finally(() => waiting.abort());
   try {
     while (!waiting.signal.aborted) {
@@ -122,7 +122,7 @@ function clearEndpoint({ clear, buckets }: CacheEndpointsOptions): OpsEndpoint {
     help: 'POST: lets go of what is cached, all or ?prefix=BUCKET/KEY-PREFIX; "orca cache clear" does',
     action: "clear",
     methods: ["POST"],
-    answer: async ({ query }) => {
+    answer: async ({ query, signal }) => {
       allowOnly(query, ["prefix", "cachestore"]);
       const prefix = query.get("prefix");
       const cachestore = query.get("cachestore") ?? "false";
@@ -130,7 +130,7 @@ function clearEndpoint({ clear, buckets }: CacheEndpointsOptions): OpsEndpoint {
         throw invalid(`cachestore is "${cachestore}", expected true or false`);
       }
       const place = prefix === null ? undefined : placeOf(prefix, buckets);
-      return jsonPage(200, (await clear.clear(place, cachestore === "true")) satisfies ClearDocument);
+      return jsonPage(200, (await clear.clear(place, cachestore === "true", signal)) satisfies ClearDocument);
     },
   };
 }

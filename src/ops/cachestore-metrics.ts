@@ -92,4 +92,10 @@ function registerDamage(metrics: MetricsRegistry, { driver }: CachestoreParts): 
       return damaged;
     },
   );
+  if (driver.kind !== "s3") return;
+  metrics.counter(
+    "orca_cachestore_removals_failed_total",
+    "Damaged objects that could not be deleted.",
+    () => driver.stats.removalsFailed,
+  );
 }

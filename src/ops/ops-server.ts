@@ -42,6 +42,12 @@ const help = `Orca
 /cluster  what this replica knows of its cluster, as JSON; "orca status" prints it
 `;
 
+const whoAskedHasGone = new OrcaError(
+  "request_timeout",
+  "client",
+  "Cannot go on with what the ops listener was asked: whoever asked has gone",
+);
+
 export class OpsServer {
   readonly #options: OpsServerOptions;
   readonly #server: Server;
@@ -119,7 +125,7 @@ export class OpsServer {
       logger.info({ action: endpoint.action, query, remoteAddress }, "Doing what the ops listener was asked");
     }
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    response.once("close", () => gone.abort(whoAskedHasGone));
     try {
       return await endpoint.answer({ method, query: new URLSearchParams(query), signal: gone.signal });
     } catch (thrown) {

@@ -14,8 +14,9 @@
  * 3. While open, nothing is admitted, and how earlier operations end changes nothing but the counters.
  *
  * An operation may begin in one state and end in another: (1) it is admitted while closed; (2) others fail and open the
- * breaker; (3) half-open begins; (4) it ends. Its end then counts as a probe's would. It is as late a word from the store
- * as any, and to number the states would buy only that nobody has to think of this.
+ * breaker; (3) half-open begins; (4) it ends. Its success or its error then counts as a probe's would: it is as late a
+ * word from the store as any. That it is withdrawn is no word from the store, and it has no probe's place to give back:
+ * for this, admissions are numbered by how often the breaker had opened before them.
  */
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
@@ -53,6 +54,8 @@ export class Breaker {
   /** When the last errors happened, the oldest first; no more of them than open the breaker. */
   #errorsAtMs: number[] = [];
   #state: BreakerState = closed;
+  /** How often it has opened: while it is half-open, the number that its probes have and nobody else. */
+  #admission = 0;
   #deniedInARow = 0;
 
   constructor(options: BreakerOptions) {
@@ -90,16 +93,19 @@ export class Breaker {
     this.#listeners.push(listener);
   }
 
-  /** Whether an operation may begin. One that may ends in exactly one of the three calls below. */
-  admit(): boolean {
+  /**
+   * Undefined where an operation may not begin. One that may ends in exactly one of the three calls below; the number is
+   * for {@link withdrawn}.
+   */
+  admit(): number | undefined {
     if (!this.admits) {
       this.stats.turnedAway += 1;
-      return false;
+      return undefined;
     }
     if (this.#state.kind === "open") this.#change({ kind: "half-open", admitted: 0, succeeded: 0 });
     if (this.#state.kind === "half-open")
       this.#state = { ...this.#state, admitted: this.#state.admitted + 1 };
-    return true;
+    return this.#admission;
   }
 
   /** The store answered; that it does not hold something is an answer. */
@@ -127,15 +133,17 @@ export class Breaker {
       nowMs - (this.#errorsAtMs[0] as number) <= this.#windowMs;
     if (this.#state.kind === "closed" && !isBurst) return;
     this.stats.opened += 1;
+    this.#admission += 1;
     this.#errorsAtMs = [];
     this.#change({ kind: "open", untilMs: nowMs + this.#openMs, cause: error });
   }
 
   /** The operation ended without a word about the store: its caller gave up, or this replica had no room for it. */
-  withdrawn(): void {
+  withdrawn(admission: number): void {
     this.stats.withdrawn += 1;
     const state = this.#state;
-    if (state.kind === "half-open") this.#state = { ...state, admitted: Math.max(0, state.admitted - 1) };
+    if (state.kind === "half-open" && admission === this.#admission)
+      this.#state = { ...state, admitted: state.admitted - 1 };
   }
 
   #change(state: BreakerState): void {

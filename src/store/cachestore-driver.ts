@@ -29,7 +29,7 @@ export interface CachestoreDriver {
 
   /**
    * Brings `lengthBytes` of a chunk from `offset` on into `sink`; `hit` when all have arrived. `miss`: the store does
-   * not hold the chunk, or what it holds is damaged or of the wrong size, and has been deleted where that is safe, and
+   * not hold the chunk, or what it holds is damaged or of the wrong size, and is deleted where that is safe, and
    * counted. After a miss and after an error the sink holds a true prefix of the stretch, as checked as the medium
    * allows, and somebody else may go on from there. The sink is not touched once the promise has settled.
    * @throws OrcaError as above.

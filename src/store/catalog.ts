@@ -30,6 +30,11 @@ export class Catalog {
     return "held";
   }
 
+  /** As {@link believes}, and it counts as no use. */
+  peek(ref: ChunkRef): "held" | "unknown" {
+    return this.#held.has(ref.version.chunkPath(ref.index)) ? "held" : "unknown";
+  }
+
   learn(ref: ChunkRef): void {
     const key = ref.version.chunkPath(ref.index);
     if (!this.#held.delete(key)) this.stats.learned += 1;

@@ -27,7 +27,7 @@ export interface ChunkStore {
   /**
    * Reads block `blockIndex` (1 MiB each, the last one shorter) of a chunk into `target`, which is exactly as long as
    * the block. True when `target` holds the block, verified against its checksum. False is a miss: the chunk is not
-   * held, or was found damaged and has been deleted and counted. Never rejects.
+   * held, or was found damaged, which is counted and deleted. Never rejects.
    */
   readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean>;
 

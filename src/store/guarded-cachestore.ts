@@ -93,6 +93,11 @@ export class GuardedCachestore implements ChunkStore {
     return this.#breaker.admits ? this.#catalog.believes(ref) : "absent";
   }
 
+  /** As {@link presence}, and no use of what the catalog knows: for looks that nobody reads behind. */
+  peek(ref: ChunkRef): Presence {
+    return this.#breaker.admits ? this.#catalog.peek(ref) : "absent";
+  }
+
   async readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean> {
     let filledBytes = 0;
     const sink: ByteSink = {
@@ -116,7 +121,8 @@ export class GuardedCachestore implements ChunkStore {
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<"hit" | "miss"> {
-    if (!this.#breaker.admit()) {
+    const admission = this.#breaker.admit();
+    if (admission === undefined) {
       this.stats.missesUnasked += 1;
       this.stats.misses += 1;
       return "miss";
@@ -129,7 +135,7 @@ export class GuardedCachestore implements ChunkStore {
       else if (this.#catalog.forget(ref)) this.stats.hintsWrong += 1;
     } catch (thrown) {
       this.stats.readsFailed += 1;
-      this.#failed(thrown, "read from the cachestore", signal);
+      this.#failed(thrown, "read from the cachestore", signal, admission);
     }
     if (outcome === "miss") {
       this.stats.misses += 1;
@@ -148,13 +154,14 @@ export class GuardedCachestore implements ChunkStore {
 
   async delete(ref: ChunkRef): Promise<void> {
     this.#catalog.forget(ref);
-    if (!this.#breaker.admit()) return;
+    const admission = this.#breaker.admit();
+    if (admission === undefined) return;
     try {
       await this.#driver.delete(ref);
       this.#succeeded();
     } catch (thrown) {
       this.stats.deletesFailed += 1;
-      this.#failed(thrown, "delete from the cachestore", never);
+      this.#failed(thrown, "delete from the cachestore", never, admission);
     }
   }
 
@@ -168,7 +175,8 @@ export class GuardedCachestore implements ChunkStore {
   }
 
   async #put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
-    if (!this.#breaker.admit()) {
+    const admission = this.#breaker.admit();
+    if (admission === undefined) {
       this.stats.commitsDropped += 1;
       return "refused";
     }
@@ -179,7 +187,7 @@ export class GuardedCachestore implements ChunkStore {
       return result;
     } catch (thrown) {
       this.stats.commitsFailed += 1;
-      this.#failed(thrown, "store in the cachestore", never);
+      this.#failed(thrown, "store in the cachestore", never, admission);
       return "refused";
     }
   }
@@ -190,7 +198,7 @@ export class GuardedCachestore implements ChunkStore {
   }
 
   /** `action` completes "Cannot …". */
-  #failed(thrown: unknown, action: string, signal: AbortSignal): void {
+  #failed(thrown: unknown, action: string, signal: AbortSignal, admission: number): void {
     const error = OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot ${action}`);
     if (!signal.aborted && this.#pace.isDue(error.code)) {
       this.#logger.warn(
@@ -199,7 +207,7 @@ export class GuardedCachestore implements ChunkStore {
       );
     }
     if (signal.aborted || error.code === "overloaded") {
-      this.#breaker.withdrawn();
+      this.#breaker.withdrawn(admission);
       return;
     }
     this.#breaker.failed(error);

@@ -20,4 +20,6 @@ export class S3CachestoreStats {
   /** Puts that a quota or a full medium refused. */
   full = 0;
   deleted = 0;
+  /** Damaged objects that could not be deleted; the next read of one tries again. */
+  removalsFailed = 0;
 }

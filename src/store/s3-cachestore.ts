@@ -54,6 +54,8 @@ export class S3Cachestore implements CachestoreDriver {
   readonly #digester: ChunkDigester;
   readonly #pace: LogPace;
   readonly #closing = new AbortController();
+  /** What was found damaged and is being deleted, by key. No reader waits for it; a put of the same key does. */
+  readonly #removals = new Map<string, Promise<void>>();
   #putPolicy: PutPolicy | undefined;
 
   constructor(options: S3CachestoreOptions) {
@@ -144,9 +146,8 @@ export class S3Cachestore implements CachestoreDriver {
     });
   }
 
-  async delete(ref: ChunkRef): Promise<void> {
-    await this.#bucket.delete(ref.version.chunkPath(ref.index), this.#closing.signal);
-    this.stats.deleted += 1;
+  delete(ref: ChunkRef): Promise<void> {
+    return this.#delete(ref.version.chunkPath(ref.index));
   }
 
   dropQueued(bytesWanted: number): void {
@@ -161,7 +162,7 @@ export class S3Cachestore implements CachestoreDriver {
       );
     };
     const timer = this.#options.clock.timer(deadlineMs, stop);
-    await this.#puts.drain();
+    await Promise.all([this.#puts.drain(), ...this.#removals.values()]);
     timer.cancel();
     stop();
     await this.#digester.close();
@@ -199,13 +200,32 @@ export class S3Cachestore implements CachestoreDriver {
         this.stats.misses += 1;
         this.stats.damaged += 1;
         this.#warn(key, "A chunk in the cachestore is damaged; it is deleted");
-        await this.delete(ref);
+        this.#remove(key);
         return "miss";
     }
   }
 
+  async #delete(key: string): Promise<void> {
+    await this.#bucket.delete(key, this.#closing.signal);
+    this.stats.deleted += 1;
+  }
+
+  /** In the background. Where too many run already it is left to the next read of the chunk. */
+  #remove(key: string): void {
+    if (this.#removals.has(key) || this.#removals.size >= this.#options.readsInFlightMax) return;
+    const removal = this.#delete(key)
+      .catch((thrown: unknown) => {
+        OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot delete "${key}"`);
+        this.stats.removalsFailed += 1;
+      })
+      .finally(() => this.#removals.delete(key));
+    this.#removals.set(key, removal);
+  }
+
   async #put(key: string, chunk: ChunkBytes): Promise<"stored" | "present"> {
     assert(this.#putPolicy !== undefined, "a cachestore is checked before it is used");
+    // It would take what is damaged for held.
+    await this.#removals.get(key);
     if (this.#putPolicy === "stat" && (await this.#isHeld(key, chunk.lengthBytes))) return "present";
     const digest = await this.#digester.digest(chunk);
     for (let attempt = 1; this.#putPolicy === "conditional" && attempt <= putAttemptsMax; attempt += 1) {

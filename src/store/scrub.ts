@@ -81,6 +81,7 @@ export class Scrub {
   #watchers = 0;
   #run: Promise<void> | undefined;
   #stopping: AbortController | undefined;
+  #isOver = false;
 
   constructor(options: ScrubOptions) {
     this.#options = options;
@@ -101,9 +102,13 @@ export class Scrub {
     };
   }
 
-  /** Starts a walk, at the cursor where one was left, or joins the one that runs. The pace of who comes last counts. */
+  /**
+   * Starts a walk, at the cursor where one was left, or joins the one that runs. The pace of who comes last counts.
+   * @throws OrcaError `shutting_down` after {@link stop}.
+   */
   async watch(bytesPerSecond = scrubBytesPerSecond): Promise<ScrubWatch> {
     while (this.#stopping?.signal.aborted) await this.#run;
+    if (this.#isOver) throw stopped();
     this.#pace.bytesPerSecond = bytesPerSecond;
     this.#watchers += 1;
     this.#run ??= this.#start(bytesPerSecond);
@@ -118,16 +123,15 @@ export class Scrub {
     return { ended, leave };
   }
 
-  /** Whoever watches. Resolves when nothing is read or let go of any more. */
+  /** For good, whoever watches. Resolves when nothing is read or let go of any more. */
   async stop(): Promise<void> {
+    this.#isOver = true;
     this.#abort();
     await this.#run;
   }
 
   #abort(): void {
-    this.#stopping?.abort(
-      new OrcaError("shutting_down", "disk", "Cannot go on with the scrub: it was stopped"),
-    );
+    this.#stopping?.abort(stopped());
   }
 
   #start(bytesPerSecond: number): Promise<void> {
@@ -240,4 +244,8 @@ export class Scrub {
       );
     }
   }
+}
+
+function stopped(): OrcaError {
+  return new OrcaError("shutting_down", "disk", "Cannot go on with the scrub: it was stopped");
 }

@@ -1,51 +1,19 @@
 /** The commands against a server that answers what a test says; e2e/cache-view.test.ts has them against a replica. */
 import assert from "node:assert/strict";
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import { inspectReport } from "../../src/cli/inspect-report.ts";
-import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
 import type { VerifyDocument } from "../../src/ops/cache-endpoints.ts";
 import type { InspectDocument, ReplicaHoldings } from "../../src/ops/inspect-endpoint.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { type OpsCommand, runOps, serveOps } from "../support/ops-command.ts";
 
-const commands: Readonly<Record<string, (options: OpsCommandOptions) => Promise<number>>> = {
+const commands: Readonly<Record<string, OpsCommand>> = {
   stats: cacheStatsCommand,
   verify: (options) => cacheVerify({ ...options, progress: { write: () => true } }),
   clear: (options) => cacheClear({ ...options, prefix: "models/a", cachestore: true }),
   inspect: (options) => inspect({ ...options, url: "s3://models/k" }),
 };
-
-async function run(
-  command: (options: OpsCommandOptions) => Promise<number>,
-  ops: string,
-  options: Partial<OpsCommandOptions> = {},
-) {
-  const written = { stdout: "", stderr: "" };
-  const clock = new FakeClock();
-  const exitCode = await command({
-    ops,
-    json: false,
-    clock,
-    stdout: { write: (text) => void (written.stdout += text) },
-    stderr: { write: (text) => void (written.stderr += text) },
-    ...options,
-  });
-  assert.equal(clock.pendingTimers, 0);
-  return { exitCode, ...written };
-}
-
-async function serve(context: TestContext, answer: RequestListener): Promise<string> {
-  const server = createServer(answer);
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  context.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 function verified(fields: Partial<VerifyDocument>): string {
   const document: VerifyDocument = {
@@ -65,7 +33,7 @@ function verified(fields: Partial<VerifyDocument>): string {
 
 for (const [name, command] of Object.entries(commands)) {
   test(`${name}: no replica there is exit code 1, and what to check`, async () => {
-    const { exitCode, stdout, stderr } = await run(command, "127.0.0.1:1");
+    const { exitCode, stdout, stderr } = await runOps(command, "127.0.0.1:1");
     assert.deepEqual([exitCode, stdout], [1, ""]);
     assert.match(
       stderr,
@@ -74,29 +42,32 @@ for (const [name, command] of Object.entries(commands)) {
   });
 
   test(`${name}: a refusal is told as the replica says it; another server is none`, async (context) => {
-    const refusing = await serve(context, (_, response) =>
+    const refusing = await serveOps(context, (_, response) =>
       response.writeHead(403).end('{"error":"actions are switched \\u001b[2J off"}'),
     );
-    const refused = await run(command, refusing);
+    const refused = await runOps(command, refusing);
     assert.equal(refused.exitCode, 1);
     assert.match(refused.stderr, /: actions are switched \?\[2J off\n$/);
     for (const answer of ["<html>", "null", "{}", '{"state":1}\n', ""]) {
-      const other = await serve(context, (_, response) => response.end(answer));
-      const { exitCode, stdout } = await run(command, other);
+      const other = await serveOps(context, (_, response) => response.end(answer));
+      const { exitCode, stdout } = await runOps(command, other);
       assert.deepEqual([exitCode, stdout], [1, ""], answer);
     }
-    const absent = await run(command, await serve(context, (_, response) => response.writeHead(404).end()));
+    const absent = await runOps(
+      command,
+      await serveOps(context, (_, response) => response.writeHead(404).end()),
+    );
     assert.match(absent.stderr, /it answers 404, as an ops listener of Orca does not/);
   });
 
   test(`${name}: an address that is none is refused before anything is asked`, async () => {
-    await assert.rejects(run(command, "ftp://x"), /--ops: expected the address/);
+    await assert.rejects(runOps(command, "ftp://x"), /--ops: expected the address/);
   });
 }
 
 test("verify, clear: the action is named, and what is asked for is in the query", async (context) => {
   const asked: unknown[] = [];
-  const ops = await serve(context, (request, response) => {
+  const ops = await serveOps(context, (request, response) => {
     asked.push([request.method, request.url, request.headers["x-orca-action"], request.headers.origin]);
     response.end(
       request.url?.startsWith("/cache/verify")
@@ -104,7 +75,7 @@ test("verify, clear: the action is named, and what is asked for is in the query"
         : '{"objects":1,"memory":{"chunks":2,"bytes":2048},"disk":null,"cachestore":{"chunks":9}}',
     );
   });
-  const { stdout } = await run(commands["clear"] as (typeof commands)[string], ops);
+  const { stdout } = await runOps(commands["clear"] as OpsCommand, ops);
   assert.equal(
     stdout,
     `Cleared "models/a" from this replica; metadata of 1 object forgotten
@@ -114,7 +85,7 @@ memory           2  2 KiB
 cachestore       9      -
 `,
   );
-  await run((options) => cacheVerify({ ...options, rateBytes: 7, progress: { write: () => true } }), ops);
+  await runOps((options) => cacheVerify({ ...options, rateBytes: 7, progress: { write: () => true } }), ops);
   assert.deepEqual(asked, [
     ["POST", "/cache/clear?prefix=models%2Fa&cachestore=true", "clear", undefined],
     ["POST", "/cache/verify?bytes_per_second=7", "verify", undefined],
@@ -122,14 +93,14 @@ cachestore       9      -
 });
 
 test("verify: a bar follows it, and its end is told in a line", async (context) => {
-  const ops = await serve(context, (_, response) => {
+  const ops = await serveOps(context, (_, response) => {
     response.write(verified({}));
     const last = { checked_chunks: 4, checked_bytes: 4096, bad_chunks: 2, skipped_chunks: 1 };
     response.end(verified({ ...last, state: "complete", not_covered: ["memory", "cachestore"] }));
   });
   let drawn = "";
   const progress = { isTTY: true, columns: 100, write: (text: string) => void (drawn += text) };
-  const { exitCode, stdout } = await run((options) => cacheVerify({ ...options, progress }), ops);
+  const { exitCode, stdout } = await runOps((options) => cacheVerify({ ...options, progress }), ops);
   assert.equal(exitCode, 0);
   assert.match(drawn, /verify .* 25% {2}1 KiB of 4 KiB[^]*100% {2}4 KiB of 4 KiB/);
   assert.equal(
@@ -142,13 +113,11 @@ The cachestore was not looked through: its chunks are checked whenever they are 
 });
 
 test("verify: one that did not come to its end is exit code 1, and how to go on", async (context) => {
-  const ops = await serve(context, (_, response) =>
+  const ops = await serveOps(context, (_, response) =>
     response.end(verified({ state: "failed", reason: "EIO" })),
   );
   for (const json of [false, true]) {
-    const { exitCode, stdout, stderr } = await run(commands["verify"] as (typeof commands)[string], ops, {
-      json,
-    });
+    const { exitCode, stdout, stderr } = await runOps(commands["verify"] as OpsCommand, ops, { json });
     assert.equal(exitCode, 1);
     assert.match(json ? stderr : stdout, /It ended early: EIO\nIt is not finished: the same command goes on/);
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { type StatusOptions, status } from "../../src/cli/status-command.ts";
 import { type ClusterStatus, clusterStatus } from "../../src/ops/cluster-status.ts";
 import { Readiness } from "../../src/ops/health.ts";
@@ -9,41 +9,12 @@ import { MetricsRegistry } from "../../src/ops/metrics.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { type CommandOutcome, runOps, serveOps } from "../support/ops-command.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
-interface Outcome {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(ops: string, options: Partial<StatusOptions> = {}): Promise<Outcome> {
-  const written = { stdout: "", stderr: "" };
-  const clock = new FakeClock();
-  const exitCode = await status({
-    ops,
-    json: false,
-    clock,
-    stdout: { write: (text) => void (written.stdout += text) },
-    stderr: { write: (text) => void (written.stderr += text) },
-    ...options,
-  });
-  assert.equal(clock.pendingTimers, 0);
-  return { exitCode, ...written };
-}
-
-/** A server that is asked in place of a replica. Resolves with its `host:port`. */
-async function serve(context: TestContext, answer: RequestListener): Promise<string> {
-  const server = createServer(answer);
-  const listening = Promise.withResolvers<void>();
-  server.listen(0, "127.0.0.1", () => listening.resolve());
-  await listening.promise;
-  context.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+function run(ops: string, options: Partial<StatusOptions> = {}): Promise<CommandOutcome> {
+  return runOps(status, ops, options);
 }
 
 const three: ClusterStatus = {
@@ -76,7 +47,7 @@ const three: ClusterStatus = {
 };
 
 test("status: shows members, share and bytes, and which replica answers", async (context) => {
-  const ops = await serve(context, (request, response) => {
+  const ops = await serveOps(context, (request, response) => {
     assert.equal(request.url, "/cluster");
     response.end(JSON.stringify(three));
   });
@@ -143,7 +114,7 @@ test("status: no replica there is exit code 1, and what to check", async () => {
 test("status: a replica that does not answer is given up", async (context) => {
   const clock = new FakeClock();
   const asked = Promise.withResolvers<void>();
-  const ops = await serve(context, () => asked.resolve());
+  const ops = await serveOps(context, () => asked.resolve());
   const running = run(ops, { clock, timeoutMs: 3000 });
   await asked.promise;
   await clock.advance(3000);
@@ -166,7 +137,7 @@ test("status: whoever answers something else is no replica", async (context) => 
   ];
   for (const json of [false, true]) {
     for (const [answer, reason] of wrong) {
-      const { exitCode, stdout, stderr } = await run(await serve(context, answer), { json });
+      const { exitCode, stdout, stderr } = await run(await serveOps(context, answer), { json });
       assert.deepEqual([exitCode, stdout], [1, ""]);
       assert.match(stderr, reason);
     }
@@ -174,7 +145,7 @@ test("status: whoever answers something else is no replica", async (context) => 
 });
 
 test("status: what a replica says cannot steer the terminal", async (context) => {
-  const ops = await serve(context, (_, response) =>
+  const ops = await serveOps(context, (_, response) =>
     response.end(JSON.stringify({ ...three, replica_id: "a\u001b[2J", phase: "\u009b2J" })),
   );
   const { stdout } = await run(ops);

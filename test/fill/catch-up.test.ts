@@ -95,6 +95,20 @@ test("CatchUp: a peer that fails three times in a row is left, and the next walk
   await cluster.stop();
 });
 
+test("CatchUp: a peer whose next page is the same again is at fault, and is left", async () => {
+  const { cluster, walker, peer } = walkFixture(1);
+  const path = cluster.version("key").chunkPath(0);
+  peer.lister.list = async () => ({ chunks: [], nextAfter: path, passed: 1, total: 1 });
+  await cluster.clock.advance(debounceMs + 20_000);
+  assert.deepEqual(
+    cluster.pages.map(({ request }) => request.after),
+    ["", path, path, path],
+  );
+  const { walks, walking, peersFailed } = walker.catchUp.stats;
+  assert.deepEqual([walks, walking, peersFailed], [1, 0, 1]);
+  await cluster.stop();
+});
+
 test("CatchUp: changes of members that follow one another are one walk, others are none", async () => {
   const { cluster, walker } = walkFixture(1);
   await cluster.clock.advance(debounceMs + restMs);
@@ -211,6 +225,23 @@ test("Surplus: a copy stays while one who is to keep the chunk lacks it, or does
   cluster.onPage = () => {};
   await cluster.clock.advance(120_000);
   assert.equal(surplus.disk.presence(ref), "absent");
+  await cluster.stop();
+});
+
+test("Surplus: all who are to keep chunks are asked at once", async () => {
+  const { cluster, first, second, surplus } = surplusFixture();
+  const asked: string[] = [];
+  for (const { id, lister } of [first, second]) {
+    lister.list = ({ paths }) => {
+      if (paths.length > 0) asked.push(id);
+      return paths.length > 0
+        ? new Promise(() => {})
+        : Promise.resolve({ chunks: [], nextAfter: "", passed: 0, total: 0 });
+    };
+  }
+  await cluster.clock.advance(debounceMs + 1000);
+  assert.deepEqual(asked.sort(), [first.id, second.id].sort());
+  assert.equal(surplus.catchUp.stats.walking, 1);
   await cluster.stop();
 });
 

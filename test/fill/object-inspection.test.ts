@@ -14,7 +14,7 @@ test("HeldChunks: each tier has its bit, and what is not known is not held", asy
   const held = new HeldChunks({
     memory: { peek: (name) => (name === version.chunkName(0) ? ({} as never) : undefined) },
     disk: { presence: ({ index }: ChunkRef) => (index < 2 ? "held" : "unknown") },
-    cachestore: { presence: ({ index }: ChunkRef) => (index === 3 ? "held" : "absent") },
+    cachestore: { peek: ({ index }: ChunkRef) => (index === 3 ? "held" : "absent") },
     flights: { find: ({ index }: ChunkRef) => (index === 4 ? ({} as never) : undefined) },
   });
   assert.deepEqual([...(await held.inspect(version))], [3, 2, 0, 8, 4, 0]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { ObjectPrefix } from "../../src/chunk/object-prefix.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
@@ -11,6 +12,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
 const versions = ["a/1", "a/2", "b/1"].map((key) => refOf(key, 3 * MiB, 0, MiB).version);
+const never = new AbortController().signal;
 const below: ObjectPrefix = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
 
 /** A directory that tells of `known`. */
@@ -59,14 +61,14 @@ test("CacheClear: the cachestore is touched only where it is asked for, and by w
     disk: undefined,
     cachestore,
   });
-  assert.deepEqual(await clear.clear({ ...below, keyPrefix: "b/" }, false), {
+  assert.deepEqual(await clear.clear({ ...below, keyPrefix: "b/" }, false, never), {
     objects: 1,
     memory: { chunks: 3, bytes: 3 * MiB },
     disk: null,
     cachestore: null,
   });
   assert.deepEqual(deleted, []);
-  const { objects, cachestore: shared } = await clear.clear(below, true);
+  const { objects, cachestore: shared } = await clear.clear(below, true, never);
   assert.deepEqual([objects, shared], [2, { chunks: 6 }]);
   assert.deepEqual(deleted, ["a/1#0", "a/1#1", "a/1#2", "a/2#0", "a/2#1", "a/2#2"]);
 });
@@ -84,9 +86,47 @@ test("CacheClear: one runs at a time", async () => {
     },
     cachestore: undefined,
   });
-  const first = clear.clear(undefined, false);
-  await rejectsWith("overloaded", clear.clear(undefined, false));
+  const first = clear.clear(undefined, false, never);
+  await rejectsWith("overloaded", clear.clear(undefined, false, never));
   ready.resolve();
   assert.deepEqual((await first).disk, { chunks: 0, bytes: 0 });
-  assert.equal((await clear.clear(undefined, false)).memory.chunks, 0);
+  assert.equal((await clear.clear(undefined, false, never)).memory.chunks, 0);
+});
+
+test("CacheClear: when whoever asked has gone it stops between two chunks, and the next one may run", async () => {
+  const { memory } = filledMemory();
+  const gone = new AbortController();
+  let deleted = 0;
+  const clear = new CacheClear({
+    directories: [directoryOf(versions)],
+    memory,
+    disk: undefined,
+    cachestore: {
+      delete: async () => {
+        deleted += 1;
+        if (deleted === 2) gone.abort(new OrcaError("request_timeout", "client", "Cannot go on"));
+      },
+    },
+  });
+  await rejectsWith("request_timeout", clear.clear(undefined, true, gone.signal));
+  assert.equal(deleted, 2);
+  assert.deepEqual((await clear.clear(undefined, true, never)).cachestore, { chunks: 9 });
+});
+
+test("CacheClear: it does not wait for a disk's scan when whoever asked has gone", async () => {
+  const gone = new AbortController();
+  const clear = new CacheClear({
+    directories: [],
+    memory: filledMemory().memory,
+    disk: {
+      directory: "/nowhere",
+      ready: new Promise(() => {}),
+      keys: () => new Set<string>().values(),
+      discard: () => Promise.resolve(0),
+    },
+    cachestore: undefined,
+  });
+  const cleared = clear.clear(undefined, false, gone.signal);
+  gone.abort(new OrcaError("request_timeout", "client", "Cannot go on"));
+  await rejectsWith("request_timeout", cleared);
 });

@@ -1,5 +1,6 @@
 /** How the ops listener asks its endpoints: methods, actions, errors, and answers that come in lines. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { OpsActions } from "../../src/ops/action-guard.ts";
@@ -87,6 +88,28 @@ test("OpsServer: an OrcaError is its status and message, and anything else a 500
   const failed = await fetch(unknown.url);
   assert.equal(failed.status, 500);
   assert.doesNotMatch(await failed.text(), /secret/);
+});
+
+test("OpsServer: an action ends with whoever asked, and that is no error", async (context) => {
+  const asked = Promise.withResolvers<AbortSignal>();
+  const ended = Promise.withResolvers<void>();
+  const { url, logger } = await serve(context, {
+    answer: async ({ signal }) => {
+      asked.resolve(signal);
+      await once(signal, "abort");
+      setImmediate(ended.resolve);
+      signal.throwIfAborted();
+      return jsonPage(200, "not ended");
+    },
+  });
+  const stop = new AbortController();
+  const response = fetch(url, { signal: stop.signal });
+  const signal = await asked.promise;
+  stop.abort();
+  await assert.rejects(response);
+  await ended.promise;
+  assert.ok(signal.reason instanceof OrcaError);
+  assert.equal(logger.count("error"), 0);
 });
 
 test("OpsServer: lines come as they are made, and end with who asked", async (context) => {

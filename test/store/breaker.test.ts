@@ -7,6 +7,11 @@ import { FakeClock } from "../support/fake-clock.ts";
 const unavailable = new OrcaError("store_unavailable", "cachestore", "Cannot read a chunk: no answer");
 const denied = new OrcaError("store_denied", "cachestore", "Cannot read a chunk: 403");
 
+function admitted(admission: number | undefined): number {
+  assert.notEqual(admission, undefined, "an operation is admitted");
+  return admission as number;
+}
+
 class Fixture {
   readonly clock = new FakeClock();
   readonly breaker = new Breaker({ clock: this.clock });
@@ -18,14 +23,14 @@ class Fixture {
 
   fail(times: number, error = unavailable): void {
     for (let count = 0; count < times; count += 1) {
-      assert.ok(this.breaker.admit(), "an operation is admitted");
+      admitted(this.breaker.admit());
       this.breaker.failed(error);
     }
   }
 
   succeed(times: number): void {
     for (let count = 0; count < times; count += 1) {
-      assert.ok(this.breaker.admit(), "an operation is admitted");
+      admitted(this.breaker.admit());
       this.breaker.succeeded();
     }
   }
@@ -73,12 +78,12 @@ test("Breaker: while open it admits nothing, for 30 s to the millisecond", async
   const fixture = new Fixture();
   const { breaker, clock } = fixture;
   fixture.fail(10);
-  for (let count = 0; count < 4; count += 1) assert.equal(breaker.admit(), false);
+  for (let count = 0; count < 4; count += 1) assert.equal(breaker.admit(), undefined);
   await clock.advance(29_999);
-  assert.deepEqual([breaker.admits, breaker.admit()], [false, false]);
+  assert.deepEqual([breaker.admits, breaker.admit()], [false, undefined]);
   await clock.advance(1);
   assert.deepEqual([breaker.admits, breaker.state.kind], [true, "open"]);
-  assert.ok(breaker.admit());
+  admitted(breaker.admit());
   assert.deepEqual(breaker.state, { kind: "half-open", admitted: 1, succeeded: 0 });
   assert.deepEqual(fixture.changes, ["closed -> open", "open -> half-open"]);
   assert.equal(breaker.stats.turnedAway, 5);
@@ -89,10 +94,8 @@ test("Breaker: half-open it admits three probes and no fourth, and three success
   const fixture = new Fixture();
   const { breaker } = fixture;
   await fixture.halfOpen();
-  assert.deepEqual(
-    [breaker.admit(), breaker.admit(), breaker.admit(), breaker.admit()],
-    [true, true, true, false],
-  );
+  for (let probe = 0; probe < 3; probe += 1) admitted(breaker.admit());
+  assert.equal(breaker.admit(), undefined);
   breaker.succeeded();
   breaker.succeeded();
   assert.deepEqual(breaker.state, { kind: "half-open", admitted: 3, succeeded: 2 });
@@ -118,7 +121,7 @@ test("Breaker: one probe that fails opens it for another 30 s", async () => {
   fixture.fail(1);
   assert.deepEqual(breaker.state, { kind: "open", untilMs: 60_000, cause: unavailable });
   await clock.advance(29_999);
-  assert.equal(breaker.admit(), false);
+  assert.equal(breaker.admit(), undefined);
   await clock.advance(1);
   fixture.succeed(3);
   assert.equal(breaker.state.kind, "closed");
@@ -139,25 +142,40 @@ test("Breaker: a probe that is withdrawn makes room for another", async () => {
   const fixture = new Fixture();
   const { breaker } = fixture;
   await fixture.halfOpen();
-  for (let probe = 0; probe < 3; probe += 1) assert.ok(breaker.admit());
-  breaker.withdrawn();
+  const [first] = [breaker.admit(), breaker.admit(), breaker.admit()];
+  breaker.withdrawn(admitted(first));
   assert.deepEqual(breaker.state, { kind: "half-open", admitted: 2, succeeded: 0 });
-  assert.ok(breaker.admit());
-  assert.equal(breaker.admit(), false);
+  admitted(breaker.admit());
+  assert.equal(breaker.admit(), undefined);
   for (let probe = 0; probe < 3; probe += 1) breaker.succeeded();
   assert.equal(breaker.state.kind, "closed");
   assert.equal(breaker.stats.withdrawn, 1);
 });
 
+test("Breaker: an operation of an earlier time that is withdrawn makes no room for a fourth probe", async () => {
+  const fixture = new Fixture();
+  const { breaker } = fixture;
+  const whileClosed = admitted(breaker.admit());
+  await fixture.halfOpen();
+  const earlierProbe = admitted(breaker.admit());
+  fixture.fail(1);
+  await fixture.clock.advance(30_000);
+  for (let probe = 0; probe < 3; probe += 1) admitted(breaker.admit());
+  breaker.withdrawn(whileClosed);
+  breaker.withdrawn(earlierProbe);
+  assert.deepEqual(breaker.state, { kind: "half-open", admitted: 3, succeeded: 0 });
+  assert.equal(breaker.admits, false);
+});
+
 test("Breaker: how earlier operations end changes nothing while it is open", async () => {
   const fixture = new Fixture();
   const { breaker, clock } = fixture;
-  for (let late = 0; late < 3; late += 1) assert.ok(breaker.admit());
+  const [late] = [breaker.admit(), breaker.admit(), breaker.admit()];
   fixture.fail(10);
   await clock.advance(10_000);
   breaker.failed(unavailable);
   breaker.succeeded();
-  breaker.withdrawn();
+  breaker.withdrawn(admitted(late));
   assert.deepEqual(breaker.state, { kind: "open", untilMs: 30_000, cause: unavailable });
   assert.deepEqual(fixture.changes, ["closed -> open"]);
 });

@@ -37,3 +37,11 @@ test("Catalog: it never has more entries than allowed, and the least recently us
   );
   assert.deepEqual(catalog.stats, { learned: 4, forgotten: 0, evicted: 1 });
 });
+
+test("Catalog.peek: a look is no use", () => {
+  const catalog = new Catalog(2);
+  for (const index of [0, 1]) catalog.learn(ref(index));
+  assert.deepEqual([catalog.peek(ref(0)), catalog.peek(ref(2))], ["held", "unknown"]);
+  catalog.learn(ref(2));
+  assert.deepEqual([catalog.peek(ref(0)), catalog.peek(ref(1))], ["unknown", "held"]);
+});

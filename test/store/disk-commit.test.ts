@@ -1,27 +1,17 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
 import type { ChunkRef, PutResult } from "../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../src/store/disk-tier.ts";
 import { TestProcess } from "../support/process.ts";
+import { diskCriteria } from "./disk-criteria.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
-import { DiskFixture, readChunk, refOf } from "./disk-fixture.ts";
+import { readChunk, refOf } from "./disk-fixture.ts";
 
-function criterion(title: string, body: (fixture: DiskFixture) => Promise<void>): void {
-  test(`DiskTier: ${title}`, async () => {
-    const fixture = new DiskFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
-  });
-}
+const criterion = diskCriteria("DiskTier");
 
 function fileSizeOf(ref: ChunkRef): number {
   return chunkFileSize(identityOf(ref));

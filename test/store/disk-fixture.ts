@@ -7,15 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { chunkFilePath } from "../../src/store/chunk-file.ts";
 import type { ChunkRef, PutResult } from "../../src/store/chunk-store.ts";
 import type { DiskEntry } from "../../src/store/disk-index.ts";
 import { DiskTier, type DiskTierOptions } from "../../src/store/disk-tier.ts";
 import type { EvictionPolicy } from "../../src/store/eviction-policy.ts";
+import { chunkOf as patternChunk } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { assertPattern } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
 /** First in, first out: the order in which a test put its chunks is the order in which they go. */
@@ -56,6 +57,22 @@ export class FifoPolicy implements EvictionPolicy<DiskEntry> {
   }
 }
 
+/** Opens a tier on a root, not yet scanned. One of 1 GiB where `overrides` do not say otherwise. */
+export function openTier(root: string, overrides: Partial<DiskTierOptions> = {}): DiskTier {
+  return DiskTier.open({
+    root,
+    maxBytes: 1024 * MiB,
+    highWatermark: 0.95,
+    lowWatermark: 0.85,
+    fsync: false,
+    replicaId: "replica-a",
+    policy: new FifoPolicy(),
+    clock: new FakeClock(),
+    logger: new RecordedLogger(),
+    ...overrides,
+  });
+}
+
 export class DiskFixture {
   readonly root = mkdtempSync(join(tmpdir(), "orca-disk-"));
   readonly clock = new FakeClock();
@@ -63,20 +80,9 @@ export class DiskFixture {
   readonly budget = new MemoryBudget({ maxBytes: 256 * MiB, clock: this.clock, poison: true });
   readonly #tiers: DiskTier[] = [];
 
-  /** Opens a tier on the root, not yet scanned. One of 1 GiB where `overrides` do not say otherwise. */
+  /** As {@link openTier}; closed with the fixture. */
   openUnscanned(overrides: Partial<DiskTierOptions> = {}): DiskTier {
-    const tier = DiskTier.open({
-      root: this.root,
-      maxBytes: 1024 * MiB,
-      highWatermark: 0.95,
-      lowWatermark: 0.85,
-      fsync: false,
-      replicaId: "replica-a",
-      policy: new FifoPolicy(),
-      clock: this.clock,
-      logger: this.logger,
-      ...overrides,
-    });
+    const tier = openTier(this.root, { clock: this.clock, logger: this.logger, ...overrides });
     this.#tiers.push(tier);
     return tier;
   }
@@ -125,14 +131,8 @@ export class DiskFixture {
     return chunkOf(this.budget, ref);
   }
 
-  /** Puts a chunk and lets go of it as soon as the tier has. */
-  async put(tier: DiskTier, ref: ChunkRef): Promise<PutResult> {
-    const chunk = this.chunk(ref);
-    try {
-      return await tier.put(ref, chunk);
-    } finally {
-      chunk.release();
-    }
+  put(tier: DiskTier, ref: ChunkRef): Promise<PutResult> {
+    return putChunk(tier, this.budget, ref);
   }
 }
 
@@ -153,16 +153,21 @@ export function seedOf(ref: ChunkRef): number {
 }
 
 export function chunkOf(budget: MemoryBudget, ref: ChunkRef): ChunkBytes {
-  const lengthBytes = ref.version.chunkLength(ref.index);
-  const reservation = budget.tryReserve(lengthBytes);
-  if (!reservation) throw new Error("the budget of the fixture is spent");
-  const segments = [];
-  for (let offset = 0; offset < lengthBytes; offset += segmentSizeBytes) {
-    const segment = reservation.takeSegment(Math.min(segmentSizeBytes, lengthBytes - offset));
-    patternBytes(seedOf(ref), offset, segment.bytes.length).copy(segment.bytes);
-    segments.push(segment);
+  return patternChunk(budget, ref.version.chunkLength(ref.index), seedOf(ref));
+}
+
+/** Puts the chunk of a ref and lets go of it as soon as the store has. */
+export async function putChunk<Result>(
+  store: { put(ref: ChunkRef, chunk: ChunkBytes): Promise<Result> },
+  budget: MemoryBudget,
+  ref: ChunkRef,
+): Promise<Result> {
+  const chunk = chunkOf(budget, ref);
+  try {
+    return await store.put(ref, chunk);
+  } finally {
+    chunk.release();
   }
-  return new ChunkBytes(segments, lengthBytes);
 }
 
 /** Reads one block; false is a miss. @throws AssertionError where the tier gave a wrong byte. */

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { truncateSync, writeFileSync } from "node:fs";
-import { test } from "node:test";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
 import type { ChunkRef } from "../../src/store/chunk-store.ts";
-import { DiskFixture, refOf } from "./disk-fixture.ts";
+import { diskCriteria } from "./disk-criteria.ts";
+import { refOf } from "./disk-fixture.ts";
 
-function criterion(title: string, body: (fixture: DiskFixture) => Promise<void>): void {
-  test(`DiskTier: ${title}`, async () => {
-    const fixture = new DiskFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-  });
-}
+const criterion = diskCriteria("DiskTier");
 
 function pathOf({ version, index }: ChunkRef): string {
   return version.chunkPath(index);

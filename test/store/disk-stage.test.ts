@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
@@ -8,20 +7,11 @@ import type { DiskTier } from "../../src/store/disk-tier.ts";
 import type { StagedChunk } from "../../src/store/staged-chunk.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { TestProcess } from "../support/process.ts";
+import { diskCriteria } from "./disk-criteria.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
-import { DiskFixture, readChunk, refOf, seedOf } from "./disk-fixture.ts";
+import { type DiskFixture, readChunk, refOf, seedOf } from "./disk-fixture.ts";
 
-function criterion(title: string, body: (fixture: DiskFixture) => Promise<void>): void {
-  test(`DiskStage: ${title}`, async () => {
-    const fixture = new DiskFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
-  });
-}
+const criterion = diskCriteria("DiskStage");
 
 function stageOf(tier: DiskTier, ref: ChunkRef): StagedChunk {
   const stage = tier.stage(ref);

@@ -1,25 +1,13 @@
 /** A process that writes one chunk whole and another piece by piece to the disk root of its argument, until it is killed. */
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { DiskTier } from "../../src/store/disk-tier.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { RecordedLogger } from "../support/recorded-logger.ts";
-import { chunkOf, FifoPolicy, refOf } from "./disk-fixture.ts";
+import { chunkOf, openTier, refOf } from "./disk-fixture.ts";
 
 const [, , root] = process.argv;
 const clock = new FakeClock();
 const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock });
-const tier = DiskTier.open({
-  root: root as string,
-  maxBytes: 1024 * MiB,
-  highWatermark: 0.95,
-  lowWatermark: 0.85,
-  fsync: false,
-  replicaId: "replica-a",
-  policy: new FifoPolicy(),
-  clock,
-  logger: new RecordedLogger(),
-});
+const tier = openTier(root as string, { clock });
 await tier.ready;
 const whole = chunkOf(budget, refOf("whole", MiB));
 await tier.put(refOf("whole", MiB), whole);

@@ -2,25 +2,15 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fs, { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
 import type { ChunkRef } from "../../src/store/chunk-store.ts";
 import type { ReadFileSystem } from "../../src/store/disk-file.ts";
 import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
-import { DiskFixture, FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
+import { diskCriteria } from "./disk-criteria.ts";
+import { FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
 
-function criterion(title: string, body: (fixture: DiskFixture) => Promise<void>): void {
-  test(`DiskTier: ${title}`, async () => {
-    const fixture = new DiskFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
-  });
-}
+const criterion = diskCriteria("DiskTier");
 
 function fileSizeOf(ref: ChunkRef): number {
   return chunkFileSize(identityOf(ref));

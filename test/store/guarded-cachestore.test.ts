@@ -214,3 +214,12 @@ test("GuardedCachestore: a chunk that is stored is known, one that is deleted is
   assert.equal(store.presence(ref), "unknown");
   assert.deepEqual([store.stats.stored, store.stats.deletesFailed], [1, 1]);
 });
+
+test("GuardedCachestore.peek: what presence says, and no use of the hint", () => {
+  const { store, catalog, breaker, ref } = new Fixture();
+  assert.equal(store.peek(ref), "unknown");
+  catalog.learn(ref);
+  assert.equal(store.peek(ref), "held");
+  for (let error = 0; error < 10; error += 1) breaker.failed(unavailable);
+  assert.equal(store.peek(ref), "absent");
+});

@@ -9,7 +9,6 @@ import fs, {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MiB } from "../../src/base/units.ts";
 import { chunkFileSize, identityOf } from "../../src/store/chunk-file.ts";
@@ -18,21 +17,7 @@ import { TestProcess } from "../support/process.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
 import { refOf } from "./disk-fixture.ts";
-import { openBelow, PosixFixture, readAll, readStretch } from "./posix-fixture.ts";
-
-function criterion(title: string, body: (fixture: PosixFixture) => Promise<void>): void {
-  test(`PosixCachestore: ${title}`, async () => {
-    const fixture = new PosixFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-    assert.equal(openBelow(fixture.root), 0, "every file was closed");
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
-    assert.equal(fixture.clock.pendingTimers, 0, "every timer was cancelled");
-  });
-}
+import { criterion, type PosixFixture, readAll, readStretch } from "./posix-fixture.ts";
 
 criterion("a chunk that one replica put is read by another, now and after a restart", async (fixture) => {
   const ref = refOf("k", 20 * MiB + 17, 2);

@@ -2,23 +2,24 @@
  * A directory that replicas share, with as many of their stores on it as a test opens, and eyes on what really lies
  * there. A store that hangs is let go before it is closed (gate.ts).
  */
+import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { test } from "node:test";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { Breaker } from "../../src/store/breaker.ts";
-import { Catalog } from "../../src/store/catalog.ts";
 import { chunkFilePath } from "../../src/store/chunk-file.ts";
 import type { ChunkRef } from "../../src/store/chunk-store.ts";
-import { GuardedCachestore } from "../../src/store/guarded-cachestore.ts";
+import type { GuardedCachestore } from "../../src/store/guarded-cachestore.ts";
 import { PosixCachestore, type PosixCachestoreOptions } from "../../src/store/posix-cachestore.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
-import { chunkOf, seedOf } from "./disk-fixture.ts";
+import { putChunk, seedOf } from "./disk-fixture.ts";
 import { Gate } from "./gate.ts";
+import { guarded } from "./guarded.ts";
 
 const never = new AbortController().signal;
 
@@ -55,15 +56,7 @@ export class PosixFixture {
   }
 
   async guarded(): Promise<GuardedCachestore> {
-    const { clock, logger } = this;
-    const driver = await this.open();
-    return new GuardedCachestore({
-      driver,
-      breaker: new Breaker({ clock }),
-      catalog: new Catalog(),
-      clock,
-      logger,
-    });
+    return guarded(await this.open(), this.clock, this.logger);
   }
 
   get directory(): string {
@@ -84,19 +77,29 @@ export class PosixFixture {
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   }
 
-  async put(store: PosixCachestore, ref: ChunkRef): Promise<"stored" | "present"> {
-    const chunk = chunkOf(this.budget, ref);
-    try {
-      return await store.put(ref, chunk);
-    } finally {
-      chunk.release();
-    }
+  put(store: PosixCachestore, ref: ChunkRef): Promise<"stored" | "present"> {
+    return putChunk(store, this.budget, ref);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#stores.map((store) => store.close(60_000)));
     rmSync(this.#base, { recursive: true, force: true });
   }
+}
+
+/** A test with a shared directory of its own, and nothing held, open or armed at its end. */
+export function criterion(title: string, body: (fixture: PosixFixture) => Promise<void>): void {
+  test(`PosixCachestore: ${title}`, async () => {
+    const fixture = new PosixFixture();
+    try {
+      await body(fixture);
+    } finally {
+      await fixture.close();
+    }
+    assert.equal(openBelow(fixture.root), 0, "every file was closed");
+    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
+    assert.equal(fixture.clock.pendingTimers, 0, "every timer was cancelled");
+  });
 }
 
 /** Reads a stretch into a sink that watches over its use; false is a miss. @throws what the store throws. */

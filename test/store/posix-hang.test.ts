@@ -1,25 +1,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
 import type { PosixCachestore } from "../../src/store/posix-cachestore.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { chunkOf, refOf } from "./disk-fixture.ts";
-import { openBelow, PosixFixture, readAll, until } from "./posix-fixture.ts";
-
-function criterion(title: string, body: (fixture: PosixFixture) => Promise<void>): void {
-  test(`PosixCachestore: ${title}`, async () => {
-    const fixture = new PosixFixture();
-    try {
-      await body(fixture);
-    } finally {
-      await fixture.close();
-    }
-    assert.equal(openBelow(fixture.root), 0, "every file was closed");
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
-    assert.equal(fixture.clock.pendingTimers, 0, "every timer was cancelled");
-  });
-}
+import { criterion, openBelow, readAll, until } from "./posix-fixture.ts";
 
 const isBack = (store: PosixCachestore) => until(() => store.lateCalls === 0);
 

@@ -13,14 +13,13 @@ import {
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { Breaker } from "../../src/store/breaker.ts";
-import { Catalog } from "../../src/store/catalog.ts";
 import type { ChunkRef } from "../../src/store/chunk-store.ts";
-import { GuardedCachestore } from "../../src/store/guarded-cachestore.ts";
+import type { GuardedCachestore } from "../../src/store/guarded-cachestore.ts";
 import { S3Cachestore, type S3CachestoreOptions } from "../../src/store/s3-cachestore.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import type { S3Endpoint } from "../support/s3-fixture.ts";
-import { chunkOf } from "./disk-fixture.ts";
+import { putChunk } from "./disk-fixture.ts";
+import { guarded } from "./guarded.ts";
 
 export interface StoredObject {
   readonly body: Buffer;
@@ -94,24 +93,11 @@ export class S3CachestoreFixture {
   }
 
   async guarded(): Promise<GuardedCachestore> {
-    const { clock, logger } = this;
-    const driver = await this.store();
-    return new GuardedCachestore({
-      driver,
-      breaker: new Breaker({ clock }),
-      catalog: new Catalog(),
-      clock,
-      logger,
-    });
+    return guarded(await this.store(), this.clock, this.logger);
   }
 
-  async put(store: S3Cachestore, ref: ChunkRef): Promise<"stored" | "present"> {
-    const chunk = chunkOf(this.budget, ref);
-    try {
-      return await store.put(ref, chunk);
-    } finally {
-      chunk.release();
-    }
+  put(store: S3Cachestore, ref: ChunkRef): Promise<"stored" | "present"> {
+    return putChunk(store, this.budget, ref);
   }
 
   /** What lies at the key of a chunk; undefined where nothing does. */

@@ -9,6 +9,7 @@ import { FakeClock, settle } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
+import { Gate } from "../support/s3-fault.ts";
 import { S3Server, type S3ServerOptions } from "../support/s3-server.ts";
 import { refOf, seedOf } from "./disk-fixture.ts";
 import { S3CachestoreFixture } from "./s3-cachestore-fixture.ts";
@@ -272,8 +273,8 @@ suite("S3Cachestore", () => {
       await fixture.lay(ref, flipped, metadata);
       assert.deepEqual(await read(store), { outcome: "miss", receivedBytes: MiB });
       assert.equal(store.stats.damaged, 1);
-      assert.equal(await fixture.look(ref), undefined);
       assert.equal(await fixture.put(store, ref), "stored");
+      assert.equal(store.stats.deleted, 1);
       assert.equal(await outcomeOf(store), "hit");
       assert.equal(fixture.logger.count("warn"), 1);
     });
@@ -282,7 +283,52 @@ suite("S3Cachestore", () => {
       const { fixture, store } = await filled();
       await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
       assert.deepEqual(await read(store), { outcome: "miss", receivedBytes: 0 });
+      await store.close(60_000);
       assert.equal(await fixture.look(ref), undefined);
+    });
+
+    test("no reader waits until what is damaged is deleted; a put of it does, and so does close", async () => {
+      const { server, fixture, store } = await filled();
+      const damage = () => fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      await damage();
+      const gate = new Gate();
+      server.faults.next("DELETE", key, { gate });
+      assert.equal(await outcomeOf(store), "miss");
+      assert.equal(await outcomeOf(store), "miss");
+      await gate.reached;
+      const put = fixture.put(store, ref);
+      gate.release();
+      assert.equal(await put, "stored");
+      assert.deepEqual([store.stats.damaged, server.count("DELETE"), store.stats.deleted], [2, 1, 1]);
+      assert.equal(await outcomeOf(store), "hit");
+      await damage();
+      assert.equal(await outcomeOf(store), "miss");
+      await store.close(60_000);
+      assert.equal(store.stats.deleted, 2);
+      assert.equal(await fixture.look(ref), undefined);
+    });
+
+    test("where what is damaged cannot be deleted, that is counted, and the read is a miss", async () => {
+      const { server, fixture, store } = await filled();
+      await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      server.faults.next("DELETE", key, { status: 403 });
+      assert.equal(await outcomeOf(store), "miss");
+      await store.close(60_000);
+      assert.deepEqual([store.stats.deleted, store.stats.removalsFailed], [0, 1]);
+    });
+
+    test("a close does not wait beyond its deadline for a delete", async () => {
+      const { server, fixture, store, clock } = await filled();
+      await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      const gate = new Gate();
+      server.faults.next("DELETE", key, { gate });
+      assert.equal(await outcomeOf(store), "miss");
+      await gate.reached;
+      const closed = store.close(1000);
+      await clock.advance(1000);
+      await closed;
+      assert.equal(store.stats.removalsFailed, 1);
+      gate.release();
     });
 
     test("errors of the store are typed by their status", async () => {

@@ -1,50 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { Evictable } from "../../src/store/eviction-policy.ts";
 import { paperShape, S3Fifo, type S3FifoShape } from "../../src/store/s3-fifo.ts";
+import { assertAccounts, PolicyTier } from "./policy-tier.ts";
 
-/** A tier of `capacity` bytes around the policy, which is all that a test needs of one. */
-class Tier {
-  readonly policy: S3Fifo<Evictable>;
-  readonly held = new Map<string, Evictable>();
-  readonly evicted: string[] = [];
-  readonly #capacity: number;
-
-  constructor(capacity: number, shape: Partial<S3FifoShape> = {}) {
-    this.policy = new S3Fifo<Evictable>({ ...paperShape, ...shape });
-    this.#capacity = capacity;
-  }
-
-  insert(key: string, sizeBytes = 1, ahead = false): void {
-    while (this.policy.bytes + sizeBytes > this.#capacity) {
-      const victim = this.policy.evict();
-      if (!victim) return;
-      this.held.delete(victim.key);
-      this.evicted.push(victim.key);
-    }
-    const entry = new Evictable(key, sizeBytes);
-    this.held.set(key, entry);
-    this.policy.insert(entry, ahead);
-  }
-
-  insertAll(prefix: string, count: number): void {
-    for (let index = 0; index < count; index += 1) this.insert(`${prefix}${index}`);
-  }
-
-  touch(key: string, times = 1): void {
-    const entry = this.held.get(key);
-    assert.ok(entry, `${key} is held`);
-    for (let time = 0; time < times; time += 1) this.policy.touch(entry);
-  }
-
-  /** A request as a cache serves it. True for a hit. */
-  request(key: string): boolean {
-    const isHeld = this.held.has(key);
-    if (isHeld) this.touch(key);
-    else this.insert(key);
-    return isHeld;
-  }
+function tierOf(capacityBytes: number, shape: Partial<S3FifoShape> = {}): PolicyTier<S3Fifo<Evictable>> {
+  return new PolicyTier(capacityBytes, new S3Fifo<Evictable>({ ...paperShape, ...shape }));
 }
 
 test("S3Fifo: an empty policy has no victim", () => {
@@ -52,7 +13,7 @@ test("S3Fifo: an empty policy has no victim", () => {
 });
 
 test("S3Fifo: what was not used leaves in the order it came, and is remembered", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 12);
   assert.deepEqual(tier.evicted, ["k0", "k1"]);
   assert.ok(tier.policy.remembers("k0"));
@@ -60,7 +21,7 @@ test("S3Fifo: what was not used leaves in the order it came, and is remembered",
 });
 
 test("S3Fifo: two uses in the small queue earn a place in main, one does not", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.touch("k0", 2);
   tier.touch("k1", 1);
@@ -70,7 +31,7 @@ test("S3Fifo: two uses in the small queue earn a place in main, one does not", (
 });
 
 test("S3Fifo: what comes back while it is remembered goes to main, and a scan does not reach it there", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 11);
   assert.deepEqual(tier.evicted, ["k0"]);
   tier.insert("k0");
@@ -121,7 +82,7 @@ test("S3Fifo: a use in main is good for one more round", () => {
 });
 
 test("S3Fifo: where the shape asks for one use, one earns a place in main", () => {
-  const tier = new Tier(10, { usesForMain: 1 });
+  const tier = tierOf(10, { usesForMain: 1 });
   tier.insertAll("k", 10);
   tier.touch("k0");
   tier.insert("new");
@@ -131,7 +92,7 @@ test("S3Fifo: where the shape asks for one use, one earns a place in main", () =
 });
 
 test("S3Fifo: by a second chance one use is good for another round in the small queue, and no more", () => {
-  const tier = new Tier(10, { secondChance: true });
+  const tier = tierOf(10, { secondChance: true });
   tier.insertAll("k", 10);
   tier.touch("k0");
   tier.insertAll("scan", 9);
@@ -141,7 +102,7 @@ test("S3Fifo: by a second chance one use is good for another round in the small 
 });
 
 test("S3Fifo: what is evicted follows the shape as it is at that moment", () => {
-  const tier = new Tier(100);
+  const tier = tierOf(100);
   const heldNow = (prefix: string): number =>
     [...tier.held.keys()].filter((key) => key.startsWith(prefix)).length;
   tier.insertAll("old", 100);
@@ -154,7 +115,7 @@ test("S3Fifo: what is evicted follows the shape as it is at that moment", () => 
 });
 
 test("S3Fifo: what is superseded goes first, wherever it stood, and is not remembered", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.touch("k5", 3);
   for (const key of ["k5", "k7"]) tier.policy.supersede(tier.held.get(key) as Evictable);
@@ -165,7 +126,7 @@ test("S3Fifo: what is superseded goes first, wherever it stood, and is not remem
 });
 
 test("S3Fifo: what is used although it is superseded is as what has just come", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.policy.supersede(tier.held.get("k3") as Evictable);
   tier.touch("k3");
@@ -176,7 +137,7 @@ test("S3Fifo: what is used although it is superseded is as what has just come", 
 });
 
 test("S3Fifo: what is put back stands in main, and is not remembered as evicted", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   tier.insertAll("k", 10);
   const victim = tier.policy.evict() as Evictable;
   assert.ok(tier.policy.remembers(victim.key));
@@ -197,7 +158,7 @@ test("S3Fifo: keys evicted from main are not remembered: they had their chance",
 });
 
 test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest are forgotten first", () => {
-  const tier = new Tier(100);
+  const tier = tierOf(100);
   tier.insertAll("k", 400);
   assert.ok(tier.policy.ghostBytes <= 90);
   assert.ok(tier.policy.remembers("k299"));
@@ -205,7 +166,7 @@ test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest 
 });
 
 test("S3Fifo: a removed entry is no victim and is not remembered", () => {
-  const tier = new Tier(3);
+  const tier = tierOf(3);
   tier.insertAll("k", 3);
   tier.policy.remove(tier.held.get("k0") as Evictable);
   assert.equal(tier.policy.bytes, 2);
@@ -214,7 +175,7 @@ test("S3Fifo: a removed entry is no victim and is not remembered", () => {
 });
 
 test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
-  const tier = new Tier(100);
+  const tier = tierOf(100);
   for (let index = 0; index < 1000; index += 1) tier.request(`before${index % 150}`);
   let hits = 0;
   for (let request = 0; request < 50 * 90; request += 1) {
@@ -224,7 +185,7 @@ test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
 });
 
 test("S3Fifo: what is fetched ahead stays until its first use, while others pass", () => {
-  const tier = new Tier(20);
+  const tier = tierOf(20);
   tier.insertAll("before", 16);
   for (const key of ["a0", "a1", "a2", "a3"]) tier.insert(key, 1, true);
   tier.insertAll("k", 16);
@@ -239,14 +200,14 @@ test("S3Fifo: what is fetched ahead stays until its first use, while others pass
 });
 
 test("S3Fifo: what is fetched ahead and not used leaves once everything held was replaced", () => {
-  const tier = new Tier(20);
+  const tier = tierOf(20);
   tier.insert("abandoned", 1, true);
   tier.insertAll("k", 22);
   assert.ok(!tier.held.has("abandoned"));
 });
 
 test("S3Fifo: what is fetched ahead takes half of the tier and no more while there is anything else", () => {
-  const tier = new Tier(20);
+  const tier = tierOf(20);
   tier.insertAll("k", 20);
   for (let index = 0; index < 15; index += 1) tier.insert(`a${index}`, 1, true);
   const ahead = [...tier.held.keys()].filter((key) => key.startsWith("a"));
@@ -255,49 +216,5 @@ test("S3Fifo: what is fetched ahead takes half of the tier and no more while the
 });
 
 test("S3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
-  const step = fc.record({
-    kind: fc.constantFrom(
-      "request",
-      "request",
-      "request",
-      "ahead",
-      "remove",
-      "evict",
-      "supersede",
-      "putBack",
-    ),
-    key: fc.nat(30),
-    sizeBytes: fc.integer({ min: 1, max: 20 }),
-  });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-      const tier = new Tier(60);
-      for (const { kind, key, sizeBytes } of steps) {
-        const name = `k${key}`;
-        const entry = tier.held.get(name);
-        if (kind === "evict") {
-          const victim = tier.policy.evict();
-          assert.equal(victim === undefined, tier.held.size === 0);
-          if (victim) assert.ok(tier.held.delete(victim.key));
-        } else if (kind === "putBack") {
-          const victim = tier.policy.evict();
-          if (victim) tier.policy.putBack(victim);
-        } else if (kind === "supersede") {
-          if (entry) tier.policy.supersede(entry);
-        } else if (kind === "remove") {
-          if (entry) tier.policy.remove(entry);
-          tier.held.delete(name);
-        } else if (entry) {
-          tier.touch(name);
-        } else {
-          tier.insert(name, sizeBytes, kind === "ahead");
-        }
-        const heldBytes = [...tier.held.values()].reduce((total, each) => total + each.sizeBytes, 0);
-        assert.equal(tier.policy.bytes, heldBytes);
-        for (const each of tier.held.values()) assert.ok(each.queue && !tier.policy.remembers(each.key));
-      }
-      while (tier.held.size > 0) assert.ok(tier.held.delete(tier.policy.evict()?.key ?? ""));
-      assert.equal(tier.policy.bytes, 0);
-    }),
-  );
+  assertAccounts(() => tierOf(60));
 });

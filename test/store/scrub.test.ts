@@ -8,6 +8,7 @@ import type { ChunkRef } from "../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../src/store/disk-tier.ts";
 import { Scrub, type ScrubOptions, type ScrubProgress } from "../../src/store/scrub.ts";
 import { until } from "../support/mesh-fixture.ts";
+import { rejectsWith } from "../support/rejects-with.ts";
 import { DiskFixture, readBlock, readChunk, refOf } from "./disk-fixture.ts";
 
 interface Scrubbing {
@@ -327,4 +328,12 @@ criterion("it ends with the tier that is stopped, also before the scan has", asy
   await made.stop();
   await watch.ended;
   assert.equal(made.progress.state, "stopped");
+});
+
+criterion("once stopped for good it is not started again", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 1);
+  const made = scrub();
+  await made.stop();
+  await rejectsWith("shutting_down", made.watch(unpaced));
+  assert.deepEqual([made.progress.state, made.stats.runs], ["idle", 0]);
 });

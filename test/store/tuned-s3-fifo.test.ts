@@ -1,41 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { SeededRandom } from "../../src/base/random.ts";
-import { Evictable } from "../../src/store/eviction-policy.ts";
+import type { Evictable } from "../../src/store/eviction-policy.ts";
 import { S3Fifo } from "../../src/store/s3-fifo.ts";
 import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
+import { assertAccounts, type CountingPolicy, PolicyTier } from "./policy-tier.ts";
 
-/** A tier of `capacity` bytes around a policy. */
-class Tier {
-  readonly policy: S3Fifo<Evictable> | TunedS3Fifo<Evictable>;
-  readonly held = new Map<string, Evictable>();
-  readonly evicted: string[] = [];
-  readonly #capacity: number;
+type Tier = PolicyTier<CountingPolicy>;
 
-  constructor(capacity: number, policy: S3Fifo<Evictable> | TunedS3Fifo<Evictable> = new TunedS3Fifo()) {
-    this.#capacity = capacity;
-    this.policy = policy;
-  }
-
-  /** True for a hit. */
-  request(key: string, sizeBytes = 1, ahead = false): boolean {
-    const held = this.held.get(key);
-    if (held !== undefined) {
-      if (!ahead) this.policy.touch(held);
-      return true;
-    }
-    while (this.policy.bytes + sizeBytes > this.#capacity) {
-      const victim = this.policy.evict();
-      assert.ok(victim);
-      this.held.delete(victim.key);
-      this.evicted.push(victim.key);
-    }
-    const entry = new Evictable(key, sizeBytes);
-    this.held.set(key, entry);
-    this.policy.insert(entry, ahead);
-    return false;
-  }
+function tierOf(capacityBytes: number, policy: CountingPolicy = new TunedS3Fifo()): Tier {
+  return new PolicyTier(capacityBytes, policy);
 }
 
 /** Each key twice and never again, with `distance` others in between. */
@@ -59,7 +33,7 @@ function useForLong(tier: Tier, requests: number, keys: number): void {
 for (const capacity of [100, 1000, 10_000]) {
   test(`TunedS3Fifo: of ${capacity} held, second uses that come late are hits soon, which the paper's shape misses`, () => {
     const hits = [new TunedS3Fifo<Evictable>(), new S3Fifo<Evictable>()].map((policy) => {
-      const tier = new Tier(capacity, policy);
+      const tier = tierOf(capacity, policy);
       useForLong(tier, 20 * capacity, 5 * capacity);
       hitsOfPairs(tier, 0, 10 * capacity, capacity / 2);
       return hitsOfPairs(tier, 10 * capacity, 10 * capacity, capacity / 2);
@@ -70,7 +44,7 @@ for (const capacity of [100, 1000, 10_000]) {
 }
 
 test("TunedS3Fifo: a tier that was never full evicts as in the paper", () => {
-  const tier = new Tier(10);
+  const tier = tierOf(10);
   for (let index = 0; index < 10; index += 1) tier.request(`k${index}`);
   for (const key of ["k0", "k0", "k1"]) tier.request(key);
   tier.request("new");
@@ -79,7 +53,7 @@ test("TunedS3Fifo: a tier that was never full evicts as in the paper", () => {
 
 test("TunedS3Fifo: the same requests in the same order evict the same", () => {
   const evicted = [1, 2].map(() => {
-    const tier = new Tier(300);
+    const tier = tierOf(300);
     useForLong(tier, 20_000, 2000);
     hitsOfPairs(tier, 0, 3000, 150);
     return tier.evicted;
@@ -89,7 +63,7 @@ test("TunedS3Fifo: the same requests in the same order evict the same", () => {
 
 test("TunedS3Fifo: what is fetched ahead and never asked for is no request, and changes no shape", () => {
   const [plain, spoilt] = [0, 1].map((aheadPerRequest) => {
-    const tier = new Tier(200);
+    const tier = tierOf(200);
     useForLong(tier, 20_000, 1000);
     for (let pair = 0; pair < 4000; pair += 1) {
       tier.request(`pair${pair}`);
@@ -103,61 +77,14 @@ test("TunedS3Fifo: what is fetched ahead and never asked for is no request, and 
 
 test("TunedS3Fifo: a tier that shrinks and grows goes on, with whatever sizes", () => {
   const policy = new TunedS3Fifo<Evictable>();
-  const large = new Tier(1 << 20, policy);
+  const large = tierOf(1 << 20, policy);
   for (let index = 0; index < 5000; index += 1) large.request(`large${index}`, 1 + (index % 1000));
   for (let bytes = policy.bytes; bytes > 1000; bytes = policy.bytes) policy.evict();
-  const small = new Tier(1000, policy);
+  const small = tierOf(1000, policy);
   for (let index = 0; index < 2000; index += 1) small.request(`small${index % 150}`, 1 + (index % 20));
   assert.ok(policy.bytes <= 1000);
 });
 
 test("TunedS3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
-  const step = fc.record({
-    kind: fc.constantFrom(
-      "request",
-      "request",
-      "request",
-      "ahead",
-      "remove",
-      "evict",
-      "supersede",
-      "putBack",
-    ),
-    key: fc.nat(30),
-    sizeBytes: fc.integer({ min: 1, max: 20 }),
-  });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-      const { policy, held } = new Tier(0);
-      for (const { kind, key, sizeBytes } of steps) {
-        const name = `k${key}`;
-        const entry = held.get(name);
-        if (kind === "evict") {
-          const victim = policy.evict();
-          assert.equal(victim === undefined, held.size === 0);
-          if (victim) assert.ok(held.delete(victim.key));
-        } else if (kind === "putBack") {
-          const victim = policy.evict();
-          if (victim) policy.putBack(victim);
-        } else if (kind === "supersede") {
-          if (entry) policy.supersede(entry);
-        } else if (kind === "remove") {
-          if (entry) policy.remove(entry);
-          held.delete(name);
-        } else if (entry) {
-          policy.touch(entry);
-        } else {
-          const inserted = new Evictable(name, sizeBytes);
-          held.set(name, inserted);
-          policy.insert(inserted, kind === "ahead");
-        }
-        assert.equal(
-          policy.bytes,
-          [...held.values()].reduce((total, each) => total + each.sizeBytes, 0),
-        );
-      }
-      while (held.size > 0) assert.ok(held.delete(policy.evict()?.key ?? ""));
-      assert.equal(policy.evict(), undefined);
-    }),
-  );
+  assertAccounts(() => tierOf(Number.POSITIVE_INFINITY));
 });
