@@ -75,6 +75,7 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
   });
   const { s3, ops } = await replica.start().catch(async (thrown: unknown) => {
     if (!options.origin) await origin.stop();
+    if (options.diskRoot === undefined) rmSync(diskRoot, { recursive: true, force: true });
     throw thrown;
   });
   const endpoint = `http://127.0.0.1:${s3.port}`;
