@@ -13,6 +13,7 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
+import { isPeerAbsence } from "../membership/peer-trouble.ts";
 import type { ChunkRef } from "../store/chunk-store.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
 import type { BroughtPart, HeldElsewhere } from "./filler.ts";
@@ -111,19 +112,26 @@ export class HeldByPeers implements HeldElsewhere {
   }
 
   #judge(replicaId: string, thrown: unknown, silence: AbortSignal): void {
-    const { coordination, clock } = this.#options;
+    const { coordination } = this.#options;
     if (silence.aborted && thrown === silence.reason) {
       // It may be well and its disk slow, so it is not held against it elsewhere.
       coordination.answered(replicaId);
       this.stats.silent += 1;
-      this.#quiet.set(replicaId, clock.monotonic() + this.#quietMs);
+      this.#beQuiet(replicaId);
       return;
     }
-    const { code } = OrcaError.from(thrown, "internal", "mesh", `Cannot read from replica "${replicaId}"`);
-    if (code === "not_held") this.stats.notHeld += 1;
+    const error = OrcaError.from(thrown, "internal", "mesh", `Cannot read from replica "${replicaId}"`);
+    if (error.code === "not_held") this.stats.notHeld += 1;
     else this.stats.broken += 1;
-    if (code === "peer_unavailable") coordination.failed(replicaId);
+    if (isPeerAbsence(error)) coordination.failed(replicaId);
     else coordination.answered(replicaId);
+  }
+
+  /** Those whose time is over go first: a member that never comes back is asked for by nobody, and would stay for ever. */
+  #beQuiet(replicaId: string): void {
+    const nowMs = this.#options.clock.monotonic();
+    for (const [other, untilMs] of this.#quiet) if (untilMs <= nowMs) this.#quiet.delete(other);
+    this.#quiet.set(replicaId, nowMs + this.#quietMs);
   }
 
   #isQuiet(replicaId: string): boolean {

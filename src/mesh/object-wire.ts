@@ -19,7 +19,8 @@ import type {
   ListedObject as WireListedObject,
   ObjectHead as WireObjectHead,
 } from "../../gen/orca/v1/object_pb.ts";
-import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import { isLastingRefusal } from "../object/lasting-refusal.ts";
 import type {
   ObjectName,
   PeerHeadAnswer,
@@ -45,12 +46,6 @@ const continuationTokenBytesMax = 16 * 1024;
 /** The years 1 to 9999, which are those that HTTP and S3 can write. */
 const timeMsMin = BigInt(Date.parse("0001-01-01T00:00:00Z"));
 const timeMsMax = BigInt(Date.parse("9999-12-31T23:59:59.999Z"));
-
-/** What a coordinator may say of an object besides that it is there or not. All else is about a moment. */
-const lastingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "origin_missing_etag",
-  "origin_unsupported",
-]);
 
 function objectToWire({ originId: origin, location }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
   return { originId: origin, bucket: location.bucket, objectKey: location.key };
@@ -170,7 +165,7 @@ function headContentFromWire({ answer }: HeadObjectResponse, key: string): Objec
     case "refusal": {
       const refusal = errorOfDetail(answer.value);
       // One about the moment would be kept as if it were about the object.
-      if (!refusal || !lastingCodes.has(refusal.code)) {
+      if (!refusal || !isLastingRefusal(refusal)) {
         throw malformed(`"${answer.value.code.slice(0, 64)}" is no lasting refusal`);
       }
       return refusal;

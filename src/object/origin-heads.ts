@@ -2,20 +2,16 @@
  * An origin as a source of metadata. Its faults are told apart here: what says something lasting about the object is an
  * answer, which can be kept and passed on, and what says something about the moment is thrown.
  */
-import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import type { HeadAnswer, HeadSource } from "./directory.ts";
+import { isLastingRefusal } from "./lasting-refusal.ts";
 
 /** The one question of a directory to an origin. */
 export interface HeadOrigin {
   readonly id: string;
   head(location: ObjectLocation): Promise<ObjectHead | null>;
 }
-
-const lastingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "origin_missing_etag",
-  "origin_unsupported",
-]);
 
 export class OriginHeads implements HeadSource {
   readonly id: string;
@@ -39,7 +35,7 @@ export class OriginHeads implements HeadSource {
       const message = `Cannot find "${location.key}": the origin has no such key`;
       return new OrcaError("no_such_key", "object", message);
     } catch (thrown) {
-      if (thrown instanceof OrcaError && lastingCodes.has(thrown.code)) return thrown;
+      if (thrown instanceof OrcaError && isLastingRefusal(thrown)) return thrown;
       throw thrown;
     }
   }
