@@ -16,7 +16,7 @@ import { status } from "./cli/status-command.ts";
 import { loadConfig, type SettingsTree } from "./config/load.ts";
 import { originFromUrl } from "./config/origin-url.ts";
 import { createLogger } from "./ops/logging.ts";
-import { Replica, type ReplicaOptions } from "./replica.ts";
+import { Replica, type ReplicaOptions } from "./replica/replica.ts";
 
 const help = `Orca, a read-only S3 origin cache
 
@@ -48,7 +48,6 @@ const help = `Orca, a read-only S3 origin cache
   orca cache clear [--prefix BUCKET/PREFIX] [--cachestore] [--ops URL] [--json]
                                       let go of what it holds, of all objects or of some; --cachestore:
                                       from the store that all replicas share, too
-  orca demo                           a real origin, three replicas in front of it, and what that is good for
 
 Settings can also come from the environment: ORCA_MEMORY_MAX_BYTES=4GiB is memory.max_bytes.
 Credentials come from ORCA_AWSS3_ACCESS_KEY, ORCA_AWSS3_SECRET_KEY, ORCA_AZUREBLOB_ACCOUNT_KEY,
@@ -73,8 +72,6 @@ async function main(args: readonly string[]): Promise<number> {
       return runInspect(rest);
     case "cache":
       return runCache(rest);
-    case "demo":
-      return runDemo(rest);
     case "help":
     case "--help":
     case "-h":
@@ -246,22 +243,6 @@ function systemStreams() {
 function printHelp(): number {
   process.stdout.write(help);
   return 0;
-}
-
-async function runDemo(args: string[]): Promise<number> {
-  parseArgs({ args, options: {} });
-  // It brings a vendor's SDK with it, which a replica in front of a directory has no need of.
-  const { demo } = await import("./cli/demo-command.ts");
-  const options = systemParts("warn");
-  reportBugs(options);
-  return demo({
-    ...options,
-    env: process.env,
-    execPath: process.execPath,
-    mainPath: import.meta.filename,
-    stdout: process.stdout,
-    stopAsked: stopSignal(),
-  });
 }
 
 function systemParts(level: "debug" | "info" | "warn" | "error"): Omit<ReplicaOptions, "config"> {

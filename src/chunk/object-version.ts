@@ -80,7 +80,7 @@ export class ObjectVersion implements ObjectVersionFields {
    * since an ETag is meant to name bytes. But an origin may give one ETag to bytes of two sizes, and a reader of the
    * one would then look for bytes behind the end of the other. (A file on disk has the size in its footer.)
    */
-  chunkName(index: number): string {
+  memoryKey(index: number): string {
     return this.#namePrefix + index;
   }
 

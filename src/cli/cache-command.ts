@@ -2,8 +2,8 @@
  * `orca cache stats`, `orca cache verify` and `orca cache clear`: what one replica holds, whether its disk holds it well,
  * and letting go of it. The replica does the work; here it is asked for and shown.
  */
-import type { ClearDocument, VerifyDocument } from "../ops/cache-endpoints.ts";
-import type { CacheDocument } from "../ops/cache-stats.ts";
+import type { ClearDocument, VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
+import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
 import { cacheReport, clearReport, verifyReport } from "./cache-report.ts";
 import {
   has,

@@ -1,7 +1,7 @@
 /** What the cache commands print: a document in and a string out, several lines, the last one ended. */
 import { formatBytes } from "../base/units.ts";
-import type { ClearDocument, VerifyDocument } from "../ops/cache-endpoints.ts";
-import type { CacheDocument } from "../ops/cache-stats.ts";
+import type { ClearDocument, VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
+import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
 import { counted } from "./counted.ts";
 import { printable } from "./printable.ts";
 import { type Cell, formatTable } from "./table.ts";

@@ -1,7 +1,7 @@
 /** `orca inspect s3://bucket/key`: where the chunks of an object lie, by replica and tier, as one replica finds out. */
 import { OrcaError } from "../base/orca-error.ts";
 import { MiB } from "../base/units.ts";
-import type { InspectDocument } from "../ops/inspect-endpoint.ts";
+import type { InspectDocument } from "../ops/endpoints/inspect-endpoint.ts";
 import { inspectReport } from "./inspect-report.ts";
 import { has, type OpsCommandOptions, parseAnswer, readAnswer, withOps } from "./ops-call.ts";
 

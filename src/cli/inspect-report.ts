@@ -4,8 +4,8 @@
  */
 import { formatBytes } from "../base/units.ts";
 import { ChunkRanges } from "../chunk/chunk-ranges.ts";
-import { type TierName, tierBits } from "../fill/cache-peers.ts";
-import type { InspectDocument, ReplicaHoldings } from "../ops/inspect-endpoint.ts";
+import { type TierName, tierBits } from "../fill/inspection/cache-peers.ts";
+import type { InspectDocument, ReplicaHoldings } from "../ops/endpoints/inspect-endpoint.ts";
 import { counted } from "./counted.ts";
 import { printable } from "./printable.ts";
 import { type Cell, formatTable } from "./table.ts";

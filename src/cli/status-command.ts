@@ -1,5 +1,5 @@
 /** `orca status`: what one replica knows of its cluster, for people, or as it told it. */
-import type { ClusterStatus } from "../ops/cluster-status.ts";
+import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
 import { has, hasEach, type OpsCommandOptions, parseAnswer, readAnswer, withOps } from "./ops-call.ts";
 import { statusReport } from "./status-report.ts";
 

@@ -3,7 +3,7 @@
  * and a string out, like the tables it is made of.
  */
 import { formatBytes } from "../base/units.ts";
-import type { ClusterStatus } from "../ops/cluster-status.ts";
+import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
 import { counted } from "./counted.ts";
 import { printable } from "./printable.ts";
 import { formatTable } from "./table.ts";

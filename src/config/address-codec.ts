@@ -3,7 +3,7 @@
  * is passed on to every member and dialled by it: what only some replica could make sense of is refused at the start.
  */
 import { isIP } from "node:net";
-import { type Codec, Refusal } from "./codec.ts";
+import { type Codec, InvalidValue } from "./codec.ts";
 import { quoted } from "./fault.ts";
 
 const hostAndPort = /^(?:[\w.-]+|\[[\da-f:.]+\]):(?<port>\d{1,5})$/i;
@@ -18,7 +18,7 @@ export function replicaUrl(): Codec<string> {
       if (scheme !== undefined && isDialable(address)) return `${scheme}://${address}`;
       // Not quoted where it may hold a password.
       const shown = given.includes("@") ? "one with a user" : quoted(given);
-      return new Refusal("a replica's address such as https://host:8444", shown);
+      return new InvalidValue("a replica's address such as https://host:8444", shown);
     },
     print: (value) => value,
   };
@@ -31,7 +31,7 @@ export function dialAddress(): Codec<string> {
     bounds: "",
     parse(given) {
       if (isDialable(given)) return given;
-      return new Refusal("an address that others can connect to, such as 10.0.0.7:8444", quoted(given));
+      return new InvalidValue("an address that others can connect to, such as 10.0.0.7:8444", quoted(given));
     },
     print: (value) => value,
   };
@@ -44,7 +44,7 @@ export function ipAddress(): Codec<string> {
     bounds: "",
     parse(given) {
       if (isIP(given) !== 0 && !given.includes("%") && !isWildcard(given)) return given;
-      return new Refusal("an IP address such as 10.0.0.7", quoted(given));
+      return new InvalidValue("an IP address such as 10.0.0.7", quoted(given));
     },
     print: (value) => value,
   };

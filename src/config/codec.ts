@@ -8,7 +8,7 @@ import { quoted } from "./fault.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Why a text is not a value: what was expected in its place, and how what was given may be shown. */
-export class Refusal {
+export class InvalidValue {
   readonly expected: string;
   readonly given: string;
   readonly hint: string;
@@ -29,7 +29,7 @@ export interface Codec<Value, Unit extends string = ""> {
   readonly unit: Unit;
   /** The bounds as the table of settings shows them; empty where the kind alone says it. */
   readonly bounds: string;
-  parse(text: string): Value | Refusal;
+  parse(text: string): Value | InvalidValue;
   /** What `parse` reads back as the same value. */
   print(value: Value): string | number | boolean;
 }
@@ -53,9 +53,9 @@ export function bytes(
     bounds: [range, step].filter((part) => part !== "").join(", "),
     parse(given) {
       const value = parseBytes(given);
-      if (value === undefined) return new Refusal("a size such as 8MiB", quoted(given));
-      if (value < minBytes || value > maxBytes) return new Refusal(`a size ${range}`, quoted(given));
-      if (value % stepBytes !== 0) return new Refusal(`a ${step}`, quoted(given));
+      if (value === undefined) return new InvalidValue("a size such as 8MiB", quoted(given));
+      if (value < minBytes || value > maxBytes) return new InvalidValue(`a size ${range}`, quoted(given));
+      if (value % stepBytes !== 0) return new InvalidValue(`a ${step}`, quoted(given));
       return value;
     },
     print: exactSize,
@@ -75,11 +75,11 @@ export function duration(bounds: Bounds<string> = {}): Codec<number, "Ms"> {
     bounds: describeRange(bounds.min, bounds.max),
     parse(given) {
       const exactMs = parseDuration(given);
-      if (exactMs === undefined) return new Refusal("a duration such as 500ms or 5m", quoted(given));
-      if (exactMs < 0) return new Refusal("a duration that is not negative", quoted(given));
+      if (exactMs === undefined) return new InvalidValue("a duration such as 500ms or 5m", quoted(given));
+      if (exactMs < 0) return new InvalidValue("a duration that is not negative", quoted(given));
       // Sums like 1.001s come out a hair beside the whole number that was meant.
       const valueMs = Math.ceil(Number(exactMs.toFixed(6)));
-      if (valueMs < minMs || valueMs > maxMs) return new Refusal(`a duration ${range}`, quoted(given));
+      if (valueMs < minMs || valueMs > maxMs) return new InvalidValue(`a duration ${range}`, quoted(given));
       return valueMs;
     },
     print: (valueMs) => (valueMs === 0 ? "0s" : formatDuration(valueMs)),
@@ -96,7 +96,7 @@ export function integer(bounds: Bounds<number>): Codec<number> {
     parse(given) {
       const value = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN;
       if (value >= min && value <= max) return value;
-      return new Refusal(`a whole number ${range}`, quoted(given));
+      return new InvalidValue(`a whole number ${range}`, quoted(given));
     },
     print: (value) => value,
   };
@@ -109,7 +109,9 @@ export function ratio(): Codec<number> {
     bounds: "0 to 1",
     parse(given) {
       const value = /^\d*\.?\d+(?:e-\d+)?$/i.test(given) ? Number(given) : Number.NaN;
-      return value > 0 && value <= 1 ? value : new Refusal("a number above 0 and at most 1", quoted(given));
+      return value > 0 && value <= 1
+        ? value
+        : new InvalidValue("a number above 0 and at most 1", quoted(given));
     },
     print: (value) => value,
   };
@@ -122,7 +124,7 @@ export function flag(): Codec<boolean> {
     parse(given) {
       if (/^true$/i.test(given)) return true;
       if (/^false$/i.test(given)) return false;
-      return new Refusal("true or false", quoted(given));
+      return new InvalidValue("true or false", quoted(given));
     },
     print: (value) => value,
   };
@@ -134,7 +136,9 @@ export function oneOf<const Choice extends string>(...choices: readonly Choice[]
     bounds: choices.map((choice) => `\`${choice}\``).join(", "),
     parse(given) {
       const choice = choices.find((candidate) => candidate === given);
-      return choice ?? new Refusal(`one of ${choices.join(", ")}`, quoted(given), didYouMean(given, choices));
+      return (
+        choice ?? new InvalidValue(`one of ${choices.join(", ")}`, quoted(given), didYouMean(given, choices))
+      );
     },
     print: (value) => value,
   };
@@ -146,8 +150,9 @@ export function text(pattern?: RegExp, expected = "text"): Codec<string> {
     unit: "",
     bounds: "",
     parse(given) {
-      if (/\p{Cc}/u.test(given)) return new Refusal(`${expected} without control characters`, quoted(given));
-      return pattern === undefined || pattern.test(given) ? given : new Refusal(expected, quoted(given));
+      if (/\p{Cc}/u.test(given))
+        return new InvalidValue(`${expected} without control characters`, quoted(given));
+      return pattern === undefined || pattern.test(given) ? given : new InvalidValue(expected, quoted(given));
     },
     print: (value) => value,
   };
@@ -164,11 +169,11 @@ export function endpoint(): Codec<string> {
     bounds: "",
     parse(given) {
       if (/[@?#]/.test(given)) {
-        return new Refusal("an address without user, password, query or fragment", "one that has them");
+        return new InvalidValue("an address without user, password, query or fragment", "one that has them");
       }
       const url = URL.canParse(given) ? new URL(given) : undefined;
       const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
-      return isHttp && !/\s/.test(given) ? given : new Refusal(expected, quoted(given));
+      return isHttp && !/\s/.test(given) ? given : new InvalidValue(expected, quoted(given));
     },
     print: (value) => value,
   };
@@ -190,7 +195,7 @@ export function listenAddress(): Codec<ListenAddress> {
       const match = /^(?:\[(?<v6>[\da-f:.]+(?:%\w+)?)\]|(?<name>[\w.-]*)):(?<port>\d{1,5})$/i.exec(given);
       const port = Number(match?.groups?.["port"]);
       if (!match || port > 65_535) {
-        return new Refusal("an address such as 0.0.0.0:8443 or [::1]:8443", quoted(given));
+        return new InvalidValue("an address such as 0.0.0.0:8443 or [::1]:8443", quoted(given));
       }
       return { host: match.groups?.["v6"] ?? (match.groups?.["name"] || "0.0.0.0"), port };
     },

@@ -9,7 +9,7 @@
  */
 import { stringify } from "yaml";
 import { assert } from "../base/assert.ts";
-import { type Codec, Refusal } from "./codec.ts";
+import { type Codec, InvalidValue } from "./codec.ts";
 import { type Fault, pathTo, quoted } from "./fault.ts";
 import { didYouMean } from "./suggestion.ts";
 
@@ -51,7 +51,7 @@ export function setting<Value, Unit extends string>(
   doc: string,
 ): Field<Value, Unit> {
   const parsed = codec.parse(defaultText);
-  assert(!(parsed instanceof Refusal), `the default "${defaultText}" is a value of its setting`);
+  assert(!(parsed instanceof InvalidValue), `the default "${defaultText}" is a value of its setting`);
   return scalar(codec, parsed, `\`${defaultText}\``, doc);
 }
 
@@ -92,8 +92,10 @@ function scalar<Value, Unit extends string>(
     rows: (path) => (doc === "" ? [] : [{ path, defaultText, doc: fullDoc, structured: false }]),
     read(raw, path, faults) {
       if (isAbsent(raw)) return absent;
-      const value = isScalar(raw) ? codec.parse(String(raw)) : new Refusal("a single value", quoted(raw));
-      if (!(value instanceof Refusal)) return value;
+      const value = isScalar(raw)
+        ? codec.parse(String(raw))
+        : new InvalidValue("a single value", quoted(raw));
+      if (!(value instanceof InvalidValue)) return value;
       faults.push({ path, message: value.message });
       return absent;
     },

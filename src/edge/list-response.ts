@@ -2,11 +2,12 @@
  * The XML that answers lists, as S3 renders it. Elements come in the order in which S3 sends them, because some clients
  * read them by position or by regular expression.
  */
+
+import { percentEncode } from "../base/percent-encoding.ts";
 import type { ListPage } from "../origin/origin.ts";
 import { encodeContinuationToken } from "./continuation-token.ts";
 import { formatIsoDate } from "./http-date.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
-import { percentEncode } from "./percent-encoding.ts";
 import { element, escapeXmlExactly, s3Document } from "./xml.ts";
 
 /** What `max-keys=0` is answered with. */

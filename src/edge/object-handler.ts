@@ -41,11 +41,11 @@ interface Task {
   /** Whether the object changed under this request once already. */
   changed: boolean;
   /** Whether it was asked already who knows better than what fails its If-Match. */
-  confirmed: boolean;
+  revalidated: boolean;
 }
 
 /** Of this replica's belief, and then of the coordinator's where that is another one. */
-const contestsMax = 2;
+const revalidationsMax = 2;
 
 export class ObjectHandler {
   readonly #options: ObjectHandlerOptions;
@@ -58,7 +58,7 @@ export class ObjectHandler {
   handle(exchange: Exchange, request: ObjectRequest, bucket: Bucket): void {
     exchange.operation = request.kind === "get-object" ? "get_object" : "head_object";
     const location = bucket.locate(request.key);
-    const task: Task = { exchange, request, bucket, location, changed: false, confirmed: false };
+    const task: Task = { exchange, request, bucket, location, changed: false, revalidated: false };
     const { directory } = bucket;
     const known = beginsParts(task) ? directory.peekConfirmed(location) : directory.peek(location);
     if (known) this.#answer(task, known, true);
@@ -69,7 +69,7 @@ export class ObjectHandler {
     try {
       const { directory } = task.bucket;
       const found = await (beginsParts(task)
-        ? directory.lookupConfirmed(task.location)
+        ? directory.lookupRefreshed(task.location)
         : directory.lookup(task.location));
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
@@ -77,13 +77,13 @@ export class ObjectHandler {
     }
   }
 
-  async #confirmAndAnswer(task: Task, contested: LookupResult): Promise<void> {
-    task.confirmed = true;
+  async #revalidateAndAnswer(task: Task, contradicted: LookupResult): Promise<void> {
+    task.revalidated = true;
     try {
-      let found = contested;
-      for (let contests = 0; contests < contestsMax; contests += 1) {
+      let found = contradicted;
+      for (let revalidations = 0; revalidations < revalidationsMax; revalidations += 1) {
         const before = found;
-        found = await task.bucket.directory.confirm(task.location, before);
+        found = await task.bucket.directory.revalidate(task.location, before);
         if (found === before || this.#proceeds(task, found)) break;
       }
       if (!task.exchange.isOver) this.#answer(task, found, false);
@@ -103,7 +103,7 @@ export class ObjectHandler {
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
     const { exchange, request } = task;
     if (found.kind === "refused") {
-      if (mayContest(task)) void this.#confirmAndAnswer(task, found);
+      if (mayRevalidate(task)) void this.#revalidateAndAnswer(task, found);
       else exchange.sendError(found.error);
       return;
     }
@@ -116,8 +116,8 @@ export class ObjectHandler {
       exchange.send(304, headers.forNotModified(exchange.requestId, metadataCacheStatus(wasKnown)), "");
       return;
     }
-    if (verdict === "precondition_failed" && mayContest(task)) {
-      void this.#confirmAndAnswer(task, found);
+    if (verdict === "precondition_failed" && mayRevalidate(task)) {
+      void this.#revalidateAndAnswer(task, found);
       return;
     }
     if (verdict === "precondition_failed") {
@@ -247,8 +247,8 @@ export class ObjectHandler {
 }
 
 /** Whether what fails If-Match may be wrong. After a change it was the origin itself that refused the pinned version. */
-function mayContest({ exchange, confirmed, changed }: Task): boolean {
-  return !confirmed && !changed && pinsVersion(exchange.request.headers);
+function mayRevalidate({ exchange, revalidated, changed }: Task): boolean {
+  return !revalidated && !changed && pinsVersion(exchange.request.headers);
 }
 
 /** Whether others, through whatever replicas, will have to agree with this request on the version. */

@@ -2,7 +2,7 @@
  * The query of a request as names and values. Here, unlike in a path, `+` is a space: that is how S3 and every other
  * implementation of it read the forms that clients send.
  */
-import { percentDecode } from "./percent-encoding.ts";
+import { percentDecode } from "../base/percent-encoding.ts";
 
 export type Query = ReadonlyMap<string, string>;
 

@@ -4,9 +4,9 @@
  * more than the rest of the edge: the target is walked once, and decoding starts only where there is something to decode.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { percentDecode } from "../base/percent-encoding.ts";
 import { isHeaderValue } from "./header-value.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
-import { percentDecode } from "./percent-encoding.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
 
@@ -34,7 +34,7 @@ export interface ListBucketsRequest {
   readonly kind: "list-buckets";
 }
 
-export interface RefusedRequest {
+export interface RejectedRequest {
   readonly kind: "refused";
   readonly error: OrcaError;
   /** Empty where the request was refused before it was known. */
@@ -47,7 +47,7 @@ export type S3Request =
   | BucketRequest
   | ListBucketsRequest
   | ListObjectsRequest
-  | RefusedRequest;
+  | RejectedRequest;
 
 export interface S3RequestOptions {
   /** Where set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
@@ -280,11 +280,11 @@ function notImplemented(what: string, reason: string): OrcaError {
 }
 
 /** Nothing of the target is quoted: it may hold a presigned signature or a password, and messages are logged. */
-function invalidUri(part: string, bucket = "", key = ""): RefusedRequest {
+function invalidUri(part: string, bucket = "", key = ""): RejectedRequest {
   const message = `Cannot read ${part} of the request: it is not percent-encoded UTF-8 in the form HTTP defines`;
   return refused(new OrcaError("invalid_uri", "client", message), bucket, key);
 }
 
-function refused(error: OrcaError, bucket = "", key = ""): RefusedRequest {
+function refused(error: OrcaError, bucket = "", key = ""): RejectedRequest {
   return { kind: "refused", error, bucket, key };
 }

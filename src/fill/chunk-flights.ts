@@ -3,7 +3,7 @@
  * answers with the Filler; in a cluster the Relay stands in front of it, and a reader does not know which it has.
  */
 import { segmentSizeBytes } from "../base/memory-budget.ts";
-import type { ChunkRef } from "../store/chunk-store.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
 import type { Flight } from "./flight.ts";
 
 /** What a reader wants of a chunk. */
@@ -26,19 +26,19 @@ export interface ChunkFlights {
   readonly stats: { joins: number };
 
   /** The flight that is bringing this chunk, if there is one to join. */
-  find(ref: ChunkRef): Flight | undefined;
+  find(ref: ChunkKey): Flight | undefined;
 
   /** Starts a flight whose first byte wanted is at `request.offset`. There is none to join. */
-  fill(ref: ChunkRef, request: FillRequest): Flight;
+  fill(ref: ChunkKey, request: FillRequest): Flight;
 
   /**
    * Brings a chunk into memory from disk, because it is asked for again and again. Undefined where memory has no room
    * at once: nobody is made to wait for a promotion.
    */
-  promote(ref: ChunkRef, offset: number): Flight | undefined;
+  promote(ref: ChunkKey, offset: number): Flight | undefined;
 
   /** Starts a flight that nobody waits for yet, where there is room for it at once. */
-  readAhead(ref: ChunkRef): void;
+  readAhead(ref: ChunkKey): void;
 }
 
 /**

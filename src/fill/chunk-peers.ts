@@ -5,11 +5,11 @@
 
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Member } from "../membership/member.ts";
-import type { ChunkRef } from "../store/chunk-store.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
 
 /** A stretch of one chunk: `offset + lengthBytes <=` the chunk's length, `lengthBytes > 0`. */
 export interface PeerRead {
-  readonly ref: ChunkRef;
+  readonly ref: ChunkKey;
   /** From the start of the chunk. */
   readonly offset: number;
   readonly lengthBytes: number;

@@ -14,7 +14,7 @@
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
+import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { PeerRead, PeerSource } from "./chunk-peers.ts";
 import type { Filler } from "./filler.ts";
@@ -24,7 +24,7 @@ import { ObjectReader, type ReadPath } from "./object-reader.ts";
 /** A disk tier that knows the digests of what it has written or opened. */
 export interface DigestStore extends ChunkStore {
   /** SHA-256 of a chunk in hex. */
-  sha256(ref: ChunkRef): string | undefined;
+  sha256(ref: ChunkKey): string | undefined;
 }
 
 export interface ChunkServerOptions {
@@ -96,9 +96,9 @@ export class ChunkServer {
     };
   }
 
-  #heldIn(ref: ChunkRef, cachedOnly: boolean): PeerSource | undefined {
+  #heldIn(ref: ChunkKey, cachedOnly: boolean): PeerSource | undefined {
     const { path, filler, disk } = this.#options;
-    if (path.memory.peek(ref.version.chunkName(ref.index))) return "memory";
+    if (path.memory.peek(ref.version.memoryKey(ref.index))) return "memory";
     const flight = filler.find(ref);
     if (flight && (flight.isRooted || !cachedOnly)) return "flight";
     const presence = disk?.presence(ref);
@@ -120,13 +120,13 @@ class CachedFlights implements ChunkFlights {
     this.#filler = filler;
   }
 
-  find(ref: ChunkRef): Flight | undefined {
+  find(ref: ChunkKey): Flight | undefined {
     const flight = this.#filler.find(ref);
     return flight?.isRooted ? flight : undefined;
   }
 
-  fill(ref: ChunkRef): Flight {
-    const name = ref.version.chunkName(ref.index);
+  fill(ref: ChunkKey): Flight {
+    const name = ref.version.memoryKey(ref.index);
     throw new OrcaError("not_held", "fill", `Cannot read chunk "${name}": it is not held here`);
   }
 

@@ -19,7 +19,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { RangeRequest } from "../origin/origin.ts";
-import type { ChunkRef, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
+import type { ChunkKey, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
 import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
 import { Flight, type FlightSource } from "./flight.ts";
 
@@ -35,7 +35,7 @@ export interface HeldElsewhere {
    * prefix of the part, perhaps nothing, and the rest is not to be had. Rejects with the signal's reason alone.
    */
   bring(
-    ref: ChunkRef,
+    ref: ChunkKey,
     part: { readonly to: number; readonly filled: number },
     sink: ByteSink,
     signal: AbortSignal,
@@ -50,19 +50,19 @@ export interface BroughtPart {
 /** The store that all replicas share. It never fails: what it cannot do is a miss or a refused commit. */
 export interface SharedStore {
   /** `absent` also while it is left alone. */
-  presence(ref: ChunkRef): Presence;
+  presence(ref: ChunkKey): Presence;
   /** A miss leaves a true prefix of the stretch in `sink`. Never rejects. */
   read(
-    ref: ChunkRef,
+    ref: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<"hit" | "miss">;
-  put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult>;
+  put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
 }
 
-/** What the filler and the readers need of the memory tier; chunks go by their `chunkName`. */
+/** What the filler and the readers need of the memory tier; chunks go by their `memoryKey`. */
 export interface MemoryChunks {
   readonly bytes: number;
   get(name: string): ChunkBytes | undefined;
@@ -82,13 +82,13 @@ export interface FillerOptions {
   /** Left out where there is no cachestore. */
   readonly shared?: SharedStore | undefined;
   /** Told of each chunk that has come to be in the cachestore by a fill. */
-  readonly onShared?: ((ref: ChunkRef) => void) | undefined;
+  readonly onShared?: ((ref: ChunkKey) => void) | undefined;
   /** Left out where chunks are kept by their coordinator alone. */
   readonly held?: HeldElsewhere | undefined;
   /** What the chunks that were committed to disk hash to, in hex; with `held`. */
-  readonly digests?: { sha256(ref: ChunkRef): string | undefined } | undefined;
+  readonly digests?: { sha256(ref: ChunkKey): string | undefined } | undefined;
   /** Told of each chunk that has come to be on this replica's disk by a fill. */
-  readonly onStored?: ((ref: ChunkRef) => void) | undefined;
+  readonly onStored?: ((ref: ChunkKey) => void) | undefined;
 }
 
 /** How a flight begins. */
@@ -134,12 +134,12 @@ export class Filler implements ChunkFlights {
   }
 
   /** The flight that is bringing this chunk, if there is one. */
-  find(ref: ChunkRef): Flight | undefined {
-    return this.#flights.get(ref.version.chunkName(ref.index));
+  find(ref: ChunkKey): Flight | undefined {
+    return this.#flights.get(ref.version.memoryKey(ref.index));
   }
 
   /** @see ChunkFlights.fill There is no flight for the chunk yet. */
-  fill(ref: ChunkRef, { offset, pastDisk }: FillRequest): Flight {
+  fill(ref: ChunkKey, { offset, pastDisk }: FillRequest): Flight {
     this.stats.flights += 1;
     const begin = partStart(offset);
     // A stored block is read whole for its checksum, so where one will be read the bytes before it come for nothing.
@@ -167,7 +167,7 @@ export class Filler implements ChunkFlights {
    * Brings a chunk into memory from disk, because it is asked for again and again. Undefined where memory has no room
    * at once: nobody is made to wait for a promotion.
    */
-  promote(ref: ChunkRef, offset: number): Flight | undefined {
+  promote(ref: ChunkKey, offset: number): Flight | undefined {
     const reservation = this.#options.budget.tryReserve(ref.version.chunkLength(ref.index));
     if (!reservation) return undefined;
     this.stats.promotions += 1;
@@ -175,7 +175,7 @@ export class Filler implements ChunkFlights {
   }
 
   /** @see ChunkFlights.readAhead */
-  readAhead(ref: ChunkRef): void {
+  readAhead(ref: ChunkKey): void {
     const reservation = this.reserveAhead(ref);
     if (!reservation) return;
     this.stats.flights += 1;
@@ -187,9 +187,9 @@ export class Filler implements ChunkFlights {
    * Memory for a chunk that nobody waits for yet and that is nowhere here: only what is free or what cached chunks give
    * way for, with half of it left to those who do wait.
    */
-  reserveAhead(ref: ChunkRef): Reservation | undefined {
+  reserveAhead(ref: ChunkKey): Reservation | undefined {
     const { memory, disk, budget } = this.#options;
-    const name = ref.version.chunkName(ref.index);
+    const name = ref.version.memoryKey(ref.index);
     if (this.#flights.has(name) || memory.peek(name) || (disk && disk.presence(ref) !== "absent")) return;
     const lengthBytes = ref.version.chunkLength(ref.index);
     if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
@@ -203,7 +203,7 @@ export class Filler implements ChunkFlights {
   }
 
   #launch(flight: Flight, launch: Launch): Flight {
-    const name = flight.ref.version.chunkName(flight.ref.index);
+    const name = flight.ref.version.memoryKey(flight.ref.index);
     this.#flights.set(name, flight);
     const run = this.#fly(flight, name, launch).finally(() => this.#running.delete(run));
     this.#running.add(run);
@@ -331,7 +331,7 @@ export class Filler implements ChunkFlights {
     const sha256 = digests?.sha256(ref);
     if (sentSha256 !== undefined && sha256 !== undefined && sha256 !== sentSha256) {
       this.stats.commitsMismatched += 1;
-      memory.delete(ref.version.chunkName(ref.index));
+      memory.delete(ref.version.memoryKey(ref.index));
       await disk.delete(ref);
       return;
     }

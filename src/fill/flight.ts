@@ -14,7 +14,7 @@ import type { ByteSink } from "../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
-import type { ChunkRef } from "../store/chunk-store.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
 
 /** Where the bytes of a flight come from, as told in `Cache-Status`. */
 export type FlightSource = "origin" | "disk" | "cachestore" | "peer";
@@ -43,7 +43,7 @@ interface Part {
 export type PartReader = (part: Readonly<Part>, sink: ByteSink, signal: AbortSignal) => Promise<void>;
 
 export class Flight {
-  readonly ref: ChunkRef;
+  readonly ref: ChunkKey;
   /** Bytes of the chunk. */
   readonly lengthBytes: number;
   /** End (exclusive) of what this flight brings: that of the chunk, or of a piece that one reader wants for itself. */
@@ -67,7 +67,7 @@ export class Flight {
    * `begin` is the offset in the chunk of the first byte to bring. Where it is not 0 the flight has a second part, the
    * bytes before it, which is brought last or as soon as somebody waits for it.
    */
-  constructor(ref: ChunkRef, source: FlightSource, begin: number, pieceEnd?: number) {
+  constructor(ref: ChunkKey, source: FlightSource, begin: number, pieceEnd?: number) {
     this.ref = ref;
     this.#source = source;
     this.lengthBytes = ref.version.chunkLength(ref.index);
@@ -87,7 +87,7 @@ export class Flight {
    * A flight for one reader alone, which lets go of it ({@link abandon}): the bytes `[begin, end)`, all in one segment.
    * Nobody joins it and nothing of it is kept.
    */
-  static piece(ref: ChunkRef, source: FlightSource, begin: number, end: number): Flight {
+  static piece(ref: ChunkKey, source: FlightSource, begin: number, end: number): Flight {
     const segmentStart = begin - (begin % segmentSizeBytes);
     assert(end - segmentStart <= segmentSizeBytes, "a piece lies in one segment");
     return new Flight(ref, source, begin, end);

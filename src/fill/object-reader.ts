@@ -13,7 +13,7 @@ import { assert } from "../base/assert.ts";
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { ChunkRef, ChunkStore } from "../store/chunk-store.ts";
+import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { MemoryChunks } from "./filler.ts";
 import type { Flight, FlightListener } from "./flight.ts";
@@ -54,7 +54,7 @@ export class ObjectReader implements FlightListener {
   #position: number;
   /** The chunk the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
-  #chunkName = "";
+  #memoryKey = "";
   /** Chunks gone through one after the other: what read-ahead grows with. */
   #chunksEntered = 0;
   #firstSliceOfChunk = true;
@@ -99,7 +99,7 @@ export class ObjectReader implements FlightListener {
     if (this.#flight) return this.#takeFromFlight(this.#flight, offset);
     const { memory } = this.#path;
     // A chunk is one use, however many slices it is sent in: only the first look counts for the eviction policy.
-    const cached = this.#firstSliceOfChunk ? memory.get(this.#chunkName) : memory.peek(this.#chunkName);
+    const cached = this.#firstSliceOfChunk ? memory.get(this.#memoryKey) : memory.peek(this.#memoryKey);
     if (!cached) return null;
     return this.#give(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
   }
@@ -149,7 +149,7 @@ export class ObjectReader implements FlightListener {
 
   #enter(index: number): void {
     this.#chunkIndex = index;
-    this.#chunkName = this.version.chunkName(index);
+    this.#memoryKey = this.version.memoryKey(index);
     this.#chunksEntered += 1;
     this.#firstSliceOfChunk = true;
     this.#leaveFlight();
@@ -205,7 +205,7 @@ export class ObjectReader implements FlightListener {
 
   async #find(): Promise<void> {
     const { memory, disk, flights } = this.#path;
-    const ref: ChunkRef = { version: this.version, index: this.#chunkIndex };
+    const ref: ChunkKey = { version: this.version, index: this.#chunkIndex };
     const offset = this.#position - this.#chunkIndex * this.version.chunkSizeBytes;
     for (let looks = 0; looks < idleLooksMax; looks += 1) {
       if (this.#closed) return;
@@ -213,7 +213,7 @@ export class ObjectReader implements FlightListener {
         if (await this.#followFlight(this.#flight, offset)) return;
         this.#leaveFlight();
       }
-      if (memory.peek(this.#chunkName)) return;
+      if (memory.peek(this.#memoryKey)) return;
       this.#flight = flights.find(ref);
       if (this.#flight) {
         flights.stats.joins += 1;
@@ -224,17 +224,17 @@ export class ObjectReader implements FlightListener {
       if (askDisk) {
         if (await this.#readFromDisk(disk, ref, offset)) return;
         // While the disk was asked, another reader may have begun to fill: look from the start before filling.
-        if (this.#flight || memory.peek(this.#chunkName) || flights.find(ref) || this.#closed) continue;
+        if (this.#flight || memory.peek(this.#memoryKey) || flights.find(ref) || this.#closed) continue;
       }
       const end = Math.min(offset + (this.#end - this.#position), ref.version.chunkLength(ref.index));
-      const seen = memory.wasSeen(this.#chunkName);
+      const seen = memory.wasSeen(this.#memoryKey);
       this.#flight = flights.fill(ref, { offset, end, seen, pastDisk: askDisk });
       this.#leads = true;
     }
     throw new OrcaError(
       "internal",
       "fill",
-      `Cannot read chunk "${this.#chunkName}": it was found and lost ${idleLooksMax} times`,
+      `Cannot read chunk "${this.#memoryKey}": it was found and lost ${idleLooksMax} times`,
     );
   }
 
@@ -252,9 +252,9 @@ export class ObjectReader implements FlightListener {
   }
 
   /** True when a block of the chunk is in hand or nobody wants it any more; false also where a promotion is joined. */
-  async #readFromDisk(disk: ChunkStore, ref: ChunkRef, offset: number): Promise<boolean> {
+  async #readFromDisk(disk: ChunkStore, ref: ChunkKey, offset: number): Promise<boolean> {
     const { memory, flights, budget, queueTimeoutMs } = this.#path;
-    if (memory.wasSeen(this.#chunkName) && disk.presence(ref) === "held") {
+    if (memory.wasSeen(this.#memoryKey) && disk.presence(ref) === "held") {
       this.#flight = flights.promote(ref, offset);
       if (this.#flight) return false;
     }

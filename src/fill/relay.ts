@@ -30,7 +30,7 @@ import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import { isPeerAbsence, isPeerTrouble } from "../membership/peer-trouble.ts";
-import type { ChunkRef } from "../store/chunk-store.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
 import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
 import type { Filler, MemoryChunks, SharedStore } from "./filler.ts";
@@ -54,7 +54,7 @@ const relaysMax = 500;
 
 /** Whom the parts of one flight ask. */
 interface Route {
-  readonly ref: ChunkRef;
+  readonly ref: ChunkKey;
   readonly passedOver: string[];
   /** Who is asked next; undefined where that is to be found out anew. */
   peer: Member | undefined;
@@ -99,11 +99,11 @@ export class Relay implements ChunkFlights {
   }
 
   /** A flight of the filler first: it depends on nobody. */
-  find(ref: ChunkRef): Flight | undefined {
-    return this.#options.filler.find(ref) ?? this.#relays.get(ref.version.chunkName(ref.index));
+  find(ref: ChunkKey): Flight | undefined {
+    return this.#options.filler.find(ref) ?? this.#relays.get(ref.version.memoryKey(ref.index));
   }
 
-  fill(ref: ChunkRef, request: FillRequest): Flight {
+  fill(ref: ChunkKey, request: FillRequest): Flight {
     const { filler, coordination } = this.#options;
     const passedOver: string[] = [];
     const peer = coordination.next(ref.version.chunkPath(ref.index), passedOver);
@@ -121,13 +121,13 @@ export class Relay implements ChunkFlights {
     return this.#launch(new Flight(ref, source, partStart(offset)), route, false);
   }
 
-  promote(ref: ChunkRef, offset: number): Flight | undefined {
+  promote(ref: ChunkKey, offset: number): Flight | undefined {
     return this.#options.filler.promote(ref, offset);
   }
 
-  readAhead(ref: ChunkRef): void {
+  readAhead(ref: ChunkKey): void {
     const { filler, coordination, memory } = this.#options;
-    const name = ref.version.chunkName(ref.index);
+    const name = ref.version.memoryKey(ref.index);
     if (memory.peek(name) || this.#relays.has(name)) return;
     const path = ref.version.chunkPath(ref.index);
     if (coordination.isMine(path)) return filler.readAhead(ref);
@@ -151,7 +151,7 @@ export class Relay implements ChunkFlights {
 
   #launch(flight: Flight, route: Route, ahead: boolean, permit?: Permit): Flight {
     this.stats.relays += 1;
-    const name = flight.ref.version.chunkName(flight.ref.index);
+    const name = flight.ref.version.memoryKey(flight.ref.index);
     this.#relays.set(name, flight);
     this.#track(this.#fly(flight, route, ahead, permit));
     return flight;
@@ -164,7 +164,7 @@ export class Relay implements ChunkFlights {
 
   async #fly(flight: Flight, route: Route, ahead: boolean, lanePermit: Permit | undefined): Promise<void> {
     const { memory, filler } = this.#options;
-    const name = flight.ref.version.chunkName(flight.ref.index);
+    const name = flight.ref.version.memoryKey(flight.ref.index);
     let adopted = false;
     let permit = lanePermit;
     try {
@@ -254,7 +254,7 @@ export class Relay implements ChunkFlights {
   }
 
   /** What is known to be in the store that all replicas share is had from there, past its coordinator. */
-  #sourceOf(ref: ChunkRef): "cachestore" | "peer" {
+  #sourceOf(ref: ChunkKey): "cachestore" | "peer" {
     return this.#options.shared?.presence(ref) === "held" ? "cachestore" : "peer";
   }
 
@@ -343,7 +343,7 @@ export class Relay implements ChunkFlights {
 
   #fail(flight: Flight, thrown: unknown): void {
     this.stats.failed += 1;
-    const name = flight.ref.version.chunkName(flight.ref.index);
+    const name = flight.ref.version.memoryKey(flight.ref.index);
     flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot relay chunk "${name}"`));
   }
 }

@@ -21,7 +21,7 @@ export interface MembershipView {
   readonly live: readonly Member[];
   members(): Member[];
   learn(members: readonly Member[]): void;
-  doubt(replicaId: string): void;
+  staleMarker(replicaId: string): void;
 }
 
 export interface CoordinationOptions {
@@ -132,7 +132,7 @@ export class Coordination {
     const failures = (known?.failures ?? 0) + 1;
     const avoidMs = Math.min(this.#avoidMaxMs, this.#avoidInitialMs * 2 ** (failures - 1));
     this.#avoided.set(replicaId, { untilMs: nowMs + avoidMs, failures, trying: false });
-    this.#membership.doubt(replicaId);
+    this.#membership.staleMarker(replicaId);
   }
 
   /** What a replica that does not think itself the coordinator believes. */

@@ -14,8 +14,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
+import { type AgreedSettings, fingerprintOf } from "./agreed-settings.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
-import { type ClusterIdentity, fingerprintOf } from "./cluster-identity.ts";
 import { Detector } from "./detector.ts";
 import { Discovery } from "./discovery.ts";
 import { FloodGate } from "./flood-gate.ts";
@@ -42,7 +42,7 @@ export interface MembershipOptions {
   /** `host:port` at which others reach this replica. */
   readonly address: string;
   readonly zone: string;
-  readonly identity: ClusterIdentity;
+  readonly identity: AgreedSettings;
   readonly seeds: readonly Seeds[];
   readonly transport: MembershipTransport;
   readonly clock: Clock;
@@ -214,7 +214,7 @@ export class Membership {
   }
 
   /** For a caller whose request to this member failed: it is probed next, and nothing is held against it by that. */
-  doubt(replicaId: string): void {
+  staleMarker(replicaId: string): void {
     this.#detector.probeNext(replicaId);
   }
 

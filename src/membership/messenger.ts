@@ -6,8 +6,8 @@
 import { AssertionFailure } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { type AgreedSettings, mismatch } from "./agreed-settings.ts";
 import { type BroadcastQueue, ridesMax } from "./broadcast-queue.ts";
-import { type ClusterIdentity, mismatch } from "./cluster-identity.ts";
 import type { FloodGate } from "./flood-gate.ts";
 import { isLive, type Member, type StateChange } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -31,7 +31,7 @@ export interface MessengerOptions {
   readonly changes: BroadcastQueue<StateChange>;
   readonly rumors: RumorRelay;
   readonly floodGate: FloodGate;
-  readonly identity: ClusterIdentity;
+  readonly identity: AgreedSettings;
   readonly settings: SwimSettings;
   readonly transport: MembershipTransport;
   readonly logger: Logger;

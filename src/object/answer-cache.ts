@@ -15,14 +15,14 @@
  *    about and of no other: where that one was dropped or replaced meanwhile, it is for those who wait.
  */
 import type { Clock } from "../base/clock.ts";
-import { LruMap } from "./lru-map.ts";
+import { LruMap } from "../base/lru-map.ts";
 
 export interface TimedAnswer<Answer> {
   readonly answer: Answer;
   /** Later where the same answer was given again. */
   expiresMs: number;
   /** When the question was sent that this answered last. */
-  confirmedMs: number;
+  refreshedMs: number;
 }
 
 /** An answer, and how long it is fresh from the moment on at which the question was sent. */
@@ -106,10 +106,10 @@ export class AnswerCache<Answer> {
     const expiresMs = sentMs + freshMs;
     if (answer === kept.answer) {
       kept.expiresMs = expiresMs;
-      kept.confirmedMs = sentMs;
+      kept.refreshedMs = sentMs;
       return kept;
     }
-    const timed: TimedAnswer<Answer> = { answer, expiresMs, confirmedMs: sentMs };
+    const timed: TimedAnswer<Answer> = { answer, expiresMs, refreshedMs: sentMs };
     if (this.#kept.get(name) === kept) this.#keep(name, timed);
     return timed;
   }
@@ -142,7 +142,7 @@ export class AnswerCache<Answer> {
     try {
       const { answer, freshMs } = await send();
       const { sentMs } = question;
-      const timed: TimedAnswer<Answer> = { answer, expiresMs: sentMs + freshMs, confirmedMs: sentMs };
+      const timed: TimedAnswer<Answer> = { answer, expiresMs: sentMs + freshMs, refreshedMs: sentMs };
       if (isCurrent()) this.#keep(name, timed);
       question.resolve(timed);
     } catch (thrown) {

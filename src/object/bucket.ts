@@ -6,7 +6,7 @@
 import type { ListPage, ListRequest, ObjectLocation } from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
 
-/** Where a bucket has its pages from, as {@link ListCache} does. */
+/** Where a bucket has its pages from, as {@link ListingCache} does. */
 export interface ListSource {
   list(request: ListRequest): Promise<ListPage>;
 }

@@ -21,10 +21,10 @@
  *
  * What reads in parts through several replicas cannot wait for 5 or 6: (a) B still believes version 1; (b) a client has
  * read version 2 through A, or at the origin, and pins it; (c) its next part comes to B, for which If-Match fails. So
- * before B says 412 it contests version 1 at C ({@link Directory.confirm}). If C keeps another version, that is the
- * answer, and contested in its turn where it does not match either; else C asks the origin, once for all who contest it
+ * before B says 412 it revalidations version 1 at C ({@link Directory.revalidate}). If C keeps another version, that is the
+ * answer, and contradicted in its turn where it does not match either; else C asks the origin, once for all who revalidation it
  * within a second, so that a client with a nonsense If-Match costs one HEAD a second and no more. And what begins a
- * download in parts takes a version that C has named within the last second ({@link Directory.lookupConfirmed}), or what
+ * download in parts takes a version that C has named within the last second ({@link Directory.lookupRefreshed}), or what
  * is known where C cannot say.
  */
 import type { Coordination } from "../membership/coordination.ts";
@@ -61,11 +61,14 @@ export class ClusterHeads implements HeadSource {
     return this.#call.stats;
   }
 
-  head(location: ObjectLocation, { staleEtag, contestedEtag, isRefresh }: HeadQuestion): Promise<HeadAnswer> {
+  head(
+    location: ObjectLocation,
+    { staleEtag, contradictedEtag, isRefresh }: HeadQuestion,
+  ): Promise<HeadAnswer> {
     return this.#call.ask<HeadAnswer>(
       objectPlacementName(this.id, location),
-      (peer) => this.#peers.head(peer, { originId: this.id, location, staleEtag, contestedEtag }),
-      () => this.#authority.answer(location, staleEtag, contestedEtag),
+      (peer) => this.#peers.head(peer, { originId: this.id, location, staleEtag, contradictedEtag }),
+      () => this.#authority.answer(location, staleEtag, contradictedEtag),
       !isRefresh,
     );
   }

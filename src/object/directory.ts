@@ -13,19 +13,19 @@
  * 2. What was found stale is forgotten at once, and the next to be asked is told of it.
  * 3. Kept as negative entries are facts about the object: absent, no ETag, not supported.
  * 4. What is fresh may still differ from what other replicas believe. Who must agree with them asks with
- *    {@link Directory.lookupConfirmed}, who is contradicted with {@link Directory.confirm}; neither drops what is kept.
+ *    {@link Directory.lookupRefreshed}, who is contradicted with {@link Directory.revalidate}; neither drops what is kept.
  */
 import type { Clock } from "../base/clock.ts";
+import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type ChunkTier, chunkSizeFor } from "../chunk/layout.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
-import { Confirmations, confirmMs } from "./confirmations.ts";
-import { Doubts } from "./doubts.ts";
-import { LruMap } from "./lru-map.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
+import { Revalidations, refreshMs } from "./revalidations.ts";
+import { StaleMarkers } from "./stale-markers.ts";
 
 /** An object as it was when the origin was last asked. */
 export interface ObjectRecord {
@@ -42,8 +42,8 @@ export type LookupResult =
 export interface HeadQuestion {
   /** Was found not to be the object's any more; empty for none. */
   readonly staleEtag: string;
-  /** Is believed, and contradicted by a client; empty for an absence, undefined where nothing is contested. */
-  readonly contestedEtag: string | undefined;
+  /** Is believed, and contradicted by a client; empty for an absence, undefined where nothing is contradicted. */
+  readonly contradictedEtag: string | undefined;
   /** An answer is at hand: where the one who should be asked is out of reach, nobody else need be. */
   readonly isRefresh: boolean;
 }
@@ -88,14 +88,14 @@ export class Directory {
     negativeHits: 0,
     forgotten: 0,
     refreshes: 0,
-    contests: 0,
+    revalidations: 0,
   };
   readonly #options: DirectoryOptions;
   readonly #answers: AnswerCache<LookupResult>;
-  readonly #confirmations: Confirmations<LookupResult>;
+  readonly #revalidations: Revalidations<LookupResult>;
   /** How long what was asked for is what other replicas see, too. */
-  readonly #confirmedForMs: number;
-  readonly #doubts: Doubts;
+  readonly #refreshedForMs: number;
+  readonly #staleMarkers: StaleMarkers;
   /** The last version seen of each object, which outlives its entry: an overwrite is found when that has ended. */
   readonly #lastVersions: LruMap<ObjectVersion>;
   readonly #listeners = new Set<ReplacementListener>();
@@ -107,10 +107,10 @@ export class Directory {
     const answers = new AnswerCache<LookupResult>({ clock, joinMs: ttlMs, entriesMax, stats });
     this.#answers = answers;
     // To ask another replica is cheap, and it has its own pause; the origin is to be spared.
-    const contestPauseMs = source.isOrigin ? confirmMs : 0;
-    this.#confirmations = new Confirmations({ clock, answers, contestPauseMs, stats });
-    this.#confirmedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : confirmMs;
-    this.#doubts = new Doubts(clock, entriesMax, ttlMs);
+    const revalidationPauseMs = source.isOrigin ? refreshMs : 0;
+    this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
+    this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
+    this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs);
     this.#lastVersions = new LruMap(entriesMax);
   }
 
@@ -127,7 +127,7 @@ export class Directory {
     return this.#fresh(entryName(location))?.answer;
   }
 
-  /** As {@link peek}, for {@link lookupConfirmed}. */
+  /** As {@link peek}, for {@link lookupRefreshed}. */
   peekConfirmed(location: ObjectLocation): LookupResult | undefined {
     const timed = this.#answers.fresh(entryName(location));
     return timed && this.#isConfirmed(timed) ? this.#counted(timed).answer : undefined;
@@ -140,45 +140,45 @@ export class Directory {
 
   /**
    * As {@link lookup}, for what begins a read in parts, of which others may go through other replicas: what the source
-   * has said within the last {@link confirmMs}, or what is known where the source cannot say.
+   * has said within the last {@link refreshMs}, or what is known where the source cannot say.
    */
-  async lookupConfirmed(location: ObjectLocation): Promise<LookupResult> {
+  async lookupRefreshed(location: ObjectLocation): Promise<LookupResult> {
     const name = entryName(location);
     const known = this.#fresh(name);
     if (known === undefined) return (await this.#find(location, name)).answer;
     if (this.#isConfirmed(known)) return known.answer;
-    const told = await this.#confirmations.refresh(name, known, () => this.#ask(location, name, known, true));
+    const told = await this.#revalidations.refresh(name, known, () => this.#ask(location, name, known, true));
     // The source could not say, and meanwhile it has come out from elsewhere that it is not so.
     const isForgotten = told === known && this.#answers.kept(name) !== known;
     return (isForgotten ? await this.#find(location, name) : told).answer;
   }
 
   /**
-   * What is to be believed of an object after a client's precondition contradicted `contested`. What is known in its
+   * What is to be believed of an object after a client's precondition contradicted `contradicted`. What is known in its
    * place is the answer, without a question. Else the source is asked, once at a time, and an origin at most once in
-   * {@link confirmMs} while it says nothing new; those who come in between get what it said then.
+   * {@link refreshMs} while it says nothing new; those who come in between get what it said then.
    * @throws OrcaError when the source could not be asked.
    */
-  async confirm(location: ObjectLocation, contested: LookupResult): Promise<LookupResult> {
-    // Nothing is kept, so that what is contested is the source's answer to this very request.
-    if (this.#options.ttlMs === 0) return contested;
-    return (await this.#contest(location, entryName(location), etagOf(contested))).answer;
+  async revalidate(location: ObjectLocation, contradicted: LookupResult): Promise<LookupResult> {
+    // Nothing is kept, so that what is contradicted is the source's answer to this very request.
+    if (this.#options.ttlMs === 0) return contradicted;
+    return (await this.#revalidate(location, entryName(location), etagOf(contradicted))).answer;
   }
 
   /**
-   * As {@link lookup}, for another replica, to which `staleEtag` is no answer, and `contestedEtag` none by itself.
+   * As {@link lookup}, for another replica, to which `staleEtag` is no answer, and `contradictedEtag` none by itself.
    * @throws OrcaError when the source could not be asked.
    */
   async answer(
     location: ObjectLocation,
     staleEtag: string,
-    contestedEtag: string | undefined,
+    contradictedEtag: string | undefined,
   ): Promise<PeerHeadAnswer> {
     if (staleEtag !== "") this.forget(location, staleEtag);
     const name = entryName(location);
-    const timed = await (contestedEtag === undefined
+    const timed = await (contradictedEtag === undefined
       ? this.#find(location, name)
-      : this.#contest(location, name, contestedEtag));
+      : this.#revalidate(location, name, contradictedEtag));
     // What was forgotten while its HEAD was in flight is for those who waited for it.
     const isKept = this.#answers.kept(name) === timed;
     const { answer } = timed;
@@ -198,8 +198,8 @@ export class Directory {
     const kept = this.#answers.kept(name)?.answer;
     if (kept && etagOf(kept) !== etag) return;
     // Since the doubt was raised nothing of this ETag was kept, and whatever is in flight was sent after it.
-    if (!kept && this.#doubts.staleEtag(name) === etag) return;
-    this.#doubts.foundStale(name, etag);
+    if (!kept && this.#staleMarkers.staleEtag(name) === etag) return;
+    this.#staleMarkers.foundStale(name, etag);
     this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
@@ -207,7 +207,7 @@ export class Directory {
   /** Drops what is believed of an object, whatever that is: somebody knows that it has changed. */
   invalidate(location: ObjectLocation): void {
     const name = entryName(location);
-    this.#doubts.invalidated(name);
+    this.#staleMarkers.invalidated(name);
     this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
@@ -242,7 +242,7 @@ export class Directory {
   }
 
   #isConfirmed(timed: TimedAnswer<LookupResult>): boolean {
-    return timed.confirmedMs + this.#confirmedForMs > this.#options.clock.monotonic();
+    return timed.refreshedMs + this.#refreshedForMs > this.#options.clock.monotonic();
   }
 
   #fresh(name: string): TimedAnswer<LookupResult> | undefined {
@@ -260,18 +260,18 @@ export class Directory {
     return this.#fresh(name) ?? this.#answers.ask(name, () => this.#ask(location, name));
   }
 
-  async #contest(
+  async #revalidate(
     location: ObjectLocation,
     name: string,
-    contestedEtag: string,
+    contradictedEtag: string,
   ): Promise<TimedAnswer<LookupResult>> {
     const known = this.#answers.fresh(name);
     if (known === undefined) return this.#find(location, name);
-    if (etagOf(known.answer) !== contestedEtag) return known;
-    return this.#confirmations.contest(name, known, () => this.#ask(location, name, known, false));
+    if (etagOf(known.answer) !== contradictedEtag) return known;
+    return this.#revalidations.revalidate(name, known, () => this.#ask(location, name, known, false));
   }
 
-  /** With `kept`, whether that is still so: for a refresh, else because it is contested. */
+  /** With `kept`, whether that is still so: for a refresh, else because it is contradicted. */
   async #ask(
     location: ObjectLocation,
     name: string,
@@ -279,16 +279,16 @@ export class Directory {
     isRefresh = false,
   ): Promise<Reply<LookupResult>> {
     const { source, ttlMs, negativeTtlMs } = this.#options;
-    const staleEtag = this.#doubts.staleEtag(name);
-    const contestedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
-    const believedMs = this.#doubts.believedMs(name);
-    const { head, remainingMs } = await source.head(location, { staleEtag, contestedEtag, isRefresh });
+    const staleEtag = this.#staleMarkers.staleEtag(name);
+    const contradictedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
+    const believedMs = this.#staleMarkers.believedMs(name);
+    const { head, remainingMs } = await source.head(location, { staleEtag, contradictedEtag, isRefresh });
     const answer = this.#resultOf(location, head, kept?.answer);
     if (staleEtag !== "") {
-      this.#doubts.answered(name, staleEtag);
+      this.#staleMarkers.answered(name, staleEtag);
       this.#settle(location, staleEtag, answer);
     }
-    if (contestedEtag !== undefined) this.#settle(location, contestedEtag, answer);
+    if (contradictedEtag !== undefined) this.#settle(location, contradictedEtag, answer);
     const freshMs = answer.kind === "found" ? ttlMs : negativeTtlMs;
     if (remainingMs === undefined) return { answer, freshMs };
     return { answer, freshMs: Math.min(freshMs, remainingMs, believedMs) };

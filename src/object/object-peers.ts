@@ -13,9 +13,9 @@ export interface PeerHeadRequest {
   readonly staleEtag: string;
   /**
    * What the caller believes and a client's precondition contradicts, empty for "there is no such object". What is cached
-   * with it is an answer only when the origin was asked about that a moment ago. Undefined where nothing is contested.
+   * with it is an answer only when the origin was asked about that a moment ago. Undefined where nothing is contradicted.
    */
-  readonly contestedEtag: string | undefined;
+  readonly contradictedEtag: string | undefined;
 }
 
 /** What the coordinator knows, and for how long it may still be believed. */

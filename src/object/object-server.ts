@@ -12,7 +12,7 @@ import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { Rumor, RumorBodies } from "../membership/rumor.ts";
 import type { Directory } from "./directory.ts";
-import type { ListCache } from "./list-cache.ts";
+import type { ListingCache } from "./listing-cache.ts";
 import type {
   ObjectAnswers,
   ObjectName,
@@ -30,7 +30,7 @@ export interface ServedOrigin {
   /** What it knows as a coordinator, straight from the origin. */
   readonly authority: Directory;
   /** Listings that it knows as a coordinator, straight from the origin. */
-  readonly lists: ListCache;
+  readonly lists: ListingCache;
 }
 
 export interface ObjectServerOptions {
@@ -59,10 +59,10 @@ export class ObjectServer implements ObjectAnswers {
   }
 
   /** @see ObjectAnswers.head */
-  async head({ originId, location, staleEtag, contestedEtag }: PeerHeadRequest): Promise<PeerHeadAnswer> {
+  async head({ originId, location, staleEtag, contradictedEtag }: PeerHeadRequest): Promise<PeerHeadAnswer> {
     const { authority } = this.#served(originId);
     this.#checkCoordinator(objectPlacementName(originId, location));
-    return authority.answer(location, staleEtag, contestedEtag);
+    return authority.answer(location, staleEtag, contradictedEtag);
   }
 
   /** @see ObjectAnswers.list */

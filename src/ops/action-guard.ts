@@ -12,7 +12,7 @@ import type { IncomingMessage } from "node:http";
 export type OpsActions = "local" | "all" | "none";
 
 /** Why `action` is refused; undefined where it may be done. */
-export function actionRefusal(
+export function actionDenial(
   {
     headers,
     socket,

@@ -10,11 +10,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Logger } from "../base/logger.ts";
 import { errorTable, OrcaError } from "../base/orca-error.ts";
-import { actionRefusal, type OpsActions } from "./action-guard.ts";
-import { type ClusterStatusSource, clusterStatus } from "./cluster-status.ts";
-import type { Readiness } from "./health.ts";
-import type { MetricsRegistry } from "./metrics.ts";
+import { actionDenial, type OpsActions } from "./action-guard.ts";
+import { type ClusterStatusSource, clusterStatus } from "./endpoints/cluster-status.ts";
+import type { MetricsRegistry } from "./metrics/metrics.ts";
 import { errorPage, jsonPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
+import type { Readiness } from "./readiness.ts";
 
 export interface OpsServerOptions {
   /** `server.ops_listen`. Port 0 takes a free one. */
@@ -119,7 +119,7 @@ export class OpsServer {
     }
     const { actions = "local", logger } = this.#options;
     if (method === "POST") {
-      const refusal = actionRefusal(request, endpoint.action ?? "", actions);
+      const refusal = actionDenial(request, endpoint.action ?? "", actions);
       if (refusal !== undefined) return errorPage(403, refusal);
       const { remoteAddress } = request.socket;
       logger.info({ action: endpoint.action, query, remoteAddress }, "Doing what the ops listener was asked");

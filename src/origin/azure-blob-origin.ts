@@ -9,11 +9,11 @@ import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { Renewed } from "../base/renewed.ts";
-import { escapeKey } from "../wire/escape-key.ts";
-import { WireClient, wireServerOf } from "../wire/wire-client.ts";
-import type { WireRequest, WireTimeouts } from "../wire/wire-connection.ts";
-import type { ResponseHead } from "../wire/wire-head.ts";
-import { withDeadline } from "../wire/with-deadline.ts";
+import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
+import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
+import type { ResponseHead } from "../http-client/response-head.ts";
+import { withDeadline } from "../http-client/with-deadline.ts";
+import { escapeKey } from "../s3-client/escape-key.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { azureContainer, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
@@ -27,7 +27,7 @@ const azureApiVersion = "2024-11-04";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-ms-meta-", versionHeader: "x-ms-version-id" };
 
-export interface AzureBlobOriginOptions extends WireTimeouts {
+export interface AzureBlobOriginOptions extends HttpTimeouts {
   readonly id: string;
   readonly account: string;
   /** Base64. Without it, the chain of the Azure SDK: environment, workload identity, managed identity, command line. */
@@ -41,7 +41,7 @@ export interface AzureBlobOriginOptions extends WireTimeouts {
 export class AzureBlobOrigin implements Origin {
   readonly id: string;
   readonly #options: AzureBlobOriginOptions;
-  readonly #client: WireClient;
+  readonly #client: HttpClient;
   readonly #endpoint: URL;
   readonly #basePath: string;
   readonly #accountKey: AzureAccountKey | undefined;
@@ -56,7 +56,7 @@ export class AzureBlobOrigin implements Origin {
     this.#options = options;
     this.#endpoint = new URL(options.endpoint ?? `https://${options.account}.blob.core.windows.net`);
     this.#basePath = this.#endpoint.pathname.replace(/\/*$/, "/");
-    this.#client = new WireClient({ ...options, server: wireServerOf(this.#endpoint), faults: originFaults });
+    this.#client = new HttpClient({ ...options, server: httpServerOf(this.#endpoint), faults: originFaults });
     const { account, accountKey: key } = options;
     this.#accountKey = key === undefined ? undefined : { account, key };
     if (!this.#accountKey && this.#endpoint.protocol !== "https:") {
@@ -113,11 +113,11 @@ export class AzureBlobOrigin implements Origin {
 
   /** @throws OrcaError origin_denied where there is neither a key nor a token. */
   async #authorized(
-    method: WireRequest["method"],
+    method: HttpRequest["method"],
     container: string,
     key: string,
     conditions: Readonly<Record<string, string>>,
-  ): Promise<WireRequest> {
+  ): Promise<HttpRequest> {
     const path = `${this.#basePath}${escapeKey(container)}/${escapeKey(key)}`;
     const headers = {
       "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),

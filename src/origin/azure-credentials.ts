@@ -6,7 +6,7 @@ import type { TokenCredential } from "@azure/identity";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Expiring } from "../base/renewed.ts";
-import { withDeadline } from "../wire/with-deadline.ts";
+import { withDeadline } from "../http-client/with-deadline.ts";
 import { originFaults } from "./origin-faults.ts";
 
 const storageScope = "https://storage.azure.com/.default";

@@ -3,7 +3,7 @@
  * before a byte of it is believed, and what a HEAD tells. An origin that ignores a header must not slip other bytes in.
  */
 import { OrcaError } from "../base/orca-error.ts";
-import type { ResponseHead } from "../wire/wire-head.ts";
+import type { ResponseHead } from "../http-client/response-head.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
 
 /** What the two dialects name differently. */

@@ -1,5 +1,5 @@
 /** What the wire's faults are called where an origin is at its other end. */
-import type { RemoteFaults } from "../wire/remote-faults.ts";
+import type { RemoteFaults } from "../http-client/remote-faults.ts";
 
 export const originFaults: RemoteFaults = {
   source: "origin",

@@ -4,9 +4,9 @@
  */
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { OrcaError } from "../base/orca-error.ts";
-import { S3Wire, type S3WireOptions } from "../wire/s3-wire.ts";
-import type { ResponseHead } from "../wire/wire-head.ts";
-import { withDeadline } from "../wire/with-deadline.ts";
+import type { ResponseHead } from "../http-client/response-head.ts";
+import { withDeadline } from "../http-client/with-deadline.ts";
+import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import { checkRangeResponse, type ObjectDialect, objectHeadOf, rangeHeaders } from "./http-object.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
@@ -15,19 +15,19 @@ import { listS3 } from "./s3-list.ts";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
 
-export interface S3OriginOptions extends Omit<S3WireOptions, "faults"> {
+export interface S3OriginOptions extends Omit<SignedRequestsOptions, "faults"> {
   readonly id: string;
 }
 
 export class S3Origin implements Origin {
   readonly id: string;
   readonly #options: S3OriginOptions;
-  readonly #wire: S3Wire;
+  readonly #wire: SignedRequests;
 
   constructor(options: S3OriginOptions) {
     this.id = options.id;
     this.#options = options;
-    this.#wire = new S3Wire({ ...options, faults: originFaults });
+    this.#wire = new SignedRequests({ ...options, faults: originFaults });
   }
 
   async head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {

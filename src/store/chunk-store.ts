@@ -7,7 +7,7 @@ import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 
 /** One chunk of one version of an object. */
-export interface ChunkRef {
+export interface ChunkKey {
   readonly version: ObjectVersion;
   readonly index: number;
 }
@@ -22,21 +22,21 @@ export interface ChunkStore {
   readonly name: "memory" | "disk" | "cachestore";
 
   /** A hint, answered without I/O. */
-  presence(ref: ChunkRef): Presence;
+  presence(ref: ChunkKey): Presence;
 
   /**
    * Reads block `blockIndex` (1 MiB each, the last one shorter) of a chunk into `target`, which is exactly as long as
    * the block. True when `target` holds the block, verified against its checksum. False is a miss: the chunk is not
    * held, or was found damaged, which is counted and deleted. Never rejects.
    */
-  readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean>;
+  readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean>;
 
   /**
    * Keeps a whole chunk. The store borrows `chunk` until the promise settles and does not release it. Commits are
    * all or nothing: a chunk that is not whole and verified is never seen by `presence` or `readBlock`. Never rejects.
    */
-  put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult>;
+  put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
 
   /** Lets go of a chunk; nothing happens where it is not held. */
-  delete(ref: ChunkRef): Promise<void>;
+  delete(ref: ChunkKey): Promise<void>;
 }

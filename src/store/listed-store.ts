@@ -1,5 +1,5 @@
 /** A store that can say what it holds, chunk by chunk in an order that does not change, without being held up by it. */
-import type { ChunkRef } from "./chunk-store.ts";
+import type { ChunkKey } from "./chunk-store.ts";
 
 export interface ListedStore {
   readonly chunkCount: number;
@@ -13,7 +13,7 @@ export interface ListedStore {
   holds(path: string): boolean;
 
   /** Which chunk a path stands for, as its file says; undefined where it is gone or damaged. Never rejects. */
-  refOf(path: string): Promise<ChunkRef | undefined>;
+  refOf(path: string): Promise<ChunkKey | undefined>;
 
   /** Lets go of the chunk. Resolves with what came free on disk, 0 where nothing did. Never rejects. */
   discard(path: string): Promise<number>;

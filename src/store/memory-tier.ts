@@ -13,8 +13,9 @@ import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import { Evictable, type EvictionPolicy } from "./eviction-policy.ts";
-import { TunedS3Fifo } from "./tuned-s3-fifo.ts";
+import { Evictable } from "./eviction/evictable.ts";
+import type { EvictionPolicy } from "./eviction/eviction-policy.ts";
+import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
 
 /** Victims in a row that free nothing at once, after which a reservation had better wait than empty the tier. */
 const pinnedVictimsMax = 16;
@@ -104,7 +105,7 @@ export class MemoryTier {
    */
   supersede(version: ObjectVersion): void {
     for (let index = 0; index < version.chunkCount; index += 1) {
-      const entry = this.#entries.get(version.chunkName(index));
+      const entry = this.#entries.get(version.memoryKey(index));
       if (entry !== undefined) this.#policy.supersede(entry);
     }
   }

@@ -10,8 +10,8 @@ import { argv, env } from "node:process";
 import { text } from "node:stream/consumers";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { storeFaults } from "../../src/store/store-faults.ts";
-import { S3Wire } from "../../src/wire/s3-wire.ts";
+import { SignedRequests } from "../../src/s3-client/signed-requests.ts";
+import { storeFaults } from "../../src/store/cachestore/s3/store-faults.ts";
 
 const [port, endpoint, bucket = "", readsAtOnce] = argv.slice(2);
 const timeoutMs = 10_000;
@@ -19,7 +19,7 @@ const timeoutMs = 10_000;
 const scratch = Buffer.from(new SharedArrayBuffer(MiB));
 const { signal } = new AbortController();
 
-const wire = new S3Wire({
+const wire = new SignedRequests({
   endpoint,
   region: "us-east-1",
   usePathStyle: true,

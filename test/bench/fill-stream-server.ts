@@ -10,8 +10,12 @@ import { argv } from "node:process";
 import { ChunkSource } from "../../gen/orca/v1/fill_pb.ts";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { FillChunkHandler, type FillSlices, fillChunkPath } from "../../src/mesh/fill-chunk-handler.ts";
-import { serverLimits, settingsFor } from "../../src/mesh/http2-limits.ts";
+import {
+  FillChunkHandler,
+  type FillSlices,
+  fillChunkPath,
+} from "../../src/mesh/fill-chunk/fill-chunk-handler.ts";
+import { serverLimits, settingsFor } from "../../src/mesh/session/http2-limits.ts";
 
 const lengthBytes = 8 * MiB;
 const segment = Buffer.from(new SharedArrayBuffer(MiB)).fill(7);

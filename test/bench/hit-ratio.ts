@@ -4,8 +4,8 @@
  * warm-up of a fifth of the trace. Three bounds are promised: nowhere less than LRU, nowhere more than a point less than
  * the better of S3-FIFO and SIEVE, and ten points more than LRU where popularity is Zipf's and the cache holds a hundredth.
  */
-import { Evictable } from "../../src/store/eviction-policy.ts";
-import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
+import { Evictable } from "../../src/store/eviction/evictable.ts";
+import { TunedS3Fifo } from "../../src/store/eviction/tuned-s3-fifo.ts";
 import { type CacheModel, lru, s3Fifo, sieve } from "./reference-policies.ts";
 import { type RequestTrace, requestTraces, type TraceScale } from "./request-traces.ts";
 

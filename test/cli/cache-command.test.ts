@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import { inspectReport } from "../../src/cli/inspect-report.ts";
-import type { VerifyDocument } from "../../src/ops/cache-endpoints.ts";
-import type { InspectDocument, ReplicaHoldings } from "../../src/ops/inspect-endpoint.ts";
+import type { VerifyDocument } from "../../src/ops/endpoints/cache-endpoints.ts";
+import type { InspectDocument, ReplicaHoldings } from "../../src/ops/endpoints/inspect-endpoint.ts";
 import { type OpsCommand, runOps, serveOps } from "../support/ops-command.ts";
 
 const commands: Readonly<Record<string, OpsCommand>> = {

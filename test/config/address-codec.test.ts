@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { dialAddress, ipAddress, isWildcard, replicaUrl } from "../../src/config/address-codec.ts";
-import { Refusal } from "../../src/config/codec.ts";
+import { InvalidValue } from "../../src/config/codec.ts";
 
 const url = replicaUrl();
 const dial = dialAddress();
@@ -36,7 +36,7 @@ test("replicaUrl: is a scheme, a host and a port; a slash at the end does not co
 
 test("replicaUrl: what cannot be dialled is refused, and a password is not shown", () => {
   for (const address of [...noAddress, ...reserved])
-    assert.ok(url.parse(`https://${address}`) instanceof Refusal, address);
+    assert.ok(url.parse(`https://${address}`) instanceof InvalidValue, address);
   for (const given of [
     "a:8444",
     "ftp://a:8444",
@@ -45,22 +45,22 @@ test("replicaUrl: what cannot be dialled is refused, and a password is not shown
     "https://a:1#x",
     " https://a:1",
   ])
-    assert.ok(url.parse(given) instanceof Refusal, given);
+    assert.ok(url.parse(given) instanceof InvalidValue, given);
   const refusal = url.parse("https://orca:hush@a:1");
-  assert.ok(refusal instanceof Refusal && !refusal.message.includes("hush"));
+  assert.ok(refusal instanceof InvalidValue && !refusal.message.includes("hush"));
 });
 
 test("dialAddress: is host and port, and no address of every machine", () => {
   for (const address of ["a:1", "10.0.0.7:8444", "[fd00::1]:8444", "orca_1.x:8444"])
     assert.equal(dial.parse(address), address);
   for (const address of [...noAddress, ...reserved, "https://a:1"])
-    assert.ok(dial.parse(address) instanceof Refusal, address);
+    assert.ok(dial.parse(address) instanceof InvalidValue, address);
 });
 
 test("ipAddress: is IPv4 or IPv6 of one machine, without a zone", () => {
   for (const address of ["10.0.0.7", "fd00::1"]) assert.equal(ip.parse(address), address);
   for (const address of ["", "a", "10.0.0", "0.0.0.0", "::", "fe80::1%eth0", "[::1]"])
-    assert.ok(ip.parse(address) instanceof Refusal, address);
+    assert.ok(ip.parse(address) instanceof InvalidValue, address);
 });
 
 test("isWildcard: whatever the spelling", () => {
@@ -89,7 +89,7 @@ test("replicaUrl: what is taken reads back as itself, whatever is given", () => 
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.array(piece, { maxLength: 8 })), (given) => {
       const parsed = url.parse(typeof given === "string" ? given : given.join(""));
-      if (!(parsed instanceof Refusal)) assert.equal(url.parse(parsed), parsed);
+      if (!(parsed instanceof InvalidValue)) assert.equal(url.parse(parsed), parsed);
     }),
     { numRuns: 2000 },
   );

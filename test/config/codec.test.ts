@@ -7,17 +7,17 @@ import {
   duration,
   endpoint,
   flag,
+  InvalidValue,
   integer,
   listenAddress,
   oneOf,
-  Refusal,
   ratio,
   text,
 } from "../../src/config/codec.ts";
 
 function messageOf<Value>(codec: Codec<Value, string>, given: string): string {
   const refusal = codec.parse(given);
-  assert.ok(refusal instanceof Refusal, `"${given}" is refused`);
+  assert.ok(refusal instanceof InvalidValue, `"${given}" is refused`);
   return refusal.message;
 }
 
@@ -57,13 +57,13 @@ test("ratio: is above 0 and at most 1", () => {
   assert.equal(ratio().parse("0.95"), 0.95);
   assert.equal(ratio().parse(".5"), 0.5);
   assert.equal(ratio().parse("1"), 1);
-  for (const given of ["0", "1.01", "-0.5", "95%"]) assert.ok(ratio().parse(given) instanceof Refusal);
+  for (const given of ["0", "1.01", "-0.5", "95%"]) assert.ok(ratio().parse(given) instanceof InvalidValue);
 });
 
 test("flag: is true or false, and not yes or 1", () => {
   assert.equal(flag().parse("True"), true);
   assert.equal(flag().parse("false"), false);
-  for (const given of ["yes", "1", "on"]) assert.ok(flag().parse(given) instanceof Refusal);
+  for (const given of ["yes", "1", "on"]) assert.ok(flag().parse(given) instanceof InvalidValue);
 });
 
 test("oneOf: suggests the choice that was meant", () => {
@@ -107,7 +107,7 @@ test("listenAddress: reads names, IPv4, IPv6 in brackets, and :port as every IPv
     "http://host:1",
     "a b:1",
   ]) {
-    assert.ok(codec.parse(given) instanceof Refusal, given);
+    assert.ok(codec.parse(given) instanceof InvalidValue, given);
   }
 });
 

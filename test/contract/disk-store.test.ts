@@ -1,5 +1,5 @@
-import { TunedS3Fifo } from "../../src/store/tuned-s3-fifo.ts";
-import { DiskFixture } from "../store/disk-fixture.ts";
+import { TunedS3Fifo } from "../../src/store/eviction/tuned-s3-fifo.ts";
+import { DiskFixture } from "../store/disk/disk-fixture.ts";
 import { storeContract } from "./store.ts";
 
 storeContract("disk", async () => {

@@ -1,4 +1,4 @@
-import { PosixFixture } from "../store/posix-fixture.ts";
+import { PosixFixture } from "../store/cachestore/posix/posix-fixture.ts";
 import { storeContract } from "./store.ts";
 
 storeContract("guarded posixfs", async () => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
-import { refOf } from "../store/disk-fixture.ts";
-import { S3CachestoreFixture } from "../store/s3-cachestore-fixture.ts";
+import { S3CachestoreFixture } from "../store/cachestore/s3/s3-cachestore-fixture.ts";
+import { refOf } from "../store/disk/disk-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { rgwAvailable, startRgw } from "../support/rgw.ts";
 import { startSignedS3Server } from "../support/s3-fixture.ts";

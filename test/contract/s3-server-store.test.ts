@@ -1,6 +1,6 @@
 /** The S3 cachestore on the in-repo S3 server, behind its guard as replicas use it. */
 import { after } from "node:test";
-import { S3CachestoreFixture } from "../store/s3-cachestore-fixture.ts";
+import { S3CachestoreFixture } from "../store/cachestore/s3/s3-cachestore-fixture.ts";
 import { startSignedS3Server } from "../support/s3-fixture.ts";
 import { storeContract } from "./store.ts";
 

@@ -8,7 +8,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import { type MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
-import type { ChunkRef, ChunkStore } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, ChunkStore } from "../../src/store/chunk-store.ts";
 import { chunkOf } from "../support/chunk-of.ts";
 import { assertPattern } from "../support/pattern.ts";
 
@@ -195,16 +195,16 @@ function versionOf(objectKey: string, overrides: VersionOverrides = {}): ObjectV
   return new ObjectVersion({ ...fields, ...overrides, objectKey });
 }
 
-function refOf(version: ObjectVersion, index: number): ChunkRef {
+function refOf(version: ObjectVersion, index: number): ChunkKey {
   return { version, index };
 }
 
 /** Of the version and the index, so that a chunk served for another one shows as wrong bytes. */
-function seedOf(ref: ChunkRef): number {
+function seedOf(ref: ChunkKey): number {
   return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
 }
 
-async function put(store: ChunkStore, budget: MemoryBudget, ref: ChunkRef): Promise<string> {
+async function put(store: ChunkStore, budget: MemoryBudget, ref: ChunkKey): Promise<string> {
   const chunk = chunkOf(budget, ref.version.chunkLength(ref.index), seedOf(ref));
   try {
     return await store.put(ref, chunk);
@@ -220,13 +220,13 @@ async function putAll(store: ChunkStore, budget: MemoryBudget, version: ObjectVe
 }
 
 /** The block, or undefined where the store has none. The target is shared memory, as segments are. */
-async function readBlock(store: ChunkStore, ref: ChunkRef, blockIndex: number): Promise<Buffer | undefined> {
+async function readBlock(store: ChunkStore, ref: ChunkKey, blockIndex: number): Promise<Buffer | undefined> {
   const restBytes = ref.version.chunkLength(ref.index) - blockIndex * segmentSizeBytes;
   const target = Buffer.from(new SharedArrayBuffer(Math.min(segmentSizeBytes, restBytes)));
   return (await store.readBlock(ref, blockIndex, target)) ? target : undefined;
 }
 
-async function assertHeld(store: ChunkStore, ref: ChunkRef): Promise<void> {
+async function assertHeld(store: ChunkStore, ref: ChunkKey): Promise<void> {
   assert.equal(store.presence(ref), "held");
   const lengthBytes = ref.version.chunkLength(ref.index);
   for (let blockIndex = 0; blockIndex * segmentSizeBytes < lengthBytes; blockIndex += 1) {

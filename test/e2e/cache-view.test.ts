@@ -9,7 +9,7 @@ import { MiB } from "../../src/base/units.ts";
 import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
-import type { InspectDocument } from "../../src/ops/inspect-endpoint.ts";
+import type { InspectDocument } from "../../src/ops/endpoints/inspect-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { run, TestProcess } from "../support/process.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
+const demoMain = join(import.meta.dirname, "../../deploy/demo/main.ts");
 const timeoutMs = 10_000;
 
 let folder: string;
@@ -15,7 +16,7 @@ let demo: TestProcess;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "orca-e2e-"));
   const env = { ...process.env, TMPDIR: folder };
-  demo = new TestProcess("orca", process.execPath, [main, "demo"], { env });
+  demo = new TestProcess("demo", process.execPath, [demoMain], { env });
 });
 afterEach(async () => {
   await demo.stop();

@@ -8,7 +8,7 @@ import { SystemClock } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
-import { Replica } from "../../src/replica.ts";
+import { Replica } from "../../src/replica/replica.ts";
 import { startAzurite } from "../support/azurite.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";

@@ -7,7 +7,7 @@ import { afterEach, test } from "node:test";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
-import { confirmMs } from "../../src/object/confirmations.ts";
+import { refreshMs } from "../../src/object/revalidations.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
@@ -157,10 +157,10 @@ test("reads in parts of an unchanged object cost no HEAD beyond the first", asyn
   const seeds = new Map([[`"${etag}"`, oldSeed]]);
   for (let first = 0; first < 6; first += 1) assert.ok(await download(replicas, first, seeds));
   assert.equal(origin.count("HEAD", "k"), 1);
-  const contests = await Promise.all(
-    replicas.map(({ metric }) => metric('orca_directory_checks_total{origin="test",reason="contest"}')),
+  const revalidations = await Promise.all(
+    replicas.map(({ metric }) => metric('orca_directory_checks_total{origin="test",reason="revalidation"}')),
   );
-  assert.deepEqual(contests, [0, 0, 0]);
+  assert.deepEqual(revalidations, [0, 0, 0]);
 });
 
 test("what begins a read in parts is confirmed once a second; what pins a version, and the whole, is not", async () => {
@@ -196,7 +196,7 @@ test("what begins a read in parts is confirmed once a second; what pins a versio
     [{ method: "HEAD" }, ""],
     [{}, "?partNumber=1"],
   ] as const) {
-    skewMs += confirmMs;
+    skewMs += refreshMs;
     await read(init, query);
     expected += 1;
     assert.equal(await refreshes(), expected);

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
-import { chunkFilePath, encodeFooter, fanOuts, identityOf } from "../../src/store/chunk-file.ts";
+import { chunkFilePath, encodeFooter, fanOuts, storedKeyOf } from "../../src/store/chunk-file/chunk-file.ts";
 import { serveOrca } from "../support/orca-process.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
 import { freePort, type TestProcess } from "../support/process.ts";
@@ -82,7 +82,7 @@ function lay(directory: string, objectKey: string, seed: number): void {
   });
   const bytes = patternBytes(seed, 0, sizeBytes);
   const footer = encodeFooter({
-    identity: identityOf({ version, index: 0 }),
+    identity: storedKeyOf({ version, index: 0 }),
     lengthBytes: sizeBytes,
     blockCrcs: Uint32Array.of(crc32(bytes)),
     sha256: createHash("sha256").update(bytes).digest(),

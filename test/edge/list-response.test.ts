@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { OrcaError } from "../../src/base/orca-error.ts";
+import { percentDecode } from "../../src/base/percent-encoding.ts";
 import { type ListObjectsRequest, parseListRequest } from "../../src/edge/list-request.ts";
 import {
   bucketLocationXml,
@@ -9,7 +10,6 @@ import {
   listBucketsXml,
   listObjectsXml,
 } from "../../src/edge/list-response.ts";
-import { percentDecode } from "../../src/edge/percent-encoding.ts";
 import type { ListPage } from "../../src/origin/origin.ts";
 import { anyKey } from "../support/any-text.ts";
 import { textsOf } from "../support/xml-text.ts";

@@ -298,7 +298,7 @@ test("ObjectReader: a chunk read again from disk is promoted into memory by one 
   await Promise.all([0, 1, 2].map(() => drain(new ObjectReader(path, object, MiB, MiB + 10))));
   await settle();
   assert.equal(filler.stats.promotions, 1);
-  assert.ok(memory.peek(object.chunkName(0)));
+  assert.ok(memory.peek(object.memoryKey(0)));
   assert.equal(disk.puts.length, 1);
   assert.equal(origin.reads.length, 1);
 });

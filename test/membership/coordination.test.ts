@@ -17,7 +17,7 @@ function coordinationOf(live: readonly Member[] = members) {
     live,
     members: (): Member[] => [...membership.live],
     learn: (view: readonly Member[]) => void learnt.push(view),
-    doubt: (replicaId: string) => void doubted.push(replicaId),
+    staleMarker: (replicaId: string) => void doubted.push(replicaId),
   };
   return {
     clock,

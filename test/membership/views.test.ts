@@ -132,10 +132,10 @@ test("Membership.subscribe: tells each change once, with what was believed befor
   cluster.stop();
 });
 
-test("Membership.doubt: the member is probed at the next turn, and is not blamed while it answers", async () => {
+test("Membership.staleMarker: the member is probed at the next turn, and is not blamed while it answers", async () => {
   const cluster = await ClusterFixture.running(5);
-  cluster.membership("r1").doubt("r4");
-  cluster.membership("r1").doubt("nobody");
+  cluster.membership("r1").staleMarker("r4");
+  cluster.membership("r1").staleMarker("nobody");
   await cluster.clock.advance(10_000);
   assert.deepEqual(cluster.deaths, []);
   assert.equal(cluster.membership("r1").stats.table.suspicions, 0);

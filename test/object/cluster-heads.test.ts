@@ -319,7 +319,7 @@ test("ClusterHeads: an ETag that was stale and is the object's all the same is n
   assert.equal(spreadRumors(), 0);
 });
 
-test("ClusterHeads: where the origin fails the doubt stays, and the next look-up tells of it again", async () => {
+test("ClusterHeads: where the origin fails the staleMarker stays, and the next look-up tells of it again", async () => {
   const { origin, network, replicas, second, third, spreadRumors } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";

@@ -53,7 +53,7 @@ test("Directory.lookup: one HEAD is in flight per object, however many ask", asy
     negativeHits: 0,
     forgotten: 0,
     refreshes: 0,
-    contests: 0,
+    revalidations: 0,
   });
 });
 
@@ -169,7 +169,7 @@ test("Directory.forget: an entry that already tells of a newer version stays", a
   assert.equal(directory.peek(location), undefined);
 });
 
-test("Directory.forget: a look-up in flight that was sent with this very doubt is joined and kept", async () => {
+test("Directory.forget: a look-up in flight that was sent with this very staleMarker is joined and kept", async () => {
   const { heads, directory } = fixture();
   const first = directory.lookup(location);
   heads[0]?.resolve(head("v1"));

@@ -9,12 +9,12 @@ import { Coordination } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
 import type { Rumor } from "../../src/membership/rumor.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
-import { ClusterLists } from "../../src/object/cluster-lists.ts";
+import { ClusterListings } from "../../src/object/cluster-listings.ts";
 import { Directory, type LookupResult } from "../../src/object/directory.ts";
-import { ListCache } from "../../src/object/list-cache.ts";
+import { ListingCache } from "../../src/object/listing-cache.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import { OriginLists } from "../../src/object/origin-lists.ts";
+import { OriginListings } from "../../src/object/origin-listings.ts";
 import { objectPlacementName } from "../../src/object/placement-name.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation } from "../../src/origin/origin.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -91,7 +91,7 @@ function openReplica(
       view.learnt += 1;
       if (view.believes) view.live = [...learnt];
     },
-    doubt: (replicaId: string): void => void view.doubted.push(replicaId),
+    staleMarker: (replicaId: string): void => void view.doubted.push(replicaId),
   };
   const coordination = new Coordination({ membership: view, clock });
   const peers = network.peersOf(self.replicaId);
@@ -105,9 +105,9 @@ function openReplica(
     entriesMax: 100,
     responseBytesMax: 1000,
   };
-  const listAuthority = new ListCache({ ...listShared, source: new OriginLists(origin) });
-  const clusterLists = new ClusterLists({ originId, coordination, peers, authority: listAuthority });
-  const lists = new ListCache({ ...listShared, source: clusterLists });
+  const listAuthority = new ListingCache({ ...listShared, source: new OriginListings(origin) });
+  const clusterLists = new ClusterListings({ originId, coordination, peers, authority: listAuthority });
+  const lists = new ListingCache({ ...listShared, source: clusterLists });
   const rumors: Rumor[] = [];
   const server = new ObjectServer({
     origins: new Map([[originId, { directory, authority, lists: listAuthority }]]),
@@ -131,11 +131,11 @@ function openReplica(
     /** What a client would be told: an ETag, or the code of a refusal. */
     etag: async (): Promise<string> => toldBy(await directory.lookup(location)),
     /** The same where others must agree. */
-    confirmedEtag: async (): Promise<string> => toldBy(await directory.lookupConfirmed(location)),
+    confirmedEtag: async (): Promise<string> => toldBy(await directory.lookupRefreshed(location)),
     /** The same for a client that contradicts what this replica would tell by itself. */
-    contestedEtag: async (): Promise<string> =>
+    contradictedEtag: async (): Promise<string> =>
       toldBy(
-        await directory.confirm(location, directory.peek(location) ?? (await directory.lookup(location))),
+        await directory.revalidate(location, directory.peek(location) ?? (await directory.lookup(location))),
       ),
     /** Whether who must be agreed with is answered without asking anybody. */
     isConfirmed: (): boolean => directory.peekConfirmed(location) !== undefined,

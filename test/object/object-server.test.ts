@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NotCoordinator } from "../../src/membership/not-coordinator.ts";
-import { believedMs, spreadMs } from "../../src/object/doubts.ts";
 import { listPlacementName } from "../../src/object/placement-name.ts";
+import { believedMs, spreadMs } from "../../src/object/stale-markers.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { throwsWith } from "../support/throws-with.ts";
 import { listRequest, listTtlMs, location, metadataCluster, originId, ttlMs } from "./metadata-cluster.ts";
 
 test("ObjectServer.head: answers as the coordinator, with what is left of the TTL", async () => {
   const { clock, origin, coordinator } = metadataCluster();
-  const request = { originId, location, staleEtag: "", contestedEtag: undefined };
+  const request = { originId, location, staleEtag: "", contradictedEtag: undefined };
   const first = await coordinator.server.head(request);
   assert.deepEqual(first, {
     head: { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} },
@@ -19,7 +19,7 @@ test("ObjectServer.head: answers as the coordinator, with what is left of the TT
   assert.equal((await coordinator.server.head(request)).remainingMs, ttlMs - 1000);
   // What is kept is no version 0, so that it is the answer.
   assert.equal(
-    (await coordinator.server.head({ ...request, staleEtag: "v0", contestedEtag: undefined })).remainingMs,
+    (await coordinator.server.head({ ...request, staleEtag: "v0", contradictedEtag: undefined })).remainingMs,
     ttlMs - 1000,
   );
   assert.equal(origin.stats.heads, 1);
@@ -27,7 +27,7 @@ test("ObjectServer.head: answers as the coordinator, with what is left of the TT
 
 test("ObjectServer: who is not the coordinator says who is, and asks neither the origin nor another replica", async () => {
   const { origin, network, members, coordinator, second, ranked } = metadataCluster();
-  const head = second.server.head({ originId, location, staleEtag: "", contestedEtag: undefined });
+  const head = second.server.head({ originId, location, staleEtag: "", contradictedEtag: undefined });
   const refusal = await rejectsWith("not_coordinator", head);
   assert.ok(refusal instanceof NotCoordinator);
   assert.equal(refusal.coordinator, coordinator.view.self);
@@ -42,7 +42,7 @@ test("ObjectServer: an origin that is not configured is refused, and its invalid
   const { server } = coordinator;
   await rejectsWith(
     "invalid_argument",
-    server.head({ originId: "other", location, staleEtag: "", contestedEtag: undefined }),
+    server.head({ originId: "other", location, staleEtag: "", contradictedEtag: undefined }),
   );
   await rejectsWith("invalid_argument", server.list({ originId: "other", request: listRequest }));
   throwsWith("invalid_argument", () => server.invalidate({ originId: "other", location }));

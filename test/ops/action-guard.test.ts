@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actionRefusal, type OpsActions } from "../../src/ops/action-guard.ts";
+import { actionDenial, type OpsActions } from "../../src/ops/action-guard.ts";
 
 function refusal(
   allowed: OpsActions,
   headers: Record<string, string>,
   remoteAddress: string | undefined = "127.0.0.1",
 ): string {
-  return actionRefusal({ headers, socket: { remoteAddress } }, "clear", allowed) ?? "taken";
+  return actionDenial({ headers, socket: { remoteAddress } }, "clear", allowed) ?? "taken";
 }
 
 const header = { "x-orca-action": "clear" };
@@ -17,7 +17,7 @@ test("actionRefusal: by default this host is obeyed, and nobody else", () => {
     assert.equal(refusal("local", header, local), "taken", local);
   for (const remote of ["10.0.0.1", "1127.0.0.1", "::ffff:10.0.0.1", "::2", "fe80::1", ""])
     assert.match(refusal("local", header, remote), /server\.ops_actions to all/, remote);
-  assert.match(actionRefusal({ headers: header, socket: {} }, "clear", "local") ?? "", /own host/);
+  assert.match(actionDenial({ headers: header, socket: {} }, "clear", "local") ?? "", /own host/);
   assert.equal(refusal("all", header, "10.0.0.1"), "taken");
   assert.match(refusal("none", header), /switched off by server\.ops_actions/);
 });

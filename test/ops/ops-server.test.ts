@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
-import { clusterStatus } from "../../src/ops/cluster-status.ts";
-import { Readiness } from "../../src/ops/health.ts";
-import { MetricsRegistry } from "../../src/ops/metrics.ts";
+import { clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
+import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
+import { Readiness } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 

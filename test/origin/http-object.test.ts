@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import { MalformedHead, parseHead, type ResponseHead } from "../../src/http-client/response-head.ts";
 import { checkRangeResponse, objectHeadOf, rangeHeaders, strongEtag } from "../../src/origin/http-object.ts";
-import { MalformedHead, parseHead, type ResponseHead } from "../../src/wire/wire-head.ts";
 
 const range = {
   bucket: "b",

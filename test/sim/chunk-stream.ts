@@ -11,9 +11,9 @@ import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { PeerRead, PeerReadEnd } from "../../src/fill/chunk-peers.ts";
 import type { ChunkAnswer } from "../../src/fill/chunk-server.ts";
-import { StallDeadline } from "../../src/mesh/stall-deadline.ts";
+import { StallDeadline } from "../../src/mesh/session/stall-deadline.ts";
 import type { Chance } from "./chance.ts";
-import type { MeshCaller, MeshHost, SimulatedMesh } from "./simulated-mesh.ts";
+import type { MeshCaller, MeshHost, MessageCarrier } from "./mesh-host.ts";
 import { deliver } from "./simulated-origin.ts";
 import { unavailable } from "./unavailable.ts";
 
@@ -21,7 +21,7 @@ export const stallTimeoutMs = 3000;
 const heartbeatMs = 1000;
 
 export interface ChunkStreamOptions {
-  readonly mesh: SimulatedMesh;
+  readonly mesh: MessageCarrier;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly from: MeshCaller;

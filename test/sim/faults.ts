@@ -1,9 +1,13 @@
 /** What goes wrong in a simulated cluster: draws the next fault of those that its scenario has, and mends all of them. */
 import type { Timer } from "../../src/base/clock.ts";
+import type { SimulatedClock } from "../support/simulated-clock.ts";
 import type { Chance } from "./chance.ts";
-import type { ClusterSimulation } from "./cluster-simulation.ts";
-import type { ScenarioKind } from "./scenario.ts";
-import { fairWeather } from "./simulated-origin.ts";
+import type { Scenario, ScenarioKind } from "./scenario.ts";
+import type { DiskMedium } from "./simulated-disk.ts";
+import type { SimulatedMesh } from "./simulated-mesh.ts";
+import { fairWeather, type SimulatedOrigin } from "./simulated-origin.ts";
+import type { SimulatedReplica } from "./simulated-replica.ts";
+import type { Trace } from "./trace.ts";
 
 type Fault =
   | "change"
@@ -38,14 +42,34 @@ const faultsOf: Readonly<Record<ScenarioKind, readonly Fault[]>> = {
   ],
 };
 
+/** The cluster as its faults see it: what can be broken, and what shows that it was. */
+export interface BreakableCluster {
+  readonly clock: SimulatedClock;
+  readonly scenario: Scenario;
+  readonly trace: Trace;
+  readonly origin: SimulatedOrigin;
+  readonly mesh: SimulatedMesh;
+  readonly media: Map<string, DiskMedium>;
+  readonly keys: readonly string[];
+  readonly replicaIds: readonly string[];
+  readonly replicas: ReadonlyMap<string, SimulatedReplica>;
+  start(id: string): void;
+  crash(id: string, loudly: boolean): void;
+  partition(sides: readonly (readonly string[])[]): void;
+  heal(): void;
+  herd(key?: string): void;
+  watch(key: string): void;
+  sizeOf(index: number): number | undefined;
+}
+
 export class Faults {
-  readonly #cluster: ClusterSimulation;
+  readonly #cluster: BreakableCluster;
   readonly #chance: Chance;
   readonly #strikes: Readonly<Record<Fault, () => void>>;
   #timer: Timer | undefined;
   #hasEnded = false;
 
-  constructor(cluster: ClusterSimulation, chance: Chance) {
+  constructor(cluster: BreakableCluster, chance: Chance) {
     this.#cluster = cluster;
     this.#chance = chance;
     this.#strikes = {

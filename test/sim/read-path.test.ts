@@ -145,7 +145,7 @@ class Simulation {
 
   #evict(): void {
     const version = this.#oneOf(this.#versions) as ObjectVersion;
-    this.#parts.memory.delete(version.chunkName(this.#below(version.chunkCount)));
+    this.#parts.memory.delete(version.memoryKey(this.#below(version.chunkCount)));
   }
 
   /** Somebody else takes memory, and gives it back the next time. */

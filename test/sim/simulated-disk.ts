@@ -9,7 +9,7 @@ import { sleep } from "../../src/base/clock.ts";
 import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import type { DigestStore } from "../../src/fill/chunk-server.ts";
-import type { ChunkRef, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, Presence, PutResult } from "../../src/store/chunk-store.ts";
 import type { Chance } from "./chance.ts";
 import type { SimulatedOrigin } from "./simulated-origin.ts";
 import { assertVersionBytes, versionBytes } from "./version-bytes.ts";
@@ -35,11 +35,11 @@ export class SimulatedDisk implements DigestStore {
     this.#options = options;
   }
 
-  presence(ref: ChunkRef): Presence {
+  presence(ref: ChunkKey): Presence {
     return this.#options.medium.has(pathOf(ref)) ? "held" : "absent";
   }
 
-  async readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     const { medium } = this.#options;
     await this.#pass(0.2, 8);
     const path = pathOf(ref);
@@ -52,7 +52,7 @@ export class SimulatedDisk implements DigestStore {
     return true;
   }
 
-  async put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
+  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const { medium } = this.#options;
     this.#check(ref, chunk);
     await this.#pass(1, 80);
@@ -63,7 +63,7 @@ export class SimulatedDisk implements DigestStore {
     return "stored";
   }
 
-  async delete(ref: ChunkRef): Promise<void> {
+  async delete(ref: ChunkKey): Promise<void> {
     this.#options.medium.delete(pathOf(ref));
   }
 
@@ -71,7 +71,7 @@ export class SimulatedDisk implements DigestStore {
     return undefined;
   }
 
-  #check(ref: ChunkRef, chunk: ChunkBytes): void {
+  #check(ref: ChunkKey, chunk: ChunkBytes): void {
     let offset = ref.index * ref.version.chunkSizeBytes;
     try {
       for (const { bytes } of chunk.segments) {
@@ -83,7 +83,7 @@ export class SimulatedDisk implements DigestStore {
     }
   }
 
-  #ordinalOf({ version }: ChunkRef): number {
+  #ordinalOf({ version }: ChunkKey): number {
     return this.#options.origin.object(version.objectKey).version(version.etag).ordinal;
   }
 
@@ -92,6 +92,6 @@ export class SimulatedDisk implements DigestStore {
   }
 }
 
-function pathOf(ref: ChunkRef): string {
+function pathOf(ref: ChunkKey): string {
   return ref.version.chunkPath(ref.index);
 }

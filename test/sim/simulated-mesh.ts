@@ -6,24 +6,12 @@
  */
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import type { ChunkPeers } from "../../src/fill/chunk-peers.ts";
-import type { ChunkServer } from "../../src/fill/chunk-server.ts";
-import type { ObjectAnswers, ObjectPeers } from "../../src/object/object-peers.ts";
-import type { StallableClock } from "../support/stallable-clock.ts";
+import type { ObjectPeers } from "../../src/object/object-peers.ts";
 import type { Chance } from "./chance.ts";
 import { ChunkStream } from "./chunk-stream.ts";
+import type { MeshCaller, MeshHost, MessageCarrier } from "./mesh-host.ts";
 import type { Trace } from "./trace.ts";
 import { unavailable } from "./unavailable.ts";
-
-/** A process on the mesh. After a restart it is another one. */
-export interface MeshHost {
-  readonly replicaId: string;
-  readonly clock: StallableClock;
-  readonly chunks: ChunkServer;
-  readonly objects: ObjectAnswers;
-}
-
-/** Who calls: known before its servers are made. */
-export type MeshCaller = Pick<MeshHost, "replicaId" | "clock">;
 
 /** How long a call for metadata may take. */
 const callTimeoutMs = 5000;
@@ -36,7 +24,7 @@ export interface SimulatedMeshOptions {
   readonly trace: Trace;
 }
 
-export class SimulatedMesh {
+export class SimulatedMesh implements MessageCarrier {
   readonly blackHoles = new Set<string>();
   readonly streams = new Set<ChunkStream>();
   readonly #options: SimulatedMeshOptions;

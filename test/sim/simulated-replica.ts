@@ -15,10 +15,10 @@ import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
 import { Directory } from "../../src/object/directory.ts";
-import { ListCache } from "../../src/object/list-cache.ts";
+import { ListingCache } from "../../src/object/listing-cache.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import { OriginLists } from "../../src/object/origin-lists.ts";
+import { OriginListings } from "../../src/object/origin-listings.ts";
 import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
@@ -202,8 +202,8 @@ export class SimulatedReplica {
     const peers = mesh.objectPeersOf({ replicaId, clock });
     const cluster = new ClusterHeads({ originId, coordination, peers, authority });
     const directory = new Directory({ ...shared, source: cluster });
-    const lists = new ListCache({
-      source: new OriginLists(guarded),
+    const lists = new ListingCache({
+      source: new OriginListings(guarded),
       clock,
       ttlMs,
       entriesMax: 10,

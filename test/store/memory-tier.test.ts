@@ -182,18 +182,18 @@ test("MemoryTier.supersede: the chunks of an old version go first, and those alo
       }),
   ) as [ObjectVersion, ObjectVersion];
   for (const path of ["a", "b"]) fill(budget, tier, path);
-  for (const index of [0, 2]) fill(budget, tier, old.chunkName(index));
-  for (const index of [0, 1, 2]) fill(budget, tier, current.chunkName(index));
-  for (let use = 0; use < 3; use += 1) tier.get(old.chunkName(2));
+  for (const index of [0, 2]) fill(budget, tier, old.memoryKey(index));
+  for (const index of [0, 1, 2]) fill(budget, tier, current.memoryKey(index));
+  for (let use = 0; use < 3; use += 1) tier.get(old.memoryKey(2));
   tier.supersede(old);
   assert.equal(tier.stats.chunks, 7, "nothing goes while there is room");
   const isHeld = (path: string): boolean => tier.peek(path) !== undefined;
   fill(budget, tier, "more", 3 * MiB);
   assert.deepEqual(
-    [0, 2].map((index) => isHeld(old.chunkName(index))),
+    [0, 2].map((index) => isHeld(old.memoryKey(index))),
     [false, false],
   );
-  assert.ok(["a", "b", ...[0, 1, 2].map((index) => current.chunkName(index))].every(isHeld));
+  assert.ok(["a", "b", ...[0, 1, 2].map((index) => current.memoryKey(index))].every(isHeld));
 });
 
 test("MemoryTier: a chunk fetched ahead is there when its reader comes, whatever passes meanwhile", () => {

@@ -41,7 +41,7 @@ class WrittenView implements MembershipView {
     if (this.believes) this.live = [...members];
   }
 
-  doubt(replicaId: string): void {
+  staleMarker(replicaId: string): void {
     this.doubted.push(replicaId);
   }
 }

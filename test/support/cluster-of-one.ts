@@ -1,5 +1,5 @@
 /** What the status of a replica without peers is read from. */
-import type { ClusterStatusSource } from "../../src/ops/cluster-status.ts";
+import type { ClusterStatusSource } from "../../src/ops/endpoints/cluster-status.ts";
 
 export const clusterOfOne: ClusterStatusSource = {
   replicaId: "r1",

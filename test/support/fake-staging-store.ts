@@ -1,15 +1,15 @@
 /** A FakeStore that takes chunks piece by piece, knows their digests, and can be made to refuse. */
 import { createHash } from "node:crypto";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import type { ChunkRef, PutResult } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, PutResult } from "../../src/store/chunk-store.ts";
+import type { StagedChunk, StageResult, StagingStore } from "../../src/store/disk/staged-chunk.ts";
 import type { ListedStore } from "../../src/store/listed-store.ts";
-import type { StagedChunk, StageResult, StagingStore } from "../../src/store/staged-chunk.ts";
 import { FakeStore } from "./fake-store.ts";
 
 export class FakeStagingStore extends FakeStore implements StagingStore, ListedStore {
   /** Taken when a chunk came: bytes that change later do not match. */
   readonly digests = new Map<string, string>();
-  readonly refs = new Map<string, ChunkRef>();
+  readonly refs = new Map<string, ChunkKey>();
   /** Stages that are neither committed nor let go of. */
   stagesOpen = 0;
   refusesStages = false;
@@ -19,25 +19,25 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
   onDigest: () => void = () => {};
   knowsDigests = true;
 
-  sha256({ version, index }: ChunkRef): string | undefined {
+  sha256({ version, index }: ChunkKey): string | undefined {
     this.onDigest();
     return this.knowsDigests ? this.digests.get(version.chunkPath(index)) : undefined;
   }
 
   /** Flips a bit of a held chunk; its digest stays what it was. */
-  damage({ version, index }: ChunkRef): void {
+  damage({ version, index }: ChunkKey): void {
     const bytes = this.chunks.get(version.chunkPath(index)) as Buffer;
     bytes[0] = (bytes[0] as number) ^ 1;
   }
 
-  hold(ref: ChunkRef, bytes: Buffer): void {
+  hold(ref: ChunkKey, bytes: Buffer): void {
     const path = ref.version.chunkPath(ref.index);
     this.chunks.set(path, bytes);
     this.digests.set(path, createHash("sha256").update(bytes).digest("hex"));
     this.refs.set(path, ref);
   }
 
-  override async put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
+  override async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const result = await super.put(ref, chunk);
     if (result === "stored") this.hold(ref, this.chunks.get(ref.version.chunkPath(ref.index)) as Buffer);
     return result;
@@ -61,7 +61,7 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
     return this.chunks.has(path);
   }
 
-  async refOf(path: string): Promise<ChunkRef | undefined> {
+  async refOf(path: string): Promise<ChunkKey | undefined> {
     return this.holds(path) ? this.refs.get(path) : undefined;
   }
 
@@ -72,7 +72,7 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
     return sizeBytes;
   }
 
-  stage(ref: ChunkRef): StagedChunk | undefined {
+  stage(ref: ChunkKey): StagedChunk | undefined {
     if (this.refusesStages || this.presence(ref) !== "absent") return undefined;
     const pieces: Buffer[] = [];
     let stagedBytes = 0;

@@ -2,7 +2,7 @@
  * A ChunkStore in the heap with a hand on every switch: what it believes, what it loses, and when a commit settles.
  */
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import type { ChunkRef, ChunkStore, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, ChunkStore, Presence, PutResult } from "../../src/store/chunk-store.ts";
 
 export class FakeStore implements ChunkStore {
   readonly name = "disk";
@@ -15,11 +15,11 @@ export class FakeStore implements ChunkStore {
   commitGate: Promise<void> = Promise.resolve();
   refuses = false;
 
-  presence(ref: ChunkRef): Presence {
+  presence(ref: ChunkKey): Presence {
     return this.believes ?? (this.chunks.has(pathOf(ref)) ? "held" : "absent");
   }
 
-  async readBlock(ref: ChunkRef, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     this.blockReads += 1;
     const bytes = this.chunks.get(pathOf(ref));
     if (!bytes) return false;
@@ -27,7 +27,7 @@ export class FakeStore implements ChunkStore {
     return true;
   }
 
-  async put(ref: ChunkRef, chunk: ChunkBytes): Promise<PutResult> {
+  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     this.puts.push(pathOf(ref));
     await this.commitGate;
     if (this.refuses) return "refused";
@@ -36,11 +36,11 @@ export class FakeStore implements ChunkStore {
     return "stored";
   }
 
-  async delete(ref: ChunkRef): Promise<void> {
+  async delete(ref: ChunkKey): Promise<void> {
     this.chunks.delete(pathOf(ref));
   }
 }
 
-function pathOf(ref: ChunkRef): string {
+function pathOf(ref: ChunkKey): string {
   return ref.version.chunkPath(ref.index);
 }

@@ -12,8 +12,17 @@ import { ErrorDetailSchema } from "../../gen/orca/v1/errors_pb.ts";
 import { ChunkSource, type FillChunkRequestSchema } from "../../gen/orca/v1/fill_pb.ts";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { type FillAnswer, FillChunkHandler, type FillSlices } from "../../src/mesh/fill-chunk-handler.ts";
-import { serverLimits, sessionLimits, sessionWindowBytes, settingsFor } from "../../src/mesh/http2-limits.ts";
+import {
+  type FillAnswer,
+  FillChunkHandler,
+  type FillSlices,
+} from "../../src/mesh/fill-chunk/fill-chunk-handler.ts";
+import {
+  serverLimits,
+  sessionLimits,
+  sessionWindowBytes,
+  settingsFor,
+} from "../../src/mesh/session/http2-limits.ts";
 import { patternBytes } from "./pattern.ts";
 
 /** Bytes of a pattern, cut as a reader cuts them, and a count of what is pinned. */

@@ -1,5 +1,5 @@
 /** A member with everything filled in, for tests that care about one field of it. */
-import { fingerprintOf } from "../../src/membership/cluster-identity.ts";
+import { fingerprintOf } from "../../src/membership/agreed-settings.ts";
 import type { Member } from "../../src/membership/member.ts";
 import { addressOf, identity } from "./membership-fixture.ts";
 

@@ -3,7 +3,7 @@
  * keeps a list of who was declared dead by whom, with whether that was false.
  */
 import { type Random, SeededRandom } from "../../src/base/random.ts";
-import type { ClusterIdentity } from "../../src/membership/cluster-identity.ts";
+import type { AgreedSettings } from "../../src/membership/agreed-settings.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
 import type { SwimSettings } from "../../src/membership/swim-settings.ts";
@@ -26,7 +26,7 @@ export interface Death {
   readonly wasRunning: boolean;
 }
 
-export const identity: ClusterIdentity = {
+export const identity: AgreedSettings = {
   name: "orca.test",
   settings: { "chunking.size": "8388608", "origin.id": "origin-a" },
 };
@@ -61,7 +61,7 @@ export class ClusterFixture {
   /** The same id has the same address again after a restart. */
   start(
     replicaId: string,
-    its: { identity?: ClusterIdentity; seeds?: readonly string[] } = {},
+    its: { identity?: AgreedSettings; seeds?: readonly string[] } = {},
   ): SimulatedReplica {
     const address = addressOf(replicaId);
     const clock = new StallableClock(this.clock);

@@ -5,9 +5,13 @@ import { create } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { MembershipService, PingResponseSchema } from "../../gen/orca/v1/membership_pb.ts";
 import { SeededRandom } from "../../src/base/random.ts";
-import { MeshServer, type MeshServerOptions, type StreamHandler } from "../../src/mesh/mesh-server.ts";
-import { MeshTls } from "../../src/mesh/mesh-tls.ts";
-import { Peers, type PeersOptions } from "../../src/mesh/peers.ts";
+import {
+  MeshServer,
+  type MeshServerOptions,
+  type StreamHandler,
+} from "../../src/mesh/session/mesh-server.ts";
+import { MeshTls } from "../../src/mesh/session/mesh-tls.ts";
+import { Peers, type PeersOptions } from "../../src/mesh/session/peers.ts";
 import { type CertificateFiles, serverName } from "./cluster-certificates.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { RecordedLogger } from "./recorded-logger.ts";

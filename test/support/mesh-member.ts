@@ -1,12 +1,12 @@
 /** Replicas that have nothing but their membership, on real sockets and the clock of a {@link MeshFixture}. */
 import type { TestContext } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
-import type { ClusterIdentity } from "../../src/membership/cluster-identity.ts";
+import type { AgreedSettings } from "../../src/membership/agreed-settings.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
-import { MembershipClient } from "../../src/mesh/membership-client.ts";
-import { routeMembership } from "../../src/mesh/membership-service.ts";
-import { ServiceCalls } from "../../src/mesh/service-calls.ts";
+import { MembershipClient } from "../../src/mesh/services/membership-client.ts";
+import { routeMembership } from "../../src/mesh/services/membership-service.ts";
+import { ServiceCalls } from "../../src/mesh/session/service-calls.ts";
 import { identity } from "./membership-fixture.ts";
 import type { MeshFixture } from "./mesh-fixture.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
@@ -21,7 +21,7 @@ export interface MeshMember {
 }
 
 export interface MeshMemberOptions {
-  readonly identity?: ClusterIdentity;
+  readonly identity?: AgreedSettings;
   /** Those it looks for when it is started. */
   readonly seeds?: readonly MeshMember[];
 }

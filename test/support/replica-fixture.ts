@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
-import { Replica } from "../../src/replica.ts";
+import { Replica } from "../../src/replica/replica.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
 import { S3Server } from "./s3-server.ts";
 

@@ -6,20 +6,20 @@ import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
-import { CatchUp, type CatchUpSettings } from "../../src/fill/catch-up.ts";
-import { ChunkLister } from "../../src/fill/chunk-lister.ts";
-import type { ChunkListRequest, ChunkLists } from "../../src/fill/chunk-lists.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
-import { HeldByPeers } from "../../src/fill/held-by-peers.ts";
-import { Keepers } from "../../src/fill/keepers.ts";
 import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
-import { Puller, type PullerSettings } from "../../src/fill/puller.ts";
 import { Relay } from "../../src/fill/relay.ts";
-import { Replication } from "../../src/fill/replication.ts";
+import { AntiEntropy, type AntiEntropySettings } from "../../src/fill/replication/anti-entropy.ts";
+import { HeldByPeers } from "../../src/fill/replication/held-by-peers.ts";
+import { Inventory } from "../../src/fill/replication/inventory.ts";
+import type { InventoryPeers, InventoryRequest } from "../../src/fill/replication/inventory-peers.ts";
+import { Keepers } from "../../src/fill/replication/keepers.ts";
+import { Puller, type PullerSettings } from "../../src/fill/replication/puller.ts";
+import { Replication } from "../../src/fill/replication/replication.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
-import type { ChunkRef } from "../../src/store/chunk-store.ts";
+import type { ChunkKey } from "../../src/store/chunk-store.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { ChunkPeersNetwork } from "./chunk-peers-network.ts";
 import { FakeClock, settle } from "./fake-clock.ts";
@@ -35,7 +35,7 @@ export interface ReplicatedFixtureOptions {
   readonly maxBytes?: number;
   readonly chunkSizeBytes?: number;
   readonly puller?: Partial<PullerSettings>;
-  readonly catchUp?: Partial<CatchUpSettings>;
+  readonly antiEntropy?: Partial<AntiEntropySettings>;
 }
 
 export type ReplicatedReplica = ReturnType<ReplicatedFixture["join"]>;
@@ -49,9 +49,9 @@ export class ReplicatedFixture {
   /** Announcements are lost while it is true. */
   deaf = false;
   /** Pages of disks that were asked for. */
-  readonly pages: { readonly from: string; readonly to: string; readonly request: ChunkListRequest }[] = [];
+  readonly pages: { readonly from: string; readonly to: string; readonly request: InventoryRequest }[] = [];
   /** Called before each page is answered; what it throws is the answer. */
-  onPage: (from: string, to: string, request: ChunkListRequest) => void = () => {};
+  onPage: (from: string, to: string, request: InventoryRequest) => void = () => {};
   readonly #options: ReplicatedFixtureOptions;
   #live: readonly Member[] = [];
 
@@ -76,7 +76,7 @@ export class ReplicatedFixture {
       },
       members: () => [...live()],
       learn: () => {},
-      doubt: () => {},
+      staleMarker: () => {},
     };
     const coordination = new Coordination({ membership: view, clock });
     const keepers = new Keepers({ coordination, copies: this.#options.copies ?? 2 });
@@ -102,8 +102,8 @@ export class ReplicatedFixture {
         }
       },
     });
-    const lister = new ChunkLister({ store: disk, keepers, clock });
-    const catchUp = new CatchUp({
+    const lister = new Inventory({ store: disk, keepers, clock });
+    const antiEntropy = new AntiEntropy({
       lists: this.#listsOf(id),
       keepers,
       coordination,
@@ -112,7 +112,7 @@ export class ReplicatedFixture {
       puller,
       clock,
       logger,
-      settings: this.#options.catchUp ?? {},
+      settings: this.#options.antiEntropy ?? {},
     });
     const filler = new Filler({
       ...shared,
@@ -131,7 +131,7 @@ export class ReplicatedFixture {
     const server = new ChunkServer({ path, filler, disk, coordination });
     network.hosts.set(id, server);
     const tiers = { budget, memory, disk };
-    const copying = { coordination, keepers, held, puller, replication, lister, catchUp };
+    const copying = { coordination, keepers, held, puller, replication, lister, antiEntropy };
     const replica = { id, self, ...tiers, ...copying, filler, relay, path, server };
     this.replicas.set(id, replica);
     this.#live = [...this.#live, self];
@@ -141,8 +141,8 @@ export class ReplicatedFixture {
 
   /** Gone without a word; the others know. Its disk stays in its owner's hands. */
   kill(id: string): void {
-    const { catchUp, puller } = this.get(id);
-    void catchUp.stop();
+    const { antiEntropy, puller } = this.get(id);
+    void antiEntropy.stop();
     void puller.stop();
     this.network.hosts.delete(id);
     this.replicas.delete(id);
@@ -151,10 +151,10 @@ export class ReplicatedFixture {
   }
 
   #tellOfMembers(): void {
-    for (const { catchUp } of this.replicas.values()) catchUp.membersChanged();
+    for (const { antiEntropy } of this.replicas.values()) antiEntropy.membersChanged();
   }
 
-  #listsOf(from: string): ChunkLists {
+  #listsOf(from: string): InventoryPeers {
     return {
       list: async ({ replicaId: to }, request) => {
         this.pages.push({ from, to, request });
@@ -184,7 +184,7 @@ export class ReplicatedFixture {
   }
 
   /** The replicas in the order of a chunk's rank. */
-  ranked({ version, index }: ChunkRef): ReplicatedReplica[] {
+  ranked({ version, index }: ChunkKey): ReplicatedReplica[] {
     const [first] = this.replicas.values();
     const order = (first as ReplicatedReplica).coordination.ranked(version.chunkPath(index));
     return order.map(({ replicaId }) => this.get(replicaId));
@@ -209,8 +209,8 @@ export class ReplicatedFixture {
 
   /** Ends the walks and pulls of all replicas, so that no timer runs. */
   async stop(): Promise<void> {
-    for (const { catchUp, puller } of this.replicas.values()) {
-      await catchUp.stop();
+    for (const { antiEntropy, puller } of this.replicas.values()) {
+      await antiEntropy.stop();
       await puller.stop();
     }
   }
@@ -225,14 +225,14 @@ export class ReplicatedFixture {
   }
 
   /** On how many disks a chunk lies. */
-  copiesOf({ version, index }: ChunkRef): number {
+  copiesOf({ version, index }: ChunkKey): number {
     const path = version.chunkPath(index);
     return [...this.replicas.values()].filter(({ disk }) => disk.chunks.has(path)).length;
   }
 
   /** Every chunk that any replica holds. */
-  heldRefs(): ChunkRef[] {
-    const refs = new Map<string, ChunkRef>();
+  heldRefs(): ChunkKey[] {
+    const refs = new Map<string, ChunkKey>();
     for (const { disk } of this.replicas.values()) {
       for (const [path, ref] of disk.refs) if (disk.chunks.has(path)) refs.set(path, ref);
     }

@@ -1,0 +1,36 @@
+/**
+ * `npm run demo`: argv, environment, signals and exit code of the demo. It lives outside `src/` because it starts Azurite,
+ * a development dependency, which the product does not contain.
+ */
+import { join } from "node:path";
+import process from "node:process";
+import { SystemClock } from "../../src/base/clock.ts";
+import { demo } from "./demo-command.ts";
+
+/** Resolves with the first signal that asks the demo to stop. A second one ends the process at once. */
+function stopSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let asked = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(128 + (signal === "SIGINT" ? 2 : 15));
+      asked = true;
+      resolve(signal);
+    });
+  }
+  return promise;
+}
+
+if (process.argv.length > 2) {
+  process.stderr.write("demo: takes no arguments\n");
+  process.exitCode = 2;
+} else {
+  process.exitCode = await demo({
+    clock: new SystemClock(),
+    env: process.env,
+    execPath: process.execPath,
+    mainPath: join(import.meta.dirname, "../../src/main.ts"),
+    stdout: process.stdout,
+    stopAsked: stopSignal(),
+  });
+}

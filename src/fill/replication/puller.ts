@@ -1,0 +1,139 @@
+/**
+ * Brings copies of chunks from the replicas that hold them to this one's disk, past memory and piece by piece. It is the
+ * least urgent thing a replica does: it takes memory only where nobody waits for any, a few MiB at a time, and what does
+ * not fit into its queue is dropped, because the next walk (catch-up.ts) finds it again.
+ *
+ * Invariants:
+ * 1. A chunk is queued or being pulled at most once, and at most `workers` are being pulled.
+ * 2. A pull holds memory only from asking a peer for a stretch to having written it; none while it waits or sleeps.
+ * 3. However a pull ends, its stage is committed or discarded.
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { MemoryBudget } from "../../base/memory-budget.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import type { Member } from "../../membership/member.ts";
+import type { ChunkKey } from "../../store/chunk-store.ts";
+import type { StagingStore } from "../../store/disk/staged-chunk.ts";
+import type { ChunkPeers } from "../chunk-peers.ts";
+import type { Keepers } from "./keepers.ts";
+import { Pull, type PullEnd, type PullSettings, type PullStats, pullDefaults } from "./pull.ts";
+
+export interface PullerSettings extends PullSettings {
+  /** Chunks that wait; one more is dropped. */
+  readonly queueMax: number;
+  readonly workers: number;
+}
+
+export interface PullerOptions {
+  readonly store: StagingStore;
+  readonly keepers: Keepers;
+  readonly peers: ChunkPeers;
+  readonly budget: MemoryBudget;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings?: Partial<PullerSettings>;
+}
+
+const defaults: PullerSettings = { ...pullDefaults, queueMax: 1024, workers: 4 };
+
+interface Wanted {
+  readonly ref: ChunkKey;
+  /** Who is known to hold it. */
+  readonly holder: Member | undefined;
+}
+
+export class Puller {
+  readonly stats: PullStats & { queued: number; dropped: number } & Record<PullEnd, number> = {
+    queued: 0,
+    /** Not taken, because the queue was full. */
+    dropped: 0,
+    pulled: 0,
+    moot: 0,
+    missing: 0,
+    refused: 0,
+    failed: 0,
+    pulledBytes: 0,
+    resumed: 0,
+    retries: 0,
+    mismatches: 0,
+    unverified: 0,
+    yields: 0,
+  };
+  readonly #options: PullerOptions;
+  readonly #settings: PullerSettings;
+  /** By path, the one that waits longest first. */
+  readonly #queue = new Map<string, Wanted>();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #stopping = new AbortController();
+  #owedBytes = 0;
+
+  constructor(options: PullerOptions) {
+    this.#options = options;
+    this.#settings = { ...defaults, ...options.settings };
+  }
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Bytes of the chunks that wait or are being pulled: room on disk that is as good as taken. */
+  get owedBytes(): number {
+    return this.#owedBytes;
+  }
+
+  /** How full the queue is, 0 to 1. */
+  get load(): number {
+    return this.#queue.size / this.#settings.queueMax;
+  }
+
+  /** Takes a chunk that this replica should hold; `holder` is asked first. False where the queue is full. */
+  enqueue(ref: ChunkKey, holder?: Member): boolean {
+    const path = ref.version.chunkPath(ref.index);
+    if (this.#queue.has(path) || this.#running.has(path)) return true;
+    if (this.#queue.size >= this.#settings.queueMax || this.#stopping.signal.aborted) {
+      this.stats.dropped += 1;
+      return false;
+    }
+    this.stats.queued += 1;
+    this.#owedBytes += ref.version.chunkLength(ref.index);
+    this.#queue.set(path, { ref, holder });
+    this.#startNext();
+    return true;
+  }
+
+  /** Ends all pulls; resolves when nothing of them is left. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot pull a chunk: Orca is stopping"));
+    for (const { ref } of this.#queue.values()) this.#owedBytes -= ref.version.chunkLength(ref.index);
+    this.#queue.clear();
+    await Promise.all(this.#running.values());
+  }
+
+  #startNext(): void {
+    for (const [path, wanted] of this.#queue) {
+      if (this.#running.size >= this.#settings.workers) return;
+      this.#queue.delete(path);
+      const run = this.#run(wanted).finally(() => {
+        this.#running.delete(path);
+        this.#owedBytes -= wanted.ref.version.chunkLength(wanted.ref.index);
+        this.#startNext();
+      });
+      this.#running.set(path, run);
+    }
+  }
+
+  async #run({ ref, holder }: Wanted): Promise<void> {
+    const { signal } = this.#stopping;
+    const pull = new Pull({ ...this.#options, settings: this.#settings, stats: this.stats, ref, holder });
+    try {
+      this.stats[await pull.run(signal)] += 1;
+    } catch (thrown) {
+      if (!signal.aborted || thrown !== signal.reason) throw thrown;
+    }
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The receiving side of FillChunk on a bare HTTP/2 stream: one request, and its answer straight into a sink. There is no
+ * wall clock on it, because a fill lasts as long as the origin takes, but two bounds on standing still. Silence tells
+ * of the peer: whoever waits for an origin sends heartbeats. Heartbeats without a byte between them tell of the
+ * origin, and are borne with for much longer. The call settles when the stream has closed, and by then nobody touches
+ * the sink.
+ */
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { codeFromHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { FillChunkRequestSchema, type FillTrailer } from "../../../gen/orca/v1/fill_pb.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { StreamOpener } from "../session/peer-session.ts";
+import { StallDeadline } from "../session/stall-deadline.ts";
+import { contentTypeOf, enveloped, type RpcProtocol, rpcProtocolOf } from "./envelope.ts";
+import { fillChunkPath } from "./fill-chunk-handler.ts";
+import { type FillHeaderReceiver, FillStreamDecoder } from "./fill-stream-decoder.ts";
+import { FillStreamFault } from "./fill-stream-fault.ts";
+
+export interface FillChunkCallOptions {
+  readonly session: StreamOpener;
+  readonly request: MessageInitShape<typeof FillChunkRequestSchema>;
+  /** Judges the header and answers where the bytes go; what it throws ends the call. */
+  readonly onHeader: FillHeaderReceiver;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** How long the peer may be silent. */
+  readonly stallTimeoutMs: number;
+  /** How long it may let wait for a byte, however often it says that it is there. */
+  readonly waitMaxMs: number;
+  /** Orca's own calls are Connect. */
+  readonly protocol?: RpcProtocol;
+}
+
+/**
+ * Resolves with the trailer when all bytes the header promised are in the sink. After a rejection the sink holds a true
+ * prefix of them.
+ * @throws ConnectError that the peer answered with, or as {@link StreamOpener.request}; FillStreamFault; what `onHeader`
+ * threw; the signal's reason.
+ */
+export function callFillChunk(options: FillChunkCallOptions): Promise<FillTrailer> {
+  options.signal.throwIfAborted();
+  return new FillChunkCall(options).trailer.promise;
+}
+
+class FillChunkCall {
+  readonly trailer = Promise.withResolvers<FillTrailer>();
+  readonly #protocol: RpcProtocol;
+  readonly #decoder: FillStreamDecoder;
+  readonly #stream: ClientHttp2Stream;
+  readonly #signal: AbortSignal;
+  readonly #deadline: StallDeadline;
+  readonly #clock: Clock;
+  readonly #waitMaxMs: number;
+  /** When the first slice came that brought nothing, if nothing came since. */
+  #idleSinceMs: number | undefined;
+  #failure: unknown;
+  #failed = false;
+  /** HTTP trailers; those of a gRPC answer without a body are its headers. */
+  #trailers = new Headers();
+
+  constructor({ session, request, onHeader, signal, clock, stallTimeoutMs, ...rest }: FillChunkCallOptions) {
+    this.#protocol = rest.protocol ?? "connect";
+    this.#clock = clock;
+    this.#waitMaxMs = rest.waitMaxMs;
+    this.#decoder = new FillStreamDecoder(this.#protocol, onHeader);
+    this.#signal = signal;
+    this.#stream = session.request({
+      ":method": "POST",
+      ":path": fillChunkPath,
+      "content-type": contentTypeOf(this.#protocol),
+      ...(this.#protocol === "connect" ? { "connect-protocol-version": "1" } : { te: "trailers" }),
+    });
+    this.#deadline = new StallDeadline(clock, stallTimeoutMs, () =>
+      this.#fail(new FillStreamFault("truncated", `no byte came within ${stallTimeoutMs} ms`)),
+    );
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    this.#stream
+      .on("response", (headers) => this.#onResponse(headers))
+      .on("data", (slice: Buffer) => this.#onData(slice))
+      .on("trailers", (headers) => this.#collectTrailers(headers))
+      .on("error", (error) => this.#fail(new FillStreamFault("truncated", error.message, error)))
+      .on("close", () => this.#onClose());
+    this.#stream.end(enveloped(0, toBinary(FillChunkRequestSchema, create(FillChunkRequestSchema, request))));
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#signal.reason);
+
+  #onResponse(headers: IncomingHttpHeaders): void {
+    const status = Number(headers[":status"]);
+    if (status !== 200) {
+      return this.#fail(
+        new ConnectError(`the peer answered with HTTP ${status}`, codeFromHttpStatus(status)),
+      );
+    }
+    if (rpcProtocolOf(headers["content-type"]) !== this.#protocol) {
+      return this.#fail(new FillStreamFault("malformed", `its type is "${headers["content-type"]}"`));
+    }
+    if (headers["grpc-status"] !== undefined) this.#collectTrailers(headers);
+  }
+
+  #onData(slice: Buffer): void {
+    if (this.#failed) return;
+    this.#deadline.moved();
+    const { owedBytes } = this.#decoder;
+    try {
+      this.#decoder.push(slice);
+    } catch (thrown) {
+      return this.#fail(thrown);
+    }
+    if (this.#decoder.owedBytes !== owedBytes) this.#idleSinceMs = undefined;
+    else this.#onIdle();
+  }
+
+  /** A slice brought nothing of the stretch: a heartbeat, or what nobody here knows. */
+  #onIdle(): void {
+    const nowMs = this.#clock.monotonic();
+    this.#idleSinceMs ??= nowMs;
+    if (nowMs - this.#idleSinceMs <= this.#waitMaxMs) return;
+    this.#fail(new FillStreamFault("stalled", `it let wait for its next byte for ${this.#waitMaxMs} ms`));
+  }
+
+  #collectTrailers(headers: IncomingHttpHeaders): void {
+    for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin"]) {
+      const value = headers[name];
+      if (typeof value === "string") this.#trailers.set(name, value);
+    }
+  }
+
+  #onClose(): void {
+    this.#deadline.end();
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    if (this.#failed) return this.trailer.reject(this.#failure);
+    try {
+      this.trailer.resolve(this.#decoder.end(this.#trailers));
+    } catch (thrown) {
+      this.trailer.reject(thrown);
+    }
+  }
+
+  /** The first failure is the one that counts. The stream is reset, and its close settles the call. */
+  #fail(reason: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#failure = reason;
+    this.#decoder.stop();
+    this.#stream.destroy();
+  }
+}

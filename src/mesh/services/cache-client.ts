@@ -1,0 +1,34 @@
+/** What other replicas hold: CachePeers over the control sessions. */
+import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
+import type { Member } from "../../membership/member.ts";
+import { decodeInspectAnswer, encodeInspectRequest } from "../codec/cache-codec.ts";
+import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
+
+export interface CacheClientOptions extends PeerCallsOptions {
+  /** For one answer. It comes from memory, and a person waits for it. */
+  readonly timeoutMs?: number;
+}
+
+export class CacheClient implements CachePeers {
+  readonly stats: PeerCallStats;
+  readonly #calls: PeerCalls<typeof CacheService>;
+  readonly #timeoutMs: number;
+
+  constructor({ timeoutMs = 3000, ...options }: CacheClientOptions) {
+    this.#calls = new PeerCalls(CacheService, options);
+    this.stats = this.#calls.stats;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  inspect(peer: Member, version: ObjectVersion): Promise<ChunkTiers> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: this.#timeoutMs,
+      action: `Cannot ask "${peer.replicaId}" what it holds of "${version.objectKey}"`,
+      ask: (client, options) => client.inspectObject(encodeInspectRequest(version), options),
+      read: (answer) => decodeInspectAnswer(answer, version),
+    });
+  }
+}

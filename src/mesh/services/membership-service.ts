@@ -1,0 +1,32 @@
+/** The answering side of membership: reads what other replicas say, and hands it to this one's Membership. */
+import type { ConnectRouter } from "@connectrpc/connect";
+import { MembershipService } from "../../../gen/orca/v1/membership_pb.ts";
+import type { Membership } from "../../membership/membership.ts";
+import {
+  decodeIndirectPing,
+  decodePing,
+  decodeView,
+  encodeIndirectPingAnswer,
+  encodePingAnswer,
+  encodeViewAnswer,
+} from "../codec/membership-codec.ts";
+import type { ServiceCalls } from "../session/service-calls.ts";
+
+/** What messages are handed to. */
+export type MembershipReceiver = Pick<Membership, "receivePing" | "receivePingIndirect" | "receiveSync">;
+
+export function routeMembership(
+  router: ConnectRouter,
+  membership: MembershipReceiver,
+  calls: ServiceCalls,
+): void {
+  router.service(MembershipService, {
+    ping: (request) => calls.answer(() => encodePingAnswer(membership.receivePing(decodePing(request)))),
+    pingIndirect: (request) =>
+      calls.answer(async () => {
+        const answer = await membership.receivePingIndirect(decodeIndirectPing(request));
+        return encodeIndirectPingAnswer(answer);
+      }),
+    sync: (request) => calls.answer(() => encodeViewAnswer(membership.receiveSync(decodeView(request)))),
+  });
+}

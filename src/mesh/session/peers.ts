@@ -1,0 +1,130 @@
+/**
+ * The peers this replica has sessions to, by address. They are bounded, because addresses come from gossip: a view that
+ * names a thousand members must not make a thousand connections.
+ */
+import type { Socket } from "node:net";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Random } from "../../base/random.ts";
+import { HandshakeFailures } from "./handshake-failures.ts";
+import type { MeshTls } from "./mesh-tls.ts";
+import { Peer } from "./peer.ts";
+import type { PeerStats, PeerTimings } from "./peer-session.ts";
+
+export interface PeersOptions extends Partial<PeerTimings> {
+  /** Undefined for HTTP/2 without TLS. */
+  readonly tls: MeshTls | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly peersMax?: number;
+  readonly callTimeoutMs?: number;
+  /** Makes connections, by TCP where it is left out. */
+  readonly dial?: (host: string, port: number) => Socket;
+}
+
+const defaultTimings: PeerTimings = {
+  connectTimeoutMs: 1000,
+  handshakeTimeoutMs: 2000,
+  pingIntervalMs: 5000,
+  idleTimeoutMs: 300_000,
+  backoffInitialMs: 100,
+  backoffMaxMs: 2000,
+};
+
+export class Peers {
+  readonly stats: PeerStats = {
+    sessions: 0,
+    sessionsOpen: 0,
+    sessionsDead: 0,
+    connectFailures: 0,
+    requestsWhileDown: 0,
+    streams: 0,
+  };
+  /** Connections that came to nothing. */
+  readonly refusals: HandshakeFailures;
+  readonly #options: PeersOptions;
+  readonly #timings: PeerTimings;
+  readonly #peersMax: number;
+  /** The least recently asked for first. */
+  readonly #peers = new Map<string, Peer>();
+  #closed = false;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    this.#timings = { ...defaultTimings, ...options };
+    this.#peersMax = options.peersMax ?? 256;
+    this.refusals = new HandshakeFailures(options.clock, options.logger);
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  /**
+   * The peer at `host:port`. Its sessions are made when they are first used.
+   * @throws ConnectError resource_exhausted when there are `peersMax` others, all with streams open; unavailable after
+   * {@link close}; invalid_argument for an address that is none.
+   */
+  at(address: string): Peer {
+    let peer = this.#peers.get(address);
+    if (peer) this.#peers.delete(address);
+    else peer = this.#newPeer(address);
+    this.#peers.set(address, peer);
+    return peer;
+  }
+
+  /**
+   * A member that lives was heard of. Else: (1) a replica starts and knocks at one that does not listen yet; (2) that one
+   * comes up, and makes itself known; (3) for as long as the first waits to knock again, it takes the other for gone.
+   */
+  retryNow(address: string): void {
+    this.#peers.get(address)?.retryNow();
+  }
+
+  /** Closes the sessions to a member that left or died; streams that run may finish. */
+  drop(address: string): void {
+    this.#peers.get(address)?.close();
+    this.#peers.delete(address);
+  }
+
+  /** Cuts every session. */
+  close(): void {
+    this.#closed = true;
+    for (const peer of this.#peers.values()) peer.destroy();
+    this.#peers.clear();
+  }
+
+  #newPeer(address: string): Peer {
+    const { tls, clock, random, dial, callTimeoutMs = 10_000 } = this.#options;
+    if (this.#closed) throw new ConnectError(`Cannot reach ${address}: shutting down`, Code.Unavailable);
+    if (!/^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(address) || !URL.canParse(`http://${address}`)) {
+      throw new ConnectError(`Cannot reach "${address}": it is not HOST:PORT`, Code.InvalidArgument);
+    }
+    if (this.#peers.size >= this.#peersMax) this.#makeRoom(address);
+    return new Peer({
+      address,
+      tls,
+      clock,
+      random,
+      dial,
+      callTimeoutMs,
+      timings: this.#timings,
+      stats: this.stats,
+      refusals: this.refusals,
+    });
+  }
+
+  #makeRoom(address: string): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.streams > 0) continue;
+      this.drop(peer.address);
+      return;
+    }
+    throw new ConnectError(
+      `Cannot reach ${address}: there are ${this.#peersMax} other peers, and all have streams open`,
+      Code.ResourceExhausted,
+    );
+  }
+}

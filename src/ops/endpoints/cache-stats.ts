@@ -1,0 +1,150 @@
+/**
+ * What this replica has in its tiers and how they do, as `/cache` of the ops listener tells it; read from memory. The field
+ * names are a format: they are kept, and new ones may come. Counts are since the start.
+ *
+ *     {
+ *       "replica_id": "orca-0",
+ *       "memory": { "chunks": 12, "bytes": 96468992, "used_bytes": 104857600, "max_bytes": 1073741824,
+ *                   "hits": 5, "misses": 7, "evictions": 0 },       used: being filled and being sent included
+ *       "disk": { "chunks": 12, "bytes": 96470000, "max_bytes": 10737418240, "pending_bytes": 0,
+ *                 "blocks_read": 0, "bytes_read": 0, "stored": 12, "refused": 0, "evictions": 0,
+ *                 "damaged": 0, "vanished": 0, "errors": { "EIO": 1 } },                  null without a disk tier
+ *       "cachestore": { "driver": "s3", "breaker": "closed", "hints": 12, "hits": 0, "misses": 12, "bytes_read": 0,
+ *                       "stored": 12, "refused": 0 },                                   null without a cachestore
+ *       "directories": [ { "origin": "weights", "objects": 3, "hits": 9, "misses": 3 } ]
+ *     }
+ */
+import type { MemoryBudget } from "../../base/memory-budget.ts";
+import type { Directory } from "../../object/directory.ts";
+import type { Catalog } from "../../store/cachestore/catalog.ts";
+import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
+import type { DiskTier } from "../../store/disk/disk-tier.ts";
+import type { MemoryTier } from "../../store/memory-tier.ts";
+
+/** The parts of a replica that its stats are read from. */
+export interface CacheStatsSource {
+  readonly replicaId: string;
+  readonly budget: Pick<MemoryBudget, "usedBytes" | "maxBytes">;
+  readonly memory: Pick<MemoryTier, "stats">;
+  readonly disk:
+    | Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "pendingBytes">
+    | undefined;
+  readonly cachestore:
+    | {
+        readonly store: Pick<GuardedCachestore, "kind" | "breakerState" | "stats">;
+        readonly catalog: Pick<Catalog, "size">;
+      }
+    | undefined;
+  /** Those that clients are answered from, one for each origin. */
+  readonly directories: readonly Pick<Directory, "originId" | "size" | "stats">[];
+}
+
+interface MemoryDocument {
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly used_bytes: number;
+  readonly max_bytes: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+}
+
+interface DiskDocument {
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly max_bytes: number;
+  readonly pending_bytes: number;
+  readonly blocks_read: number;
+  readonly bytes_read: number;
+  readonly stored: number;
+  readonly refused: number;
+  readonly evictions: number;
+  readonly damaged: number;
+  readonly vanished: number;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+interface CachestoreDocument {
+  readonly driver: string;
+  readonly breaker: string;
+  readonly hints: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly bytes_read: number;
+  readonly stored: number;
+  readonly refused: number;
+}
+
+/** The document above. */
+export interface CacheDocument {
+  readonly replica_id: string;
+  readonly memory: MemoryDocument;
+  readonly disk: DiskDocument | null;
+  readonly cachestore: CachestoreDocument | null;
+  readonly directories: readonly {
+    readonly origin: string;
+    readonly objects: number;
+    readonly hits: number;
+    readonly misses: number;
+  }[];
+}
+
+export function cacheStats(source: CacheStatsSource): CacheDocument {
+  const { replicaId, budget, memory, disk, cachestore, directories } = source;
+  const { chunks, bytes, hits, misses, evictions } = memory.stats;
+  return {
+    replica_id: replicaId,
+    memory: {
+      chunks,
+      bytes,
+      used_bytes: budget.usedBytes,
+      max_bytes: budget.maxBytes,
+      hits,
+      misses,
+      evictions,
+    },
+    disk: disk ? diskStats(disk) : null,
+    cachestore: cachestore ? cachestoreStats(cachestore) : null,
+    directories: directories.map(({ originId, size, stats }) => ({
+      origin: originId,
+      objects: size,
+      hits: stats.hits,
+      misses: stats.misses,
+    })),
+  };
+}
+
+function diskStats(disk: NonNullable<CacheStatsSource["disk"]>): DiskDocument {
+  const { stats } = disk;
+  return {
+    chunks: disk.chunkCount,
+    bytes: disk.usedBytes,
+    max_bytes: disk.maxBytes,
+    pending_bytes: disk.pendingBytes,
+    blocks_read: stats.blocksRead,
+    bytes_read: stats.bytesRead,
+    stored: stats.stored,
+    refused: stats.refused,
+    evictions: stats.evictions,
+    damaged: stats.damaged,
+    vanished: stats.vanished,
+    errors: { ...stats.errorsByCode },
+  };
+}
+
+function cachestoreStats({
+  store,
+  catalog,
+}: NonNullable<CacheStatsSource["cachestore"]>): CachestoreDocument {
+  const { hits, misses, bytesRead, stored, refused } = store.stats;
+  return {
+    driver: store.kind,
+    breaker: store.breakerState,
+    hints: catalog.size,
+    hits,
+    misses,
+    bytes_read: bytesRead,
+    stored,
+    refused,
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * `/inspect?bucket=&key=` of the ops listener: where the chunks of an object lie in the cluster, by this replica's view.
+ * The object is looked up as a client's HEAD would, so what is not known costs the origin one. The field names are a
+ * format: they are kept, and new ones may come. Chunks are written as ranges, `0-63,70`.
+ *
+ *     {
+ *       "bucket": "models", "key": "llama.bin",          as clients name it
+ *       "origin": "weights", "size": 67108864, "etag": "9a03…", "chunk_size": 8388608, "chunks": 8,
+ *       "replicas": [                                     the one that answers first
+ *         { "replica_id": "orca-0", "self": true, "coordinates": "0,3-5",
+ *           "memory": "0-7", "disk": "0,3-5", "flight": "", "cachestore": "", "reason": null },
+ *         { "replica_id": "orca-2", "self": false, "coordinates": "1-2", "memory": null, …,
+ *           "reason": "Cannot ask \"orca-2\" …" }         live, and without an answer: what it holds is not known
+ *       ]
+ *     }
+ */
+import { OrcaError } from "../../base/orca-error.ts";
+import { ChunkRanges } from "../../chunk/chunk-ranges.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import { type ChunkTiers, type TierName, tierBits } from "../../fill/inspection/cache-peers.ts";
+import type { Holdings, InspectedObject, ObjectInspection } from "../../fill/inspection/object-inspection.ts";
+import type { Bucket } from "../../object/bucket.ts";
+import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
+import { allowOnly, bucketNamed } from "./cache-endpoints.ts";
+
+export interface InspectEndpointOptions {
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly inspection: Pick<ObjectInspection, "inspect">;
+}
+
+export interface ReplicaHoldings {
+  readonly replica_id: string;
+  readonly self: boolean;
+  readonly coordinates: string;
+  readonly memory: string | null;
+  readonly disk: string | null;
+  readonly flight: string | null;
+  readonly cachestore: string | null;
+  readonly reason: string | null;
+}
+
+/** The document above. */
+export interface InspectDocument {
+  readonly bucket: string;
+  readonly key: string;
+  readonly origin: string;
+  readonly size: number;
+  readonly etag: string;
+  readonly chunk_size: number;
+  readonly chunks: number;
+  readonly replicas: readonly ReplicaHoldings[];
+}
+
+export function inspectEndpoint({ buckets, inspection }: InspectEndpointOptions): OpsEndpoint {
+  return {
+    help: '?bucket=&key=: where the chunks of an object lie, as JSON; "orca inspect" prints it',
+    methods: ["GET"],
+    answer: async ({ query }) => {
+      allowOnly(query, ["bucket", "key"]);
+      const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
+      const bucket = bucketNamed(bucketName, buckets);
+      const found = await bucket.directory.lookup(bucket.locate(key));
+      if (found.kind === "refused") throw found.error;
+      const { version } = found.record;
+      const inspected = await inspection.inspect(version);
+      return jsonPage(200, inspectDocument(bucketName, key, version, inspected));
+    },
+  };
+}
+
+function inspectDocument(
+  bucket: string,
+  key: string,
+  version: ObjectVersion,
+  { replicas, coordinators }: InspectedObject,
+): InspectDocument {
+  return {
+    bucket,
+    key,
+    origin: version.originId,
+    size: version.sizeBytes,
+    etag: version.etag,
+    chunk_size: version.chunkSizeBytes,
+    chunks: version.chunkCount,
+    replicas: replicas.map((holdings, position) => replicaHoldings(holdings, position === 0, coordinators)),
+  };
+}
+
+function replicaHoldings(
+  { replicaId, tiers }: Holdings,
+  self: boolean,
+  coordinators: readonly string[],
+): ReplicaHoldings {
+  const isKnown = !(tiers instanceof OrcaError);
+  const held = (tier: TierName): string | null => (isKnown ? heldIn(tiers, tierBits[tier]) : null);
+  return {
+    replica_id: replicaId,
+    self,
+    coordinates: rangesOf(coordinators.length, (index) => coordinators[index] === replicaId),
+    memory: held("memory"),
+    disk: held("disk"),
+    flight: held("flight"),
+    cachestore: held("cachestore"),
+    reason: isKnown ? null : tiers.message,
+  };
+}
+
+function heldIn(tiers: ChunkTiers, bit: number): string {
+  return rangesOf(tiers.length, (index) => ((tiers[index] ?? 0) & bit) !== 0);
+}
+
+function rangesOf(chunks: number, isIn: (index: number) => boolean): string {
+  const ranges = new ChunkRanges();
+  for (let index = 0; index < chunks; index += 1) if (isIn(index)) ranges.add(index);
+  return ranges.toString();
+}

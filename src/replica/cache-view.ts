@@ -1,0 +1,65 @@
+/**
+ * What people may ask of a replica about its cache, made out of the parts that hold it: stats, scrub, clear and inspect.
+ * Nothing that serves a client depends on any of it.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
+import type { ChunkFlights } from "../fill/chunk-flights.ts";
+import { HeldChunks } from "../fill/inspection/held-chunks.ts";
+import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
+import type { Bucket } from "../object/bucket.ts";
+import { CacheClear } from "../ops/endpoints/cache-clear.ts";
+import { cacheEndpoints } from "../ops/endpoints/cache-endpoints.ts";
+import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
+import type { OpsEndpoint } from "../ops/ops-endpoint.ts";
+import type { DiskTier } from "../store/disk/disk-tier.ts";
+import type { MemoryTier } from "../store/memory-tier.ts";
+import { Scrub } from "../store/scrub/scrub.ts";
+import type { OpenCachestore } from "./cachestore.ts";
+import type { MeshClient } from "./mesh-client.ts";
+import type { OpenOrigin } from "./metadata.ts";
+
+export interface CacheViewOptions {
+  readonly replicaId: string;
+  readonly budget: MemoryBudget;
+  readonly memory: MemoryTier;
+  readonly disk: DiskTier | undefined;
+  readonly cachestore: OpenCachestore | undefined;
+  readonly flights: ChunkFlights;
+  readonly origins: readonly OpenOrigin[];
+  /** By the name that clients use. */
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  /** Undefined in a cluster of one. */
+  readonly cluster: MeshClient | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class CacheView {
+  /** What this replica answers to others that ask the same. */
+  readonly held: HeldChunks;
+  /** For the ops listener, by path. */
+  readonly endpoints: ReadonlyMap<string, OpsEndpoint>;
+  /** Undefined without a disk tier. */
+  readonly scrub: Scrub | undefined;
+
+  constructor(options: CacheViewOptions) {
+    const { replicaId, memory, disk, cachestore, flights, origins, buckets, cluster, clock, logger } =
+      options;
+    this.held = new HeldChunks({ memory, disk, cachestore: cachestore?.store, flights });
+    this.scrub = disk && new Scrub({ disk, clock, logger });
+    const clear = new CacheClear({
+      directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
+      memory,
+      disk,
+      cachestore: cachestore?.store,
+    });
+    const directories = origins.map(({ directory }) => directory);
+    const inspection = new ObjectInspection({ replicaId, held: this.held, cluster });
+    this.endpoints = new Map([
+      ...cacheEndpoints({ stats: { ...options, directories }, scrub: this.scrub, clear, buckets, clock }),
+      ["/inspect", inspectEndpoint({ buckets, inspection })],
+    ]);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The cachestore of a configuration: the driver it names, with breaker and catalog around it. It is the part of the
+ * composition that knows the drivers by name.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { ObjectVersion } from "../chunk/object-version.ts";
+import type { Config } from "../config/config.ts";
+import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
+import type { ReadinessCheck } from "../ops/readiness.ts";
+import { Breaker } from "../store/cachestore/breaker.ts";
+import { Catalog } from "../store/cachestore/catalog.ts";
+import { GuardedCachestore } from "../store/cachestore/guarded-cachestore.ts";
+import { PosixCachestore } from "../store/cachestore/posix/posix-cachestore.ts";
+import { S3Cachestore } from "../store/cachestore/s3/s3-cachestore.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
+import type { MeshClient } from "./mesh-client.ts";
+
+export interface CachestoreOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A store all replicas share, and its parts where they are counted. */
+export interface OpenCachestore {
+  readonly store: GuardedCachestore;
+  readonly driver: S3Cachestore | PosixCachestore;
+  readonly breaker: Breaker;
+  readonly catalog: Catalog;
+}
+
+/** Undefined where there is none. It is not asked anything yet. */
+export function openCachestore({ config, clock, logger }: CachestoreOptions): OpenCachestore | undefined {
+  const driver = openDriver({ config, clock, logger });
+  if (!driver) return undefined;
+  const { breakerWindowMs: windowMs, breakerOpenMs: openMs, maxHints } = config.cachestore;
+  const breaker = new Breaker({ clock, windowMs, openMs });
+  const catalog = new Catalog(maxHints);
+  const store = new GuardedCachestore({ driver, breaker, catalog, clock, logger });
+  return { store, driver, breaker, catalog };
+}
+
+function openDriver({
+  config: { cachestore, secrets },
+  clock,
+  logger,
+}: CachestoreOptions): OpenCachestore["driver"] | undefined {
+  const { s3, posixfs, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, commitTimeoutMs } = cachestore;
+  if (cachestore.driver === "s3" && s3?.bucket) {
+    const { maxRequests, maxCommits, bucket, ...place } = s3;
+    const { cachestoreS3AccessKey, cachestoreS3SecretKey } = secrets;
+    const credentials = cachestoreS3AccessKey &&
+      cachestoreS3SecretKey && {
+        accessKeyId: cachestoreS3AccessKey.reveal(),
+        secretAccessKey: cachestoreS3SecretKey.reveal(),
+      };
+    return new S3Cachestore({
+      ...place,
+      bucket,
+      credentials,
+      connectTimeoutMs,
+      attemptTimeoutMs,
+      stallTimeoutMs,
+      connectionsIdleMax: maxRequests + maxCommits,
+      readsInFlightMax: maxRequests,
+      putsInFlightMax: maxCommits,
+      clock,
+      logger,
+    });
+  }
+  if (cachestore.driver === "posixfs" && posixfs?.root) {
+    return new PosixCachestore({
+      root: posixfs.root,
+      callTimeoutMs: attemptTimeoutMs,
+      commitTimeoutMs,
+      clock,
+      logger,
+    });
+  }
+  return undefined;
+}
+
+/**
+ * Tells other replicas of chunks that come to be in the store, and believes what they tell: the result is to be called
+ * with each chunk that was stored here.
+ */
+export function announcing(
+  { membership }: Pick<MeshClient, "membership">,
+  { catalog }: Pick<OpenCachestore, "catalog">,
+): (ref: ChunkKey) => void {
+  membership.listen("announcement", ({ objectSizeBytes: sizeBytes, chunkIndex: index, ...body }) =>
+    catalog.learn({ version: new ObjectVersion({ ...body, sizeBytes }), index }),
+  );
+  return ({ version, index: chunkIndex }) => {
+    const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes: objectSizeBytes } = version;
+    membership.publish(
+      announcementRumor({ originId, bucket, objectKey, etag, chunkSizeBytes, chunkIndex, objectSizeBytes }),
+    );
+  };
+}
+
+/** What /readyz tells of it. A replica without its cachestore serves on, more slowly; one it is denied to needs a person. */
+export function cachestoreNotice({ store }: OpenCachestore): ReadinessCheck {
+  return () => (store.denied ? "the cachestore refuses Orca's credentials or rights again and again" : null);
+}

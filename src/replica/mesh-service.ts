@@ -1,0 +1,127 @@
+/**
+ * What a replica answers its peers: the servers of chunks and metadata over its read path, and the listener of the mesh
+ * in front of them. The other end, what this replica asks, is cluster.ts.
+ */
+import type { AddressInfo } from "node:net";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import type { Config } from "../config/config.ts";
+import { ChunkServer, type DigestStore } from "../fill/chunk-server.ts";
+import type { Filler } from "../fill/filler.ts";
+import type { CacheAnswers } from "../fill/inspection/cache-peers.ts";
+import type { ReadPath } from "../fill/object-reader.ts";
+import type { Relay } from "../fill/relay.ts";
+import { FillChunkHandler, fillChunkPath } from "../mesh/fill-chunk/fill-chunk-handler.ts";
+import { FillService } from "../mesh/fill-chunk/fill-service.ts";
+import { routeCache } from "../mesh/services/cache-service.ts";
+import { type InventoryAnswers, routeInventory } from "../mesh/services/inventory-service.ts";
+import { routeMembership } from "../mesh/services/membership-service.ts";
+import { routeObjects } from "../mesh/services/object-service.ts";
+import { ReflectionService } from "../mesh/services/reflection-service.ts";
+import { MeshServer } from "../mesh/session/mesh-server.ts";
+import type { MeshTls } from "../mesh/session/mesh-tls.ts";
+import { ServiceCalls } from "../mesh/session/service-calls.ts";
+import { ObjectServer } from "../object/object-server.ts";
+import { registerMeshMetrics } from "../ops/metrics/mesh-metrics.ts";
+import type { MetricsRegistry } from "../ops/metrics/metrics.ts";
+import type { MeshClient } from "./mesh-client.ts";
+import type { OpenOrigin } from "./metadata.ts";
+
+export interface MeshServiceOptions {
+  readonly config: Config;
+  readonly cluster: MeshClient;
+  /** Undefined for a mesh without TLS. */
+  readonly tls: MeshTls | undefined;
+  readonly readPath: ReadPath;
+  readonly filler: Filler;
+  readonly relay: Relay;
+  readonly disk: DigestStore | undefined;
+  readonly open: readonly OpenOrigin[];
+  readonly cache: CacheAnswers;
+  /** Undefined where disks are not replicated. */
+  readonly lists: InventoryAnswers | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Heartbeats within the silence that a peer bears. */
+const heartbeatsPerStall = 4;
+
+export class MeshService {
+  readonly #options: MeshServiceOptions;
+  readonly #chunks: ChunkServer;
+  readonly #objects: ObjectServer;
+  readonly #fills: FillChunkHandler;
+  readonly #calls = new ServiceCalls();
+  readonly #server: MeshServer;
+
+  constructor(options: MeshServiceOptions) {
+    this.#options = options;
+    const { config, cluster, tls, readPath, filler, disk, open, cache, lists, clock, random, logger } =
+      options;
+    const { coordination, membership } = cluster;
+    const { internalListen, stallTimeoutMs } = config.cluster;
+    this.#chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
+    this.#objects = new ObjectServer({
+      origins: new Map(open.map((each) => [each.origin.id, each])),
+      coordination,
+      publish: (rumor) => membership.publish(rumor),
+      random,
+    });
+    membership.listen("invalidation", (body) => this.#objects.heardInvalidation(body));
+    const service = new FillService(this.#chunks);
+    this.#fills = new FillChunkHandler({
+      answer: (request) => service.answer(request),
+      clock,
+      timings: { stallTimeoutMs, heartbeatMs: stallTimeoutMs / heartbeatsPerStall },
+    });
+    this.#server = new MeshServer({
+      ...internalListen,
+      tls,
+      handlers: new Map([[fillChunkPath, (stream, headers) => this.#fills.handle(stream, headers)]]),
+      routes: (router) => {
+        routeMembership(router, membership, this.#calls);
+        routeObjects(router, this.#objects, this.#calls);
+        routeCache(router, cache, this.#calls);
+        if (lists) routeInventory(router, lists, this.#calls);
+        new ReflectionService().route(router);
+      },
+      clock,
+      logger,
+    });
+  }
+
+  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  start(): Promise<AddressInfo> {
+    return this.#server.start();
+  }
+
+  /** Takes no new streams; those that run may go on for `drainTimeoutMs`. Resolves with the sessions that were cut. */
+  drain(drainTimeoutMs: number): Promise<number> {
+    return this.#server.drain(drainTimeoutMs);
+  }
+
+  register(metrics: MetricsRegistry): void {
+    const { cluster, tls, relay } = this.#options;
+    registerMeshMetrics(metrics, {
+      membership: cluster.membership,
+      coordination: cluster.coordination,
+      server: this.#server,
+      peers: cluster.peers,
+      tls,
+      fillServer: this.#fills,
+      fillClient: cluster.chunkPeers,
+      relay,
+      calls: {
+        membership: cluster.membershipPeers,
+        object: cluster.objectPeers,
+        cache: cluster.cachePeers,
+      },
+      callsServed: this.#calls,
+      chunkServer: this.#chunks,
+      objectServer: this.#objects,
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The caches of metadata in front of each origin: a directory of objects and a cache of listings. In a cluster each exists
+ * twice: one answers this replica's clients and asks the coordinator, the other is the authority and asks the origin.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
+import type { Config } from "../config/config.ts";
+import type { OriginConfig } from "../config/origin-config.ts";
+import type { Coordination } from "../membership/coordination.ts";
+import { ClusterHeads } from "../object/cluster-heads.ts";
+import { ClusterListings } from "../object/cluster-listings.ts";
+import { Directory, type HeadSource } from "../object/directory.ts";
+import { ListingCache, type ListingSource } from "../object/listing-cache.ts";
+import type { ObjectPeers } from "../object/object-peers.ts";
+import type { ServedOrigin } from "../object/object-server.ts";
+import { OriginHeads } from "../object/origin-heads.ts";
+import { OriginListings } from "../object/origin-listings.ts";
+import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+
+/** One origin and what is known of its objects. */
+export interface OpenOrigin extends ServedOrigin {
+  readonly config: OriginConfig;
+  readonly origin: GuardedOrigin;
+  /** Listings that this replica's own clients are answered from. */
+  readonly pages: ListingCache;
+}
+
+/** Where metadata is asked for in a cluster. */
+export interface MetadataPeers {
+  readonly coordination: Coordination;
+  readonly objectPeers: ObjectPeers;
+}
+
+/** What lets go of the chunks of versions that are no more. */
+export interface SupersededTier {
+  supersede(version: ObjectVersion): void;
+}
+
+/** The metadata of `origin`; without `peers`, of a cluster of one, whose authority answers its clients as well. */
+export function openMetadata(
+  origin: GuardedOrigin,
+  originConfig: OriginConfig,
+  { config, clock }: { readonly config: Config; readonly clock: Clock },
+  peers: MetadataPeers | undefined,
+  tiers: readonly SupersededTier[],
+): OpenOrigin {
+  const { metadata, listCache, chunking } = config;
+  const directoryOf = (source: HeadSource): Directory =>
+    new Directory({
+      source,
+      clock,
+      chunkTiers: chunking.tiers,
+      ttlMs: metadata.ttlMs,
+      negativeTtlMs: metadata.negativeTtlMs,
+      entriesMax: metadata.maxEntries,
+      onSuperseded: (version) => {
+        for (const tier of tiers) tier.supersede(version);
+      },
+    });
+  const listsOf = (source: ListingSource): ListingCache =>
+    new ListingCache({
+      source,
+      clock,
+      ttlMs: listCache.ttlMs,
+      entriesMax: listCache.maxEntries,
+      responseBytesMax: listCache.maxResponseBytes,
+    });
+  const authority = directoryOf(new OriginHeads(origin));
+  const lists = listsOf(new OriginListings(origin));
+  const known = { config: originConfig, origin, authority, lists };
+  if (!peers) return { ...known, directory: authority, pages: lists };
+  const shared = { originId: origin.id, coordination: peers.coordination, peers: peers.objectPeers };
+  return {
+    ...known,
+    directory: directoryOf(new ClusterHeads({ ...shared, authority })),
+    pages: listsOf(new ClusterListings({ ...shared, authority: lists })),
+  };
+}

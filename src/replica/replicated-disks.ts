@@ -1,0 +1,78 @@
+/**
+ * The part of the composition that keeps each chunk on several replicas' disks. It is made where `cluster.replication` is
+ * more than 1, and what it needs of the rest of a replica is the disk, memory, and the cluster.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
+import { AntiEntropy } from "../fill/replication/anti-entropy.ts";
+import { HeldByPeers } from "../fill/replication/held-by-peers.ts";
+import { Inventory } from "../fill/replication/inventory.ts";
+import { Keepers } from "../fill/replication/keepers.ts";
+import { Puller } from "../fill/replication/puller.ts";
+import { Replication } from "../fill/replication/replication.ts";
+import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
+import type { DiskTier } from "../store/disk/disk-tier.ts";
+import type { MeshClient } from "./mesh-client.ts";
+
+export interface ReplicatedDisksOptions {
+  readonly copies: number;
+  readonly cluster: MeshClient;
+  readonly disk: DiskTier;
+  readonly budget: MemoryBudget;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class ReplicatedDisks {
+  /** What a fill asks before its origin. */
+  readonly held: HeldByPeers;
+  /** What others ask about this disk. */
+  readonly lister: Inventory;
+  readonly replication: Replication;
+  readonly puller: Puller;
+  readonly antiEntropy: AntiEntropy;
+  readonly #disk: DiskTier;
+
+  constructor({ copies, cluster, disk, budget, clock, logger }: ReplicatedDisksOptions) {
+    const { coordination, membership, chunkPeers: peers, chunkLists: lists } = cluster;
+    const keepers = new Keepers({ coordination, copies });
+    this.#disk = disk;
+    this.held = new HeldByPeers({ keepers, coordination, peers, clock });
+    this.lister = new Inventory({ store: disk, keepers, clock });
+    this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
+    this.replication = new Replication({
+      keepers,
+      store: disk,
+      puller: this.puller,
+      publish: (announcement) => membership.publish(announcementRumor(announcement)),
+    });
+    this.antiEntropy = new AntiEntropy({
+      lists,
+      keepers,
+      coordination,
+      store: disk,
+      isPledged: (path) => this.lister.isPledged(path),
+      puller: this.puller,
+      clock,
+      logger,
+    });
+    membership.listen("announcement", (announcement) => this.replication.heard(announcement));
+    membership.subscribe(() => this.antiEntropy.membersChanged());
+    disk.onLost = () => this.antiEntropy.chunkLost();
+  }
+
+  /** For the filler: a chunk has come to be on this disk. */
+  readonly onStored = (ref: ChunkKey): void => this.replication.stored(ref);
+
+  /** Once the members are known: the first walk begins when this replica knows what is on its own disk. */
+  start(): void {
+    void this.#disk.ready.then(() => this.antiEntropy.start());
+  }
+
+  /** Resolves when nothing is being copied any more. */
+  async stop(): Promise<void> {
+    await Promise.all([this.antiEntropy.stop(), this.puller.stop()]);
+  }
+}

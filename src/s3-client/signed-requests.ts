@@ -1,0 +1,183 @@
+/**
+ * Requests to S3 over the wire client, signed with the SDK's own SigV4: AWS itself, and what speaks like it. The SDK also
+ * says where a bucket is to be reached, so that partitions, path style and odd bucket names are its table and not ours.
+ * It is loaded when first needed, and is at hand for the requests whose answers are XML.
+ */
+import type { ConnectionOptions } from "node:tls";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { Hash } from "@smithy/hash-node";
+import { SignatureV4 } from "@smithy/signature-v4";
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+import { Renewed } from "../base/renewed.ts";
+import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
+import type { HeadReceiver, HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
+import type { RemoteFaults } from "../http-client/remote-faults.ts";
+import type { ResponseHead } from "../http-client/response-head.ts";
+import { type AwsCredentials, awsChainCredentials } from "./aws-credentials.ts";
+import { escapeKey } from "./escape-key.ts";
+
+/** SHA-256 of no bytes: the payload of every GET, HEAD and DELETE. */
+const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+export interface SignedRequestsOptions extends HttpTimeouts {
+  readonly region: string;
+  /** Base URL of an S3 clone; without it, AWS in `region`. */
+  readonly endpoint?: string | undefined;
+  readonly usePathStyle: boolean;
+  /** Without them, the chain of the AWS SDK: environment, shared files, web identity, container and instance roles. */
+  readonly credentials?: AwsCredentials | undefined;
+  readonly connectionsIdleMax: number;
+  readonly tls?: ConnectionOptions | undefined;
+  readonly faults: RemoteFaults;
+  readonly clock: Clock;
+}
+
+/** One request about one object. */
+export interface S3Request {
+  readonly method: HttpRequest["method"];
+  readonly bucket: string;
+  readonly key: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly payload?: S3Payload | undefined;
+}
+
+/** The body of a PUT. It is signed by its hash, so that the server stores what was meant or refuses. */
+export interface S3Payload {
+  readonly slices: readonly Uint8Array[];
+  /** Hex. */
+  readonly sha256: string;
+}
+
+/** How to reach one bucket. */
+interface BucketSite {
+  readonly client: HttpClient;
+  /** Host and port as the `Host` header has them. */
+  readonly authority: string;
+  /** Path in front of the key; ends with `/`. */
+  readonly basePath: string;
+}
+
+export class SignedRequests {
+  readonly #options: SignedRequestsOptions;
+  readonly #credentials: Renewed<AwsCredentials>;
+  readonly #signer: SignatureV4;
+  /** One entry per bucket and per host; only configured buckets are ever asked for, so neither grows without bound. */
+  readonly #sites = new Map<string, Promise<BucketSite>>();
+  readonly #clients = new Map<string, HttpClient>();
+  #sdk: Promise<S3Client> | undefined;
+
+  constructor(options: SignedRequestsOptions) {
+    this.#options = options;
+    const explicit = options.credentials;
+    this.#credentials = new Renewed({
+      clock: options.clock,
+      fetch: explicit
+        ? () => Promise.resolve({ value: explicit, expiresAtMs: Number.POSITIVE_INFINITY })
+        : () => awsChainCredentials(options.clock, options.attemptTimeoutMs, options.faults),
+      marginMs: 5 * 60_000,
+    });
+    this.#signer = new SignatureV4({
+      service: "s3",
+      region: options.region,
+      credentials: () => this.#credentials.get(),
+      sha256: Hash.bind(null, "sha256"),
+      // S3 signs the path as it is sent; other services escape it twice and normalise it.
+      uriEscapePath: false,
+      applyChecksum: false,
+    });
+  }
+
+  /**
+   * One attempt.
+   * @see HttpClient.request
+   * @throws OrcaError as there, and of `faults`: denied where no credentials are to be had, unsupported where a bucket
+   *   of this name cannot be reached.
+   */
+  async request(request: S3Request, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
+    const site = await this.#site(request.bucket);
+    return site.client.request(await this.#signed(request, site), onHead, signal);
+  }
+
+  /** The SDK, on the same endpoint and credentials. It does not repeat what fails. */
+  sdk(): Promise<S3Client> {
+    this.#sdk ??= import("@aws-sdk/client-s3").then(({ S3Client }) => {
+      const { endpoint, region, usePathStyle } = this.#options;
+      return new S3Client({
+        region,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        forcePathStyle: usePathStyle,
+        // The same endpoint for all requests, whatever AWS_ENDPOINT_URL says.
+        ignoreConfiguredEndpointUrls: true,
+        credentials: () => this.#credentials.get(),
+        // Clones of S3 do not know the checksums that the SDK sends by default.
+        maxAttempts: 1,
+        requestChecksumCalculation: "WHEN_REQUIRED",
+        responseChecksumValidation: "WHEN_REQUIRED",
+      });
+    });
+    return this.#sdk;
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+    void this.#sdk?.then((sdk) => sdk.destroy());
+  }
+
+  async #signed(request: S3Request, site: BucketSite): Promise<HttpRequest> {
+    const { method, payload } = request;
+    const path = site.basePath + escapeKey(request.key);
+    const headers = {
+      host: site.authority,
+      "x-amz-content-sha256": payload?.sha256 ?? emptyPayloadHash,
+      ...request.headers,
+    };
+    const signed = await this.#signer.sign(
+      { method, protocol: "https:", hostname: site.authority, path, headers },
+      { signingDate: new Date(this.#options.clock.now()) },
+    );
+    return { method, path, headers: signed.headers, body: payload?.slices };
+  }
+
+  #site(bucket: string): Promise<BucketSite> {
+    let site = this.#sites.get(bucket);
+    if (!site) {
+      site = this.#resolveSite(bucket);
+      this.#sites.set(bucket, site);
+      site.catch(() => this.#sites.delete(bucket));
+    }
+    return site;
+  }
+
+  async #resolveSite(bucket: string): Promise<BucketSite> {
+    const { endpoint, region, usePathStyle, faults } = this.#options;
+    const sdk = await this.sdk();
+    let url: URL;
+    try {
+      ({ url } = sdk.config.endpointProvider({
+        Bucket: bucket,
+        Region: region,
+        ...(endpoint === undefined ? {} : { Endpoint: endpoint }),
+        ForcePathStyle: usePathStyle,
+        UseFIPS: false,
+        UseDualStack: false,
+        Accelerate: false,
+        UseGlobalEndpoint: false,
+        DisableMultiRegionAccessPoints: true,
+      }));
+    } catch (thrown) {
+      const action = `Cannot find the endpoint of bucket "${bucket}"`;
+      throw OrcaError.from(thrown, faults.unsupported, faults.source, action);
+    }
+    return { client: this.#client(url), authority: url.host, basePath: url.pathname.replace(/\/*$/, "/") };
+  }
+
+  #client(url: URL): HttpClient {
+    let client = this.#clients.get(url.origin);
+    if (!client) {
+      client = new HttpClient({ ...this.#options, server: httpServerOf(url) });
+      this.#clients.set(url.origin, client);
+    }
+    return client;
+  }
+}

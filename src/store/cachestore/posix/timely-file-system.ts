@@ -1,0 +1,222 @@
+/**
+ * The calls of the read path on a file system that may hang, as NFS does when its server is gone: every call ends by a
+ * deadline, with ETIMEDOUT. The kernel does not take a call back, so somebody must go on hanging in it. These are a few
+ * threads of this class's own, because the four that Node has for a whole process would take the disk tier, name
+ * look-ups and everything else that waits for them down with the mount.
+ *
+ * Invariants:
+ * 1. The kernel has at most threadsMax of these calls at hand. A thread whose call is late is used again when that call
+ *    comes back. When all are late, calls fail at once.
+ * 2. `done` is called once, and never before the call has returned to its caller.
+ * 3. A caller's buffer is written to just before `done`, and never after: a thread reads into scratch of its own
+ *    (1 MiB), and what came in time is copied from there. The price is that copy, 0.08 ms a MiB on the event loop where
+ *    the checksum takes 0.2 ms, and the heap of a thread for every call that may run at once.
+ * 4. A descriptor that comes back late is closed. Closing has no deadline, since nobody waits for it.
+ */
+import { Worker } from "node:worker_threads";
+import { assert } from "../../../base/assert.ts";
+import type { Clock, Timer } from "../../../base/clock.ts";
+import type { Logger } from "../../../base/logger.ts";
+import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
+import type { ReadFileSystem } from "../../chunk-file/disk-file.ts";
+import type { FileCall, FileCallReply } from "./file-calls.ts";
+
+type SystemError = NodeJS.ErrnoException;
+
+interface PendingCall {
+  readonly call: FileCall;
+  readonly settle: (reply: FileCallReply, scratch: Buffer) => void;
+  timer: Timer | undefined;
+  /** Nobody waits any more; what comes back is let go of. */
+  late: boolean;
+}
+
+interface FileThread {
+  readonly worker: Worker;
+  readonly scratch: Buffer;
+  running: PendingCall | undefined;
+}
+
+export interface TimelyFileSystemOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** For a call, from when it is made: waiting for a thread counts. */
+  readonly deadlineMs: number;
+  readonly threadsMax: number;
+  /** What the threads run; for tests. */
+  readonly threadModule?: URL | undefined;
+}
+
+const timedOut: FileCallReply = { code: "ETIMEDOUT" };
+const noBytes = Buffer.alloc(0);
+
+export class TimelyFileSystem implements ReadFileSystem {
+  readonly stats = { timedOut: 0, threadCrashes: 0 };
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #deadlineMs: number;
+  readonly #threadsMax: number;
+  readonly #threadModule: URL;
+  readonly #threads = new Set<FileThread>();
+  /** In the order in which they came. Bounded by those who wait, each with memory for what it reads. */
+  readonly #waiting = new Set<PendingCall>();
+  #stopped = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: TimelyFileSystemOptions) {
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#deadlineMs = options.deadlineMs;
+    this.#threadsMax = options.threadsMax;
+    this.#threadModule = options.threadModule ?? new URL("./timely-file-thread.ts", import.meta.url);
+  }
+
+  /** Threads that hang in a call nobody waits for any more. */
+  get lateCalls(): number {
+    let late = 0;
+    for (const { running } of this.#threads) if (running?.late) late += 1;
+    return late;
+  }
+
+  readonly open: ReadFileSystem["open"] = (path, _flags, done) =>
+    this.#make({ kind: "open", path }, (reply) => finish(reply, done));
+
+  readonly fstat: ReadFileSystem["fstat"] = (fd, done) =>
+    this.#make({ kind: "fstat", fd }, (reply) => finish(reply, (error, size) => done(error, { size })));
+
+  readonly read: ReadFileSystem["read"] = (fd, target, targetOffset, lengthBytes, position, done) => {
+    assert(lengthBytes <= blockSizeBytes, "a read fits into scratch");
+    this.#make({ kind: "read", fd, lengthBytes, position }, (reply, scratch) => {
+      if ("value" in reply) scratch.copy(target, targetOffset, 0, reply.value);
+      finish(reply, done);
+    });
+  };
+
+  readonly close: ReadFileSystem["close"] = (fd, done) =>
+    this.#make({ kind: "close", fd }, (reply) => finish(reply, done));
+
+  readonly unlink: ReadFileSystem["unlink"] = (path, done) =>
+    this.#make({ kind: "unlink", path }, (reply) => finish(reply, done));
+
+  /**
+   * Takes no more calls, waits up to `deadlineMs` for those there are, and ends the threads. One that still hangs is left
+   * behind: it ends with its call, or with the process, and that only by SIGKILL.
+   */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#stopped = true;
+    if (this.#isBusy()) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = this.#clock.timer(deadlineMs, resolve);
+      this.#onIdle = resolve;
+      await promise;
+      timer.cancel();
+    }
+    for (const pending of this.#waiting) this.#expire(pending);
+    const ending: Promise<unknown>[] = [];
+    for (const { worker, running } of this.#threads) {
+      if (running && !running.late) this.#expire(running);
+      worker.removeAllListeners().unref();
+      const ended = worker.terminate();
+      if (!running) ending.push(ended);
+    }
+    this.#threads.clear();
+    await Promise.all(ending);
+  }
+
+  #make(call: FileCall, settle: PendingCall["settle"]): void {
+    const pending: PendingCall = { call, settle, timer: undefined, late: false };
+    if (call.kind === "close" && this.#stopped && this.#threads.size === 0) {
+      // What is left open goes with the process; a thread that was started for it now would be ended by nobody.
+      queueMicrotask(() => settle({ value: 0 }, noBytes));
+      return;
+    }
+    if (call.kind !== "close") {
+      if (this.#stopped || this.#allLate()) {
+        queueMicrotask(() => this.#expire(pending));
+        return;
+      }
+      pending.timer = this.#clock.timer(this.#deadlineMs, () => this.#expire(pending));
+    }
+    this.#waiting.add(pending);
+    this.#startNext();
+  }
+
+  #allLate(): boolean {
+    return this.#threads.size >= this.#threadsMax && this.lateCalls === this.#threads.size;
+  }
+
+  #expire(pending: PendingCall): void {
+    this.stats.timedOut += 1;
+    pending.late = true;
+    pending.timer?.cancel();
+    this.#waiting.delete(pending);
+    pending.settle(timedOut, noBytes);
+  }
+
+  #startNext(): void {
+    for (const pending of this.#waiting) {
+      const thread = this.#idleThread();
+      if (!thread) return;
+      this.#waiting.delete(pending);
+      thread.running = pending;
+      thread.worker.postMessage(pending.call);
+    }
+    if (!this.#isBusy()) this.#onIdle?.();
+  }
+
+  #isBusy(): boolean {
+    if (this.#waiting.size > 0) return true;
+    for (const { running } of this.#threads) if (running) return true;
+    return false;
+  }
+
+  #idleThread(): FileThread | undefined {
+    for (const thread of this.#threads) if (!thread.running) return thread;
+    return this.#threads.size < this.#threadsMax ? this.#startThread() : undefined;
+  }
+
+  #startThread(): FileThread {
+    const scratch = new SharedArrayBuffer(blockSizeBytes);
+    const worker = new Worker(this.#threadModule, {
+      name: "orca-cachestore",
+      // It holds next to nothing, and a heap of the default size per thread would be memory that nobody counts.
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
+      workerData: scratch,
+      // A file is opened by one thread, read from by all and closed by any: none of them owns its descriptor.
+      trackUnmanagedFds: false,
+    });
+    const thread: FileThread = { worker, scratch: Buffer.from(scratch), running: undefined };
+    this.#threads.add(thread);
+    worker.on("message", (reply: FileCallReply) => {
+      this.#finish(thread, reply);
+      this.#startNext();
+    });
+    worker.on("error", (error) =>
+      this.#logger.error({ err: error }, "A thread that reads the cachestore failed; a new one is started"),
+    );
+    worker.on("exit", () => {
+      this.stats.threadCrashes += 1;
+      this.#threads.delete(thread);
+      this.#finish(thread, { code: "EIO" });
+      this.#startNext();
+    });
+    return thread;
+  }
+
+  #finish(thread: FileThread, reply: FileCallReply): void {
+    const pending = thread.running;
+    thread.running = undefined;
+    if (!pending) return;
+    pending.timer?.cancel();
+    if (!pending.late) pending.settle(reply, thread.scratch);
+    else if (pending.call.kind === "open" && "value" in reply) this.close(reply.value, ignoreCloseError);
+  }
+}
+
+function finish(reply: FileCallReply, done: (error: SystemError | null, value: number) => void): void {
+  if ("value" in reply) done(null, reply.value);
+  else done(Object.assign(new Error(`the file system answered ${reply.code}`), { code: reply.code }), 0);
+}
+
+/** close(2) of a file that was only read has nothing left to lose. */
+function ignoreCloseError(): void {}

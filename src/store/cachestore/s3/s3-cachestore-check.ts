@@ -1,0 +1,172 @@
+/**
+ * What Orca asks of a bucket before it keeps chunks there, and how it finds out how to put them. The bucket must not have
+ * versions: an overwritten or deleted chunk would go on costing its room, and Ceph RGW passes over conditions there. The
+ * rest is tried out under a name of its own: put, put again, get, compare, delete, look.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import type { ByteSink } from "../../../base/byte-sink.ts";
+import type { Clock } from "../../../base/clock.ts";
+import { OrcaError } from "../../../base/orca-error.ts";
+import { withDeadline } from "../../../http-client/with-deadline.ts";
+import type { SignedRequests } from "../../../s3-client/signed-requests.ts";
+import type { BucketPut, ChunkBucket } from "./chunk-bucket.ts";
+import { digestOf } from "./chunk-digest.ts";
+import { storeFaults } from "./store-faults.ts";
+
+/** `conditional`: put only where nothing is (`If-None-Match: *`). `stat`: look, then put. */
+export type PutPolicy = "conditional" | "stat";
+
+export interface CachestoreCheck {
+  readonly wire: SignedRequests;
+  readonly bucket: ChunkBucket;
+  readonly commit: PutPolicy | "auto";
+  /** For messages. */
+  readonly endpoint: string;
+  /** For each question that the SDK asks. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** More than what comes with a head, so that both ways of a body are tried. */
+const probeSizeBytes = 100_000;
+
+/**
+ * Resolves with the way to put. @throws OrcaError `config_invalid` with the reason and what to do, where the bucket is not
+ * fit to hold chunks or cannot be reached.
+ */
+export async function checkCachestoreBucket(check: CachestoreCheck): Promise<PutPolicy> {
+  await checkBucket(check);
+  const key = `_orca-selftest/${randomUUID()}`;
+  try {
+    return await tryOut(check, key);
+  } catch (thrown) {
+    await check.bucket.delete(key, check.signal).catch(() => {});
+    if (thrown instanceof OrcaError && thrown.code === "config_invalid") throw thrown;
+    throw unfit(
+      check,
+      `its self-test failed (${reasonOf(thrown)})`,
+      "see to it that Orca may list it, and get, put and delete its objects",
+      thrown,
+    );
+  }
+}
+
+async function checkBucket(check: CachestoreCheck): Promise<void> {
+  const { wire, bucket } = check;
+  const { HeadBucketCommand, GetBucketVersioningCommand } = await import("@aws-sdk/client-s3");
+  const sdk = await wire.sdk();
+  const Bucket = bucket.name;
+  await ask(check, "reach it", (signal) =>
+    sdk.send(new HeadBucketCommand({ Bucket }), { abortSignal: signal }),
+  );
+  const versioning = await ask(check, "ask for its versioning", async (signal) => {
+    try {
+      return (await sdk.send(new GetBucketVersioningCommand({ Bucket }), { abortSignal: signal })).Status;
+    } catch (thrown) {
+      // A store that does not know the question has no versions.
+      if (statusOf(thrown) === 501) return undefined;
+      throw thrown;
+    }
+  });
+  if (versioning === undefined) return;
+  throw unfit(check, `its versioning is ${versioning}`, "take a bucket that never had versioning");
+}
+
+async function ask<Answer>(
+  check: CachestoreCheck,
+  what: string,
+  question: (signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  const { clock, timeoutMs, signal } = check;
+  const action = `Cannot ${what}`;
+  try {
+    return await withDeadline({ clock, timeoutMs, action, faults: storeFaults, signal }, question);
+  } catch (thrown) {
+    const status = statusOf(thrown);
+    const reason = `Orca cannot ${what} (${status === undefined ? reasonOf(thrown) : `the store answered ${status}`})`;
+    throw unfit(check, reason, remedyOf(status), thrown);
+  }
+}
+
+async function tryOut(check: CachestoreCheck, key: string): Promise<PutPolicy> {
+  const { bucket, commit, signal } = check;
+  const first = randomBytes(probeSizeBytes);
+  const put = async (body: Buffer, condition: "none" | "absent"): Promise<BucketPut> => {
+    const result = await bucket.put(key, [body], digestOf([body]), condition, signal);
+    if (result === "full") throw unfit(check, "it is full", "make room in it or raise its quota");
+    return result;
+  };
+  const takesConditions = commit !== "stat" && (await put(first, "absent")) === "stored";
+  if (!takesConditions) await put(first, "none");
+  const second = randomBytes(probeSizeBytes);
+  const isConditional = (await put(second, takesConditions ? "absent" : "none")) === "taken";
+  if (commit === "conditional" && !isConditional) {
+    throw unfit(check, "it does not honour If-None-Match", "set cachestore.s3.commit to auto or stat");
+  }
+  await compare(check, key, isConditional ? first : second);
+  await bucket.delete(key, signal);
+  if ((await bucket.size(key, signal)) !== undefined) {
+    throw unfit(check, "it still has an object that was deleted", "take a store that is strongly consistent");
+  }
+  return isConditional ? "conditional" : "stat";
+}
+
+async function compare(check: CachestoreCheck, key: string, expected: Buffer): Promise<void> {
+  const received = Buffer.alloc(expected.length);
+  let receivedBytes = 0;
+  const sink: ByteSink = {
+    space: () => received.subarray(receivedBytes),
+    advance: (lengthBytes) => {
+      receivedBytes += lengthBytes;
+    },
+  };
+  const stretch = { offset: 0, lengthBytes: expected.length, chunkLengthBytes: expected.length };
+  const outcome = await check.bucket.read(key, stretch, sink, check.signal);
+  if (outcome === "unchecked") {
+    throw unfit(check, "it loses the metadata of objects", "take a store that keeps x-amz-meta headers");
+  }
+  if (outcome === "checked" && received.equals(expected)) return;
+  const found = outcome === "checked" ? "other bytes" : `what is ${outcome}`;
+  throw unfit(
+    check,
+    `it gave back ${found} where an object had been put`,
+    "take a store that is strongly consistent",
+  );
+}
+
+function unfit(
+  { bucket, endpoint }: CachestoreCheck,
+  reason: string,
+  remedy: string,
+  cause?: unknown,
+): OrcaError {
+  const message = `Cannot use bucket "${bucket.name}" at ${endpoint} as cachestore: ${reason}; ${remedy}`;
+  return new OrcaError("config_invalid", "cachestore", message, { cause });
+}
+
+function remedyOf(status: number | undefined): string {
+  switch (status) {
+    case 301:
+    case 307:
+      return "set cachestore.s3.region to the bucket's";
+    case 401:
+    case 403:
+      return "check the credentials and what they allow";
+    case 404:
+      return "create it or check cachestore.s3.bucket";
+    default:
+      return "check cachestore.s3.endpoint and that the store is up";
+  }
+}
+
+/** HTTP status in an error of the SDK. */
+function statusOf(thrown: unknown): number | undefined {
+  const status: unknown = (thrown as { $metadata?: { httpStatusCode?: unknown } } | undefined)?.$metadata
+    ?.httpStatusCode;
+  return typeof status === "number" ? status : undefined;
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

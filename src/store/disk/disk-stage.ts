@@ -1,0 +1,165 @@
+/**
+ * A chunk on its way to disk piece by piece. Here is the account of it, in the writing thread (staged-writes.ts) the file
+ * and its hash. Room for the whole file is reserved when the turn of its first piece comes, so whatever is begun fits.
+ *
+ * Invariants:
+ * 1. From the first piece until the end its whole size is reserved, and while the file may be on disk it stays so.
+ * 2. It ends once: committed, discarded or refused. After that no job is given to the thread.
+ */
+import { assert } from "../../base/assert.ts";
+import { chunkLength } from "../../chunk/layout.ts";
+import type { ChunkPlace } from "../chunk-file/chunk-commit.ts";
+import { chunkFileSize } from "../chunk-file/chunk-file.ts";
+import type { DiskIndex } from "./disk-index.ts";
+import type { DiskRoom, Room } from "./disk-room.ts";
+import type { DiskStats } from "./disk-stats.ts";
+import type { DiskWriter, TaskResult } from "./disk-writer.ts";
+import type { StagedChunk, StageResult } from "./staged-chunk.ts";
+
+export interface DiskStageOptions {
+  readonly key: string;
+  readonly place: ChunkPlace;
+  readonly room: DiskRoom;
+  readonly index: DiskIndex;
+  readonly writer: DiskWriter;
+  readonly stats: DiskStats;
+  /** False once the tier is closing: then the thread gets no more jobs, and the next start sweeps what is left. */
+  readonly isOpen: () => boolean;
+}
+
+export class DiskStage implements StagedChunk {
+  readonly #options: DiskStageOptions;
+  readonly #sizeBytes: number;
+  #stagedBytes = 0;
+  #reserved = false;
+  #busy = false;
+  #over = false;
+
+  constructor(options: DiskStageOptions) {
+    this.#options = options;
+    this.#sizeBytes = chunkFileSize(options.place.identity);
+  }
+
+  get stagedBytes(): number {
+    return this.#stagedBytes;
+  }
+
+  append(bytes: Buffer): Promise<boolean> {
+    assert(!this.#busy, "a stage takes one piece at a time");
+    assert(bytes.buffer instanceof SharedArrayBuffer, "a segment is shared with the disk thread");
+    if (this.#over || !this.#options.isOpen()) return Promise.resolve(false);
+    const { room, writer, place } = this.#options;
+    const { stagingPath } = place;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    let made: Room | undefined;
+    this.#busy = true;
+    writer.enqueue({
+      bytes: bytes.length,
+      start: () => {
+        if (!this.#reserved) {
+          made = room.reserve(this.#sizeBytes);
+          if (made === undefined) {
+            this.#busy = false;
+            this.#over = true;
+            resolve(false);
+            return undefined;
+          }
+          this.#reserved = true;
+        }
+        const victims = made?.victimPaths ?? [];
+        return { kind: "append", victims, stagingPath, offset: this.#stagedBytes, bytes };
+      },
+      settle: (result) => {
+        room.settleVictims(made?.victims ?? [], result);
+        this.#busy = false;
+        if (result.outcome === "done") {
+          this.#stagedBytes += bytes.length;
+          resolve(true);
+          return;
+        }
+        this.#countLoss(result);
+        void this.discard().then(() => resolve(false));
+      },
+    });
+    return promise;
+  }
+
+  /** The tier sees to it that it runs in turn with other commits of the chunk. */
+  commit(expectedSha256: string | undefined): Promise<StageResult> {
+    const { index, key, room, writer, place, isOpen } = this.#options;
+    if (this.#over || !isOpen()) return Promise.resolve("refused");
+    const { identity, stagingPath, finalPath } = place;
+    const lengthBytes = chunkLength(identity.objectSizeBytes, identity.chunkSizeBytes, identity.index);
+    assert(
+      !this.#busy && this.#stagedBytes === lengthBytes,
+      "a chunk is committed when all of it is written",
+    );
+    if (index.get(key) !== undefined) return this.discard().then(() => "present");
+    const { promise, resolve } = Promise.withResolvers<StageResult>();
+    this.#over = true;
+    writer.enqueue({
+      bytes: 0,
+      start: () => ({ kind: "finish", place, expectedSha256 }),
+      settle: (result) => {
+        if (result.outcome === "crashed" || result.outcome === "lost") {
+          // A thread that died may have linked the file and not said so; one that knew nothing has not.
+          const paths = result.outcome === "crashed" ? [stagingPath, finalPath] : [stagingPath];
+          room.sweep(paths, this.#sizeBytes, () => resolve("refused"));
+          return;
+        }
+        room.release(this.#sizeBytes);
+        resolve(this.#settleCommit(result));
+      },
+    });
+    return promise;
+  }
+
+  discard(): Promise<void> {
+    assert(!this.#busy, "a piece is on its way");
+    const { room, writer, place, isOpen } = this.#options;
+    if (this.#over) return Promise.resolve();
+    this.#over = true;
+    if (!this.#reserved || !isOpen()) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    writer.enqueue(
+      {
+        bytes: 0,
+        start: () => ({ kind: "abandon", stagingPath: place.stagingPath }),
+        settle: (result) => {
+          // Where it could not be unlinked, its bytes lie there until the next start.
+          if (result.outcome === "done") room.release(this.#sizeBytes);
+          else if (result.outcome === "crashed")
+            return room.sweep([place.stagingPath], this.#sizeBytes, resolve);
+          resolve();
+        },
+      },
+      "first",
+    );
+    return promise;
+  }
+
+  #settleCommit(result: TaskResult): StageResult {
+    const { index, key, room } = this.#options;
+    switch (result.outcome) {
+      case "stored":
+        index.add(key, this.#sizeBytes, result.sha256);
+        return "stored";
+      case "present":
+        index.add(key, this.#sizeBytes);
+        return "present";
+      case "mismatch":
+        return "mismatch";
+      case "failed":
+        room.countFailure(result.code);
+        return "refused";
+      default:
+        return "refused";
+    }
+  }
+
+  #countLoss(result: TaskResult): void {
+    const { room, stats } = this.#options;
+    if (result.outcome === "failed") room.countFailure(result.code);
+    else if (result.outcome === "dropped") stats.commitsDropped += 1;
+  }
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OrcaError } from "../../../src/base/orca-error.ts";
+import { MiB } from "../../../src/base/units.ts";
+import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
+import { ObjectInspection } from "../../../src/fill/inspection/object-inspection.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { refOf } from "../../store/disk/disk-fixture.ts";
+import { memberOf } from "../../support/member-of.ts";
+import { rejectsWith } from "../../support/rejects-with.ts";
+
+test("HeldChunks: each tier has its bit, and what is not known is not held", async () => {
+  const { version } = refOf("k", 6 * MiB, 0, MiB);
+  const held = new HeldChunks({
+    memory: { peek: (name) => (name === version.memoryKey(0) ? ({} as never) : undefined) },
+    disk: { presence: ({ index }: ChunkKey) => (index < 2 ? "held" : "unknown") },
+    cachestore: { peek: ({ index }: ChunkKey) => (index === 3 ? "held" : "absent") },
+    flights: { find: ({ index }: ChunkKey) => (index === 4 ? ({} as never) : undefined) },
+  });
+  assert.deepEqual([...(await held.inspect(version))], [3, 2, 0, 8, 4, 0]);
+});
+
+test("ObjectInspection: live members are asked, the others not; one that fails is named with the reason", async () => {
+  const { version } = refOf("k", 2 * MiB, 0, MiB);
+  const members = [
+    memberOf("r3", { state: "suspect" }),
+    memberOf("r1"),
+    memberOf("r2"),
+    memberOf("r4", { state: "dead" }),
+    memberOf("r5", { state: "left" }),
+  ];
+  const asked: string[] = [];
+  const lost = new OrcaError("peer_unavailable", "mesh", 'Cannot ask "r3": no answer within 3000 ms');
+  const inspection = new ObjectInspection({
+    replicaId: "r1",
+    held: { inspect: () => Promise.resolve(Uint8Array.of(1, 2)) },
+    cluster: {
+      coordination: {
+        members: () => members,
+        coordinator: (path) => memberOf(path.endsWith("/0") ? "r2" : "r1"),
+      },
+      cachePeers: {
+        inspect: async ({ replicaId }) => {
+          asked.push(replicaId);
+          if (replicaId === "r3") throw lost;
+          return Uint8Array.of(0, 3);
+        },
+      },
+    },
+  });
+  assert.deepEqual(await inspection.inspect(version), {
+    replicas: [
+      { replicaId: "r1", tiers: Uint8Array.of(1, 2) },
+      { replicaId: "r2", tiers: Uint8Array.of(0, 3) },
+      { replicaId: "r3", tiers: lost },
+    ],
+    coordinators: ["r2", "r1"],
+  });
+  assert.deepEqual(asked, ["r2", "r3"]);
+});
+
+test("ObjectInspection: too large an object is refused before anybody is asked", async () => {
+  const held = new HeldChunks({
+    memory: { peek: () => undefined },
+    disk: undefined,
+    cachestore: undefined,
+    flights: { find: () => undefined },
+  });
+  const inspection = new ObjectInspection({ replicaId: "r0", held, cluster: undefined });
+  const { version } = refOf("k", 100_001 * MiB, 0, MiB);
+  const error = await rejectsWith("invalid_argument", inspection.inspect(version));
+  assert.match(error.message, /it has 100001 chunks, at most 100000 are looked at/);
+});

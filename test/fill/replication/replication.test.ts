@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KiB } from "../../../src/base/units.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { ReplicatedFixture, type ReplicatedFixtureOptions } from "../../support/replicated-fixture.ts";
+
+/** Replicas whose clients have read `objects` objects of one chunk each, through one after the other. */
+async function warmed(objects: number, options: ReplicatedFixtureOptions = {}) {
+  const cluster = new ReplicatedFixture(options);
+  const refs: ChunkKey[] = [];
+  const replicas = [...cluster.replicas.values()];
+  for (let index = 0; index < objects; index += 1) {
+    const version = cluster.version(`key-${index}`, KiB);
+    refs.push({ version, index: 0 });
+    await cluster.read(replicas[index % replicas.length] as (typeof replicas)[number], version);
+  }
+  await cluster.quiet();
+  return { cluster, refs };
+}
+
+/** Lets walks begin and end, and what they want be pulled. */
+async function walkedAndQuiet(cluster: ReplicatedFixture, milliseconds = 60_000): Promise<void> {
+  await cluster.clock.advance(milliseconds);
+  await cluster.quiet();
+}
+
+test("Replication: every chunk is on exactly two disks once quiet, and was asked of the origin once", async () => {
+  const { cluster, refs } = await warmed(60);
+  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.equal(cluster.origin.reads.length, 60);
+  for (const ref of refs) {
+    const [first, second] = cluster.ranked(ref);
+    assert.ok(first?.disk.presence(ref) === "held" && second?.disk.presence(ref) === "held");
+  }
+  const announced = [...cluster.replicas.values()].map(({ replication }) => replication.stats.announced);
+  assert.equal(
+    announced.reduce((total, count) => total + count, 0),
+    60,
+  );
+});
+
+test("Replication: a member gone and back empty has its chunks again, without an origin GET", async () => {
+  const { cluster, refs } = await warmed(60);
+  for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
+  cluster.kill("r1");
+  for (const ref of refs) await cluster.read(cluster.get("r0"), ref.version);
+  const back = cluster.join("r1");
+  back.antiEntropy.start();
+  for (const ref of refs) await cluster.read(back, ref.version);
+  await walkedAndQuiet(cluster, 5 * 60_000);
+  assert.equal(cluster.origin.reads.length, 60);
+  assert.deepEqual(
+    refs.map((ref) => cluster.copiesOf(ref)).filter((copies) => copies !== 2),
+    [],
+  );
+  await cluster.stop();
+});
+
+test("Replication: what falls to others when a member goes for good is copied again", async () => {
+  const { cluster, refs } = await warmed(60, { replicas: 4 });
+  for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
+  cluster.kill("r2");
+  await walkedAndQuiet(cluster);
+  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.equal(cluster.origin.reads.length, 60);
+  await cluster.stop();
+});
+
+test("Replication: a fourth that joins takes no more than its share, and the others let go of what it took", async () => {
+  const objects = 200;
+  const { cluster, refs } = await warmed(objects);
+  for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
+  const fourth = cluster.join("r3");
+  fourth.antiEntropy.start();
+  await walkedAndQuiet(cluster, 5 * 60_000);
+  const { pulled, pulledBytes } = fourth.puller.stats;
+  const keptByIt = refs.filter((ref) => fourth.keepers.isKeptHere(ref.version.chunkPath(0))).length;
+  assert.equal(pulled, keptByIt);
+  assert.equal(pulledBytes, keptByIt * KiB);
+  // Two copies of 200 over four replicas is 100 each.
+  assert.ok(pulled <= ((objects * 2) / 4) * 1.1, `${pulled} of ${objects} chunks were moved`);
+  const moved = ["r0", "r1", "r2"].map((id) => cluster.get(id).puller.stats);
+  assert.deepEqual(
+    moved.map((stats) => stats.pulled),
+    (await warmed(objects)).cluster.replicas
+      .values()
+      .toArray()
+      .map(({ puller }) => puller.stats.pulled),
+    "nothing moved between the three",
+  );
+  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.equal(cluster.origin.reads.length, objects);
+  for (const ref of refs) await cluster.read(fourth, ref.version);
+  assert.equal(cluster.origin.reads.length, objects);
+  await cluster.stop();
+});
+
+test("Replication: announcements that are lost are made good by the walk", async () => {
+  const cluster = new ReplicatedFixture();
+  cluster.deaf = true;
+  const refs = Array.from({ length: 20 }, (_, index) => ({
+    version: cluster.version(`k${index}`, KiB),
+    index: 0,
+  }));
+  for (const ref of refs) await cluster.read(cluster.get("r0"), ref.version);
+  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([1]));
+  for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
+  await walkedAndQuiet(cluster);
+  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  await cluster.stop();
+});
+
+test("Replication: a chunk heard of by who does not keep it, or holds it, is not pulled", async () => {
+  const { cluster, refs } = await warmed(1);
+  const [ref] = refs as [ChunkKey];
+  const [first, , third] = cluster.ranked(ref);
+  first?.replication.stored(ref);
+  await cluster.quiet();
+  assert.deepEqual([third?.replication.stats.heard, third?.replication.stats.wanted], [2, 0]);
+  assert.equal(cluster.copiesOf(ref), 2);
+});
+
+test("Replication: with its disk kept, a member that comes back pulls only what it missed", async () => {
+  const { cluster, refs } = await warmed(40);
+  for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
+  const { disk } = cluster.get("r1");
+  cluster.kill("r1");
+  const fresh = Array.from({ length: 20 }, (_, index) => ({
+    version: cluster.version(`n${index}`, KiB),
+    index: 0,
+  }));
+  for (const ref of fresh) await cluster.read(cluster.get("r0"), ref.version);
+  const back = cluster.join("r1", disk);
+  back.antiEntropy.start();
+  await walkedAndQuiet(cluster, 5 * 60_000);
+  const missed = fresh.filter((ref) => back.keepers.isKeptHere(ref.version.chunkPath(0))).length;
+  assert.equal(back.puller.stats.pulled, missed);
+  assert.deepEqual(new Set([...refs, ...fresh].map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.equal(cluster.origin.reads.length, 60);
+  await cluster.stop();
+});

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import {
+  HeadObjectRequestSchema,
+  HeadObjectResponseSchema,
+  ListObjectsRequestSchema,
+  ListObjectsResponseSchema,
+} from "../../../gen/orca/v1/object_pb.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
+import {
+  decodeHeadAnswer,
+  decodeHeadRequest,
+  decodeListAnswer,
+  decodeListRequest,
+  encodeHeadAnswer,
+  encodeHeadRequest,
+  encodeListAnswer,
+  encodeListRequest,
+  pageBytes,
+} from "../../../src/mesh/codec/object-codec.ts";
+import type { ObjectHead } from "../../../src/origin/origin.ts";
+import { anyKey, anyText } from "../../support/any-text.ts";
+import { throwsWith } from "../../support/throws-with.ts";
+
+const anyName = anyKey({ minLength: 1, maxLength: 16 });
+const anyEtag = fc.stringMatching(/^[\w-]{1,64}$/);
+const anyTimeMs = fc
+  .date({
+    min: new Date("0001-01-01T00:00:00Z"),
+    max: new Date("9999-12-31T23:59:59.999Z"),
+    noInvalidDate: true,
+  })
+  .map(Number);
+const optionalText = fc.option(anyText({ maxLength: 16 }), { nil: undefined });
+const plain = { noNullPrototype: true } as const;
+
+const anyHead: fc.Arbitrary<ObjectHead> = fc.record(
+  {
+    sizeBytes: fc.maxSafeNat(),
+    etag: anyEtag,
+    lastModifiedMs: anyTimeMs,
+    contentType: optionalText,
+    contentEncoding: optionalText,
+    contentLanguage: optionalText,
+    contentDisposition: optionalText,
+    cacheControl: optionalText,
+    expires: optionalText,
+    versionId: optionalText,
+    metadata: fc.dictionary(fc.stringMatching(/^[a-z-]{1,16}$/), anyText(), { maxKeys: 4, ...plain }),
+  },
+  plain,
+);
+
+const anyPage = fc.record(
+  {
+    objects: fc.array(
+      fc.record(
+        {
+          key: anyName,
+          sizeBytes: fc.maxSafeNat(),
+          etag: fc.oneof(anyEtag, fc.constant("")),
+          lastModifiedMs: anyTimeMs,
+        },
+        plain,
+      ),
+      { maxLength: 5 },
+    ),
+    commonPrefixes: fc.array(anyName, { maxLength: 5 }),
+    nextContinuationToken: anyText({ maxLength: 16 }),
+  },
+  plain,
+);
+
+/** Written to bytes and read again. */
+function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
+  return fromBinary(schema, toBinary(schema, create(schema, message)));
+}
+
+/** What the caller gets in place of metadata. */
+function travelled(head: OrcaError): unknown {
+  const wire = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 7 }));
+  return decodeHeadAnswer(wire, "k").head;
+}
+
+test("HEAD: whatever is asked and answered comes back", () => {
+  fc.assert(
+    fc.property(anyName, anyName, anyHead, fc.maxSafeNat(), (bucket, key, head, remainingMs) => {
+      const request = {
+        originId: "o",
+        location: { bucket, key },
+        staleEtag: head.etag,
+        contradictedEtag: head.etag,
+      };
+      const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
+      assert.deepEqual(decodeHeadRequest(asked), request);
+      const answer = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs }));
+      assert.deepEqual(decodeHeadAnswer(answer, key), { head, remainingMs });
+    }),
+  );
+});
+
+test("HEAD: a contradicted absence is told from no revalidation at all", () => {
+  for (const contradictedEtag of ["", undefined]) {
+    const request = { originId: "o", location: { bucket: "b", key: "k" }, staleEtag: "", contradictedEtag };
+    const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
+    assert.deepEqual(decodeHeadRequest(asked), request);
+  }
+});
+
+test("HEAD: that there is no object, and that it cannot be served, are answers", () => {
+  const absence = travelled(new OrcaError("no_such_key", "object", "x"));
+  assert.ok(absence instanceof OrcaError);
+  assert.deepEqual(
+    [absence.code, absence.message],
+    ["no_such_key", 'Cannot find "k": the origin has no such key'],
+  );
+  for (const code of ["origin_missing_etag", "origin_unsupported"] as const) {
+    const refusal = travelled(new OrcaError(code, "origin", "no"));
+    assert.ok(refusal instanceof OrcaError);
+    assert.deepEqual([refusal.code, refusal.source, refusal.message], [code, "origin", "no"]);
+  }
+});
+
+test("LIST: whatever is asked and answered comes back, and takes no more room than was reckoned", () => {
+  fc.assert(
+    fc.property(anyPage, anyName, fc.integer({ min: 1, max: 1000 }), (page, text, maxKeys) => {
+      const request = {
+        bucket: text,
+        prefix: text,
+        delimiter: "/",
+        maxKeys,
+        continuationToken: text,
+        startAfter: "",
+      };
+      const asked = sent(ListObjectsRequestSchema, encodeListRequest({ originId: "o", request }));
+      assert.deepEqual(decodeListRequest(asked), { originId: "o", request });
+      const wire = create(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 2 ** 53 - 1 }));
+      assert.deepEqual(decodeListAnswer(sent(ListObjectsResponseSchema, wire)), {
+        page,
+        remainingMs: 2 ** 53 - 1,
+      });
+      assert.ok(toBinary(ListObjectsResponseSchema, wire).length <= pageBytes(page));
+    }),
+  );
+});
+
+test("a time to live is rounded down, and is never below 0", () => {
+  const head = new OrcaError("no_such_key", "object", "x");
+  for (const [remainingMs, expected] of [
+    [12.9, 12n],
+    [-1, 0n],
+    [Infinity, 2n ** 53n - 1n],
+  ] as const) {
+    assert.equal(encodeHeadAnswer({ head, remainingMs }).ttlRemainingMs, expected);
+  }
+});
+
+test("requests that cannot be are invalid_argument", () => {
+  const object = { originId: "o", bucket: "b", objectKey: "k" };
+  const heads: readonly MessageInitShape<typeof HeadObjectRequestSchema>[] = [
+    {},
+    { object: { ...object, originId: "" } },
+    { object: { ...object, originId: "o".repeat(65) } },
+    { object: { ...object, bucket: "" } },
+    { object: { ...object, bucket: "b".repeat(256) } },
+    { object: { ...object, bucket: "b\0" } },
+    { object: { ...object, objectKey: "" } },
+    { object: { ...object, objectKey: "k".repeat(4097) } },
+    { object: { ...object, objectKey: "\u{1F40B}".repeat(1025) } },
+    { object, staleEtag: "e".repeat(1025) },
+  ];
+  for (const request of heads) {
+    throwsWith("invalid_argument", () => decodeHeadRequest(sent(HeadObjectRequestSchema, request)));
+  }
+  const list = { originId: "o", bucket: "b", maxKeys: 1 };
+  const lists: readonly MessageInitShape<typeof ListObjectsRequestSchema>[] = [
+    { ...list, maxKeys: 0 },
+    { ...list, maxKeys: 1001 },
+    { ...list, maxKeys: 2 ** 32 - 1 },
+    { ...list, originId: "" },
+    { ...list, bucket: "" },
+    { ...list, prefix: "p".repeat(4097) },
+    { ...list, delimiter: "p".repeat(4097) },
+    { ...list, startAfter: "p".repeat(4097) },
+    { ...list, continuationToken: "t".repeat(16_385) },
+  ];
+  for (const request of lists) {
+    throwsWith("invalid_argument", () => decodeListRequest(sent(ListObjectsRequestSchema, request)));
+  }
+});
+
+test("answers that cannot be are refused, and never kept", () => {
+  const head = { size: 1n, etag: "e" };
+  const heads: readonly MessageInitShape<typeof HeadObjectResponseSchema>[] = [
+    {},
+    { answer: { case: "head", value: { ...head, size: 2n ** 53n } } },
+    { answer: { case: "head", value: { ...head, etag: "" } } },
+    { answer: { case: "head", value: { ...head, etag: 'a"b' } } },
+    { answer: { case: "head", value: { ...head, etag: "a\r\nHost: evil" } } },
+    { answer: { case: "head", value: { ...head, etag: "e".repeat(1025) } } },
+    { answer: { case: "head", value: { ...head, lastModifiedMs: 2n ** 63n - 1n } } },
+    { answer: { case: "head", value: { ...head, lastModifiedMs: -(2n ** 63n) } } },
+    { answer: { case: "absence", value: {} }, ttlRemainingMs: 2n ** 64n - 1n },
+    { answer: { case: "refusal", value: { code: "origin_unavailable" } } },
+    { answer: { case: "refusal", value: { code: "constructor" } } },
+    { answer: { case: "refusal", value: { code: "origin_on_fire" } } },
+  ];
+  for (const answer of heads) {
+    throwsWith("invalid_argument", () => decodeHeadAnswer(sent(HeadObjectResponseSchema, answer), "k"));
+  }
+  const lists: readonly MessageInitShape<typeof ListObjectsResponseSchema>[] = [
+    { objects: [{}] },
+    { objects: [{ objectKey: "k".repeat(4097) }] },
+    { objects: [{ objectKey: "k", size: 2n ** 53n }] },
+    { objects: [{ objectKey: "k", lastModifiedMs: 2n ** 62n }] },
+    { objects: [{ objectKey: "k", etag: "e".repeat(1025) }] },
+    { ttlRemainingMs: 2n ** 53n },
+  ];
+  for (const answer of lists) {
+    throwsWith("invalid_argument", () => decodeListAnswer(sent(ListObjectsResponseSchema, answer)));
+  }
+});

@@ -1,0 +1,299 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, type ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import fc from "fast-check";
+import { ErrorDetailSchema, NotCoordinatorSchema } from "../../../gen/orca/v1/errors_pb.ts";
+import {
+  ChunkSource,
+  FillChunkRequestSchema,
+  FillService as WireFillService,
+} from "../../../gen/orca/v1/fill_pb.ts";
+import { GiB, MiB } from "../../../src/base/units.ts";
+import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
+import { RecentVersions } from "../../../src/mesh/codec/recent-versions.ts";
+import { type ChunkAnswers, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
+import { clusterFixture } from "../../support/cluster-fixture.ts";
+import { PatternSlices, Peer } from "../../support/fill-peer.ts";
+import { until } from "../../support/mesh-fixture.ts";
+import { throwsWith } from "../../support/throws-with.ts";
+
+type Request = MessageInitShape<typeof FillChunkRequestSchema>;
+
+const key = {
+  originId: "origin-a",
+  bucket: "b",
+  objectKey: "dir/k",
+  etag: "e1",
+  chunkSize: BigInt(8 * MiB),
+  chunkIndex: 2n,
+};
+/** The third and last chunk has 1000 bytes. */
+const valid: Request = { chunkKey: key, objectSize: BigInt(16 * MiB + 1000) };
+
+/** Writes down what it is asked, and has everything, or nothing. */
+class RecordedChunks implements ChunkAnswers {
+  readonly reads: PeerRead[] = [];
+  source: PeerSource | undefined = "memory";
+
+  answer(request: PeerRead) {
+    this.reads.push(request);
+    const { lengthBytes } = request;
+    if (!this.source) return undefined;
+    const slices = new PatternSlices(1, lengthBytes);
+    return { lengthBytes, source: this.source, slices, sha256: async () => undefined };
+  }
+}
+
+function asked(request: Request): PeerRead {
+  const chunks = new RecordedChunks();
+  new FillService(chunks).answer(create(FillChunkRequestSchema, request));
+  assert.equal(chunks.reads.length, 1);
+  return chunks.reads[0] as PeerRead;
+}
+
+test("FillService.answer: what is asked for goes on as it was said, with the sender's chunk size", () => {
+  const chunkKey = { ...key, chunkSize: 1000n, chunkIndex: 7n };
+  const request = { objectSize: 7600n, offset: 20n, length: 30n, cachedOnly: true, passedOver: ["r1", "r2"] };
+  const read = asked({ chunkKey, ...request });
+  const { version, index } = read.ref;
+  const { originId, bucket, objectKey, etag, sizeBytes, chunkSizeBytes } = version;
+  assert.deepEqual([originId, bucket, objectKey, etag], ["origin-a", "b", "dir/k", "e1"]);
+  assert.deepEqual([sizeBytes, chunkSizeBytes, index], [7600, 1000, 7]);
+  assert.deepEqual([read.offset, read.lengthBytes, read.cachedOnly], [20, 30, true]);
+  assert.deepEqual(read.passedOver, ["r1", "r2"]);
+});
+
+test("FillService.answer: a length of 0 is up to the end of the chunk", () => {
+  assert.equal(asked(valid).lengthBytes, 1000);
+  assert.equal(asked({ ...valid, offset: 999n }).lengthBytes, 1);
+  assert.equal(asked({ ...valid, chunkKey: { ...key, chunkIndex: 0n } }).lengthBytes, 8 * MiB);
+});
+
+test("FillService.answer: every source has its name on the wire", () => {
+  const chunks = new RecordedChunks();
+  const service = new FillService(chunks);
+  const request = create(FillChunkRequestSchema, valid);
+  const expected: [PeerSource, ChunkSource][] = [
+    ["memory", ChunkSource.MEMORY],
+    ["disk", ChunkSource.DISK],
+    ["flight", ChunkSource.FLIGHT],
+    ["origin", ChunkSource.ORIGIN],
+    ["cachestore", ChunkSource.CACHESTORE],
+  ];
+  for (const [source, wire] of expected) {
+    chunks.source = source;
+    assert.equal(service.answer(request).source, wire);
+  }
+});
+
+test("FillService.answer: what is not held is not_held, and counted", () => {
+  const chunks = new RecordedChunks();
+  chunks.source = undefined;
+  const service = new FillService(chunks);
+  throwsWith("not_held", () =>
+    service.answer(create(FillChunkRequestSchema, { ...valid, cachedOnly: true })),
+  );
+  assert.deepEqual(service.stats, { invalid: 0, notHeld: 1 });
+});
+
+const huge = 2n ** 64n - 1n;
+const malformed: Readonly<Record<string, Request>> = {
+  "no chunk": { objectSize: 10n },
+  "no origin": { ...valid, chunkKey: { ...key, originId: "" } },
+  "no bucket": { ...valid, chunkKey: { ...key, bucket: "" } },
+  "no key": { ...valid, chunkKey: { ...key, objectKey: "" } },
+  "no ETag": { ...valid, chunkKey: { ...key, etag: "" } },
+  "an origin of 65 bytes": { ...valid, chunkKey: { ...key, originId: "o".repeat(65) } },
+  "a bucket of 256 bytes": { ...valid, chunkKey: { ...key, bucket: "é".repeat(128) } },
+  "a key of 4098 bytes": { ...valid, chunkKey: { ...key, objectKey: "é".repeat(2049) } },
+  "an ETag of 1025 bytes": { ...valid, chunkKey: { ...key, etag: "e".repeat(1025) } },
+  "chunks of no bytes": { ...valid, chunkKey: { ...key, chunkSize: 0n } },
+  "chunks of more than 1 GiB": { ...valid, chunkKey: { ...key, chunkSize: BigInt(GiB) + 1n } },
+  "a negative chunk size": { ...valid, chunkKey: { ...key, chunkSize: huge } },
+  "a chunk behind the end": { ...valid, chunkKey: { ...key, chunkIndex: 3n } },
+  "a negative chunk": { ...valid, chunkKey: { ...key, chunkIndex: huge } },
+  "a chunk as far off as a number goes": { ...valid, chunkKey: { ...key, chunkIndex: 2n ** 53n - 1n } },
+  "an empty object": { ...valid, objectSize: 0n, chunkKey: { ...key, chunkIndex: 0n } },
+  "an object that ends where the chunk begins": { ...valid, objectSize: BigInt(16 * MiB) },
+  "a negative object": { ...valid, objectSize: huge },
+  "an object of 2^53 bytes": { ...valid, objectSize: 2n ** 53n },
+  "an offset at the end": { ...valid, offset: 1000n },
+  "a negative offset": { ...valid, offset: huge },
+  "one byte too many": { ...valid, offset: 10n, length: 991n },
+  "a negative length": { ...valid, length: huge },
+  "65 replicas passed over": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
+  "a nameless replica passed over": { ...valid, passedOver: [""] },
+  "a replica of 513 bytes passed over": { ...valid, passedOver: ["r".repeat(513)] },
+};
+
+for (const [what, request] of Object.entries(malformed)) {
+  test(`FillService.answer: ${what} is invalid_argument, counted, and goes no further`, () => {
+    const chunks = new RecordedChunks();
+    const service = new FillService(chunks);
+    throwsWith("invalid_argument", () => service.answer(create(FillChunkRequestSchema, request)));
+    assert.deepEqual(service.stats, { invalid: 1, notHeld: 0 });
+    assert.equal(chunks.reads.length, 0);
+  });
+}
+
+test("FillService.answer: whatever the numbers, a stretch that goes on lies in a chunk that lies in its object", () => {
+  const anyNumber = fc.oneof(
+    fc.bigInt({ min: 0n, max: 40n }),
+    fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
+    fc.bigInt({ min: 0n, max: huge }),
+  );
+  fc.assert(
+    fc.property(fc.tuple(anyNumber, anyNumber, anyNumber, anyNumber, anyNumber), (numbers) => {
+      const [chunkSize, chunkIndex, objectSize, offset, length] = numbers;
+      const chunks = new RecordedChunks();
+      const service = new FillService(chunks);
+      const chunkKey = { ...key, chunkSize, chunkIndex };
+      const request = create(FillChunkRequestSchema, { chunkKey, objectSize, offset, length });
+      const inside =
+        [chunkIndex, objectSize, offset, length].every((number) => number < 2n ** 53n) &&
+        chunkSize > 0n &&
+        chunkSize <= BigInt(GiB) &&
+        chunkIndex * chunkSize < objectSize;
+      const left = objectSize - chunkIndex * chunkSize;
+      const chunkBytes = left < chunkSize ? left : chunkSize;
+      if (!inside || offset >= chunkBytes || offset + length > chunkBytes) {
+        throwsWith("invalid_argument", () => service.answer(request));
+        return;
+      }
+      service.answer(request);
+      const { lengthBytes } = chunks.reads[0] as PeerRead;
+      assert.equal(BigInt(lengthBytes), length === 0n ? chunkBytes - offset : length);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("FillService.answer: over the wire a malformed request is typed, and the next one is answered", async () => {
+  const chunks = new RecordedChunks();
+  const service = new FillService(chunks);
+  await using peer = await Peer.ours((request) => service.answer(request));
+  const client = createClient(
+    WireFillService,
+    createConnectTransport({ baseUrl: peer.url, httpVersion: "2" }),
+  );
+  const read = async (request: Request): Promise<number> => {
+    let bytes = 0;
+    for await (const { piece } of client.fillChunk(request)) {
+      if (piece.case === "data") bytes += piece.value.length;
+    }
+    return bytes;
+  };
+  for (const [what, request] of Object.entries(malformed)) {
+    await assert.rejects(read(request), (thrown: ConnectError) => {
+      assert.equal(thrown.code, Code.InvalidArgument, what);
+      assert.equal(thrown.findDetails(ErrorDetailSchema)[0]?.code, "invalid_argument");
+      return true;
+    });
+  }
+  assert.equal(service.stats.invalid, Object.keys(malformed).length);
+  assert.equal(chunks.reads.length, 0);
+  assert.equal(await read(valid), 1000);
+});
+
+test("FillService.answer: an object_size that disagrees with what is held is another object, of which nothing is held", async () => {
+  const { replicas, origin, version } = clusterFixture({ replicas: 1, chunkSizeBytes: MiB });
+  const [replica] = replicas;
+  assert.ok(replica);
+  const service = new FillService(replica.server);
+  const request = (objectSize: number): Request => ({
+    chunkKey: {
+      originId: origin.id,
+      bucket: "b",
+      objectKey: "k",
+      etag: "v1",
+      chunkSize: BigInt(MiB),
+      chunkIndex: 2n,
+    },
+    objectSize: BigInt(objectSize),
+    cachedOnly: true,
+  });
+  const answer = (objectSize: number) => service.answer(create(FillChunkRequestSchema, request(objectSize)));
+  origin.auto = true;
+  const fill = create(FillChunkRequestSchema, { ...request(3 * MiB), cachedOnly: false });
+  const { slices } = service.answer(fill);
+  assert.equal(slices.take(), null);
+  await slices.ready();
+  slices.close();
+  await until(() => replica.memory.peek(version("k", 3 * MiB).memoryKey(2)) !== undefined);
+  answer(3 * MiB).slices.close();
+  throwsWith("not_held", () => answer(3 * MiB - 1));
+  throwsWith("not_held", () => answer(4 * MiB));
+  assert.equal(origin.reads.length, 1);
+});
+
+test("FillService.answer: another replica's chunk is told with the view and what was asked for", async () => {
+  const { replicas, ranked, version, members } = clusterFixture({ chunkSizeBytes: MiB });
+  const of = version("k", 3 * MiB);
+  const [coordinator, other] = ranked(of, 1);
+  assert.ok(coordinator && other && replicas.length === 3);
+  const service = new FillService(other.server);
+  await using peer = await Peer.ours((request) => service.answer(request));
+  const client = createClient(
+    WireFillService,
+    createConnectTransport({ baseUrl: peer.url, httpVersion: "2" }),
+  );
+  const chunkKey = { originId: of.originId, bucket: "b", objectKey: "k", etag: "v1" };
+  const request: Request = {
+    chunkKey: { ...chunkKey, chunkSize: BigInt(MiB), chunkIndex: 1n },
+    objectSize: BigInt(3 * MiB),
+  };
+  await assert.rejects(
+    async () => {
+      for await (const message of client.fillChunk(request)) assert.fail(String(message.piece.case));
+    },
+    (thrown: ConnectError) => {
+      assert.equal(thrown.code, Code.FailedPrecondition);
+      const [detail] = thrown.findDetails(NotCoordinatorSchema);
+      assert.equal(detail?.coordinator?.replicaId, coordinator.id);
+      assert.equal(detail?.members.length, members.length);
+      assert.equal(detail?.chunkKey?.objectKey, "k");
+      assert.equal(detail?.chunkKey?.chunkIndex, 1n);
+      assert.equal(detail?.objectSize, BigInt(3 * MiB));
+      return true;
+    },
+  );
+});
+
+const fields = {
+  originId: "o",
+  bucket: "b",
+  objectKey: "k",
+  etag: "e",
+  sizeBytes: 100,
+  chunkSizeBytes: 10,
+};
+
+test("RecentVersions.of: the same fields are hashed once, other fields are another version", () => {
+  const versions = new RecentVersions();
+  const first = versions.of(fields);
+  assert.equal(versions.of({ ...fields }), first);
+  const others = [
+    { ...fields, originId: "p" },
+    { ...fields, bucket: "c" },
+    { ...fields, objectKey: "l" },
+    { ...fields, etag: "f" },
+    { ...fields, sizeBytes: 101 },
+    { ...fields, chunkSizeBytes: 11 },
+  ];
+  for (const other of others) {
+    const version = versions.of(other);
+    assert.notEqual(version, first);
+    for (const [field, value] of Object.entries(other)) assert.equal(Reflect.get(version, field), value);
+  }
+});
+
+test("RecentVersions.of: the oldest goes first, and no more are kept than allowed", () => {
+  const versions = new RecentVersions(2);
+  const first = versions.of(fields);
+  const second = versions.of({ ...fields, objectKey: "l" });
+  versions.of({ ...fields, objectKey: "m" });
+  assert.equal(versions.of({ ...fields, objectKey: "l" }), second);
+  assert.notEqual(versions.of(fields), first);
+});

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StallDeadline } from "../../../src/mesh/session/stall-deadline.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+
+function fixture(): {
+  readonly clock: FakeClock;
+  readonly stalls: () => number;
+  readonly deadline: StallDeadline;
+} {
+  const clock = new FakeClock();
+  let stalls = 0;
+  const deadline = new StallDeadline(clock, 1000, () => void (stalls += 1));
+  return { clock, deadline, stalls: () => stalls };
+}
+
+test("StallDeadline: fires once, when nothing moved for the whole time", async () => {
+  const { clock, deadline, stalls } = fixture();
+  await clock.advance(999);
+  assert.equal(stalls(), 0);
+  await clock.advance(1);
+  assert.equal(stalls(), 1);
+  deadline.moved();
+  await clock.advance(10_000);
+  assert.equal(stalls(), 1);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("StallDeadline: what moves has no bound in all", async () => {
+  const { clock, deadline, stalls } = fixture();
+  for (let count = 0; count < 100; count += 1) {
+    await clock.advance(999);
+    deadline.moved();
+  }
+  assert.equal(stalls(), 0);
+  await clock.advance(1000);
+  assert.equal(stalls(), 1);
+});
+
+test("StallDeadline.end: nothing fires and no timer is left", async () => {
+  const { clock, deadline, stalls } = fixture();
+  await clock.advance(600);
+  deadline.end();
+  deadline.moved();
+  await clock.advance(10_000);
+  assert.equal(stalls(), 0);
+  assert.equal(clock.pendingTimers, 0);
+});

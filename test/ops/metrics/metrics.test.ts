@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Histogram } from "../../../src/base/histogram.ts";
+import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
+
+const zero = (): number => 0;
+
+function seriesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.startsWith("orca_"));
+}
+
+test("MetricsRegistry: a number is read when a scrape comes", async () => {
+  const metrics = new MetricsRegistry();
+  const stats = { evictions: 0 };
+  metrics.counter("orca_memory_evictions_total", "Chunks that gave way.", () => stats.evictions);
+  stats.evictions = 7;
+  assert.equal(
+    await metrics.render(),
+    "# HELP orca_memory_evictions_total Chunks that gave way.\n" +
+      "# TYPE orca_memory_evictions_total counter\n" +
+      "orca_memory_evictions_total 7\n",
+  );
+  stats.evictions = 9;
+  assert.match(await metrics.render(), /^orca_memory_evictions_total 9$/m);
+});
+
+test("MetricsRegistry: labelled values are a series each, and vanish with their source", async () => {
+  const metrics = new MetricsRegistry();
+  const inFlight = new Map([
+    ["origin-a", 3],
+    ["origin-b", 0],
+  ]);
+  metrics.gauge("orca_origin_requests_in_flight", "Requests on their way.", function* () {
+    for (const [origin, value] of inFlight) yield { labels: { origin }, value };
+  });
+  assert.deepEqual(seriesOf(await metrics.render()), [
+    'orca_origin_requests_in_flight{origin="origin-a"} 3',
+    'orca_origin_requests_in_flight{origin="origin-b"} 0',
+  ]);
+  inFlight.delete("origin-a");
+  assert.deepEqual(seriesOf(await metrics.render()), ['orca_origin_requests_in_flight{origin="origin-b"} 0']);
+});
+
+test("MetricsRegistry: label values are escaped", async () => {
+  const metrics = new MetricsRegistry();
+  metrics.gauge("orca_build_info", "Version.", () => [{ labels: { version: 'a"b\\c\nd' }, value: 1 }]);
+  assert.match(await metrics.render(), /^orca_build_info\{version="a\\"b\\\\c\\nd"\} 1$/m);
+});
+
+test("MetricsRegistry: a histogram has cumulative buckets, sum and count", async () => {
+  const metrics = new MetricsRegistry();
+  const histogram = new Histogram([0.1, 1]);
+  for (const seconds of [0.0625, 0.5, 0.5, 2]) histogram.observe(seconds);
+  metrics.histogram("orca_first_byte_seconds", "Time to the first byte.", histogram);
+  assert.equal(
+    await metrics.render(),
+    [
+      "# HELP orca_first_byte_seconds Time to the first byte.",
+      "# TYPE orca_first_byte_seconds histogram",
+      'orca_first_byte_seconds_bucket{le="0.1"} 1',
+      'orca_first_byte_seconds_bucket{le="1"} 3',
+      'orca_first_byte_seconds_bucket{le="+Inf"} 4',
+      "orca_first_byte_seconds_sum 3.0625",
+      "orca_first_byte_seconds_count 4",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("MetricsRegistry: labelled histograms keep their labels on every line", async () => {
+  const metrics = new MetricsRegistry();
+  const histogram = new Histogram([1]);
+  histogram.observe(0.5);
+  metrics.histogram("orca_request_seconds", "Whole requests.", () => [
+    { labels: { operation: "get" }, histogram },
+  ]);
+  assert.deepEqual(seriesOf(await metrics.render()), [
+    'orca_request_seconds_bucket{operation="get",le="1"} 1',
+    'orca_request_seconds_bucket{operation="get",le="+Inf"} 1',
+    'orca_request_seconds_sum{operation="get"} 0.5',
+    'orca_request_seconds_count{operation="get"} 1',
+  ]);
+});
+
+test("MetricsRegistry: a name against the conventions is a bug", () => {
+  const metrics = new MetricsRegistry();
+  assert.throws(() => metrics.counter("orca_evictions", "Lacks _total.", zero), { name: "AssertionFailure" });
+  assert.throws(() => metrics.gauge("orca_bytes_total", "Is no counter.", zero), {
+    name: "AssertionFailure",
+  });
+  assert.throws(() => metrics.counter("evictions_total", "Lacks orca_.", zero), { name: "AssertionFailure" });
+  assert.throws(() => metrics.gauge("orca_Bytes", "Is not lower case.", zero), { name: "AssertionFailure" });
+  assert.throws(() => metrics.histogram("orca_latency", "Lacks the unit.", new Histogram()), {
+    name: "AssertionFailure",
+  });
+});
+
+test("MetricsRegistry: a name is given once", () => {
+  const metrics = new MetricsRegistry();
+  metrics.gauge("orca_memory_bytes", "Bytes.", () => 0);
+  assert.throws(() => metrics.gauge("orca_memory_bytes", "Bytes again.", () => 0), /already been registered/);
+});
+
+test("MetricsRegistry: two registries of one process do not meet", async () => {
+  const [left, right] = [new MetricsRegistry(), new MetricsRegistry()];
+  left.gauge("orca_memory_bytes", "Bytes.", () => 1);
+  right.gauge("orca_memory_bytes", "Bytes.", () => 2);
+  assert.match(await left.render(), /^orca_memory_bytes 1$/m);
+  assert.match(await right.render(), /^orca_memory_bytes 2$/m);
+});
+
+test("MetricsRegistry: the process's own metrics are there when asked for", async () => {
+  const metrics = new MetricsRegistry();
+  metrics.collectProcessMetrics();
+  const text = await metrics.render();
+  assert.match(text, /^process_resident_memory_bytes \d+$/m);
+  assert.match(text, /^nodejs_eventloop_lag_p99_seconds /m);
+});
+
+test("MetricsRegistry: what a read function throws comes out of the scrape", async () => {
+  const metrics = new MetricsRegistry();
+  metrics.gauge("orca_broken", "Throws.", () => {
+    throw new Error("out of order");
+  });
+  await assert.rejects(metrics.render(), /out of order/);
+});

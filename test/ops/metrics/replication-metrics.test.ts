@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
+import { registerReplicationMetrics } from "../../../src/ops/metrics/replication-metrics.ts";
+import { ReplicatedFixture } from "../../support/replicated-fixture.ts";
+
+const operations = readFileSync(join(import.meta.dirname, "../../../OPERATIONS.md"), "utf8");
+
+async function rendered() {
+  const parts = new ReplicatedFixture().get("r0");
+  let next = 0;
+  for (const { stats } of [parts.replication, parts.puller, parts.held, parts.antiEntropy]) {
+    for (const name of Object.keys(stats)) {
+      next += 1;
+      (stats as Record<string, number>)[name] = next;
+    }
+  }
+  parts.lister.stats.pages = next + 1;
+  const metrics = new MetricsRegistry();
+  registerReplicationMetrics(metrics, parts);
+  const lines = (await metrics.render()).split("\n").filter((line) => line.startsWith("orca_"));
+  return { parts, lines };
+}
+
+function valueOf(lines: readonly string[], series: string): number {
+  return Number(lines.find((line) => line.startsWith(`${series} `))?.slice(series.length + 1));
+}
+
+test("registerReplicationMetrics: every number is read at the scrape, under its own name", async () => {
+  const { parts, lines } = await rendered();
+  const { puller, held, antiEntropy, replication, lister } = parts;
+  const expected: Record<string, number> = {
+    'orca_replication_announcements_total{event="published"}': replication.stats.announced,
+    'orca_replication_announcements_total{event="heard"}': replication.stats.heard,
+    'orca_replication_announcements_total{event="wanted"}': replication.stats.wanted,
+    'orca_pulls_total{end="pulled"}': puller.stats.pulled,
+    'orca_pulls_total{end="missing"}': puller.stats.missing,
+    'orca_pulls_total{end="dropped"}': puller.stats.dropped,
+    orca_pull_bytes_total: puller.stats.pulledBytes,
+    orca_pull_mismatches_total: puller.stats.mismatches,
+    orca_pulls_unverified_total: puller.stats.unverified,
+    orca_pulls_resumed_total: puller.stats.resumed,
+    orca_pull_retries_total: puller.stats.retries,
+    orca_pull_yields_total: puller.stats.yields,
+    'orca_fill_peer_asks_total{end="not_held"}': held.stats.notHeld,
+    'orca_fill_peer_asks_total{end="silent"}': held.stats.silent,
+    orca_fill_peer_bytes_total: held.stats.broughtBytes,
+    orca_walks_total: antiEntropy.stats.walks,
+    orca_walk_running: antiEntropy.stats.walking,
+    'orca_walk_chunks{state="walked"}': antiEntropy.stats.walked,
+    'orca_walk_chunks{state="unfit"}': antiEntropy.stats.unfit,
+    orca_walk_peers_failed: antiEntropy.stats.peersFailed,
+    orca_surplus_dropped_total: antiEntropy.stats.surplusDropped,
+    orca_surplus_chunks: antiEntropy.stats.surplusKept,
+    orca_chunk_list_pages_total: lister.stats.pages,
+  };
+  for (const [series, value] of Object.entries(expected)) assert.equal(valueOf(lines, series), value, series);
+});
+
+test("registerReplicationMetrics: OPERATIONS.md tells of every metric", async () => {
+  const { lines } = await rendered();
+  const names = new Set(lines.map((line) => (/^[a-z0-9_]+/.exec(line) as RegExpExecArray)[0]));
+  for (const name of names) assert.ok(operations.includes(`\`${name}`), name);
+});

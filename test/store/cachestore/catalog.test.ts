@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MiB } from "../../../src/base/units.ts";
+import { Catalog } from "../../../src/store/cachestore/catalog.ts";
+import { refOf } from "../disk/disk-fixture.ts";
+
+const ref = (index: number) => refOf("object", 800 * MiB, index);
+
+test("Catalog: what was learned is held, everything else unknown", () => {
+  const catalog = new Catalog();
+  assert.equal(catalog.believes(ref(0)), "unknown");
+  catalog.learn(ref(0));
+  assert.equal(catalog.believes(ref(0)), "held");
+  assert.equal(catalog.believes(ref(1)), "unknown");
+  assert.equal(catalog.believes(refOf("another", 800 * MiB, 0)), "unknown");
+});
+
+test("Catalog: a hint that is forgotten is unknown, and told once", () => {
+  const catalog = new Catalog();
+  catalog.learn(ref(0));
+  assert.equal(catalog.forget(ref(0)), true);
+  assert.equal(catalog.forget(ref(0)), false);
+  assert.equal(catalog.believes(ref(0)), "unknown");
+  assert.deepEqual(catalog.stats, { learned: 1, forgotten: 1, evicted: 0 });
+});
+
+test("Catalog: it never has more entries than allowed, and the least recently used goes first", () => {
+  const catalog = new Catalog(3);
+  for (const index of [0, 1, 2]) catalog.learn(ref(index));
+  catalog.believes(ref(0));
+  catalog.learn(ref(1));
+  catalog.learn(ref(3));
+  assert.equal(catalog.size, 3);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((index) => catalog.believes(ref(index))),
+    ["held", "held", "unknown", "held"],
+  );
+  assert.deepEqual(catalog.stats, { learned: 4, forgotten: 0, evicted: 1 });
+});
+
+test("Catalog.peek: a look is no use", () => {
+  const catalog = new Catalog(2);
+  for (const index of [0, 1]) catalog.learn(ref(index));
+  assert.deepEqual([catalog.peek(ref(0)), catalog.peek(ref(2))], ["held", "unknown"]);
+  catalog.learn(ref(2));
+  assert.deepEqual([catalog.peek(ref(0)), catalog.peek(ref(1))], ["unknown", "held"]);
+});

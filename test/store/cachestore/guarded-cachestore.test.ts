@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ByteSink } from "../../../src/base/byte-sink.ts";
+import { MemoryBudget } from "../../../src/base/memory-budget.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
+import { MiB } from "../../../src/base/units.ts";
+import { Breaker } from "../../../src/store/cachestore/breaker.ts";
+import type { CachestoreDriver } from "../../../src/store/cachestore/cachestore-driver.ts";
+import { Catalog } from "../../../src/store/cachestore/catalog.ts";
+import { GuardedCachestore } from "../../../src/store/cachestore/guarded-cachestore.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { RecordedLogger } from "../../support/recorded-logger.ts";
+import { chunkOf, refOf } from "../disk/disk-fixture.ts";
+
+const unavailable = new OrcaError("store_unavailable", "cachestore", "Cannot reach the store: no answer");
+const denied = new OrcaError("store_denied", "cachestore", "Cannot reach the store: 403");
+const overloaded = new OrcaError("overloaded", "cachestore", "Cannot store: there is no room");
+
+/** A driver that answers as it is told, and counts what it is asked. */
+class ScriptedDriver implements CachestoreDriver {
+  readonly kind = "posixfs";
+  readonly asked = { read: 0, put: 0, delete: 0 };
+  outcome: "hit" | "miss" = "hit";
+  failure: unknown;
+  /** How many bytes a read brings before it ends. */
+  bytes = Number.POSITIVE_INFINITY;
+
+  check(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async read(_ref: ChunkKey, _offset: number, lengthBytes: number, sink: ByteSink): Promise<"hit" | "miss"> {
+    this.asked.read += 1;
+    const bytes = this.outcome === "hit" ? Math.min(lengthBytes, this.bytes) : 0;
+    if (bytes > 0) {
+      sink.space().fill(7, 0, bytes);
+      sink.advance(bytes);
+    }
+    if (this.failure !== undefined) throw this.failure;
+    return this.outcome;
+  }
+
+  async put(): Promise<"stored" | "present"> {
+    this.asked.put += 1;
+    if (this.failure !== undefined) throw this.failure;
+    return "stored";
+  }
+
+  async delete(): Promise<void> {
+    this.asked.delete += 1;
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  dropQueued(): void {}
+
+  async close(): Promise<void> {}
+}
+
+class Fixture {
+  readonly clock = new FakeClock();
+  readonly logger = new RecordedLogger();
+  readonly driver = new ScriptedDriver();
+  readonly breaker = new Breaker({ clock: this.clock });
+  readonly catalog = new Catalog();
+  readonly store = new GuardedCachestore(this);
+  readonly ref = refOf("k", 2 * MiB);
+  readonly #budget = new MemoryBudget({ maxBytes: 8 * MiB, clock: this.clock });
+
+  read(): Promise<boolean> {
+    return this.store.readBlock(this.ref, 0, Buffer.alloc(MiB));
+  }
+
+  async reads(times: number): Promise<void> {
+    for (let count = 0; count < times; count += 1) await this.read();
+  }
+
+  async put(): Promise<string> {
+    const chunk = chunkOf(this.#budget, this.ref);
+    try {
+      return await this.store.put(this.ref, chunk);
+    } finally {
+      chunk.release();
+    }
+  }
+}
+
+test("GuardedCachestore: what the driver brings is a hit, and the catalog learns it", async () => {
+  const { store, driver, ref } = new Fixture();
+  const target = Buffer.alloc(MiB);
+  assert.equal(store.presence(ref), "unknown");
+  assert.equal(await store.readBlock(ref, 1, target), true);
+  assert.ok(target.every((byte) => byte === 7));
+  assert.equal(store.presence(ref), "held");
+  assert.deepEqual([store.stats.hits, store.stats.misses, store.stats.bytesRead], [1, 0, MiB]);
+  assert.deepEqual(driver.asked, { read: 1, put: 0, delete: 0 });
+});
+
+test("GuardedCachestore: a hint that proves wrong is forgotten and counted, and a miss is no error", async () => {
+  const fixture = new Fixture();
+  const { store, catalog, driver, ref } = fixture;
+  catalog.learn(ref);
+  driver.outcome = "miss";
+  assert.equal(store.presence(ref), "held");
+  await fixture.reads(20);
+  assert.equal(store.presence(ref), "unknown");
+  assert.deepEqual([store.stats.hintsWrong, store.stats.misses, store.breakerState], [1, 20, "closed"]);
+});
+
+test("GuardedCachestore: an error is a miss that leaves a true prefix, and the hint stays", async () => {
+  const fixture = new Fixture();
+  const { store, catalog, driver, ref } = fixture;
+  catalog.learn(ref);
+  driver.failure = unavailable;
+  driver.bytes = 1000;
+  const target = Buffer.alloc(MiB);
+  let filledBytes = 0;
+  const sink: ByteSink = {
+    space: () => target.subarray(filledBytes),
+    advance: (lengthBytes) => {
+      filledBytes += lengthBytes;
+    },
+  };
+  assert.equal(await store.read(ref, 0, MiB, sink, new AbortController().signal), "miss");
+  assert.equal(filledBytes, 1000);
+  assert.equal(store.presence(ref), "held");
+  assert.deepEqual([store.stats.readsFailed, store.stats.misses], [1, 1]);
+});
+
+test("GuardedCachestore: ten errors stop the asking: reads miss, commits are dropped, nothing is held", async () => {
+  const fixture = new Fixture();
+  const { store, catalog, driver, ref, logger } = fixture;
+  catalog.learn(ref);
+  driver.failure = unavailable;
+  await fixture.reads(25);
+  assert.deepEqual([await fixture.put(), await fixture.put()], ["refused", "refused"]);
+  await store.delete(ref);
+  assert.deepEqual(driver.asked, { read: 10, put: 0, delete: 0 });
+  assert.deepEqual([store.breakerState, store.presence(ref)], ["open", "absent"]);
+  const { misses, missesUnasked, readsFailed, refused, commitsDropped } = store.stats;
+  assert.deepEqual([misses, missesUnasked, readsFailed, refused, commitsDropped], [25, 15, 10, 2, 2]);
+  assert.deepEqual([logger.count("warn"), logger.count("error")], [1, 1]);
+});
+
+test("GuardedCachestore: the store is asked again after 30 s, and used when three probes went well", async () => {
+  const fixture = new Fixture();
+  const { store, catalog, clock, driver, ref } = fixture;
+  driver.failure = unavailable;
+  await fixture.reads(10);
+  await clock.advance(30_000);
+  await fixture.read();
+  assert.deepEqual([driver.asked.read, store.breakerState], [11, "open"]);
+  await clock.advance(30_000);
+  driver.failure = undefined;
+  catalog.learn(ref);
+  assert.equal(store.presence(ref), "held");
+  assert.equal(await fixture.read(), true);
+  assert.equal(await fixture.put(), "stored");
+  assert.equal(store.breakerState, "half-open");
+  assert.equal(await fixture.read(), true);
+  assert.equal(store.breakerState, "closed");
+  assert.equal(fixture.logger.count("info"), 3);
+});
+
+test("GuardedCachestore: no room and callers who leave say nothing about the store", async () => {
+  const fixture = new Fixture();
+  const { store, breaker, driver, ref } = fixture;
+  driver.failure = overloaded;
+  for (let count = 0; count < 20; count += 1) assert.equal(await fixture.put(), "refused");
+  const left = new AbortController();
+  left.abort(new Error("the reader left"));
+  driver.failure = left.signal.reason;
+  const sink: ByteSink = { space: () => Buffer.alloc(MiB), advance: () => {} };
+  for (let count = 0; count < 20; count += 1) {
+    assert.equal(await store.read(ref, 0, MiB, sink, left.signal), "miss");
+  }
+  assert.equal(store.breakerState, "closed");
+  assert.deepEqual([breaker.stats.withdrawn, breaker.stats.failed], [40, 0]);
+  assert.equal(fixture.logger.count("warn"), 1);
+});
+
+test("GuardedCachestore: an error of no known kind counts against the store", async () => {
+  const fixture = new Fixture();
+  fixture.driver.failure = new TypeError("socket hang up");
+  assert.equal(await fixture.read(), false);
+  assert.equal(fixture.breaker.stats.failed, 1);
+});
+
+test("GuardedCachestore: repeated denials are readable, told once, and forgotten with the first success", async () => {
+  const fixture = new Fixture();
+  const { store, driver, logger } = fixture;
+  const told = () =>
+    logger.events.filter(({ level, message }) => level === "error" && /refuses/.test(message)).length;
+  driver.failure = denied;
+  await fixture.reads(2);
+  assert.deepEqual([store.denied, told()], [false, 0]);
+  await fixture.reads(4);
+  assert.deepEqual([store.denied, told()], [true, 1]);
+  driver.failure = undefined;
+  await fixture.read();
+  assert.equal(store.denied, false);
+  driver.failure = denied;
+  await fixture.reads(3);
+  assert.deepEqual([store.denied, told()], [true, 2]);
+});
+
+test("GuardedCachestore: a chunk that is stored is known, one that is deleted is not, even where that fails", async () => {
+  const fixture = new Fixture();
+  const { store, driver, ref } = fixture;
+  assert.equal(await fixture.put(), "stored");
+  assert.equal(store.presence(ref), "held");
+  driver.failure = unavailable;
+  await store.delete(ref);
+  assert.equal(store.presence(ref), "unknown");
+  assert.deepEqual([store.stats.stored, store.stats.deletesFailed], [1, 1]);
+});
+
+test("GuardedCachestore.peek: what presence says, and no use of the hint", () => {
+  const { store, catalog, breaker, ref } = new Fixture();
+  assert.equal(store.peek(ref), "unknown");
+  catalog.learn(ref);
+  assert.equal(store.peek(ref), "held");
+  for (let error = 0; error < 10; error += 1) breaker.failed(unavailable);
+  assert.equal(store.peek(ref), "absent");
+});

@@ -1,0 +1,333 @@
+import assert from "node:assert/strict";
+import fs, {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MiB } from "../../../../src/base/units.ts";
+import { chunkFileSize, storedKeyOf } from "../../../../src/store/chunk-file/chunk-file.ts";
+import type { ReadFileSystem } from "../../../../src/store/chunk-file/disk-file.ts";
+import { TestProcess } from "../../../support/process.ts";
+import { rejectsWith } from "../../../support/rejects-with.ts";
+import { faultyThread } from "../../disk/disk-faulty-thread.ts";
+import { refOf } from "../../disk/disk-fixture.ts";
+import { criterion, type PosixFixture, readAll, readStretch } from "./posix-fixture.ts";
+
+criterion("a chunk that one replica put is read by another, now and after a restart", async (fixture) => {
+  const ref = refOf("k", 20 * MiB + 17, 2);
+  const [one, two] = [await fixture.open(), await fixture.open()];
+  assert.equal(await readAll(two, ref), false);
+  assert.equal(await fixture.put(one, ref), "stored");
+  assert.equal(await readAll(two, ref), true);
+  assert.deepEqual([two.stats.blocksRead, two.stats.bytesRead, two.openFiles], [5, 4 * MiB + 17, 1]);
+  await one.close(60_000);
+  const three = await fixture.open();
+  assert.equal(await readAll(three, ref), true);
+  assert.equal(await fixture.put(three, ref), "present");
+});
+
+criterion(
+  "a chunk lies at its frozen path in the format of the disk, and nothing else lies there",
+  async (fixture) => {
+    const ref = refOf("k", 3 * MiB);
+    await fixture.put(await fixture.open(), ref);
+    const { hash } = ref.version;
+    const path = `${fixture.root}/orca-posixfs.v1/${hash.slice(0, 2)}/origin-a.${hash}.0`;
+    assert.deepEqual(fixture.files(), [path]);
+    assert.equal(statSync(path).size, chunkFileSize(storedKeyOf(ref)));
+  },
+);
+
+criterion("any stretch of a chunk is read", async (fixture) => {
+  const ref = refOf("k", 3 * MiB + 1000);
+  const store = await fixture.open();
+  await fixture.put(store, ref);
+  for (const [offset, end] of [
+    [0, 1],
+    [5, MiB],
+    [MiB - 1, MiB + 1],
+    [17, 3 * MiB + 1000],
+    [MiB, 2 * MiB],
+    [3 * MiB, 3 * MiB + 1000],
+    [3 * MiB + 999, 3 * MiB + 1000],
+  ] as const) {
+    assert.ok(await readStretch(store, ref, offset, end - offset), `${offset} to ${end}`);
+  }
+});
+
+criterion("an aborted read rejects with the reason, and leaves the sink alone", async (fixture) => {
+  const ref = refOf("k", 3 * MiB);
+  const store = await fixture.open();
+  await fixture.put(store, ref);
+  const before = new AbortController();
+  before.abort(new Error("the reader left"));
+  await assert.rejects(readStretch(store, ref, 0, 3 * MiB, before.signal), /the reader left/);
+  const during = new AbortController();
+  const reading = readStretch(store, ref, 0, 3 * MiB, during.signal);
+  during.abort(new Error("the reader left"));
+  await assert.rejects(reading, /the reader left/);
+  assert.deepEqual(store.stats.errorsByCode, {});
+});
+
+function flipByte(path: string, offset: number): void {
+  const bytes = readFileSync(path);
+  const at = offset < 0 ? bytes.length + offset : offset;
+  bytes[at] = (bytes[at] as number) ^ 0x10;
+  writeFileSync(path, bytes);
+}
+
+for (const [title, change] of [
+  ["a flipped bit in the first block", (path: string) => flipByte(path, 5)],
+  ["a flipped bit in the last block", (path: string) => flipByte(path, 2 * MiB + MiB / 2 - 1)],
+  ["a flipped bit in a block checksum", (path: string) => flipByte(path, 2 * MiB + MiB / 2)],
+  ["a flipped bit in the identity", (path: string) => flipByte(path, -60)],
+  ["a truncated file", (path: string) => truncateSync(path, MiB + 3)],
+  ["an empty file", (path: string) => truncateSync(path, 0)],
+  ["a file with a byte too much", (path: string) => writeFileSync(path, Buffer.alloc(1), { flag: "a" })],
+] as const) {
+  criterion(`${title} is found by whoever reads it, deleted, counted and logged once`, async (fixture) => {
+    const ref = refOf("k", 2 * MiB + MiB / 2);
+    await fixture.put(await fixture.open(), ref);
+    change(fixture.pathOf(ref));
+    const store = await fixture.open();
+    assert.equal(await readAll(store, ref), false);
+    assert.equal(await readAll(store, ref), false);
+    assert.deepEqual([store.stats.damaged, store.stats.errorsByCode], [1, {}]);
+    assert.equal(fixture.logger.count("warn"), 1);
+    assert.deepEqual(fixture.files(), []);
+    assert.equal(await fixture.put(store, ref), "stored");
+    assert.equal(await readAll(store, ref), true);
+  });
+}
+
+criterion("a whole chunk under another chunk's name is damaged", async (fixture) => {
+  const [one, two] = [refOf("k1", MiB), refOf("k2", MiB)];
+  const store = await fixture.open();
+  await fixture.put(store, one);
+  mkdirSync(dirname(fixture.pathOf(two)), { recursive: true });
+  renameSync(fixture.pathOf(one), fixture.pathOf(two));
+  assert.equal(await readAll(store, two), false);
+  assert.deepEqual([store.stats.damaged, fixture.files()], [1, []]);
+});
+
+criterion("damage met by many readers at once is counted once", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const store = await fixture.open();
+  await fixture.put(store, ref);
+  flipByte(fixture.pathOf(ref), 7);
+  const results = await Promise.all(Array.from({ length: 8 }, () => readAll(store, ref)));
+  assert.ok(results.every((result) => !result));
+  assert.deepEqual([store.stats.damaged, fixture.files()], [1, []]);
+});
+
+criterion("a file of the wrong size is replaced", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const store = await fixture.open();
+  mkdirSync(dirname(fixture.pathOf(ref)), { recursive: true });
+  writeFileSync(fixture.pathOf(ref), "stray");
+  assert.equal(await fixture.put(store, ref), "stored");
+  assert.equal(await readAll(store, ref), true);
+  assert.deepEqual(fixture.files(), [fixture.pathOf(ref)]);
+});
+
+criterion("of two replicas that commit a chunk at once one stores it, and both go on", async (fixture) => {
+  const [one, two] = [await fixture.open(), await fixture.open()];
+  for (let round = 0; round < 8; round += 1) {
+    const ref = refOf(`k${round}`, 2 * MiB);
+    const results = await Promise.all([fixture.put(one, ref), fixture.put(two, ref)]);
+    assert.deepEqual(results.sort(), ["present", "stored"]);
+    assert.deepEqual([await readAll(one, ref), await readAll(two, ref)], [true, true]);
+  }
+  assert.equal(fixture.files().length, 8);
+});
+
+criterion("of three processes that commit the same chunks, each chunk has one winner", async (fixture) => {
+  await fixture.open();
+  const chunks = Array.from({ length: 24 }, (_, index) => refOf("raced", 24 * MiB, index, MiB));
+  const damaged = chunks.slice(12);
+  for (const ref of damaged) {
+    mkdirSync(dirname(fixture.pathOf(ref)), { recursive: true });
+    writeFileSync(fixture.pathOf(ref), "stray");
+  }
+  const results = await race(fixture, 3, chunks.length);
+  for (const [index, ref] of chunks.entries()) {
+    const outcomes = results.map((each) => each[index] as string).sort();
+    // Where a damaged file is in the way, one may take the other's good file for it, and replace that.
+    if (damaged.includes(ref)) assert.ok(outcomes.includes("stored"), `chunk ${index}`);
+    else assert.deepEqual(outcomes, ["present", "present", "stored"], `chunk ${index}`);
+  }
+  const reader = await fixture.open();
+  for (const ref of chunks) assert.ok(await readAll(reader, ref));
+  assert.deepEqual([reader.stats.damaged, fixture.files().length], [0, 24]);
+});
+
+/** What each of several processes got for each chunk. */
+async function race(fixture: PosixFixture, processes: number, chunks: number): Promise<string[][]> {
+  const script = fileURLToPath(new URL("./posix-scribbler.ts", import.meta.url));
+  const startSignal = join(fixture.root, "start");
+  const parameters = [script, fixture.root, String(chunks), startSignal];
+  const scribblers = Array.from(
+    { length: processes },
+    () => new TestProcess("scribbler", process.execPath, parameters),
+  );
+  try {
+    await Promise.all(scribblers.map((scribbler) => scribbler.line(/^ready$/)));
+    writeFileSync(startSignal, "");
+    const lines = await Promise.all(scribblers.map((scribbler) => scribbler.line(/^results (.*)$/)));
+    return lines.map(([, json]) => JSON.parse(json as string) as string[]);
+  } finally {
+    await Promise.all(scribblers.map((scribbler) => scribbler.stop()));
+  }
+}
+
+criterion("a chunk is deleted for all, and deleting what is not there does nothing", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const [one, two] = [await fixture.open(), await fixture.open()];
+  await fixture.put(one, ref);
+  await two.delete(ref);
+  await two.delete(ref);
+  assert.equal(await readAll(one, ref), false);
+  assert.deepEqual(fixture.files(), []);
+});
+
+criterion("an open file goes on being read after another replica deleted it", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const [one, two] = [await fixture.open(), await fixture.open()];
+  await fixture.put(one, ref);
+  assert.ok(await readAll(one, ref));
+  await two.delete(ref);
+  assert.ok(await readAll(one, ref));
+});
+
+function failing(call: keyof ReadFileSystem, code: string, times = Number.POSITIVE_INFINITY): ReadFileSystem {
+  let failures = 0;
+  const fail = (...parameters: unknown[]): void => {
+    failures += 1;
+    if (failures > times) return (fs[call] as (...parameters: unknown[]) => void)(...parameters);
+    const callback = parameters.at(-1) as (error: Error) => void;
+    setImmediate(() => callback(Object.assign(new Error(`injected ${code}`), { code })));
+  };
+  return { open: fs.open, fstat: fs.fstat, read: fs.read, close: fs.close, unlink: fs.unlink, [call]: fail };
+}
+
+for (const [call, systemCode, code] of [
+  ["open", "EIO", "store_unavailable"],
+  ["open", "ENOTCONN", "store_unavailable"],
+  ["open", "EACCES", "store_denied"],
+  ["open", "EMFILE", "overloaded"],
+  ["fstat", "EIO", "store_unavailable"],
+  ["read", "EIO", "store_unavailable"],
+] as const) {
+  criterion(`${systemCode} at ${call} is ${code}, counted, and deletes nothing`, async (fixture) => {
+    const ref = refOf("k", 2 * MiB);
+    const store = await fixture.open({ fileSystem: failing(call, systemCode, 1) });
+    await fixture.put(store, ref);
+    const error = await rejectsWith(code, readAll(store, ref));
+    assert.match(
+      error.message,
+      new RegExp(`^Cannot read chunk "origin-a/[0-9a-f]{64}/0" .*: ${systemCode}$`),
+    );
+    assert.deepEqual([store.stats.errorsByCode, store.stats.damaged], [{ [systemCode]: 1 }, 0]);
+    assert.deepEqual(fixture.files(), [fixture.pathOf(ref)]);
+    assert.equal(await readAll(store, ref), true);
+  });
+}
+
+criterion("a stale file is opened anew, and is a miss where it is gone", async (fixture) => {
+  const ref = refOf("k", MiB);
+  const fileSystem = failing("read", "ESTALE", 0);
+  const real = fileSystem.read;
+  let stale = false;
+  const store = await fixture.open({
+    fileSystem: {
+      ...fileSystem,
+      read: (...parameters) => {
+        if (!stale) return real(...parameters);
+        stale = false;
+        parameters[5](Object.assign(new Error("injected ESTALE"), { code: "ESTALE" }), 0);
+      },
+    },
+  });
+  await fixture.put(store, ref);
+  assert.ok(await readAll(store, ref));
+  stale = true;
+  assert.ok(await readAll(store, ref));
+  rmSync(fixture.pathOf(ref));
+  stale = true;
+  assert.equal(await readAll(store, ref), false);
+  assert.deepEqual([store.stats.stale, store.stats.damaged, store.stats.errorsByCode], [2, 0, {}]);
+});
+
+for (const [call, systemCode, code] of [
+  ["openSync", "EROFS", "store_denied"],
+  ["openSync", "ENOENT", "store_unavailable"],
+  ["writevSync", "EIO", "store_unavailable"],
+  ["writevSync", "ENOSPC", "overloaded"],
+  ["writevSync", "EDQUOT", "overloaded"],
+  ["fsyncSync", "EIO", "store_unavailable"],
+  ["linkSync", "EIO", "store_unavailable"],
+] as const) {
+  criterion(
+    `${systemCode} at ${call} is ${code}, leaves no file, and the next put works`,
+    async (fixture) => {
+      await fixture.open();
+      const writeThreadModule = faultyThread({ call, code: systemCode, times: 1 });
+      const store = fixture.unchecked({ writeThreadModule });
+      const ref = refOf("k", MiB);
+      await rejectsWith(code, fixture.put(store, ref));
+      assert.deepEqual([store.stats.errorsByCode, fixture.files()], [{ [systemCode]: 1 }, []]);
+      assert.equal(await fixture.put(store, ref), "stored");
+      assert.equal(await readAll(store, ref), true);
+    },
+  );
+}
+
+criterion("a writing thread that crashes is replaced, and what it had staged is swept", async (fixture) => {
+  await fixture.open();
+  const writeThreadModule = faultyThread({ call: "writevSync", code: "CRASH", after: 2, times: 1 });
+  const store = fixture.unchecked({ writeThreadModule });
+  const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
+  assert.equal(await fixture.put(store, one), "stored");
+  await rejectsWith("store_unavailable", fixture.put(store, two));
+  assert.equal(await fixture.put(store, three), "stored");
+  assert.deepEqual([store.stats.threadCrashes, fixture.files().length], [1, 2]);
+});
+
+criterion("queued puts are dropped newest first, as overloaded", async (fixture) => {
+  const store = await fixture.open();
+  const puts = ["a", "b", "c", "d"].map((key) => fixture.put(store, refOf(key, 2 * MiB)));
+  assert.equal(store.pendingBytes, 8 * MiB);
+  store.dropQueued(3 * MiB);
+  const results = await Promise.allSettled(puts);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ["fulfilled", "fulfilled", "rejected", "rejected"],
+  );
+  assert.deepEqual([store.stats.commitsDropped, store.stats.errorsByCode, store.pendingBytes], [2, {}, 0]);
+});
+
+criterion("no more files stay open than allowed", async (fixture) => {
+  const store = await fixture.open({ openFilesMax: 2 });
+  const refs = ["a", "b", "c", "d"].map((key) => refOf(key, MiB));
+  for (const ref of refs) await fixture.put(store, ref);
+  for (let round = 0; round < 3; round += 1) {
+    assert.ok((await Promise.all(refs.map((ref) => readAll(store, ref)))).every(Boolean));
+    assert.equal(store.openFiles, 2);
+  }
+});
+
+criterion("close waits for puts, and nothing is taken after it", async (fixture) => {
+  const store = await fixture.open();
+  const refs = ["a", "b", "c"].map((key) => refOf(key, 2 * MiB));
+  const puts = refs.map((ref) => fixture.put(store, ref));
+  await store.close(60_000);
+  assert.deepEqual(await Promise.all(puts), ["stored", "stored", "stored"]);
+  await rejectsWith("overloaded", fixture.put(store, refOf("d", MiB)));
+  await rejectsWith("overloaded", readAll(store, refs[0] as (typeof refs)[0]));
+});

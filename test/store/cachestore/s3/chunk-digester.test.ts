@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { MemoryBudget } from "../../../../src/base/memory-budget.ts";
+import { MiB } from "../../../../src/base/units.ts";
+import { digestOf } from "../../../../src/store/cachestore/s3/chunk-digest.ts";
+import { ChunkDigester } from "../../../../src/store/cachestore/s3/chunk-digester.ts";
+import { chunkOf } from "../../../support/chunk-of.ts";
+import { FakeClock } from "../../../support/fake-clock.ts";
+import { RecordedLogger } from "../../../support/recorded-logger.ts";
+import { rejectsWith } from "../../../support/rejects-with.ts";
+
+const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: new FakeClock() });
+
+suite("ChunkDigester", () => {
+  test("digest: each chunk gets its own, however many are asked at once", async () => {
+    const digester = new ChunkDigester(new RecordedLogger());
+    const chunks = [3 * MiB + 5, 1, 2 * MiB].map((lengthBytes, seed) => chunkOf(budget, lengthBytes, seed));
+    const digests = await Promise.all(chunks.map((chunk) => digester.digest(chunk)));
+    for (const [index, chunk] of chunks.entries()) {
+      assert.deepEqual(digests[index], digestOf(chunk.segments.map((segment) => segment.bytes)));
+      chunk.release();
+    }
+    await digester.close();
+  });
+
+  test("digest: a thread that dies is overloaded for all that waited, and the next one gets another", async () => {
+    const logger = new RecordedLogger();
+    const digester = new ChunkDigester(logger, new URL("./digest-crasher.ts", import.meta.url));
+    const chunk = chunkOf(budget, 1000);
+    for (let round = 1; round <= 2; round += 1) {
+      await Promise.all([1, 2].map(() => rejectsWith("overloaded", digester.digest(chunk))));
+      assert.equal(logger.count("error"), round);
+    }
+    chunk.release();
+    await digester.close();
+  });
+});

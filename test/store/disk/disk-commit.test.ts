@@ -1,0 +1,282 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MiB } from "../../../src/base/units.ts";
+import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
+import type { ChunkKey, PutResult } from "../../../src/store/chunk-store.ts";
+import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
+import { TestProcess } from "../../support/process.ts";
+import { diskCriteria } from "./disk-criteria.ts";
+import { faultyThread } from "./disk-faulty-thread.ts";
+import { readChunk, refOf } from "./disk-fixture.ts";
+
+const criterion = diskCriteria("DiskTier");
+
+function fileSizeOf(ref: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(ref));
+}
+
+/** Chunks of the same file size, so that a test can count in chunks. */
+function refs(count: number, sizeBytes = MiB): ChunkKey[] {
+  return Array.from({ length: count }, (_, index) =>
+    refOf(`key-${String(index).padStart(6, "0")}`, sizeBytes),
+  );
+}
+
+function heldCount(tier: DiskTier, chunks: readonly ChunkKey[]): number {
+  return chunks.filter((ref) => tier.presence(ref) === "held").length;
+}
+
+for (const [call, code] of [
+  ["openSync", "EROFS"],
+  ["writevSync", "EIO"],
+  ["writevSync", "EDQUOT"],
+  ["closeSync", "EIO"],
+  ["fstatSync", "EIO"],
+  ["mkdirSync", "ENOSPC"],
+  ["linkSync", "EIO"],
+] as const) {
+  criterion(
+    `${code} at ${call} is refused and counted, leaves no file, and the next put works`,
+    async (fixture) => {
+      const tier = await fixture.open({ threadModule: faultyThread({ call, code, times: 1 }) });
+      const ref = refOf("k", MiB);
+      assert.equal(await fixture.put(tier, ref), "refused");
+      assert.deepEqual(tier.stats.errorsByCode, { [code]: 1 });
+      assert.deepEqual([tier.stats.refused, tier.stats.threadCrashes, tier.usedBytes], [1, 0, 0]);
+      assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
+      assert.equal(await fixture.put(tier, ref), "stored");
+      assert.ok(await readChunk(tier, ref));
+    },
+  );
+}
+
+criterion("EIO while the directory is synced takes the chunk back", async (fixture) => {
+  const tier = await fixture.open({
+    fsync: true,
+    threadModule: faultyThread({ call: "fsyncSync", code: "EIO", after: 1, times: 1 }),
+  });
+  assert.equal(await fixture.put(tier, refOf("k", MiB)), "refused");
+  assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
+});
+
+criterion("short writes are gone on with", async (fixture) => {
+  const tier = await fixture.open({
+    threadModule: faultyThread({ call: "writevSync", code: "SHORT", times: 9 }),
+  });
+  const ref = refOf("k", 5 * MiB + 3);
+  assert.equal(await fixture.put(tier, ref), "stored");
+  assert.ok(await readChunk(tier, ref));
+});
+
+criterion("ENOSPC evicts a share of the chunks, once", async (fixture) => {
+  const first = await fixture.open();
+  const chunks = refs(20, 1000);
+  for (const ref of chunks) await fixture.put(first, ref);
+  await first.close(60_000);
+  const tier = await fixture.open({
+    threadModule: faultyThread({ call: "writevSync", code: "ENOSPC", times: 3 }),
+  });
+  const results = await Promise.all(["a", "b", "c"].map((key) => fixture.put(tier, refOf(key, MiB))));
+  assert.deepEqual(results, ["refused", "refused", "refused"]);
+  assert.equal(await fixture.put(tier, refOf("d", MiB)), "stored");
+  assert.deepEqual(tier.stats.errorsByCode, { ENOSPC: 3 });
+  assert.equal(heldCount(tier, chunks), 17);
+  assert.equal(tier.stats.evictions, 3);
+  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("a thread that crashes is replaced, its commits are refused and leave nothing", async (fixture) => {
+  const tier = await fixture.open({
+    threadModule: faultyThread({ call: "closeSync", code: "CRASH", after: 1 }),
+  });
+  const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
+  assert.equal(await fixture.put(tier, one), "stored");
+  assert.equal(await fixture.put(tier, two), "refused");
+  assert.equal(await fixture.put(tier, three), "stored");
+  assert.equal(tier.stats.threadCrashes, 1);
+  assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles().length], [[], 2]);
+  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("a thread that crashes after the link leaves no chunk that is not counted", async (fixture) => {
+  const tier = await fixture.open({
+    fsync: true,
+    threadModule: faultyThread({ call: "fsyncSync", code: "CRASH", after: 1, times: 1 }),
+  });
+  assert.equal(await fixture.put(tier, refOf("k", MiB)), "refused");
+  assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
+});
+
+criterion("a scan that fails leaves reading on and writing off", async (fixture) => {
+  const ref = refOf("k", MiB);
+  const first = await fixture.open();
+  await fixture.put(first, ref);
+  await first.close(60_000);
+  const tier = await fixture.open({ threadModule: faultyThread({ call: "readdirSync", code: "EIO" }) });
+  assert.ok(await readChunk(tier, ref));
+  assert.equal(await fixture.put(tier, refOf("l", MiB)), "refused");
+  assert.deepEqual(tier.stats.errorsByCode, { EIO: 1 });
+});
+
+criterion(
+  "bytes on disk never pass max_bytes, and eviction goes from the high to the low watermark",
+  async (fixture) => {
+    const chunks = refs(60, 64 * 1024);
+    const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
+    const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
+    let heldMax = 0;
+    for (const ref of chunks) {
+      assert.equal(await fixture.put(tier, ref), "stored");
+      assert.ok(fixture.bytesOnDisk() <= 20 * sizeBytes);
+      assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+      heldMax = Math.max(heldMax, heldCount(tier, chunks));
+    }
+    assert.equal(heldMax, 19);
+    // 19 fill it to 0.95; the 20th leaves 17 in all; then two more fit, and so on.
+    assert.equal(tier.stats.evictions, 60 - heldCount(tier, chunks));
+    assert.equal(tier.stats.evictions % 3, 0);
+  },
+);
+
+criterion("with many commits at once bytes on disk never pass max_bytes", async (fixture) => {
+  const chunks = refs(64, 256 * 1024);
+  const maxBytes = 10 * fileSizeOf(chunks[0] as ChunkKey);
+  const tier = await fixture.open({ maxBytes });
+  let largestBytes = 0;
+  const watch = { running: true };
+  const watchBytes = async (): Promise<void> => {
+    while (watch.running) {
+      largestBytes = Math.max(largestBytes, fixture.bytesOnDisk());
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const watching = watchBytes();
+  const reading = Promise.all(chunks.map((ref) => readChunk(tier, ref)));
+  const results = await Promise.all(chunks.map((ref) => fixture.put(tier, ref)));
+  await reading;
+  watch.running = false;
+  await watching;
+  assert.deepEqual(new Set(results), new Set<PutResult>(["stored"]));
+  assert.ok(largestBytes > maxBytes / 2 && largestBytes <= maxBytes, `${largestBytes} of ${maxBytes}`);
+  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("a chunk larger than the disk is refused and evicts nothing", async (fixture) => {
+  const tier = await fixture.open({ maxBytes: 2 * MiB });
+  await fixture.put(tier, refOf("small", 1000));
+  assert.equal(await fixture.put(tier, refOf("large", 3 * MiB)), "refused");
+  assert.equal(tier.presence(refOf("small", 1000)), "held");
+});
+
+criterion("a disk of an earlier, larger limit is evicted down at start", async (fixture) => {
+  const chunks = refs(30, 1000);
+  const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
+  const first = await fixture.open();
+  for (const ref of chunks) await fixture.put(first, ref);
+  await first.close(60_000);
+  const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
+  assert.equal(tier.usedBytes, 17 * sizeBytes);
+  assert.equal(fixture.bytesOnDisk(), 17 * sizeBytes);
+  assert.equal(tier.stats.evictions, 13);
+});
+
+criterion("the scan sweeps staging and files that are no chunks", async (fixture) => {
+  const ref = refOf("k", MiB);
+  const first = await fixture.open();
+  await fixture.put(first, ref);
+  await first.close(60_000);
+  const fanOut = join(fixture.directory, ref.version.hash.slice(0, 2));
+  const otherFanOut = join(fixture.directory, ref.version.hash.startsWith("00") ? "01" : "00");
+  mkdirSync(otherFanOut);
+  mkdirSync(join(fanOut, "directory"));
+  writeFileSync(join(fixture.directory, "staging", "half"), "bytes");
+  writeFileSync(join(fanOut, "README"), Buffer.alloc(100));
+  writeFileSync(join(fanOut, `origin-a.${ref.version.hash}.1`), "too small");
+  writeFileSync(join(otherFanOut, `origin-a.${ref.version.hash}.0`), Buffer.alloc(100));
+  const tier = await fixture.open();
+  assert.deepEqual([tier.stats.stagedFilesRemoved, tier.stats.foreignFilesRemoved], [1, 3]);
+  assert.deepEqual([tier.chunkCount, tier.usedBytes], [1, fileSizeOf(ref)]);
+  assert.deepEqual(fixture.stagedFiles(), []);
+});
+
+criterion("ten thousand chunks are scanned within 2 s, on another thread", async (fixture) => {
+  const first = await fixture.open();
+  await first.close(60_000);
+  const chunks = refs(10_000, 40);
+  for (const ref of chunks) {
+    mkdirSync(join(fixture.directory, ref.version.hash.slice(0, 2)), { recursive: true });
+    writeFileSync(fixture.pathOf(ref), Buffer.alloc(fileSizeOf(ref)));
+  }
+  const startedAt = performance.now();
+  const tier = fixture.openUnscanned();
+  const openedMs = performance.now() - startedAt;
+  await tier.ready;
+  const scannedMs = performance.now() - startedAt;
+  console.log(`# open ${openedMs.toFixed(1)} ms, scan of 10,000 chunks ${scannedMs.toFixed(0)} ms`);
+  assert.equal(tier.chunkCount, 10_000);
+  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("queued commits are dropped newest first, and settle as refused", async (fixture) => {
+  const tier = fixture.openUnscanned();
+  // The scan is running, so none of these has started.
+  const chunks = refs(6, 2 * MiB);
+  const results: PutResult[] = [];
+  const puts = chunks.map(async (ref, position) => {
+    results[position] = await fixture.put(tier, ref);
+  });
+  assert.equal(tier.pendingBytes, 12 * MiB);
+  tier.dropQueued(3 * MiB);
+  // Asked again before anybody could let go of the memory, nothing more is dropped.
+  tier.dropQueued(3 * MiB);
+  assert.equal(tier.pendingBytes, 8 * MiB);
+  await Promise.all(puts);
+  assert.deepEqual(results, ["stored", "stored", "stored", "stored", "refused", "refused"]);
+  assert.deepEqual([tier.stats.commitsDropped, tier.stats.refused, tier.pendingBytes], [2, 2, 0]);
+});
+
+criterion("close waits for queued commits", async (fixture) => {
+  const tier = fixture.openUnscanned();
+  const chunks = refs(5, 2 * MiB);
+  const puts = chunks.map((ref) => fixture.put(tier, ref));
+  await tier.close(60_000);
+  assert.deepEqual(
+    await Promise.all(puts),
+    Array.from({ length: 5 }, () => "stored"),
+  );
+  assert.equal(fixture.chunkFiles().length, 5);
+  assert.equal(fixture.clock.pendingTimers, 0);
+});
+
+criterion("close drops what is left at its deadline", async (fixture) => {
+  const tier = fixture.openUnscanned();
+  const puts = refs(20, 4 * MiB).map((ref) => fixture.put(tier, ref));
+  await tier.close(0);
+  assert.deepEqual(new Set(await Promise.all(puts)), new Set<PutResult>(["refused"]));
+  assert.equal(tier.stats.commitsDropped, 20);
+  const next = await fixture.open();
+  assert.equal(next.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("kill -9 while writing leaves only whole chunks", async (fixture) => {
+  const script = fileURLToPath(new URL("./disk-scribbler.ts", import.meta.url));
+  for (let round = 0; round < 3; round += 1) {
+    const scribbler = new TestProcess("scribbler", process.execPath, [script, fixture.root, String(round)]);
+    await scribbler.line(new RegExp(`^stored ${round * 3 + 4}$`));
+    await scribbler.stop("SIGKILL");
+    const tier = await fixture.open();
+    assert.deepEqual(fixture.stagedFiles(), []);
+    assert.ok(tier.chunkCount >= 5);
+    let whole = 0;
+    for (let index = 0; index < 200; index += 1) {
+      const ref = refOf(`scribble-${round}`, 800 * MiB, index, 4 * MiB);
+      if (tier.presence(ref) === "held" && (await readChunk(tier, ref))) whole += 1;
+    }
+    assert.ok(whole >= 5);
+    assert.deepEqual([tier.stats.damaged, tier.stats.foreignFilesRemoved], [0, 0]);
+    assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+    await tier.close(60_000);
+  }
+});

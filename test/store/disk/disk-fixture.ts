@@ -1,0 +1,189 @@
+/**
+ * A disk tier in a directory of its own, with chunks whose every byte depends on its offset, and eyes on what really
+ * lies on disk, so that a test asks the file system and not the tier's own account.
+ */
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MemoryBudget, segmentSizeBytes } from "../../../src/base/memory-budget.ts";
+import { MiB } from "../../../src/base/units.ts";
+import type { ChunkBytes } from "../../../src/chunk/chunk-bytes.ts";
+import { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { chunkFilePath } from "../../../src/store/chunk-file/chunk-file.ts";
+import type { ChunkKey, PutResult } from "../../../src/store/chunk-store.ts";
+import type { DiskEntry } from "../../../src/store/disk/disk-index.ts";
+import { DiskTier, type DiskTierOptions } from "../../../src/store/disk/disk-tier.ts";
+import type { EvictionPolicy } from "../../../src/store/eviction/eviction-policy.ts";
+import { chunkOf as patternChunk } from "../../support/chunk-of.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { assertPattern } from "../../support/pattern.ts";
+import { RecordedLogger } from "../../support/recorded-logger.ts";
+
+/** First in, first out: the order in which a test put its chunks is the order in which they go. */
+export class FifoPolicy implements EvictionPolicy<DiskEntry> {
+  #entries = new Set<DiskEntry>();
+  touches = 0;
+
+  insert(entry: DiskEntry): void {
+    this.#entries.add(entry);
+  }
+
+  touch(): void {
+    this.touches += 1;
+  }
+
+  remove(entry: DiskEntry): void {
+    this.#entries.delete(entry);
+  }
+
+  putBack(entry: DiskEntry): void {
+    this.#entries.add(entry);
+  }
+
+  supersede(entry: DiskEntry): void {
+    this.#entries = new Set([entry, ...this.#entries]);
+  }
+
+  evict(): DiskEntry | undefined {
+    for (const entry of this.#entries) {
+      this.#entries.delete(entry);
+      return entry;
+    }
+    return undefined;
+  }
+
+  remembers(): boolean {
+    return false;
+  }
+}
+
+/** Opens a tier on a root, not yet scanned. One of 1 GiB where `overrides` do not say otherwise. */
+export function openTier(root: string, overrides: Partial<DiskTierOptions> = {}): DiskTier {
+  return DiskTier.open({
+    root,
+    maxBytes: 1024 * MiB,
+    highWatermark: 0.95,
+    lowWatermark: 0.85,
+    fsync: false,
+    replicaId: "replica-a",
+    policy: new FifoPolicy(),
+    clock: new FakeClock(),
+    logger: new RecordedLogger(),
+    ...overrides,
+  });
+}
+
+export class DiskFixture {
+  readonly root = mkdtempSync(join(tmpdir(), "orca-disk-"));
+  readonly clock = new FakeClock();
+  readonly logger = new RecordedLogger();
+  readonly budget = new MemoryBudget({ maxBytes: 256 * MiB, clock: this.clock, poison: true });
+  readonly #tiers: DiskTier[] = [];
+
+  /** As {@link openTier}; closed with the fixture. */
+  openUnscanned(overrides: Partial<DiskTierOptions> = {}): DiskTier {
+    const tier = openTier(this.root, { clock: this.clock, logger: this.logger, ...overrides });
+    this.#tiers.push(tier);
+    return tier;
+  }
+
+  async open(overrides: Partial<DiskTierOptions> = {}): Promise<DiskTier> {
+    const tier = this.openUnscanned(overrides);
+    await tier.ready;
+    return tier;
+  }
+
+  get directory(): string {
+    return join(this.root, "orca-disk.v1", "replica-a");
+  }
+
+  pathOf(ref: ChunkKey): string {
+    return chunkFilePath(this.directory, ref.version.chunkPath(ref.index));
+  }
+
+  stagedFiles(): string[] {
+    return readdirSync(join(this.directory, "staging"));
+  }
+
+  chunkFiles(): string[] {
+    const directories = readdirSync(this.directory).filter((name) => name.length === 2);
+    return directories.flatMap((name) =>
+      readdirSync(join(this.directory, name)).map((file) => join(this.directory, name, file)),
+    );
+  }
+
+  /** Sizes of all files of chunks, staged ones included. */
+  bytesOnDisk(): number {
+    const staged = this.stagedFiles().map((name) => join(this.directory, "staging", name));
+    let bytes = 0;
+    for (const path of [...this.chunkFiles(), ...staged]) {
+      bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#tiers.map((tier) => tier.close(60_000)));
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  chunk(ref: ChunkKey): ChunkBytes {
+    return chunkOf(this.budget, ref);
+  }
+
+  put(tier: DiskTier, ref: ChunkKey): Promise<PutResult> {
+    return putChunk(tier, this.budget, ref);
+  }
+}
+
+export function refOf(objectKey: string, sizeBytes: number, index = 0, chunkSizeBytes = 8 * MiB): ChunkKey {
+  const version = new ObjectVersion({
+    originId: "origin-a",
+    bucket: "bucket",
+    objectKey,
+    etag: "etag-1",
+    sizeBytes,
+    chunkSizeBytes,
+  });
+  return { version, index };
+}
+
+export function seedOf(ref: ChunkKey): number {
+  return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
+}
+
+export function chunkOf(budget: MemoryBudget, ref: ChunkKey): ChunkBytes {
+  return patternChunk(budget, ref.version.chunkLength(ref.index), seedOf(ref));
+}
+
+/** Puts the chunk of a ref and lets go of it as soon as the store has. */
+export async function putChunk<Result>(
+  store: { put(ref: ChunkKey, chunk: ChunkBytes): Promise<Result> },
+  budget: MemoryBudget,
+  ref: ChunkKey,
+): Promise<Result> {
+  const chunk = chunkOf(budget, ref);
+  try {
+    return await store.put(ref, chunk);
+  } finally {
+    chunk.release();
+  }
+}
+
+/** Reads one block; false is a miss. @throws AssertionError where the tier gave a wrong byte. */
+export async function readBlock(tier: DiskTier, ref: ChunkKey, blockIndex = 0): Promise<boolean> {
+  const restBytes = ref.version.chunkLength(ref.index) - blockIndex * segmentSizeBytes;
+  const target = Buffer.from(new SharedArrayBuffer(Math.min(segmentSizeBytes, restBytes)));
+  if (!(await tier.readBlock(ref, blockIndex, target))) return false;
+  assertPattern(target, seedOf(ref), blockIndex * segmentSizeBytes);
+  return true;
+}
+
+/** Reads a whole chunk; false where any block is a miss. */
+export async function readChunk(tier: DiskTier, ref: ChunkKey): Promise<boolean> {
+  const blocks = Math.ceil(ref.version.chunkLength(ref.index) / segmentSizeBytes);
+  for (let block = 0; block < blocks; block += 1) {
+    if (!(await readBlock(tier, ref, block))) return false;
+  }
+  return true;
+}

@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import fs, { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { MiB } from "../../../src/base/units.ts";
+import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
+import type { ReadFileSystem } from "../../../src/store/chunk-file/disk-file.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
+import { diskCriteria } from "./disk-criteria.ts";
+import { FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
+
+const criterion = diskCriteria("DiskTier");
+
+function fileSizeOf(ref: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(ref));
+}
+
+criterion("a chunk survives a restart, with its SHA-256", async (fixture) => {
+  const ref = refOf("k", 20 * MiB + 17, 2);
+  const chunk = fixture.chunk(ref);
+  const hash = createHash("sha256");
+  for (const segment of chunk.segments) hash.update(segment.bytes);
+  chunk.release();
+  const sha256 = hash.digest("hex");
+
+  const first = await fixture.open();
+  assert.equal(await fixture.put(first, ref), "stored");
+  assert.equal(first.sha256(ref), sha256);
+  assert.equal(statSync(fixture.pathOf(ref)).size, fileSizeOf(ref));
+  await first.close(60_000);
+
+  const second = await fixture.open();
+  assert.equal(second.presence(ref), "held");
+  assert.equal(second.usedBytes, fileSizeOf(ref));
+  assert.equal(second.sha256(ref), undefined);
+  assert.ok(await readChunk(second, ref));
+  assert.equal(second.sha256(ref), sha256);
+  assert.deepEqual([second.stats.blocksRead, second.stats.bytesRead], [5, 4 * MiB + 17]);
+});
+
+criterion("with fsync the result is the same", async (fixture) => {
+  const tier = await fixture.open({ fsync: true });
+  const ref = refOf("k", MiB);
+  assert.equal(await fixture.put(tier, ref), "stored");
+  assert.ok(await readChunk(tier, ref));
+});
+
+criterion("until the scan ends presence is unknown, and a read tries the file", async (fixture) => {
+  const held = refOf("held", 3 * MiB);
+  const absent = refOf("absent", 3 * MiB);
+  const first = await fixture.open();
+  await fixture.put(first, held);
+  await first.close(60_000);
+
+  const tier = fixture.openUnscanned();
+  assert.equal(tier.presence(held), "unknown");
+  assert.equal(tier.presence(absent), "unknown");
+  const [isHeld, isAbsent] = await Promise.all([readChunk(tier, held), readChunk(tier, absent)]);
+  assert.deepEqual([isHeld, isAbsent], [true, false]);
+  assert.equal(tier.presence(held), "held");
+  await tier.ready;
+  assert.equal(tier.presence(absent), "absent");
+  assert.deepEqual([tier.chunkCount, tier.usedBytes, tier.stats.vanished], [1, fileSizeOf(held), 0]);
+});
+
+/** Puts a chunk of 2.5 blocks, damages its file in a fresh run, and expects one miss, one count and no file. */
+function damage(title: string, change: (path: string, ref: ChunkKey) => void): void {
+  criterion(`${title} is found, deleted and counted, and the chunk can be put again`, async (fixture) => {
+    const ref = refOf("k", 2 * MiB + MiB / 2);
+    const other = refOf("other", MiB);
+    const first = await fixture.open();
+    await fixture.put(first, ref);
+    await fixture.put(first, other);
+    await first.close(60_000);
+    change(fixture.pathOf(ref), ref);
+    const tier = await fixture.open();
+    assert.equal(await readChunk(tier, ref), false);
+    assert.equal(tier.presence(ref), "absent");
+    assert.equal(tier.stats.damaged, 1);
+    assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(other)]);
+    assert.equal(tier.usedBytes, fileSizeOf(other));
+    assert.equal(await fixture.put(tier, ref), "stored");
+    assert.ok(await readChunk(tier, ref));
+    assert.ok(await readChunk(tier, other));
+  });
+}
+
+function flipByte(path: string, offset: number): void {
+  const bytes = readFileSync(path);
+  const at = offset < 0 ? bytes.length + offset : offset;
+  bytes[at] = (bytes[at] as number) ^ 0x10;
+  writeFileSync(path, bytes);
+}
+
+damage("a flipped bit in the first block", (path) => flipByte(path, 5));
+damage("a flipped bit in the last block", (path) => flipByte(path, 2 * MiB + MiB / 2 - 1));
+damage("a flipped bit in a block checksum", (path) => flipByte(path, 2 * MiB + MiB / 2));
+damage("a flipped bit in the identity", (path) => flipByte(path, -60));
+damage("a flipped bit in the magic", (path) => flipByte(path, -1));
+damage("a file that ends in its data", (path) => truncateSync(path, MiB + 3));
+damage("a file that ends with its data", (path) => truncateSync(path, 2 * MiB + MiB / 2));
+damage("a file without its last byte", (path) => truncateSync(path, statSync(path).size - 1));
+damage("a file with a byte too much", (path) => writeFileSync(path, Buffer.alloc(1), { flag: "a" }));
+criterion("a whole chunk under another chunk's name is damaged", async (fixture) => {
+  const [one, two] = [refOf("k1", MiB), refOf("k2", MiB)];
+  const first = await fixture.open();
+  await fixture.put(first, one);
+  await fixture.put(first, two);
+  await first.close(60_000);
+  renameSync(fixture.pathOf(one), fixture.pathOf(two));
+  const tier = await fixture.open();
+  assert.equal(await readChunk(tier, two), false);
+  assert.equal(tier.stats.damaged, 1);
+  assert.deepEqual(fixture.chunkFiles(), []);
+});
+
+criterion("damage met by many readers at once is counted once", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  flipByte(fixture.pathOf(ref), 7);
+  const results = await Promise.all(Array.from({ length: 8 }, () => readBlock(tier, ref, 0)));
+  assert.ok(results.every((result) => !result));
+  assert.equal(tier.stats.damaged, 1);
+  assert.deepEqual(fixture.chunkFiles(), []);
+});
+
+criterion("a file deleted behind its back is a counted miss", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  rmSync(fixture.pathOf(ref));
+  assert.equal(await readBlock(tier, ref), false);
+  assert.equal(await readBlock(tier, ref), false);
+  assert.deepEqual([tier.stats.vanished, tier.usedBytes], [1, 0]);
+  assert.equal(await fixture.put(tier, ref), "stored");
+  assert.ok(await readChunk(tier, ref));
+});
+
+criterion("directories deleted behind its back are made again", async (fixture) => {
+  const ref = refOf("k", MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  rmSync(join(fixture.directory, ref.version.hash.slice(0, 2)), { recursive: true });
+  assert.equal(await readBlock(tier, ref), false);
+  assert.equal(await fixture.put(tier, ref), "stored");
+});
+
+function failing(call: keyof ReadFileSystem, code: string): ReadFileSystem {
+  const fail = (...parameters: unknown[]): void => {
+    const callback = parameters.at(-1) as (error: Error) => void;
+    setImmediate(() => callback(Object.assign(new Error(`injected ${code}`), { code })));
+  };
+  return { ...fs, [call]: fail };
+}
+
+criterion("EIO while reading is a counted miss, and the chunk is let go", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open({ fileSystem: failing("read", "EIO") });
+  await fixture.put(tier, ref);
+  assert.equal(await readBlock(tier, ref), false);
+  assert.equal(tier.presence(ref), "absent");
+  assert.deepEqual(tier.stats.errorsByCode, { EIO: 1 });
+  assert.deepEqual([tier.usedBytes, fixture.bytesOnDisk()], [0, 0]);
+});
+
+criterion("too many open files is a miss that keeps the chunk", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open({ fileSystem: failing("open", "EMFILE") });
+  await fixture.put(tier, ref);
+  assert.equal(await readBlock(tier, ref), false);
+  assert.equal(tier.presence(ref), "held");
+  assert.deepEqual(tier.stats.errorsByCode, { EMFILE: 1 });
+});
+
+criterion("bytes of a file that cannot be unlinked stay counted", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open({ fileSystem: failing("unlink", "EROFS") });
+  await fixture.put(tier, ref);
+  await tier.delete(ref);
+  assert.equal(tier.presence(ref), "absent");
+  assert.deepEqual(tier.stats.errorsByCode, { EROFS: 1 });
+  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+});
+
+criterion("an error is logged once a minute", async (fixture) => {
+  const tier = await fixture.open({ fileSystem: failing("open", "EMFILE") });
+  const ref = refOf("k", MiB);
+  await fixture.put(tier, ref);
+  for (let round = 0; round < 5; round += 1) await readBlock(tier, ref);
+  assert.equal(fixture.logger.count("error"), 1);
+  await fixture.clock.advance(60_000);
+  for (let round = 0; round < 5; round += 1) await readBlock(tier, ref);
+  assert.equal(fixture.logger.count("error"), 2);
+  assert.deepEqual(tier.stats.errorsByCode, { EMFILE: 10 });
+});
+
+criterion("no more files stay open than allowed, and closed ones are opened again", async (fixture) => {
+  const opened = new Set<number>();
+  const fileSystem: ReadFileSystem = {
+    ...fs,
+    open: (path, flags, done) =>
+      fs.open(path, flags, (error, fd) => {
+        if (!error) opened.add(fd);
+        done(error, fd);
+      }),
+    close: (fd, done) => {
+      assert.ok(opened.delete(fd), "a descriptor is closed once");
+      fs.close(fd, done);
+    },
+  };
+  const tier = await fixture.open({ openFilesMax: 2, fileSystem });
+  const refs = ["a", "b", "c", "d"].map((key) => refOf(key, MiB));
+  for (const ref of refs) await fixture.put(tier, ref);
+  for (let round = 0; round < 3; round += 1) {
+    assert.ok((await Promise.all(refs.map((ref) => readBlock(tier, ref)))).every(Boolean));
+    assert.equal(tier.openFiles, 2);
+    assert.equal(opened.size, 2);
+  }
+  await tier.close(60_000);
+  assert.equal(opened.size, 0);
+});
+
+criterion("blocks in a row are one use, another start is another", async (fixture) => {
+  const policy = new FifoPolicy();
+  const tier = await fixture.open({ policy });
+  const ref = refOf("k", 4 * MiB);
+  await fixture.put(tier, ref);
+  for (const block of [0, 1, 2, 3]) await readBlock(tier, ref, block);
+  assert.equal(policy.touches, 1);
+  await readBlock(tier, ref, 2);
+  await readBlock(tier, ref, 0);
+  assert.equal(policy.touches, 3);
+});
+
+criterion("two puts of a chunk at once make one file", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open();
+  const results = await Promise.all([fixture.put(tier, ref), fixture.put(tier, ref)]);
+  assert.deepEqual(results.sort(), ["present", "stored"]);
+  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
+  assert.equal(tier.usedBytes, fileSizeOf(ref));
+});
+
+criterion("the chunks of a superseded version go first, and are read until then", async (fixture) => {
+  const refs = Array.from({ length: 9 }, (_, index) => refOf("k", 9 * MiB, index, MiB));
+  const tier = await fixture.open({
+    maxBytes: 21 * MiB,
+    highWatermark: 1,
+    lowWatermark: 1,
+    policy: new TunedS3Fifo(),
+  });
+  const others = Array.from({ length: 20 }, (_, index) => refOf(`other${index}`, MiB));
+  for (const ref of [...others.slice(0, 11), ...refs]) assert.equal(await fixture.put(tier, ref), "stored");
+  const { version } = refs[0] as ChunkKey;
+  tier.supersede(version);
+  assert.ok(await readChunk(tier, refs[8] as ChunkKey), "and whoever reads one keeps it");
+  for (const ref of others.slice(11)) assert.equal(await fixture.put(tier, ref), "stored");
+  const isHeld = (ref: ChunkKey): boolean => tier.presence(ref) === "held";
+  assert.deepEqual(refs.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
+  assert.equal(others.filter(isHeld).length, 20 - 1);
+});
+
+criterion("a chunk that somebody else put there is present", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  const bytes = readFileSync(fixture.pathOf(ref));
+  await tier.delete(ref);
+  writeFileSync(fixture.pathOf(ref), bytes);
+  assert.equal(await fixture.put(tier, ref), "present");
+  assert.deepEqual([tier.usedBytes, fixture.bytesOnDisk()], [bytes.length, bytes.length]);
+  assert.ok(await readChunk(tier, ref));
+});
+
+criterion("a stray file of another length makes way", async (fixture) => {
+  const ref = refOf("k", 2 * MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  await tier.delete(ref);
+  writeFileSync(fixture.pathOf(ref), "stray");
+  assert.equal(await fixture.put(tier, ref), "stored");
+  assert.ok(await readChunk(tier, ref));
+});
+
+criterion("after close every read is a miss and every put refused", async (fixture) => {
+  const ref = refOf("k", MiB);
+  const tier = await fixture.open();
+  await fixture.put(tier, ref);
+  await tier.close(60_000);
+  await tier.close(60_000);
+  assert.equal(await readBlock(tier, ref), false);
+  assert.equal(await fixture.put(tier, refOf("l", MiB)), "refused");
+  await tier.delete(ref);
+  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
+});

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MiniatureCache } from "../../../src/store/eviction/miniature-cache.ts";
+import { paperShape } from "../../../src/store/eviction/s3-fifo.ts";
+
+function hitsOf(cache: MiniatureCache, keys: Iterable<string>, capacityBytes: number): number {
+  let hits = 0;
+  for (const key of keys) if (cache.request(key, 1, capacityBytes)) hits += 1;
+  return hits;
+}
+
+function* loop(length: number, requests: number): Generator<string> {
+  for (let request = 0; request < requests; request += 1) yield `k${request % length}`;
+}
+
+test("MiniatureCache.request: the first request for a key is a miss, the next a hit", () => {
+  const cache = new MiniatureCache(paperShape);
+  assert.equal(cache.request("a", 1, 10), false);
+  assert.equal(cache.request("a", 1, 10), true);
+});
+
+test("MiniatureCache.request: what is larger than the whole is not held, and pushes nothing out", () => {
+  const cache = new MiniatureCache(paperShape);
+  cache.request("small", 1, 10);
+  assert.equal(cache.request("large", 11, 10), false);
+  assert.equal(cache.request("large", 11, 10), false);
+  assert.equal(cache.request("small", 1, 10), true);
+});
+
+test("MiniatureCache.request: a loop that fits is all hits in the end, though it begins full of placeholders", () => {
+  const cache = new MiniatureCache(paperShape);
+  hitsOf(cache, loop(90, 90 * 20), 100);
+  assert.equal(hitsOf(cache, loop(90, 900), 100), 900);
+});
+
+test("MiniatureCache.request: gives way where the capacity shrinks", () => {
+  const cache = new MiniatureCache(paperShape);
+  hitsOf(cache, loop(50, 500), 100);
+  cache.request("new", 1, 10);
+  assert.ok(hitsOf(cache, loop(50, 50), 10) <= 10);
+});
+
+/** Each key twice, with 50 others in between: a small queue of a tenth has lost it by then, a large one has not. */
+function* pairs(): Generator<string> {
+  for (let pair = 50; pair < 2000; pair += 1) yield* [`k${pair}`, `k${pair - 50}`];
+}
+
+test("MiniatureCache: tells of no hits that only a cache has which began empty", () => {
+  const inMostlySmall = hitsOf(new MiniatureCache({ ...paperShape, smallShare: 0.8 }), pairs(), 100);
+  const inPaperShape = hitsOf(new MiniatureCache(paperShape), pairs(), 100);
+  assert.ok(inMostlySmall > 1800 && inPaperShape < 50, `${inMostlySmall} and ${inPaperShape} of 1900`);
+});

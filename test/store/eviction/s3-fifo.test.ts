@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Evictable } from "../../../src/store/eviction/evictable.ts";
+import { paperShape, S3Fifo, type S3FifoShape } from "../../../src/store/eviction/s3-fifo.ts";
+import { assertAccounts, PolicyTier } from "./policy-tier.ts";
+
+function tierOf(capacityBytes: number, shape: Partial<S3FifoShape> = {}): PolicyTier<S3Fifo<Evictable>> {
+  return new PolicyTier(capacityBytes, new S3Fifo<Evictable>({ ...paperShape, ...shape }));
+}
+
+test("S3Fifo: an empty policy has no victim", () => {
+  assert.equal(new S3Fifo().evict(), undefined);
+});
+
+test("S3Fifo: what was not used leaves in the order it came, and is remembered", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 12);
+  assert.deepEqual(tier.evicted, ["k0", "k1"]);
+  assert.ok(tier.policy.remembers("k0"));
+  assert.ok(!tier.policy.remembers("k2"));
+});
+
+test("S3Fifo: two uses in the small queue earn a place in main, one does not", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 10);
+  tier.touch("k0", 2);
+  tier.touch("k1", 1);
+  tier.insert("new");
+  assert.deepEqual(tier.evicted, ["k1"]);
+  assert.ok(tier.held.has("k0"));
+});
+
+test("S3Fifo: what comes back while it is remembered goes to main, and a scan does not reach it there", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 11);
+  assert.deepEqual(tier.evicted, ["k0"]);
+  tier.insert("k0");
+  assert.ok(!tier.policy.remembers("k0"));
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has("k0"));
+});
+
+/** How often main is gone through before a chunk leaves it that was used a hundred times. */
+function roundsOf(usesCounted: number): number {
+  const policy = new S3Fifo<Evictable>({ ...paperShape, usesCounted });
+  const insert = (key: string, uses: number): Evictable => {
+    const entry = new Evictable(key, 1);
+    policy.insert(entry);
+    for (let use = 0; use < uses; use += 1) policy.touch(entry);
+    return entry;
+  };
+  const busy = insert("busy", 2);
+  insert("passing", 0);
+  policy.evict();
+  for (let use = 0; use < 100; use += 1) policy.touch(busy);
+  for (let round = 0; ; round += 1) {
+    insert(`next${round}`, 2);
+    if (policy.evict() === busy) return round;
+  }
+}
+
+test("S3Fifo: uses in main are good for one more round each, for as many as the shape counts", () => {
+  assert.deepEqual([1, 3, 7].map(roundsOf), [1, 3, 7]);
+});
+
+test("S3Fifo: a use in main is good for one more round", () => {
+  const policy = new S3Fifo<Evictable>();
+  const busy = new Evictable("busy", 1);
+  const idle = new Evictable("idle", 1);
+  for (const entry of [busy, idle]) {
+    policy.insert(entry);
+    policy.touch(entry);
+    policy.touch(entry);
+  }
+  const passing = new Evictable("passing", 1);
+  policy.insert(passing);
+  assert.equal(policy.evict(), passing, "the two before it have moved to main");
+  policy.touch(busy);
+  assert.equal(policy.evict(), idle);
+  assert.equal(policy.evict(), busy);
+  assert.equal(policy.evict(), undefined);
+});
+
+test("S3Fifo: where the shape asks for one use, one earns a place in main", () => {
+  const tier = tierOf(10, { usesForMain: 1 });
+  tier.insertAll("k", 10);
+  tier.touch("k0");
+  tier.insert("new");
+  assert.deepEqual(tier.evicted, ["k1"]);
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has("k0"));
+});
+
+test("S3Fifo: by a second chance one use is good for another round in the small queue, and no more", () => {
+  const tier = tierOf(10, { secondChance: true });
+  tier.insertAll("k", 10);
+  tier.touch("k0");
+  tier.insertAll("scan", 9);
+  assert.deepEqual([...tier.held.keys()].slice(0, 2), ["k0", "scan0"]);
+  tier.insert("more");
+  assert.ok(!tier.held.has("k0"));
+});
+
+test("S3Fifo: what is evicted follows the shape as it is at that moment", () => {
+  const tier = tierOf(100);
+  const heldNow = (prefix: string): number =>
+    [...tier.held.keys()].filter((key) => key.startsWith(prefix)).length;
+  tier.insertAll("old", 100);
+  for (const key of tier.held.keys()) tier.touch(key, 2);
+  tier.insertAll("first", 200);
+  assert.equal(heldNow("first"), 10);
+  tier.policy.shape = { ...paperShape, smallShare: 0.6 };
+  tier.insertAll("second", 200);
+  assert.equal(heldNow("second"), 60);
+});
+
+test("S3Fifo: what is superseded goes first, wherever it stood, and is not remembered", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 10);
+  tier.touch("k5", 3);
+  for (const key of ["k5", "k7"]) tier.policy.supersede(tier.held.get(key) as Evictable);
+  assert.equal(tier.policy.bytes, 10);
+  tier.insertAll("new", 3);
+  assert.deepEqual(tier.evicted, ["k5", "k7", "k0"]);
+  assert.ok(!tier.policy.remembers("k5"));
+});
+
+test("S3Fifo: what is used although it is superseded is as what has just come", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 10);
+  tier.policy.supersede(tier.held.get("k3") as Evictable);
+  tier.touch("k3");
+  tier.insertAll("new", 9);
+  assert.ok(tier.held.has("k3"));
+  tier.insert("last");
+  assert.ok(!tier.held.has("k3"));
+});
+
+test("S3Fifo: what is put back stands in main, and is not remembered as evicted", () => {
+  const tier = tierOf(10);
+  tier.insertAll("k", 10);
+  const victim = tier.policy.evict() as Evictable;
+  assert.ok(tier.policy.remembers(victim.key));
+  tier.policy.putBack(victim);
+  assert.ok(!tier.policy.remembers(victim.key));
+  tier.insertAll("scan", 100);
+  assert.ok(tier.held.has(victim.key));
+});
+
+test("S3Fifo: keys evicted from main are not remembered: they had their chance", () => {
+  const policy = new S3Fifo<Evictable>();
+  const entry = new Evictable("old", 1);
+  policy.insert(entry);
+  policy.touch(entry);
+  policy.touch(entry);
+  assert.equal(policy.evict(), entry);
+  assert.ok(!policy.remembers("old"));
+});
+
+test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest are forgotten first", () => {
+  const tier = tierOf(100);
+  tier.insertAll("k", 400);
+  assert.ok(tier.policy.ghostBytes <= 90);
+  assert.ok(tier.policy.remembers("k299"));
+  assert.ok(!tier.policy.remembers("k200"));
+});
+
+test("S3Fifo: a removed entry is no victim and is not remembered", () => {
+  const tier = tierOf(3);
+  tier.insertAll("k", 3);
+  tier.policy.remove(tier.held.get("k0") as Evictable);
+  assert.equal(tier.policy.bytes, 2);
+  assert.equal(tier.policy.evict()?.key, "k1");
+  assert.ok(!tier.policy.remembers("k0"));
+});
+
+test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
+  const tier = tierOf(100);
+  for (let index = 0; index < 1000; index += 1) tier.request(`before${index % 150}`);
+  let hits = 0;
+  for (let request = 0; request < 50 * 90; request += 1) {
+    if (tier.request(`loop${request % 90}`) && request >= 20 * 90) hits += 1;
+  }
+  assert.equal(hits, 30 * 90);
+});
+
+test("S3Fifo: what is fetched ahead stays until its first use, while others pass", () => {
+  const tier = tierOf(20);
+  tier.insertAll("before", 16);
+  for (const key of ["a0", "a1", "a2", "a3"]) tier.insert(key, 1, true);
+  tier.insertAll("k", 16);
+  assert.equal(tier.evicted.length, 16);
+  assert.deepEqual(
+    ["a0", "a1", "a2", "a3"].filter((key) => tier.held.has(key)),
+    ["a0", "a1", "a2", "a3"],
+  );
+  for (const key of ["a0", "a1", "a2", "a3"]) tier.touch(key);
+  tier.insertAll("m", 18);
+  assert.ok(!tier.held.has("a0"), "used once, it is as any other");
+});
+
+test("S3Fifo: what is fetched ahead and not used leaves once everything held was replaced", () => {
+  const tier = tierOf(20);
+  tier.insert("abandoned", 1, true);
+  tier.insertAll("k", 22);
+  assert.ok(!tier.held.has("abandoned"));
+});
+
+test("S3Fifo: what is fetched ahead takes half of the tier and no more while there is anything else", () => {
+  const tier = tierOf(20);
+  tier.insertAll("k", 20);
+  for (let index = 0; index < 15; index += 1) tier.insert(`a${index}`, 1, true);
+  const ahead = [...tier.held.keys()].filter((key) => key.startsWith("a"));
+  assert.ok(ahead.length <= 11, `${ahead.length} of 20`);
+  assert.ok(tier.held.has("a14"));
+});
+
+test("S3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
+  assertAccounts(() => tierOf(60));
+});

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { truncateSync } from "node:fs";
+import { test } from "node:test";
+import { MiB } from "../../../src/base/units.ts";
+import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
+import { clearDisk } from "../../../src/store/scrub/disk-clear.ts";
+import { DiskFixture, readChunk, refOf } from "../disk/disk-fixture.ts";
+
+const never = new AbortController().signal;
+const refs = ["a/1", "a/2", "ab", "b/1"].map((key) => refOf(key, 3 * MiB, 0));
+
+test("clearDisk: lets go of a prefix, of a bucket, of everything, and says how much", async () => {
+  const disk = new DiskFixture();
+  try {
+    const tier = await disk.open();
+    for (const ref of refs) await disk.put(tier, ref);
+    const sizeBytes = chunkFileSize(storedKeyOf(refs[0] as (typeof refs)[number]));
+    const below = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
+    assert.deepEqual(await clearDisk(tier, { ...below, bucket: "bucket2" }, never), { chunks: 0, bytes: 0 });
+    assert.deepEqual(await clearDisk(tier, { ...below, originId: "origin-b" }, never), {
+      chunks: 0,
+      bytes: 0,
+    });
+    assert.deepEqual(await clearDisk(tier, below, never), { chunks: 2, bytes: 2 * sizeBytes });
+    assert.deepEqual(
+      refs.map((ref) => tier.presence(ref)),
+      ["absent", "absent", "held", "held"],
+    );
+    assert.equal(disk.bytesOnDisk(), tier.usedBytes);
+    for (const ref of refs) await disk.put(tier, ref);
+    assert.equal((await clearDisk(tier, { ...below, keyPrefix: "" }, never)).chunks, 4);
+    for (const ref of refs) await disk.put(tier, ref);
+    assert.equal((await clearDisk(tier, undefined, never)).chunks, 4);
+    assert.deepEqual([tier.usedBytes, disk.chunkFiles()], [0, []]);
+  } finally {
+    await disk.close();
+  }
+});
+
+test("clearDisk: a file that does not say whose it is stays for a scrub, unless everything goes", async () => {
+  const disk = new DiskFixture();
+  try {
+    const tier = await disk.open();
+    for (const ref of refs) await disk.put(tier, ref);
+    truncateSync(disk.pathOf(refs[0] as (typeof refs)[number]), MiB);
+    const prefix = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
+    assert.equal((await clearDisk(tier, prefix, never)).chunks, 1);
+    assert.ok(await readChunk(tier, refs[3] as (typeof refs)[number]));
+    assert.equal((await clearDisk(tier, undefined, never)).chunks, 3);
+    assert.deepEqual(disk.chunkFiles(), []);
+  } finally {
+    await disk.close();
+  }
+});
+
+test("clearDisk: after a restart, a prefix is still found", async () => {
+  const disk = new DiskFixture();
+  try {
+    const first = await disk.open();
+    for (const ref of refs) await disk.put(first, ref);
+    await first.close(60_000);
+    const tier = disk.openUnscanned();
+    const cleared = await clearDisk(tier, { originId: "origin-a", bucket: "bucket", keyPrefix: "a" }, never);
+    assert.deepEqual([cleared.chunks, tier.chunkCount], [3, 1]);
+  } finally {
+    await disk.close();
+  }
+});
+
+test("clearDisk: a signal ends it between two chunks, and what is cleared by then stays so", async () => {
+  const gone = new AbortController();
+  const discarded: string[] = [];
+  const disk = {
+    directory: "/nowhere",
+    ready: Promise.resolve(),
+    keys: () => new Set(["one", "two", "three"]).values(),
+    discard: async (key: string) => {
+      discarded.push(key);
+      if (key === "two") gone.abort(new Error("gone"));
+      return 1;
+    },
+  };
+  await assert.rejects(clearDisk(disk, undefined, gone.signal), { message: "gone" });
+  assert.deepEqual(discarded, ["one", "two"]);
+});

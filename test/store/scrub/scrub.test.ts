@@ -1,0 +1,339 @@
+import assert from "node:assert/strict";
+import fs, { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { MiB } from "../../../src/base/units.ts";
+import { chunkFileSize, encodeFooter, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
+import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store/scrub/scrub.ts";
+import { until } from "../../support/mesh-fixture.ts";
+import { rejectsWith } from "../../support/rejects-with.ts";
+import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
+
+interface Scrubbing {
+  readonly disk: DiskFixture;
+  readonly tier: DiskTier;
+  readonly scrub: (overrides?: Partial<ScrubOptions>) => Scrub;
+}
+
+function criterion(title: string, body: (scrubbing: Scrubbing) => Promise<void>): void {
+  test(`Scrub: ${title}`, async () => {
+    const disk = new DiskFixture();
+    const scrubs: Scrub[] = [];
+    try {
+      const tier = await disk.open();
+      const scrub = (overrides: Partial<ScrubOptions> = {}): Scrub => {
+        const made = new Scrub({ disk: tier, clock: disk.clock, logger: disk.logger, ...overrides });
+        scrubs.push(made);
+        return made;
+      };
+      await body({ disk, tier, scrub });
+    } finally {
+      await Promise.all(scrubs.map((scrub) => scrub.stop()));
+      await disk.close();
+    }
+    assert.equal(disk.clock.pendingTimers, 0);
+  });
+}
+
+/** So fast that it never waits. */
+const unpaced = Number.MAX_SAFE_INTEGER;
+
+async function runToEnd(scrub: Scrub): Promise<ScrubProgress> {
+  const watch = await scrub.watch(unpaced);
+  await watch.ended;
+  return scrub.progress;
+}
+
+/** `count` chunks of 2.5 blocks. */
+async function putChunks(disk: DiskFixture, tier: DiskTier, count: number): Promise<ChunkKey[]> {
+  const refs = Array.from({ length: count }, (_, index) => refOf(`k${index}`, 2.5 * MiB));
+  for (const ref of refs) assert.equal(await disk.put(tier, ref), "stored");
+  return refs;
+}
+
+function fileSizeOf(ref: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(ref));
+}
+
+function flipBit(path: string, offset: number): void {
+  const bytes = readFileSync(path);
+  bytes[offset] = (bytes[offset] as number) ^ 1;
+  writeFileSync(path, bytes);
+}
+
+/** A chunk whose blocks have right checksums, and which is not the one its SHA-256 is of. */
+function forgeSha256(path: string, ref: ChunkKey): void {
+  const bytes = readFileSync(path);
+  const lengthBytes = ref.version.chunkLength(ref.index);
+  const data = bytes.subarray(0, lengthBytes);
+  const blocks = Math.ceil(lengthBytes / MiB);
+  const blockCrcs = Uint32Array.from({ length: blocks }, (_, block) =>
+    bytes.readUInt32LE(lengthBytes + 4 * block),
+  );
+  const footer = encodeFooter({
+    identity: storedKeyOf(ref),
+    lengthBytes,
+    blockCrcs,
+    sha256: Buffer.alloc(32, 7),
+  });
+  writeFileSync(path, Buffer.concat([data, footer]));
+}
+
+criterion("what is right is checked once, and stays", async ({ disk, tier, scrub }) => {
+  const refs = await putChunks(disk, tier, 12);
+  const bytes = tier.usedBytes;
+  const made = scrub();
+  assert.equal(made.progress.state, "idle");
+  const progress = await runToEnd(made);
+  assert.deepEqual(
+    { ...progress, cursor: "" },
+    {
+      state: "complete",
+      cursor: "",
+      checkedChunks: 12,
+      checkedBytes: bytes,
+      totalBytes: bytes,
+      badChunks: 0,
+      skippedChunks: 0,
+      reason: "",
+    },
+  );
+  for (const ref of refs) assert.ok(await readChunk(tier, ref));
+  assert.equal((await runToEnd(made)).checkedChunks, 12);
+  assert.deepEqual([made.stats.runs, made.stats.checkedChunks], [2, 24]);
+});
+
+criterion("nothing on disk is nothing to check", async ({ scrub }) => {
+  const { state, checkedChunks } = await runToEnd(scrub());
+  assert.deepEqual([state, checkedChunks], ["complete", 0]);
+});
+
+const damages: Readonly<Record<string, (path: string, ref: ChunkKey) => void>> = {
+  "a flipped bit in the first block": (path) => flipBit(path, 3),
+  "a flipped bit in the last block": (path) => flipBit(path, 2.5 * MiB - 1),
+  "a flipped bit in the footer": (path) => flipBit(path, statSync(path).size - 70),
+  "a SHA-256 that is another chunk's": forgeSha256,
+  "a file that ends in its data": (path) => truncateSync(path, MiB + 3),
+  "an empty file": (path) => truncateSync(path, 0),
+  "a file with a byte too much": (path) => writeFileSync(path, Buffer.alloc(1), { flag: "a" }),
+};
+
+for (const [title, damage] of Object.entries(damages)) {
+  criterion(`${title} is found, removed and counted, and the next put heals it`, async (scrubbing) => {
+    const { disk, tier, scrub } = scrubbing;
+    const [ref, ...others] = (await putChunks(disk, tier, 4)) as [ChunkKey, ...ChunkKey[]];
+    damage(disk.pathOf(ref), ref);
+    const progress = await runToEnd(scrub());
+    assert.deepEqual([progress.checkedChunks, progress.badChunks, progress.skippedChunks], [4, 1, 0]);
+    assert.equal(tier.presence(ref), "absent");
+    assert.equal(tier.stats.damaged, 1);
+    assert.equal(tier.usedBytes, 3 * fileSizeOf(ref));
+    assert.equal(disk.bytesOnDisk(), tier.usedBytes);
+    assert.equal(await disk.put(tier, ref), "stored");
+    for (const each of [ref, ...others]) assert.ok(await readChunk(tier, each));
+    assert.equal((await runToEnd(scrub())).badChunks, 0);
+  });
+}
+
+criterion("a whole chunk under another one's name is bad", async ({ disk, tier, scrub }) => {
+  const [one, two] = (await putChunks(disk, tier, 2)) as [ChunkKey, ChunkKey];
+  fs.copyFileSync(disk.pathOf(one), disk.pathOf(two));
+  assert.equal((await runToEnd(scrub())).badChunks, 1);
+  assert.deepEqual([tier.presence(one), tier.presence(two)], ["held", "absent"]);
+});
+
+criterion(
+  "a file that is gone is let go of; a file that is nobody's is left",
+  async ({ disk, tier, scrub }) => {
+    const [gone, stays] = (await putChunks(disk, tier, 2)) as [ChunkKey, ChunkKey];
+    rmSync(disk.pathOf(gone));
+    const foreign = join(disk.directory, "00", "notes.txt");
+    fs.mkdirSync(join(disk.directory, "00"), { recursive: true });
+    writeFileSync(foreign, "hello");
+    const { state, checkedChunks, badChunks } = await runToEnd(scrub());
+    // A file that is not there is not in the list of its directory, and the tier finds out when it is read.
+    assert.deepEqual([state, checkedChunks, badChunks], ["complete", 1, 0]);
+    assert.ok(fs.existsSync(foreign));
+    assert.equal(await readBlock(tier, gone), false);
+    assert.ok(await readChunk(tier, stays));
+  },
+);
+
+criterion("it goes at its pace: 1 MiB/s is a MiB a second", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 1);
+  const made = scrub();
+  const watch = await made.watch(MiB);
+  for (const checkedMiB of [1, 2, 2.5]) {
+    await until(() => disk.clock.pendingTimers === 1);
+    assert.equal(made.progress.checkedBytes, checkedMiB * MiB);
+    await disk.clock.advance(checkedMiB === 2.5 ? 499 : 999);
+    assert.equal(disk.clock.pendingTimers, 1);
+    await disk.clock.advance(1);
+  }
+  await watch.ended;
+  assert.equal(made.progress.state, "complete");
+});
+
+criterion("it stands back while blocks are read, and goes on in the end", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 1);
+  let readsInProgress = 1;
+  const busy = {
+    directory: tier.directory,
+    usedBytes: tier.usedBytes,
+    ready: tier.ready,
+    entry: (key: string) => tier.entry(key),
+    distrust: tier.distrust.bind(tier),
+    get readsInProgress() {
+      return readsInProgress;
+    },
+  };
+  const made = scrub({ disk: busy });
+  const watch = await made.watch(unpaced);
+  await until(() => disk.clock.pendingTimers === 1);
+  assert.equal(made.progress.checkedBytes, 0);
+  await disk.clock.advance(10);
+  assert.equal(made.progress.checkedBytes, 0, "a reader is still there");
+  await disk.clock.advance(40);
+  await until(() => made.progress.checkedBytes === MiB);
+  readsInProgress = 0;
+  await until(() => disk.clock.pendingTimers === 1);
+  await disk.clock.advance(2);
+  await watch.ended;
+  assert.equal(made.progress.checkedChunks, 1);
+});
+
+criterion("when the last one who watches leaves it stops, and goes on at its cursor", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 6);
+  const made = scrub();
+  const [first, second] = [await made.watch(MiB), await made.watch(MiB)];
+  first.leave();
+  first.leave();
+  // Three seconds for each of the first two chunks, and a MiB of the third.
+  for (let seconds = 0; made.progress.checkedChunks < 2; seconds += 1) {
+    assert.ok(seconds < 8);
+    await until(() => disk.clock.pendingTimers === 1);
+    await disk.clock.advance(1000);
+  }
+  await until(() => disk.clock.pendingTimers === 1);
+  second.leave();
+  await second.ended;
+  const { state, checkedChunks, checkedBytes, cursor } = made.progress;
+  assert.deepEqual([state, checkedChunks], ["stopped", 2]);
+  assert.equal(checkedBytes, 2 * fileSizeOf(refOf("k0", 2.5 * MiB)), "a part of a chunk counts for nothing");
+  const progress = await runToEnd(made);
+  assert.deepEqual([progress.state, progress.checkedChunks, made.stats.checkedChunks], ["complete", 6, 6]);
+  assert.ok(progress.cursor > cursor);
+});
+
+criterion("it goes on at its cursor after a restart, and begins anew after its end", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  const refs = await putChunks(disk, tier, 6);
+  const files = disk
+    .chunkFiles()
+    .map((path) => path.slice(disk.directory.length + 1))
+    .sort();
+  const before = scrub();
+  const watch = await before.watch(MiB);
+  while (before.progress.checkedChunks < 3) {
+    await until(() => disk.clock.pendingTimers === 1);
+    await disk.clock.advance(1000);
+  }
+  await before.stop();
+  await watch.ended;
+  assert.equal(before.progress.cursor, files[2]);
+
+  // What lies before the cursor is damaged meanwhile: the next walk, not this one, finds it.
+  const damaged = refs.find((ref) => disk.pathOf(ref).endsWith(files[0] as string)) as ChunkKey;
+  flipBit(disk.pathOf(damaged), 5);
+  const after = scrub();
+  assert.deepEqual([after.progress.state, after.progress.cursor], ["stopped", files[2]]);
+  const rest = await runToEnd(after);
+  assert.deepEqual([rest.checkedChunks, rest.badChunks, after.stats.checkedChunks], [6, 0, 3]);
+  const again = scrub();
+  assert.equal(again.progress.state, "idle");
+  assert.deepEqual([(await runToEnd(again)).badChunks, tier.stats.damaged], [1, 1]);
+});
+
+criterion("a state file that is none begins at the beginning", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 2);
+  for (const text of ["", "[]", "null", '{"cursor":"ff","checkedChunks":-1}']) {
+    writeFileSync(join(disk.directory, "scrub.json"), text);
+    assert.equal((await runToEnd(scrub())).checkedChunks, 2);
+  }
+});
+
+criterion("the state file is none of the tier's: a scan leaves it", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 2);
+  const made = scrub();
+  const watch = await made.watch(MiB);
+  await until(() => disk.clock.pendingTimers === 1);
+  await made.stop();
+  await watch.ended;
+  await tier.close(60_000);
+  const again = await disk.open();
+  assert.deepEqual([again.chunkCount, again.stats.foreignFilesRemoved], [2, 0]);
+  assert.ok(readdirSync(disk.directory).includes("scrub.json"));
+});
+
+criterion(
+  "a chunk that was away and back while it was checked is not judged",
+  async ({ disk, tier, scrub }) => {
+    const [ref] = (await putChunks(disk, tier, 1)) as [ChunkKey];
+    const key = ref.version.chunkPath(ref.index);
+    flipBit(disk.pathOf(ref), 2 * MiB);
+    const made = scrub();
+    const watch = await made.watch(MiB);
+    // The first block is read, the file is open.
+    await until(() => disk.clock.pendingTimers === 1);
+    await tier.discard(key);
+    assert.equal(await disk.put(tier, ref), "stored");
+    await disk.clock.advance(5000);
+    for (let turn = 0; made.progress.state === "running" && turn < 5; turn += 1) {
+      await until(() => disk.clock.pendingTimers === 1 || made.progress.state !== "running");
+      await disk.clock.advance(5000);
+    }
+    await watch.ended;
+    assert.deepEqual([made.progress.badChunks, made.progress.checkedChunks], [0, 0]);
+    assert.ok(await readChunk(tier, ref));
+  },
+);
+
+criterion("a thread that dies fails it with the reason, and the next watch goes on", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 2);
+  const threadModule = new URL("data:text/javascript,throw new Error('out of order')");
+  const made = scrub({ threadModule });
+  const { state, reason } = await runToEnd(made);
+  assert.equal(state, "failed");
+  assert.match(reason, /^Cannot look at the chunks on disk: the thread failed/);
+  assert.equal(disk.logger.count("error"), 1);
+  assert.equal((await runToEnd(scrub())).checkedChunks, 2);
+});
+
+criterion("it ends with the tier that is stopped, also before the scan has", async ({ disk, scrub }) => {
+  const made = scrub({
+    disk: {
+      directory: disk.directory,
+      usedBytes: 0,
+      ready: new Promise(() => undefined),
+      readsInProgress: 0,
+      entry: () => undefined,
+      distrust: () => Promise.resolve(false),
+    },
+  });
+  const watch = await made.watch();
+  await made.stop();
+  await watch.ended;
+  assert.equal(made.progress.state, "stopped");
+});
+
+criterion("once stopped for good it is not started again", async ({ disk, tier, scrub }) => {
+  await putChunks(disk, tier, 1);
+  const made = scrub();
+  await made.stop();
+  await rejectsWith("shutting_down", made.watch(unpaced));
+  assert.deepEqual([made.progress.state, made.stats.runs], ["idle", 0]);
+});
