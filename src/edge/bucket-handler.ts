@@ -1,5 +1,5 @@
 /**
- * What is asked of a bucket rather than of an object: its existence, its place, the keys in it. Lists come from the
+ * Answers requests about a bucket: HeadBucket, GetBucketLocation, ListObjects and ListBuckets. Listings come from the
  * origin page by page, as the client asks for them.
  */
 import { OrcaError } from "../base/orca-error.ts";
@@ -11,13 +11,13 @@ import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from
 import type { BucketRequest } from "./s3-request.ts";
 
 export interface BucketHandlerOptions {
-  /** Told to clients that ask for a bucket's location, and in `x-amz-bucket-region`. */
+  /** Sent to clients that ask for a bucket's location, and in `x-amz-bucket-region`. */
   readonly region: string;
 }
 
 /**
- * Pages without a key or prefix that are passed over in a row. Origins may send some (Azure does under load), V1 has no
- * way to go on from one, and an origin that sends them for ever must not hold a client for ever.
+ * Empty pages that are skipped in a row. Origins may send some (Azure does under load), and ListObjects V1 cannot
+ * continue from one. An origin that sends them for ever must not hold a client for ever.
  */
 const emptyPagesMax = 100;
 

@@ -1,6 +1,6 @@
 /**
- * The `Cache-Status` of a response (RFC 9211): where its first byte came from, or, where there is no body, who knew the
- * object's metadata. Fixed strings, because one is sent with every response.
+ * The `Cache-Status` header of a response (RFC 9211): the source of its first byte or, without a body, the source of the
+ * object's metadata. The strings are fixed, because every response carries one.
  */
 import type { ReadSource } from "../fill/object-reader.ts";
 
@@ -13,7 +13,7 @@ export const bodyCacheStatus: Readonly<Record<ReadSource, string>> = {
   join: "orca; fwd=miss; collapsed; detail=join",
 };
 
-/** For HEAD, 304 and empty objects, by whether the directory knew the object before it was asked for. */
+/** For HEAD, 304 and empty objects. `wasKnown`: the directory held the metadata before this request. */
 export function metadataCacheStatus(wasKnown: boolean): string {
   return wasKnown ? "orca; hit; detail=directory" : "orca; fwd=miss; detail=origin";
 }

@@ -1,11 +1,11 @@
 /**
- * Conditional requests, in the order of RFC 9110 §13.2.2, which is also what S3 documents for GetObject. Nothing here
- * waits or allocates when a request carries no condition, as nearly all do not.
+ * Evaluates conditional requests in the order of RFC 9110 §13.2.2, which S3 documents for GetObject, too. A request
+ * without conditions, the common case, allocates nothing here.
  */
 import type { Clock } from "../base/clock.ts";
 import { parseHttpDate } from "./http-date.ts";
 
-/** The headers of a request, names in lower case, as node:http hands them over. */
+/** The headers of a request, names in lower case, as node:http delivers them. */
 export interface ConditionHeaders {
   readonly "if-match"?: string | undefined;
   readonly "if-none-match"?: string | undefined;
@@ -25,8 +25,8 @@ export interface Validators {
 export type ConditionResult = "proceed" | "not_modified" | "precondition_failed";
 
 /**
- * Whether a GET or HEAD of an object that exists goes on. A date that cannot be read is ignored; an ETag condition makes
- * the date condition of the same direction count for nothing, even where that one would have refused.
+ * Whether a GET or HEAD of an existing object proceeds. An unreadable date is ignored. An ETag condition overrides the
+ * date condition of the same direction, even if the date condition would have failed.
  */
 export function evaluateConditions(
   headers: ConditionHeaders,
@@ -53,15 +53,15 @@ export function evaluateConditions(
   return "proceed";
 }
 
-/** Whether a request is for certain versions only: not any that there is, which `*` stands for. */
+/** Whether a request is for named versions only. `*` stands for any version. */
 export function pinsVersion({ "if-match": ifMatch }: ConditionHeaders): boolean {
   return ifMatch !== undefined && ifMatch.trim() !== "*";
 }
 
 /**
- * Whether the Range header counts (RFC 9110 §13.1.5): without If-Range always, else only where it names exactly this
- * version, by a strong ETag or by its exact Last-Modified. Otherwise the client holds a piece of another version, and
- * gets the whole of this one.
+ * Whether the Range header applies (RFC 9110 §13.1.5). Without If-Range it always does; with it, only if If-Range names
+ * exactly this version, by a strong ETag or by its exact Last-Modified. Otherwise the client holds part of another
+ * version and receives the whole of this one.
  */
 export function rangeApplies(
   ifRange: string | undefined,
@@ -79,7 +79,7 @@ export function rangeApplies(
 /** How much a `W/` prefix matters (RFC 9110 §8.8.3.2): with `strong`, a weak tag matches nothing. */
 type Comparison = "strong" | "weak";
 
-/** One member of a list of ETags. Commas may stand inside the quotes; sloppy clients leave the quotes out. */
+/** One member of a list of ETags. Commas may stand inside the quotes. Some clients omit the quotes. */
 const listMember = /(?:W\/)?"[^"]*"|[^\s,]+/g;
 
 function matchesList(list: string, etag: string, comparison: Comparison): boolean {

@@ -1,8 +1,8 @@
 /**
- * The token by which a client asks for the next page of a list. It carries the origin's own token, so that no state is
- * kept here and any replica can go on, and a checksum over that and the list it belongs to: a token that was cut, made
- * up or taken from another list is the client's error, not a strange answer of the origin. It is no secret and no
- * signature: who forges one lists what could be listed anyway.
+ * The token with which a client asks for the next page of a listing. It carries the origin's own token, so that Orca
+ * keeps no state and any replica can continue. It also carries a checksum over that token and its list: a token that is
+ * cut, invented or from another list is the client's error and never reaches the origin. The token is neither a secret
+ * nor a signature: a forged one lists only what the client could list anyway.
  */
 import { crc32 } from "node:zlib";
 
@@ -25,7 +25,7 @@ export function encodeContinuationToken(originToken: string, scope: ListScope): 
 /** The origin's token, never empty, or undefined where `token` was not made for this list. */
 export function decodeContinuationToken(token: string, scope: ListScope): string | undefined {
   const bytes = Buffer.from(token, "base64url");
-  // Decoding skips what is not base64url, so only the way back shows whether all of it was.
+  // Decoding skips characters outside base64url. Only encoding it again shows whether there were any.
   if (bytes.length <= checksumSizeBytes || bytes.toString("base64url") !== token) return undefined;
   const originToken = bytes.toString("utf8", checksumSizeBytes);
   return bytes.readUInt32BE(0) === checksumOf(originToken, scope) ? originToken : undefined;

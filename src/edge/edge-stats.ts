@@ -1,6 +1,6 @@
 /**
- * What the edge counts: requests by operation and status, and how long the first and the last byte took. Counting is a
- * few additions in objects that exist already, because it happens on every request.
+ * The edge's counters: requests by operation and status, and the time to the first and the last byte. A count is a few
+ * additions to existing objects, because it happens on every request.
  */
 import { Histogram } from "../base/histogram.ts";
 import type { ReadSource } from "../fill/object-reader.ts";
@@ -12,7 +12,7 @@ export type Operation =
   | "head_bucket"
   | "list_buckets"
   | "bucket_location"
-  | "refused";
+  | "rejected";
 
 export class EdgeStats {
   readonly requests: Record<Operation, Map<number, number>> = {
@@ -22,9 +22,9 @@ export class EdgeStats {
     head_bucket: new Map(),
     list_buckets: new Map(),
     bucket_location: new Map(),
-    refused: new Map(),
+    rejected: new Map(),
   };
-  /** Until the first byte of an object is in hand, by where it came from. */
+  /** Time until the first byte of an object is available, by its source. */
   readonly firstByteSeconds: Record<ReadSource, Histogram> = {
     memory: new Histogram(),
     disk: new Histogram(),
@@ -40,15 +40,15 @@ export class EdgeStats {
     head_bucket: new Histogram(),
     list_buckets: new Histogram(),
     bucket_location: new Histogram(),
-    refused: new Histogram(),
+    rejected: new Histogram(),
   };
-  /** Bodies cut short because their bytes could not be had any more. */
+  /** Bodies cut short because their remaining bytes could not be read. */
   bodiesCut = 0;
-  /** Clients that went away, or were cut off as stalled, before their response was complete. */
+  /** Clients that disconnected, or were disconnected as stalled, before their response was complete. */
   clientsGone = 0;
   /** Connections ended because the client took no byte for too long. */
   clientsStalled = 0;
-  /** What could not be read as HTTP at all. */
+  /** Requests that could not be parsed as HTTP. */
   requestsMalformed = 0;
 
   countRequest(operation: Operation, status: number): void {

@@ -1,6 +1,6 @@
 /**
- * One request and its response, from the first header to the last byte: its id, when it began, what it turned out to
- * be. It is where every response ends, however it ends, so that counting and letting go happen in one place.
+ * One request and its response, from the first header to the last byte: its id, its start, its operation. Every response
+ * ends here, however it ends, so that counting and releasing happen in one place.
  */
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
@@ -10,7 +10,7 @@ import type { ObjectReader } from "../fill/object-reader.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";
 
-/** What a request counts as whose client left before there was an answer; nginx's number for it. */
+/** The status counted for a request whose client left before the answer. nginx uses the same number. */
 const clientGoneStatus = 499;
 
 export interface ExchangeContext {
@@ -23,7 +23,7 @@ export interface ExchangeContext {
   onEnd(): void;
 }
 
-/** A response that knows its exchange, so that the end of one takes a shared function and no closure per request. */
+/** A response that knows its exchange, so that one shared function ends all exchanges, without a closure for each. */
 export class ExchangeResponse extends ServerResponse {
   exchange: Exchange | undefined;
 }
@@ -36,11 +36,11 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ExchangeResponse;
   readonly requestId: string;
-  operation: Operation = "refused";
-  /** As the client named them; empty where not known. */
+  operation: Operation = "rejected";
+  /** As the client named them; empty if unknown. */
   bucket = "";
   key = "";
-  /** Lets go of its bytes when the response ends. */
+  /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
   #cut = false;
   readonly #context: ExchangeContext;
@@ -63,7 +63,7 @@ export class Exchange {
     context.running.add(this);
   }
 
-  /** Whether there is nobody to answer any more. */
+  /** Whether the response has ended or the client is disconnected. */
   get isOver(): boolean {
     return this.response.destroyed || this.response.writableEnded;
   }
@@ -91,10 +91,10 @@ export class Exchange {
     this.send(200, headers, this.request.method === "HEAD" ? "" : body);
   }
 
-  /** A failure before the first byte: an S3 error. `objectSizeBytes` is for a range that does not fit. */
+  /** A failure before the first byte: an S3 error. `objectSizeBytes` is for an unsatisfiable range. */
   sendError(error: OrcaError, objectSizeBytes?: number): void {
     if (this.isOver) return;
-    // What the client got wrong is the client's to know, be it a 501; a flood of it must not flood the log.
+    // A client's own error is not logged, not even a 501: a flood of requests must not flood the log.
     if (errorTable[error.code].status >= 500 && error.source !== "client") {
       this.#logFailure(error, "Cannot answer a request");
     }
@@ -105,16 +105,16 @@ export class Exchange {
       key: this.key,
       objectSizeBytes,
     });
-    // A body we have not read (a PUT's) would be taken for the next request.
+    // The unread body of a PUT would be taken for the next request.
     if (error.code === "method_not_allowed") answer.headers.push("Connection", "close");
     this.send(answer.status, answer.headers, answer.body);
   }
 
-  /** A failure after the first byte: the body has been cut, and only the log can still tell why. */
+  /** A failure after the first byte: the body has been cut, and only the log can say why. */
   bodyCut(error: OrcaError): void {
     this.#cut = true;
     this.#context.stats.bodiesCut += 1;
-    this.#logFailure(error, "Cut a response short: its bytes could not be had any more");
+    this.#logFailure(error, "Cut a response short: its remaining bytes could not be read");
   }
 
   #logFailure(error: OrcaError, message: string): void {
@@ -141,6 +141,6 @@ export class Exchange {
     const { requestId, operation, bucket, key, reader } = this;
     const complete = this.response.writableFinished;
     const fields = { requestId, operation, bucket, key, status, source: reader?.source, seconds, complete };
-    this.#context.logger.debug(fields, complete ? "Answered a request" : "A client went away");
+    this.#context.logger.debug(fields, complete ? "Answered a request" : "A client disconnected");
   }
 }

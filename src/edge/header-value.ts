@@ -1,6 +1,6 @@
 /**
- * What may stand in the value of an HTTP header. node:http throws on anything else, and a response must not fail over
- * what somebody once wrote into the metadata of an object.
+ * The values that an HTTP header can hold. node:http throws on any other, and a response must not fail because of an
+ * object's metadata.
  */
 
 /** Whether node:http sends `value` as it is: ISO-8859-1 without control characters but the tab (RFC 9110 §5.5). */

@@ -1,6 +1,6 @@
 /**
- * Dates as HTTP and S3 write them. All three formats of RFC 9110 §5.6.7 are read, the first one is written. What is
- * not a date is undefined, because the RFC tells a server to ignore a condition whose date it cannot read.
+ * Reads and writes dates of HTTP and S3. It reads all three formats of RFC 9110 §5.6.7 and writes the first. Anything else
+ * is undefined, because the RFC requires a server to ignore a condition whose date it cannot read.
  */
 
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -16,12 +16,12 @@ const rfc850Date = new RegExp(String.raw`^${longDay}, (?<day>\d\d)-${month}-(?<y
 /** `Sun Nov  6 08:49:37 1994` */
 const asctimeDate = new RegExp(String.raw`^${shortDay} ${month} (?<day>[ \d]\d) ${time} (?<year>\d{4})$`);
 
-/** The first millisecond that no four-digit year can say. */
+/** The first millisecond after the last four-digit year. */
 const yearTenThousandMs = Date.UTC(10_000, 0);
 
 /**
- * Milliseconds since the epoch, or undefined for anything that is not an HTTP date. `nowMs` places two-digit years: one
- * that seems more than 50 years ahead lies in the past. Whether the weekday fits is not checked.
+ * Milliseconds since the epoch, or undefined if `text` is not an HTTP date. `nowMs` places two-digit years: one more than
+ * 50 years ahead lies in the past. The weekday is not checked.
  */
 export function parseHttpDate(text: string, nowMs: number): number | undefined {
   const trimmed = text.trim();
@@ -39,17 +39,17 @@ export function parseHttpDate(text: string, nowMs: number): number | undefined {
   return Date.UTC(year, monthIndex, day, hour, minute, second);
 }
 
-/** `Sun, 06 Nov 1994 08:49:37 GMT`, or undefined for a time that no HTTP date can say. */
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, or undefined for a time outside the range of HTTP dates. */
 export function formatHttpDate(milliseconds: number): string | undefined {
   return isWritable(milliseconds) ? new Date(milliseconds).toUTCString() : undefined;
 }
 
-/** `1994-11-06T08:49:37.000Z`, as S3 writes dates in XML, or undefined for a time that it cannot say. */
+/** `1994-11-06T08:49:37.000Z`, as S3 writes dates in XML, or undefined for a time outside its range. */
 export function formatIsoDate(milliseconds: number): string | undefined {
   return isWritable(milliseconds) ? new Date(milliseconds).toISOString() : undefined;
 }
 
-/** From 1970 on: no store was there earlier, and a negative or infinite time is a driver's slip, not a date. */
+/** From 1970 on. A negative or infinite time is a fault of a driver, not a date. */
 function isWritable(milliseconds: number): boolean {
   return milliseconds >= 0 && milliseconds < yearTenThousandMs;
 }

@@ -1,6 +1,6 @@
 /**
- * The query of ListObjects and ListObjectsV2, checked and turned into what an origin is asked. Both versions become one
- * shape, because V1 is V2 with a key in the place of a token, and the rest of Orca should not have to know of it.
+ * Parses the query of ListObjects and ListObjectsV2 into a request to an origin. Both versions become one shape: V1 is V2
+ * with a key in place of the token, and the rest of Orca need not know the difference.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { decodeContinuationToken } from "./continuation-token.ts";
@@ -30,7 +30,7 @@ export interface ListObjectsRequest {
 const maxKeysMax = 1000;
 const textSizeBytesMax = 1024;
 
-/** What XML and S3 keys can hold at their very end: sorts after every key that begins with the text before it. */
+/** The last character of Unicode. A key that ends with it sorts after every key with the same beginning. */
 const lastCharacter = "\u{10FFFF}";
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html; unknown parameters are ignored. */
@@ -83,7 +83,7 @@ export function parseListRequest(
   };
 }
 
-/** Above 1000 S3 gives 1000. A signed 32-bit integer is S3's own bound. */
+/** S3 answers more than 1000 with 1000, and accepts any signed 32-bit integer. */
 function parseMaxKeys(text: string): number | undefined {
   if (text === "") return maxKeysMax;
   if (!/^\d{1,10}$/.test(text)) return undefined;
@@ -92,8 +92,8 @@ function parseMaxKeys(text: string): number | undefined {
 }
 
 /**
- * A V1 marker may be the common prefix on which the page before ended. All keys under it sort after it, so a plain
- * start-after would have the origin roll them up and list the same prefix again, for ever.
+ * A V1 marker may be the common prefix on which the previous page ended. All keys under it sort after it, so with a plain
+ * start-after the origin would roll them up and list the same prefix again, for ever.
  */
 function afterMarker(marker: string, prefix: string, delimiter: string): string {
   if (delimiter === "" || !marker.startsWith(prefix)) return marker;

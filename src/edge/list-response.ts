@@ -1,6 +1,6 @@
 /**
- * The XML that answers lists, as S3 renders it. Elements come in the order in which S3 sends them, because some clients
- * read them by position or by regular expression.
+ * Renders listings as S3's XML. Elements keep the order in which S3 sends them, because some clients read them by position
+ * or by regular expression.
  */
 
 import { percentEncode } from "../base/percent-encoding.ts";
@@ -10,15 +10,15 @@ import { formatIsoDate } from "./http-date.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
 import { element, escapeXmlExactly, s3Document } from "./xml.ts";
 
-/** What `max-keys=0` is answered with. */
+/** The answer to `max-keys=0`. */
 export const emptyListPage: ListPage = { objects: [], commonPrefixes: [], nextContinuationToken: "" };
 
 /**
- * `ListBucketResult` in the version that was asked for. A truncated page for V1 must hold at least one key or prefix,
- * since V1 goes on after the last one: an origin's empty page with a token is passed over before it comes here.
+ * `ListBucketResult` in the requested version. A truncated page for V1 must hold at least one key or prefix, because V1
+ * continues after the last one. The caller skips an origin's empty pages for this reason.
  */
 export function listObjectsXml(request: ListObjectsRequest, page: ListPage): string {
-  // What is percent-encoded needs no escaping any more.
+  // Percent-encoded text needs no escaping.
   const text: RenderText = request.encodesKeys ? percentEncode : escapeXmlExactly;
   const isTruncated = page.nextContinuationToken !== "";
   const head = element("Name", escapeXmlExactly(request.bucket)) + element("Prefix", text(request.prefix));
@@ -47,7 +47,7 @@ export function listObjectsXml(request: ListObjectsRequest, page: ListPage): str
 }
 
 /**
- * `ListAllMyBucketsResult`. No origin is asked when its buckets were made, but awscli fails without a date, so every
+ * `ListAllMyBucketsResult`. Orca does not know when a bucket was created, but awscli fails without a date, so every
  * bucket says 1970.
  */
 export function listBucketsXml(bucketNames: readonly string[]): string {
@@ -59,7 +59,7 @@ export function listBucketsXml(bucketNames: readonly string[]): string {
   return s3Document("ListAllMyBucketsResult", owner + element("Buckets", buckets.join("")));
 }
 
-/** `LocationConstraint`. S3 says nothing for us-east-1, and so does an empty `region`. */
+/** `LocationConstraint`. It is empty for us-east-1, as in S3, and for an empty `region`. */
 export function bucketLocationXml(region: string): string {
   return s3Document("LocationConstraint", region === "us-east-1" ? "" : escapeXmlExactly(region));
 }
@@ -76,13 +76,13 @@ function positionV2(request: ListObjectsRequest, page: ListPage, text: RenderTex
   );
 }
 
-/** S3 names the next marker only where there is a delimiter; otherwise the client takes the last key. */
+/** S3 names the next marker only if there is a delimiter. Otherwise the client takes the last key. */
 function positionV1(request: ListObjectsRequest, page: ListPage, text: RenderText): string {
   const next = request.delimiter === "" || page.nextContinuationToken === "" ? "" : lastEntry(page);
   return element("Marker", text(request.after)) + optionalElement("NextMarker", text(next));
 }
 
-/** Keys and prefixes are each in byte order, so the last of both is one of the two last ones. */
+/** Keys and prefixes are each in byte order, so the last entry is the greater of the two last ones. */
 function lastEntry(page: ListPage): string {
   const lastKey = page.objects.at(-1)?.key ?? "";
   const lastPrefix = page.commonPrefixes.at(-1) ?? "";

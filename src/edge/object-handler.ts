@@ -1,15 +1,15 @@
 /**
- * GetObject and HeadObject: metadata, conditions, range, then bytes. When the directory knows the object and memory
- * holds the first byte, the whole way from request to socket runs in one turn without a promise.
+ * Answers GetObject and HeadObject: metadata, conditions, range, then bytes. If the directory knows the object and memory
+ * holds the first byte, everything from request to socket runs in one turn without a promise.
  *
- * An object may be overwritten between its HEAD and a fill. While no byte has been sent the request is answered anew
- * with the new version, once: (1) the fill fails with origin_etag_changed; (2) the directory forgets that version;
- * (3) the look-up, the conditions and the range are done again. A second change in a row is the client's to retry.
+ * An object may be overwritten between its HEAD and a fill. While no byte has been sent, the request is answered once
+ * more with the new version: (1) the fill fails with origin_etag_changed; (2) the directory forgets that version;
+ * (3) look-up, conditions and range are evaluated again. After a second change in a row the client must retry.
  *
- * A download in parts comes through several replicas at once, which need not believe the same. Its first request, a HEAD
- * or a range that pins nothing, takes what the object's coordinator has said a moment ago. The others pin that ETag with
- * If-Match: where it is not what is believed here, the directory asks who knows better, and the conditions are done again
- * before anybody is told 412. A whole object in one response agrees with itself and needs nothing of this.
+ * A parallel download reads through several replicas, whose metadata may differ. Its first request, a HEAD or a range
+ * without a pinned ETag, uses metadata that the coordinator has confirmed within the last second. The other requests pin
+ * that ETag with If-Match. If it differs from the cached one, the directory revalidates its entry, and the conditions are
+ * evaluated again before the client gets 412. A whole object in one response is consistent and needs none of this.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -32,19 +32,19 @@ export interface ObjectHandlerOptions {
   readonly stats: EdgeStats;
 }
 
-/** What stays the same while one request is answered, be it twice. */
+/** The state of one request, which may be answered twice. */
 interface Task {
   readonly exchange: Exchange;
   readonly request: ObjectRequest;
   readonly bucket: Bucket;
   readonly location: ObjectLocation;
-  /** Whether the object changed under this request once already. */
+  /** Whether the object has changed once during this request. */
   changed: boolean;
-  /** Whether it was asked already who knows better than what fails its If-Match. */
+  /** Whether the entry that fails its If-Match has been revalidated. */
   revalidated: boolean;
 }
 
-/** Of this replica's belief, and then of the coordinator's where that is another one. */
+/** One of this replica's entry, and one of the coordinator's if that differs. */
 const revalidationsMax = 2;
 
 export class ObjectHandler {
@@ -73,7 +73,7 @@ export class ObjectHandler {
         : directory.lookup(task.location));
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
-      task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look an object up"));
+      task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look up an object"));
     }
   }
 
@@ -89,7 +89,7 @@ export class ObjectHandler {
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
       task.exchange.sendError(
-        OrcaError.from(thrown, "internal", "edge", "Cannot confirm an object's version"),
+        OrcaError.from(thrown, "internal", "edge", "Cannot revalidate an object's version"),
       );
     }
   }
@@ -159,8 +159,8 @@ export class ObjectHandler {
   }
 
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
-    // Requests sent at once are answered in order. One whose turn has not come would pin what it cannot send yet, while
-    // the one in front may be waiting for that very memory.
+    // Pipelined requests are answered in order. One whose turn has not come would pin bytes that it cannot send yet, while
+    // the one before it may wait for that very memory.
     if (task.exchange.response.socket === null) {
       task.exchange.response.once("socket", () => this.#startBody(task, record, range));
       return;
@@ -174,7 +174,7 @@ export class ObjectHandler {
     else void this.#awaitFirstByte(task, record, range, reader);
   }
 
-  /** The first byte is in hand before any status is sent, so a failure up to here is a clean S3 error. */
+  /** No status is sent before the first byte is available, so a failure until then is a clean S3 error. */
   async #awaitFirstByte(
     task: Task,
     record: ObjectRecord,
@@ -246,12 +246,12 @@ export class ObjectHandler {
   }
 }
 
-/** Whether what fails If-Match may be wrong. After a change it was the origin itself that refused the pinned version. */
+/** Whether an entry that fails If-Match may be stale. After a change, the origin itself has rejected the pinned version. */
 function mayRevalidate({ exchange, revalidated, changed }: Task): boolean {
   return !revalidated && !changed && pinsVersion(exchange.request.headers);
 }
 
-/** Whether others, through whatever replicas, will have to agree with this request on the version. */
+/** Whether later requests, through any replica, must agree with this one on the version. */
 function beginsParts({ exchange, request }: Task): boolean {
   const headers: ConditionHeaders & { readonly range?: string | undefined } = exchange.request.headers;
   if (headers["if-match"] !== undefined || headers["if-range"] !== undefined) return false;

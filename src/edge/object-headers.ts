@@ -1,15 +1,15 @@
 /**
- * The headers of an object's responses. All but a few are the same for every response of one version, so they are laid
- * out once, in the flat `[name, value, …]` form that `ServerResponse.writeHead` takes without touching it again; a
- * response copies that array and adds what is its own. Checksum headers of the origin are never among them: they are of
- * the whole object, and clients would check the range they got against them.
+ * The headers of an object's responses. Most are the same for every response of one version, so they are laid out once,
+ * in the flat `[name, value, …]` form that `ServerResponse.writeHead` sends as it is. A response copies that array and
+ * adds its own. The origin's checksum headers are left out: they cover the whole object, and a client would compare
+ * them with the range that it received.
  */
 import type { ObjectHead } from "../origin/origin.ts";
 import { encodeHeaderWord, isHeaderName, isHeaderValue } from "./header-value.ts";
 import { formatHttpDate } from "./http-date.ts";
 import type { SatisfiableRange } from "./range.ts";
 
-/** What S3 says where nobody said anything. */
+/** S3's Content-Type for an object without one. */
 const defaultContentType = "binary/octet-stream";
 
 export class ObjectHeaders {
@@ -41,8 +41,8 @@ export class ObjectHeaders {
   }
 
   /**
-   * Of a 200 for `whole` and of a 206 for `range`, with a body (GET) or as if there were one (HEAD). `range` must lie
-   * inside the object. `overrides` is a flat list of headers that take the place of the object's own.
+   * Headers of a 200 (`whole`) or a 206 (`range`), for GET and HEAD alike. `range` must lie inside the object.
+   * `overrides` is a flat list of headers that replace the object's own.
    */
   forBody(
     range: SatisfiableRange,
@@ -81,15 +81,15 @@ export class ObjectHeaders {
   }
 }
 
-/** Leaves out what is empty and what node:http would refuse. */
+/** Leaves out empty values and values that node:http would reject. */
 function append(headers: string[], name: string, value: string | undefined): void {
   if (value !== undefined && value !== "" && isHeaderValue(value)) headers.push(name, value);
 }
 
 /**
- * A value that a header cannot hold is encoded, a name that a header cannot have is left out and counted, both as S3
- * does (`x-amz-missing-meta`). ISO-8859-1 goes as it came: it is how node:http hands over an origin's raw bytes, so the
- * client reads the very bytes that the origin sent.
+ * As in S3, a value that a header cannot hold is encoded, and a name that a header cannot have is left out and counted
+ * (`x-amz-missing-meta`). ISO-8859-1 passes unchanged: node:http delivers an origin's raw bytes in it, so the client
+ * receives exactly the bytes that the origin sent.
  */
 function appendMetadata(headers: string[], metadata: Readonly<Record<string, string>>): void {
   let missing = 0;

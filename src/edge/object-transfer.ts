@@ -1,10 +1,10 @@
 /**
- * The way of an object's bytes from a reader to a client's socket: with object-handler.ts, which sends bodies of one
- * slice itself, the one part that a leaner response path would take the place of. One slice is with the socket at a time and is
- * pinned until the kernel has it, so a slow client holds one segment; the kernel's own buffer keeps its line busy.
+ * Sends an object's bytes from a reader to a client's socket. (Bodies of one slice are sent by object-handler.ts itself.)
+ * The socket holds one slice at a time, pinned until the kernel has taken it, so a slow client pins one segment. The
+ * kernel's own buffer keeps the connection busy meanwhile.
  *
  * Bytes are released (a) by the callback of their write, or (b) when the response closes: a socket that dies may never
- * call back, and it emits `close` only after the kernel has let go of what was queued.
+ * call back, and it emits `close` only after the kernel has released the queued bytes.
  */
 import type { ServerResponse } from "node:http";
 import { OrcaError } from "../base/orca-error.ts";
@@ -15,14 +15,14 @@ export class ObjectTransfer {
   readonly #reader: ObjectReader;
   readonly #onBroken: (error: OrcaError) => void;
 
-  /** `onBroken` is told why a body had to be cut short; the client sees a broken connection. */
+  /** `onBroken` receives the reason why a body was cut short. The client sees a broken connection. */
   constructor(response: ServerResponse, reader: ObjectReader, onBroken: (error: OrcaError) => void) {
     this.#response = response;
     this.#reader = reader;
     this.#onBroken = onBroken;
   }
 
-  /** Sends `slice`, which the reader gave out, and then the rest. The head is written already. */
+  /** Sends `slice`, taken from the reader, and then the rest. The head has been written. */
   send(slice: Buffer): void {
     if (this.#reader.done) this.#response.end(slice);
     else this.#response.write(slice, this.#onWritten);
@@ -44,8 +44,8 @@ export class ObjectTransfer {
     try {
       await this.#reader.ready();
     } catch (thrown) {
-      const error = OrcaError.from(thrown, "internal", "edge", "Cannot go on with a response");
-      // A response that looks complete is complete: what cannot be completed is cut where it stands.
+      const error = OrcaError.from(thrown, "internal", "edge", "Cannot continue a response");
+      // A response that looks complete is complete, so one that cannot be completed is cut.
       this.#response.destroy();
       this.#onBroken(error);
       return;

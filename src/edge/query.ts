@@ -1,12 +1,12 @@
 /**
- * The query of a request as names and values. Here, unlike in a path, `+` is a space: that is how S3 and every other
- * implementation of it read the forms that clients send.
+ * Parses the query of a request into names and values. In a query, unlike in a path, `+` is a space: S3 and its clones
+ * read it so.
  */
 import { percentDecode } from "../base/percent-encoding.ts";
 
 export type Query = ReadonlyMap<string, string>;
 
-/** Of a name given twice the first value counts. Undefined where any part does not decode. */
+/** If a name occurs twice, the first value counts. Undefined if any part does not decode. */
 export function parseQuery(text: string): Query | undefined {
   const query = new Map<string, string>();
   for (const pair of text.split("&")) {

@@ -1,6 +1,6 @@
 /**
- * What a client sent, as it may stand in an error message: in quotes, and cut, so that a flood is not sent back or
- * written to a log at its full length.
+ * A client's text as it appears in an error message: quoted, and cut at 100 characters, so that neither an answer nor the
+ * log repeats a long text in full.
  */
 const shownCharactersMax = 100;
 

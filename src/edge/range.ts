@@ -1,7 +1,7 @@
 /**
- * The Range header of one request against the size of one object. Only a single byte range is served. A range that
- * cannot be understood is refused like one that cannot be satisfied: RFC 9110 §14.2 would let a server ignore it, but
- * then a slip in a client's arithmetic makes Orca stream a whole terabyte that nobody asked for.
+ * Parses a Range header for an object of a given size. Only a single byte range is served. A malformed range is rejected
+ * like an unsatisfiable one. RFC 9110 §14.2 lets a server ignore it, but then a client's arithmetic error makes Orca
+ * stream a whole terabyte that nobody wants.
  */
 
 /** Bytes that can be sent. */
@@ -26,9 +26,8 @@ const unitPrefix = "bytes=";
 
 /**
  * RFC 9110 §14.1.2 for one range: closed (`bytes=0-99`), open (`bytes=100-`) or suffix (`bytes=-100`). An end past the
- * object is clamped, a suffix longer than the object is all of it (still a 206). As S3 does, an object without bytes
- * satisfies no range at all. Ranges in another unit than bytes are ignored; several ranges, `last < first` and anything
- * else that is malformed are unsatisfiable.
+ * object is clamped. A suffix longer than the object is all of it (still a 206). As in S3, an empty object satisfies no
+ * range. Ranges in other units are ignored. Several ranges, `last < first` and other malformed ranges are unsatisfiable.
  */
 export function parseRange(header: string, sizeBytes: number): ByteRange {
   if (!header.startsWith(unitPrefix) && !hasBytesUnit(header)) return withoutBytesUnit(header);
@@ -62,22 +61,22 @@ export function parseRange(header: string, sizeBytes: number): ByteRange {
 }
 
 /**
- * The bytes of `?partNumber=1` of an object that was stored in one part: all of it, which S3 sends as a 206. An object
- * without bytes has no range to name and is sent as a plain 200.
+ * The range of `?partNumber=1` for an object of one part: all of it, which S3 sends as a 206. An empty object has no range
+ * and is sent as a plain 200.
  */
 export function firstPartRange(sizeBytes: number): SatisfiableRange {
   return sizeBytes === 0 ? wholeObject : { kind: "range", start: 0, end: sizeBytes };
 }
 
 /**
- * Range units are case-insensitive (RFC 9110 §14.1), white space before one is not part of the field's value. This is
- * the way of the rare client that does not write `bytes=` as everybody does.
+ * Range units are case-insensitive (RFC 9110 §14.1). This path is for the rare client that does not write `bytes=` in
+ * lower case.
  */
 function hasBytesUnit(header: string): boolean {
   return header.slice(0, unitPrefix.length).toLowerCase() === unitPrefix;
 }
 
-/** An empty header says nothing and another unit is none of ours: both are ignored. The rest is malformed. */
+/** An empty header and another unit are ignored. Anything else is malformed. */
 function withoutBytesUnit(header: string): ByteRange {
   const value = header.trim();
   return value === "" || /^[!#$%&'*+.^_`|~0-9A-Za-z-]+=/.test(value) ? wholeObject : unsatisfiable;
@@ -92,8 +91,8 @@ function isDigit(code: number): boolean {
 }
 
 /**
- * Stops growing at 2^53 - 1, so that the `bytes=0-18446744073709551615` of some clients means "to the end". No object
- * is that large, so the comparisons with its size come out the same as with the number the client wrote.
+ * Saturates at 2^53 - 1, so that `bytes=0-18446744073709551615`, which some clients send, means "to the end". No object is
+ * that large, so comparisons with its size give the same result as the exact number.
  */
 function appendDigit(value: number, header: string, index: number): number {
   return Math.min(value * 10 + (header.charCodeAt(index) - digitZero), Number.MAX_SAFE_INTEGER);

@@ -1,7 +1,6 @@
 /**
- * Names for requests: 16 upper-case hex characters, as S3's own. The first one is drawn by chance when the process
- * starts and the others count on from it, so that two replicas or two runs do not share names, and a request pays for
- * one string addition and no cryptography. They are names, not secrets.
+ * Request ids of 16 upper-case hex characters, like S3's own. The first is random, and the others count up from it, so
+ * that two replicas or two runs do not share ids and a request costs one string concatenation. Ids are not secrets.
  */
 import type { Random } from "../base/random.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The S3 endpoint: a node:http server, its limits, and the one switch from a request to who answers it. What is wrong
- * with a connection ends here; what is wrong with a request becomes an S3 error.
+ * The S3 endpoint: a node:http server, its limits, and the one switch from a request to its handler. Faults of a
+ * connection end here. Faults of a request become S3 errors.
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -28,11 +28,11 @@ export interface S3ListenerOptions {
   readonly domain: string | undefined;
   /** Connections at once; more are closed unanswered. Raise it with the file descriptors the process may have. */
   readonly connectionsMax: number;
-  /** Requests being answered at once; more are told to slow down. Each streaming one may pin a 1 MiB segment. */
+  /** Requests in progress at once; further ones get 503 SlowDown. Each streaming one may pin a 1 MiB segment. */
   readonly requestsMax: number;
-  /** A client that takes no byte for so long is cut, because it pins memory. Lower frees memory sooner. */
+  /** A client that takes no byte for this long is disconnected, because it pins memory. Lower frees memory sooner. */
   readonly clientStallTimeoutMs: number;
-  /** How long a connection may lie unused. Longer saves handshakes and costs file descriptors. */
+  /** How long a connection may stay idle. Longer saves handshakes and costs file descriptors. */
   readonly keepAliveTimeoutMs: number;
   /** How long a client may take to send a request. */
   readonly headerTimeoutMs: number;
@@ -55,7 +55,7 @@ export class S3Listener {
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
-  /** Of TCP: with TLS, one that has not finished its handshake is none of HTTP's yet, and would hold up a stop. */
+  /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
   #draining = false;
 
@@ -68,10 +68,10 @@ export class S3Listener {
     this.#server.maxConnections = options.connectionsMax;
     this.#server.timeout = options.clientStallTimeoutMs;
     this.#server.on("request", (request, response) => this.#serve(request, response));
-    // Answered like any other request: a write is refused before its body is sent.
+    // Answered like any other request, so that a write is rejected before its body is sent.
     this.#server.on("checkContinue", (request, response) => this.#serve(request, response));
     this.#server.on("checkExpectation", (request, response) => this.#serve(request, response));
-    this.#server.on("clientError", (error, socket) => this.#refuseMalformed(error, socket));
+    this.#server.on("clientError", (error, socket) => this.#answerMalformed(error, socket));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
     this.#server.on("connection", (socket: Socket) => {
       this.#connections.add(socket);
@@ -83,7 +83,7 @@ export class S3Listener {
     return this.#running.size;
   }
 
-  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port, tls } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
@@ -111,8 +111,8 @@ export class S3Listener {
   }
 
   /**
-   * Takes no new connections, lets running responses finish for up to `drainTimeoutMs`, then cuts what is left.
-   * Resolves with the number of connections that had to be cut.
+   * Accepts no new connections, lets running responses finish for up to `drainTimeoutMs`, then cuts the rest.
+   * Resolves with the number of responses that were cut.
    */
   async drain(drainTimeoutMs: number): Promise<number> {
     this.#draining = true;
@@ -133,13 +133,13 @@ export class S3Listener {
   #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {
     const http = {
       ServerResponse: ExchangeResponse,
-      // Without a Host a request is still clear in path style, and Node's own refusal would be no S3 error.
+      // In path style a request is clear without a Host, and Node's own answer would not be an S3 error.
       requireHostHeader: false,
       maxHeaderSize: headerSizeBytesMax,
       keepAliveTimeout: this.#options.keepAliveTimeoutMs,
       headersTimeout: this.#options.headerTimeoutMs,
       requestTimeout: this.#options.headerTimeoutMs,
-      // Node looks for late requests only now and then, every 30 s by default: longer than the timeout itself.
+      // Node checks for late requests every 30 s by default, which is longer than the timeout itself.
       connectionsCheckingInterval: this.#options.headerTimeoutMs,
       noDelay: true,
     };
@@ -160,12 +160,12 @@ export class S3Listener {
     const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
     if (this.#running.size > requestsMax) {
-      const reason = `Cannot take a request: ${requestsMax} are being answered (server.max_requests)`;
+      const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
       return;
     }
     const request = parseS3Request(message.method ?? "", message.url ?? "", message.headers.host, { domain });
-    if (request.kind === "refused") {
+    if (request.kind === "rejected") {
       exchange.bucket = request.bucket;
       exchange.key = request.key;
       exchange.sendError(request.error);
@@ -190,33 +190,33 @@ export class S3Listener {
     }
   }
 
-  /** While draining, a keep-alive connection goes with the response that was on it. */
+  /** While draining, a keep-alive connection closes after its response. */
   #closeIfDraining(): void {
     if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
   }
 
-  #refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    // While a response is on its way, words of ours would end up in the middle of its body.
+  #answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // While a response is being sent, an error answer would end up in the middle of its body.
     if (error.code === "ECONNRESET" || !socket.writable || this.#isServed(socket)) {
       socket.destroy();
       return;
     }
     this.#options.stats.requestsMalformed += 1;
-    const refusal = refusalOf(error);
+    const answered = parseErrorOf(error);
     const requestId = this.#requestIds.next();
-    const answer = errorResponse(refusal, { requestId, isHead: false, bucket: "", key: "" });
+    const answer = errorResponse(answered, { requestId, isHead: false, bucket: "", key: "" });
     let head = `HTTP/1.1 ${answer.status} Bad Request\r\nConnection: close\r\n`;
     for (let index = 0; index < answer.headers.length; index += 2) {
       head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;
     }
-    // Not only our side: a client that leaves its own open would keep the connection for ever.
+    // Both sides: a client that leaves its own side open would keep the connection for ever.
     socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
   }
 
   /**
-   * Nothing has moved on a connection for as long as it may rest. If bytes wait for the client, it is gone or too slow
-   * to serve; if a request waits for us, it is we who wait for the origin, and the client has done nothing wrong; if
-   * there is neither, the connection was kept alive for nothing.
+   * Nothing has moved on a connection for as long as it may rest. If bytes wait for the client, it is dead or too slow
+   * to serve. If a request waits for Orca, Orca waits for the origin, and the client has done nothing wrong. If neither,
+   * the connection was kept alive without use.
    */
   #checkStall(socket: Socket): void {
     if (socket.writableLength > 0) {
@@ -235,14 +235,14 @@ export class S3Listener {
   }
 }
 
-/** What was wrong with a request that node's parser gave up on (https://nodejs.org/api/http.html#event-clienterror). */
-function refusalOf({ code }: NodeJS.ErrnoException): OrcaError {
+/** The error of a request that Node's parser rejected (https://nodejs.org/api/http.html#event-clienterror). */
+function parseErrorOf({ code }: NodeJS.ErrnoException): OrcaError {
   switch (code) {
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return new OrcaError(
         "request_timeout",
         "client",
-        "Cannot read the request: it came too slowly (server.header_timeout)",
+        "Cannot read the request: it arrived too slowly (server.header_timeout)",
       );
     case "HPE_HEADER_OVERFLOW": {
       const message = `Cannot read the request: its headers are longer than ${headerSizeBytesMax} bytes`;

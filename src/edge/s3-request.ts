@@ -1,7 +1,7 @@
 /**
- * From a request line to what is asked for. Method, target and host say it all; nothing here waits or looks anything up.
- * Nearly every request is a GET of `/bucket/key` in plain ASCII, and at 30 000 of them a second a URL object would cost
- * more than the rest of the edge: the target is walked once, and decoding starts only where there is something to decode.
+ * Parses method, target and host of a request into an S3 request. Nearly every request is a GET of `/bucket/key` in plain
+ * ASCII, and at 30,000 requests a second a URL object would cost more than the rest of the edge. So the target is scanned
+ * once, and decoded only if it holds something to decode.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
@@ -14,7 +14,7 @@ interface ObjectRequestOf<Kind> {
   readonly kind: Kind;
   /** As the client names it. */
   readonly bucket: string;
-  /** 1 to 1024 bytes of UTF-8, as the client wrote it: opaque, never normalised. */
+  /** 1 to 1024 bytes of UTF-8, as the client wrote it: opaque and never normalised. */
   readonly key: string;
   /** `response-content-type` and the like as a flat `[header name, value, …]`; nearly always empty. */
   readonly overrides: readonly string[];
@@ -22,7 +22,7 @@ interface ObjectRequestOf<Kind> {
   readonly firstPart: boolean;
 }
 
-/** Two members and not one with two kinds, so that ruling out both kinds rules out the request. */
+/** Two members, not one with two kinds, so that narrowing by both kinds excludes the request. */
 export type ObjectRequest = ObjectRequestOf<"get-object"> | ObjectRequestOf<"head-object">;
 
 export interface BucketRequest {
@@ -35,9 +35,9 @@ export interface ListBucketsRequest {
 }
 
 export interface RejectedRequest {
-  readonly kind: "refused";
+  readonly kind: "rejected";
   readonly error: OrcaError;
-  /** Empty where the request was refused before it was known. */
+  /** Empty if the request was rejected before the bucket was known. */
   readonly bucket: string;
   readonly key: string;
 }
@@ -50,7 +50,7 @@ export type S3Request =
   | RejectedRequest;
 
 export interface S3RequestOptions {
-  /** Where set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
+  /** If set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
   readonly domain?: string | undefined;
 }
 
@@ -70,15 +70,15 @@ export function parseS3Request(
 ): S3Request {
   const isHead = method === "HEAD";
   if (method !== "GET" && !isHead) {
-    const message = `Cannot serve ${quoted(method)}: Orca is read-only and knows GET and HEAD`;
-    return refused(new OrcaError("method_not_allowed", "client", message));
+    const message = `Cannot serve ${quoted(method)}: Orca is read-only and serves GET and HEAD`;
+    return rejected(new OrcaError("method_not_allowed", "client", message));
   }
   let target = rawUrl;
   let authority = host;
   if (rawUrl.charCodeAt(0) !== slash) {
     const absolute = /^https?:\/\/([^/?#@]+)(\/[^]*|\?[^]*|)$/i.exec(rawUrl);
     if (absolute === null) return invalidUri("the target");
-    // RFC 9112 §3.2.2: the authority of an absolute target takes the place of the Host header.
+    // RFC 9112 §3.2.2: the authority of an absolute target replaces the Host header.
     authority = absolute[1];
     target = absolute[2]?.startsWith("/") ? absolute[2] : `/${absolute[2]}`;
   }
@@ -111,7 +111,7 @@ export function parseS3Request(
   if (bucket === "" && key === "") return { kind: "list-buckets" };
   if (!isBucketName(bucket)) {
     const message = `Cannot find bucket ${quoted(bucket)}: no bucket can have that name`;
-    return refused(new OrcaError("no_such_bucket", "client", message), bucket, key);
+    return rejected(new OrcaError("no_such_bucket", "client", message), bucket, key);
   }
   const rawQuery = target.slice(pathEnd + 1);
   return key === ""
@@ -120,8 +120,8 @@ export function parseS3Request(
 }
 
 /**
- * `my.bucket` of `My.Bucket.s3.example.com:8443` for the domain `s3.example.com`; empty where the host is the domain
- * itself, an address, or another name altogether.
+ * `my.bucket` of `My.Bucket.s3.example.com:8443` for the domain `s3.example.com`. Empty if the host is the domain itself,
+ * an address or another name.
  */
 function bucketOfHost(host: string, domain: string): string {
   const colon = host.lastIndexOf(":");
@@ -131,7 +131,7 @@ function bucketOfHost(host: string, domain: string): string {
   return dot > 0 && name.endsWith(suffix) && name[dot] === "." ? name.slice(0, dot) : "";
 }
 
-/** Wider than S3's rule for new buckets: what may be configured (a directory's name, Azure's `$web`) may be asked for. */
+/** Wider than S3's rule for new buckets: a configured bucket may be a directory's name, or Azure's `$web`. */
 function isBucketName(name: string): boolean {
   return /^(?!\.{1,2}$)[\w.$-]{1,255}$/.test(name);
 }
@@ -140,9 +140,9 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
   const kind = isHead ? "head-object" : "get-object";
   if (key.length > keySizeBytesMax || Buffer.byteLength(key) > keySizeBytesMax) {
     const message = `Cannot find ${quoted(key)}: a key is at most ${keySizeBytesMax} bytes long`;
-    return refused(new OrcaError("key_too_long", "client", message), bucket, key);
+    return rejected(new OrcaError("key_too_long", "client", message), bucket, key);
   }
-  // What the AWS SDKs append to every GET and HEAD.
+  // The AWS SDKs append these to every GET and HEAD.
   if (rawQuery === "" || rawQuery === "x-id=GetObject" || rawQuery === "x-id=HeadObject") {
     return { kind, bucket, key, overrides: noOverrides, firstPart: false };
   }
@@ -150,9 +150,9 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
   if (query === undefined) return invalidUri("the query", bucket, key);
   const partNumber = query.get("partNumber");
   const fault = faultOfSubResource(query) ?? faultOfVersion(query) ?? faultOfPart(partNumber);
-  if (fault !== undefined) return refused(fault, bucket, key);
+  if (fault !== undefined) return rejected(fault, bucket, key);
   const overrides = parseOverrides(query);
-  if (overrides instanceof OrcaError) return refused(overrides, bucket, key);
+  if (overrides instanceof OrcaError) return rejected(overrides, bucket, key);
   return { kind, bucket, key, overrides, firstPart: partNumber !== undefined };
 }
 
@@ -160,23 +160,23 @@ function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): 
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket);
   const fault = faultOfSubResource(query);
-  if (fault !== undefined) return refused(fault, bucket);
+  if (fault !== undefined) return rejected(fault, bucket);
   if (isHead) return { kind: "head-bucket", bucket };
   if (query.has("location")) return { kind: "get-bucket-location", bucket };
 
   const listType = query.get("list-type");
   if (listType !== undefined && listType !== "2") {
     const message = `Cannot list objects: list-type ${quoted(listType)} is not "2"`;
-    return refused(new OrcaError("invalid_argument", "client", message), bucket);
+    return rejected(new OrcaError("invalid_argument", "client", message), bucket);
   }
   const kind = listType === undefined ? "list-objects-v1" : "list-objects-v2";
   const list = parseListRequest(kind, bucket, query);
-  return list instanceof OrcaError ? refused(list, bucket) : list;
+  return list instanceof OrcaError ? rejected(list, bucket) : list;
 }
 
 /**
- * What S3 answers to with something else than the object or the list. To pass over one of these would be to send an
- * object's bytes to somebody who asked for its access rules.
+ * Parameters that S3 answers with something other than the object or the listing. Ignoring one would send an object's
+ * bytes to a client that asked for its access rules.
  */
 const subResources: ReadonlySet<string> = new Set([
   "abac",
@@ -218,15 +218,14 @@ const subResources: ReadonlySet<string> = new Set([
 
 function faultOfSubResource(query: Query): OrcaError | undefined {
   for (const name of query.keys()) {
-    if (subResources.has(name))
-      return notImplemented(`?${name}`, "Orca serves objects and lists of them only");
+    if (subResources.has(name)) return notImplemented(`?${name}`, "Orca serves objects and listings only");
   }
   return undefined;
 }
 
 /**
- * Orca keeps the current version only. Not even `null` is let through: it names what was written while the bucket had
- * no versioning, which need not be the current version, and only the origin could tell.
+ * Orca keeps the current version only. `null` is rejected, too: it names the version written while the bucket had no
+ * versioning. That need not be the current one, and only the origin knows.
  */
 function faultOfVersion(query: Query): OrcaError | undefined {
   const versionId = query.get("versionId");
@@ -238,9 +237,9 @@ function faultOfVersion(query: Query): OrcaError | undefined {
 }
 
 /**
- * Where the parts of a multipart upload lay is not known here, so every object is served as one part: `partNumber=1` is
- * all of it, as in S3 for an object from a single PUT. The AWS CRT opens its downloads with that question. A second
- * part is refused rather than guessed, so that who puts parts together gets an error and not a wrong object.
+ * Orca does not know the part boundaries of a multipart upload, so it serves every object as one part: `partNumber=1` is
+ * all of it, as in S3 for an object from a single PUT. The AWS CRT begins its downloads with that request. A second part
+ * is rejected and not guessed, so that a client that assembles parts gets an error and not a wrong object.
  */
 function faultOfPart(partNumber: string | undefined): OrcaError | undefined {
   if (partNumber === undefined || partNumber === "1") return undefined;
@@ -279,12 +278,12 @@ function notImplemented(what: string, reason: string): OrcaError {
   return new OrcaError("not_implemented", "client", `Cannot serve ${what}: ${reason}`);
 }
 
-/** Nothing of the target is quoted: it may hold a presigned signature or a password, and messages are logged. */
+/** The message quotes nothing of the target, which may hold a presigned signature: messages are logged. */
 function invalidUri(part: string, bucket = "", key = ""): RejectedRequest {
   const message = `Cannot read ${part} of the request: it is not percent-encoded UTF-8 in the form HTTP defines`;
-  return refused(new OrcaError("invalid_uri", "client", message), bucket, key);
+  return rejected(new OrcaError("invalid_uri", "client", message), bucket, key);
 }
 
-function refused(error: OrcaError, bucket = "", key = ""): RejectedRequest {
-  return { kind: "refused", error, bucket, key };
+function rejected(error: OrcaError, bucket = "", key = ""): RejectedRequest {
+  return { kind: "rejected", error, bucket, key };
 }

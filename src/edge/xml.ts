@@ -1,6 +1,6 @@
 /**
- * As much XML as S3 answers need: escaped text inside elements. XML 1.0 has characters it cannot carry at all, not even
- * as references, and object keys may hold them; so a caller says whether a text must be exact or must be readable.
+ * The XML that S3 answers need: escaped text inside elements. XML 1.0 cannot carry some characters at all, not even as
+ * references, and object keys may hold them. So a caller chooses whether a text must be exact or must be readable.
  */
 
 export const xmlDeclaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
@@ -8,7 +8,7 @@ export const xmlDeclaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
 /** The namespace of every S3 answer but errors. */
 const s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/** All that cannot stand in a text as it is: markup, a carriage return, and what XML 1.0 §2.2 does not call a Char. */
+/** Characters that a text cannot hold unescaped: markup, a carriage return, and any that is no XML 1.0 §2.2 Char. */
 const special = /[^\t\n !#-%(-;=?-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu;
 
 const references: Readonly<Record<string, string>> = {
@@ -21,15 +21,15 @@ const references: Readonly<Record<string, string>> = {
   "\r": "&#13;",
 };
 
-/** Text that any parser reads: what XML cannot carry becomes U+FFFD. For people: error bodies. */
+/** Text that any parser accepts: a character that XML cannot carry becomes U+FFFD. For error bodies. */
 export function escapeXml(text: string): string {
   return text.replace(special, (character) => references[character] ?? "\uFFFD");
 }
 
 /**
- * Text that is never mistaken for another one: what XML cannot carry becomes a character reference, as in S3's own
- * lists (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html, encoding-type). A strict parser then
- * fails on it, and its user asks again with `encoding-type=url`, rather than reading a key that does not exist.
+ * Text that is never mistaken for another: a character that XML cannot carry becomes a character reference, as in S3's own
+ * listings (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html, encoding-type). A strict parser then
+ * fails, and its user asks again with `encoding-type=url`, instead of reading a key that does not exist.
  */
 export function escapeXmlExactly(text: string): string {
   return text.toWellFormed().replace(special, (character) => {

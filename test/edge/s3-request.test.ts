@@ -14,8 +14,8 @@ function objectOf(request: S3Request): readonly [string, string] {
 }
 
 function refusalOf(request: S3Request): string {
-  assert.equal(request.kind, "refused", JSON.stringify(request));
-  return request.kind === "refused" ? request.error.code : "";
+  assert.equal(request.kind, "rejected", JSON.stringify(request));
+  return request.kind === "rejected" ? request.error.code : "";
 }
 
 test("parseS3Request: GET and HEAD of an object", () => {
@@ -84,7 +84,7 @@ test("parseS3Request: with a domain the host names the bucket", () => {
   for (const host of ["my.bucket.s3.example.com", "My.Bucket.S3.EXAMPLE.com:8443"]) {
     assert.deepEqual(objectOf(get("/dir/key", host, domain)), ["my.bucket", "dir/key"], host);
   }
-  assert.deepEqual(get("/?list-type=1", "bkt.s3.example.com", domain).kind, "refused");
+  assert.deepEqual(get("/?list-type=1", "bkt.s3.example.com", domain).kind, "rejected");
   assert.deepEqual(parseS3Request("HEAD", "/", "bkt.s3.example.com", { domain }), {
     kind: "head-bucket",
     bucket: "bkt",
@@ -244,10 +244,10 @@ test("parseS3Request: an override that a header cannot hold is an invalid_argume
 
 test("parseS3Request: a refusal names what was understood, and no signature", () => {
   const request = get("/bucket/a%20key?acl&X-Amz-Signature=hunter2");
-  assert.ok(request.kind === "refused");
+  assert.ok(request.kind === "rejected");
   assert.deepEqual([request.bucket, request.key], ["bucket", "a key"]);
   const broken = get("/bucket/key?X-Amz-Signature=hunter2&x=%zz");
-  assert.ok(broken.kind === "refused");
+  assert.ok(broken.kind === "rejected");
   assert.ok(!broken.error.message.includes("hunter2"));
 });
 
@@ -308,7 +308,7 @@ test("parseS3Request: any request is understood or refused as the client's fault
       fc.option(fc.constant("s3.test"), { nil: undefined }),
       (method, target, from, domain) => {
         const request = parseS3Request(method, target, from, { domain });
-        if (request.kind === "refused") assert.equal(request.error.source, "client");
+        if (request.kind === "rejected") assert.equal(request.error.source, "client");
         if (request.kind === "get-object" || request.kind === "head-object") {
           assert.match(request.bucket, /^(?!\.{1,2}$)[\w.$-]{1,255}$/);
           assert.ok(
