@@ -98,6 +98,13 @@ export default defineConfig({
   },
   overrides: [
     {
+      files: ["src/**", "deploy/**"],
+      rules: {
+        "eslint/max-lines": ["error", { max: 400 }],
+        "eslint/max-lines-per-function": ["error", { max: 70 }],
+      },
+    },
+    {
       files: ["src/**"],
       rules: {
         "eslint/no-console": "error",
