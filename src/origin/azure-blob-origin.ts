@@ -1,6 +1,6 @@
 /**
- * Azure Blob Storage as an origin: block blobs only, because page and append blobs change in place. HEAD and GET go
- * through the wire client; LIST goes through the Azure SDK, which knows the XML and is loaded when first needed.
+ * Azure Blob Storage as an origin. It serves block blobs only, because page and append blobs change in place. HEAD and GET
+ * use Orca's own HTTP client. LIST uses the Azure SDK, which parses the XML and is loaded when first needed.
  */
 
 import type { TokenCredential } from "@azure/identity";
@@ -22,7 +22,7 @@ import { checkRangeResponse, type ObjectDialect, objectHeadOf, rangeHeaders } fr
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 
-/** Fixed, so that a newer SDK does not change what the origin answers; old enough for every sovereign cloud. */
+/** Fixed, so that a newer SDK does not change the origin's answers. Every sovereign cloud supports it. */
 const azureApiVersion = "2024-11-04";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-ms-meta-", versionHeader: "x-ms-version-id" };
@@ -32,7 +32,7 @@ export interface AzureBlobOriginOptions extends HttpTimeouts {
   readonly account: string;
   /** Base64. Without it, the chain of the Azure SDK: environment, workload identity, managed identity, command line. */
   readonly accountKey?: string | undefined;
-  /** Base URL that containers lie under; `https://<account>.blob.core.windows.net` by default. */
+  /** Base URL of the containers; `https://<account>.blob.core.windows.net` by default. */
   readonly endpoint?: string | undefined;
   readonly connectionsIdleMax: number;
   readonly clock: Clock;
@@ -46,7 +46,7 @@ export class AzureBlobOrigin implements Origin {
   readonly #basePath: string;
   readonly #accountKey: AzureAccountKey | undefined;
   readonly #token: Renewed<string>;
-  /** One entry per container; only configured ones are ever asked for. */
+  /** One entry per container. Only configured containers are ever requested. */
   readonly #containers = new Map<string, Promise<ContainerClient>>();
   #credential: Promise<TokenCredential> | undefined;
 
@@ -111,7 +111,7 @@ export class AzureBlobOrigin implements Origin {
     this.#client.close();
   }
 
-  /** @throws OrcaError origin_denied where there is neither a key nor a token. */
+  /** @throws OrcaError origin_denied without a key or a token. */
   async #authorized(
     method: HttpRequest["method"],
     container: string,
@@ -152,8 +152,8 @@ export class AzureBlobOrigin implements Origin {
 }
 
 /**
- * Whether Azure can have a blob of this name. Azure resolves dot segments (and takes a backslash for a slash), so
- * asking for such a key would be asking for another blob, or for one of another container.
+ * Whether Azure can hold a blob of this name. Azure resolves dot segments (and treats a backslash as a slash), so a
+ * request for such a key would reach another blob, possibly in another container.
  */
 export function isBlobName(key: string): boolean {
   return key !== "" && !key.split(/[/\\]/).some((segment) => segment === "." || segment === "..");

@@ -1,6 +1,6 @@
 /**
- * Tokens for Azure Storage from the Azure SDK's own chain, loaded only where no account key is configured: the chain
- * is the largest dependency Orca has.
+ * Tokens for Azure Storage from the Azure SDK's credential chain. It is loaded only if no account key is configured,
+ * because it is Orca's largest dependency.
  */
 import type { TokenCredential } from "@azure/identity";
 import type { Clock } from "../base/clock.ts";
@@ -16,7 +16,7 @@ export async function loadDefaultCredential(): Promise<TokenCredential> {
   return new DefaultAzureCredential();
 }
 
-/** @throws OrcaError origin_denied where the chain has none; origin_unavailable where it does not answer in time. */
+/** @throws OrcaError origin_denied if the chain has no token; origin_unavailable if it does not answer in time. */
 export async function azureToken(
   credential: TokenCredential,
   clock: Clock,

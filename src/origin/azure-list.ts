@@ -1,7 +1,7 @@
 /**
- * Listings of a container as S3 pages. Azure has no start-after, so what comes before it is read and left out; the
- * work of one call is bounded, and a page that is still empty then says so and carries a token to go on from. The order
- * is Azure's, which parts from UTF-8 order where characters beyond U+FFFF meet those from U+E000 on.
+ * Lists a container as S3 pages. Azure has no start-after, so the names before it are read and skipped. The work of one
+ * call is bounded: a page may be empty and carry a token from which the next call continues. The order is Azure's, which
+ * differs from UTF-8 order between characters beyond U+FFFF and those from U+E000 on.
  */
 import type { TokenCredential } from "@azure/identity";
 import type {
@@ -17,18 +17,18 @@ import { strongEtag, wholeSeconds } from "./http-object.ts";
 import { compareKeys, isAfter } from "./key-order.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
 
-/** Azure's own pages that one call reads at most on the way to `startAfter`. */
+/** Azure's own pages that one call reads at most before it reaches `startAfter`. */
 const pagesSkippedMax = 20;
-/** The largest page Azure gives; used while skipping. */
+/** Azure's largest page, used while skipping. */
 const pageSizeMax = 5000;
 
-/** Where a listing stands: Azure's marker, and the start-after that still holds behind it. */
+/** The position in a listing: Azure's marker, and the start-after that still applies after it. */
 interface Position {
   readonly marker: string;
   readonly startAfter: string;
 }
 
-/** What the SDK's errors carry where the origin has answered. */
+/** The fields of the SDK's errors if the origin has answered. */
 interface SdkFailure {
   readonly statusCode?: number;
   readonly response?: { readonly headers: { get(name: string): string | undefined } };
@@ -76,10 +76,10 @@ export async function listAzure(
     const nextMarker = segment.continuationToken ?? "";
     if (entries.length > request.maxKeys) {
       const page = entries.toSorted((a, b) => compareKeys(a.name, b.name)).slice(0, request.maxKeys);
-      // Azure has no marker inside a page: the next call reads this one again and leaves out what was given.
+      // Azure has no marker inside a page: the next call reads this page again and skips the names already returned.
       return pageOf(page, encodePosition({ marker: position.marker, startAfter: page.at(-1)?.name ?? "" }));
     }
-    // Names only grow, so whatever follows a name that came after `startAfter` does too.
+    // Names are in ascending order, so every name after one beyond `startAfter` is beyond it, too.
     position = { marker: nextMarker, startAfter: entries.length > 0 ? "" : position.startAfter };
     if (entries.length > 0 || nextMarker === "" || pages >= pagesSkippedMax) {
       return pageOf(entries, nextMarker && encodePosition(position));
@@ -105,15 +105,15 @@ async function fetchSegment(
   return value;
 }
 
-/** A blob, or a common prefix where `object` is not there. */
+/** A blob, or a common prefix if `object` is absent. */
 interface Entry {
   readonly name: string;
   readonly object?: ListedObject;
 }
 
 /**
- * What a segment has behind `startAfter`. A common prefix that `startAfter` lies inside of stands for keys on both
- * sides of it and is kept; blobs that are not block blobs are no objects here.
+ * The entries of a segment after `startAfter`. A common prefix that contains `startAfter` stands for keys on both sides
+ * of it and is kept. Blobs other than block blobs are not objects here.
  */
 function entriesAfter(
   { segment }: ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse,
@@ -154,7 +154,7 @@ function decodePosition(token: string, action: string): Position {
     const [marker, startAfter] = JSON.parse(Buffer.from(token, "base64url").toString("utf8")) as unknown[];
     if (typeof marker === "string" && typeof startAfter === "string") return { marker, startAfter };
   } catch {
-    // Not one of ours; said below.
+    // Not one of our tokens; the error below says so.
   }
   throw new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`);
 }

@@ -1,18 +1,18 @@
 /**
- * Azure's SharedKey signature for the two requests Orca sends itself. A shared access signature would be made less
- * often, but it is a bearer secret inside the URL, good for a whole container until it expires; this one is good for
- * one request, covers its Range and If-Match, needs no renewal and lets URLs be logged. It costs one HMAC.
+ * Azure's SharedKey signature for the requests that Orca sends itself. A shared access signature is computed less often,
+ * but it is a bearer secret in the URL, valid for a whole container until it expires. A SharedKey signature is valid for
+ * one request, covers its Range and If-Match, needs no renewal and permits logging URLs. It costs one HMAC.
  */
 import { createHmac } from "node:crypto";
 
 export interface AzureAccountKey {
   readonly account: string;
-  /** As Azure shows it: base64. */
+  /** Base64, as Azure displays it. */
   readonly key: string;
 }
 
 /**
- * The `Authorization` of a GET or HEAD without query and body, `headers` in lower case with `x-ms-date` among them.
+ * The `Authorization` header of a GET or HEAD without query and body. `headers` are in lower case and include `x-ms-date`.
  * https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
  */
 export function sharedKeyAuthorization(

@@ -1,24 +1,24 @@
 /**
- * How long to wait before the next attempt at an origin: exponential with jitter, and never shorter than the origin
- * itself asked for. Pure, so that the schedule is tested without waiting for it.
+ * The time to wait before the next attempt at an origin: exponential with jitter, and never shorter than the origin
+ * requested. A pure function, so that a test checks the schedule without waiting.
  */
 import type { Random } from "../base/random.ts";
 
 export interface RetryPolicy {
-  /** Attempts in all, the first one included. More hides longer outages and makes a failing request slower to say so. */
+  /** Attempts in all, including the first. More attempts hide longer outages and make a failing request slower to fail. */
   readonly attempts: number;
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   /**
-   * No further attempt is begun once this much has passed since the first one failed, or since a body last broke off.
-   * Counted from the failure, so that an attempt that took its whole `attempt_timeout` to fail is repeated too.
+   * No attempt begins later than this after the first failure, or after a body last broke off. The time counts from the
+   * failure, so that an attempt that took its whole `attempt_timeout` to fail is repeated, too.
    */
   readonly maxTotalDurationMs: number;
 }
 
 /**
- * Milliseconds to wait after failed attempt number `attempt` (1 is the first). Jitter takes up to half of it away, so
- * that clients which failed together do not come back together
+ * Milliseconds to wait after failed attempt number `attempt` (1 is the first). Jitter removes up to half of it, so that
+ * clients that failed together do not retry together
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, "equal jitter").
  */
 export function backoffMs(

@@ -1,4 +1,4 @@
-/** Content types by file name, for an origin that keeps none. */
+/** Content types by file name extension, for an origin that stores none. */
 
 const contentTypes: Readonly<Record<string, string>> = {
   css: "text/css",
@@ -28,7 +28,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   zst: "application/zstd",
 };
 
-/** By the extension; what S3 gives to an upload without a type where it is unknown. */
+/** The type for the extension; if unknown, the one that S3 gives to an upload without a type. */
 export function contentTypeOf(key: string): string {
   const extension = /\.([a-z0-9]+)$/i.exec(key)?.[1]?.toLowerCase() ?? "";
   return Object.hasOwn(contentTypes, extension) ? (contentTypes[extension] as string) : "binary/octet-stream";

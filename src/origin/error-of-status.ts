@@ -1,6 +1,6 @@
 /**
- * What an HTTP status of an origin means to Orca. The status alone decides: bodies differ between clones, are not
- * there on HEAD, and cost a read; S3 and Azure Blob agree on the statuses.
+ * Maps an origin's HTTP status to an error. The status alone decides: bodies differ between clones, are absent on HEAD,
+ * and cost a read. S3 and Azure Blob agree on the statuses.
  */
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 
@@ -8,8 +8,8 @@ import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 export type HeaderOf = (name: string) => string | undefined;
 
 /**
- * The error for an answer that was not what was asked for. 404 reads as a pinned version that is gone; who asks for
- * metadata or a listing knows another meaning for it and looks at it first.
+ * The error for an unexpected answer. 404 means that the pinned version no longer exists. A caller for which it means
+ * something else (metadata, listings) checks it first.
  */
 export function errorOfStatus(status: number, header: HeaderOf, action: string, nowMs: number): OrcaError {
   const retryAfterSeconds = parseRetryAfter(header("retry-after"), nowMs);
@@ -43,7 +43,7 @@ function codeOfStatus(status: number): ErrorCode {
   }
 }
 
-/** Seconds of a `Retry-After`, which is a number of them or a date (RFC 9110 §10.2.3). */
+/** Seconds of a `Retry-After`, which holds seconds or a date (RFC 9110 §10.2.3). */
 export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value);

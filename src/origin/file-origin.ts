@@ -1,6 +1,6 @@
 /**
- * Directories as an origin: for a first try without a cloud, for tests, and for what is mounted from somewhere slow.
- * A file may change under a reader, so every block is followed by a look at the file before it is believed.
+ * Directories as an origin: for a first try without a cloud, for tests, and for slow mounted file systems. A file may
+ * change while it is read, so the driver checks the file's version after each block before it accepts the block.
  */
 
 import type { BigIntStats } from "node:fs";
@@ -77,7 +77,7 @@ export class FileOrigin implements Origin {
 
   close(): void {}
 
-  /** Runs `use` on the open file of a key and closes it; null where there is none. */
+  /** Runs `use` on the open file of a key and closes it. Null if there is no file. */
   async #withFile<Answer>(
     bucket: string,
     key: string,
@@ -99,8 +99,8 @@ export class FileOrigin implements Origin {
 }
 
 /**
- * An abort is looked for between two blocks and not during one: a read that was begun writes into the sink's memory,
- * so it has to end before the promise may settle.
+ * An abort takes effect between two blocks, not during one: a running read writes into the sink's memory, so it must end
+ * before the promise may settle.
  */
 async function copyRange(
   file: FileHandle,
@@ -147,7 +147,7 @@ async function listPage(
     ? decodeToken(request.continuationToken, action)
     : request.startAfter;
   const walk = new FileWalk(root, prefix, after, signal);
-  // A page that ended with a common prefix has spoken for all the keys behind it.
+  // A page that ended with a common prefix covers all keys below it.
   if (after !== "" && after === commonPrefixOf(after, prefix, delimiter)) walk.pass(after);
   const objects: ListedObject[] = [];
   const commonPrefixes: string[] = [];
@@ -170,13 +170,13 @@ async function listPage(
   return { objects, commonPrefixes, nextContinuationToken: "" };
 }
 
-/** The key up to and with the first delimiter behind the prefix, where it has one there. */
+/** The key up to and including the first delimiter after the prefix, if there is one. */
 function commonPrefixOf(key: string, prefix: string, delimiter: string): string | undefined {
   const at = delimiter === "" ? -1 : key.indexOf(delimiter, prefix.length);
   return at === -1 ? undefined : key.slice(0, at + delimiter.length);
 }
 
-/** Undefined where the file went away, or was no file. */
+/** Undefined if the file was deleted, or is not a file. */
 async function listedObject(root: string, key: string): Promise<ListedObject | undefined> {
   try {
     const stats = await stat(join(root, key), { bigint: true });

@@ -1,32 +1,32 @@
 /**
- * From a key to a file under a root, and never out of it. A key is a list of names, not a path: `..` and empty names
- * lead nowhere, and a link is followed only as long as it stays under the root.
+ * Maps a key to a file under a root, and never to one outside. A key is a list of names, not a path: `..` and empty names
+ * match no file, and a link is followed only if it stays under the root.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { OrcaError } from "../base/orca-error.ts";
 
-/** What a key that leads to no file fails with; each of them is a miss. */
+/** Error codes of a key that matches no file. Each is a miss. */
 const missCodes = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENXIO"]);
 
 export function isMiss(thrown: unknown): boolean {
   return missCodes.has(systemCode(thrown));
 }
 
-/** An error of the file system as Orca names it. */
+/** The OrcaError for an error of the file system. */
 export function errorOfFile(thrown: unknown, action: string): OrcaError {
   const isDenied = ["EACCES", "EPERM"].includes(systemCode(thrown));
   return OrcaError.from(thrown, isDenied ? "origin_denied" : "origin_unavailable", "origin", action);
 }
 
-/** Whether every name in the key is one that a directory can hold. */
+/** Whether a directory can hold every name in the key. */
 function isFileKey(key: string): boolean {
   if (key.includes("\0")) return false;
   return key.split("/").every((name) => name !== "" && name !== "." && name !== "..");
 }
 
-/** Whether `path`, links resolved, is `root` or lies under it; false where it is not there. */
+/** Whether `path`, with links resolved, is `root` or lies under it. False if it does not exist. */
 export async function liesUnder(root: string, path: string): Promise<boolean> {
   try {
     return isUnder(await realpath(root), await realpath(path));
@@ -37,8 +37,8 @@ export async function liesUnder(root: string, path: string): Promise<boolean> {
 }
 
 /**
- * Opens the regular file of a key for reading, or null where there is none. The caller closes it.
- * @throws what the file system throws.
+ * Opens the regular file of a key for reading; null if there is none. The caller closes it.
+ * @throws the error of the file system.
  */
 export async function openFile(root: string, key: string): Promise<FileHandle | null> {
   if (!isFileKey(key)) return null;
@@ -46,7 +46,7 @@ export async function openFile(root: string, key: string): Promise<FileHandle | 
   try {
     const path = await realpath(join(root, key));
     if (!isUnder(await realpath(root), path)) return null;
-    // The path has no links left: O_NOFOLLOW refuses one that was put there since. O_NONBLOCK: a FIFO does not hang.
+    // All links are resolved: O_NOFOLLOW rejects one created since. O_NONBLOCK keeps a FIFO from blocking.
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (thrown) {
     if (isMiss(thrown)) return null;

@@ -1,9 +1,9 @@
 /**
- * The keys under a directory in listing order, found one by one: a directory is read when the walk comes to it, so
- * memory holds the names of one directory per level and not those of the tree.
+ * Walks the keys under a directory in listing order. A directory is read when the walk reaches it, so memory holds the
+ * names of one directory per level and not of the whole tree.
  *
- * Order is by whole keys. A directory takes part in its parent's order as its name with `/` behind it, because that
- * is how its keys begin: `a-` < `a/…` < `a0`.
+ * The order is by whole keys. A directory sorts in its parent as its name followed by `/`, because its keys begin so:
+ * `a-` < `a/…` < `a0`.
  */
 import { isUtf8 } from "node:buffer";
 import type { Dirent } from "node:fs";
@@ -12,13 +12,13 @@ import { join } from "node:path";
 import { isMiss, liesUnder } from "./file-path.ts";
 import { isAfter } from "./key-order.ts";
 
-/** S3's limit on a key; a walk goes no deeper. */
+/** S3's limit on a key. The walk descends no deeper. */
 const keySizeBytesMax = 1024;
 
 interface Entry {
-  /** Whole key; ends with `/` for a directory. */
+  /** Whole key. It ends with `/` for a directory. */
   readonly key: string;
-  /** The key's UTF-8, encoded once: a large directory compares each of them many times. */
+  /** The key in UTF-8, encoded once: sorting a large directory compares each key many times. */
   readonly bytes: Buffer;
   readonly isDirectory: boolean;
 }
@@ -30,7 +30,7 @@ export class FileWalk {
   #after: string;
   #passedPrefix: string | undefined;
 
-  /** Keys that begin with `prefix` and come after `after` (all, where it is empty). */
+  /** Keys that begin with `prefix` and sort after `after` (all, if it is empty). */
   constructor(root: string, prefix: string, after: string, signal: AbortSignal) {
     this.#root = root;
     this.#prefix = prefix;
@@ -38,12 +38,12 @@ export class FileWalk {
     this.#signal = signal;
   }
 
-  /** From here on, leaves out every key that begins with `prefix`. */
+  /** From now on, skips every key that begins with `prefix`. */
   pass(prefix: string): void {
     this.#passedPrefix = prefix;
   }
 
-  /** @throws what the file system throws; the reason of the signal. */
+  /** @throws the error of the file system, or the reason of the signal. */
   keys(): AsyncGenerator<string, void, void> {
     return this.#keysUnder("");
   }
@@ -57,7 +57,7 @@ export class FileWalk {
     }
   }
 
-  /** Asked when the walk comes to an entry and not before: `pass` may have been called since its directory was read. */
+  /** Evaluated when the walk reaches an entry: `pass` may have been called since its directory was read. */
   #isWanted({ key, isDirectory }: Entry): boolean {
     if (this.#passedPrefix !== undefined && key.startsWith(this.#passedPrefix)) return false;
     if (!isDirectory) return key.startsWith(this.#prefix) && isAfter(key, this.#after);
@@ -71,7 +71,7 @@ export class FileWalk {
     try {
       found = await readdir(path, { withFileTypes: true, encoding: "buffer" });
     } catch (thrown) {
-      // It went away between being found and being read. The root itself has to be there.
+      // It was deleted after it was listed. The root itself must exist.
       if (directoryKey !== "" && isMiss(thrown)) return [];
       throw thrown;
     }
@@ -84,8 +84,8 @@ export class FileWalk {
   }
 
   /**
-   * Undefined for what is no part of a key or no file. A link to a file is listed where the file lies under the root;
-   * a link to a directory is not, because it may lead back to where the walk came from.
+   * Undefined for a name that no key can hold and for anything that is not a file. A link to a file is listed if the file
+   * lies under the root. A link to a directory is not, because it may form a loop.
    */
   async #entry(directoryKey: string, dirent: Dirent<Buffer>): Promise<Entry | undefined> {
     if (!isUtf8(dirent.name)) return undefined;

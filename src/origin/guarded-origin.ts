@@ -1,7 +1,7 @@
 /**
- * An origin with Orca's manners around it: every request holds a permit while it runs, failed attempts are repeated
- * with backoff, and a body that breaks off is taken up again at the byte where it stopped. Drivers know none of this,
- * and what is above asks once and gets either everything or one OrcaError.
+ * Guards an origin: every request holds a permit while it runs, a failed attempt is retried with backoff, and a body that
+ * breaks off is resumed at the byte where it stopped. Drivers know nothing of this. Callers ask once and get everything or
+ * one OrcaError.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
@@ -13,7 +13,7 @@ import { MiB } from "../base/units.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 
-/** A body that brought this much before it broke is a working origin: the count of failed attempts starts anew. */
+/** A body that delivered this much before it broke shows a working origin: the count of attempts starts again. */
 const progressBytesMin = MiB;
 
 export type OriginOperation = "get" | "head" | "list";
@@ -24,7 +24,7 @@ export interface GuardedOriginOptions {
   readonly random: Random;
   /** Requests in flight to this origin at once, bodies included. */
   readonly requestsInFlightMax: number;
-  /** How long a request waits for its permit before the client is told to slow down. */
+  /** How long a request waits for its permit before the client gets 503 SlowDown. */
   readonly queueTimeoutMs: number;
   readonly retry: RetryPolicy;
 }
@@ -75,7 +75,7 @@ export class GuardedOrigin {
     return this.#permits.permitsMax;
   }
 
-  /** This replica's share of the cluster's target has changed. None is broken off: a smaller one is kept as requests end. */
+  /** Sets this replica's share of the cluster's target. A smaller share takes effect as running requests end. */
   resize(requestsInFlightMax: number): void {
     this.#permits.resize(requestsInFlightMax);
   }
@@ -91,8 +91,8 @@ export class GuardedOrigin {
   }
 
   /**
-   * All of a range, or an OrcaError; on the way a broken body is resumed by a new GET that starts at the byte where
-   * the last one stopped, pinned to the same ETag, so the sink never sees a byte twice or a byte of another version.
+   * Reads all of a range or throws an OrcaError. A new GET resumes a broken body at the byte where the last one stopped,
+   * pinned to the same ETag, so the sink never receives a byte twice or a byte of another version.
    * @see Origin.read
    */
   async read(request: RangeRequest, sink: ByteSink, signal?: AbortSignal): Promise<void> {
@@ -118,10 +118,10 @@ export class GuardedOrigin {
         await this.#permitted("get", () => this.#origin.read(rest, counted, stop));
         return;
       } catch (thrown) {
-        // The last byte may have come before the fault did; then nothing is missing.
+        // The last byte may have arrived before the fault. Then nothing is missing.
         if (receivedBytes === request.lengthBytes) return;
         const broughtBytes = receivedBytes - receivedBefore;
-        // A body may have taken longer than all attempts together may: only the time in which nothing came counts.
+        // A body may take longer than the bound on all attempts: only the time without bytes counts.
         if (broughtBytes > 0) attempts.failingSinceMs = undefined;
         if (broughtBytes >= progressBytesMin) attempts.count = 0;
         await this.#pauseBeforeRetry(thrown, attempts, stop);
@@ -130,7 +130,7 @@ export class GuardedOrigin {
     }
   }
 
-  /** Ends what is running and closes idle connections. */
+  /** Aborts running requests and closes idle connections. */
   close(): void {
     this.#closing.abort(
       new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`),
@@ -152,7 +152,7 @@ export class GuardedOrigin {
     }
   }
 
-  /** One attempt under one permit. The permit covers the whole body, because that is what an origin has to carry. */
+  /** One attempt under one permit. The permit covers the whole body, because the body is the origin's load. */
   async #permitted<Answer>(operation: OriginOperation, ask: () => Promise<Answer>): Promise<Answer> {
     const permit = await this.#permits.acquire(this.#queueTimeoutMs);
     this.stats.requests[operation] += 1;
@@ -167,7 +167,7 @@ export class GuardedOrigin {
     }
   }
 
-  /** Returns when the next attempt is due; throws what was thrown when there is none. */
+  /** Returns when the next attempt is due; throws the fault again if none is left. */
   async #pauseBeforeRetry(thrown: unknown, attempts: Attempts, signal: AbortSignal): Promise<void> {
     const nowMs = this.#clock.monotonic();
     attempts.count += 1;

@@ -1,12 +1,12 @@
 /**
- * An object over HTTP as S3 and Azure Blob both speak it: how a pinned range is asked for, what its answer must be
- * before a byte of it is believed, and what a HEAD tells. An origin that ignores a header must not slip other bytes in.
+ * Objects over HTTP, as in S3 and Azure Blob: the headers of a pinned range, the checks of its answer before any byte is
+ * accepted, and the metadata of a HEAD. An origin that ignores a header must not deliver wrong bytes.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
 
-/** What the two dialects name differently. */
+/** The names in which the two dialects differ. */
 export interface ObjectDialect {
   readonly metadataPrefix: string;
   readonly versionHeader: string;
@@ -17,7 +17,7 @@ export function rangeHeaders(request: RangeRequest): { readonly range: string; r
   return { range: `bytes=${request.offset}-${last}`, "if-match": `"${request.etag}"` };
 }
 
-/** The ETag without quotes; undefined where there is none that names bytes: absent, empty, weak or malformed. */
+/** The ETag without quotes. Undefined if it does not identify bytes: absent, empty, weak or malformed. */
 export function strongEtag(header: string | undefined): string | undefined {
   if (header === undefined || header.startsWith("W/")) return undefined;
   const etag = header.startsWith('"') && header.endsWith('"') ? header.slice(1, -1) : header;
@@ -25,9 +25,9 @@ export function strongEtag(header: string | undefined): string | undefined {
 }
 
 /**
- * Returns when a 2xx answer announces exactly the bytes of `request`.
+ * Checks that a 2xx answer announces exactly the bytes of `request`.
  * @throws OrcaError origin_etag_changed, origin_missing_etag, origin_unsupported (the origin ignores ranges) or
- *   origin_unavailable (anything else that does not add up; another attempt may).
+ *   origin_unavailable (any other inconsistency; another attempt may succeed).
  */
 export function checkRangeResponse(head: ResponseHead, request: RangeRequest, action: string): void {
   const fail = (code: "origin_unavailable" | "origin_unsupported", reason: string): never => {
@@ -49,7 +49,7 @@ export function checkRangeResponse(head: ResponseHead, request: RangeRequest, ac
   }
 }
 
-/** A time in a listing, cut to whole seconds: a HEAD of the same object tells no more. */
+/** A time in a listing, cut to whole seconds, like the Last-Modified of the same object. */
 export function wholeSeconds(date: Date | undefined): number {
   return Math.floor((date?.getTime() ?? 0) / 1000) * 1000;
 }
@@ -65,7 +65,7 @@ function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void
 
 /**
  * The metadata in a 200 to a HEAD.
- * @throws OrcaError origin_missing_etag, origin_unsupported where the size or the date is not there.
+ * @throws OrcaError origin_missing_etag; origin_unsupported if the size or the date is missing.
  */
 export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action: string): ObjectHead {
   const { headers } = head;
@@ -99,6 +99,6 @@ function metadataOf(headers: ReadonlyMap<string, string>, prefix: string): Reado
     if (name.startsWith(prefix) && name.length > prefix.length)
       entries.push([name.slice(prefix.length), value]);
   }
-  // Not assigned one by one: `__proto__` is a name that an uploader may choose.
+  // Not assigned one by one: an uploader may choose the name `__proto__`.
   return Object.fromEntries(entries);
 }

@@ -1,4 +1,4 @@
-/** What the wire's faults are called where an origin is at its other end. */
+/** The error codes of HTTP client faults when the server is an origin. */
 import type { RemoteFaults } from "../http-client/remote-faults.ts";
 
 export const originFaults: RemoteFaults = {

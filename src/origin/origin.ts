@@ -1,17 +1,17 @@
 /**
- * The upstream store as the rest of Orca sees it: three questions, each of them one attempt. Retries, permits and
- * resuming live around this interface (guarded-origin.ts), once for all drivers; a driver only knows how to ask and
- * how to read the answer. HTTP status decides what an answer means, never the text of a message.
+ * The interface to the upstream store: head, ranged get, list. Each call is a single attempt. Retries, permits and resuming
+ * live in guarded-origin.ts, once for all drivers; a driver only sends a request and checks the answer. The HTTP status
+ * decides what an answer means, never the text of a message.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
 
-/** Where an object lies at the origin: its own bucket or container name and the whole key. */
+/** The location of an object at the origin: the origin's own name of the bucket or container, and the whole key. */
 export interface ObjectLocation {
   readonly bucket: string;
   readonly key: string;
 }
 
-/** What a client must get back with the bytes. Header values are as the origin sent them. */
+/** The metadata that a client receives with the bytes. Header values are as the origin sent them. */
 export interface ObjectHead {
   readonly sizeBytes: number;
   /** Without quotes and without a weak prefix; never empty. */
@@ -44,7 +44,7 @@ export interface ListRequest {
   readonly delimiter: string;
   /** 1 to 1000. */
   readonly maxKeys: number;
-  /** The origin's own token from the page before, or empty. */
+  /** The origin's own token from the previous page, or empty. */
   readonly continuationToken: string;
   /** List only keys after this one, or empty. */
   readonly startAfter: string;
@@ -69,21 +69,20 @@ export interface Origin {
   readonly id: string;
 
   /**
-   * Metadata of an object, or null where there is none (404: a miss is a value).
+   * Metadata of an object, or null if there is none (404: a miss is a value).
    * @throws OrcaError origin_denied, origin_throttled, origin_unavailable, origin_missing_etag, origin_unsupported.
    */
   head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null>;
 
   /**
-   * Brings the bytes of a range into `sink`; resolves when all `lengthBytes` of them have arrived. On a rejection the
-   * sink holds a true prefix of the range, and the caller may go on from there. The sink is not touched once the
+   * Reads the bytes of a range into `sink`; resolves when all `lengthBytes` have arrived. On a rejection the sink holds a
+   * correct prefix of the range, and the caller may continue after it. The driver does not touch the sink after the
    * promise has settled.
-   * @throws OrcaError as {@link head}, and origin_etag_changed where the object is not the pinned version any more
-   *   (412, or gone: 404).
+   * @throws OrcaError as {@link head}, and origin_etag_changed if the object is no longer the pinned version (412 or 404).
    */
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
 
-  /** One page of keys in UTF-8 byte order. @throws OrcaError as {@link head}; no_such_bucket where it is gone. */
+  /** One page of keys in UTF-8 byte order. @throws OrcaError as {@link head}; no_such_bucket if the bucket does not exist. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;
 
   /** Closes idle connections. */

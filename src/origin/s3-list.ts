@@ -1,6 +1,6 @@
 /**
- * One page of ListObjectsV2 through the AWS SDK. Keys are asked for URL-encoded, because XML cannot carry every
- * character a key may have.
+ * Requests one page of ListObjectsV2 through the AWS SDK. Keys are requested URL-encoded, because XML cannot carry every
+ * character of a key.
  */
 import type { ListObjectsV2CommandOutput, S3Client } from "@aws-sdk/client-s3";
 import type { Clock } from "../base/clock.ts";
@@ -9,7 +9,7 @@ import { errorOfStatus } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
 
-/** What the SDK's errors carry where the origin has answered. */
+/** The fields of the SDK's errors if the origin has answered. */
 interface SdkFailure {
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
@@ -53,7 +53,7 @@ export async function listS3(
   };
 }
 
-/** Some clones leave `EncodingType` out of the answer, and then the keys are as they are. */
+/** Some clones omit `EncodingType` from the answer. Then the keys are not encoded. */
 function decodeKey(encoded: string, page: ListObjectsV2CommandOutput, action: string): string {
   if (page.EncodingType !== "url") return encoded;
   try {
@@ -77,7 +77,7 @@ function errorOfFailure(failure: SdkFailure, request: ListRequest, action: strin
     });
   }
   if (status === 400 && request.continuationToken !== "") {
-    // Of the origin, so that its bucket's name stays in the log.
+    // The source is the origin, so that the bucket's name appears in the log only.
     return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`, {
       cause: failure,
     });

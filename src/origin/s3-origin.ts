@@ -1,6 +1,6 @@
 /**
- * S3 as an origin: AWS itself, and what speaks like it. HEAD and GET go through the wire client, so that bytes land where
- * they are served from; LIST goes through the SDK, which knows the XML.
+ * S3 as an origin: AWS and its clones. HEAD and GET use Orca's own HTTP client, so that bytes arrive in the memory from
+ * which they are served. LIST uses the SDK, which parses the XML.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { OrcaError } from "../base/orca-error.ts";
