@@ -1,6 +1,6 @@
 /**
- * The kinds of scalar by which replicas know each other. They are stricter than the addresses of services, because each
- * is passed on to every member and dialled by it: what only some replica could make sense of is refused at the start.
+ * The types of setting that name a replica's address. They are stricter than the addresses of services, because
+ * every member learns them and connects to them: an address that means something to this machine alone stops the start.
  */
 import { isIP } from "node:net";
 import { type Codec, InvalidValue } from "./codec.ts";
@@ -8,15 +8,16 @@ import { quoted } from "./fault.ts";
 
 const hostAndPort = /^(?:[\w.-]+|\[[\da-f:.]+\]):(?<port>\d{1,5})$/i;
 
-/** Another replica as `https://host:8444` or `http://host:8444`. The port is required: 443 would never be meant. */
+/** Another replica as `https://host:8444` or `http://host:8444`. The port is required: nobody means 443 here. */
 export function replicaUrl(): Codec<string> {
   return {
     unit: "",
+    type: "URL",
     bounds: "",
     parse(given) {
       const [, scheme, address = ""] = /^(https?):\/\/([^/]+)\/?$/.exec(given) ?? [];
       if (scheme !== undefined && isDialable(address)) return `${scheme}://${address}`;
-      // Not quoted where it may hold a password.
+      // It may hold a password, so it is not quoted.
       const shown = given.includes("@") ? "one with a user" : quoted(given);
       return new InvalidValue("a replica's address such as https://host:8444", shown);
     },
@@ -24,10 +25,11 @@ export function replicaUrl(): Codec<string> {
   };
 }
 
-/** `host:port` or `[v6]:port` at which others can connect. */
+/** `host:port` or `[v6]:port` to which others can connect. */
 export function dialAddress(): Codec<string> {
   return {
     unit: "",
+    type: "host:port",
     bounds: "",
     parse(given) {
       if (isDialable(given)) return given;
@@ -37,10 +39,11 @@ export function dialAddress(): Codec<string> {
   };
 }
 
-/** An address of one machine, IPv4 or IPv6. */
+/** The address of one machine, IPv4 or IPv6. */
 export function ipAddress(): Codec<string> {
   return {
     unit: "",
+    type: "IP address",
     bounds: "",
     parse(given) {
       if (isIP(given) !== 0 && !given.includes("%") && !isWildcard(given)) return given;
@@ -50,7 +53,7 @@ export function ipAddress(): Codec<string> {
   };
 }
 
-/** Whether `host` is every address of a machine and so of no use to anybody else: `0.0.0.0`, `::` in any spelling. */
+/** Whether `host` stands for all addresses of a machine, so that no other machine can connect to it: `0.0.0.0`, `::`. */
 export function isWildcard(host: string): boolean {
   return /^[0:.]+$/.test(host);
 }

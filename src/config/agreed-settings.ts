@@ -1,7 +1,7 @@
 /**
- * What a replica tells others about its configuration: the settings that all of a cluster must share, and the address
- * at which it is reached. Shared is what decides which bytes a chunk holds and how it is named; two replicas that
- * differ in that would fill everything twice and pass each other chunks that neither can use.
+ * What a replica tells others about its configuration: the agreed settings, and the address at which it is reached.
+ * Agreed settings decide which bytes a chunk holds and how it is named. Two replicas that differ in one of them would
+ * fetch everything twice, and send each other chunks that the other cannot use.
  */
 import type { NetworkInterfaceInfo } from "node:os";
 import { resolve } from "node:path";
@@ -11,7 +11,7 @@ import { bytes, printAddress } from "./codec.ts";
 import type { Config } from "./config.ts";
 import type { OriginConfig } from "./origin-config.ts";
 
-/** The name of a cluster, and what is the same in all its replicas. No secrets: every replica is told it. */
+/** The name of a cluster, and the settings that are equal on all its replicas. They hold no secrets: peers read them. */
 export interface AgreedSettings {
   /** `cluster.internal_tls.server_name`; empty without TLS. */
   readonly name: string;
@@ -30,14 +30,14 @@ export function agreedSettingsOf({ chunking, origins, cluster }: Config): Agreed
       .join(", "),
   };
   for (const origin of origins) {
-    // By id and not by place: a list in another order is the same one.
+    // By id and not by index, because the order of the list does not matter.
     for (const [key, value] of Object.entries(placeOf(origin)))
       settings[`origins[${origin.id}].${key}`] = value;
   }
   return { name: cluster.internalTls?.serverName ?? "", settings };
 }
 
-/** Where an origin's objects are. What it is asked with (region, retries, limits) may differ from replica to replica. */
+/** Where an origin's objects are. Region, retries and limits may differ between replicas. */
 function placeOf(origin: OriginConfig): Readonly<Record<string, string>> {
   switch (origin.driver) {
     case "awss3": {
@@ -58,18 +58,18 @@ function placeOf(origin: OriginConfig): Readonly<Record<string, string>> {
   }
 }
 
-/** `http://host` and `http://host/` are one place. */
+/** `http://host` and `http://host/` are the same endpoint. */
 function normalized(endpoint: string | undefined): string {
   return endpoint === undefined ? "" : new URL(endpoint).href;
 }
 
-/** What node:os knows of the machine's network. */
+/** The machine's networks, as node:os lists them. */
 export type NetworkInterfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 
 /**
- * `host:port` at which other replicas reach this one, whose internal listener has `port`: the first that is known of
- * `cluster.advertise`, `cluster.self_pod_ip`, the host of `cluster.internal_listen` if it is not every one, an IPv4
- * address of `interfaces` that leads outside, and loopback.
+ * `host:port` at which other replicas reach this one, whose internal listener has `port`. The host is the first of these
+ * that is known: `cluster.advertise`, `cluster.self_pod_ip`, the host of `cluster.internal_listen` unless it is a
+ * wildcard, an external IPv4 address of `interfaces`, loopback.
  */
 export function advertisedAddress(
   { advertise, selfPodIp, internalListen }: ClusterConfig,
@@ -78,8 +78,8 @@ export function advertisedAddress(
 ): string {
   if (advertise !== undefined) return advertise;
   const listening = isWildcard(internalListen.host) ? undefined : internalListen.host;
-  const outward = Object.values(interfaces)
+  const external = Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => family === "IPv4" && !internal);
-  return printAddress({ host: selfPodIp ?? listening ?? outward?.address ?? "127.0.0.1", port });
+  return printAddress({ host: selfPodIp ?? listening ?? external?.address ?? "127.0.0.1", port });
 }

@@ -1,7 +1,7 @@
 /**
- * What is wrong about settings that are right each for themselves, and what this version cannot do. A setting that
- * asks for more than there is stops the start: a replica that came up without the authentication it was told to have
- * would be worse than none.
+ * Checks across settings that are each valid alone, and checks for what this version cannot do. A setting that asks for
+ * a feature that does not exist stops the start: a replica that ran without the authentication that its configuration
+ * asks for would be worse than none.
  */
 import { createSecureContext } from "node:tls";
 import { formatBytes } from "../base/units.ts";
@@ -20,10 +20,10 @@ export function checkSettings(settings: Settings, readText: ReadText, faults: Fa
   checkWatermarks(settings, faults);
   checkCachestore(settings, faults);
   checkReplication(settings, faults);
-  refuseWhatIsNotThere(settings, faults);
+  checkFeatures(settings, faults);
 }
 
-/** Port 0 is a free one each time. Without a cluster, nothing listens on `cluster.internal_listen`. */
+/** Port 0 takes a different port each time. In a cluster of one, nothing listens on `cluster.internal_listen`. */
 function checkListeners({ server, cluster }: Settings, faults: Fault[]): void {
   const listeners: [string, ListenAddress][] = [
     ["server.listen", server.listen],
@@ -36,11 +36,10 @@ function checkListeners({ server, cluster }: Settings, faults: Fault[]): void {
     const address = printAddress(listener);
     const taken = pathsByAddress.get(address);
     if (taken === undefined) pathsByAddress.set(address, path);
-    else
-      faults.push({
-        path,
-        message: `expected an address of its own, got ${quoted(address)}, which is ${taken}`,
-      });
+    else {
+      const message = `expected an address of its own, got ${quoted(address)}, which ${taken} has: choose another port`;
+      faults.push({ path, message });
+    }
   }
 }
 
@@ -50,7 +49,7 @@ function checkServerTls({ server: { tls } }: Settings, readText: ReadText, fault
   checkTlsFiles({ path: "server.tls", ...tls, ca }, readText, faults);
 }
 
-/** Which of them are required is for {@link clusterConfig} to say. */
+/** {@link clusterConfig} reports which of the files are missing. */
 function checkInternalTls({ cluster }: Settings, readText: ReadText, faults: Fault[]): void {
   const { enabled, certFile = "", keyFile = "", caFile } = cluster.internalTls;
   if (!enabled || !isClustered(cluster)) return;
@@ -61,13 +60,13 @@ function checkInternalTls({ cluster }: Settings, readText: ReadText, faults: Fau
 interface TlsFilesGiven {
   /** Of the section that names the files. */
   readonly path: string;
-  /** Empty where it is not given, as {@link keyFile}. */
+  /** Empty where it is not set, like {@link keyFile}. */
   readonly certFile: string;
   readonly keyFile: string;
   readonly ca: { readonly key: string; readonly file: string | undefined };
 }
 
-/** Whatever is wrong about a certificate is said now, in place of at the first handshake. */
+/** Finds a bad certificate at the start, so that it does not fail the first handshake. */
 function checkTlsFiles(given: TlsFilesGiven, readText: ReadText, faults: Fault[]): void {
   const { path } = given;
   const read = (key: string, file: string): string | undefined => {
@@ -82,16 +81,17 @@ function checkTlsFiles(given: TlsFilesGiven, readText: ReadText, faults: Fault[]
   const cert = read("cert_file", given.certFile);
   const key = read("key_file", given.keyFile);
   const ca = read(given.ca.key, given.ca.file ?? "");
-  // Node takes a list of authorities without a certificate in it as it is, and would then trust nobody.
+  // Node accepts a list of authorities that holds no certificate, and then trusts nobody.
   if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) {
-    const message = `expected certificates in PEM, ${quoted(given.ca.file)} holds none`;
+    const message = `expected a file of PEM certificates, but ${quoted(given.ca.file)} holds none`;
     faults.push({ path: `${path}.${given.ca.key}`, message });
   }
   if (cert === undefined || key === undefined) return;
   try {
     createSecureContext({ cert, key, ca });
   } catch (thrown) {
-    faults.push({ path, message: `cannot use these files: ${reasonOf(thrown)}` });
+    const pair = `certificate ${quoted(given.certFile)} with key ${quoted(given.keyFile)}`;
+    faults.push({ path, message: `cannot use ${pair}: ${reasonOf(thrown)}` });
   }
 }
 
@@ -99,14 +99,14 @@ function checkChunking({ chunking: { tiers } }: Settings, faults: Fault[]): void
   let previousBytes = 0;
   for (const [index, { minObjectSizeBytes }] of tiers.entries()) {
     if (minObjectSizeBytes <= previousBytes) {
-      const message = `expected more than ${formatBytes(previousBytes)}, as in the tier before, got ${formatBytes(minObjectSizeBytes)}`;
+      const message = `expected more than the ${formatBytes(previousBytes)} of the tier before, got ${formatBytes(minObjectSizeBytes)}`;
       faults.push({ path: `chunking.tiers[${index}].min_object_size`, message });
     }
     previousBytes = minObjectSizeBytes;
   }
 }
 
-/** One chunk is held while the next one is filled; with room for less than two, fills would wait for themselves. */
+/** Orca holds one chunk while it fills the next. With room for fewer than two, a fill would wait for itself. */
 function checkRoom({ chunking, memory, disk }: Settings, faults: Fault[]): void {
   const largestBytes = Math.max(chunking.sizeBytes, ...chunking.tiers.map((tier) => tier.chunkSizeBytes));
   const check = (path: string, maxBytes: number): void => {
@@ -119,26 +119,24 @@ function checkRoom({ chunking, memory, disk }: Settings, faults: Fault[]): void 
   if (disk) check("disk.max_bytes", disk.maxBytes);
 }
 
-/** A section may be there for a driver that is not chosen; the one that is chosen says where the store is. */
+/** The section of a driver that is not chosen is ignored; the section of the chosen one must name the store. */
 function checkCachestore({ cachestore: { driver, s3, posixfs } }: Settings, faults: Fault[]): void {
   const message = `required, because cachestore.driver is ${driver}`;
   if (driver === "s3" && !s3?.bucket) faults.push({ path: "cachestore.s3.bucket", message });
   if (driver === "posixfs" && !posixfs?.root) faults.push({ path: "cachestore.posixfs.root", message });
 }
 
-/** Copies lie on disks of the replicas' own, and a store that all share has each chunk already. */
+/** Copies need a disk on each replica, and a cachestore keeps each chunk for all replicas already. */
 function checkReplication({ cluster: { replication }, cachestore, disk }: Settings, faults: Fault[]): void {
   if (replication === 1) return;
   const path = "cluster.replication";
   if (cachestore.driver !== "none") {
-    const message = `expected 1, because cachestore.driver is ${cachestore.driver} and keeps each chunk for all, got ${replication}`;
+    const message = `expected 1, because cachestore.driver is ${cachestore.driver} and keeps each chunk for all replicas, got ${replication}`;
     faults.push({ path, message });
   }
   if (disk === undefined) {
-    faults.push({
-      path,
-      message: `expected 1, because there is no disk to keep copies on, got ${replication}`,
-    });
+    const message = `expected 1, because copies need a disk and disk.root is not set, got ${replication}`;
+    faults.push({ path, message });
   }
 }
 
@@ -148,18 +146,15 @@ function checkWatermarks({ disk }: Settings, faults: Fault[]): void {
   faults.push({ path: "disk.low_watermark", message });
 }
 
-function refuseWhatIsNotThere({ server, metadata }: Settings, faults: Fault[]): void {
-  const refuse = (asked: boolean, path: string, message: string): void => {
-    if (asked) faults.push({ path, message });
-  };
-  refuse(
-    server.auth.enabled,
-    "server.auth.enabled",
-    "Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
-  );
-  refuse(
-    metadata.staleIfErrorMs > 0,
-    "metadata.stale_if_error",
-    "Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
-  );
+/** Rejects settings that ask for a feature that this version does not have. */
+function checkFeatures({ server, metadata }: Settings, faults: Fault[]): void {
+  if (server.auth.enabled) {
+    const message =
+      "expected false, because this version cannot authenticate clients: set it to false, and let only trusted networks reach server.listen";
+    faults.push({ path: "server.auth.enabled", message });
+  }
+  if (metadata.staleIfErrorMs > 0) {
+    const message = "expected 0s, because this version cannot serve stale metadata: leave it out";
+    faults.push({ path: "metadata.stale_if_error", message });
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * The cluster as the parts take it: whether there is one, whom to knock at, and TLS either whole or not at all. Where
- * there is no cluster nothing of it is asked for, so that a file can carry its certificates before it names a peer.
+ * The configuration of the cluster, as the parts read it: whether there is one, where to find peers, and TLS either
+ * complete or absent. In a cluster of one nothing of it is required, so that a file can name certificates before it
+ * names a peer.
  */
 import type { ListenAddress } from "./codec.ts";
 import { type Fault, quoted } from "./fault.ts";
@@ -8,32 +9,32 @@ import type { Settings } from "./schema.ts";
 
 export type ClusterSettings = Settings["cluster"];
 
-/** PEM files, and the cluster's identity. */
+/** PEM files, and the certificate identity. */
 export interface InternalTlsConfig {
   readonly certFile: string;
   readonly keyFile: string;
   readonly caFile: string;
-  /** The name that every replica's certificate carries. */
+  /** The name that every replica's certificate must carry. */
   readonly serverName: string;
 }
 
 export interface ClusterConfig extends Omit<ClusterSettings, "internalTls"> {
-  /** Peers or a service are given. Without them this replica is a cluster of one and has no internal listener. */
+  /** Peers or a service are set. Without them this replica is a cluster of one and has no internal listener. */
   readonly clustered: boolean;
-  /** `host:port` of replicas that may be there, this one perhaps among them. */
+  /** `host:port` of replicas that may be running, this one perhaps among them. */
   readonly peers: readonly string[];
-  /** The port is not 0 where there is a `service`. */
+  /** The port is not 0 where `service` is set. */
   readonly internalListen: ListenAddress;
-  /** Undefined for a mesh without TLS, where whoever reaches the internal listener is a member. */
+  /** Undefined for a mesh without TLS, where everybody who reaches the internal listener is a member. */
   readonly internalTls: InternalTlsConfig | undefined;
 }
 
-/** Whether there is anybody to look for. */
+/** Whether any way to find peers is set. */
 export function isClustered({ peers, service }: Pick<ClusterSettings, "peers" | "service">): boolean {
   return peers.length > 0 || service !== undefined;
 }
 
-/** The cluster that `settings` describe. Adds to `faults` what is missing for it, or contradicts itself. */
+/** The cluster that `settings` describe. Adds to `faults` what is missing or contradictory. */
 export function clusterConfig(settings: ClusterSettings, faults: Fault[]): ClusterConfig {
   const { internalTls: tls, peers, service, internalListen } = settings;
   const clustered = isClustered(settings);
@@ -41,11 +42,12 @@ export function clusterConfig(settings: ClusterSettings, faults: Fault[]): Clust
   const scheme = schemeOf(tls.enabled);
   for (const [index, peer] of peers.entries()) {
     if (peer === "" || peer.startsWith(scheme)) continue;
-    const message = `expected ${scheme}… while cluster.internal_tls.enabled is ${tls.enabled}, got ${quoted(peer)}`;
+    const message = `expected ${scheme}…, because cluster.internal_tls.enabled is ${tls.enabled}, got ${quoted(peer)}`;
     faults.push({ path: `cluster.peers[${index}]`, message });
   }
   if (service !== undefined && internalListen.port === 0) {
-    const message = "expected a port other than 0, because those of cluster.service are sought at this one";
+    const message =
+      "expected a port other than 0, because replicas found by cluster.service are contacted at this port";
     faults.push({ path: "cluster.internal_listen", message });
   }
   return {
@@ -56,7 +58,7 @@ export function clusterConfig(settings: ClusterSettings, faults: Fault[]): Clust
   };
 }
 
-/** The settings that make `config` again. */
+/** The settings from which {@link clusterConfig} makes `config` again. */
 export function clusterSettings(config: ClusterConfig): ClusterSettings {
   const { clustered: _, peers, internalTls, ...rest } = config;
   const noFiles = { certFile: undefined, keyFile: undefined, caFile: undefined, serverName: undefined };

@@ -1,13 +1,13 @@
 /**
- * The kinds of scalar a setting can have: how its text is read, within which bounds, and how it is written again.
- * A value comes as text from everywhere (the file's scalars are taken as they stand there), so that a setting means
- * the same in the file, in the environment and on the command line.
+ * The types of scalar settings: how a text is read, within which bounds, and how the value is printed again. Every
+ * value arrives as text (a scalar of the file keeps its spelling), so that a setting means the same in the file, in
+ * the environment and on the command line.
  */
 import { formatDuration, GiB, KiB, MiB, parseBytes, parseDuration } from "../base/units.ts";
 import { quoted } from "./fault.ts";
 import { didYouMean } from "./suggestion.ts";
 
-/** Why a text is not a value: what was expected in its place, and how what was given may be shown. */
+/** Why a text is not a value: what was expected, and what was given, in a form that may be shown. */
 export class InvalidValue {
   readonly expected: string;
   readonly given: string;
@@ -27,10 +27,12 @@ export class InvalidValue {
 export interface Codec<Value, Unit extends string = ""> {
   /** Ends the name of the setting in Config, so that a number is never without its unit: `queueTimeoutMs`. */
   readonly unit: Unit;
-  /** The bounds as the table of settings shows them; empty where the kind alone says it. */
+  /** The name of the type on the page of settings. */
+  readonly type: string;
+  /** The bounds on the page of settings; empty where the type has none but its own form. */
   readonly bounds: string;
   parse(text: string): Value | InvalidValue;
-  /** What `parse` reads back as the same value. */
+  /** A text or value that `parse` reads back as `value`. */
   print(value: Value): string | number | boolean;
 }
 
@@ -50,6 +52,7 @@ export function bytes(
   const step = bounds.multipleOf === undefined ? "" : `multiple of ${bounds.multipleOf}`;
   return {
     unit: "Bytes",
+    type: "size",
     bounds: [range, step].filter((part) => part !== "").join(", "),
     parse(given) {
       const value = parseBytes(given);
@@ -72,12 +75,13 @@ export function duration(bounds: Bounds<string> = {}): Codec<number, "Ms"> {
   const range = describeRange(bounds.min ?? "0", bounds.max ?? "87600h");
   return {
     unit: "Ms",
+    type: "duration",
     bounds: describeRange(bounds.min, bounds.max),
     parse(given) {
       const exactMs = parseDuration(given);
       if (exactMs === undefined) return new InvalidValue("a duration such as 500ms or 5m", quoted(given));
       if (exactMs < 0) return new InvalidValue("a duration that is not negative", quoted(given));
-      // Sums like 1.001s come out a hair beside the whole number that was meant.
+      // The floating-point sum of 1.001s is slightly off the whole number that was meant.
       const valueMs = Math.ceil(Number(exactMs.toFixed(6)));
       if (valueMs < minMs || valueMs > maxMs) return new InvalidValue(`a duration ${range}`, quoted(given));
       return valueMs;
@@ -92,6 +96,7 @@ export function integer(bounds: Bounds<number>): Codec<number> {
   const range = describeRange(min, bounds.max);
   return {
     unit: "",
+    type: "whole number",
     bounds: range,
     parse(given) {
       const value = /^[+-]?\d+$/.test(given) ? Number(given) : Number.NaN;
@@ -106,7 +111,8 @@ export function integer(bounds: Bounds<number>): Codec<number> {
 export function ratio(): Codec<number> {
   return {
     unit: "",
-    bounds: "0 to 1",
+    type: "share",
+    bounds: "above 0, up to 1",
     parse(given) {
       const value = /^\d*\.?\d+(?:e-\d+)?$/i.test(given) ? Number(given) : Number.NaN;
       return value > 0 && value <= 1
@@ -120,6 +126,7 @@ export function ratio(): Codec<number> {
 export function flag(): Codec<boolean> {
   return {
     unit: "",
+    type: "true or false",
     bounds: "",
     parse(given) {
       if (/^true$/i.test(given)) return true;
@@ -133,6 +140,7 @@ export function flag(): Codec<boolean> {
 export function oneOf<const Choice extends string>(...choices: readonly Choice[]): Codec<Choice> {
   return {
     unit: "",
+    type: "choice",
     bounds: choices.map((choice) => `\`${choice}\``).join(", "),
     parse(given) {
       const choice = choices.find((candidate) => candidate === given);
@@ -144,10 +152,11 @@ export function oneOf<const Choice extends string>(...choices: readonly Choice[]
   };
 }
 
-/** Text of one line, of the form `pattern` where one is given; `expected` is what a fault then asks for. */
+/** Text of one line, of the form `pattern` where one is given; `expected` describes that form in a fault. */
 export function text(pattern?: RegExp, expected = "text"): Codec<string> {
   return {
     unit: "",
+    type: "text",
     bounds: "",
     parse(given) {
       if (/\p{Cc}/u.test(given))
@@ -159,13 +168,14 @@ export function text(pattern?: RegExp, expected = "text"): Codec<string> {
 }
 
 /**
- * The address of a service. What often carries secrets (user and password, a SAS token in the query) is refused, and
- * not shown, because an endpoint is printed and logged.
+ * The address of a service. Parts that often carry secrets (user and password, a SAS token in the query) are
+ * rejected and not shown, because an endpoint is printed and logged.
  */
 export function endpoint(): Codec<string> {
   const expected = "an address such as https://host:9000";
   return {
     unit: "",
+    type: "URL",
     bounds: "",
     parse(given) {
       if (/[@?#]/.test(given)) {
@@ -190,6 +200,7 @@ export interface ListenAddress {
 export function listenAddress(): Codec<ListenAddress> {
   return {
     unit: "",
+    type: "host:port",
     bounds: "",
     parse(given) {
       const match = /^(?:\[(?<v6>[\da-f:.]+(?:%\w+)?)\]|(?<name>[\w.-]*)):(?<port>\d{1,5})$/i.exec(given);
@@ -207,7 +218,7 @@ export function printAddress({ host, port }: ListenAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The largest binary unit that divides `value`, because a printed configuration must load as the same one. */
+/** In the largest binary unit that divides `value`, because a printed configuration must load as the same one. */
 function exactSize(value: number): string | number {
   for (const [unitBytes, name] of [
     [GiB, "GiB"],

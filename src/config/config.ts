@@ -1,7 +1,7 @@
 /**
- * The configuration as all parts take it: whole, checked, and read-only. Everything that could be undecided in the
- * settings is decided here (one origin or several, which buckets, which sizes of chunk), so that no part looks at two
- * settings to know what one of them means.
+ * The configuration that all parts read: complete, checked and read-only. Choices that the settings leave open (one
+ * origin or several, which buckets, which chunk sizes) are decided here, so that no part needs two settings to know
+ * what one of them means.
  */
 import type { ChunkTier } from "../chunk/layout.ts";
 import { type ClusterConfig, clusterConfig, clusterSettings } from "./cluster-config.ts";
@@ -12,9 +12,9 @@ import { type OriginSettings, type Settings, schema } from "./schema.ts";
 import type { Secrets } from "./secret.ts";
 
 export interface ChunkingConfig {
-  /** In ascending order, the first one from 0 on, as `chunkSizeFor` takes them. */
+  /** In ascending order, the first one from 0 on, as `chunkSizeFor` expects them. */
   readonly tiers: readonly ChunkTier[];
-  /** Chunks brought ahead of the one being sent. */
+  /** Most chunks that are fetched ahead of the one that is being sent. */
   readonly readahead: number;
 }
 
@@ -26,7 +26,7 @@ export interface Config extends Omit<Settings, "origin" | "origins" | "chunking"
   readonly secrets: Secrets;
 }
 
-/** Config made of `settings`. Adds to `faults` what is wrong about its origins and cluster; with any, it is not used. */
+/** The Config of `settings`. Adds the faults of origins and cluster to `faults`; with any fault, Config is not used. */
 export function configFrom(settings: Settings, secrets: Secrets, faults: Fault[]): Config {
   const { origin: _, origins: __, chunking, cluster, ...rest } = settings;
   const tiers = [{ minObjectSizeBytes: 0, chunkSizeBytes: chunking.sizeBytes }, ...chunking.tiers];
@@ -39,7 +39,7 @@ export function configFrom(settings: Settings, secrets: Secrets, faults: Fault[]
   };
 }
 
-/** The tree that loads as `config` again: what `config print` shows. Secrets are not in it. */
+/** The tree that `config print` shows, and that loads as `config` again. It holds no secrets. */
 export function treeOf(config: Config): Plain {
   const { origins, chunking, cluster, secrets: _, ...rest } = config;
   const [first, ...larger] = chunking.tiers;
@@ -56,12 +56,10 @@ export function treeOf(config: Config): Plain {
 
 function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginConfig[] {
   if (origin && origins.length > 0)
-    faults.push({ path: "origins", message: "given together with origin: choose one" });
+    faults.push({ path: "origins", message: "set together with origin: keep only one of the two" });
   if (!origin && origins.length === 0) {
-    faults.push({
-      path: "origin",
-      message: "required: say with origin.id and origin.driver where objects come from",
-    });
+    const message = "required, but not set: set origin.id, origin.driver and the section of that driver";
+    faults.push({ path: "origin", message });
   }
   const configs: OriginConfig[] = [];
   const pathsById = new Map<string, string>();
@@ -80,5 +78,5 @@ function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginCo
 function claim(name: string, path: string, takenBy: Map<string, string>, faults: Fault[]): void {
   const taken = takenBy.get(name);
   if (taken === undefined) takenBy.set(name, path);
-  else faults.push({ path, message: `"${name}" is taken by ${taken} already` });
+  else faults.push({ path, message: `expected a name of its own, got "${name}", which ${taken} has` });
 }

@@ -1,7 +1,7 @@
 /**
- * Settings from the environment: `ORCA_<PATH>`, where dots and underscores of the path are both `_`. A name cannot be
- * split back into a path (`MAX_BYTES` is one key, `MEMORY_MAX` is two), so it is looked up among the names of all
- * settings, and a name that is none of them is a fault: a mistyped variable must not be silently ignored.
+ * Settings from the environment: `ORCA_<PATH>`, where both `.` and `_` of the path are `_`. A name cannot be split back
+ * into a path (`MAX_BYTES` is one key, `MEMORY_MAX` is two), so Orca looks it up among the names of all settings. An
+ * unknown name is a fault, because a mistyped variable must not be ignored silently.
  */
 import type { Fault } from "./fault.ts";
 import { settingRows } from "./schema.ts";
@@ -9,7 +9,7 @@ import { type Environment, secretVariableNames } from "./secret.ts";
 import { didYouMean } from "./suggestion.ts";
 import { parseYaml } from "./yaml-text.ts";
 
-/** A setting that a variable gave. */
+/** A setting that a variable set. */
 export interface Override {
   readonly variable: string;
   readonly path: string;
@@ -22,8 +22,8 @@ interface Target {
 }
 
 /**
- * Kubernetes puts the address of each Service into every pod: one named `orca` appears as ORCA_SERVICE_HOST,
- * ORCA_PORT_8443_TCP_ADDR and the like, which nobody wrote and which mean nothing here
+ * Kubernetes sets variables for each Service in every pod: a Service named `orca` appears as ORCA_SERVICE_HOST,
+ * ORCA_PORT_8443_TCP_ADDR and the like. Nobody wrote them, and they mean nothing here
  * (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
  */
 const serviceLink =
@@ -31,7 +31,7 @@ const serviceLink =
 
 const targets: ReadonlyMap<string, Target> = new Map([
   ...settingRows()
-    // What lies inside a list or a map of the user's own names is given with it, as one value.
+    // A list, or a map with the user's own names, is set as one value with everything in it.
     .filter(({ path }) => !/\[\]|<name>/.test(path))
     .map((row): [string, Target] => [variableFor(row.path), row]),
   ["ORCA_LOG_LEVEL", { path: "logging.level", structured: false }],
@@ -42,7 +42,7 @@ export function variableFor(path: string): string {
   return `ORCA_${path.replaceAll(".", "_").toUpperCase()}`;
 }
 
-/** The settings that `env` gives. An empty variable is as good as none. */
+/** The settings that `env` sets. An empty variable counts as not set. */
 export function readOverrides(env: Environment, faults: Fault[]): Override[] {
   const overrides = new Map<string, Override>();
   for (const [variable, text] of Object.entries(env)) {
@@ -55,7 +55,8 @@ export function readOverrides(env: Environment, faults: Fault[]): Override[] {
     }
     const earlier = overrides.get(target.path);
     if (earlier) {
-      faults.push({ path: target.path, message: `given twice: by ${earlier.variable} and by ${variable}` });
+      const message = `set by both ${earlier.variable} and ${variable}: unset one of them`;
+      faults.push({ path: target.path, message });
     }
     const value = target.structured ? parseStructured(variable, text, faults) : text;
     overrides.set(target.path, { variable, path: target.path, value });
@@ -64,7 +65,7 @@ export function readOverrides(env: Environment, faults: Fault[]): Override[] {
 }
 
 function unknownVariable(variable: string): string {
-  return `no setting has this name${didYouMean(variable, [...targets.keys(), ...secretVariableNames])}`;
+  return `unknown variable: no setting has this name${didYouMean(variable, [...targets.keys(), ...secretVariableNames])}`;
 }
 
 /** A list or a map is written as YAML on one line: `[{min_object_size: 1GiB, chunk_size: 64MiB}]`. */

@@ -1,18 +1,18 @@
 /**
- * What is wrong with a configuration, as values: readers and checks add faults and go on, so that one start shows
- * everything that has to be mended.
+ * The faults of a configuration, as values. Readers and checks add faults and go on, so that one start shows everything
+ * that has to be corrected.
  */
 
 export interface Fault {
   /** Dotted path of the setting, such as `origin.retry.attempts`; empty for the configuration as a whole. */
   readonly path: string;
-  /** Says what was expected and quotes what was given. Never holds a secret. */
+  /** Names what was expected and quotes what was given. It never holds a secret. */
   readonly message: string;
 }
 
 const quotedLengthMax = 80;
 
-/** A value as a fault shows it: text quoted and cut to a readable length, anything bigger only named. */
+/** A value as a fault shows it: a text quoted and cut to a readable length, a list or a map only named. */
 export function quoted(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value !== null) return "a map";
@@ -26,7 +26,7 @@ export function pathTo(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
 }
 
-/** What a caught error says, for the end of a message. */
+/** The message of a caught error, for the end of another message. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

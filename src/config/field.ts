@@ -1,11 +1,10 @@
 /**
- * What a schema is made of. A field knows its documentation, its default and its bounds, and out of these it does
- * three things: it reads what a person wrote, writes it again, and describes itself in the table of settings. The
- * type of Config follows from the fields too (`queue_timeout`, a duration, is `queueTimeoutMs`), so nothing about a
- * setting is said in two places.
+ * The parts of a schema. A field knows its meaning, its default and its bounds. From these it reads what a person
+ * wrote, prints it again, and describes itself on the page of settings. The type of Config follows from the fields too
+ * (`queue_timeout`, a duration, is `queueTimeoutMs`), so nothing about a setting is written twice.
  *
- * A field that meets a fault reads as its default, so that the checks across fields can still run and one start
- * reports everything. A configuration with a fault is never used.
+ * A field that finds a fault reads as its default, so that the checks across fields still run and one start reports
+ * every fault. A configuration with a fault is never used.
  */
 import { stringify } from "yaml";
 import { assert } from "../base/assert.ts";
@@ -13,13 +12,17 @@ import { type Codec, InvalidValue } from "./codec.ts";
 import { type Fault, pathTo, quoted } from "./fault.ts";
 import { didYouMean } from "./suggestion.ts";
 
-/** One line of the table of settings. */
+/** One setting on the page of settings. All texts are Markdown. */
 export interface Row {
   /** `origin.retry.attempts`; `[]` stands for the index of a list, `<name>` for a key of a map. */
   readonly path: string;
-  /** Markdown: the default in backquotes, `required`, or `–` for none. */
+  readonly type: string;
+  /** In backquotes, or `required`; empty for none. */
   readonly defaultText: string;
-  readonly doc: string;
+  readonly bounds: string;
+  readonly meaning: string;
+  /** When to change it, and in which direction. */
+  readonly advice: string;
   /** The value is a list or a map, not a scalar. */
   readonly structured: boolean;
 }
@@ -38,7 +41,7 @@ export interface Field<Value, Unit extends string = string> {
   rows(path: string): Row[];
   /** Never throws, whatever `raw` is: adds to `faults` instead. */
   read(raw: unknown, path: string, faults: Fault[]): Value;
-  /** What `read` reads back as `value`; undefined where nothing need be written. */
+  /** A tree that `read` reads back as `value`; undefined where the key can be left out. */
   print(value: Value): Plain;
 }
 
@@ -48,48 +51,59 @@ export type ValueOf<Described> = Described extends Field<infer Value> ? Value : 
 export function setting<Value, Unit extends string>(
   codec: Codec<Value, Unit>,
   defaultText: string,
-  doc: string,
+  meaning: string,
+  advice: string,
 ): Field<Value, Unit> {
   const parsed = codec.parse(defaultText);
   assert(!(parsed instanceof InvalidValue), `the default "${defaultText}" is a value of its setting`);
-  return scalar(codec, parsed, `\`${defaultText}\``, doc);
+  return scalar(codec, parsed, { defaultText: `\`${defaultText}\``, meaning, advice });
 }
 
 /** A scalar that may be left out, and is undefined then. */
 export function optional<Value, Unit extends string>(
   codec: Codec<Value, Unit>,
-  doc: string,
+  meaning: string,
+  advice: string,
 ): Field<Value | undefined, Unit> {
-  return scalar<Value | undefined, Unit>(codec, undefined, "–", doc);
+  return scalar<Value | undefined, Unit>(codec, undefined, { defaultText: "", meaning, advice });
 }
 
-/** A scalar without which its section means nothing. `standIn` is what the checks see in its place until then. */
+/** A scalar that its section must have. The checks see `standIn` where it is missing. */
 export function required<Value, Unit extends string>(
   codec: Codec<Value, Unit>,
   standIn: Value,
-  doc: string,
+  meaning: string,
+  advice: string,
 ): Field<Value, Unit> {
-  const field = scalar(codec, standIn, "required", doc);
+  const field = scalar(codec, standIn, { defaultText: "required", meaning, advice });
   return {
     ...field,
     read(raw, path, faults) {
-      if (isAbsent(raw)) faults.push({ path, message: "required" });
+      if (isAbsent(raw)) faults.push({ path, message: "required, but not set" });
       return field.read(raw, path, faults);
     },
   };
 }
 
+/** A scalar item of a list, which the list describes. */
+export function item<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  standIn: Value,
+): Field<Value, Unit> {
+  return { ...required(codec, standIn, "", ""), rows: () => [] };
+}
+
+type RowTexts = Pick<Row, "defaultText" | "meaning" | "advice">;
+
 function scalar<Value, Unit extends string>(
   codec: Codec<Value, Unit>,
   absent: Value,
-  defaultText: string,
-  doc: string,
+  texts: RowTexts,
 ): Field<Value, Unit> {
-  const fullDoc = codec.bounds === "" ? doc : `${doc} (${codec.bounds})`;
+  const { unit, type, bounds } = codec;
   return {
-    unit: codec.unit,
-    // Without a doc it is an item of a list, which is told of there.
-    rows: (path) => (doc === "" ? [] : [{ path, defaultText, doc: fullDoc, structured: false }]),
+    unit,
+    rows: (path) => [{ path, type, bounds, ...texts, structured: false }],
     read(raw, path, faults) {
       if (isAbsent(raw)) return absent;
       const value = isScalar(raw)
@@ -150,18 +164,18 @@ export function section<const Described extends Fields>(fields: Described): Fiel
   };
 }
 
-/** The value of an unknown key is never shown: it may well be a secret in the wrong place. */
+/** The value of an unknown key is never shown: it may be a secret in the wrong place. */
 function reportUnknownKeys(map: object, path: string, fields: Fields, faults: Fault[]): void {
   for (const key of Object.keys(map)) {
     if (Object.hasOwn(fields, key)) continue;
     const hint = /secret|password|token|access_?key|account_?key/i.test(key)
-      ? ": secrets come from the environment, or from files named there"
+      ? ": a secret is set by an environment variable or a file that one names, not here"
       : didYouMean(key, Object.keys(fields));
     faults.push({ path: pathTo(path, key), message: `unknown key${hint}` });
   }
 }
 
-/** A section that is undefined when it, or all that is in it, is left out. */
+/** A section that is undefined when it is left out or empty. */
 export function optionalSection<const Described extends Fields>(
   fields: Described,
 ): Field<SectionOf<Described> | undefined, ""> {
@@ -177,30 +191,27 @@ export function optionalSection<const Described extends Fields>(
   };
 }
 
-/** A list; of scalars also one text with commas, so that an environment variable can hold it. */
+/** A list. A list of scalars may also be one text with commas, so that an environment variable can hold it. */
 export function listOf<Item>(
-  item: Field<Item>,
+  each: Field<Item>,
   absent: readonly Item[],
-  doc: string,
+  meaning: string,
+  advice: string,
 ): Field<readonly Item[], ""> {
   const printAll = (items: readonly Item[]): Plain =>
-    items.length === 0 && absent.length === 0 ? undefined : items.map((value) => item.print(value));
+    items.length === 0 && absent.length === 0 ? undefined : items.map((value) => each.print(value));
+  const defaultText = absent.length === 0 ? "" : `\`${flow(printAll(absent))}\``;
   return {
     unit: "",
     rows: (path) => [
-      {
-        path,
-        defaultText: absent.length === 0 ? "–" : `\`${flow(printAll(absent))}\``,
-        doc,
-        structured: true,
-      },
-      ...item.rows(`${path}[]`),
+      { path, type: "list", defaultText, bounds: "", meaning, advice, structured: true },
+      ...each.rows(`${path}[]`),
     ],
     read(raw, path, faults) {
       if (raw === undefined || raw === null || raw === "") return absent;
       const items = typeof raw === "string" ? raw.split(",").map((part) => part.trim()) : raw;
       if (Array.isArray(items))
-        return items.map((value, index) => item.read(value, `${path}[${index}]`, faults));
+        return items.map((value, index) => each.read(value, `${path}[${index}]`, faults));
       faults.push({ path, message: `expected a list, got ${quoted(raw)}` });
       return absent;
     },
@@ -208,28 +219,32 @@ export function listOf<Item>(
   };
 }
 
-/** A map with keys of the user's choosing. Left out, it is undefined. */
+/** A map whose keys the user chooses. Left out, it is undefined. */
 export function mapOf<Item>(
-  item: Field<Item>,
-  doc: string,
+  each: Field<Item>,
+  meaning: string,
+  advice: string,
 ): Field<ReadonlyMap<string, Item> | undefined, ""> {
   return {
     unit: "",
-    rows: (path) => [{ path, defaultText: "–", doc, structured: true }, ...item.rows(`${path}.<name>`)],
+    rows: (path) => [
+      { path, type: "map", defaultText: "", bounds: "", meaning, advice, structured: true },
+      ...each.rows(`${path}.<name>`),
+    ],
     read(raw, path, faults) {
       if (raw === undefined || raw === null || raw === "") return undefined;
       const entries = Object.entries(readMap(raw, path, faults));
       if (entries.length === 0) return undefined;
-      return new Map(entries.map(([key, value]) => [key, item.read(value, pathTo(path, key), faults)]));
+      return new Map(entries.map(([key, value]) => [key, each.read(value, pathTo(path, key), faults)]));
     },
-    print: (map) => map && Object.fromEntries([...map].map(([key, value]) => [key, item.print(value)])),
+    print: (map) => map && Object.fromEntries([...map].map(([key, value]) => [key, each.print(value)])),
   };
 }
 
-/** The same field, told of as one that is read and checked but changes nothing in this version. */
+/** The same field, described as one that is read and checked but changes nothing in this version. */
 export function withoutEffect<Described extends Field<unknown>>(field: Described): Described {
   const rows: Described["rows"] = (path) =>
-    field.rows(path).map((row) => ({ ...row, doc: `${row.doc} *No effect yet.*` }));
+    field.rows(path).map((row) => ({ ...row, advice: "*No effect yet.* Leave it out." }));
   return { ...field, rows };
 }
 
@@ -243,12 +258,12 @@ export function isMap(raw: unknown): raw is Readonly<Record<string, unknown>> {
   return typeof raw === "object" && raw !== null && !Array.isArray(raw);
 }
 
-/** A key like `constructor` has a value only where it was given one. */
+/** The map's own value, so that an inherited name such as `constructor` is not one. */
 export function ownValue(map: Readonly<Record<string, unknown>>, key: string): unknown {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
-/** Left out, or left empty: `endpoint:` and `endpoint: ""` mean the default, as an empty variable does. */
+/** Left out or left empty: `endpoint:` and `endpoint: ""` mean the default, as an empty variable does. */
 export function isAbsent(raw: unknown): boolean {
   if (raw === undefined || raw === null || raw === "") return true;
   return isMap(raw) && Object.values(raw).every(isAbsent);

@@ -1,7 +1,6 @@
 /**
- * From what a person gave (a file, the environment, the command line) to one Config, or to one error that lists
- * everything wrong with it: a configuration mended one fault per start costs an evening. The command line wins over
- * the environment, and that over the file.
+ * Loads a Config from a file, the environment and the command line, or throws one error that lists every fault: nobody
+ * should have to start Orca once for each fault. The command line overrides the environment, which overrides the file.
  */
 import { readFileSync } from "node:fs";
 import { OrcaError } from "../base/orca-error.ts";
@@ -25,11 +24,11 @@ export interface ConfigSources {
   readonly overrides?: SettingsTree;
 }
 
-/** @throws OrcaError `config_invalid`, whose message lists every fault, one a line. */
+/** @throws OrcaError `config_invalid`, whose message lists every fault on a line of its own. */
 export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config {
   const faults: Fault[] = [];
   const fromFile = file === undefined ? undefined : readTree(file, faults);
-  // A file that cannot be read as YAML has no settings, and saying that each of them is missing would help nobody.
+  // A file that is not YAML has no settings. Reporting each of them as missing would hide the one real fault.
   if (faults.length > 0) throw invalid(faults, file, []);
   const fromEnv = readOverrides(env, faults);
   const tree = merged(merged(fromFile, nested(fromEnv)), overrides);
@@ -49,12 +48,12 @@ function readTree(file: string, faults: Fault[]): unknown {
   try {
     return parseYaml(readText(file), faults);
   } catch (thrown) {
-    faults.push({ path: "", message: `cannot read it: ${reasonOf(thrown)}` });
+    faults.push({ path: "", message: `cannot read the file: ${reasonOf(thrown)}` });
     return undefined;
   }
 }
 
-/** The tree in which each override lies at its path. */
+/** The tree that holds each override at its path. */
 function nested(overrides: readonly Override[]): SettingsTree {
   let tree: SettingsTree = {};
   for (const { path, value } of overrides) {
@@ -65,8 +64,8 @@ function nested(overrides: readonly Override[]): SettingsTree {
 }
 
 /**
- * `over` laid upon `base`: maps are merged key by key, anything else is replaced. A base that is no map where one
- * belongs stays as it is, so that its fault is reported and not covered.
+ * `base` with `over` on top: maps are merged key by key, everything else is replaced. Where `over` has a map and `base`
+ * has a scalar, the scalar stays, so that its fault is reported and not hidden.
  */
 function merged(base: unknown, over: unknown): unknown {
   if (isMap(base) && isMap(over)) {

@@ -1,12 +1,12 @@
 /**
- * One origin as the parts take it: the settings of its own driver only, and its buckets spelled out. What is looked
- * at here is what no single field can see: the driver's section is there, and each bucket's place is known.
+ * The configuration of one origin, as the parts read it: the settings of its own driver only, and its buckets resolved.
+ * The checks here are those that no single field can make: the driver's section exists, and each bucket has a place.
  */
 import { basename, resolve } from "node:path";
 import { type Fault, pathTo, quoted } from "./fault.ts";
 import type { OriginSettings } from "./schema.ts";
 
-/** Where a bucket that clients name lies at its origin. */
+/** Where the bucket that clients name is, at its origin. */
 export interface BucketConfig {
   /** Bucket or container as the origin names it. */
   readonly bucket: string;
@@ -21,7 +21,7 @@ export type OriginDriverConfig =
 
 export type OriginConfig = Omit<OriginSettings, "driver" | "awss3" | "azureblob" | "file" | "buckets"> &
   OriginDriverConfig & {
-    /** By the names clients use; never empty. */
+    /** By the names that clients use; never empty. */
     readonly buckets: ReadonlyMap<string, BucketConfig>;
   };
 
@@ -48,7 +48,8 @@ function driverConfig(
   if (driver === "awss3" && awss3) return { driver, awss3 };
   if (driver === "azureblob" && azureblob) return { driver, azureblob };
   if (driver === "file" && file) return { driver, file };
-  faults.push({ path: `${path}.${firstSetting[driver]}`, message: `required with driver ${driver}` });
+  const message = `required, because ${path}.driver is ${driver}`;
+  faults.push({ path: `${path}.${firstSetting[driver]}`, message });
   return undefined;
 }
 
@@ -56,7 +57,7 @@ function driverConfig(
 interface OwnBucket {
   readonly path: string;
   readonly name: string | undefined;
-  /** There are no others: a directory is one bucket. */
+  /** The origin has no other bucket: a directory is one bucket. */
   readonly only: boolean;
 }
 
@@ -67,7 +68,7 @@ function ownBucket(config: OriginDriverConfig, path: string): OwnBucket {
   if (config.driver === "azureblob") {
     return { path: `${path}.azureblob.container`, name: config.azureblob.container, only: false };
   }
-  // The root of the file system has no name.
+  // The root directory of a file system has no name.
   const name = basename(resolve(config.file.root)) || undefined;
   return { path: `${path}.file.root`, name, only: true };
 }
@@ -86,7 +87,7 @@ function bucketConfigs(
     if (bucket === undefined) {
       faults.push({ path: `${bucketPath}.bucket`, message: `required, because ${own.path} names none` });
     } else if (own.only && bucket !== own.name) {
-      const message = `expected ${quoted(own.name)}, the one bucket of ${own.path}, or nothing, got ${quoted(bucket)}`;
+      const message = `expected ${quoted(own.name)}, the only bucket of ${own.path}, got ${quoted(bucket)}: leave it out`;
       faults.push({ path: `${bucketPath}.bucket`, message });
     } else {
       configs.set(name, { bucket, prefix });
@@ -104,7 +105,7 @@ function wholeBucket(own: OwnBucket, path: string, faults: Fault[]): ReadonlyMap
   return new Map([[own.name, { bucket: own.name, prefix: "" }]]);
 }
 
-/** A name clients use is one segment of a URL's path as it stands. `$` is in Azure's `$root` and `$web`. */
+/** The name must be a segment of a URL's path without escapes. `$` is for Azure's `$root` and `$web`. */
 function checkBucketName(name: string, path: string, hint: string, faults: Fault[]): void {
   if (/^(?!\.{1,2}$)[\w.$-]{1,255}$/.test(name)) return;
   const message = `expected a bucket name of 1 to 255 of the characters A-Z a-z 0-9 . _ - $, got ${quoted(name)}${hint}`;

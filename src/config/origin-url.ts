@@ -1,6 +1,6 @@
 /**
- * An origin in one word, for `orca serve --origin`: `s3://bucket/prefix`, `azblob://account/container/prefix` or
- * `file:///dir`. It becomes the same tree a file would hold under `origin`, and is checked like it.
+ * An origin as one URL, for `orca serve --origin`: `s3://bucket/prefix`, `azblob://account/container/prefix` or
+ * `file:///dir`. It becomes the tree that a file would hold under `origin`, and is checked like that.
  */
 import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
@@ -12,15 +12,15 @@ import { didYouMean } from "./suggestion.ts";
 const idLengthMax = 64;
 
 /**
- * The settings of `origin` that `text` stands for. What a URL cannot name is left to its query: `endpoint`, `region`
+ * The settings of `origin` for the URL `text`. Settings without a place in a URL are in its query: `endpoint`, `region`
  * and `path_style` for S3, `endpoint` for Azure Blob.
  * @throws OrcaError `config_invalid`
  */
 export function originFromUrl(text: string): SettingsTree {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && (url.username !== "" || url.password !== "" || url.hash !== "")) {
-    // Not quoted: it may hold a password.
-    throw refused("the origin's URL", "expected one without user, password or fragment");
+    // It may hold a password, so it is not quoted.
+    throw invalid("the origin's URL", "expected one without user, password or fragment");
   }
   switch (url?.protocol) {
     case "s3:":
@@ -30,7 +30,7 @@ export function originFromUrl(text: string): SettingsTree {
     case "file:":
       return fileOrigin(url, text);
     default:
-      throw refused(`"${text}"`, "expected s3://bucket, azblob://account/container or file:///dir");
+      throw invalid(`"${text}"`, "expected s3://bucket, azblob://account/container or file:///dir");
   }
 }
 
@@ -38,10 +38,10 @@ function s3Origin(url: URL, text: string): SettingsTree {
   const query = queryOf(url, text, ["endpoint", "region", "path_style"]);
   const bucket = url.hostname;
   if (bucket === "" || url.port !== "")
-    throw refused(`"${text}"`, "expected s3://bucket or s3://bucket/prefix");
+    throw invalid(`"${text}"`, "expected s3://bucket or s3://bucket/prefix");
   const [, ...prefix] = segmentsOf(url, text);
   return {
-    // One bucket name at two endpoints is two buckets.
+    // The same bucket name at two endpoints means two buckets.
     id: originId(
       "awss3",
       query["endpoint"] === undefined ? bucket : `${bucket}-${shortHash(query["endpoint"])}`,
@@ -62,7 +62,7 @@ function azureBlobOrigin(url: URL, text: string): SettingsTree {
   const account = url.hostname;
   const [, container = "", ...prefix] = segmentsOf(url, text);
   if (account === "" || url.port !== "" || container === "") {
-    throw refused(`"${text}"`, "expected azblob://account/container or azblob://account/container/prefix");
+    throw invalid(`"${text}"`, "expected azblob://account/container or azblob://account/container/prefix");
   }
   return {
     id: originId("azureblob", `${account}-${container}`),
@@ -74,28 +74,28 @@ function azureBlobOrigin(url: URL, text: string): SettingsTree {
 
 function fileOrigin(url: URL, text: string): SettingsTree {
   queryOf(url, text, []);
-  // file://dir would be the directory / of the host "dir".
-  if (url.hostname !== "") throw refused(`"${text}"`, "expected three slashes, as in file:///dir");
+  // In file://dir, "dir" is a host and the directory is /.
+  if (url.hostname !== "") throw invalid(`"${text}"`, "expected three slashes, as in file:///dir");
   let root: string;
   try {
     root = resolve(fileURLToPath(url));
   } catch (cause) {
-    throw refused(`"${text}"`, "expected file:///dir", cause);
+    throw invalid(`"${text}"`, "expected file:///dir", cause);
   }
-  // Two directories of one name are two origins: their files' ETags do not tell them apart.
+  // Two directories of one name are two origins, although their files may have equal ETags.
   return { id: originId("file", `${basename(root)}-${shortHash(root)}`), driver: "file", file: { root } };
 }
 
-/** Segments of the path, the first one empty; a slash at the end does not count. */
+/** Segments of the path, the first one empty; a trailing slash is ignored. */
 function segmentsOf(url: URL, text: string): string[] {
   try {
     return decodeURIComponent(url.pathname.replace(/\/$/, "")).split("/");
   } catch (cause) {
-    throw refused(`"${text}"`, "expected well-formed percent-encoding", cause);
+    throw invalid(`"${text}"`, "expected well-formed percent-encoding", cause);
   }
 }
 
-/** A prefix in a URL is a folder, and `s3://bucket/logs` does not mean `logs-old/` too. */
+/** A prefix in a URL is a folder: `s3://bucket/logs` does not include `logs-old/`. */
 function bucketsWithPrefix(bucket: string, prefix: readonly string[]): SettingsTree | undefined {
   return prefix.length === 0 ? undefined : { [bucket]: { bucket, prefix: `${prefix.join("/")}/` } };
 }
@@ -105,12 +105,12 @@ function queryOf(url: URL, text: string, known: readonly string[]): Readonly<Rec
     if (known.includes(name)) continue;
     const expected =
       known.length === 0 ? "expected no query" : `expected only ${known.join(", ")} in its query`;
-    throw refused(`"${text.replace(/\?.*/s, "")}"`, `${expected}, got "${name}"${didYouMean(name, known)}`);
+    throw invalid(`"${text.replace(/\?.*/s, "")}"`, `${expected}, got "${name}"${didYouMean(name, known)}`);
   }
   return Object.fromEntries(url.searchParams);
 }
 
-/** `<driver>-<name>`, with what an id cannot hold replaced; a hash keeps apart names that this makes alike. */
+/** `<driver>-<name>`. Characters that an id cannot hold are replaced, and a hash distinguishes names that become equal. */
 function originId(driver: string, name: string): string {
   const id = `${driver}-${name}`;
   if (/^[\w.-]+$/.test(id) && id.length <= idLengthMax) return id;
@@ -122,6 +122,6 @@ function shortHash(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
-function refused(what: string, reason: string, cause?: unknown): OrcaError {
+function invalid(what: string, reason: string, cause?: unknown): OrcaError {
   return new OrcaError("config_invalid", "config", `Cannot use ${what} as an origin: ${reason}`, { cause });
 }

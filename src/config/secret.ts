@@ -1,7 +1,6 @@
 /**
- * Credentials, kept apart from all other settings: they come from the environment or from files named there, and they
- * are carried in a class that does not show them, so that no log line, error or printed configuration holds one by
- * mistake.
+ * Credentials, kept apart from all other settings. They come from environment variables or from files that those name,
+ * and a class that prints as `***` holds them, so that no log line, error or printed configuration shows one by mistake.
  */
 import { inspect } from "node:util";
 import { type Fault, reasonOf } from "./fault.ts";
@@ -15,7 +14,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The credential itself: for the client library that signs with it, and for nothing else. */
+  /** The credential itself, only for the client library that signs with it. */
   reveal(): string {
     return this.#value;
   }
@@ -33,7 +32,7 @@ export class Secret {
   }
 }
 
-/** Each may also be given as `<NAME>_FILE`, the path of a file that holds it. */
+/** Each may also be set as `<NAME>_FILE`, the path of a file that holds the secret. */
 export const secretVariables = {
   awss3AccessKey: "ORCA_AWSS3_ACCESS_KEY",
   awss3SecretKey: "ORCA_AWSS3_SECRET_KEY",
@@ -46,20 +45,21 @@ export const secretVariables = {
 type SecretName = keyof typeof secretVariables;
 export const secretNames = Object.keys(secretVariables) as readonly SecretName[];
 
-/** Undefined ones are left to the SDK's own chain of credentials. */
+/** Where a secret is undefined, the SDK's own credential chain is used. */
 export type Secrets = { readonly [Name in SecretName]: Secret | undefined };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type ReadText = (path: string) => string;
 
-/** Reads all of {@link secretVariables}; the path of a fault is the variable's name. */
+/** Reads all {@link secretVariables}. The path of a fault is the name of the variable. */
 export function readSecrets(env: Environment, readText: ReadText, faults: Fault[]): Secrets {
   const secrets = Object.fromEntries(
     secretNames.map((name) => [name, readSecret(secretVariables[name], env, readText, faults)]),
   ) as Secrets;
   const together = (one: SecretName, other: SecretName): void => {
     if (!secrets[one] || secrets[other]) return;
-    faults.push({ path: secretVariables[one], message: `given without ${secretVariables[other]}` });
+    const message = `set without ${secretVariables[other]}: set both, or neither`;
+    faults.push({ path: secretVariables[one], message });
   };
   together("awss3AccessKey", "awss3SecretKey");
   together("awss3SecretKey", "awss3AccessKey");
@@ -78,7 +78,7 @@ function readSecret(
   const value = env[variable] ?? "";
   const file = env[`${variable}_FILE`] ?? "";
   if (value !== "" && file !== "") {
-    faults.push({ path: variable, message: `given twice: here and as ${variable}_FILE` });
+    faults.push({ path: variable, message: `set together with ${variable}_FILE: unset one of them` });
   }
   if (value !== "") return new Secret(value);
   if (file === "") return undefined;
@@ -87,7 +87,7 @@ function readSecret(
     if (text !== "") return new Secret(text);
     faults.push({
       path: `${variable}_FILE`,
-      message: `expected a file that holds the secret, "${file}" is empty`,
+      message: `expected a file that holds the secret, but "${file}" is empty`,
     });
   } catch (thrown) {
     faults.push({ path: `${variable}_FILE`, message: `cannot read "${file}": ${reasonOf(thrown)}` });
@@ -95,7 +95,7 @@ function readSecret(
   return undefined;
 }
 
-/** Every name a secret is given by. */
+/** Every variable that can set a secret. */
 export const secretVariableNames: readonly string[] = Object.values(secretVariables).flatMap((name) => [
   name,
   `${name}_FILE`,

@@ -1,9 +1,9 @@
 /**
- * "Did you mean …?" for a mistyped key, choice or variable: the nearest known word by edit distance, or nothing,
- * because a far-fetched suggestion misleads more than none.
+ * "Did you mean …?" for a mistyped key, choice or variable: the nearest known word by edit distance, or nothing where no
+ * word is near, because a wrong suggestion misleads more than none.
  */
 
-/** The known word nearest to `word`, if it is near enough to be what was meant. */
+/** The known word nearest to `word`, or undefined where none is within a third of its length. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const given = folded(word);
   let best: string | undefined;
@@ -11,7 +11,7 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   for (const candidate of known) {
     const target = folded(candidate);
     const allowed = Math.max(1, Math.floor(target.length / 3));
-    // The distance is at least the difference in length: a huge word is refused before it is compared.
+    // The distance is at least the difference in length, so a huge word is never compared.
     if (Math.abs(target.length - given.length) > allowed) continue;
     const distance = editDistance(given, target);
     if (distance <= allowed && distance < bestDistance) {
@@ -28,13 +28,13 @@ export function didYouMean(word: string, known: Iterable<string>): string {
   return suggestion === undefined ? "" : `; did you mean \`${suggestion}\`?`;
 }
 
-/** `maxBytes`, `max-bytes` and `MAX_BYTES` are all one word to somebody who mistyped `max_bytes`. */
+/** Makes `maxBytes`, `max-bytes` and `MAX_BYTES` equal to `max_bytes`. */
 function folded(word: string): string {
   return word.toLowerCase().replaceAll(/[-_]/g, "");
 }
 
 /**
- * Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment,
+ * How many insertions, deletions, substitutions and swaps of neighbours turn `a` into `b` (optimal string alignment,
  * https://en.wikipedia.org/wiki/Damerau-Levenshtein_distance).
  */
 export function editDistance(a: string, b: string): number {

@@ -1,18 +1,19 @@
 /**
- * YAML as a tree of maps, lists and text. Scalars stay as they were written: `010`, `1e3` and `true` reach the fields
- * as text, like a value from the environment, and only a field's own kind decides what they mean. (A bucket called
- * `123` or `on` needs no quotes.)
+ * Parses YAML into a tree of maps, lists and texts. Scalars keep their spelling: `010`, `1e3` and `true` reach the fields
+ * as text, like a value from the environment, and only the type of the field decides what they mean. A bucket named `123`
+ * or `on` needs no quotes.
  */
 import { LineCounter, parseDocument, visit } from "yaml";
 import { type Fault, reasonOf } from "./fault.ts";
 
-/** The tree of `text`, undefined if it has none. Adds faults `line:column: …`; never throws. */
+/** The tree of `text`, or undefined where it has none. Adds faults as `line:column: …`; never throws. */
 export function parseYaml(text: string, faults: Fault[]): unknown {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
   for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
     const { line, col } = lines.linePos(pos[0]);
-    const reason = code === "DUPLICATE_KEY" ? `${keyAt(text, pos[0])} is given twice` : message;
+    const reason =
+      code === "DUPLICATE_KEY" ? `${keyAt(text, pos[0])} appears twice: remove one of them` : message;
     faults.push({ path: "", message: `${line}:${col}: ${reason}` });
   }
   if (document.errors.length > 0) return undefined;
@@ -25,7 +26,7 @@ export function parseYaml(text: string, faults: Fault[]): unknown {
   try {
     return document.toJS() ?? undefined;
   } catch (thrown) {
-    // Aliases of nothing, or of so much that it cannot be meant.
+    // An alias without an anchor, or aliases that expand to an enormous tree.
     faults.push({ path: "", message: reasonOf(thrown) });
     return undefined;
   }

@@ -71,7 +71,7 @@ test("clusterConfig: a service alone makes a cluster, at a port that is known", 
   assert.equal(cluster.selfPodIp, "10.0.0.7");
   assert.equal(cluster.membershipRefreshMs, 1000);
   assert.deepEqual(faultsIn({ service: "orca", internal_listen: "127.0.0.1:0" }), [
-    "cluster.internal_listen: expected a port other than 0, because those of cluster.service are sought at this one",
+    "cluster.internal_listen: expected a port other than 0, because replicas found by cluster.service are contacted at this port",
   ]);
   assert.deepEqual(faultsIn({ peers: ["http://a:1"], internal_listen: "127.0.0.1:0" }), []);
 });
@@ -100,10 +100,10 @@ test("clusterConfig: TLS is whole or not at all", () => {
 
 test("clusterConfig: the scheme of a peer is what will be spoken to it", () => {
   assert.deepEqual(faultsIn({ peers: ["http://a:1", "https://b:1"] }), [
-    'cluster.peers[1]: expected http://… while cluster.internal_tls.enabled is false, got "https://b:1"',
+    'cluster.peers[1]: expected http://…, because cluster.internal_tls.enabled is false, got "https://b:1"',
   ]);
   assert.deepEqual(faultsIn({ peers: ["http://a:1", "https://b:1"], internal_tls: tls() }), [
-    'cluster.peers[0]: expected https://… while cluster.internal_tls.enabled is true, got "http://a:1"',
+    'cluster.peers[0]: expected https://…, because cluster.internal_tls.enabled is true, got "http://a:1"',
   ]);
   assert.deepEqual(faultsIn({ peers: ["a:1"] }), [
     'cluster.peers[0]: expected a replica\'s address such as https://host:8444, got "a:1"',
@@ -120,11 +120,11 @@ test("clusterConfig: certificates that cannot be used are faults now, and not at
   );
   assert.match(
     faults({ key_file: other.keyFile })[0] ?? "",
-    /^cluster\.internal_tls: cannot use these files: /,
+    /^cluster\.internal_tls: cannot use certificate ".*" with key ".*": /,
   );
   assert.match(
     faults({ ca_file: files.keyFile })[0] ?? "",
-    /^cluster\.internal_tls\.ca_file: expected certificates in PEM, ".*" holds none$/,
+    /^cluster\.internal_tls\.ca_file: expected a file of PEM certificates, but ".*" holds none$/,
   );
 });
 

@@ -47,7 +47,7 @@ function tlsFaults(tls: SettingsTree): string[] {
   return faultsIn({ server: { tls } });
 }
 
-test("loadConfig: the Go Orca's file loads unchanged", () => {
+test("loadConfig: a file of the Go Orca that names its drivers and has no chunk_catalog loads", () => {
   const file = fileOf(
     "go.yaml",
     `server: { listen: ":8443", ops_listen: "0.0.0.0:8442", auth: { enabled: false, mode: bearer } }
@@ -135,8 +135,8 @@ test("loadConfig: a variable that names no setting is a fault, but for those of 
     ORCA_INTERNAL_PORT_8444_TCP_ADDR: "10.0.0.1",
   };
   assert.deepEqual(faultsIn({}, env), [
-    "ORCA_MEMORY_MAXBYTES: no setting has this name; did you mean `ORCA_MEMORY_MAX_BYTES`?",
-    "ORCA_COMPRESSION: no setting has this name",
+    "ORCA_MEMORY_MAXBYTES: unknown variable: no setting has this name; did you mean `ORCA_MEMORY_MAX_BYTES`?",
+    "ORCA_COMPRESSION: unknown variable: no setting has this name",
   ]);
 });
 
@@ -150,7 +150,7 @@ test("loadConfig: a fault names the variable that gave the value, and a setting 
     ],
   );
   assert.deepEqual(faultsIn({}, { ORCA_LOG_LEVEL: "info", ORCA_LOGGING_LEVEL: "warn" }), [
-    "logging.level (from ORCA_LOGGING_LEVEL): given twice: by ORCA_LOG_LEVEL and by ORCA_LOGGING_LEVEL",
+    "logging.level (from ORCA_LOGGING_LEVEL): set by both ORCA_LOG_LEVEL and ORCA_LOGGING_LEVEL: unset one of them",
   ]);
 });
 
@@ -168,12 +168,12 @@ disk: {root: /d, high_watermark: 0.5, low_watermark: 0.9}
     "orign: unknown key; did you mean `origin`?",
     'server.listen: expected an address such as 0.0.0.0:8443 or [::1]:8443, got "8443"',
     "server.tls.certfile: unknown key; did you mean `cert_file`?",
-    "server.tls.cert_file: required",
-    "server.tls.key_file: required",
+    "server.tls.cert_file: required, but not set",
+    "server.tls.key_file: required, but not set",
     'server.drain_timeout: expected a duration that is not negative, got "-5s"',
     'origin.id: expected 1 to 64 of the characters A-Z a-z 0-9 . _ -, got "a b"',
     'origin.target_global: expected a whole number 1 to 100000, got "lots"',
-    "origin.awss3.secret_key: unknown key: secrets come from the environment, or from files named there",
+    "origin.awss3.secret_key: unknown key: a secret is set by an environment variable or a file that one names, not here",
     "origin.awss3.endpoint: expected an address without user, password, query or fragment, got one that has them",
     "memory.max_bytes: expected a single value, got a list",
     "disk.low_watermark: expected less than disk.high_watermark (0.5), got 0.9",
@@ -181,16 +181,22 @@ disk: {root: /d, high_watermark: 0.5, low_watermark: 0.9}
 });
 
 test("loadConfig: a file that is not there, not YAML, or not a map is a fault of its own", () => {
-  assert.match(faultsOf({ file: join(folder, "none.yaml"), env: {} })[0] ?? "", /^cannot read it: ENOENT/);
+  assert.match(
+    faultsOf({ file: join(folder, "none.yaml"), env: {} })[0] ?? "",
+    /^cannot read the file: ENOENT/,
+  );
   assert.match(faultsOf({ file: fileOf("syntax.yaml", "a: [1\nb: 2"), env: {} })[0] ?? "", /^2:1: /);
   assert.equal(faultsOf({ file: fileOf("list.yaml", "- a\n"), env: {} })[0], "expected a map, got a list");
 });
 
 test("loadConfig: an origin is required, and given in one way", () => {
-  const required = "origin: required: say with origin.id and origin.driver where objects come from";
+  const required =
+    "origin: required, but not set: set origin.id, origin.driver and the section of that driver";
   assert.deepEqual(faultsOf({ env: {} }), [required]);
   assert.deepEqual(faultsOf({ env: {}, overrides: { origin: {}, origins: [] } }), [required]);
-  assert.deepEqual(faultsIn({ origins: [origin] }), ["origins: given together with origin: choose one"]);
+  assert.deepEqual(faultsIn({ origins: [origin] }), [
+    "origins: set together with origin: keep only one of the two",
+  ]);
 });
 
 test("loadConfig: origins with one entry is the same as origin", () => {
@@ -204,21 +210,23 @@ test("loadConfig: ids, and bucket names over all origins, are unique", () => {
     { ...origin, buckets: { x: {} } },
   ];
   assert.deepEqual(faultsOf({ env: {}, overrides: { origins } }), [
-    'origins[1].buckets: "data" is taken by origins[0].buckets already',
-    'origins[2].id: "o" is taken by origins[0].id already',
+    'origins[1].buckets: expected a name of its own, got "data", which origins[0].buckets has',
+    'origins[2].id: expected a name of its own, got "o", which origins[0].id has',
   ]);
 });
 
 test("loadConfig: each driver needs its own section, and carries no other", () => {
-  assert.deepEqual(faultsIn({ origin: { id: "o" } }), ["origin.awss3.bucket: required with driver awss3"]);
+  assert.deepEqual(faultsIn({ origin: { id: "o" } }), [
+    "origin.awss3.bucket: required, because origin.driver is awss3",
+  ]);
   assert.deepEqual(faultsIn({ origin: { id: "o", awss3: { region: "eu-central-1" } } }), [
     "origin.awss3.bucket: required, because origin.buckets names none",
   ]);
   assert.deepEqual(faultsIn({ origin: { id: "o", driver: "azureblob" } }), [
-    "origin.azureblob.account: required with driver azureblob",
+    "origin.azureblob.account: required, because origin.driver is azureblob",
   ]);
   assert.deepEqual(faultsIn({ origin: { id: "o", driver: "file" } }), [
-    "origin.file.root: required with driver file",
+    "origin.file.root: required, because origin.driver is file",
   ]);
   const [file] = load({ origin: { id: "o", driver: "file", file: { root: "/srv/data" } } }).origins;
   assert.ok(file && !("awss3" in file) && !("azureblob" in file));
@@ -255,7 +263,7 @@ test("loadConfig: a bucket that lies nowhere, or that no URL can name, is a faul
   assert.match(faultsIn({ origin: directory })[0] ?? "", /give it another name in origin\.buckets$/);
   assert.deepEqual(faultsIn({ origin: { ...directory, buckets: { mine: {} } } }), []);
   assert.deepEqual(faultsIn({ origin: { ...directory, buckets: { mine: { bucket: "other" } } } }), [
-    'origin.buckets.mine.bucket: expected "my data", the one bucket of origin.file.root, or nothing, got "other"',
+    'origin.buckets.mine.bucket: expected "my data", the only bucket of origin.file.root, got "other": leave it out',
   ]);
 });
 
@@ -282,21 +290,21 @@ test("loadConfig: tiers ascend, and their chunks are whole MiB", () => {
     'chunking.size: expected a size 1MiB to 1GiB, got "512KiB"',
     'chunking.tiers[0].chunk_size: expected a multiple of 1MiB, got "1500KiB"',
     'chunking.tiers[1].chunk_size: expected a size 1MiB to 1GiB, got "2GiB"',
-    "chunking.tiers[2].min_object_size: required",
-    "chunking.tiers[1].min_object_size: expected more than 2 GiB, as in the tier before, got 2 GiB",
+    "chunking.tiers[2].min_object_size: required, but not set",
+    "chunking.tiers[1].min_object_size: expected more than the 2 GiB of the tier before, got 2 GiB",
   ]);
 });
 
 test("loadConfig: the listeners have addresses of their own", () => {
   const server = { listen: "127.0.0.1:1", ops_listen: "127.0.0.1:1" };
   assert.deepEqual(faultsIn({ server }), [
-    'server.ops_listen: expected an address of its own, got "127.0.0.1:1", which is server.listen',
+    'server.ops_listen: expected an address of its own, got "127.0.0.1:1", which server.listen has: choose another port',
   ]);
   assert.deepEqual(faultsIn({ server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" } }), []);
   const cluster = { internal_listen: "0.0.0.0:8442" };
   assert.deepEqual(faultsIn({ cluster }), []);
   assert.deepEqual(faultsIn({ cluster: { ...cluster, peers: ["http://a:1"] } }), [
-    'cluster.internal_listen: expected an address of its own, got "0.0.0.0:8442", which is server.ops_listen',
+    'cluster.internal_listen: expected an address of its own, got "0.0.0.0:8442", which server.ops_listen has: choose another port',
   ]);
 });
 
@@ -307,22 +315,22 @@ test("loadConfig: TLS files are there, are certificates, and belong together", (
   const wrongKey = fileOf("wrong-key.pem", other.key);
   const noPem = fileOf("no.pem", "nothing\n");
   assert.deepEqual(tlsFaults({ cert_file: cert, key_file: key, client_ca_file: cert }), []);
-  assert.deepEqual(tlsFaults({ cert_file: cert }), ["server.tls.key_file: required"]);
+  assert.deepEqual(tlsFaults({ cert_file: cert }), ["server.tls.key_file: required, but not set"]);
   assert.match(
     tlsFaults({ cert_file: cert, key_file: "/none/key.pem" })[0] ?? "",
     /^server\.tls\.key_file: cannot read "\/none\/key\.pem": ENOENT/,
   );
   assert.match(
     tlsFaults({ cert_file: cert, key_file: wrongKey })[0] ?? "",
-    /^server\.tls: cannot use these files: /,
+    /^server\.tls: cannot use certificate ".*" with key ".*": /,
   );
   assert.match(
     tlsFaults({ cert_file: noPem, key_file: key })[0] ?? "",
-    /^server\.tls: cannot use these files: /,
+    /^server\.tls: cannot use certificate ".*" with key ".*": /,
   );
   assert.match(
     tlsFaults({ cert_file: cert, key_file: key, client_ca_file: noPem })[0] ?? "",
-    /^server\.tls\.client_ca_file: expected certificates in PEM, ".*" holds none$/,
+    /^server\.tls\.client_ca_file: expected a file of PEM certificates, but ".*" holds none$/,
   );
 });
 
@@ -332,8 +340,8 @@ test("loadConfig: what this version cannot do is refused, never ignored", () => 
     metadata: { stale_if_error: "1m" },
   });
   assert.deepEqual(faults, [
-    "server.auth.enabled: Orca cannot ask clients for credentials yet: set it to false, and let only trusted clients reach server.listen",
-    "metadata.stale_if_error: Orca cannot serve stale metadata yet: set it to 0s, or leave it out",
+    "server.auth.enabled: expected false, because this version cannot authenticate clients: set it to false, and let only trusted networks reach server.listen",
+    "metadata.stale_if_error: expected 0s, because this version cannot serve stale metadata: leave it out",
   ]);
 });
 
@@ -352,12 +360,12 @@ test("loadConfig: copies need disks, and no store that all share", () => {
   const disk = { root: "/srv/orca", max_bytes: "1 GiB" };
   assert.deepEqual(faultsIn({ cluster, disk }), []);
   assert.deepEqual(faultsIn({ cluster }), [
-    "cluster.replication: expected 1, because there is no disk to keep copies on, got 2",
+    "cluster.replication: expected 1, because copies need a disk and disk.root is not set, got 2",
   ]);
   assert.deepEqual(
     faultsIn({ cluster, disk, cachestore: { driver: "posixfs", posixfs: { root: "/srv/shared" } } }),
     [
-      "cluster.replication: expected 1, because cachestore.driver is posixfs and keeps each chunk for all, got 2",
+      "cluster.replication: expected 1, because cachestore.driver is posixfs and keeps each chunk for all replicas, got 2",
     ],
   );
 });

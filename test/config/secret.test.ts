@@ -59,17 +59,17 @@ test("readSecrets: reports a file that cannot be read, is empty, or comes beside
     { "/empty": "\n" },
   );
   assert.deepEqual(faults, [
-    "ORCA_AZUREBLOB_ACCOUNT_KEY: given twice: here and as ORCA_AZUREBLOB_ACCOUNT_KEY_FILE",
+    "ORCA_AZUREBLOB_ACCOUNT_KEY: set together with ORCA_AZUREBLOB_ACCOUNT_KEY_FILE: unset one of them",
     'ORCA_CACHESTORE_S3_ACCESS_KEY_FILE: cannot read "/gone": ENOENT',
-    'ORCA_CACHESTORE_S3_SECRET_KEY_FILE: expected a file that holds the secret, "/empty" is empty',
+    'ORCA_CACHESTORE_S3_SECRET_KEY_FILE: expected a file that holds the secret, but "/empty" is empty',
   ]);
 });
 
 test("readSecrets: half a pair of keys is a fault", () => {
   assert.deepEqual(read({ ORCA_AWSS3_SECRET_KEY: "hush" }).faults, [
-    "ORCA_AWSS3_SECRET_KEY: given without ORCA_AWSS3_ACCESS_KEY",
+    "ORCA_AWSS3_SECRET_KEY: set without ORCA_AWSS3_ACCESS_KEY: set both, or neither",
   ]);
   assert.deepEqual(read({ ORCA_AWSS3_ACCESS_KEY: "id" }).faults, [
-    "ORCA_AWSS3_ACCESS_KEY: given without ORCA_AWSS3_SECRET_KEY",
+    "ORCA_AWSS3_ACCESS_KEY: set without ORCA_AWSS3_SECRET_KEY: set both, or neither",
   ]);
 });

@@ -22,7 +22,7 @@ test("parseYaml: anchors, aliases and merge keys work", () => {
 
 test("parseYaml: a key given twice is a fault with its place", () => {
   assert.deepEqual(faultsOf("memory:\n  max_bytes: 1\n  max_bytes: 2\n"), [
-    '3:3: the key "max_bytes" is given twice',
+    '3:3: the key "max_bytes" appears twice: remove one of them',
   ]);
 });
 

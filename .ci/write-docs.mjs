@@ -1,0 +1,20 @@
+/**
+ * Writes the generated parts of the pages in docs/: the text between `<!-- begin NAME ... -->` and `<!-- end NAME -->`.
+ * Tests compare each page with its source, so a page that was not written again fails them.
+ *
+ *     npm run docs
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { settingsPage } from "../src/config/settings-page.ts";
+
+const parts = [{ file: "docs/configuration.md", name: "settings", text: settingsPage() }];
+
+for (const { file, name, text } of parts) {
+  const before = readFileSync(file, "utf8");
+  const marked = new RegExp(`(<!-- begin ${name}\\b[^>]*-->\n\n)[^]*?(\n<!-- end ${name} -->)`);
+  if (!marked.test(before)) throw new Error(`Cannot write "${file}": it has no part marked "begin ${name}"`);
+  const after = before.replace(marked, (_, begin, end) => begin + text + end);
+  if (after === before) continue;
+  writeFileSync(file, after);
+  console.log(`Wrote ${file}`);
+}

@@ -1,0 +1,52 @@
+/** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings. */
+import { bytes, integer } from "../codec.ts";
+import { section, setting } from "../field.ts";
+import { age } from "./common-fields.ts";
+
+export const metadataSection = section({
+  ttl: setting(
+    age,
+    "5m",
+    "How long Orca trusts an object's size and ETag. `0s` asks the origin on every request.",
+    "Lower it where overwritten objects must show soon. Raise it where objects never change: fewer HEADs.",
+  ),
+  negative_ttl: setting(
+    age,
+    "60s",
+    "How long Orca remembers that an object does not exist or cannot be served.",
+    "Lower it where clients ask for objects before they are written. Raise it to spare the origin questions about absent keys.",
+  ),
+  max_entries: setting(
+    integer({ min: 1, max: 100_000_000 }),
+    "10000",
+    "Objects whose metadata is kept, for each origin.",
+    "Raise it above the number of objects in use: a forgotten object costs a HEAD. Entries take heap memory outside `memory.max_bytes`.",
+  ),
+  stale_if_error: setting(
+    age,
+    "0s",
+    "How long after its TTL metadata is used while the origin fails. This version cannot serve stale metadata and accepts only `0s`.",
+    "Leave it `0s`.",
+  ),
+});
+
+export const listCacheSection = section({
+  ttl: setting(
+    age,
+    "60s",
+    "How long Orca trusts a page of a listing. `0s` asks the origin every time.",
+    "Lower it where new objects must appear in listings soon. Raise it for buckets that rarely change.",
+  ),
+  max_entries: setting(
+    integer({ min: 0, max: 10_000_000 }),
+    "1024",
+    "Pages of listings kept, for each origin.",
+    "Raise it where clients list many prefixes. `0` keeps none.",
+  ),
+  max_response_bytes: setting(
+    bytes(),
+    "1MiB",
+    "A larger page is not kept.",
+    "Raise it while `orca_list_cache_oversize_total` grows.",
+  ),
+});

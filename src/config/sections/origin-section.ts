@@ -1,0 +1,132 @@
+/** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
+import { endpoint, integer, oneOf, text } from "../codec.ts";
+import { mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
+import { deadline, id, s3Endpoint, s3Signing, wait } from "./common-fields.ts";
+
+const retry = section({
+  attempts: setting(
+    integer({ min: 1, max: 100 }),
+    "3",
+    "Attempts in all, the first one included.",
+    "Raise it to hide longer outages; a request that fails then fails later. `1` turns retries off.",
+  ),
+  backoff_initial: setting(
+    wait,
+    "100ms",
+    "Pause before the second attempt. It doubles with each attempt; jitter takes away up to half of it.",
+    "Raise it to spare an overloaded origin. Lower it to recover faster from single failures.",
+  ),
+  backoff_max: setting(
+    wait,
+    "2s",
+    "Longest pause, unless the origin asks for a longer one with `Retry-After`.",
+    "Raise it together with `attempts` and `max_total_duration` to ride out long outages.",
+  ),
+  max_total_duration: setting(
+    wait,
+    "5s",
+    "No attempt begins later than this after the first failure. A `Retry-After` that is longer goes to the client.",
+    "Raise it to hide longer outages. Lower it so that clients see an error sooner.",
+  ),
+});
+
+const buckets = mapOf(
+  section({
+    bucket: optional(
+      text(),
+      "Bucket or container at the origin. Left out: the one that the driver's section names.",
+      "Set it for a bucket that the driver's section does not name.",
+    ),
+    prefix: optional(
+      text(),
+      "Put in front of every key: with `logs/`, clients see only the keys below `logs/`, without that part.",
+      "Set it to show clients a part of a bucket. They cannot leave it.",
+    ),
+  }),
+  "Buckets that clients see, by name. Left out: the configured bucket or container, under its own name.",
+  "Set it to rename buckets, to serve several buckets of one origin, or to show only a prefix.",
+);
+
+const azureblob = optionalSection({
+  account: required(
+    text(/^[a-z0-9]{3,24}$/, "3 to 24 of the characters a-z 0-9"),
+    "",
+    "Storage account.",
+    "Set it to the account that holds the container.",
+  ),
+  container: optional(
+    text(),
+    "Container. Required, unless every entry of `buckets` names its own.",
+    "Set it to the container to serve.",
+  ),
+  endpoint: optional(
+    endpoint(),
+    "Address of a blob service other than `https://<account>.blob.core.windows.net`.",
+    "Set it for Azurite, for a sovereign cloud or for a private endpoint.",
+  ),
+});
+
+export const originFields = {
+  id: required(
+    id,
+    "",
+    "Names this origin in every store.",
+    "Choose it once. A new id makes everything that is cached unknown.",
+  ),
+  driver: setting(
+    oneOf("awss3", "azureblob", "file"),
+    "awss3",
+    "Kind of origin: an S3 service, Azure Blob Storage, or a directory.",
+    "Set it to the kind of your origin, and fill in the section of that name.",
+  ),
+  target_global: setting(
+    integer({ min: 1, max: 100_000 }),
+    "192",
+    "Requests in flight to this origin from the whole cluster. Each live replica takes an equal share, at least 1.",
+    "Raise it while requests wait (`orca_origin_requests_waiting`) and the origin does not throttle. Lower it when the origin throttles. Set it alike on all replicas.",
+  ),
+  queue_timeout: setting(
+    wait,
+    "5s",
+    "How long a request waits for its turn at the origin before the client gets 503 SlowDown.",
+    "Raise it to let clients wait through bursts. Lower it to fail sooner.",
+  ),
+  connect_timeout: setting(
+    deadline,
+    "5s",
+    "How long connecting to the origin may take.",
+    "Raise it for a distant origin. Lower it to retry sooner while the origin is unreachable.",
+  ),
+  attempt_timeout: setting(
+    deadline,
+    "30s",
+    "How long one attempt may take until its response begins.",
+    "Lower it if your origin hangs rather than fails. Raise it if it is healthy and slow to answer.",
+  ),
+  stall_timeout: setting(
+    deadline,
+    "15s",
+    "A response body that brings no byte for this long is abandoned and resumed at the byte where it stopped.",
+    "Lower it to leave a hung transfer sooner. Raise it if a healthy origin pauses for longer.",
+  ),
+  retry,
+  buckets,
+  awss3: optionalSection({
+    bucket: optional(
+      text(),
+      "Bucket. Required, unless every entry of `buckets` names its own.",
+      "Set it to the bucket to serve.",
+    ),
+    endpoint: s3Endpoint,
+    ...s3Signing,
+  }),
+  azureblob,
+  file: optionalSection({
+    root: required(
+      text(),
+      "",
+      "Directory whose files are the objects. Its last path segment is the name of the bucket.",
+      "Set it to the directory to serve.",
+    ),
+  }),
+};

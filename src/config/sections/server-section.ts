@@ -1,0 +1,121 @@
+/** `server`: the listeners for clients and for operators, and the limits of what clients may use. */
+import { flag, integer, listenAddress, oneOf, text } from "../codec.ts";
+import {
+  item,
+  listOf,
+  optional,
+  optionalSection,
+  required,
+  section,
+  setting,
+  withoutEffect,
+} from "../field.ts";
+import { deadline, wait } from "./common-fields.ts";
+
+const tls = optionalSection({
+  cert_file: required(
+    text(),
+    "",
+    "Certificate chain (PEM) that Orca shows to clients. Without `server.tls`, clients speak plain HTTP.",
+    "Set it together with `key_file` to serve HTTPS. Replaced files are used within 5 s, without a restart.",
+  ),
+  key_file: required(
+    text(),
+    "",
+    "Private key (PEM) of the certificate.",
+    "Replace it together with the certificate.",
+  ),
+  client_ca_file: optional(
+    text(),
+    "Certificate authorities (PEM). With it, only a client with a certificate from one of them can connect.",
+    "Set it to keep out clients without a certificate. It is all or nothing: there are no rights per bucket.",
+  ),
+});
+
+const auth = section({
+  enabled: setting(
+    flag(),
+    "false",
+    "Whether clients must authenticate. This version cannot authenticate clients and accepts only `false`.",
+    "Leave it `false`, and let only trusted networks reach `server.listen`.",
+  ),
+  mode: withoutEffect(
+    listOf(
+      item(oneOf("sigv4", "bearer", "mtls"), "sigv4"),
+      ["sigv4"],
+      "How clients authenticate: `sigv4`, `bearer`, `mtls`, or a list of these.",
+      "",
+    ),
+  ),
+  access_keys_file: withoutEffect(optional(text(), "File of access keys for `sigv4`.", "")),
+  bearer_secret_file: withoutEffect(
+    optional(text(), "File with the secret that signs tokens for `bearer`.", ""),
+  ),
+  anonymous: withoutEffect(
+    setting(flag(), "false", "Whether requests without credentials are served too.", ""),
+  ),
+});
+
+export const serverSection = section({
+  listen: setting(
+    listenAddress(),
+    "0.0.0.0:8443",
+    "Where S3 clients connect. Port 0 takes a free port.",
+    "Use `127.0.0.1:8443` to serve only this host.",
+  ),
+  ops_listen: setting(
+    listenAddress(),
+    "0.0.0.0:8442",
+    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/cache` and `/inspect` are served, over plain HTTP without authentication.",
+    "Use an internal address. Probes, Prometheus and `orca status` must reach it.",
+  ),
+  ops_actions: setting(
+    oneOf("local", "all", "none"),
+    "local",
+    "Who may run actions (clear, verify) on the ops listener: `local` (this host), `all`, or `none`. The listener has no authentication.",
+    "`none` behind a proxy or sidecar on the same host, because its requests look local. `all` only where a network policy protects the port.",
+  ),
+  tls,
+  auth,
+  domain: optional(
+    text(/^[\w.-]+$/, "a domain such as s3.example.com"),
+    "Buckets are also served as `<bucket>.<domain>` (virtual-host style). Path style always works.",
+    "Set it for clients that cannot use path style. DNS and the certificate must cover `*.<domain>`.",
+  ),
+  max_connections: setting(
+    integer({ min: 1, max: 1_000_000 }),
+    "10000",
+    "Client connections open at once. Orca closes a further connection immediately.",
+    "Raise it, and the limit of file descriptors, for more clients. Lower it to protect a small machine.",
+  ),
+  max_requests: setting(
+    integer({ min: 1, max: 1_000_000 }),
+    "10000",
+    "Requests answered at once. A further request gets 503 SlowDown.",
+    "Lower it where memory is small: each slow client can pin 1 MiB. Raise it when 503s name it and memory is free.",
+  ),
+  client_stall_timeout: setting(
+    deadline,
+    "60s",
+    "Orca disconnects a client that accepts no byte for this long.",
+    "Lower it to free memory sooner. Raise it for clients that pause while they read.",
+  ),
+  keep_alive_timeout: setting(
+    deadline,
+    "75s",
+    "How long a connection may stay idle between two requests.",
+    "Keep it above the idle timeout of a load balancer in front. Lower it to free file descriptors sooner.",
+  ),
+  header_timeout: setting(
+    deadline,
+    "20s",
+    "How long a client may take to send a request, or to finish a TLS handshake. Orca checks once in this time, so a slow request ends after at most twice as long.",
+    "Raise it for very slow links. Lower it against clients that hold connections open.",
+  ),
+  drain_timeout: setting(
+    wait,
+    "30s",
+    "How long running responses may continue after SIGTERM. Then they are cut.",
+    "Raise it where downloads take longer. Let the supervisor wait for twice this and 10 s more, and for 70 s at least.",
+  ),
+});

@@ -1,0 +1,93 @@
+/** `memory`, `disk` and `chunking`: what a replica keeps itself, and in pieces of which size. */
+import { MiB } from "../../base/units.ts";
+import { defaultChunkTiers } from "../../chunk/layout.ts";
+import { bytes, flag, integer, ratio, text } from "../codec.ts";
+import { listOf, optionalSection, required, section, setting } from "../field.ts";
+import { age, wait } from "./common-fields.ts";
+
+const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
+
+export const memorySection = section({
+  max_bytes: setting(
+    bytes(),
+    "1GiB",
+    "Bound on all chunk bytes in memory: cached, being filled, and on their way to clients. At least twice the largest chunk size.",
+    "Raise it as far as the machine allows: the process needs about 256 MiB beside it.",
+  ),
+  queue_timeout: setting(
+    wait,
+    "15s",
+    "How long a read waits for memory before the client gets 503 SlowDown. After half of it, commits that wait for disk or cachestore are dropped.",
+    "Raise it where clients would rather wait than retry. Lower it to fail sooner.",
+  ),
+});
+
+export const diskSection = optionalSection({
+  root: required(
+    text(),
+    "",
+    "Directory of the disk tier, for this replica alone. Without `disk`, chunks are kept in memory alone.",
+    "Use a local file system with hard links and `fcntl` locks.",
+  ),
+  max_bytes: setting(
+    bytes(),
+    "10GiB",
+    "Bound on the bytes of all chunk files. At least twice the largest chunk size.",
+    "Raise it to keep more chunks. Leave 5 % of the file system free.",
+  ),
+  high_watermark: setting(
+    ratio(),
+    "0.95",
+    "Share of `disk.max_bytes` at which eviction begins.",
+    "Raise it to use more of the room. Keep it above `low_watermark`.",
+  ),
+  low_watermark: setting(
+    ratio(),
+    "0.85",
+    "Share of `disk.max_bytes` at which eviction ends.",
+    "Raise it to keep more chunks. Lower it to evict less often and more at a time.",
+  ),
+  fsync: setting(
+    flag(),
+    "false",
+    "Whether each commit waits until the bytes are on the medium. Without it, a power loss can damage chunks; their checksums find them, and they are fetched again.",
+    "`true` only where such refills are expensive. Commits become slower.",
+  ),
+  scrub_interval: setting(
+    age,
+    "720h",
+    "Time from the end of one scrub of the disk to the start of the next. A scrub reads every chunk in the background and deletes damaged ones. `0s`: only `orca cache verify` starts one.",
+    "Lower it for disks that you do not trust. `0s` where you run `orca cache verify` yourself.",
+  ),
+});
+
+const chunkTier = section({
+  min_object_size: required(
+    bytes({ min: "1" }),
+    Number.NaN,
+    "Objects of this size or more use this tier.",
+    "See `chunking.tiers`.",
+  ),
+  chunk_size: required(chunkSize, MiB, "Size of their chunks.", "See `chunking.tiers`."),
+});
+
+export const chunkingSection = section({
+  size: setting(
+    chunkSize,
+    "8MiB",
+    "Size of a chunk, for objects below the first tier. Alike on all replicas.",
+    "Raise it for large sequential reads: fewer requests to the origin. Lower it for small scattered ranges: fewer bytes that nobody asked for. A new size makes everything that is cached unknown.",
+  ),
+  tiers: listOf(
+    chunkTier,
+    defaultChunkTiers.slice(1),
+    "Larger chunks for larger objects, in ascending order. Alike on all replicas.",
+    "Larger chunks mean fewer requests to the origin and more memory for each fill. `[]` gives all objects chunks of `chunking.size`.",
+  ),
+  readahead: setting(
+    integer({ min: 0, max: 1024 }),
+    "8",
+    "Most chunks that are fetched ahead of the one that is being sent.",
+    "Raise it for fast sequential readers of a distant origin. Lower it where readers stop early. `0` turns it off.",
+  ),
+});
