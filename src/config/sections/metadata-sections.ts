@@ -47,6 +47,6 @@ export const listCacheSection = section({
     bytes(),
     "1MiB",
     "A larger page is not kept.",
-    "Raise it while `orca_list_cache_oversize_total` grows.",
+    "Raise it while `orca_listing_oversize_total` grows.",
   ),
 });
