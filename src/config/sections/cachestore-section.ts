@@ -68,7 +68,7 @@ export const cachestoreSection = section({
     deadline,
     "5s",
     "How long the store may take for each MiB of a response, or accept no byte of a commit (`s3`).",
-    "Lower it to leave a hung transfer sooner. Raise it for a slow link to the store.",
+    "Lower it to give up a hung transfer sooner. Raise it for a slow link to the store.",
   ),
   commit_timeout: setting(
     deadline,
@@ -80,13 +80,13 @@ export const cachestoreSection = section({
     deadline,
     "30s",
     "Ten errors of the store within this time open the breaker: reads then go to peers and the origin, and commits are dropped.",
-    "Raise it to leave a flaky store sooner. Lower it to tolerate more errors.",
+    "Raise it to give up a flaky store sooner. Lower it to tolerate more errors.",
   ),
   breaker_open: setting(
     deadline,
     "30s",
     "How long the breaker stays open before three operations try the store again.",
-    "Lower it to return sooner after short outages. Raise it to leave a recovering store in peace.",
+    "Lower it to return sooner after short outages. Raise it to send a recovering store fewer requests.",
   ),
   max_hints: setting(
     integer({ min: 1, max: 100_000_000 }),

@@ -80,8 +80,8 @@ export const clusterSection = section({
   stall_timeout: setting(
     duration({ min: "100ms", max: "1h" }),
     "5s",
-    "A peer that sends nothing for this long is left, and its bytes are fetched elsewhere. A peer that waits for the origin sends a heartbeat every quarter of this time.",
-    "Lower it to leave a silent peer sooner. Keep it above the pauses of your replicas (garbage collection, frozen containers), or they fetch twice. Set it alike on all replicas.",
+    "Orca gives up a peer that sends nothing for this long, and fetches the bytes elsewhere. A peer that waits for the origin sends a heartbeat every quarter of this time.",
+    "Lower it to give up a silent peer sooner. Keep it above the pauses of your replicas (garbage collection, frozen containers), or they fetch twice. Set it alike on all replicas.",
   ),
   replication: setting(
     integer({ min: 1, max: 16 }),

@@ -107,7 +107,7 @@ export const originFields = {
     deadline,
     "15s",
     "A response body that brings no byte for this long is abandoned and resumed at the byte where it stopped.",
-    "Lower it to leave a hung transfer sooner. Raise it if a healthy origin pauses for longer.",
+    "Lower it to give up a hung transfer sooner. Raise it if a healthy origin pauses for longer.",
   ),
   retry,
   buckets,
