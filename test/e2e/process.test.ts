@@ -224,7 +224,10 @@ test("config check: reports every fault at once with its path, and exits 1", asy
   assert.match(output, /4 faults/);
   assert.match(output, /memory\.max_byte: .*did you mean "?`?max_bytes/i);
   assert.match(output, /metadata\.ttl: /);
-  assert.match(output, /cluster\.peers\[0\]: expected http:.* while cluster\.internal_tls\.enabled is false/);
+  assert.match(
+    output,
+    /cluster\.peers\[0\]: expected http:.*, because cluster\.internal_tls\.enabled is false/,
+  );
   assert.match(output, /origin\.awss3\.bucket: /);
 });
 
