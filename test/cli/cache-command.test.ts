@@ -1,7 +1,9 @@
 /** The commands against a server that answers what a test says; e2e/cache-view.test.ts has them against a replica. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cacheClear, cacheStatsCommand, cacheVerify } from "../../src/cli/cache-command.ts";
+import { cacheClear } from "../../src/cli/cache-clear-command.ts";
+import { cacheStatsCommand } from "../../src/cli/cache-stats-command.ts";
+import { cacheVerify } from "../../src/cli/cache-verify-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import { inspectReport } from "../../src/cli/inspect-report.ts";
 import type { VerifyDocument } from "../../src/ops/endpoints/cache-endpoints.ts";

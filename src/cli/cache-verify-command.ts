@@ -1,0 +1,70 @@
+/**
+ * `orca cache verify`: whether one replica's disk holds what it holds well. The replica does the work; here it is asked
+ * for and shown.
+ */
+import type { VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
+import { verifyReport } from "./cache-report.ts";
+import { has, type OpsCommandOptions, parseAnswer, readLines, withOps } from "./ops-call.ts";
+import { Progress, type ProgressOutput } from "./progress.ts";
+
+export interface CacheVerifyOptions extends OpsCommandOptions {
+  /** Bytes a second; the replica's own choice where left out. */
+  readonly rateBytes?: number | undefined;
+  /** Where the bar is drawn. */
+  readonly progress: ProgressOutput;
+}
+
+/** Between two lines; one comes twice a second. */
+const lineTimeoutMs = 15_000;
+
+/**
+ * Resolves with the exit code when the scrub has ended: 0 also where bad chunks were found, since they are gone and come
+ * back from the origin; 1 where it did not come to its end.
+ */
+export function cacheVerify(options: CacheVerifyOptions): Promise<number> {
+  const { rateBytes, json, clock, stdout, stderr, progress } = options;
+  const call = {
+    path: "/cache/verify",
+    action: "verify",
+    query: rateBytes === undefined ? {} : { bytes_per_second: String(rateBytes) },
+  };
+  return withOps(
+    "verify the cache of",
+    call,
+    { ...options, timeoutMs: options.timeoutMs ?? lineTimeoutMs },
+    async (url, deadline) => {
+      let bar: Progress | undefined;
+      let last: VerifyDocument | undefined;
+      for await (const line of readLines(url, call, deadline)) {
+        last = parseAnswer(line, isVerify);
+        if (json) {
+          stdout.write(`${line}\n`);
+          continue;
+        }
+        bar ??= new Progress({ label: "verify", totalBytes: last.total_bytes, output: progress, clock });
+        bar.add(last.checked_bytes - bar.doneBytes);
+      }
+      bar?.finish();
+      if (!last) throw new Error("it answers nothing");
+      if (!json) stdout.write(verifyReport(last));
+      if (last.state === "complete") return 0;
+      if (json) stderr.write(verifyReport(last));
+      return 1;
+    },
+  );
+}
+
+function isVerify(value: unknown): value is VerifyDocument {
+  return (
+    has(value, {
+      state: "string",
+      checked_chunks: "number",
+      checked_bytes: "number",
+      total_bytes: "number",
+      bad_chunks: "number",
+      skipped_chunks: "number",
+      cursor: "string",
+      reason: "string",
+    }) && Array.isArray(value["not_covered"])
+  );
+}
