@@ -11,7 +11,7 @@ import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { formatBytes, MiB } from "../../src/base/units.ts";
 import { certs } from "../../src/cli/certs-command.ts";
-import type { TextOutput } from "../../src/cli/config-command.ts";
+import type { TextOutput } from "../../src/cli/command-context.ts";
 import type { ClusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
 import { DemoChild } from "./demo-child.ts";
 import { type DemoOrigin, demoContainer } from "./demo-origin.ts";

@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { Progress, type ProgressOutput } from "../../src/cli/progress.ts";
+import type { TerminalOutput } from "../../src/cli/command-context.ts";
+import { Progress } from "../../src/cli/progress.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { DemoCluster, type DemoReplica, demoChunkSizeBytes } from "./demo-cluster.ts";
 import { DemoOrigin, demoContainer } from "./demo-origin.ts";
@@ -21,7 +22,7 @@ export interface DemoOptions {
   readonly execPath: string;
   /** Orca's own entry: what `orca` runs. */
   readonly mainPath: string;
-  readonly stdout: ProgressOutput;
+  readonly stdout: TerminalOutput;
   readonly stopAsked: Promise<string>;
 }
 

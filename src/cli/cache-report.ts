@@ -1,10 +1,8 @@
-/** What the cache commands print: a document in and a string out, several lines, the last one ended. */
+/** What the cache commands print. Each function makes several lines of a document, with a line end after the last. */
 import { formatBytes } from "../base/units.ts";
 import type { ClearDocument, VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
 import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
-import { counted } from "./counted.ts";
-import { printable } from "./printable.ts";
-import { type Cell, formatTable } from "./table.ts";
+import { type Cell, counted, formatTable, printable } from "./table.ts";
 
 export function cacheReport(document: CacheDocument, host: string): string {
   const notes = notesOf(document);
@@ -46,16 +44,16 @@ function tiersTable({ memory, disk, cachestore }: CacheDocument): string {
   return formatTable(["tier", "chunks", "bytes", "max", "hits", "misses", "evictions"], rows);
 }
 
-/** What a table has no place for, and what somebody should look at. */
+/** Counts that have no column in the table, and faults that a person should look at. */
 function notesOf({ disk, cachestore }: CacheDocument): string[] {
   const notes: string[] = [];
   if (disk) {
     const { blocks_read: blocks, bytes_read: bytes, stored, refused } = disk;
     notes.push(
-      `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${refused} refused`,
+      `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${refused} not stored`,
     );
     if (disk.damaged > 0) notes.push(`disk: ${counted(disk.damaged, "chunk")} found damaged and deleted`);
-    if (disk.vanished > 0) notes.push(`disk: ${counted(disk.vanished, "file")} gone when it was to be read`);
+    if (disk.vanished > 0) notes.push(`disk: ${counted(disk.vanished, "file")} missing when read`);
     for (const [code, count] of Object.entries(disk.errors)) {
       notes.push(`disk: ${counted(count, "error")} ${printable(code)}, see the log`);
     }
@@ -63,7 +61,7 @@ function notesOf({ disk, cachestore }: CacheDocument): string[] {
   if (cachestore) {
     const { driver, breaker, hints, stored, refused } = cachestore;
     notes.push(
-      `cachestore: ${printable(driver)}, breaker ${printable(breaker)}, ${counted(hints, "chunk")} believed to be there, ${stored} stored, ${refused} refused`,
+      `cachestore: ${printable(driver)}, breaker ${printable(breaker)}, ${counted(hints, "chunk")} expected in it, ${stored} stored, ${refused} not stored`,
     );
   }
   return notes;
@@ -100,7 +98,7 @@ export function clearReport(
   if (disk) rows.push(["disk", disk.chunks, formatBytes(disk.bytes)]);
   if (cachestore) rows.push(["cachestore", cachestore.chunks, "-"]);
   const what = prefix === undefined ? "everything" : `"${printable(prefix)}"`;
-  return `Cleared ${what} from this replica; metadata of ${counted(objects, "object")} forgotten
+  return `Cleared ${what} from this replica, and the metadata of ${counted(objects, "object")}
 
 ${formatTable(["tier", "chunks", "bytes"], rows)}
 `;

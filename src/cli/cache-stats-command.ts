@@ -1,10 +1,30 @@
-/** `orca cache stats`: what one replica holds, by tier. The replica counts; here it is asked for and shown. */
+/** `orca cache stats`: what one replica holds, by tier. The replica counts; this command shows the counts. */
 import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
 import { cacheReport } from "./cache-report.ts";
-import { has, hasEach, type OpsCommandOptions, parseAnswer, readAnswer, withOps } from "./ops-call.ts";
+import type { CommandContext } from "./command-context.ts";
+import {
+  has,
+  hasEach,
+  type OpsCommandOptions,
+  type OpsFlags,
+  parseAnswer,
+  readAnswer,
+  withOps,
+  withOpsOptions,
+} from "./ops-call.ts";
+import { OrcaCommand } from "./orca-command.ts";
 
-/** Resolves with the exit code: 1 where no replica answers. @throws OrcaError `invalid_argument` (all of them). */
-export function cacheStatsCommand(options: OpsCommandOptions): Promise<number> {
+export function cacheStatsCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
+  return withOpsOptions(new OrcaCommand("stats", "Show what a replica holds, by tier"))
+    .withExamples("orca cache stats", "orca cache stats --ops http://cache-2.example.com:8442 --json")
+    .runs((flags: OpsFlags) => cacheStats({ ...flags, clock, stdout, stderr }));
+}
+
+/**
+ * Resolves with the exit code: 1 if no replica answers.
+ * @throws OrcaError `invalid_argument` for an address that is not valid.
+ */
+export function cacheStats(options: OpsCommandOptions): Promise<number> {
   const call = { path: "/cache" };
   return withOps("get the stats from", call, options, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline);

@@ -1,17 +1,52 @@
-/**
- * `orca cache verify`: whether one replica's disk holds what it holds well. The replica does the work; here it is asked
- * for and shown.
- */
+/** `orca cache verify`: checks the disk of one replica. The replica does the work; this command shows its progress. */
+import { InvalidArgumentError } from "commander";
+import { parseBytes } from "../base/units.ts";
 import type { VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
 import { verifyReport } from "./cache-report.ts";
-import { has, type OpsCommandOptions, parseAnswer, readLines, withOps } from "./ops-call.ts";
-import { Progress, type ProgressOutput } from "./progress.ts";
+import type { CommandContext, TerminalOutput } from "./command-context.ts";
+import {
+  has,
+  type OpsCommandOptions,
+  type OpsFlags,
+  parseAnswer,
+  readLines,
+  withOps,
+  withOpsOptions,
+} from "./ops-call.ts";
+import { OrcaCommand } from "./orca-command.ts";
+import { Progress } from "./progress.ts";
+
+interface VerifyFlags extends OpsFlags {
+  /** Bytes a second. */
+  readonly rate?: number;
+}
+
+export function cacheVerifyCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
+  const command = new OrcaCommand("verify", "Check the chunks on a replica's disk, and delete damaged ones")
+    .details("Reads the whole disk cache. Ctrl-C pauses the check; the same command continues it.")
+    .optionWithDefault("--rate <SIZE>", "Read SIZE a second", "64MiB", parseRate);
+  return withOpsOptions(command)
+    .withExamples(
+      "orca cache verify",
+      "orca cache verify --rate 200MiB",
+      "orca cache verify --ops http://cache-2.example.com:8442 --json",
+    )
+    .runs(({ rate, ...flags }: VerifyFlags) =>
+      cacheVerify({ ...flags, rateBytes: rate, progress: stderr, clock, stdout, stderr }),
+    );
+}
+
+function parseRate(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError("expected a size such as 64MiB");
+  return bytes;
+}
 
 export interface CacheVerifyOptions extends OpsCommandOptions {
   /** Bytes a second; the replica's own choice where left out. */
   readonly rateBytes?: number | undefined;
   /** Where the bar is drawn. */
-  readonly progress: ProgressOutput;
+  readonly progress: TerminalOutput;
 }
 
 /** Between two lines; one comes twice a second. */

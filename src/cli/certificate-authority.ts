@@ -1,9 +1,9 @@
 /**
- * X.509 certificates for a cluster under development (RFC 5280): an authority of its own, and what it signs. Node reads
- * certificates and does not write them; PKI.js knows the ASN.1, and every key and signature is the platform's own.
+ * X.509 certificates for a cluster under development (RFC 5280): an authority, and the certificates that it signs. Node
+ * reads certificates but cannot write them. PKI.js encodes the ASN.1; Node's own cryptography makes keys and signatures.
  *
- * An authority made here has no revocation and no intermediate: who needs those has a PKI already, and gives Orca its
- * files.
+ * An authority made here has no revocation and no intermediates. A site that needs them has a PKI, and configures Orca
+ * with the files of that.
  */
 import { createPrivateKey, hash, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
@@ -38,7 +38,7 @@ export interface Validity {
 
 export interface CertificateRequest extends Validity {
   readonly commonName: string;
-  /** DNS names and IP addresses that the certificate is good for. */
+  /** DNS names and IP addresses for which the certificate is valid. */
   readonly hosts: readonly string[];
 }
 
@@ -57,7 +57,7 @@ const oids = {
   clientAuth: "1.3.6.1.5.5.7.3.2",
 } as const;
 
-/** Bits of RFC 5280 §4.2.1.3, the first one highest. */
+/** Bits of RFC 5280 §4.2.1.3. The first bit there is the highest one here. */
 const keyUsageBits = { digitalSignature: 0x80, signCertificates: 0x04, signRevocationLists: 0x02 } as const;
 
 const subjectAltNameTypes = { dns: 2, ip: 7 } as const;
@@ -74,7 +74,7 @@ export class CertificateAuthority {
     this.#signingKey = signingKey;
   }
 
-  /** A new authority, signed with its own new key. */
+  /** Makes an authority with a new key, signed with that key. */
   static async create(commonName: string, validity: Validity): Promise<CertificateAuthority> {
     const keys = await generateKeys();
     const certificate = await certificateFor(keys.publicKey, commonName, validity, [
@@ -94,7 +94,7 @@ export class CertificateAuthority {
     );
   }
 
-  /** @throws OrcaError config_invalid when `files` are not an authority's P-256 certificate and the key that fits it. */
+  /** @throws OrcaError `config_invalid` if `files` are not the P-256 certificate of an authority and its key. */
   static async open(files: IssuedCertificate): Promise<CertificateAuthority> {
     try {
       const certificate = new X509Certificate(files.cert);
@@ -111,12 +111,12 @@ export class CertificateAuthority {
     }
   }
 
-  /** When the authority's own certificate ends, milliseconds since the epoch. */
+  /** The end of the authority's own certificate, in milliseconds since the epoch. */
   get expiresMs(): number {
     return new X509Certificate(this.files.cert).validToDate.getTime();
   }
 
-  /** A certificate with a new key, for both ends of a TLS connection: every replica is a server and a client. */
+  /** Issues a certificate with a new key, for both ends of a connection: a replica is a server and a client. */
   async issue({ commonName, hosts, ...validity }: CertificateRequest): Promise<IssuedCertificate> {
     const keys = await generateKeys();
     const names = new GeneralNames({ names: hosts.map(alternativeName) });
@@ -138,7 +138,7 @@ function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(p256, true, ["sign", "verify"]);
 }
 
-/** All of a certificate but its issuer and signature. */
+/** A certificate without issuer and signature. */
 async function certificateFor(
   publicKey: webcrypto.CryptoKey,
   commonName: string,
@@ -148,7 +148,7 @@ async function certificateFor(
   const certificate = new Certificate();
   certificate.version = 2;
   const serial = randomBytes(16);
-  // Positive and without a leading zero byte, as DER wants an integer.
+  // DER requires a positive integer without a leading zero byte.
   serial[0] = ((serial[0] as number) & 0x7f) | 0x40;
   certificate.serialNumber = new Integer({ valueHex: Uint8Array.from(serial).buffer });
   certificate.notBefore = time(notBeforeMs);
@@ -182,7 +182,7 @@ function keyIdentifier({ subjectPublicKeyInfo }: Certificate): ArrayBuffer {
   return Uint8Array.from(hash("sha256", key, "buffer").subarray(0, 20)).buffer;
 }
 
-/** UTCTime up to 2049, GeneralizedTime from then on (RFC 5280 §4.1.2.5). */
+/** UTCTime up to 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5). */
 function time(milliseconds: number): Time {
   const value = new Date(milliseconds);
   return new Time({
@@ -209,7 +209,7 @@ function alternativeName(host: string): GeneralName {
 /** The 4 or 16 bytes of an address in network order. */
 function addressBytes(address: string): Uint8Array<ArrayBuffer> {
   if (isIP(address) === 4) return Uint8Array.from(address.split("."), Number);
-  // The URL standard writes every IPv6 address in one way: at most one gap, no dotted part, hexadecimal groups.
+  // A URL holds an IPv6 address in one canonical form: hexadecimal groups, no dotted part, at most one gap.
   const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [head = [], tail = []] = canonical
     .split("::")

@@ -1,23 +1,46 @@
-/** `orca inspect s3://bucket/key`: where the chunks of an object lie, by replica and tier, as one replica finds out. */
+/** `orca inspect URL`: where the chunks of an object are, by replica and tier. One replica asks the others. */
 import { OrcaError } from "../base/orca-error.ts";
 import { MiB } from "../base/units.ts";
 import type { InspectDocument } from "../ops/endpoints/inspect-endpoint.ts";
+import type { CommandContext } from "./command-context.ts";
 import { inspectReport } from "./inspect-report.ts";
-import { has, type OpsCommandOptions, parseAnswer, readAnswer, withOps } from "./ops-call.ts";
+import {
+  has,
+  type OpsCommandOptions,
+  type OpsFlags,
+  parseAnswer,
+  readAnswer,
+  withOps,
+  withOpsOptions,
+} from "./ops-call.ts";
+import { OrcaCommand } from "./orca-command.ts";
+
+export function inspectCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
+  return withOpsOptions(
+    new OrcaCommand("inspect", "Show where the chunks of an object are, by replica and tier"),
+  )
+    .argument("<URL>", "The object, as s3://BUCKET/KEY")
+    .withExamples(
+      "orca inspect s3://models/llama/weights.bin",
+      "orca inspect s3://models/llama/weights.bin --ops http://cache-2.example.com:8442",
+      "orca inspect s3://models/llama/weights.bin --json",
+    )
+    .runs((flags: OpsFlags, url: string) => inspect({ ...flags, url, clock, stdout, stderr }));
+}
 
 export interface InspectOptions extends OpsCommandOptions {
-  /** `s3://bucket/key`, as clients name it. */
+  /** `s3://bucket/key`, as clients name the object. */
   readonly url: string;
 }
 
-/** The object may have to be looked up at its origin, and 100,000 chunks on every replica. */
+/** Enough to ask the origin for the object, and every replica for 100,000 chunks. */
 const inspectTimeoutMs = 60_000;
 /** The ranges of 100,000 chunks take up to 600 KB for each tier of a replica. */
 const answerBytesMax = 64 * MiB;
 
 /**
- * Resolves with the exit code: 1 where no replica answers, or there is no such object.
- * @throws OrcaError `invalid_argument` for what is no `s3://bucket/key`, or no address.
+ * Resolves with the exit code: 1 if no replica answers, or the object does not exist.
+ * @throws OrcaError `invalid_argument` for a URL other than `s3://bucket/key`, and for an address that is not valid.
  */
 export async function inspect(options: InspectOptions): Promise<number> {
   const call = { path: "/inspect", query: objectOf(options.url) };
@@ -30,7 +53,7 @@ export async function inspect(options: InspectOptions): Promise<number> {
   });
 }
 
-/** A key is taken as it stands, a percent sign or a question mark included: as `aws s3` does. */
+/** Takes the key as it is, percent signs and question marks included, as `aws s3` does. */
 function objectOf(url: string): { readonly bucket: string; readonly key: string } {
   const match = /^s3:\/\/([^/]+)\/(.+)$/s.exec(url);
   if (match) return { bucket: match[1] as string, key: match[2] as string };

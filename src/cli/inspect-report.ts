@@ -1,16 +1,14 @@
 /**
- * Where the chunks of an object lie, as `orca inspect` prints it: for each replica the chunks it coordinates, and the
- * chunks it holds by the tiers they are in, so that `0-63 memory disk` is one line and not sixty-four.
+ * What `orca inspect` prints: for each replica the chunks it coordinates, and the chunks it holds. Chunks that lie in the
+ * same tiers share a line, so that `memory, disk  64  0-63` is one line rather than 64.
  */
 import { formatBytes } from "../base/units.ts";
 import { ChunkRanges } from "../chunk/chunk-ranges.ts";
 import { type TierName, tierBits } from "../fill/inspection/cache-peers.ts";
 import type { InspectDocument, ReplicaHoldings } from "../ops/endpoints/inspect-endpoint.ts";
-import { counted } from "./counted.ts";
-import { printable } from "./printable.ts";
-import { type Cell, formatTable } from "./table.ts";
+import { type Cell, counted, formatTable, printable } from "./table.ts";
 
-/** Longer lists of ranges are cut: `--json` has them whole. */
+/** Longer lists of ranges are cut. `--json` prints them whole. */
 const rangesLengthMax = 40;
 
 const tierNames = Object.keys(tierBits) as TierName[];
@@ -22,7 +20,7 @@ const tierWords: Readonly<Record<TierName, string>> = {
   cachestore: "cachestore",
 };
 
-/** Several lines, the last one ended. */
+/** Several lines, with a line end after the last. */
 export function inspectReport(document: InspectDocument): string {
   const { bucket, key, size, etag, chunks, chunk_size: chunkSize, origin, replicas } = document;
   const held = replicas.map((replica) => heldBy(replica, chunks));
@@ -39,7 +37,7 @@ ${nowhere(held, chunks, silent.length)}
 ${silent.map(({ reason }) => `${printable(reason ?? "")}\n`).join("")}`;
 }
 
-/** One byte a chunk, as on the mesh; undefined where it is not known. */
+/** One byte of tier bits for each chunk, as on the mesh; undefined for a replica that did not answer. */
 function heldBy(replica: ReplicaHoldings, chunks: number): Uint8Array | undefined {
   if (replica.reason !== null) return undefined;
   const tiers = new Uint8Array(chunks);
@@ -50,7 +48,7 @@ function heldBy(replica: ReplicaHoldings, chunks: number): Uint8Array | undefine
   return tiers;
 }
 
-/** One row for each set of tiers that some chunk is in, the fullest first. */
+/** One row for each set of tiers that holds a chunk, the set of the highest bit first. */
 function rowsOf(
   { replica_id: replicaId, self, coordinates }: ReplicaHoldings,
   held: Uint8Array | undefined,
@@ -93,7 +91,7 @@ function cut(ranges: string): string {
   return `${ranges.slice(0, ranges.lastIndexOf(",", rangesLengthMax) + 1)}...`;
 }
 
-/** The indexes of `0-63,70`, of those below `chunks`. */
+/** The indexes in `0-63,70` that are below `chunks`. */
 function* indexesIn(ranges: string, chunks: number): Generator<number> {
   for (const range of ranges === "" ? [] : ranges.split(",")) {
     const [first = 0, last = first] = range.split("-").map(Number);

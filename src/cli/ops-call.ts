@@ -1,42 +1,54 @@
 /**
- * How a command asks the ops listener of a replica that runs: with a deadline and a bound on what comes back, and with a
- * message a person can do something about where nothing good does. Commands need neither the configuration of a replica
- * nor its certificates.
+ * How a command calls the ops listener of a running replica: with a deadline, a limit on the size of the answer, and a
+ * message that says what to check when the call fails. The command needs neither the configuration of the replica nor
+ * its certificates.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { formatBytes, MiB } from "../base/units.ts";
-import type { TextOutput } from "./config-command.ts";
-import { printable } from "./printable.ts";
+import { formatBytes, KiB, MiB } from "../base/units.ts";
+import type { TextOutput } from "./command-context.ts";
+import type { OrcaCommand } from "./orca-command.ts";
+import { printable } from "./table.ts";
 
-/** What every such command is given. */
-export interface OpsCommandOptions {
-  /** Address of a replica's ops listener: `http://host:8442`, or without the scheme. */
+/** The options of every command that calls a replica. */
+export interface OpsFlags {
+  /** Address of the ops listener of a replica: `http://host:8442`, or without the scheme. */
   readonly ops: string;
-  /** The document as it came, in place of tables. */
+  /** Print the answer as it is, in place of tables. */
   readonly json: boolean;
+}
+
+export interface OpsCommandOptions extends OpsFlags {
   readonly clock: Clock;
   readonly stdout: TextOutput;
   readonly stderr: TextOutput;
-  /** For the whole answer; of an answer that comes in lines, for each. */
+  /** The limit for the whole answer, or for each line of an answer that is read in lines. */
   readonly timeoutMs?: number;
+}
+
+/** Declares the options of {@link OpsFlags}, after those of the command itself. */
+export function withOpsOptions(command: OrcaCommand): OrcaCommand {
+  return command
+    .option("--ops <URL>", "Call the replica whose ops listener is at URL", "http://127.0.0.1:8442")
+    .option("--json", "Print the answer of the replica, in JSON", false);
 }
 
 export interface OpsCall {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
-  /** Asks the replica to do something, by the name of it. */
+  /** The name of the action that the replica shall run. */
   readonly action?: string;
 }
 
-/** The replica answers, and says why it does not do what was asked. */
-class OpsRefusal extends Error {}
+/** The replica answered with an error, whose message is its own. */
+class ReplicaError extends Error {}
 
-/** A view holds up to 1,024 members, each of some 300 bytes. */
+/** A view holds up to 1,024 members of about 300 bytes each. */
 const answerBytesMaxDefault = 4 * MiB;
-const lineBytesMax = 64 * 1024;
+const lineBytesMax = 64 * KiB;
+const timeoutMsDefault = 5000;
 
-/** @throws OrcaError `invalid_argument` for an address that is none. */
+/** @throws OrcaError `invalid_argument` for an address that is not valid. */
 function opsUrl(ops: string, { path, query = {} }: OpsCall): URL {
   const text = ops.includes("://") ? ops : `http://${ops}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -44,7 +56,7 @@ function opsUrl(ops: string, { path, query = {} }: OpsCall): URL {
   if (!url || !isHttp || url.username !== "" || url.password !== "") {
     // Not quoted: it may hold a password.
     const expected = "expected the address of an ops listener such as http://127.0.0.1:8442, without a user";
-    throw new OrcaError("invalid_argument", "config", `Cannot use what was given with --ops: ${expected}`);
+    throw new OrcaError("invalid_argument", "config", `Cannot use the value of --ops: ${expected}`);
   }
   url.pathname = url.pathname.replace(/\/$/, "") + path;
   url.search = new URLSearchParams(query).toString();
@@ -53,8 +65,8 @@ function opsUrl(ops: string, { path, query = {} }: OpsCall): URL {
 }
 
 /**
- * Runs `ask` with the deadline of a command. Resolves with the exit code: 1 where it throws, with the reason and what
- * to check on stderr. `purpose` completes "Cannot …".
+ * Runs `ask` with the deadline of a command. Resolves with the exit code. When `ask` throws, that is 1, and stderr gets
+ * the reason and what to check. `purpose` completes "Cannot …".
  */
 export async function withOps(
   purpose: string,
@@ -63,14 +75,14 @@ export async function withOps(
   ask: (url: URL, deadline: Deadline) => Promise<number>,
 ): Promise<number> {
   const url = opsUrl(options.ops, call);
-  const deadline = new Deadline(options.clock, options.timeoutMs ?? 5000);
+  const deadline = new Deadline(options.clock, options.timeoutMs ?? timeoutMsDefault);
   try {
     return await ask(url, deadline);
   } catch (thrown) {
     const advice =
-      thrown instanceof OpsRefusal
+      thrown instanceof ReplicaError
         ? ""
-        : "Is a replica running there? Its address is server.ops_listen (port 8442 by default); give another one with --ops URL.\n";
+        : "Is a replica running there? The setting server.ops_listen is its address (port 8442 by default). Give another one with --ops URL.\n";
     const place = `${url.origin}${url.pathname}`;
     options.stderr.write(`Cannot ${purpose} ${place}: ${printable(reasonOf(thrown))}\n${advice}`);
     return 1;
@@ -79,7 +91,7 @@ export async function withOps(
   }
 }
 
-/** Aborts its signal when nothing was heard for so long. */
+/** Aborts its signal after `timeoutMs` without an answer, or without the next part of one. */
 export class Deadline {
   readonly #stop = new AbortController();
   readonly #timer: ReturnType<Clock["timer"]>;
@@ -94,7 +106,7 @@ export class Deadline {
     return this.#stop.signal;
   }
 
-  /** Something was heard. */
+  /** Starts the time anew, because a part of the answer arrived. */
   refresh(): void {
     this.#timer.refresh();
   }
@@ -104,7 +116,7 @@ export class Deadline {
   }
 }
 
-/** The whole answer. @throws OpsRefusal; Error where there is none, or none of an Orca. */
+/** The whole answer. @throws ReplicaError; Error without an answer, or for one that is not of an Orca replica. */
 export async function readAnswer(
   url: URL,
   call: OpsCall,
@@ -117,15 +129,15 @@ export async function readAnswer(
   for await (const slice of response.body ?? []) {
     lengthBytes += slice.length;
     if (lengthBytes > answerBytesMax)
-      throw new Error(`it answers with more than ${formatBytes(answerBytesMax)}`);
+      throw new Error(`the answer is larger than ${formatBytes(answerBytesMax)}`);
     slices.push(slice);
   }
   const text = Buffer.concat(slices).toString();
-  if (response.status !== 200) throw refusalOf(response.status, text);
+  if (response.status !== 200) throw errorOf(response.status, text);
   return text;
 }
 
-/** The lines of an answer, as they come. @throws as {@link readAnswer}. */
+/** The lines of an answer, as they arrive. @throws like {@link readAnswer}. */
 export async function* readLines(url: URL, call: OpsCall, deadline: Deadline): AsyncGenerator<string> {
   const response = await send(url, call, deadline);
   const decoder = new TextDecoder();
@@ -134,14 +146,15 @@ export async function* readLines(url: URL, call: OpsCall, deadline: Deadline): A
     deadline.refresh();
     const lines = (rest + decoder.decode(slice, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
-    if (rest.length > lineBytesMax) throw new Error("it answers with a line that does not end");
+    if (rest.length > lineBytesMax)
+      throw new Error(`a line of the answer is longer than ${formatBytes(lineBytesMax)}`);
     if (response.status === 200) yield* lines;
     else rest = [...lines, rest].join("\n");
   }
-  if (response.status !== 200) throw refusalOf(response.status, rest);
+  if (response.status !== 200) throw errorOf(response.status, rest);
 }
 
-/** @throws Error where `isExpected` does not hold. Fields of a later version do no harm. */
+/** @throws Error unless `isExpected`. Fields that a later version adds are ignored. */
 export function parseAnswer<Document>(
   text: string,
   isExpected: (value: unknown) => value is Document,
@@ -152,13 +165,13 @@ export function parseAnswer<Document>(
   } catch {
     document = undefined;
   }
-  if (!isExpected(document)) throw new Error("what it answers is not what an Orca of this version says");
+  if (!isExpected(document)) throw new Error("the answer is not that of an Orca replica of this version");
   return document;
 }
 
 type Kinds = Readonly<Record<string, "string" | "number" | "boolean" | "object">>;
 
-/** Whether the fields that are used are there, and of their kind. */
+/** Whether `value` has these fields, of these kinds. */
 export function has(value: unknown, kinds: Kinds): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const fields = value as Record<string, unknown>;
@@ -174,18 +187,18 @@ function send(url: URL, { action }: OpsCall, { signal }: Deadline): Promise<Resp
   return fetch(url, { method: "POST", headers: { "x-orca-action": action }, signal, redirect: "error" });
 }
 
-/** An Orca says in JSON why it refuses; anything else that answers is something else. */
-function refusalOf(status: number, text: string): Error {
+/** A replica gives the reason in JSON. A server that does not is no replica. */
+function errorOf(status: number, text: string): Error {
   try {
     const document: unknown = JSON.parse(text);
-    if (has(document, { error: "string" })) return new OpsRefusal(String(document["error"]));
+    if (has(document, { error: "string" })) return new ReplicaError(String(document["error"]));
   } catch {
     // Not JSON.
   }
-  return new Error(`it answers ${status}, as an ops listener of Orca does not`);
+  return new Error(`the server there is not an ops listener of Orca: it answers with status ${status}`);
 }
 
-/** fetch says "fetch failed", and why in its cause; which for a name with several addresses is only a code. */
+/** fetch says "fetch failed"; its cause has the reason, which for a name with several addresses is only a code. */
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const cause = thrown.cause instanceof Error ? thrown.cause : thrown;

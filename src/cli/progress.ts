@@ -1,26 +1,20 @@
 /**
- * How far a long piece of work has come: a bar that is drawn over itself on a terminal, a plain line every few
- * seconds in a log. It draws only when told of bytes, and holds no timer, so there is nothing to forget to stop.
+ * The progress of long work: on a terminal a bar that is drawn over itself, in a log a plain line every few seconds. It
+ * draws only when the caller adds bytes. It has no timer, so nothing has to be stopped.
  */
 import type { Clock } from "../base/clock.ts";
 import { formatBytes } from "../base/units.ts";
-import { printable, printedWidth } from "./printable.ts";
-
-/** What `process.stdout` has and this needs. */
-export interface ProgressOutput {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-}
+import type { TerminalOutput } from "./command-context.ts";
+import { printable, printedWidth } from "./table.ts";
 
 export interface ProgressOptions {
   readonly label: string;
   readonly totalBytes: number;
-  readonly output: ProgressOutput;
+  readonly output: TerminalOutput;
   readonly clock: Clock;
 }
 
-/** Ten a second look smooth; more only cost. */
+/** Ten drawings a second look smooth. */
 const redrawIntervalMs = 100;
 const plainLineIntervalMs = 5000;
 
@@ -39,7 +33,7 @@ export class Progress {
   constructor(options: ProgressOptions) {
     this.#options = options;
     this.#startMs = options.clock.monotonic();
-    // A bar shows at once that something goes on; a plain line is worth its place only when there is news.
+    // A bar shows at once that the work runs. A plain line waits for news.
     this.#drawnMs = options.output.isTTY ? -Infinity : this.#startMs;
   }
 
@@ -47,13 +41,13 @@ export class Progress {
     return this.#doneBytes;
   }
 
-  /** Mean since the start; 0 before any time has passed. */
+  /** The mean since the start; 0 before any time has passed. */
   get bytesPerSecond(): number {
     const elapsedMs = this.#options.clock.monotonic() - this.#startMs;
     return elapsedMs > 0 ? (this.#doneBytes * 1000) / elapsedMs : 0;
   }
 
-  /** `bytes` more are done. Cheap: most calls draw nothing. */
+  /** Counts `bytes` as done. Cheap, because most calls draw nothing. */
   add(bytes: number): void {
     this.#doneBytes += bytes;
     const { clock, output } = this.#options;
@@ -65,7 +59,7 @@ export class Progress {
     else output.write(`${this.#plainLine()}\n`);
   }
 
-  /** Leaves the final state standing, on a line of its own. Later calls do nothing. */
+  /** Draws the final state and ends its line. Later calls do nothing. */
   finish(): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -82,7 +76,7 @@ export class Progress {
     return `${printable(this.#options.label)}  ${this.#numbers()}`;
   }
 
-  /** Never as long as the terminal is wide: a line that wraps cannot be drawn over. */
+  /** Shorter than the terminal is wide, because a line that wraps cannot be drawn over. */
   #barLine(): string {
     const columnsMax = (this.#options.output.columns ?? columnsWhenUnknown) - 1;
     const label = printable(this.#options.label);

@@ -1,28 +1,71 @@
 /**
- * `orca serve`: one replica until it is told to stop. It says where it listens and what a person can paste next, and
- * on SIGTERM or Ctrl-C what it is waiting for; a second Ctrl-C ends it at once.
+ * `orca serve`: one replica, until a signal stops it. It logs where it listens, in a form to paste, and on SIGTERM or
+ * Ctrl-C what it waits for. A second signal ends the process at once.
  */
 import type { AddressInfo } from "node:net";
-import type { Logger } from "../base/logger.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import { formatBytes } from "../base/units.ts";
-import type { Config } from "../config/config.ts";
+import type { SettingsTree } from "../config/load.ts";
+import type { CommandContext } from "./command-context.ts";
+import { OrcaCommand } from "./orca-command.ts";
 
-/** A replica as a command sees it. */
-export interface RunnableReplica {
-  start(): Promise<{ readonly s3: AddressInfo; readonly ops: AddressInfo }>;
-  stop(): Promise<void>;
+interface ServeFlags {
+  readonly config?: string;
+  readonly origin?: string;
+  readonly listen?: string;
+  readonly opsListen?: string;
+  readonly memory?: string;
+  readonly disk?: string;
+  readonly diskSize?: string;
 }
 
-export interface ServeOptions {
-  readonly config: Config;
-  readonly logger: Logger;
-  readonly replica: RunnableReplica;
-  /** Resolves when the process is asked to stop, with what asked for it. */
-  readonly stopAsked: Promise<string>;
+const details = `URL is one of
+  s3://BUCKET[/PREFIX][?endpoint=...&region=...&path_style=true]
+  azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=...]
+  file:///DIRECTORY
+
+${[
+  "An option overrides the environment, and the environment overrides FILE.",
+  "SIGTERM or Ctrl-C stops the replica after the responses in progress; a second one stops it at once.",
+].join(" ")}`;
+
+export function serveCommand(context: CommandContext): OrcaCommand {
+  return (
+    new OrcaCommand("serve", "Serve S3 clients from a cache in front of an origin")
+      .usage("(--config FILE | --origin URL) [options]")
+      .details(details)
+      .option("--config <FILE>", "Take the settings from FILE, in YAML")
+      .option("--origin <URL>", "Serve the origin at URL, with the default settings")
+      // The defaults are the schema's, which a test compares: an option that is not given must not hide a setting.
+      .optionWithDefault("--listen <HOST:PORT>", "Accept S3 clients at HOST:PORT", "0.0.0.0:8443")
+      .optionWithDefault(
+        "--ops-listen <HOST:PORT>",
+        "Answer health checks and metrics at HOST:PORT",
+        "0.0.0.0:8442",
+      )
+      .optionWithDefault("--memory <SIZE>", "Keep up to SIZE of chunks in memory", "1GiB")
+      .optionWithDefault("--disk <DIR>", "Also keep chunks on disk, in DIR", "memory only")
+      .optionWithDefault("--disk-size <SIZE>", "Keep up to SIZE of chunks on disk", "10GiB")
+      .suggestForOperand((operand) => `${operand.includes("://") ? "--origin" : "--config"} ${operand}`)
+      .withExamples(
+        "orca serve --config /etc/orca/orca.yaml",
+        "orca serve --origin s3://models/llama --memory 8GiB",
+        "orca serve --origin file:///srv/data --disk /var/cache/orca --disk-size 500GiB",
+      )
+      .runs((flags: ServeFlags) => serve(flags, context))
+  );
 }
 
-/** Resolves with the exit code. */
-export async function serve({ config, logger, replica, stopAsked }: ServeOptions): Promise<number> {
+async function serve(flags: ServeFlags, context: CommandContext): Promise<number> {
+  if ((flags.config === undefined) === (flags.origin === undefined)) {
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      "Cannot serve: give either --config FILE or --origin URL",
+    );
+  }
+  const { config, logger, replica } = await openReplica(flags, context);
+  const stopAsked = context.stopSignal();
   const { s3, ops } = await replica.start();
   const scheme = config.server.tls ? "https" : "http";
   logger.info(
@@ -38,14 +81,45 @@ export async function serve({ config, logger, replica, stopAsked }: ServeOptions
   const reason = await stopAsked;
   logger.info(
     { reason, drainTimeoutMs: config.server.drainTimeoutMs },
-    "Stopping: waiting for running responses",
+    "Stopping: waiting for the responses in progress",
   );
   await replica.stop();
   logger.info({}, "Stopped");
   return 0;
 }
 
-/** An address of all interfaces is not one that can be pasted. */
+async function openReplica(flags: ServeFlags, context: CommandContext) {
+  const { env, clock, random, stdout, logStream } = context;
+  const { loadConfig } = await import("../config/load.ts");
+  const { originFromUrl } = await import("../config/origin-url.ts");
+  const origin = flags.origin === undefined ? undefined : originFromUrl(flags.origin);
+  const config = loadConfig({ file: flags.config, env, overrides: overridesOf(flags, origin) });
+  // After the configuration, so that its faults are reported at once.
+  const { createLogger } = await import("../ops/logging.ts");
+  const { Replica } = await import("../replica/replica.ts");
+  const logger = createLogger({
+    level: config.logging.level,
+    clock,
+    pretty: stdout.isTTY === true,
+    ...(logStream && { stream: logStream }),
+  });
+  context.reportUncaught((error) =>
+    logger.error({ error, stack: error.stack }, "Orca met a bug and ends. Please report this line."),
+  );
+  return { config, logger, replica: await Replica.open({ config, clock, random, logger }) };
+}
+
+function overridesOf(flags: ServeFlags, origin: SettingsTree | undefined): SettingsTree {
+  const { listen, opsListen, memory, disk, diskSize } = flags;
+  return {
+    origin,
+    server: { listen, ops_listen: opsListen },
+    memory: { max_bytes: memory },
+    disk: disk === undefined && diskSize === undefined ? undefined : { root: disk, max_bytes: diskSize },
+  };
+}
+
+/** A client cannot connect to the address that stands for all interfaces. */
 function hostForClients({ address, family }: AddressInfo): string {
   if (address === "0.0.0.0" || address === "::") return "localhost";
   return family === "IPv6" ? `[${address}]` : address;

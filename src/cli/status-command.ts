@@ -1,15 +1,33 @@
-/** `orca status`: what one replica knows of its cluster, for people, or as it told it. */
+/** `orca status`: what one replica knows of its cluster. */
 import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
-import { has, hasEach, type OpsCommandOptions, parseAnswer, readAnswer, withOps } from "./ops-call.ts";
+import type { CommandContext } from "./command-context.ts";
+import {
+  has,
+  hasEach,
+  type OpsCommandOptions,
+  type OpsFlags,
+  parseAnswer,
+  readAnswer,
+  withOps,
+  withOpsOptions,
+} from "./ops-call.ts";
+import { OrcaCommand } from "./orca-command.ts";
 import { statusReport } from "./status-report.ts";
 
-export type StatusOptions = OpsCommandOptions;
+export function statusCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
+  return withOpsOptions(new OrcaCommand("status", "Show the cluster as one replica sees it"))
+    .details(
+      "Shows the members, and the replica's own share of each origin, its bytes and its fills in progress.",
+    )
+    .withExamples("orca status", "orca status --ops http://cache-2.example.com:8442", "orca status --json")
+    .runs((flags: OpsFlags) => status({ ...flags, clock, stdout, stderr }));
+}
 
 /**
- * Resolves with the exit code: 1 where no replica answers, with what to check on stderr.
- * @throws OrcaError `invalid_argument` for an address that is none.
+ * Resolves with the exit code: 1 if no replica answers.
+ * @throws OrcaError `invalid_argument` for an address that is not valid.
  */
-export function status(options: StatusOptions): Promise<number> {
+export function status(options: OpsCommandOptions): Promise<number> {
   const call = { path: "/cluster" };
   return withOps("get the status from", call, options, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline);
@@ -19,7 +37,7 @@ export function status(options: StatusOptions): Promise<number> {
   });
 }
 
-/** Whether all that is printed is there. */
+/** Whether `value` has the fields that are printed. */
 function isStatus(value: unknown): value is ClusterStatus {
   return (
     has(value, {

@@ -1,14 +1,9 @@
-/**
- * The status of a cluster as `orca status` prints it: whom one replica knows, and what it is doing itself. A string in
- * and a string out, like the tables it is made of.
- */
+/** What `orca status` prints: the members that one replica knows, and its own share, bytes and work in progress. */
 import { formatBytes } from "../base/units.ts";
 import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
-import { counted } from "./counted.ts";
-import { printable } from "./printable.ts";
-import { formatTable } from "./table.ts";
+import { counted, formatTable, printable } from "./table.ts";
 
-/** Several lines, the last one ended. `host` is where the replica that answers was asked. */
+/** Several lines, with a line end after the last. `host` is the address that was called. */
 export function statusReport(status: ClusterStatus, host: string): string {
   const { replica_id: replicaId, phase } = status;
   return `Replica ${printable(replicaId)} at ${host} answers (${printable(phase)}): ${summary(status)}
@@ -43,7 +38,7 @@ function membersTable({ members }: ClusterStatus): string {
   );
 }
 
-/** This replica's share of what the cluster may ask of each origin. */
+/** This replica's share of the requests that the cluster may send to each origin. */
 function sharesTable({ origin_share: shares }: ClusterStatus): string {
   return formatTable(
     ["origin", "share", "in flight", "waiting"],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
-import { cacheStatsCommand } from "../../src/cli/cache-stats-command.ts";
+import { cacheStats } from "../../src/cli/cache-stats-command.ts";
 import { cacheVerify } from "../../src/cli/cache-verify-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import { inspectReport } from "../../src/cli/inspect-report.ts";
@@ -11,7 +11,7 @@ import type { InspectDocument, ReplicaHoldings } from "../../src/ops/endpoints/i
 import { type OpsCommand, runOps, serveOps } from "../support/ops-command.ts";
 
 const commands: Readonly<Record<string, OpsCommand>> = {
-  stats: cacheStatsCommand,
+  stats: cacheStats,
   verify: (options) => cacheVerify({ ...options, progress: { write: () => true } }),
   clear: (options) => cacheClear({ ...options, prefix: "models/a", cachestore: true }),
   inspect: (options) => inspect({ ...options, url: "s3://models/k" }),
@@ -59,7 +59,7 @@ for (const [name, command] of Object.entries(commands)) {
       command,
       await serveOps(context, (_, response) => response.writeHead(404).end()),
     );
-    assert.match(absent.stderr, /it answers 404, as an ops listener of Orca does not/);
+    assert.match(absent.stderr, /is not an ops listener of Orca: it answers with status 404/);
   });
 
   test(`${name}: an address that is none is refused before anything is asked`, async () => {
@@ -80,7 +80,7 @@ test("verify, clear: the action is named, and what is asked for is in the query"
   const { stdout } = await runOps(commands["clear"] as OpsCommand, ops);
   assert.equal(
     stdout,
-    `Cleared "models/a" from this replica; metadata of 1 object forgotten
+    `Cleared "models/a" from this replica, and the metadata of 1 object
 
 tier        chunks  bytes
 memory           2  2 KiB

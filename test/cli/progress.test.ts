@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
-import { Progress, type ProgressOutput } from "../../src/cli/progress.ts";
+import type { TerminalOutput } from "../../src/cli/command-context.ts";
+import { Progress } from "../../src/cli/progress.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
-class Screen implements ProgressOutput {
+class Screen implements TerminalOutput {
   readonly isTTY: boolean;
   readonly columns: number;
   readonly writes: string[] = [];

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { type StatusOptions, status } from "../../src/cli/status-command.ts";
+import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
+import { status } from "../../src/cli/status-command.ts";
 import { type ClusterStatus, clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
@@ -13,7 +14,7 @@ import { type CommandOutcome, runOps, serveOps } from "../support/ops-command.ts
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
-function run(ops: string, options: Partial<StatusOptions> = {}): Promise<CommandOutcome> {
+function run(ops: string, options: Partial<OpsCommandOptions> = {}): Promise<CommandOutcome> {
   return runOps(status, ops, options);
 }
 
@@ -126,13 +127,16 @@ test("status: a replica that does not answer is given up", async (context) => {
 
 test("status: whoever answers something else is no replica", async (context) => {
   const wrong: readonly [RequestListener, RegExp][] = [
-    [(_, response) => response.writeHead(404).end("<Error/>"), /: it answers 404, /],
+    [(_, response) => response.writeHead(404).end("<Error/>"), /: it answers with status 404/],
     [(_, response) => response.writeHead(302, { location: "/" }).end(), /redirect/],
-    [(_, response) => response.end("<html>"), /: what it answers is not what an Orca of this version says\n/],
-    [(_, response) => response.end("null"), /is not what an Orca/],
-    [(_, response) => response.end(JSON.stringify({ ...three, members: [{}] })), /is not what an Orca/],
-    [(_, response) => response.end(JSON.stringify({ ...three, bytes: {} })), /is not what an Orca/],
-    [(_, response) => response.end(Buffer.alloc(5 * 2 ** 20)), /: it answers with more than 4 MiB\n/],
+    [
+      (_, response) => response.end("<html>"),
+      /: the answer is not that of an Orca replica of this version\n/,
+    ],
+    [(_, response) => response.end("null"), /is not that of an Orca/],
+    [(_, response) => response.end(JSON.stringify({ ...three, members: [{}] })), /is not that of an Orca/],
+    [(_, response) => response.end(JSON.stringify({ ...three, bytes: {} })), /is not that of an Orca/],
+    [(_, response) => response.end(Buffer.alloc(5 * 2 ** 20)), /: the answer is larger than 4 MiB\n/],
     [(request) => request.socket.destroy(), /: /],
   ];
   for (const json of [false, true]) {
@@ -156,7 +160,7 @@ test("status: what a replica says cannot steer the terminal", async (context) =>
 test("status: an address that is none is refused, and a password is not shown", async () => {
   for (const ops of ["", "ftp://a:1", "http://", "http://u:hush@a:1", "a b"]) {
     const { message } = await rejectsWith("invalid_argument", run(ops));
-    assert.match(message, /^Cannot use what was given with --ops: expected /);
+    assert.match(message, /^Cannot use the value of --ops: expected /);
     assert.doesNotMatch(message, /hush/);
   }
 });

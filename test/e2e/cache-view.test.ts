@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
-import { cacheStatsCommand } from "../../src/cli/cache-stats-command.ts";
+import { cacheStats } from "../../src/cli/cache-stats-command.ts";
 import { cacheVerify } from "../../src/cli/cache-verify-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
@@ -164,12 +164,12 @@ test("cache stats: tells of each tier what it holds", async () => {
   await read(single, "k", 3 * MiB);
   await read(single, "k", 3 * MiB);
   await eventually(async () => (await metric("orca_commits_total")) === 3);
-  const { exitCode, stdout } = await run(cacheStatsCommand, single, {});
+  const { exitCode, stdout } = await run(cacheStats, single, {});
   assert.equal(exitCode, 0);
   assert.match(stdout, /^memory +3 +3 MiB +256 MiB +\d+ +\d+ +0$/m);
   assert.match(stdout, /^disk +3 +3 MiB +1 GiB +- +- +0$/m);
   assert.match(stdout, /^test +1 +\d+ +1$/m);
-  assert.match(stdout, /^disk: 0 blocks \(0 B\) read, 3 chunks stored, 0 refused$/m);
+  assert.match(stdout, /^disk: 0 blocks \(0 B\) read, 3 chunks stored, 0 not stored$/m);
 });
 
 test("cache verify: finds a flipped bit, removes it, and the next read heals it", async () => {
@@ -238,7 +238,7 @@ test("cache clear: a prefix goes from memory, disk and directory; the rest stays
   assert.deepEqual([part.exitCode, part.stderr], [0, ""]);
   assert.equal(
     part.stdout,
-    `Cleared "models/a/" from this replica; metadata of 2 objects forgotten
+    `Cleared "models/a/" from this replica, and the metadata of 2 objects
 
 tier    chunks  bytes
 memory       4  4 MiB

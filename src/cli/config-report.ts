@@ -1,6 +1,7 @@
 /**
- * `orca config check FILE` and `orca config print [FILE]`: what the next start would make of a configuration, without
- * starting. Both see the environment that `orca serve` would see, because its variables are part of the configuration.
+ * What the next start would make of a configuration, without a start. It includes the environment that `orca serve` would
+ * see, because the variables there are part of the configuration. It stands apart from the commands because it imports
+ * the whole schema.
  */
 import { stringify } from "yaml";
 import { OrcaError } from "../base/orca-error.ts";
@@ -8,13 +9,10 @@ import { formatBytes } from "../base/units.ts";
 import { type Config, treeOf } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Environment, type Secrets, secretNames, secretVariables } from "../config/secret.ts";
+import type { TextOutput } from "./command-context.ts";
 
-/** What is written to: a stream of the process, or an array in a test. */
-export interface TextOutput {
-  write(text: string): unknown;
-}
-
-export interface ConfigCommandOptions {
+export interface ConfigReportOptions {
+  /** The environment alone when left out. */
   readonly file?: string | undefined;
   readonly env: Environment;
   readonly stdout: TextOutput;
@@ -22,20 +20,20 @@ export interface ConfigCommandOptions {
   readonly stderr: TextOutput;
 }
 
-export interface ConfigPrintOptions extends ConfigCommandOptions {
-  /** JSON in place of YAML, for machines. */
+export interface ConfigPrintOptions extends ConfigReportOptions {
+  /** JSON in place of YAML. */
   readonly json: boolean;
 }
 
-/** One line and exit code 0 for a configuration that can be used, every fault and 1 for any other. */
-export function configCheck(options: ConfigCommandOptions): number {
+/** Prints one line for a valid configuration, else every fault of it. Returns the exit code: 0, else 1. */
+export function configCheck(options: ConfigReportOptions): number {
   return withConfig(
     options,
     (config) => `${options.file ?? "The configuration"} is valid: ${summary(config)}\n`,
   );
 }
 
-/** The effective configuration, defaults included and secrets hidden, in a form that loads as the same one. */
+/** Prints the effective configuration, with defaults and without secrets, in a form that loads as the same one. */
 export function configPrint(options: ConfigPrintOptions): number {
   return withConfig(options, (config) => {
     const tree = treeOf(config);
@@ -44,7 +42,7 @@ export function configPrint(options: ConfigPrintOptions): number {
   });
 }
 
-function withConfig(options: ConfigCommandOptions, render: (config: Config) => string): number {
+function withConfig(options: ConfigReportOptions, render: (config: Config) => string): number {
   try {
     options.stdout.write(render(loadConfig({ file: options.file, env: options.env })));
     return 0;
@@ -63,7 +61,7 @@ function summary({ origins, memory, disk }: Config): string {
   return `origin ${served.join(", ")}; memory ${formatBytes(memory.maxBytes)}; disk ${kept}`;
 }
 
-/** Which secrets are given, as comments: a configuration never holds them. */
+/** The secrets that are set, as comments: a configuration file never holds one. */
 function secretLines(secrets: Secrets): string {
   const lines = secretNames
     .filter((name) => secrets[name] !== undefined)

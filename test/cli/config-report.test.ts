@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { configCheck, configPrint } from "../../src/cli/config-command.ts";
+import { configCheck, configPrint } from "../../src/cli/config-report.ts";
 import { loadConfig } from "../../src/config/load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "orca-config-command-"));

@@ -1,0 +1,126 @@
+/** That what is typed reaches what a command does, for each command; what it does is tested beside it. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { formatBytes } from "../../src/base/units.ts";
+import { scrubBytesPerSecond } from "../../src/store/scrub/scrub.ts";
+import { runOrca } from "../support/command-line.ts";
+import { serveOps } from "../support/ops-command.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "orca-actions-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const answers: Readonly<Record<string, object>> = {
+  "/cache/clear": { objects: 1, memory: { chunks: 2, bytes: 2048 }, disk: null, cachestore: { chunks: 9 } },
+  "/cache/verify": {
+    state: "complete",
+    checked_chunks: 1,
+    checked_bytes: 1024,
+    total_bytes: 1024,
+    bad_chunks: 0,
+    skipped_chunks: 0,
+    cursor: "",
+    reason: "",
+    not_covered: [],
+  },
+  "/inspect": {
+    bucket: "b",
+    key: "k",
+    origin: "o",
+    size: 1,
+    etag: "e",
+    chunk_size: 1,
+    chunks: 1,
+    replicas: [],
+  },
+};
+
+/** What a command asks of the replica at `--ops`, and what it printed. */
+async function ask(context: TestContext, ...args: string[]) {
+  const asked: string[] = [];
+  const ops = await serveOps(context, (request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    const answer = answers[request.url?.replace(/\?.*/, "") ?? ""];
+    if (answer) response.end(`${JSON.stringify(answer)}\n`);
+    else response.writeHead(403).end('{"error":"not today"}');
+  });
+  return { asked, ...(await runOrca([...args, "--ops", ops])) };
+}
+
+test("orca status, cache stats: ask the replica at --ops, and its error is exit code 1", async (context) => {
+  for (const [words, path] of [
+    [["status"], "/cluster"],
+    [["cache", "stats"], "/cache"],
+  ] as const) {
+    const { asked, exitCode, stdout, stderr } = await ask(context, ...words);
+    assert.deepEqual([asked, exitCode, stdout], [[`GET ${path}`], 1, ""]);
+    assert.match(stderr, /^Cannot .*: not today\n$/);
+  }
+});
+
+test("orca inspect: asks for the object, and --json prints the answer", async (context) => {
+  const { asked, exitCode, stdout } = await ask(context, "inspect", "s3://b/k?1", "--json");
+  assert.deepEqual([asked, exitCode], [["GET /inspect?bucket=b&key=k%3F1"], 0]);
+  assert.equal(stdout, `${JSON.stringify(answers["/inspect"])}\n`);
+});
+
+test("orca cache verify: --rate is bytes a second, and the progress is on stderr", async (context) => {
+  const { asked, exitCode, stdout, stderr } = await ask(context, "cache", "verify", "--rate", "1MiB");
+  assert.deepEqual([asked, exitCode], [["POST /cache/verify?bytes_per_second=1048576"], 0]);
+  assert.match(stdout, /^Checked 1 chunk /);
+  assert.match(stderr, /^verify +100% +1 KiB of 1 KiB/);
+  assert.deepEqual((await ask(context, "cache", "verify", "--json")).asked, ["POST /cache/verify"]);
+  const { stdout: help } = await runOrca(["help", "cache", "verify"]);
+  assert.ok(help.includes(`[default: ${formatBytes(scrubBytesPerSecond).replace(" ", "")}]`));
+});
+
+test("orca cache clear: everything, or what --prefix and --cachestore say", async (context) => {
+  const all = await ask(context, "cache", "clear");
+  assert.deepEqual([all.asked, all.exitCode], [["POST /cache/clear"], 0]);
+  assert.match(all.stdout, /^Cleared everything from this replica/);
+  const some = await ask(context, "cache", "clear", "--prefix=m/a", "--cachestore");
+  assert.deepEqual(some.asked, ["POST /cache/clear?prefix=m%2Fa&cachestore=true"]);
+});
+
+test("orca config: checks and prints FILE under the environment", async () => {
+  const file = join(folder, "orca.yaml");
+  writeFileSync(file, "origin: {id: o, driver: file, file: {root: /srv}}\n");
+  const env = { ORCA_MEMORY_MAX_BYTES: "2GiB" };
+  const check = await runOrca(["config", "check", file], { env });
+  assert.deepEqual([check.exitCode, check.stderr], [0, ""]);
+  assert.match(check.stdout, /is valid: .*memory 2 GiB/);
+  const print = await runOrca(["config", "print", file, "--json"], { env });
+  assert.equal((JSON.parse(print.stdout) as { memory: { max_bytes: string } }).memory.max_bytes, "2GiB");
+  const fromEnv = await runOrca(["config", "print"], {
+    env: { ...env, ORCA_ORIGIN_ID: "o", ORCA_ORIGIN_DRIVER: "file", ORCA_ORIGIN_FILE_ROOT: "/srv" },
+  });
+  assert.match(fromEnv.stdout, /max_bytes: 2GiB/);
+});
+
+function certs(...args: string[]) {
+  return runOrca(["certs", "--server-name", "orca.internal", ...args]);
+}
+
+test("orca certs: writes a pair for each --replica, and reports what it cannot write", async () => {
+  const out = join(folder, "tls");
+  const written = await certs("--out", out, "--replica", "a", "b", "--replica", "c", "--host", "h.example");
+  assert.deepEqual([written.exitCode, written.stderr], [0, ""]);
+  assert.match(written.stdout, /valid for orca\.internal, localhost, 127\.0\.0\.1, h\.example\./);
+  assert.deepEqual(
+    readdirSync(out).sort(),
+    ["a", "b", "c", "ca"].flatMap((name) => [`${name}.crt`, `${name}.key`]),
+  );
+  const again = await certs("--out", out, "--replica", "a");
+  assert.equal(again.exitCode, 2);
+  assert.match(again.stderr, /a\.crt, a\.key in ".*" would be overwritten\. .* See: orca certs --help\n$/);
+  const inFile = join(out, "ca.crt", "deeper");
+  const failed = await certs("--out", inFile, "--replica", "d");
+  assert.equal(failed.exitCode, 2);
+  assert.match(
+    failed.stderr,
+    /^orca: Cannot write to --out ".*deeper": ENOTDIR: .* See: orca certs --help\n$/,
+  );
+  assert.equal(existsSync(inFile), false);
+});

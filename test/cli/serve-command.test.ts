@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
+import { settingRows } from "../../src/config/schema.ts";
+import { declaredCommands, runOrca } from "../support/command-line.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "orca-serve-command-"));
+after(() => rmSync(folder, { recursive: true }));
+
+interface Event {
+  readonly msg: string;
+  readonly s3?: string;
+  readonly buckets?: readonly string[];
+  readonly memory?: string;
+  readonly disk?: string;
+  readonly reason?: string;
+}
+
+/** Serves until `whileServing` has returned. Resolves with the exit code and what was logged. */
+async function serve(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  whileServing: (event: Event) => Promise<void>,
+): Promise<{ exitCode: number; stderr: string; events: Event[] }> {
+  const events: Event[] = [];
+  const stop = Promise.withResolvers<string>();
+  const serving = Promise.withResolvers<Event>();
+  const running = runOrca(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", ...args], {
+    env,
+    clock: new SystemClock(),
+    stopSignal: () => stop.promise,
+    logStream: {
+      write: (line) => {
+        const event = JSON.parse(line) as Event;
+        events.push(event);
+        if (event.msg === "Serving") serving.resolve(event);
+      },
+    },
+  });
+  void running.then(({ stderr }) => serving.reject(new Error(`it ended before it served: ${stderr}`)));
+  try {
+    await whileServing(await serving.promise);
+  } finally {
+    stop.resolve("SIGTERM");
+  }
+  return { ...(await running), events };
+}
+
+test("orca serve --origin: serves a directory until the signal, and logs where and what", async () => {
+  writeFileSync(join(folder, "hello.txt"), "hello");
+  const disk = join(folder, "disk");
+  const args = [
+    "--origin",
+    `file://${folder}`,
+    "--memory",
+    "256MiB",
+    "--disk",
+    disk,
+    "--disk-size",
+    "512MiB",
+  ];
+  const { exitCode, stderr, events } = await serve(args, {}, async ({ s3, buckets }) => {
+    assert.equal(await (await fetch(`${s3}/${buckets?.[0]}/hello.txt`)).text(), "hello");
+  });
+  assert.deepEqual([exitCode, stderr], [0, ""]);
+  const serving = events.find(({ msg }) => msg === "Serving");
+  assert.deepEqual([serving?.memory, serving?.disk], ["256 MiB", `${disk} (512 MiB)`]);
+  assert.deepEqual(
+    events.filter(({ msg }) => msg.startsWith("Stop")).map(({ msg, reason }) => [msg, reason]),
+    [
+      ["Stopping: waiting for the responses in progress", "SIGTERM"],
+      ["Stopped", undefined],
+    ],
+  );
+});
+
+test("orca serve --config: an option overrides the environment, and that the file", async () => {
+  const file = join(folder, "orca.yaml");
+  writeFileSync(
+    file,
+    `origin: { id: o, driver: file, file: { root: ${folder} } }
+memory: { max_bytes: 257MiB }
+logging: { level: warn }
+`,
+  );
+  const env = { ORCA_MEMORY_MAX_BYTES: "258MiB", ORCA_LOG_LEVEL: "info" };
+  for (const [args, memory] of [
+    [[], "258 MiB"],
+    [["--memory", "259MiB"], "259 MiB"],
+  ] as const) {
+    const { exitCode, events } = await serve(["--config", file, ...args], env, async () => {});
+    assert.equal(exitCode, 0);
+    assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, memory);
+  }
+});
+
+test("orca serve: the defaults in its help are the schema's", () => {
+  const rows = settingRows();
+  const serveOptions = declaredCommands().find((command) => command.name() === "serve")?.options ?? [];
+  const paths = {
+    "--listen": "server.listen",
+    "--ops-listen": "server.ops_listen",
+    "--memory": "memory.max_bytes",
+    "--disk-size": "disk.max_bytes",
+  };
+  for (const [flag, path] of Object.entries(paths)) {
+    const option = serveOptions.find(({ long }) => long === flag);
+    const row = rows.find((each) => each.path === path);
+    assert.equal(`\`${option?.defaultValueDescription}\``, row?.defaultText, flag);
+    assert.equal(option?.defaultValue, undefined, "a default would hide the setting of a file");
+  }
+});
