@@ -30,15 +30,16 @@ function orca(...args: readonly string[]): TestProcess {
   return new TestProcess("orca", process.execPath, ["--import", hook, main, ...args]);
 }
 
-/** Paths below the checkout: `src/main.ts`, `node_modules/commander/index.js`. */
+/** The URLs of files, and of ours the paths in the checkout: `src/main.ts`. */
 function loaded(): string[] {
   const root = new URL("../../", import.meta.url).href;
-  const urls = readFileSync(list, "utf8").split("\n");
-  return urls.filter((url) => url.startsWith(root)).map((url) => url.slice(root.length));
+  return readFileSync(list, "utf8")
+    .split("\n")
+    .map((url) => (url.startsWith(root) ? url.slice(root.length) : url));
 }
 
 function packagesOf(paths: readonly string[]): string[] {
-  const names = paths.map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
+  const names = paths.map((path) => /\bnode_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
   return [...new Set(names.filter((name) => name !== undefined))].sort();
 }
 
