@@ -123,11 +123,24 @@ export class S3Listener {
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
       cut = this.#running.size;
-      for (const connection of this.#connections) connection.destroy();
+      this.#cut();
     });
     await closed.promise;
     timer.cancel();
     return cut;
+  }
+
+  /** Closes the listener and cuts every connection. May be called any number of times, and before {@link start}. */
+  close(): Promise<void> {
+    this.#options.tls?.stop();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#cut();
+    return promise;
+  }
+
+  #cut(): void {
+    for (const connection of this.#connections) connection.destroy();
   }
 
   #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {

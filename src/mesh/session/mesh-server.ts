@@ -142,11 +142,24 @@ export class MeshServer {
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
       cut = this.#sessions.size;
-      for (const socket of this.#connections) socket.destroy();
+      this.#cut();
     });
     await closed.promise;
     timer.cancel();
     return cut;
+  }
+
+  /** Closes the listener and cuts every connection. May be called any number of times, and before {@link start}. */
+  close(): Promise<void> {
+    this.#draining = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#cut();
+    return promise;
+  }
+
+  #cut(): void {
+    for (const socket of this.#connections) socket.destroy();
   }
 
   #createServer(): Http2Server | Http2SecureServer {

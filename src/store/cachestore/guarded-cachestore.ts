@@ -60,6 +60,7 @@ export class GuardedCachestore implements ChunkStore {
   readonly #logger: Logger;
   readonly #pace: LogPace;
   #denialTold = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: GuardedCachestoreOptions) {
     this.#driver = options.driver;
@@ -170,8 +171,10 @@ export class GuardedCachestore implements ChunkStore {
     this.#driver.dropQueued(bytesWanted);
   }
 
+  /** Closes the driver. Only the deadline of the first call counts; every call resolves when the driver is closed. */
   close(deadlineMs: number): Promise<void> {
-    return this.#driver.close(deadlineMs);
+    this.#closing ??= this.#driver.close(deadlineMs);
+    return this.#closing;
   }
 
   async #put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {

@@ -58,6 +58,16 @@ export class DiskRoot {
     }
   }
 
+  /** The result of `make`, which then owns the root. Where it fails, releases the lock. */
+  orClose<Made>(make: (root: DiskRoot) => Made): Made {
+    try {
+      return make(this);
+    } catch (thrown) {
+      this.close();
+      throw thrown;
+    }
+  }
+
   /** Gives the lock back. Exactly once, after the last write. */
   close(): void {
     this.#lock.close();

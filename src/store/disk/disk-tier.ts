@@ -109,7 +109,7 @@ export class DiskTier implements StagingStore, ListedStore {
    * @throws OrcaError `config_invalid` where the root is another process's or cannot be written.
    */
   static open(options: DiskTierOptions): DiskTier {
-    return new DiskTier(options, DiskRoot.open(options.root, options.replicaId));
+    return DiskRoot.open(options.root, options.replicaId).orClose((root) => new DiskTier(options, root));
   }
 
   get replicaId(): string {

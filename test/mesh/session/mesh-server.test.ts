@@ -10,9 +10,11 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { MembershipService, PingRequestSchema } from "../../../gen/orca/v1/membership_pb.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
+import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
 import { messageBytesMax } from "../../../src/mesh/session/message-limits.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { membershipOf, meshFixture, until, zeros } from "../../support/mesh-fixture.ts";
+import { RecordedLogger } from "../../support/recorded-logger.ts";
 
 const cluster = await ClusterCertificates.create();
 after(() => cluster.remove());
@@ -332,6 +334,28 @@ test("MeshServer.drain: what runs past the deadline is cut, and counted", async 
   await clock.advance(10_000);
   assert.equal(await drained, 1);
   if (!stream.closed) await once(stream, "close");
+});
+
+test("MeshServer.close: cuts what runs, any number of times, and also a server that never started", async (context) => {
+  const { serve, peers, clock } = meshFixture(context);
+  const { streams, handlers } = held();
+  const { server, address } = await serve({ handlers });
+  const stream = await peers().at(address).request("/hold", {});
+  await until(() => streams.length === 1);
+  await Promise.all([server.close(), server.close()]);
+  await server.close();
+  if (!stream.closed) await once(stream, "close");
+  assert.equal(server.stats.sessionsOpen, 0);
+  const never = new MeshServer({
+    host: "127.0.0.1",
+    port: 0,
+    tls: undefined,
+    handlers,
+    routes: () => {},
+    clock,
+    logger: new RecordedLogger(),
+  });
+  await never.close();
 });
 
 test("MeshServer.start: an address that is taken is config_invalid", async (context) => {

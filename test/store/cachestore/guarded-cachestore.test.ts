@@ -21,6 +21,7 @@ const overloaded = new OrcaError("overloaded", "cachestore", "Cannot store: ther
 class ScriptedDriver implements CachestoreDriver {
   readonly kind = "posixfs";
   readonly asked = { read: 0, put: 0, delete: 0 };
+  readonly closedWithinMs: number[] = [];
   outcome: "hit" | "miss" = "hit";
   failure: unknown;
   /** How many bytes a read brings before it ends. */
@@ -54,7 +55,9 @@ class ScriptedDriver implements CachestoreDriver {
 
   dropQueued(): void {}
 
-  async close(): Promise<void> {}
+  async close(deadlineMs: number): Promise<void> {
+    this.closedWithinMs.push(deadlineMs);
+  }
 }
 
 class Fixture {
@@ -222,4 +225,11 @@ test("GuardedCachestore.peek: what presence says, and no use of the hint", () =>
   assert.equal(store.peek(ref), "held");
   for (let error = 0; error < 10; error += 1) breaker.failed(unavailable);
   assert.equal(store.peek(ref), "absent");
+});
+
+test("GuardedCachestore.close: closes the driver once, by the deadline of the first call", async () => {
+  const { store, driver } = new Fixture();
+  await Promise.all([store.close(30_000), store.close(0)]);
+  await store.close(0);
+  assert.deepEqual(driver.closedWithinMs, [30_000]);
 });

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { DiskRoot } from "../../../src/store/disk/disk-root.ts";
 import { TestProcess } from "../../support/process.ts";
+import { openTier } from "./disk-fixture.ts";
 
 const holderPath = fileURLToPath(new URL("./disk-holder.ts", import.meta.url));
 
@@ -76,6 +77,13 @@ withRoot("DiskRoot: a second one in the same process is refused", (root) => {
   assert.match(refusal(root).message, new RegExp(`process ${process.pid} uses it`));
   assert.match(refusal(root).message, /uses it/);
   first.close();
+  DiskRoot.open(root).close();
+});
+
+withRoot("DiskTier.open: where its thread cannot start, the root is free again", (root) => {
+  // Only a file can be the module of a thread.
+  const threadModule = new URL("https://localhost/thread.ts");
+  assert.throws(() => openTier(root, { threadModule }), { code: "ERR_INVALID_URL_SCHEME" });
   DiskRoot.open(root).close();
 });
 
