@@ -60,7 +60,8 @@ export type ErrorSource =
   | "origin"
   | "membership"
   | "mesh"
-  | "config";
+  | "config"
+  | "replica";
 
 export interface OrcaErrorOptions {
   readonly cause?: unknown;

@@ -1,6 +1,6 @@
 /**
- * What people may ask of a replica about its cache, made out of the parts that hold it: stats, scrub, clear and inspect.
- * Nothing that serves a client depends on any of it.
+ * The endpoints of the ops listener that look into the cache: stats, scrub, clear and inspect. Nothing that serves a client
+ * depends on them.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -31,21 +31,21 @@ export interface CacheViewOptions {
   /** By the name that clients use. */
   readonly buckets: ReadonlyMap<string, Bucket>;
   /** Undefined in a cluster of one. */
-  readonly cluster: MeshClient | undefined;
+  readonly meshClient: MeshClient | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export class CacheView {
-  /** What this replica answers to others that ask the same. */
+  /** The chunks of an object in this replica's stores, for peers as well. */
   readonly held: HeldChunks;
-  /** For the ops listener, by path. */
+  /** By path. */
   readonly endpoints: ReadonlyMap<string, OpsEndpoint>;
   /** Undefined without a disk tier. */
   readonly scrub: Scrub | undefined;
 
   constructor(options: CacheViewOptions) {
-    const { replicaId, memory, disk, cachestore, flights, origins, buckets, cluster, clock, logger } =
+    const { replicaId, memory, disk, cachestore, flights, origins, buckets, meshClient, clock, logger } =
       options;
     this.held = new HeldChunks({ memory, disk, cachestore: cachestore?.store, flights });
     this.scrub = disk && new Scrub({ disk, clock, logger });
@@ -56,10 +56,15 @@ export class CacheView {
       cachestore: cachestore?.store,
     });
     const directories = origins.map(({ directory }) => directory);
-    const inspection = new ObjectInspection({ replicaId, held: this.held, cluster });
+    const inspection = new ObjectInspection({ replicaId, held: this.held, cluster: meshClient });
     this.endpoints = new Map([
       ...cacheEndpoints({ stats: { ...options, directories }, scrub: this.scrub, clear, buckets, clock }),
       ["/inspect", inspectEndpoint({ buckets, inspection })],
     ]);
+  }
+
+  /** Ends a scrub that runs. May be called any number of times. */
+  async stop(): Promise<void> {
+    await this.scrub?.stop();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The cachestore of a configuration: the driver it names, with breaker and catalog around it. It is the part of the
- * composition that knows the drivers by name.
+ * The cachestore of a configuration: the driver that it names, with breaker and catalog around it. No other file knows the
+ * drivers of cachestores by name.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -22,7 +22,7 @@ export interface CachestoreOptions {
   readonly logger: Logger;
 }
 
-/** A store all replicas share, and its parts where they are counted. */
+/** The cachestore, and those of its parts that metrics are read from. */
 export interface OpenCachestore {
   readonly store: GuardedCachestore;
   readonly driver: S3Cachestore | PosixCachestore;
@@ -30,7 +30,7 @@ export interface OpenCachestore {
   readonly catalog: Catalog;
 }
 
-/** Undefined where there is none. It is not asked anything yet. */
+/** Undefined where none is configured. Nothing is asked of the store yet. */
 export function openCachestore({ config, clock, logger }: CachestoreOptions): OpenCachestore | undefined {
   const driver = openDriver({ config, clock, logger });
   if (!driver) return undefined;
@@ -82,8 +82,8 @@ function openDriver({
 }
 
 /**
- * Tells other replicas of chunks that come to be in the store, and believes what they tell: the result is to be called
- * with each chunk that was stored here.
+ * Learns the chunks that other replicas announce as stored. The result announces a chunk to them: it is to be called with
+ * each chunk that this replica stored.
  */
 export function announcing(
   { membership }: Pick<MeshClient, "membership">,
@@ -100,7 +100,11 @@ export function announcing(
   };
 }
 
-/** What /readyz tells of it. A replica without its cachestore serves on, more slowly; one it is denied to needs a person. */
+/**
+ * The notice in /readyz. A replica without its cachestore serves on, more slowly. A replica that the cachestore denies access
+ * needs a person.
+ */
 export function cachestoreNotice({ store }: OpenCachestore): ReadinessCheck {
-  return () => (store.denied ? "the cachestore refuses Orca's credentials or rights again and again" : null);
+  return () =>
+    store.denied ? "the cachestore refuses Orca's credentials or rights again and again; check both" : null;
 }

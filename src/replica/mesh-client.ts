@@ -1,6 +1,6 @@
 /**
- * What a replica with peers asks them: the part of the composition that a cluster of one does not have. It holds the
- * membership, the coordination made of it, and the sessions to other replicas; mesh.ts is the other end.
+ * The calls of a replica to its peers: the membership, the coordination that follows from it, and the sessions to other
+ * replicas. A cluster of one has none. The calls of the peers to this replica end in mesh-service.ts.
  */
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
@@ -37,12 +37,12 @@ export class MeshClient {
   readonly coordination: Coordination;
   readonly peers: Peers;
   readonly chunkPeers: FillClient;
-  readonly chunkLists: InventoryClient;
+  readonly inventoryPeers: InventoryClient;
   readonly objectPeers: ObjectClient;
   readonly cachePeers: CacheClient;
   readonly #options: MeshClientOptions;
 
-  /** The certificates of the mesh, where it has any. @throws OrcaError config_invalid where they cannot be used. */
+  /** The certificates of the mesh, where it has any. @throws OrcaError config_invalid for files that cannot be used. */
   static async loadTls({ cluster }: Config, clock: Clock, logger: Logger): Promise<MeshTls | undefined> {
     if (!cluster.clustered || !cluster.internalTls) return undefined;
     return MeshTls.load({ ...cluster.internalTls, clock, logger });
@@ -54,7 +54,7 @@ export class MeshClient {
     const { stallTimeoutMs, peers, service, internalListen, zone, membershipRefreshMs } = config.cluster;
     const { port } = internalListen;
     const callTimeoutMs = originPatienceMs(config);
-    // A peer whose pings do not come back is dead within one stall; one whose pings do may wait for its origin.
+    // A peer that answers no pings is dead within one stall. A peer that answers them may be waiting for its origin.
     this.peers = new Peers({ tls, clock, random, logger, callTimeoutMs, pingIntervalMs: stallTimeoutMs / 3 });
     const seeds: Seeds[] = [new StaticSeeds(peers)];
     if (service !== undefined) seeds.push(new ServiceSeeds(service, port, addressesOf));
@@ -73,7 +73,7 @@ export class MeshClient {
     });
     this.coordination = new Coordination({ membership: this.membership, clock });
     this.chunkPeers = new FillClient({ peers: this.peers, clock, timings: { stallTimeoutMs } });
-    this.chunkLists = new InventoryClient({ peers: this.peers, clock });
+    this.inventoryPeers = new InventoryClient({ peers: this.peers, clock });
     this.objectPeers = new ObjectClient({ peers: this.peers, clock, timeoutMs: callTimeoutMs });
     this.cachePeers = new CacheClient({ peers: this.peers, clock });
     this.membership.subscribe((member, previous) => {
@@ -84,8 +84,8 @@ export class MeshClient {
   }
 
   /**
-   * Looks for the others, who reach this replica at `port`. Resolves when the seeds were asked once: by then it has joined,
-   * or nobody answered and it goes on asking.
+   * Looks for the other replicas, which reach this one at `port`. Resolves when the seeds were asked once: by then this
+   * replica has joined, or nobody answered and it goes on asking.
    */
   join(port: number): Promise<void> {
     const { cluster } = this.#options.config;
@@ -93,27 +93,32 @@ export class MeshClient {
     return this.membership.start();
   }
 
-  /** Says goodbye, so that others turn to whoever is next. What runs goes on. */
+  /** Says goodbye, so that the others turn to the next replicas in rank. Calls and streams that run go on. */
   leave(): Promise<void> {
     return this.membership.leave();
   }
 
-  /** A member that is gone takes its sessions with it, unless another has its address. Streams that run may finish. */
-  #dropUnlessTaken(address: string): void {
-    if (!this.membership.live.some((member) => member.address === address)) this.peers.drop(address);
+  /** Says goodbye if this replica has joined and not left, then cuts the sessions. May be called any number of times. */
+  async close(): Promise<void> {
+    try {
+      await this.membership.leave();
+    } finally {
+      this.membership.stop();
+      this.peers.close();
+    }
   }
 
-  /** Ends the sessions to others. */
-  stop(): void {
-    this.membership.stop();
-    this.peers.close();
-    this.#options.tls?.stop();
+  /**
+   * Closes the sessions to a member that left or died, unless another member has its address. Streams that run may finish.
+   */
+  #dropUnlessTaken(address: string): void {
+    if (!this.membership.live.some((member) => member.address === address)) this.peers.drop(address);
   }
 }
 
 /**
- * How long a coordinator may need for an answer that it has to ask its origin for, while its pings come back: the time for
- * attempts counts from the first failure, which may itself have taken a whole attempt, and so may the last one.
+ * How long a coordinator that answers pings may need for an answer from its origin. The time for attempts counts from the
+ * first failure. That attempt may have taken its whole timeout before it failed, and so may the last one after it.
  */
 function originPatienceMs({ origins }: Config): number {
   const patience = origins.map(

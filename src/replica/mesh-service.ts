@@ -1,6 +1,6 @@
 /**
- * What a replica answers its peers: the servers of chunks and metadata over its read path, and the listener of the mesh
- * in front of them. The other end, what this replica asks, is cluster.ts.
+ * The answers of a replica to its peers: the servers of chunks, metadata and the rest, and the mesh listener in front of
+ * them. The calls of this replica to its peers begin in mesh-client.ts.
  */
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../base/clock.ts";
@@ -30,23 +30,23 @@ import type { OpenOrigin } from "./metadata.ts";
 
 export interface MeshServiceOptions {
   readonly config: Config;
-  readonly cluster: MeshClient;
+  readonly meshClient: MeshClient;
   /** Undefined for a mesh without TLS. */
   readonly tls: MeshTls | undefined;
   readonly readPath: ReadPath;
   readonly filler: Filler;
   readonly relay: Relay;
   readonly disk: DigestStore | undefined;
-  readonly open: readonly OpenOrigin[];
+  readonly origins: readonly OpenOrigin[];
   readonly cache: CacheAnswers;
   /** Undefined where disks are not replicated. */
-  readonly lists: InventoryAnswers | undefined;
+  readonly inventory: InventoryAnswers | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
-/** Heartbeats within the silence that a peer bears. */
+/** Heartbeats within `cluster.stall_timeout`, after which a silent peer is given up. */
 const heartbeatsPerStall = 4;
 
 export class MeshService {
@@ -59,13 +59,12 @@ export class MeshService {
 
   constructor(options: MeshServiceOptions) {
     this.#options = options;
-    const { config, cluster, tls, readPath, filler, disk, open, cache, lists, clock, random, logger } =
-      options;
-    const { coordination, membership } = cluster;
+    const { config, tls, readPath, filler, disk, origins, cache, inventory, clock, random, logger } = options;
+    const { coordination, membership } = options.meshClient;
     const { internalListen, stallTimeoutMs } = config.cluster;
     this.#chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
     this.#objects = new ObjectServer({
-      origins: new Map(open.map((each) => [each.origin.id, each])),
+      origins: new Map(origins.map((each) => [each.origin.id, each])),
       coordination,
       publish: (rumor) => membership.publish(rumor),
       random,
@@ -85,7 +84,7 @@ export class MeshService {
         routeMembership(router, membership, this.#calls);
         routeObjects(router, this.#objects, this.#calls);
         routeCache(router, cache, this.#calls);
-        if (lists) routeInventory(router, lists, this.#calls);
+        if (inventory) routeInventory(router, inventory, this.#calls);
         new ReflectionService().route(router);
       },
       clock,
@@ -93,31 +92,36 @@ export class MeshService {
     });
   }
 
-  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  /** Resolves with the address it listens on. @throws OrcaError config_invalid where it cannot listen there. */
   start(): Promise<AddressInfo> {
     return this.#server.start();
   }
 
-  /** Takes no new streams; those that run may go on for `drainTimeoutMs`. Resolves with the sessions that were cut. */
+  /** Takes no new streams, and lets running ones go on for `drainTimeoutMs`. Resolves with the number of sessions cut. */
   drain(drainTimeoutMs: number): Promise<number> {
     return this.#server.drain(drainTimeoutMs);
   }
 
+  /** Cuts what runs. May be called any number of times. */
+  close(): Promise<void> {
+    return this.#server.close();
+  }
+
   register(metrics: MetricsRegistry): void {
-    const { cluster, tls, relay } = this.#options;
+    const { meshClient, tls, relay } = this.#options;
     registerMeshMetrics(metrics, {
-      membership: cluster.membership,
-      coordination: cluster.coordination,
+      membership: meshClient.membership,
+      coordination: meshClient.coordination,
       server: this.#server,
-      peers: cluster.peers,
+      peers: meshClient.peers,
       tls,
       fillServer: this.#fills,
-      fillClient: cluster.chunkPeers,
+      fillClient: meshClient.chunkPeers,
       relay,
       calls: {
-        membership: cluster.membershipPeers,
-        object: cluster.objectPeers,
-        cache: cluster.cachePeers,
+        membership: meshClient.membershipPeers,
+        object: meshClient.objectPeers,
+        cache: meshClient.cachePeers,
       },
       callsServed: this.#calls,
       chunkServer: this.#chunks,

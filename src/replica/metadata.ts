@@ -1,12 +1,14 @@
 /**
  * The caches of metadata in front of each origin: a directory of objects and a cache of listings. In a cluster each exists
- * twice: one answers this replica's clients and asks the coordinator, the other is the authority and asks the origin.
+ * twice. One answers this replica's clients and asks the coordinator. The other is the authority: it answers peers and
+ * asks the origin.
  */
 import type { Clock } from "../base/clock.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
 import type { Coordination } from "../membership/coordination.ts";
+import { Bucket } from "../object/bucket.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory, type HeadSource } from "../object/directory.ts";
@@ -17,26 +19,26 @@ import { OriginHeads } from "../object/origin-heads.ts";
 import { OriginListings } from "../object/origin-listings.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 
-/** One origin and what is known of its objects. */
+/** One origin, and the metadata of its objects. */
 export interface OpenOrigin extends ServedOrigin {
   readonly config: OriginConfig;
   readonly origin: GuardedOrigin;
-  /** Listings that this replica's own clients are answered from. */
+  /** Answers this replica's own clients. */
   readonly pages: ListingCache;
 }
 
-/** Where metadata is asked for in a cluster. */
+/** The replicas that are asked for metadata, and which of them coordinates what. */
 export interface MetadataPeers {
   readonly coordination: Coordination;
   readonly objectPeers: ObjectPeers;
 }
 
-/** What lets go of the chunks of versions that are no more. */
+/** A store that evicts the chunks of outdated versions first. */
 export interface SupersededTier {
   supersede(version: ObjectVersion): void;
 }
 
-/** The metadata of `origin`; without `peers`, of a cluster of one, whose authority answers its clients as well. */
+/** The caches in front of `origin`. Without `peers`, in a cluster of one, the authority answers clients as well. */
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
@@ -75,4 +77,15 @@ export function openMetadata(
     directory: directoryOf(new ClusterHeads({ ...shared, authority })),
     pages: listsOf(new ClusterListings({ ...shared, authority: lists })),
   };
+}
+
+/** The buckets of all origins, by the name that clients use. */
+export function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
+  const buckets = new Map<string, Bucket>();
+  for (const { config, directory, pages } of origins) {
+    for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
+      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, lists: pages }));
+    }
+  }
+  return buckets;
 }

@@ -1,6 +1,6 @@
 /**
- * The origins of a configuration, made into what the read path asks: a driver for each, with permits and retries around
- * it, and the two caches of metadata in front. It is the part of the composition that knows the drivers by name.
+ * The origins of a configuration: for each of them the driver that it names, with permits and retries around it. No other
+ * file knows the drivers of origins by name.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
@@ -11,6 +11,7 @@ import { FileOrigin } from "../origin/file-origin.ts";
 import { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
+import { type ReleaseStack, step } from "./release-stack.ts";
 
 export interface OriginsOptions {
   readonly config: Config;
@@ -18,24 +19,25 @@ export interface OriginsOptions {
   readonly random: Random;
 }
 
-/** @throws OrcaError config_invalid where an origin refuses its settings. */
-export function guardOrigins({ config, clock, random }: OriginsOptions): GuardedOrigin[] {
-  return config.origins.map(
-    (each) =>
-      new GuardedOrigin({
-        origin: openOrigin(each, config, clock),
-        clock,
-        random,
-        requestsInFlightMax: each.targetGlobal,
-        queueTimeoutMs: each.queueTimeoutMs,
-        retry: each.retry,
-      }),
-  );
+/** @throws OrcaError config_invalid where a driver rejects its settings. */
+export function openOrigins({ config, clock, random }: OriginsOptions, held: ReleaseStack): GuardedOrigin[] {
+  return config.origins.map((each) => {
+    const origin = new GuardedOrigin({
+      origin: openDriver(each, config, clock),
+      clock,
+      random,
+      requestsInFlightMax: each.targetGlobal,
+      queueTimeoutMs: each.queueTimeoutMs,
+      retry: each.retry,
+    });
+    held.add(step(`close origin "${origin.id}"`, () => origin.close()));
+    return origin;
+  });
 }
 
-function openOrigin(config: OriginConfig, { secrets }: Config, clock: Clock): Origin {
+function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Origin {
   const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
-  const wire = {
+  const common = {
     id,
     connectTimeoutMs,
     attemptTimeoutMs,
@@ -52,11 +54,11 @@ function openOrigin(config: OriginConfig, { secrets }: Config, clock: Clock): Or
           secretAccessKey: awss3SecretKey.reveal(),
           ...(awss3SessionToken && { sessionToken: awss3SessionToken.reveal() }),
         };
-      return new S3Origin({ ...wire, ...config.awss3, credentials });
+      return new S3Origin({ ...common, ...config.awss3, credentials });
     }
     case "azureblob":
       return new AzureBlobOrigin({
-        ...wire,
+        ...common,
         ...config.azureblob,
         accountKey: secrets.azureblobAccountKey?.reveal(),
       });
@@ -67,7 +69,7 @@ function openOrigin(config: OriginConfig, { secrets }: Config, clock: Clock): Or
   }
 }
 
-/** What clients are told: the region of the first S3 origin, since SDKs sign for one region per endpoint. */
+/** The region that clients are told. It is the first S3 origin's, because SDKs sign for one region per endpoint. */
 export function regionOf(config: Config): string {
   for (const origin of config.origins) if (origin.driver === "awss3") return origin.awss3.region;
   return "us-east-1";

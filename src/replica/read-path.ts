@@ -1,6 +1,6 @@
 /**
- * How one replica comes by chunks it does not hold: its filler, and in a cluster the relay in front of it and, where
- * disks are replicated, the copies. What readers need of all that is one {@link ReadPath}.
+ * How a replica fetches chunks it does not hold. The filler asks the origin. In a cluster the relay stands before it and
+ * asks the coordinator of a chunk, and where disks are replicated, copies move between them.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -19,40 +19,48 @@ export interface ReplicaReadPathOptions {
   readonly tiers: Tiers;
   readonly origins: readonly GuardedOrigin[];
   /** Undefined in a cluster of one. */
-  readonly cluster: MeshClient | undefined;
+  readonly meshClient: MeshClient | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export class ReplicaReadPath {
   readonly filler: Filler;
+  /** Undefined in a cluster of one. */
   readonly relay: Relay | undefined;
-  /** Undefined where each chunk is kept by its coordinator alone. */
+  /** Undefined where only the coordinator of a chunk keeps it on disk. */
   readonly replicated: ReplicatedDisks | undefined;
-  readonly readPath: ReadPath;
+  /** What readers of objects need of all this. */
+  readonly forReaders: ReadPath;
 
-  constructor({ config, tiers, origins, cluster, clock, logger }: ReplicaReadPathOptions) {
+  constructor({ config, tiers, origins, meshClient, clock, logger }: ReplicaReadPathOptions) {
     const { memory, disk, cachestore, budget } = tiers;
     const { replication: copies } = config.cluster;
     const { queueTimeoutMs } = config.memory;
     const shared = { memory, disk, shared: cachestore?.store, budget, queueTimeoutMs };
     this.replicated =
-      cluster && disk && copies > 1
-        ? new ReplicatedDisks({ copies, cluster, disk, budget, clock, logger })
+      meshClient && disk && copies > 1
+        ? new ReplicatedDisks({ copies, meshClient, disk, budget, clock, logger })
         : undefined;
     const filler = new Filler({
       ...shared,
       held: this.replicated?.held,
       digests: disk,
       onStored: this.replicated?.onStored,
-      onShared: cluster && cachestore && announcing(cluster, cachestore),
+      onShared: meshClient && cachestore && announcing(meshClient, cachestore),
       origins: new Map(origins.map((origin) => [origin.id, origin])),
     });
     this.filler = filler;
     this.relay =
-      cluster &&
-      new Relay({ ...shared, filler, peers: cluster.chunkPeers, coordination: cluster.coordination, clock });
-    this.readPath = {
+      meshClient &&
+      new Relay({
+        ...shared,
+        filler,
+        peers: meshClient.chunkPeers,
+        coordination: meshClient.coordination,
+        clock,
+      });
+    this.forReaders = {
       ...shared,
       flights: this.relay ?? filler,
       readAheadMax: config.chunking.readahead,
@@ -60,18 +68,18 @@ export class ReplicaReadPath {
     };
   }
 
-  /** Once the members are known. */
+  /** To be called when the members are known. */
   start(): void {
     this.replicated?.start();
   }
 
-  /** Ends what is being copied, which nobody waits for. */
+  /** Stops copying between disks. May be called any number of times, as {@link stopFlights}. */
   async stopCopies(): Promise<void> {
     await this.replicated?.stop();
   }
 
-  /** Ends fills that nobody waits for any more, and resolves when those that are whole have been committed. */
-  async stop(): Promise<void> {
+  /** Ends flights that wait for an origin or a peer. Resolves when those that are whole have been committed. */
+  async stopFlights(): Promise<void> {
     await Promise.all([this.relay?.stop(), this.filler.stop()]);
   }
 }

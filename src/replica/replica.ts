@@ -1,40 +1,44 @@
 /**
- * The composition root: makes the parts of one replica out of its configuration, and starts and stops them in order.
- * Each part gets what it needs by its constructor. The larger groups of parts are made in files of their own beside this
- * one: where chunks are kept (tiers.ts), how they are come by (fills.ts), whom they come from (origins.ts), the two ends
- * of the mesh (cluster.ts, mesh.ts), and what people may ask about the cache (cache-view.ts).
+ * The composition root: makes the parts of one replica out of its configuration, starts them and stops them. Each part
+ * gets what it needs by its constructor. The other files of this folder make the larger groups of parts.
  *
- * Stopping goes from the outside in: not ready, goodbye to the peers, no new connections, running responses finish,
- * fills nobody waits for end, commits finish, files and sockets close.
+ * An orderly stop has two halves. The drains come first and go from the outside in: not ready, goodbye to the peers, no
+ * new connections, running responses finish, fills that no client waits for end, commits finish. They take up to
+ * `server.drain_timeout` for responses and as much again for commits. Then the releases close files and sockets.
+ *
+ * Invariants:
+ * 1. A part that holds something (a timer, a thread, a socket, a lock) has its release on the stack before anything else
+ *    can fail. A failed open, a failed start and a stop unwind the same stack: the part made last is released first.
+ * 2. Drains are put on top of the stack when the start has succeeded. A failed start does without them: it has no clients,
+ *    and its peers turn to other replicas.
+ * 3. A release cuts what runs. It waits for no client, origin, peer or commit, and after the drains it finds nothing to
+ *    cut. One release speaks: a replica that has joined says goodbye, whichever way it ends.
+ * 4. A step that fails does not keep the others from running (release-stack.ts).
  */
 import type { AddressInfo } from "node:net";
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
-import { BucketHandler } from "../edge/bucket-handler.ts";
+import type { OriginConfig } from "../config/origin-config.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
-import { ObjectHandler } from "../edge/object-handler.ts";
-import { S3Listener } from "../edge/s3-listener.ts";
-import type { ReadPath } from "../fill/object-reader.ts";
+import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
-import { Bucket } from "../object/bucket.ts";
-import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
-import { MetricsRegistry } from "../ops/metrics/metrics.ts";
-import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
-import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
-import { OpsServer } from "../ops/ops-server.ts";
+import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import { originShare } from "../placement/origin-share.ts";
 import { CacheView } from "./cache-view.ts";
 import { cachestoreNotice } from "./cachestore.ts";
+import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService } from "./mesh-service.ts";
-import { type OpenOrigin, openMetadata } from "./metadata.ts";
-import { guardOrigins, regionOf } from "./origins.ts";
+import { bucketsOf, type OpenOrigin, openMetadata } from "./metadata.ts";
+import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
+import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
 import { openTiers, type Tiers } from "./tiers.ts";
 
 export interface ReplicaOptions {
@@ -51,225 +55,206 @@ export interface ReplicaAddresses {
   readonly mesh: AddressInfo | undefined;
 }
 
+/** The certificates of a replica. The S3 listener watches the files of the first, and stops that when it closes. */
+interface Certificates {
+  readonly server: TlsFiles | undefined;
+  readonly mesh: MeshTls | undefined;
+}
+
 /** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
 const commitsDrainMinMs = 30_000;
 
 export class Replica {
   readonly #options: ReplicaOptions;
+  readonly #held: ReleaseStack;
   readonly #readiness = new Readiness();
   readonly #origins: readonly GuardedOrigin[];
   readonly #tiers: Tiers;
-  readonly #fills: ReplicaReadPath;
-  readonly #cluster: MeshClient | undefined;
-  readonly #mesh: MeshService | undefined;
-  readonly #listener: S3Listener;
+  /** Undefined in a cluster of one, as the mesh service is. */
+  readonly #meshClient: MeshClient | undefined;
+  readonly #readPath: ReplicaReadPath;
   readonly #cacheView: CacheView;
+  readonly #meshService: MeshService | undefined;
+  readonly #listener: S3Listener;
   readonly #ops: OpsServer;
 
   /**
-   * Makes all parts; nothing listens yet.
-   * @throws OrcaError config_invalid where a part cannot be made: the disk is another process's, a certificate is unreadable.
+   * Makes all parts. Nothing listens yet.
+   * @throws OrcaError config_invalid where a part cannot be made, such as a disk root that another process holds. Nothing
+   * is held then, nor after a failed {@link start}.
    */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const { config, clock, logger } = options;
-    const { tls } = config.server;
-    const tlsFiles = tls && (await TlsFiles.load({ ...tls, clock, logger }));
-    return new Replica(options, tlsFiles, await MeshClient.loadTls(config, clock, logger));
+    const held = new ReleaseStack(logger);
+    return held.orUnwind(async () => {
+      const server = config.server.tls && (await TlsFiles.load({ ...config.server.tls, clock, logger }));
+      const mesh = await MeshClient.loadTls(config, clock, logger);
+      if (mesh) held.add(step("stop watching the files of cluster.internal_tls", () => mesh.stop()));
+      return new Replica(options, { server, mesh }, held);
+    });
   }
 
-  private constructor(options: ReplicaOptions, tls: TlsFiles | undefined, meshTls: MeshTls | undefined) {
+  private constructor(options: ReplicaOptions, tls: Certificates, held: ReleaseStack) {
     this.#options = options;
-    const { config, clock, logger } = options;
-    // Before the disk is opened: an origin may refuse its settings, and the disk's thread would keep the process alive.
-    this.#origins = guardOrigins(options);
-    this.#tiers = openTiers(options);
-    const { memory, disk, cachestore, budget, replicaId } = this.#tiers;
+    this.#held = held;
+    // It is made last, and closes last: until then it shows how the stop goes.
+    held.add(step("close the ops listener", () => this.#ops?.stop()));
+    this.#origins = openOrigins(options, held);
+    this.#tiers = openTiers(options, held);
+    const { memory, disk, cachestore, replicaId } = this.#tiers;
     if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
-    const cluster = config.cluster.clustered
-      ? new MeshClient({ ...options, replicaId, tls: meshTls })
+    const meshClient = options.config.cluster.clustered
+      ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
       : undefined;
-    this.#cluster = cluster;
-    this.#fills = new ReplicaReadPath({ ...options, tiers: this.#tiers, origins: this.#origins, cluster });
-    const { filler, relay, replicated, readPath } = this.#fills;
-    const tiers = disk ? [memory, disk] : [memory];
-    const open = this.#origins.map((origin, index) =>
-      openMetadata(origin, config.origins[index] as Config["origins"][number], options, cluster, tiers),
-    );
-    const buckets = bucketsOf(open);
-    this.#cacheView = new CacheView({
-      replicaId,
-      budget,
-      memory,
-      disk,
-      cachestore,
-      flights: readPath.flights,
-      origins: open,
-      buckets,
-      cluster,
-      clock,
-      logger,
-    });
-    if (cluster && relay) {
-      cluster.membership.subscribe(() => this.#shareOrigins());
-      this.#mesh = new MeshService({
-        ...options,
-        cluster,
-        tls: meshTls,
-        readPath,
-        filler,
-        relay,
-        disk,
-        open,
-        cache: this.#cacheView.held,
-        lists: replicated?.lister,
-      });
+    this.#meshClient = meshClient;
+    if (meshClient) {
+      meshClient.membership.subscribe(() => this.#shareOrigins());
+      held.add(step("close the sessions to other replicas", () => meshClient.close()));
     }
-    const stats = new EdgeStats();
-    this.#listener = listenerOf(options, { buckets, readPath, stats, tls });
-    this.#ops = new OpsServer({
-      ...config.server.opsListen,
-      readiness: this.#readiness,
-      metrics: this.#metricsOf(stats, tls, open),
-      cluster: {
-        replicaId,
-        zone: config.cluster.zone ?? "",
-        origins: this.#origins,
-        budget,
-        disk,
-        filler,
-        relay,
-        membership: cluster?.membership,
-        peers: cluster?.peers,
-      },
-      endpoints: this.#cacheView.endpoints,
-      actions: config.server.opsActions,
-      logger,
-    });
-  }
-
-  /** Replicas that this one holds for live, itself included. */
-  get liveMembers(): number {
-    return this.#cluster?.membership.live.length ?? 1;
-  }
-
-  /** Resolves when clients are served. @throws OrcaError config_invalid where a listener cannot be had. */
-  async start(): Promise<ReplicaAddresses> {
-    try {
-      await this.#tiers.cachestore?.store.check();
-      const ops = await this.#ops.start();
-      const mesh = await this.#mesh?.start();
-      // Clients come when the peers are known: until then, this replica would fill what others have.
-      if (mesh) await this.#cluster?.join(mesh.port);
-      this.#fills.start();
-      const s3 = await this.#listener.start();
-      this.#readiness.enter("serving");
-      return { s3, ops, mesh };
-    } catch (thrown) {
-      await this.stop();
-      throw thrown;
-    }
-  }
-
-  /** Ends in order, within `server.drain_timeout` for responses and as much again for commits. */
-  async stop(): Promise<void> {
-    const { config, logger } = this.#options;
-    const { drainTimeoutMs } = config.server;
-    if (this.#readiness.phase !== "draining") this.#readiness.enter("draining");
-    const copiesEnded = this.#fills.stopCopies();
-    await this.#cluster?.leave();
-    const meshDrained = this.#mesh?.drain(drainTimeoutMs);
-    const cut = await this.#listener.drain(drainTimeoutMs);
-    if (cut > 0)
-      logger.warn({ responses: cut }, "Cut responses that did not finish within server.drain_timeout");
-    // Peers wait for fills of this replica as clients do.
-    await meshDrained;
-    const flightsEnded = this.#fills.stop();
-    await copiesEnded;
-    await this.#cacheView.scrub?.stop();
-    const commitsDrainMs = Math.max(drainTimeoutMs, commitsDrainMinMs);
-    const { disk, cachestore } = this.#tiers;
-    await Promise.all([disk?.close(commitsDrainMs), cachestore?.store.close(commitsDrainMs)]);
-    await flightsEnded;
-    this.#cluster?.stop();
-    for (const origin of this.#origins) origin.close();
-    await this.#ops.stop();
-  }
-
-  #metricsOf(edge: EdgeStats, tls: TlsFiles | undefined, open: readonly OpenOrigin[]): MetricsRegistry {
-    const { budget, memory, disk, cachestore } = this.#tiers;
-    const { filler, replicated, readPath } = this.#fills;
-    const metrics = new MetricsRegistry();
-    metrics.collectProcessMetrics();
-    registerReplicaMetrics(metrics, {
-      edge,
-      listener: this.#listener,
-      tls,
-      readPath,
-      filler,
-      budget,
-      memory,
-      disk,
+    const readPath = new ReplicaReadPath({
+      ...options,
+      tiers: this.#tiers,
       origins: this.#origins,
-      directories: new Map(open.map((each) => [each.origin.id, each.directory])),
-      lists: new Map(open.map((each) => [each.origin.id, each.pages])),
+      meshClient,
     });
-    this.#mesh?.register(metrics);
-    if (replicated) registerReplicationMetrics(metrics, replicated);
-    if (cachestore) registerCachestoreMetrics(metrics, cachestore);
-    return metrics;
+    this.#readPath = readPath;
+    held.add(this.#closeStores(0));
+    const chunkTiers = disk ? [memory, disk] : [memory];
+    const origins = this.#origins.map((origin, index) =>
+      openMetadata(origin, options.config.origins[index] as OriginConfig, options, meshClient, chunkTiers),
+    );
+    const buckets = bucketsOf(origins);
+    const { flights } = readPath.forReaders;
+    const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });
+    this.#cacheView = cacheView;
+    held.add(step("stop the scrub", () => cacheView.stop()));
+    const meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
+    this.#meshService = meshService;
+    if (meshService) held.add(step("close the mesh listener", () => meshService.close()));
+    const edge = new EdgeStats();
+    const listener = s3ListenerOf({
+      ...options,
+      buckets,
+      readPath: readPath.forReaders,
+      stats: edge,
+      tls: tls.server,
+    });
+    this.#listener = listener;
+    held.add(step("close the S3 listener", () => listener.close()));
+    this.#ops = opsServerOf({
+      ...options,
+      readiness: this.#readiness,
+      tiers: this.#tiers,
+      origins,
+      readPath,
+      cacheView,
+      meshClient,
+      meshService,
+      listener,
+      edge,
+      tls: tls.server,
+    });
+  }
+
+  /** Live replicas as this one sees them, itself included. */
+  get liveMembers(): number {
+    return this.#meshClient?.membership.live.length ?? 1;
   }
 
   /**
-   * All replicas together keep to `target_global`. One that has left keeps what it had, for the fills that it ends, while
-   * the others share anew: until it is gone, the sum may pass the target by its share.
+   * Resolves when clients are served. To be called once.
+   * @throws OrcaError config_invalid where a listener cannot listen, or the cachestore fails its check.
+   */
+  start(): Promise<ReplicaAddresses> {
+    return this.#held.orUnwind(async () => {
+      await this.#tiers.cachestore?.store.check();
+      const ops = await this.#ops.start();
+      const mesh = await this.#meshService?.start();
+      // Clients come when the peers are known: until then, this replica would fetch what others hold.
+      if (mesh) await this.#meshClient?.join(mesh.port);
+      this.#readPath.start();
+      const s3 = await this.#listener.start();
+      this.#held.addInOrder(this.#drains());
+      this.#readiness.enter("serving");
+      return { s3, ops, mesh };
+    });
+  }
+
+  /** Stops in order, once, however often it is called. @throws OrcaError internal that names every step that failed. */
+  stop(): Promise<void> {
+    return this.#held.unwind();
+  }
+
+  #makeMeshService(
+    meshClient: MeshClient,
+    tls: MeshTls | undefined,
+    origins: readonly OpenOrigin[],
+  ): MeshService {
+    const { filler, relay, replicated, forReaders } = this.#readPath;
+    assert(relay !== undefined, "a replica with peers has a relay");
+    return new MeshService({
+      ...this.#options,
+      meshClient,
+      tls,
+      readPath: forReaders,
+      filler,
+      relay,
+      disk: this.#tiers.disk,
+      origins,
+      cache: this.#cacheView.held,
+      inventory: replicated?.lister,
+    });
+  }
+
+  /** What an orderly stop does before it releases anything, in this order. */
+  #drains(): Step[] {
+    const { drainTimeoutMs } = this.#options.config.server;
+    const readPath = this.#readPath;
+    return [
+      step("become unready", () => this.#readiness.enter("draining")),
+      begin(() => readPath.stopCopies()),
+      step("say goodbye to the other replicas", () => this.#meshClient?.leave()),
+      // Peers wait for fills of this replica as clients do.
+      together(
+        step("drain the mesh listener", () => this.#meshService?.drain(drainTimeoutMs)),
+        step("drain the S3 listener", () => this.#drainClients(drainTimeoutMs)),
+      ),
+      begin(() => readPath.stopFlights()),
+      step("end copies between disks", () => readPath.stopCopies()),
+      step("stop the scrub", () => this.#cacheView.stop()),
+      this.#closeStores(Math.max(drainTimeoutMs, commitsDrainMinMs)),
+    ];
+  }
+
+  async #drainClients(drainTimeoutMs: number): Promise<void> {
+    const cut = await this.#listener.drain(drainTimeoutMs);
+    if (cut === 0) return;
+    this.#options.logger.warn(
+      { responses: cut },
+      "Cut responses that did not finish within server.drain_timeout",
+    );
+  }
+
+  /** Copies and flights end with their commits, and commits end at the latest when the stores close. */
+  #closeStores(deadlineMs: number): Step {
+    const { disk, cachestore } = this.#tiers;
+    return together(
+      step("end copies between disks", () => this.#readPath.stopCopies()),
+      step("end fills", () => this.#readPath.stopFlights()),
+      step("close the disk", () => disk?.close(deadlineMs)),
+      step("close the cachestore", () => cachestore?.store.close(deadlineMs)),
+    );
+  }
+
+  /**
+   * Shares `target_global` of each origin among the live replicas. A replica that has left keeps its share for the fills
+   * that it ends, while the others share anew. Until it has stopped, the sum may exceed the target by that share.
    */
   #shareOrigins(): void {
-    if (this.#cluster?.membership.self.state === "left") return;
+    if (this.#meshClient?.membership.self.state === "left") return;
     const live = this.liveMembers;
     for (const [index, origin] of this.#origins.entries()) {
       origin.resize(originShare(this.#options.config.origins[index]?.targetGlobal ?? 1, live));
     }
   }
-}
-
-/** What the clients' side of a replica is made of. */
-interface EdgeParts {
-  readonly buckets: ReadonlyMap<string, Bucket>;
-  readonly readPath: ReadPath;
-  readonly stats: EdgeStats;
-  readonly tls: TlsFiles | undefined;
-}
-
-function listenerOf(
-  { config, clock, random, logger }: ReplicaOptions,
-  { buckets, readPath, stats, tls }: EdgeParts,
-): S3Listener {
-  const { server } = config;
-  return new S3Listener({
-    ...server.listen,
-    domain: server.domain,
-    connectionsMax: server.maxConnections,
-    requestsMax: server.maxRequests,
-    clientStallTimeoutMs: server.clientStallTimeoutMs,
-    keepAliveTimeoutMs: server.keepAliveTimeoutMs,
-    headerTimeoutMs: server.headerTimeoutMs,
-    tls,
-    buckets,
-    objectHandler: new ObjectHandler({ clock, readPath, stats }),
-    bucketHandler: new BucketHandler({ region: regionOf(config) }),
-    stats,
-    clock,
-    random,
-    logger,
-  });
-}
-
-function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
-  const buckets = new Map<string, Bucket>();
-  for (const { config, directory, pages } of origins) {
-    for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
-      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, lists: pages }));
-    }
-  }
-  return buckets;
 }

@@ -1,6 +1,6 @@
 /**
- * The part of the composition that keeps each chunk on several replicas' disks. It is made where `cluster.replication` is
- * more than 1, and what it needs of the rest of a replica is the disk, memory, and the cluster.
+ * Keeps each chunk on the disks of several replicas. It exists where `cluster.replication` is more than 1. Of the rest of
+ * the replica it needs the disk, memory and the mesh client.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -18,7 +18,7 @@ import type { MeshClient } from "./mesh-client.ts";
 
 export interface ReplicatedDisksOptions {
   readonly copies: number;
-  readonly cluster: MeshClient;
+  readonly meshClient: MeshClient;
   readonly disk: DiskTier;
   readonly budget: MemoryBudget;
   readonly clock: Clock;
@@ -26,17 +26,17 @@ export interface ReplicatedDisksOptions {
 }
 
 export class ReplicatedDisks {
-  /** What a fill asks before its origin. */
+  /** Asks peers for a chunk before a fill asks the origin. */
   readonly held: HeldByPeers;
-  /** What others ask about this disk. */
+  /** Answers peers that ask what is on this disk. */
   readonly lister: Inventory;
   readonly replication: Replication;
   readonly puller: Puller;
   readonly antiEntropy: AntiEntropy;
   readonly #disk: DiskTier;
 
-  constructor({ copies, cluster, disk, budget, clock, logger }: ReplicatedDisksOptions) {
-    const { coordination, membership, chunkPeers: peers, chunkLists: lists } = cluster;
+  constructor({ copies, meshClient, disk, budget, clock, logger }: ReplicatedDisksOptions) {
+    const { coordination, membership, chunkPeers: peers, inventoryPeers: lists } = meshClient;
     const keepers = new Keepers({ coordination, copies });
     this.#disk = disk;
     this.held = new HeldByPeers({ keepers, coordination, peers, clock });
@@ -63,15 +63,15 @@ export class ReplicatedDisks {
     disk.onLost = () => this.antiEntropy.chunkLost();
   }
 
-  /** For the filler: a chunk has come to be on this disk. */
+  /** For the filler, which calls it with each chunk that it stored on this disk. */
   readonly onStored = (ref: ChunkKey): void => this.replication.stored(ref);
 
-  /** Once the members are known: the first walk begins when this replica knows what is on its own disk. */
+  /** To be called when the members are known. The first round begins when the disk is scanned. */
   start(): void {
     void this.#disk.ready.then(() => this.antiEntropy.start());
   }
 
-  /** Resolves when nothing is being copied any more. */
+  /** Resolves when no copy is in progress. May be called any number of times. */
   async stop(): Promise<void> {
     await Promise.all([this.antiEntropy.stop(), this.puller.stop()]);
   }

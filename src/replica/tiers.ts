@@ -1,6 +1,6 @@
 /**
- * Where one replica keeps chunks: memory, its own disk, and the store that all replicas share, each of them as the
- * configuration has it, and one budget over all bytes that are in memory for their sake.
+ * The stores in which a replica keeps chunks: memory, its own disk, and the cachestore that all replicas share. One budget
+ * bounds all chunk bytes in memory, whichever store they are on the way to.
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
@@ -11,6 +11,7 @@ import { DiskTier } from "../store/disk/disk-tier.ts";
 import { TunedS3Fifo } from "../store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../store/memory-tier.ts";
 import { type OpenCachestore, openCachestore } from "./cachestore.ts";
+import { type ReleaseStack, step } from "./release-stack.ts";
 
 export interface TiersOptions {
   readonly config: Config;
@@ -23,19 +24,21 @@ export interface Tiers {
   readonly memory: MemoryTier;
   readonly disk: DiskTier | undefined;
   readonly cachestore: OpenCachestore | undefined;
-  /** The disk's, which outlives the process; else the configured one, else one for this run. */
+  /** The disk's, which outlives the process; else the configured one; else one for this run. */
   readonly replicaId: string;
 }
 
-/** @throws OrcaError config_invalid where the disk is another process's, or cannot be used. */
-export function openTiers({ config, clock, logger }: TiersOptions): Tiers {
+/** @throws OrcaError config_invalid where another process holds the disk root, or it cannot be used. */
+export function openTiers({ config, clock, logger }: TiersOptions, held: ReleaseStack): Tiers {
   const { disk: place, cluster } = config;
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
   const memory = new MemoryTier({ budget });
   const { replicaId } = cluster;
   const disk = place && DiskTier.open({ ...place, replicaId, policy: new TunedS3Fifo(), clock, logger });
+  if (disk) held.add(step("close the disk", () => disk.close(0)));
+  // It holds nothing until it is asked for the first time.
   const cachestore = openCachestore({ config, clock, logger });
-  // Where reads wait for memory, commits that have not begun give way: a chunk not kept costs a fetch later.
+  // Commits that have not begun give way to reads that wait for memory: a chunk that is not kept costs a fetch later.
   for (const tier of [disk, cachestore?.store]) {
     if (tier) budget.addLastResort((missingBytes) => tier.dropQueued(missingBytes));
   }

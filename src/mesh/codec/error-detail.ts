@@ -25,6 +25,7 @@ const knownSources: Readonly<Record<ErrorSource, true>> = {
   mesh: true,
   config: true,
   cachestore: true,
+  replica: true,
 };
 
 export function errorDetailOf(error: OrcaError): MessageInitShape<typeof ErrorDetailSchema> {

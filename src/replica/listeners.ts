@@ -1,0 +1,128 @@
+/**
+ * The listeners that a replica opens besides the mesh: one for S3 clients, and one for the people who run it. What the
+ * second shows comes from every part of the replica, so it is made last.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import type { TlsFiles } from "../base/tls-files.ts";
+import type { Config } from "../config/config.ts";
+import { BucketHandler } from "../edge/bucket-handler.ts";
+import type { EdgeStats } from "../edge/edge-stats.ts";
+import { ObjectHandler } from "../edge/object-handler.ts";
+import { S3Listener } from "../edge/s3-listener.ts";
+import type { ReadPath } from "../fill/object-reader.ts";
+import type { Bucket } from "../object/bucket.ts";
+import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
+import { MetricsRegistry } from "../ops/metrics/metrics.ts";
+import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
+import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
+import { OpsServer } from "../ops/ops-server.ts";
+import type { Readiness } from "../ops/readiness.ts";
+import type { CacheView } from "./cache-view.ts";
+import type { MeshClient } from "./mesh-client.ts";
+import type { MeshService } from "./mesh-service.ts";
+import type { OpenOrigin } from "./metadata.ts";
+import { regionOf } from "./origins.ts";
+import type { ReplicaReadPath } from "./read-path.ts";
+import type { Tiers } from "./tiers.ts";
+
+export interface S3ListenerParts {
+  readonly config: Config;
+  /** By the name that clients use. */
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly readPath: ReadPath;
+  readonly stats: EdgeStats;
+  readonly tls: TlsFiles | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
+  const { config, buckets, readPath, stats, tls, clock, random, logger } = parts;
+  const { server } = config;
+  return new S3Listener({
+    ...server.listen,
+    domain: server.domain,
+    connectionsMax: server.maxConnections,
+    requestsMax: server.maxRequests,
+    clientStallTimeoutMs: server.clientStallTimeoutMs,
+    keepAliveTimeoutMs: server.keepAliveTimeoutMs,
+    headerTimeoutMs: server.headerTimeoutMs,
+    tls,
+    buckets,
+    objectHandler: new ObjectHandler({ clock, readPath, stats }),
+    bucketHandler: new BucketHandler({ region: regionOf(config) }),
+    stats,
+    clock,
+    random,
+    logger,
+  });
+}
+
+/** The parts of a replica that the ops listener shows. */
+export interface OpsParts {
+  readonly config: Config;
+  readonly readiness: Readiness;
+  readonly tiers: Tiers;
+  readonly origins: readonly OpenOrigin[];
+  readonly readPath: ReplicaReadPath;
+  readonly cacheView: CacheView;
+  /** This and the next are undefined in a cluster of one. */
+  readonly meshClient: MeshClient | undefined;
+  readonly meshService: MeshService | undefined;
+  readonly listener: S3Listener;
+  readonly edge: EdgeStats;
+  readonly tls: TlsFiles | undefined;
+  readonly logger: Logger;
+}
+
+export function opsServerOf(parts: OpsParts): OpsServer {
+  const { config, readiness, tiers, origins, readPath, cacheView, meshClient, logger } = parts;
+  const { budget, disk, replicaId } = tiers;
+  return new OpsServer({
+    ...config.server.opsListen,
+    readiness,
+    metrics: metricsOf(parts),
+    cluster: {
+      replicaId,
+      zone: config.cluster.zone ?? "",
+      origins: origins.map(({ origin }) => origin),
+      budget,
+      disk,
+      filler: readPath.filler,
+      relay: readPath.relay,
+      membership: meshClient?.membership,
+      peers: meshClient?.peers,
+    },
+    endpoints: cacheView.endpoints,
+    actions: config.server.opsActions,
+    logger,
+  });
+}
+
+function metricsOf(parts: OpsParts): MetricsRegistry {
+  const { tiers, origins, readPath, meshService, listener, edge, tls } = parts;
+  const { budget, memory, disk, cachestore } = tiers;
+  const { filler, replicated, forReaders } = readPath;
+  const metrics = new MetricsRegistry();
+  metrics.collectProcessMetrics();
+  registerReplicaMetrics(metrics, {
+    edge,
+    listener,
+    tls,
+    readPath: forReaders,
+    filler,
+    budget,
+    memory,
+    disk,
+    origins: origins.map(({ origin }) => origin),
+    directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
+    lists: new Map(origins.map(({ origin, pages }) => [origin.id, pages])),
+  });
+  meshService?.register(metrics);
+  if (replicated) registerReplicationMetrics(metrics, replicated);
+  if (cachestore) registerCachestoreMetrics(metrics, cachestore);
+  return metrics;
+}
