@@ -3,7 +3,7 @@
  * heading (by GitHub's rule), and a path in backticks such as `src/main.ts` exists. It uses no network, so it does not
  * check addresses of other sites. Decisions tell what once was, so paths in backticks are not checked there.
  *
- *     node .ci/check-links.mjs
+ *     npm run check:links
  */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";

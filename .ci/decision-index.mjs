@@ -2,7 +2,8 @@
  * Writes the table in docs/decisions/README.md: number and title, date, and the first sentence of each decision. With
  * `--check` it writes nothing and fails where the table is not what the files say, or a file has not the form of one.
  *
- *     node .ci/decision-index.mjs [--check]
+ *     npm run docs
+ *     npm run check:decisions
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
