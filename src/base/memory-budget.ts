@@ -1,7 +1,7 @@
 /**
- * The one number that bounds chunk bytes in memory (invariant 4 of ARCHITECTURE.md), and the segments those bytes live in.
- * Fills, cached chunks, disk reads and slices on their way to a slow client all draw from the same budget, because limits
- * on each of them do not limit their sum.
+ * The one number that bounds chunk bytes in memory (DESIGN invariant: bytes never pass `memory.max_bytes`), and the
+ * segments those bytes live in. Fills, cached chunks, disk reads and slices on their way to a slow client all draw
+ * from the same budget, because a bound on each of them apart is a bound on none.
  *
  * Invariants:
  * 1. reservedBytes + bytes of the slabs in use <= maxBytes, always. reservedBytes is promised, not yet segments. A
