@@ -5,9 +5,13 @@
  *     npm run docs
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { errorsPage } from "../src/base/errors-page.ts";
 import { settingsPage } from "../src/config/settings-page.ts";
 
-const parts = [{ file: "docs/configuration.md", name: "settings", text: settingsPage() }];
+const parts = [
+  { file: "docs/configuration.md", name: "settings", text: settingsPage() },
+  { file: "docs/operations/errors.md", name: "errors", text: errorsPage() },
+];
 
 for (const { file, name, text } of parts) {
   const before = readFileSync(file, "utf8");

@@ -4,8 +4,9 @@
  */
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
+import { errorTable } from "../base/error-table.ts";
 import type { Logger } from "../base/logger.ts";
-import { errorTable, type OrcaError } from "../base/orca-error.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";

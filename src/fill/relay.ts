@@ -29,7 +29,6 @@ import { type Permit, Semaphore } from "../base/semaphore.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import { isPeerAbsence, isPeerTrouble } from "../membership/peer-trouble.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
@@ -329,13 +328,13 @@ export class Relay implements ChunkFlights {
       return;
     }
     const error = OrcaError.from(thrown, "internal", "mesh", `Cannot read from replica "${replicaId}"`);
-    if (!isPeerTrouble(error)) {
+    if (!error.isPeerTrouble) {
       coordination.answered(replicaId);
       throw error;
     }
     // The other part may have found out about the same peer meanwhile.
     if (route.peer?.replicaId !== replicaId) return;
-    if (isPeerAbsence(error)) coordination.failed(replicaId);
+    if (error.isPeerAbsence) coordination.failed(replicaId);
     else coordination.answered(replicaId);
     route.passedOver.push(replicaId);
     route.peer = undefined;

@@ -14,7 +14,6 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import { isPeerAbsence, isPeerTrouble } from "../membership/peer-trouble.ts";
 
 export class CoordinatorCall {
   /** Whose answer it was: a peer's, this replica's as the next in rank, or this replica's in place of a peer. */
@@ -55,9 +54,9 @@ export class CoordinatorCall {
         return answer;
       } catch (thrown) {
         const error = OrcaError.from(thrown, "internal", "object", `Cannot ask replica "${replicaId}"`);
-        if (isPeerAbsence(error)) coordination.failed(replicaId);
+        if (error.isPeerAbsence) coordination.failed(replicaId);
         else coordination.answered(replicaId);
-        if (isPeerTrouble(error)) break;
+        if (error.isPeerTrouble) break;
         if (!(error instanceof NotCoordinator)) throw error;
         coordination.learn(error.members);
       }

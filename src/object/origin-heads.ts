@@ -5,7 +5,6 @@
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import type { HeadAnswer, HeadSource } from "./directory.ts";
-import { isLastingError } from "./lasting-error.ts";
 
 /** The one question of a directory to an origin. */
 export interface HeadOrigin {
@@ -35,7 +34,7 @@ export class OriginHeads implements HeadSource {
       const message = `Cannot find "${location.key}": the origin has no such key`;
       return new OrcaError("no_such_key", "object", message);
     } catch (thrown) {
-      if (thrown instanceof OrcaError && isLastingError(thrown)) return thrown;
+      if (thrown instanceof OrcaError && thrown.isLasting) return thrown;
       throw thrown;
     }
   }

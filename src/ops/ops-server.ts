@@ -8,8 +8,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { errorTable } from "../base/error-table.ts";
 import type { Logger } from "../base/logger.ts";
-import { errorTable, OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import { actionDenial, type OpsActions } from "./action-guard.ts";
 import { type ClusterStatusSource, clusterStatus } from "./endpoints/cluster-status.ts";
 import type { MetricsRegistry } from "./metrics/metrics.ts";

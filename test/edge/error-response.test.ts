@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type ErrorCode, errorTable, OrcaError } from "../../src/base/orca-error.ts";
+import { errorTable } from "../../src/base/error-table.ts";
+import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { type ErrorContext, errorResponse } from "../../src/edge/error-response.ts";
 import { anyText } from "../support/any-text.ts";
 import { textsOf } from "../support/xml-text.ts";

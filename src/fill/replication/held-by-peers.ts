@@ -13,7 +13,6 @@ import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
-import { isPeerAbsence } from "../../membership/peer-trouble.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
 import type { BroughtPart, HeldElsewhere } from "../filler.ts";
@@ -123,7 +122,7 @@ export class HeldByPeers implements HeldElsewhere {
     const error = OrcaError.from(thrown, "internal", "mesh", `Cannot read from replica "${replicaId}"`);
     if (error.code === "not_held") this.stats.notHeld += 1;
     else this.stats.broken += 1;
-    if (isPeerAbsence(error)) coordination.failed(replicaId);
+    if (error.isPeerAbsence) coordination.failed(replicaId);
     else coordination.answered(replicaId);
   }
 

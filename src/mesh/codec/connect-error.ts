@@ -13,6 +13,7 @@ import {
   type NotCoordinator as WireNotCoordinator,
 } from "../../../gen/orca/v1/errors_pb.ts";
 import { AssertionFailure } from "../../base/assert.ts";
+import { errorTable } from "../../base/error-table.ts";
 import { type ErrorCode, OrcaError } from "../../base/orca-error.ts";
 import { ConfigurationMismatch } from "../../membership/agreed-settings.ts";
 import { checkMember, isLive, type Member } from "../../membership/member.ts";
@@ -26,37 +27,6 @@ export type Subject = Pick<
   MessageInitShape<typeof NotCoordinatorSchema>,
   "chunkKey" | "objectSize" | "object"
 >;
-
-const connectCodes: Readonly<Record<ErrorCode, Code>> = {
-  no_such_key: Code.NotFound,
-  no_such_bucket: Code.NotFound,
-  not_held: Code.NotFound,
-  invalid_argument: Code.InvalidArgument,
-  invalid_uri: Code.InvalidArgument,
-  invalid_request: Code.InvalidArgument,
-  key_too_long: Code.InvalidArgument,
-  invalid_range: Code.OutOfRange,
-  request_timeout: Code.DeadlineExceeded,
-  access_denied: Code.PermissionDenied,
-  origin_denied: Code.PermissionDenied,
-  precondition_failed: Code.FailedPrecondition,
-  not_modified: Code.FailedPrecondition,
-  not_coordinator: Code.FailedPrecondition,
-  config_invalid: Code.FailedPrecondition,
-  origin_missing_etag: Code.FailedPrecondition,
-  origin_unsupported: Code.FailedPrecondition,
-  method_not_allowed: Code.Unimplemented,
-  not_implemented: Code.Unimplemented,
-  overloaded: Code.ResourceExhausted,
-  origin_throttled: Code.ResourceExhausted,
-  origin_etag_changed: Code.Aborted,
-  origin_unavailable: Code.Unavailable,
-  peer_unavailable: Code.Unavailable,
-  shutting_down: Code.Unavailable,
-  store_unavailable: Code.Unavailable,
-  store_denied: Code.PermissionDenied,
-  internal: Code.Internal,
-};
 
 /**
  * What is nearest to an error of a code that only a newer replica knows. In doubt it is one on which the caller goes
@@ -101,7 +71,7 @@ export function toConnectError(thrown: unknown, subject?: Subject): ConnectError
   const message = textWithin(error.message, errorMessageBytesMax);
   return new ConnectError(
     message,
-    connectCodes[error.code],
+    Code[errorTable[error.code].connectCode],
     undefined,
     [detail, ...specialDetails(error, subject)],
     error,

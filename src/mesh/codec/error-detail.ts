@@ -4,29 +4,14 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ErrorDetail, ErrorDetailSchema } from "../../../gen/orca/v1/errors_pb.ts";
-import { type ErrorCode, type ErrorSource, errorTable, OrcaError } from "../../base/orca-error.ts";
+import { errorTable } from "../../base/error-table.ts";
+import { type ErrorCode, errorSources, OrcaError } from "../../base/orca-error.ts";
 import { textWithin } from "./message-field.ts";
 
 /** Of a message. Over gRPC it travels three times in headers, and those have 16 KiB in all. */
 export const errorMessageBytesMax = 1024;
 
 const retryAfterSecondsMax = 2 ** 32 - 1;
-
-/** As a record, so that the compiler asks for a new source here too. */
-const knownSources: Readonly<Record<ErrorSource, true>> = {
-  client: true,
-  edge: true,
-  object: true,
-  fill: true,
-  memory: true,
-  disk: true,
-  origin: true,
-  membership: true,
-  mesh: true,
-  config: true,
-  cachestore: true,
-  replica: true,
-};
 
 export function errorDetailOf(error: OrcaError): MessageInitShape<typeof ErrorDetailSchema> {
   const { code, source, retryAfterSeconds } = error;
@@ -42,7 +27,7 @@ export function errorOfDetail(detail: ErrorDetail, cause?: unknown): OrcaError |
   if (!Object.hasOwn(errorTable, code)) return undefined;
   return new OrcaError(
     code as ErrorCode,
-    Object.hasOwn(knownSources, source) ? (source as ErrorSource) : "mesh",
+    errorSources.find((known) => known === source) ?? "mesh",
     textWithin(message, errorMessageBytesMax),
     { cause, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) },
   );

@@ -20,7 +20,6 @@ import type {
   ObjectHead as WireObjectHead,
 } from "../../../gen/orca/v1/object_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
-import { isLastingError } from "../../object/lasting-error.ts";
 import type {
   ObjectName,
   PeerHeadAnswer,
@@ -165,7 +164,7 @@ function decodeHeadContent({ answer }: HeadObjectResponse, key: string): ObjectH
     case "refusal": {
       const refusal = errorOfDetail(answer.value);
       // One about the moment would be kept as if it were about the object.
-      if (!refusal || !isLastingError(refusal)) {
+      if (!refusal?.isLasting) {
         throw malformed(`"${answer.value.code.slice(0, 64)}" is no lasting refusal`);
       }
       return refusal;

@@ -10,10 +10,10 @@ import {
 } from "../../../gen/orca/v1/errors_pb.ts";
 import { MemberState } from "../../../gen/orca/v1/membership_pb.ts";
 import { AssertionFailure } from "../../../src/base/assert.ts";
+import { errorTable } from "../../../src/base/error-table.ts";
 import {
   type ErrorCode,
   type ErrorSource,
-  errorTable,
   OrcaError,
   type OrcaErrorOptions,
 } from "../../../src/base/orca-error.ts";
