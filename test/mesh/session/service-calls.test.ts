@@ -36,7 +36,7 @@ test("ServiceCalls.answer: a failed assertion ends the process, although Connect
   const source = join(import.meta.dirname, "../../../src");
   const script = `
     import { AssertionFailure } from "${source}/base/assert.ts";
-    import { ServiceCalls } from "${source}/mesh/service-calls.ts";
+    import { ServiceCalls } from "${source}/mesh/session/service-calls.ts";
     process.on("uncaughtException", ({ message }) => { console.log("ended by", message); process.exit(70); });
     new ServiceCalls().answer(() => { throw new AssertionFailure("a bug"); }).catch(() => undefined);
     setInterval(() => undefined, 1000);
