@@ -5,6 +5,7 @@
  */
 import { AssertionFailure } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
+import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type AgreedSettings, mismatch } from "./agreed-settings.ts";
 import { type BroadcastQueue, ridesMax } from "./broadcast-queue.ts";
@@ -23,7 +24,7 @@ export type IndirectResult = "reached" | "silent" | "lost";
 
 type Settings = Readonly<Record<string, string>>;
 
-/** Of different reasons why a sync failed, each is logged once. */
+/** Different reasons why a sync failed, each of which is logged once. */
 const reasonsLoggedMax = 256;
 
 export interface MessengerOptions {
@@ -50,7 +51,7 @@ export class Messenger {
     refusedTarget: 0,
   };
   readonly #options: MessengerOptions;
-  readonly #reasonsLogged = new Set<string>();
+  readonly #reasonsLogged = new LruMap<string, true>({ entriesMax: reasonsLoggedMax });
 
   constructor(options: MessengerOptions) {
     this.#options = options;
@@ -114,9 +115,8 @@ export class Messenger {
       const error = OrcaError.from(thrown, "internal", "membership", `Cannot sync with ${address}`);
       this.stats.syncsFailed += 1;
       const reason = `${address} ${error.message}`;
-      if (error.code === "config_invalid" && !this.#reasonsLogged.has(reason)) {
-        if (this.#reasonsLogged.size >= reasonsLoggedMax) this.#reasonsLogged.clear();
-        this.#reasonsLogged.add(reason);
+      if (error.code === "config_invalid" && !this.#reasonsLogged.get(reason)) {
+        this.#reasonsLogged.set(reason, true);
         logger.error({ address }, error.message);
       } else {
         logger.debug({ address, reason: error.message }, `Cannot sync with ${address}`);

@@ -3,11 +3,12 @@
  * so the same rumor comes back over many ways, and it is by its id that it ends.
  *
  * Invariants:
- * 1. An id in #seenAtMs was handed to the listeners, or published here, within the last rememberedMs. The oldest are
- *    first, and there are at most as many as fill all queues twice over.
+ * 1. An id in #seenAtMs was handed to the listeners, or published here, within the last rememberedMs. There are at most
+ *    as many as fill all queues twice.
  * 2. A rumor that could never fit on a message is not queued: it would stand in front of all that come after it.
  */
 import type { Clock } from "../base/clock.ts";
+import { LruMap } from "../base/lru-map.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { type Rumor, type RumorKind, type RumorListener, rumorKinds } from "./rumor.ts";
 import type { SwimSettings } from "./swim-settings.ts";
@@ -24,13 +25,14 @@ export class RumorRelay {
   readonly #queues: Readonly<Record<RumorKind, BroadcastQueue<Rumor>>>;
   readonly #listeners: Listeners = { invalidation: new Set(), announcement: new Set() };
   readonly #onQueued: () => void;
-  readonly #seenAtMs = new Map<string, number>();
+  readonly #seenAtMs: LruMap<string, number>;
 
   /** `onQueued` is called when there is something to pass on. */
   constructor(clock: Clock, settings: SwimSettings, onQueued: () => void) {
     this.#clock = clock;
     this.#onQueued = onQueued;
     this.#settings = settings;
+    this.#seenAtMs = new LruMap({ entriesMax: settings.rumorsQueuedMax * rumorKinds.length * 2 });
     this.#queues = {
       invalidation: new BroadcastQueue(settings.rumorsQueuedMax),
       announcement: new BroadcastQueue(settings.rumorsQueuedMax),
@@ -102,18 +104,17 @@ export class RumorRelay {
   }
 
   #isRemembered({ kind, id }: Rumor): boolean {
-    const seenMs = this.#seenAtMs.get(`${kind} ${id}`);
+    const seenMs = this.#seenAtMs.peek(`${kind} ${id}`);
     return seenMs !== undefined && this.#clock.monotonic() - seenMs < rememberedMs;
   }
 
   #remember({ kind, id }: Rumor): void {
     const nowMs = this.#clock.monotonic();
-    const seenMax = this.#settings.rumorsQueuedMax * rumorKinds.length * 2;
-    for (const [seen, seenMs] of this.#seenAtMs) {
-      if (this.#seenAtMs.size < seenMax && nowMs - seenMs < rememberedMs) break;
-      this.#seenAtMs.delete(seen);
+    for (;;) {
+      const { oldest } = this.#seenAtMs;
+      if (!oldest || nowMs - oldest.value < rememberedMs) break;
+      this.#seenAtMs.delete(oldest.key);
     }
-    this.#seenAtMs.delete(`${kind} ${id}`);
     this.#seenAtMs.set(`${kind} ${id}`, nowMs);
   }
 }

@@ -49,12 +49,12 @@ interface Question<Answer> extends PromiseWithResolvers<TimedAnswer<Answer>> {
 
 export class AnswerCache<Answer> {
   readonly #options: AnswerCacheOptions<Answer>;
-  readonly #kept: LruMap<TimedAnswer<Answer>>;
+  readonly #kept: LruMap<string, TimedAnswer<Answer>>;
   readonly #questions = new Map<string, Question<Answer>>();
 
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
-    this.#kept = new LruMap(options.entriesMax);
+    this.#kept = new LruMap({ entriesMax: options.entriesMax });
   }
 
   get size(): number {
@@ -63,24 +63,20 @@ export class AnswerCache<Answer> {
 
   /** Of all that is kept, and of all questions in flight. */
   names(): Set<string> {
-    return new Set([...this.#kept.names(), ...this.#questions.keys()]);
+    return new Set([...this.#kept.keys(), ...this.#questions.keys()]);
   }
 
   /** What is kept, fresh or not; it is not used by that. */
   kept(name: string): TimedAnswer<Answer> | undefined {
-    return this.#kept.get(name);
+    return this.#kept.peek(name);
   }
 
   /** What is kept and fresh, the most recently used now. */
   fresh(name: string): TimedAnswer<Answer> | undefined {
     const timed = this.#kept.get(name);
-    if (timed === undefined) return undefined;
-    if (timed.expiresMs <= this.#options.clock.monotonic()) {
-      this.#kept.delete(name);
-      return undefined;
-    }
-    this.#kept.set(name, timed);
-    return timed;
+    if (timed === undefined || timed.expiresMs > this.#options.clock.monotonic()) return timed;
+    this.#kept.delete(name);
+    return undefined;
   }
 
   /** For what is not kept: the answer to the question in flight, else to the one that is sent now. */
@@ -110,7 +106,7 @@ export class AnswerCache<Answer> {
       return kept;
     }
     const timed: TimedAnswer<Answer> = { answer, expiresMs, refreshedMs: sentMs };
-    if (this.#kept.get(name) === kept) this.#keep(name, timed);
+    if (this.#kept.peek(name) === kept) this.#keep(name, timed);
     return timed;
   }
 

@@ -97,7 +97,7 @@ export class Directory {
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
   /** The last version seen of each object, which outlives its entry: an overwrite is found when that has ended. */
-  readonly #lastVersions: LruMap<ObjectVersion>;
+  readonly #lastVersions: LruMap<string, ObjectVersion>;
   readonly #listeners = new Set<ReplacementListener>();
 
   constructor(options: DirectoryOptions) {
@@ -111,7 +111,7 @@ export class Directory {
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
     this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs);
-    this.#lastVersions = new LruMap(entriesMax);
+    this.#lastVersions = new LruMap({ entriesMax });
   }
 
   get originId(): string {
@@ -325,7 +325,7 @@ export class Directory {
   }
 
   #supersede(name: string, version: ObjectVersion | undefined): void {
-    const last = this.#lastVersions.get(name);
+    const last = this.#lastVersions.peek(name);
     if (version) this.#lastVersions.set(name, version);
     else this.#lastVersions.delete(name);
     if (last && last.hash !== version?.hash) this.#options.onSuperseded?.(last);

@@ -30,12 +30,12 @@ const none: StaleMarker = { staleEtag: "", staleUntilMs: 0, spreadUntilMs: 0 };
 export class StaleMarkers {
   readonly #clock: Clock;
   readonly #ttlMs: number;
-  readonly #staleMarkers: LruMap<StaleMarker>;
+  readonly #staleMarkers: LruMap<string, StaleMarker>;
 
   constructor(clock: Clock, entriesMax: number, ttlMs: number) {
     this.#clock = clock;
     this.#ttlMs = ttlMs;
-    this.#staleMarkers = new LruMap(entriesMax);
+    this.#staleMarkers = new LruMap({ entriesMax });
   }
 
   get size(): number {
@@ -76,6 +76,6 @@ export class StaleMarkers {
   }
 
   #of(name: string): StaleMarker {
-    return this.#staleMarkers.get(name) ?? none;
+    return this.#staleMarkers.peek(name) ?? none;
   }
 }

@@ -8,6 +8,7 @@
  * 2. Small chunks, those of one piece of a slab, stand in the set of their slab as well.
  * 3. stats.bytes and stats.chunks are the sum of the lengths and the number of those chunks.
  */
+import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
@@ -48,8 +49,8 @@ export class MemoryTier {
   readonly #policy: EvictionPolicy<MemoryEntry> = new TunedS3Fifo();
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #smallBySlab = new Map<ArrayBufferLike, Set<MemoryEntry>>();
-  /** How often a chunk that is not held was asked for, the longest remembered first. */
-  readonly #misses = new Map<string, number>();
+  /** How often a chunk that is not held was asked for. */
+  readonly #misses = new LruMap<string, number>({ entriesMax: missesRememberedMin });
 
   constructor(options: MemoryTierOptions) {
     options.budget.addReclaimer((wholeSlabs) => this.#letGo(wholeSlabs));
@@ -124,16 +125,12 @@ export class MemoryTier {
    * lately, or missed twice. Such a chunk is worth bringing from disk as a whole.
    */
   wasSeen(path: string): boolean {
-    return (this.#misses.get(path) ?? 0) > 1 || this.#policy.remembers(path);
+    return (this.#misses.peek(path) ?? 0) > 1 || this.#policy.remembers(path);
   }
 
   #noteMiss(path: string): void {
-    const misses = this.#misses.get(path) ?? 0;
-    this.#misses.delete(path);
-    this.#misses.set(path, misses + 1);
-    if (this.#misses.size <= Math.max(missesRememberedMin, this.#entries.size)) return;
-    const oldest = this.#misses.keys().next();
-    if (!oldest.done) this.#misses.delete(oldest.value);
+    this.#misses.entriesMax = Math.max(missesRememberedMin, this.#entries.size);
+    this.#misses.set(path, (this.#misses.peek(path) ?? 0) + 1);
   }
 
   /**

@@ -2,23 +2,16 @@
  * The policies that Orca's own is measured by, written plainly after their papers and for nothing else: no read-ahead, no
  * removal, numbers for keys.
  */
+import { LruMap } from "../../src/base/lru-map.ts";
 
 /** Brings a key in where it is not held, and says whether it was. */
 export type CacheModel = (key: number, sizeBytes: number) => boolean;
 
 export function lru(capacityBytes: number): CacheModel {
-  const held = new Map<number, number>();
-  let bytes = 0;
+  const held = new LruMap<number, true>({ weightMax: capacityBytes });
   return (key, sizeBytes) => {
-    const isHit = held.delete(key);
-    held.set(key, sizeBytes);
-    if (isHit) return true;
-    bytes += sizeBytes;
-    for (const [oldest, oldestBytes] of held) {
-      if (bytes <= capacityBytes) break;
-      held.delete(oldest);
-      bytes -= oldestBytes;
-    }
+    if (held.get(key)) return true;
+    held.set(key, true, sizeBytes);
     return false;
   };
 }

@@ -1,34 +1,25 @@
 /**
- * Versions that other replicas asked about lately, by object key. A version costs a SHA-256 to make, and a request names
- * it by its fields: without this, the 64 chunks of an object would be 64 times the same hash. Another version of an
- * object takes the place of the one before, and the oldest goes first.
+ * The versions that other replicas asked about last, by object key. A request names a version by its fields, and to make
+ * one of them costs a SHA-256. Without this map, the 64 chunks of an object would cost 64 times the same hash. Another
+ * version of an object replaces the one before, and the oldest is evicted first.
  */
+import { LruMap } from "../../base/lru-map.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../chunk/object-version.ts";
 
 export class RecentVersions {
-  readonly #versionsMax: number;
-  readonly #versions = new Map<string, ObjectVersion>();
+  readonly #versions: LruMap<string, ObjectVersion>;
 
   constructor(versionsMax = 256) {
-    this.#versionsMax = versionsMax;
+    this.#versions = new LruMap({ entriesMax: versionsMax });
   }
 
   /** The version of these fields, all of them. */
   of(fields: ObjectVersionFields): ObjectVersion {
-    const known = this.#versions.get(fields.objectKey);
+    const known = this.#versions.peek(fields.objectKey);
     if (known && isOf(known, fields)) return known;
     const version = new ObjectVersion(fields);
-    this.#versions.delete(fields.objectKey);
-    if (this.#versions.size >= this.#versionsMax) this.#evictOldest();
     this.#versions.set(fields.objectKey, version);
     return version;
-  }
-
-  #evictOldest(): void {
-    for (const objectKey of this.#versions.keys()) {
-      this.#versions.delete(objectKey);
-      return;
-    }
   }
 }
 

@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import { LruMap } from "../../base/lru-map.ts";
 import type { Random } from "../../base/random.ts";
 import { HandshakeFailures } from "./handshake-failures.ts";
 import type { MeshTls } from "./mesh-tls.ts";
@@ -46,15 +47,14 @@ export class Peers {
   readonly refusals: HandshakeFailures;
   readonly #options: PeersOptions;
   readonly #timings: PeerTimings;
-  readonly #peersMax: number;
-  /** The least recently asked for first. */
-  readonly #peers = new Map<string, Peer>();
+  /** Never above its bound: before a peer too many is added, one without streams is dropped. */
+  readonly #peers: LruMap<string, Peer>;
   #closed = false;
 
   constructor(options: PeersOptions) {
     this.#options = options;
     this.#timings = { ...defaultTimings, ...options };
-    this.#peersMax = options.peersMax ?? 256;
+    this.#peers = new LruMap({ entriesMax: options.peersMax ?? 256 });
     this.refusals = new HandshakeFailures(options.clock, options.logger);
   }
 
@@ -68,9 +68,9 @@ export class Peers {
    * {@link close}; invalid_argument for an address that is none.
    */
   at(address: string): Peer {
-    let peer = this.#peers.get(address);
-    if (peer) this.#peers.delete(address);
-    else peer = this.#newPeer(address);
+    const known = this.#peers.get(address);
+    if (known) return known;
+    const peer = this.#newPeer(address);
     this.#peers.set(address, peer);
     return peer;
   }
@@ -80,12 +80,12 @@ export class Peers {
    * comes up, and makes itself known; (3) for as long as the first waits to knock again, it takes the other for gone.
    */
   retryNow(address: string): void {
-    this.#peers.get(address)?.retryNow();
+    this.#peers.peek(address)?.retryNow();
   }
 
   /** Closes the sessions to a member that left or died; streams that run may finish. */
   drop(address: string): void {
-    this.#peers.get(address)?.close();
+    this.#peers.peek(address)?.close();
     this.#peers.delete(address);
   }
 
@@ -102,7 +102,7 @@ export class Peers {
     if (!/^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(address) || !URL.canParse(`http://${address}`)) {
       throw new ConnectError(`Cannot reach "${address}": it is not HOST:PORT`, Code.InvalidArgument);
     }
-    if (this.#peers.size >= this.#peersMax) this.#makeRoom(address);
+    if (this.#peers.size >= this.#peers.entriesMax) this.#makeRoom(address);
     return new Peer({
       address,
       tls,
@@ -123,7 +123,7 @@ export class Peers {
       return;
     }
     throw new ConnectError(
-      `Cannot reach ${address}: there are ${this.#peersMax} other peers, and all have streams open`,
+      `Cannot reach ${address}: there are ${this.#peers.entriesMax} other peers, and all have streams open`,
       Code.ResourceExhausted,
     );
   }

@@ -1,22 +1,27 @@
 /**
- * What this replica believes the cachestore holds, so that a chunk another replica has just stored is read without
- * anybody asking first. It is fed by this replica's own commits and reads and by the announcements of others, and is
- * never more than a hint: others evict and delete without telling. So it never says "absent", and whoever finds a hint
- * wrong forgets it. The bound is in entries; the one that was longest neither learned nor asked for goes first.
+ * What this replica believes the cachestore to hold, so that it reads a chunk that another replica has just stored without
+ * asking the store first. It learns from this replica's own commits and reads, and from the announcements of others. An
+ * entry is only a hint, because other replicas evict and delete without an announcement. So the catalog never answers
+ * "absent", and a part that finds a hint wrong forgets it. The least recently learned or used hint is evicted first.
  */
 import { assert } from "../../base/assert.ts";
+import { LruMap } from "../../base/lru-map.ts";
 import type { ChunkKey } from "../chunk-store.ts";
 
 export class Catalog {
   readonly stats = { learned: 0, forgotten: 0, evicted: 0 };
-  readonly #entriesMax: number;
-  /** Chunk paths in order of last use: a Set keeps the order in which values were added. */
-  readonly #held = new Set<string>();
+  /** By chunk path. */
+  readonly #held: LruMap<string, true>;
 
   /** An entry takes about 200 B: 100,000 of them stand for 800 GB in chunks of 8 MiB. */
   constructor(entriesMax = 100_000) {
     assert(entriesMax > 0, "a catalog has room for an entry");
-    this.#entriesMax = entriesMax;
+    this.#held = new LruMap({
+      entriesMax,
+      onEvict: () => {
+        this.stats.evicted += 1;
+      },
+    });
   }
 
   get size(): number {
@@ -24,10 +29,7 @@ export class Catalog {
   }
 
   believes(ref: ChunkKey): "held" | "unknown" {
-    const key = ref.version.chunkPath(ref.index);
-    if (!this.#held.delete(key)) return "unknown";
-    this.#held.add(key);
-    return "held";
+    return this.#held.get(ref.version.chunkPath(ref.index)) ? "held" : "unknown";
   }
 
   /** As {@link believes}, and it counts as no use. */
@@ -37,14 +39,8 @@ export class Catalog {
 
   learn(ref: ChunkKey): void {
     const key = ref.version.chunkPath(ref.index);
-    if (!this.#held.delete(key)) this.stats.learned += 1;
-    this.#held.add(key);
-    if (this.#held.size <= this.#entriesMax) return;
-    for (const oldest of this.#held) {
-      this.#held.delete(oldest);
-      this.stats.evicted += 1;
-      return;
-    }
+    if (!this.#held.has(key)) this.stats.learned += 1;
+    this.#held.set(key, true);
   }
 
   /** True where there was a hint. */

@@ -1,16 +1,16 @@
 /**
- * The files of the disk tier that stay open, by chunk path, the least recently used retired when there are too many.
- * Whoever takes a file out of the index retires it here as well, so that its bytes go when its last read ends.
+ * The files of the disk tier that stay open, by chunk path. Where there are too many, the least recently used one is
+ * retired: it is closed when its last read ends. A part that takes a file out of the index retires it here as well, so
+ * that the disk gets its bytes back.
  */
+import { LruMap } from "../../base/lru-map.ts";
 import type { DiskFile } from "../chunk-file/disk-file.ts";
 
 export class DiskOpenFiles {
-  readonly #filesMax: number;
-  /** In order of last use: a Map keeps the order in which keys were set. */
-  readonly #files = new Map<string, DiskFile>();
+  readonly #files: LruMap<string, DiskFile>;
 
   constructor(filesMax: number) {
-    this.#filesMax = filesMax;
+    this.#files = new LruMap({ entriesMax: filesMax, onEvict: (file) => file.retire() });
   }
 
   get count(): number {
@@ -18,25 +18,16 @@ export class DiskOpenFiles {
   }
 
   get(key: string): DiskFile | undefined {
-    const file = this.#files.get(key);
-    if (file === undefined) return undefined;
-    this.#files.delete(key);
-    this.#files.set(key, file);
-    return file;
+    return this.#files.get(key);
   }
 
   add(key: string, file: DiskFile): void {
     this.retire(key);
     this.#files.set(key, file);
-    if (this.#files.size <= this.#filesMax) return;
-    for (const oldest of this.#files.keys()) {
-      this.retire(oldest);
-      return;
-    }
   }
 
   retire(key: string): void {
-    this.#files.get(key)?.retire();
+    this.#files.peek(key)?.retire();
     this.#files.delete(key);
   }
 

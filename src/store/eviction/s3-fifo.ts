@@ -15,6 +15,7 @@
  * 2. The ghosts are keys that are not held. After an eviction that added one they are together at most as large as the
  *    shape's share of what was held.
  */
+import { LruMap } from "../../base/lru-map.ts";
 import type { Evictable } from "./evictable.ts";
 import type { EvictionPolicy } from "./eviction-policy.ts";
 import { FifoQueue } from "./fifo-queue.ts";
@@ -53,9 +54,8 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
   readonly #ahead = new FifoQueue<Entry>();
   /** Superseded and not used since: the first to go. */
   readonly #doomed = new FifoQueue<Entry>();
-  /** Sizes by key, the oldest first. */
-  readonly #ghosts = new Map<string, number>();
-  #ghostBytes = 0;
+  /** Keys, each weighing the bytes that its entry had. */
+  readonly #ghosts = new LruMap<string, true>();
   #insertedBytes = 0;
 
   constructor(shape: S3FifoShape = paperShape) {
@@ -72,14 +72,14 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
   }
 
   get ghostBytes(): number {
-    return this.#ghostBytes;
+    return this.#ghosts.weight;
   }
 
   insert(entry: Entry, ahead = false): void {
     entry.frequency = 0;
     entry.arrivedAtBytes = this.#insertedBytes;
     this.#insertedBytes += entry.sizeBytes;
-    if (this.#forget(entry.key)) this.#main.push(entry);
+    if (this.#ghosts.delete(entry.key)) this.#main.push(entry);
     else if (ahead) this.#ahead.push(entry);
     else this.#small.push(entry);
   }
@@ -96,7 +96,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
 
   putBack(entry: Entry): void {
     entry.frequency = 0;
-    this.#forget(entry.key);
+    this.#ghosts.delete(entry.key);
     this.#main.push(entry);
   }
 
@@ -156,20 +156,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
   }
 
   #remember(entry: Entry, ghostBytesMax: number): void {
-    this.#forget(entry.key);
-    this.#ghosts.set(entry.key, entry.sizeBytes);
-    this.#ghostBytes += entry.sizeBytes;
-    for (const key of this.#ghosts.keys()) {
-      if (this.#ghostBytes <= ghostBytesMax) break;
-      this.#forget(key);
-    }
-  }
-
-  #forget(key: string): boolean {
-    const sizeBytes = this.#ghosts.get(key);
-    if (sizeBytes === undefined) return false;
-    this.#ghosts.delete(key);
-    this.#ghostBytes -= sizeBytes;
-    return true;
+    this.#ghosts.weightMax = ghostBytesMax;
+    this.#ghosts.set(entry.key, true, entry.sizeBytes);
   }
 }
