@@ -1,11 +1,12 @@
 /**
- * Percent-encoding of object keys (RFC 3986 §2.1). A key is opaque: it is decoded once, to exactly the UTF-8 the client
- * wrote, and what does not decode is refused rather than repaired, because a repaired key is another object's key.
+ * Percent-encoding of object keys (RFC 3986 §2.1): in the paths that clients send, in the paths of requests to a store, and
+ * in listings. A key is opaque. It is decoded once, to exactly the UTF-8 that the client wrote. A key that does not
+ * decode is an error and is not repaired, because a repaired key is the key of another object.
  */
 
 /**
  * The decoded text, or undefined where an escape is broken, the bytes are not UTF-8, or they hold a NUL, which neither
- * S3 nor a file system takes. Raw bytes above 0x7f, which node:http hands over as Latin-1, count as if escaped.
+ * S3 nor a file system accepts. node:http delivers raw bytes above 0x7f as Latin-1, and they count as if escaped.
  */
 export function percentDecode(text: string): string | undefined {
   if (isPlain(text)) return text;
@@ -15,7 +16,7 @@ export function percentDecode(text: string): string | undefined {
     (character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
   try {
-    // Unlike TextDecoder and Buffer this keeps a leading BOM and is strict about everything else.
+    // Unlike TextDecoder and Buffer, this keeps a leading BOM, and is strict about everything else.
     const decoded = decodeURIComponent(escaped);
     return decoded.includes("\0") ? undefined : decoded;
   } catch {
@@ -24,8 +25,9 @@ export function percentDecode(text: string): string | undefined {
 }
 
 /**
- * `text` as S3 writes it under `encoding-type=url`: all but letters, digits, `-`, `.`, `_`, `~` and `/` is escaped. A
- * space is `%20`: S3 writes `+`, but not every client reads that back, and all of them read `%20`.
+ * `text` as UTF-8 in which all bytes are escaped but the unreserved ones of RFC 3986 §2.3 (letters, digits, `-`, `.`,
+ * `_`, `~`) and `/`. It is what a request to a store has in its path, and what S3 writes under `encoding-type=url`, but
+ * for the space: S3 writes `+` there, which not every client reads back, and all of them read `%20`.
  */
 export function percentEncode(text: string): string {
   return encodeURIComponent(text.toWellFormed())
@@ -33,7 +35,7 @@ export function percentEncode(text: string): string {
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** Printable ASCII without an escape: by far most keys, which stand for themselves. */
+/** Whether `text` is printable ASCII without an escape, as most keys are. Decoding such a text changes nothing. */
 function isPlain(text: string): boolean {
   return /^[\x21-\x24\x26-\x7e]*$/.test(text);
 }

@@ -8,12 +8,12 @@ import type { ContainerClient } from "@azure/storage-blob";
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
-import { escapeKey } from "../s3-client/escape-key.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { azureContainer, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
@@ -118,7 +118,7 @@ export class AzureBlobOrigin implements Origin {
     key: string,
     conditions: Readonly<Record<string, string>>,
   ): Promise<HttpRequest> {
-    const path = `${this.#basePath}${escapeKey(container)}/${escapeKey(key)}`;
+    const path = `${this.#basePath}${percentEncode(container)}/${percentEncode(key)}`;
     const headers = {
       "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),
       "x-ms-version": azureApiVersion,
@@ -137,7 +137,7 @@ export class AzureBlobOrigin implements Origin {
   #container(name: string): Promise<ContainerClient> {
     let container = this.#containers.get(name);
     if (!container) {
-      const url = new URL(`${this.#basePath}${escapeKey(name)}`, this.#endpoint).href;
+      const url = new URL(`${this.#basePath}${percentEncode(name)}`, this.#endpoint).href;
       container = azureContainer(url, azureApiVersion, this.#accountKey, () => this.#defaultCredential());
       this.#containers.set(name, container);
       container.catch(() => this.#containers.delete(name));

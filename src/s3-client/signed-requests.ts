@@ -9,13 +9,13 @@ import { Hash } from "@smithy/hash-node";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HeadReceiver, HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { RemoteFaults } from "../http-client/remote-faults.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { type AwsCredentials, awsChainCredentials } from "./aws-credentials.ts";
-import { escapeKey } from "./escape-key.ts";
 
 /** SHA-256 of no bytes: the payload of every GET, HEAD and DELETE. */
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -126,7 +126,7 @@ export class SignedRequests {
 
   async #signed(request: S3Request, site: BucketSite): Promise<HttpRequest> {
     const { method, payload } = request;
-    const path = site.basePath + escapeKey(request.key);
+    const path = site.basePath + percentEncode(request.key);
     const headers = {
       host: site.authority,
       "x-amz-content-sha256": payload?.sha256 ?? emptyPayloadHash,

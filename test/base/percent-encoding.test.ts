@@ -71,6 +71,21 @@ test("percentDecode, percentEncode: never throw", () => {
   );
 });
 
+test("percentEncode: unreserved bytes and slashes stay, dot segments and empty ones too", () => {
+  assert.equal(percentEncode("a/../b//c.~_-/"), "a/../b//c.~_-/");
+  assert.equal(percentEncode("a b+c%2F?#!'()*é😀"), "a%20b%2Bc%252F%3F%23%21%27%28%29%2A%C3%A9%F0%9F%98%80");
+});
+
+test("percentEncode: any key becomes a printable path that decodes to it", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      const path = percentEncode(text);
+      assert.match(path, /^[A-Za-z0-9\-._~/%]*$/);
+      assert.equal(decodeURIComponent(path), text);
+    }),
+  );
+});
+
 test("percentEncode: keeps what S3 keeps", () => {
   assert.equal(percentEncode("test_file(3).png"), "test_file%283%29.png");
   assert.equal(percentEncode("a/b c+d~e*!'"), "a/b%20c%2Bd~e%2A%21%27");
