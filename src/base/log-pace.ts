@@ -1,25 +1,29 @@
 /**
- * Lets each kind of trouble into the log once a minute at most: a store that fails does so for every request, and the
- * log usually lies on a disk, too.
+ * Lets one line of each kind into the log once a minute. A store, a disk or a peer that fails does so for every request,
+ * and the log usually lies on a disk, too.
  */
 import type { Clock } from "./clock.ts";
+import { LruMap } from "./lru-map.ts";
 
 const intervalMs = 60_000;
 
+/** Kinds are error codes and reasons, of which there are few. The bound is for a mistake: a kind that holds a name. */
+const kindsMax = 256;
+
 export class LogPace {
   readonly #clock: Clock;
-  /** Kinds are error codes and names of checks, of which there are only so many. */
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #loggedAtMs = new LruMap<string, number>({ entriesMax: kindsMax });
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
+  /** True for the first line of `kind`, and then once a minute. The caller logs the line where it is true. */
   isDue(kind: string): boolean {
     const nowMs = this.#clock.monotonic();
-    const toldAtMs = this.#toldAtMs.get(kind);
-    if (toldAtMs !== undefined && nowMs - toldAtMs < intervalMs) return false;
-    this.#toldAtMs.set(kind, nowMs);
+    const loggedAtMs = this.#loggedAtMs.peek(kind);
+    if (loggedAtMs !== undefined && nowMs - loggedAtMs < intervalMs) return false;
+    this.#loggedAtMs.set(kind, nowMs);
     return true;
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Connections of the mesh that did not come to be, counted by reason. A wrong authority is a misconfigured or hostile
- * replica and an expired certificate is a renewal that failed; they look the same from the outside, and whoever is woken
- * by them needs to know which it is.
+ * Handshake failures: mesh connections that were not established, counted by reason. A wrong authority is a misconfigured
+ * or hostile replica, and an expired certificate is a renewal that failed. From outside they look the same, and the
+ * person on call needs to know which it is.
  */
 import type { Clock } from "../../base/clock.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 
 export const handshakeFailureReasons = [
@@ -62,28 +63,22 @@ export function handshakeFailureReason(code: unknown): HandshakeFailureReason {
   return String(code).startsWith("ERR_SSL_") ? "protocol" : "broken";
 }
 
-const logIntervalMs = 60_000;
-
 export class HandshakeFailures {
   readonly counts = Object.fromEntries(handshakeFailureReasons.map((reason) => [reason, 0])) as Record<
     HandshakeFailureReason,
     number
   >;
-  readonly #clock: Clock;
+  readonly #pace: LogPace;
   readonly #logger: Logger;
-  readonly #loggedMs = new Map<HandshakeFailureReason, number>();
 
   constructor(clock: Clock, logger: Logger) {
-    this.#clock = clock;
+    this.#pace = new LogPace(clock);
     this.#logger = logger;
   }
 
-  /** Counts, and logs the first of its reason in a minute: a peer that tries again and again is one line, not a flood. */
+  /** Counts a failure. Each reason is logged once a minute at most, because a peer tries again and again. */
   count(reason: HandshakeFailureReason, fields: object, message: string): void {
     this.counts[reason] += 1;
-    const nowMs = this.#clock.monotonic();
-    if (nowMs - (this.#loggedMs.get(reason) ?? -Infinity) < logIntervalMs) return;
-    this.#loggedMs.set(reason, nowMs);
-    this.#logger.warn({ reason, ...fields }, message);
+    if (this.#pace.isDue(reason)) this.#logger.warn({ reason, ...fields }, message);
   }
 }

@@ -1,4 +1,4 @@
-/** Counts what goes wrong on disk, and tells of each kind once a minute at most. */
+/** Counts the faults of the disk tier, and logs each kind once a minute at most. */
 import type { Clock } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LogPace } from "../../src/base/log-pace.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+test("LogPace.isDue: each kind once a minute, counted from the line that was logged", async () => {
+  const clock = new FakeClock();
+  const pace = new LogPace(clock);
+  assert.deepEqual([pace.isDue("EIO"), pace.isDue("EIO"), pace.isDue("ENOSPC")], [true, false, true]);
+  await clock.advance(59_999);
+  assert.equal(pace.isDue("EIO"), false);
+  await clock.advance(1);
+  assert.deepEqual([pace.isDue("EIO"), pace.isDue("EIO")], [true, false]);
+});
+
+test("LogPace.isDue: past 256 kinds the one that was logged the longest ago is forgotten", () => {
+  const pace = new LogPace(new FakeClock());
+  for (let kind = 0; kind <= 256; kind += 1) assert.equal(pace.isDue(`kind ${kind}`), true);
+  assert.deepEqual([pace.isDue("kind 1"), pace.isDue("kind 0")], [false, true]);
+});
