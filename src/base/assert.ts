@@ -1,12 +1,12 @@
 /**
- * Assertions are always on. A failed one is a bug in Orca, never bad input: the process ends with the stack
- * that shows it, because a cache that goes on in a state it does not understand may send wrong bytes.
+ * Assertions are always on. A failed assertion is a bug in Orca and never bad input. It ends the process with a stack,
+ * because a cache that continues in an unknown state may send wrong bytes.
  */
 export class AssertionFailure extends Error {
   override readonly name = "AssertionFailure";
 }
 
-/** Ends in an {@link AssertionFailure} unless `condition` holds. `message` says what must be true. */
+/** @throws AssertionFailure unless `condition` holds. `message` says what must be true. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionFailure(`Assertion failed: ${message}`);
 }

@@ -1,10 +1,10 @@
 /**
- * Holds work to so many bytes a second. Time that was lost to something else is not caught up: work that comes back from
- * a pause goes on at its pace, and not in a burst.
+ * Limits work to a number of bytes per second. Work that was delayed by something else does not catch up: after a pause it
+ * continues at its pace, without a burst.
  */
 import { type Clock, sleep } from "./clock.ts";
 
-/** A shorter wait is put off to the next bytes: a timer is not that exact. */
+/** A shorter wait is added to the next one, because timers are not that exact. */
 const waitMsMin = 5;
 
 export class BytePace {
@@ -17,7 +17,7 @@ export class BytePace {
     this.bytesPerSecond = bytesPerSecond;
   }
 
-  /** After `lengthBytes` of work: resolves when the next may begin. Rejects with the signal's reason as soon as it aborts. */
+  /** Call it after `lengthBytes` of work. Resolves when the next work may begin; rejects with the reason of `signal`. */
   async spend(lengthBytes: number, signal: AbortSignal): Promise<void> {
     const nowMs = this.#clock.monotonic();
     this.#paidUntilMs = Math.max(this.#paidUntilMs, nowMs) + (lengthBytes * 1000) / this.bytesPerSecond;

@@ -1,11 +1,10 @@
 /**
- * Where the bytes of a stretch go, whoever brings them: an origin, a peer, the cachestore. The one who brings asks for
- * space, lets the kernel write into it, and says how much came; so bytes lie where they will be served from, and nothing
- * is copied in between.
+ * The destination of a range of bytes from an origin, a peer or the cachestore. The sender asks for space, lets the kernel
+ * write into it, and reports how many bytes arrived. So the bytes lie where they are served from, without a copy.
  */
 export interface ByteSink {
-  /** Room for the next bytes: never empty while bytes are still owed, never more than is still owed. */
+  /** Space for the next bytes. It is not empty while bytes are missing, and not longer than the missing bytes. */
   space(): Buffer;
-  /** The first `lengthBytes` of the last {@link space} hold the next bytes. */
+  /** Reports that the first `lengthBytes` of the last {@link space} hold the next bytes. */
   advance(lengthBytes: number): void;
 }

@@ -1,19 +1,19 @@
 /**
- * Time as a part that is handed in. Every deadline, TTL and backoff of Orca asks a Clock, so that tests advance
- * time by hand and the simulator owns it; nothing outside this file calls Date.now or setTimeout.
+ * Time, passed to each part that needs it. Every deadline, TTL and backoff asks a Clock, so that tests advance time by hand
+ * and the simulation owns it. Only this file calls Date.now and setTimeout.
  */
 
 export interface Timer {
-  /** Starts the delay anew from this moment. On a cancelled or fired timer it arms the timer again. */
+  /** Restarts the delay from now. It also arms a timer that was cancelled or has fired. */
   refresh(): void;
-  /** After this the callback is not called (unless refreshed). May be called any number of times. */
+  /** Prevents the call of the callback, until {@link refresh}. May be called any number of times. */
   cancel(): void;
 }
 
 export interface Clock {
-  /** Wall-clock time, milliseconds since the epoch: for people and HTTP dates. */
+  /** Wall-clock time in milliseconds since the epoch, for people and HTTP dates. */
   now(): number;
-  /** Milliseconds (with fractions) that only grow: for durations, TTLs and deadlines. */
+  /** Milliseconds (with fractions) that never decrease, for durations, TTLs and deadlines. */
   monotonic(): number;
   /** Calls `callback` once, `delayMs` from now. */
   timer(delayMs: number, callback: () => void): Timer;
@@ -37,7 +37,7 @@ export class SystemClock implements Clock {
   }
 }
 
-/** Resolves after `delayMs`; rejects with the signal's reason as soon as `signal` aborts. */
+/** Resolves after `delayMs`. Rejects with the reason of `signal` as soon as it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) {

@@ -1,16 +1,16 @@
 /**
- * How long things took, as counts in fixed buckets. Every request observes twice (first byte, last byte), so an
- * observation is a short search and two additions in memory that is already there: no allocation and no map of
- * labels. The cumulative form that Prometheus wants is made when somebody reads.
+ * Durations, counted in fixed buckets. Every request observes two (first byte, last byte). So an observation is a short
+ * search and two additions, without an allocation and without a map of labels. The cumulative form of Prometheus is
+ * computed when a scrape reads it.
  */
 import { assert } from "./assert.ts";
 
-/** From a small range out of memory (0.1 ms) to a whole object out of a slow origin (a minute and more). */
+/** From a small range in memory (0.1 ms) to a whole object from a slow origin (a minute and more). */
 export const latencyBoundsSeconds: readonly number[] = [
   0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ];
 
-/** Observations at or below `boundSeconds` (inclusive, as Prometheus' `le`). The last bound is Infinity. */
+/** The observations up to `boundSeconds` (inclusive, as `le` in Prometheus). The last bound is Infinity. */
 export interface CumulativeBucket {
   readonly boundSeconds: number;
   readonly count: number;
@@ -18,7 +18,7 @@ export interface CumulativeBucket {
 
 export class Histogram {
   readonly #boundsSeconds: Float64Array;
-  /** One count per bound, and one for what lies above the last. Doubles hold whole numbers up to 2^53. */
+  /** One count per bound, and one for observations above the last bound. Doubles hold whole numbers up to 2^53. */
   readonly #counts: Float64Array;
   #sumSeconds = 0;
 
@@ -53,7 +53,7 @@ export class Histogram {
     return this.#counts.reduce((total, count) => total + count, 0);
   }
 
-  /** Ascending by bound; the last bucket counts every observation. */
+  /** In ascending order of bounds. The last bucket counts every observation. */
   cumulativeBuckets(): CumulativeBucket[] {
     const buckets: CumulativeBucket[] = [];
     let count = 0;

@@ -1,9 +1,9 @@
 /**
- * The few words a part needs from a logger; pino's own logger fits it. Fields come first, then one sentence that
- * says what happened and to what. Secrets and whole ETags are never among the fields.
+ * The methods of a logger that parts use; pino's logger has them. Fields come first, then a sentence that says what
+ * happened to which object. Fields never hold secrets or whole ETags.
  */
 export interface Logger {
-  /** Asked on the hot path before the fields of a debug event are put together. */
+  /** The hot path asks this before it builds the fields of a debug event. */
   isLevelEnabled(level: "debug"): boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

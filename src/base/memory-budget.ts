@@ -1,26 +1,26 @@
 /**
- * The one number that bounds chunk bytes in memory (DESIGN invariant: bytes never pass `memory.max_bytes`), and the
- * segments those bytes live in. Fills, cached chunks, disk reads and slices on their way to a slow client all draw
- * from the same budget, because a bound on each of them apart is a bound on none.
+ * The budget of chunk bytes in memory, bounded by `memory.max_bytes`, and the segments that hold these bytes. Fills,
+ * cached chunks, disk reads and slices on their way to a slow client share one budget, because only a common bound limits
+ * their sum.
  *
  * Invariants:
- * 1. reservedBytes + bytes of the slabs in use <= maxBytes, always. reservedBytes is promised, not yet segments. A
- *    slab counts whole while any piece of it is in use, because that is the memory the process holds.
- * 2. A segment's memory goes back to the pool only when its last reference is released, and nobody who released
- *    a reference touches the memory again: the next owner writes other bytes into the same place.
- * 3. Waiters are served in the order they came. A large one is not starved by small ones behind it.
+ * 1. reservedBytes + bytes of the slabs in use <= maxBytes, always. Reserved bytes are promised and not yet segments. A
+ *    slab counts whole while any piece of it is in use, because that is the memory that the process holds.
+ * 2. A segment's memory returns to the pool only when its last reference is released. A holder that has released its
+ *    reference does not touch the memory again, because the next owner writes other bytes there.
+ * 3. Waiters are served in the order of their arrival, so that small ones do not starve a large one.
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { OrcaError } from "./orca-error.ts";
 import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
 
-/** Size of a full segment. The last segment of a chunk is as long as the bytes it holds. */
+/** Size of a full segment. The last segment of a chunk is only as long as the bytes it holds. */
 export const segmentSizeBytes = slabSizeBytes;
 
 /**
- * A piece of memory that holds bytes of one chunk, counted against the budget while anybody refers to it. It starts
- * with one reference. The memory is shared with the disk thread, which hashes and writes it where it lies.
+ * A piece of memory with bytes of one chunk. It counts against the budget while there is a reference to it, and starts
+ * with one. The memory is shared with the disk thread, which hashes and writes it in place.
  */
 export class Segment {
   readonly bytes: Buffer;
@@ -28,7 +28,7 @@ export class Segment {
   readonly #budget: MemoryBudget;
   #references = 1;
 
-  /** @internal Made by {@link Reservation.takeSegment} alone. */
+  /** @internal For {@link Reservation.takeSegment}. */
   constructor(piece: Piece, budget: MemoryBudget) {
     this.bytes = piece.bytes;
     this.#piece = piece;
@@ -48,34 +48,34 @@ export class Segment {
   release(): void {
     assert(this.#references > 0, "a segment is released once per reference");
     this.#references -= 1;
-    if (this.#references === 0) this.#budget.takeBack(this.#piece);
+    if (this.#references === 0) this.#budget.releasePiece(this.#piece);
     else if (this.#references === 1) this.#budget.lastHolderLeft();
   }
 }
 
 /**
- * Memory promised to one owner, for bytes that are cut as a chunk is: full segments and one shorter one for what
- * remains. Segments are taken out of it; what is left is given back by `release`.
+ * Memory that is promised to one owner, for bytes that are divided as a chunk is: full segments, and a shorter one for the
+ * remainder. The owner takes segments out of it, and `release` frees the rest.
  */
 export class Reservation {
   readonly #budget: MemoryBudget;
   #fullSegments: number;
-  /** Set aside from the start: whether a small piece costs a slab is known only when it is cut. */
+  /** Taken from the pool at once, because only that shows whether a small piece costs a new slab. */
   #remainder: Piece | undefined;
 
-  /** @internal Made by {@link MemoryBudget} alone. */
+  /** @internal For {@link MemoryBudget}. */
   constructor(budget: MemoryBudget, fullSegments: number, remainder: Piece | undefined) {
     this.#budget = budget;
     this.#fullSegments = fullSegments;
     this.#remainder = remainder;
   }
 
-  /** The bytes for which no segment has been taken yet. */
+  /** Bytes without a segment so far. */
   get bytes(): number {
     return this.#fullSegments * segmentSizeBytes + (this.#remainder?.bytes.length ?? 0);
   }
 
-  /** A segment with one reference: full ({@link segmentSizeBytes}), or exactly the remainder of what was reserved. */
+  /** A segment with one reference: a full one ({@link segmentSizeBytes}), or the remainder of the reservation. */
   takeSegment(lengthBytes: number): Segment {
     if (lengthBytes === segmentSizeBytes) {
       assert(this.#fullSegments > 0, "a segment fits what is left of its reservation");
@@ -88,27 +88,27 @@ export class Reservation {
     return new Segment(remainder, this.#budget);
   }
 
-  /** Gives back what no segment was taken for. May be called again; the second call finds nothing left. */
+  /** Releases the bytes without a segment. A second call does nothing. */
   release(): void {
     const { bytes } = this;
     const remainder = this.#remainder;
     const fullBytes = this.#fullSegments * segmentSizeBytes;
     this.#fullSegments = 0;
     this.#remainder = undefined;
-    if (bytes > 0) this.#budget.giveBack(fullBytes, remainder);
+    if (bytes > 0) this.#budget.releaseReserved(fullBytes, remainder);
   }
 }
 
 /**
- * What can make room by letting go of cached chunks, one call at a time. False when it has nothing to let go of that
- * would free memory at once; what it let go of all the same is freed, and waiters are served, as its users finish.
- * `wholeSlabs` says that a small piece does not help by itself, only the whole slab that it is a part of.
+ * Makes room by evicting cached chunks, one per call. Returns false where no eviction would free memory at once. It may
+ * have evicted chunks all the same: their memory is freed, and waiters are served, when their users finish. `wholeSlabs`
+ * says that a small piece alone does not help, only the whole slab that it is a part of.
  */
 export type Reclaimer = (wholeSlabs: boolean) => boolean;
 
 /**
- * What can give up work in progress for `missingBytes`, such as commits that have not started. It is asked when a
- * reservation has waited half of its time; what it lets go of is freed as its owners notice.
+ * Cancels work in progress, such as commits that have not started, to free `missingBytes`. It is called when a reservation
+ * has waited half of its time. The memory is freed when the owners of the work notice.
  */
 export type LastResort = (missingBytes: number) => void;
 
@@ -121,9 +121,9 @@ interface Waiter {
 export interface MemoryBudgetOptions {
   readonly maxBytes: number;
   readonly clock: Clock;
-  /** How many reservations may wait at once; one more is refused at once as overloaded. */
+  /** How many reservations may wait at once. One more fails at once with `overloaded`. */
   readonly waitersMax?: number;
-  /** Overwrites memory that goes back to the pool, so that a use after release shows as wrong bytes. For tests. */
+  /** Overwrites memory that returns to the pool, so that a use after release shows as wrong bytes. For tests. */
   readonly poison?: boolean;
 }
 
@@ -146,7 +146,7 @@ export class MemoryBudget {
     this.#poison = options.poison ?? false;
   }
 
-  /** What counts against {@link maxBytes}. Grows and shrinks by whole slabs of 1 MiB. */
+  /** The bytes that count against {@link maxBytes}. It changes by whole slabs of 1 MiB. */
   get usedBytes(): number {
     return this.#reservedBytes + this.#pool.bytesInUse;
   }
@@ -159,7 +159,7 @@ export class MemoryBudget {
     return this.#waiters.size;
   }
 
-  /** Reclaimers are asked in the order they were added, the cheapest loss first. */
+  /** Reclaimers are called in the order in which they were added. Add the cheapest loss first. */
   addReclaimer(reclaimer: Reclaimer): void {
     this.#reclaimers.push(reclaimer);
   }
@@ -168,7 +168,7 @@ export class MemoryBudget {
     this.#lastResorts.push(lastResort);
   }
 
-  /** A reservation now, making room by reclaiming, or undefined. Never overtakes those who wait. */
+  /** A reservation at once, by reclaiming where that is needed, or undefined. It does not overtake waiters. */
   tryReserve(bytes: number): Reservation | undefined {
     assert(bytes >= 0, "a reservation is not negative");
     if (this.#waiters.size > 0 || !this.#makeRoom(bytes)) return undefined;
@@ -176,60 +176,59 @@ export class MemoryBudget {
   }
 
   /**
-   * A reservation, waiting up to `timeoutMs` for others to give back.
-   * @throws OrcaError `overloaded` when the time runs out, too many wait, or `bytes` can never fit.
+   * A reservation, for which it waits up to `timeoutMs`.
+   * @throws OrcaError `overloaded` where the time is over, too many others wait, or `bytes` can never fit.
    */
   reserve(bytes: number, timeoutMs: number): Promise<Reservation> {
     const atOnce = this.tryReserve(bytes);
     if (atOnce) return Promise.resolve(atOnce);
-    if (!this.#canEverFit(bytes)) return Promise.reject(this.#overloaded(bytes, "more than there is"));
+    if (!this.#canEverFit(bytes)) return Promise.reject(this.#overloaded(bytes, "it is more than the limit"));
     if (this.#waiters.size >= this.#waitersMax) {
-      return Promise.reject(this.#overloaded(bytes, `${this.#waiters.size} wait already`));
+      return Promise.reject(this.#overloaded(bytes, `${this.#waiters.size} other reservations wait`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const halfMs = timeoutMs / 2;
-    const giveUp = (): void => {
+    const timeOut = (): void => {
       this.#waiters.delete(waiter);
-      reject(this.#overloaded(bytes, `nothing given back within ${timeoutMs} ms`));
-      // The one that gave up may have stood in front of smaller ones that fit.
+      reject(this.#overloaded(bytes, `not enough was released within ${timeoutMs} ms`));
+      // Smaller waiters that fit may stand behind the one that timed out.
       this.#serveWaiters();
     };
-    const press = (): void => {
-      waiter.timer = this.#clock.timer(halfMs, giveUp);
+    const halfTimeOver = (): void => {
+      waiter.timer = this.#clock.timer(halfMs, timeOut);
       for (const lastResort of this.#lastResorts) lastResort(bytes);
     };
-    const waiter: Waiter = { bytes, grant: resolve, timer: this.#clock.timer(halfMs, press) };
+    const waiter: Waiter = { bytes, grant: resolve, timer: this.#clock.timer(halfMs, halfTimeOver) };
     this.#waiters.add(waiter);
     return promise;
   }
 
-  /** @internal For {@link Reservation}: a full segment whose bytes are reserved already. */
+  /** @internal For {@link Reservation}: a full segment, whose bytes are reserved already. */
   allotSegment(): Segment {
     this.#reservedBytes -= segmentSizeBytes;
     return new Segment(this.#pool.take(segmentSizeBytes), this);
   }
 
-  /** @internal For {@link Segment}: its last reference is gone. */
-  takeBack(piece: Piece): void {
+  /** @internal For {@link Segment}: its last reference was released. */
+  releasePiece(piece: Piece): void {
     if (this.#poison) piece.bytes.fill(0xdb);
     this.#pool.give(piece);
     this.#serveWaiters();
   }
 
   /**
-   * @internal For {@link Segment}: one holder is left. If that is the memory tier, it can let go now, and nobody would
-   * tell those who wait: (1) a fill waits while all chunks in the tier are still being committed; (2) the commits end,
-   * which frees nothing, because the tier holds on; (3) without another look the fill waits in front of a tier full of
-   * chunks that it could have had.
+   * @internal For {@link Segment}: one holder is left. If that is the memory tier, it can evict the chunk now, so waiters
+   * try again. Without that: (1) a fill waits while all chunks in the tier are being committed; (2) the commits end,
+   * which frees nothing, because the tier still holds the chunks; (3) the fill waits although the tier could evict them.
    */
   lastHolderLeft(): void {
     if (this.#waiters.size > 0) this.#serveWaiters();
   }
 
   /** @internal For {@link Reservation}. */
-  giveBack(reservedBytes: number, remainder: Piece | undefined): void {
+  releaseReserved(reservedBytes: number, remainder: Piece | undefined): void {
     this.#reservedBytes -= reservedBytes;
-    assert(this.#reservedBytes >= 0, "no more is given back than was reserved");
+    assert(this.#reservedBytes >= 0, "no more is released than was reserved");
     if (remainder) this.#pool.give(remainder);
     this.#serveWaiters();
   }
@@ -247,7 +246,7 @@ export class MemoryBudget {
     return Math.ceil(bytes / segmentSizeBytes) * segmentSizeBytes <= this.maxBytes;
   }
 
-  /** Whether `bytes` can be granted now. Asked anew after every chunk let go of, which may free a fitting piece. */
+  /** Whether `bytes` can be granted now. Every eviction may change the answer, because it may free a fitting piece. */
   #fits(bytes: number): boolean {
     const remainderBytes = bytes % segmentSizeBytes;
     const growthBytes = remainderBytes > 0 ? this.#pool.growthFor(remainderBytes) : 0;
@@ -266,8 +265,8 @@ export class MemoryBudget {
   }
 
   /**
-   * Reclaiming releases segments, which calls back into here: the flag turns that inner call into nothing, and the
-   * loop outside sees the room it made.
+   * Reclaiming releases segments, which calls this again. The flag turns that inner call into nothing, and the outer loop
+   * sees the room.
    */
   #serveWaiters(): void {
     if (this.#granting || this.#waiters.size === 0) return;

@@ -52,7 +52,7 @@ export class OrcaError extends Error {
 
   /**
    * Whether the error is the trouble of the peer that answered with it. Another replica can then be asked. Every other
-   * error is the answer, whoever gives it: above all, what an origin said is final.
+   * error is final: what an origin answers does not depend on the replica that asked it.
    */
   get isPeerTrouble(): boolean {
     return errorTable[this.code].peer !== undefined;

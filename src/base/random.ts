@@ -1,6 +1,6 @@
 /**
- * Chance as a part that is handed in: jitter and sampling draw from a Random, so that a test or a simulated run
- * is repeated exactly by its seed. Nothing here is fit for secrets.
+ * Random numbers, passed to each part that needs them. Jitter and sampling draw from a Random, so that its seed repeats a
+ * test or a simulated run exactly. Nothing here is fit for secrets.
  */
 export interface Random {
   /** A number in [0, 1). */
@@ -13,7 +13,7 @@ export class SystemRandom implements Random {
   }
 }
 
-/** mulberry32: 32 bits of state, equally distributed enough for jitter, traces and simulation. */
+/** mulberry32: 32 bits of state, and a distribution that is good enough for jitter, traces and simulation. */
 export class SeededRandom implements Random {
   #state: number;
 

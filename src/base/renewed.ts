@@ -1,12 +1,12 @@
 /**
- * A value that expires, such as a credential: fetched when first needed, by one caller for all, and fetched anew a
- * while before its time is up. Nobody waits for a renewal while the old value is still good, or notices that it failed.
+ * A value that expires, such as a credential. The first caller fetches it for all, and it is fetched again before it
+ * expires. While the old value is still valid, no caller waits for a renewal or sees that one failed.
  */
 import type { Clock } from "./clock.ts";
 
 export interface Expiring<Value> {
   readonly value: Value;
-  /** By the wall clock; Infinity where it never expires. */
+  /** By the wall clock. Infinity where the value never expires. */
   readonly expiresAtMs: number;
 }
 
@@ -14,7 +14,7 @@ export interface RenewedOptions<Value> {
   readonly clock: Clock;
   /** Settles in bounded time. */
   readonly fetch: () => Promise<Expiring<Value>>;
-  /** How long before its end a value is replaced: more than clocks differ and requests take. */
+  /** How long before its end a value is renewed: more than clocks differ and requests take. */
   readonly marginMs: number;
 }
 
@@ -27,7 +27,7 @@ export class Renewed<Value> {
     this.#options = options;
   }
 
-  /** @throws What `fetch` throws, when there is no value to fall back on. */
+  /** @throws What `fetch` throws, where there is no valid value. */
   get(): Promise<Value> {
     const current = this.#current;
     const nowMs = this.#options.clock.now();

@@ -1,19 +1,19 @@
 /**
- * The memory that segments are cut from: slabs of 1 MiB, each used whole or cut into pieces of one size for objects and
- * remainders that are smaller. A slab is never given back to the system and never needs to be, and that is the point:
- * V8 does not count shared memory against its heap, so a SharedArrayBuffer per remainder would wait for a garbage
- * collection that nothing brings about (64 MiB of 900 KiB buffers in use were seen to hold 1.4 GiB).
+ * The memory of segments: slabs of 1 MiB. A slab is used whole, or cut into pieces of one size for smaller objects and
+ * remainders. Slabs are reused and never returned to the system. V8 does not count shared memory against its heap, so a
+ * SharedArrayBuffer per remainder would wait for a garbage collection that nothing triggers: 64 MiB of 900 KiB buffers in
+ * use held 1.4 GiB.
  *
  * Invariants:
  * 1. A slab is free, whole, or cut into pieces of one size, of which at least one is in use.
- * 2. The memory that was ever allocated is the most slabs that were in use at one time.
+ * 2. There are as many slabs as were in use at one time at most.
  */
 import { assert } from "./assert.ts";
 import { MiB } from "./units.ts";
 
 export const slabSizeBytes = MiB;
 
-/** What is longer takes a slab for itself. */
+/** A longer segment takes a whole slab. */
 export const largestPieceBytes = slabSizeBytes / 2;
 
 /** Pieces per slab. Steps of 1.33 to 1.5 leave a quarter of a piece unused on average; 4 KiB is the smallest piece. */
@@ -36,22 +36,22 @@ class Slab {
   readonly memory = Buffer.from(new SharedArrayBuffer(slabSizeBytes));
   pieceSizeBytes = slabSizeBytes;
   piecesInUse = 0;
-  /** Where the pieces begin that are free. */
+  /** Offsets of the free pieces. */
   freeOffsets: number[] = [];
 
   cut(pieceSizeBytes: number): void {
     this.pieceSizeBytes = pieceSizeBytes;
     this.freeOffsets = [];
-    // The last one first, so that a slab is used from its beginning and untouched pages stay untouched.
+    // In descending order, because take() pops the last one: a slab fills from its start, and unused pages stay untouched.
     for (let count = Math.floor(slabSizeBytes / pieceSizeBytes); count > 0; count -= 1) {
       this.freeOffsets.push((count - 1) * pieceSizeBytes);
     }
   }
 }
 
-/** Memory for one segment, to be given back with {@link SegmentPool.give}. */
+/** Memory for one segment. {@link SegmentPool.give} returns it. */
 export interface Piece {
-  /** Exactly as long as it was asked for. */
+  /** Of exactly the requested length. */
   readonly bytes: Buffer;
   /** @internal */
   readonly slab: Slab;
@@ -61,16 +61,16 @@ export interface Piece {
 
 export class SegmentPool {
   readonly #freeSlabs: Slab[] = [];
-  /** By size of piece: slabs of which some pieces are in use and some are free. */
+  /** By size of piece: slabs with pieces in use and free pieces. */
   readonly #partialSlabs = new Map<number, Set<Slab>>(pieceSizesBytes.map((size) => [size, new Set()]));
   #bytesInUse = 0;
 
-  /** Bytes of the slabs of which any piece is in use. */
+  /** Bytes of all slabs that have a piece in use. */
   get bytesInUse(): number {
     return this.#bytesInUse;
   }
 
-  /** By how much {@link bytesInUse} would grow with a piece of this length: a slab, or nothing. */
+  /** How many bytes a piece of this length would add to {@link bytesInUse}: those of a slab, or 0. */
   growthFor(lengthBytes: number): number {
     return this.#slabsWithRoom(pieceSizeFor(lengthBytes)).size > 0 ? 0 : slabSizeBytes;
   }

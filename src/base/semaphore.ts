@@ -1,14 +1,14 @@
 /**
- * A counted set of permits with a queue in front. It bounds what runs at once (requests to an origin) and how long
- * anybody waits for it; whoever waits too long is told that Orca is overloaded, because a request that queues
- * without end looks to its client like a hang.
+ * A number of permits, with a queue. It bounds how much runs at once (requests to an origin) and how long a caller waits.
+ * A caller that waits too long gets the error `overloaded`, because a request that queues without end looks like a hang
+ * to its client.
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { type ErrorSource, OrcaError } from "./orca-error.ts";
 
 export interface Permit {
-  /** Gives the permit back. Exactly once. */
+  /** Releases the permit. Exactly once. */
   release(): void;
 }
 
@@ -27,7 +27,7 @@ export class Semaphore {
   #permitsMax: number;
   #inUse = 0;
 
-  /** `name` and `source` say in errors what the permits are for. `queueMax` bounds how many may wait. */
+  /** `name` and `source` are for errors: what the permits are for. `queueMax` bounds how many callers may wait. */
   constructor(
     name: string,
     permitsMax: number,
@@ -55,7 +55,7 @@ export class Semaphore {
     return this.#permitsMax;
   }
 
-  /** A smaller number takes effect as permits come back; nobody is interrupted. */
+  /** A smaller number takes effect as permits are released. Permits in use stay valid. */
   resize(permitsMax: number): void {
     assert(permitsMax > 0, "a semaphore has a permit");
     this.#permitsMax = permitsMax;
@@ -63,11 +63,11 @@ export class Semaphore {
   }
 
   /**
-   * `weight` permits as one: more than 1 where they stand for bytes.
-   * @throws OrcaError `overloaded` when they did not come free within `timeoutMs` or the queue is full.
+   * Takes `weight` permits as one. It is more than 1 where permits stand for bytes.
+   * @throws OrcaError `overloaded` where they are not free within `timeoutMs`, or the queue is full.
    */
   acquire(timeoutMs: number, weight = 1): Promise<Permit> {
-    assert(weight > 0 && weight <= this.#permitsMax, "nobody waits for more permits than there are");
+    assert(weight > 0 && weight <= this.#permitsMax, "a caller asks for no more permits than there are");
     const atOnce = this.tryAcquire(weight);
     if (atOnce) return Promise.resolve(atOnce);
     if (this.#waiters.size >= this.#queueMax) return Promise.reject(this.#overloaded("the queue is full"));
@@ -77,8 +77,8 @@ export class Semaphore {
       grant: resolve,
       timer: this.#clock.timer(timeoutMs, () => {
         this.#waiters.delete(waiter);
-        reject(this.#overloaded(`none came free within ${timeoutMs} ms`));
-        // The one that gave up may have stood in front of lighter ones that fit.
+        reject(this.#overloaded(`no permit was free within ${timeoutMs} ms`));
+        // Lighter waiters that fit may stand behind the one that timed out.
         this.#serveWaiters();
       }),
     };
@@ -86,7 +86,7 @@ export class Semaphore {
     return promise;
   }
 
-  /** Permits that are free now, or undefined. Never overtakes those who wait. */
+  /** Takes permits that are free now, or undefined. It does not overtake waiters. */
   tryAcquire(weight = 1): Permit | undefined {
     if (this.#waiters.size > 0 || this.#inUse + weight > this.#permitsMax) return undefined;
     return this.#grant(weight);

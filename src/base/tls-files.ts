@@ -1,15 +1,15 @@
 /**
- * The certificate and key of one end of TLS, read from files and read again while it runs: whoever renews a
- * certificate replaces the files and need not know of Orca. The content is compared, not a time stamp or an event
- * of the file system: a few kB every few seconds cost nothing, and it cannot miss the ways files are replaced
- * (rename, rewrite in place, Kubernetes' swapped symbolic links).
+ * The certificate and key of one end of TLS. They are read from files, again and again while the process runs: a tool that
+ * renews a certificate replaces the files and need not know Orca. The content is compared, not a time stamp or an event of
+ * the file system. A few kB every few seconds cost nothing, and this notices every way to replace a file (rename, rewrite
+ * in place, the swapped symbolic links of Kubernetes).
  *
- * Renewing replaces two files, and we may look in between:
+ * A renewal replaces two files, and a read may come in between:
  * 1. the certificate is replaced; 2. we read the new certificate and the old key; 3. the key is replaced.
- * A pair that does not fit is not taken up: the old pair serves on, and the next look, after step 3, finds the new.
- * The same holds for a file read half written.
+ * A key that does not fit its certificate is ignored. The old pair stays in use, and the next read after step 3 finds the
+ * new one. The same holds for a file that is read while it is written.
  *
- * Invariant: what was last given out is a certificate and the key that fits it.
+ * Invariant: #content is a certificate and the key that fits it.
  */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -20,19 +20,19 @@ import type { Logger } from "./logger.ts";
 import { OrcaError } from "./orca-error.ts";
 
 export interface TlsFilesOptions {
-  /** PEM: the certificate, then the intermediate ones. */
+  /** PEM: the certificate, then the intermediate certificates. */
   readonly certFile: string;
   /** PEM. */
   readonly keyFile: string;
-  /** PEM: the authorities of the certificates that the other end may show. */
+  /** PEM: the certificate authorities that the other end's certificate may come from. */
   readonly clientCaFile?: string | undefined;
-  /** TLS 1.2 where it is left out. */
+  /** TLS 1.2 by default. */
   readonly minVersion?: SecureVersion;
-  /** Throws an OrcaError for a pair that fits and still is not to be used. Asked before any pair is given out. */
+  /** Throws an OrcaError for a pair that fits but must not be used. Called before a pair comes into use. */
   readonly check?: (content: TlsContent) => void;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Time between two looks at the files. */
+  /** Time between two reads of the files. */
   readonly pollIntervalMs?: number;
 }
 
@@ -49,7 +49,7 @@ export class TlsFiles {
   #content: TlsContent;
   #timer: Timer | undefined;
   #stopped = false;
-  /** The last failure that was logged, so that a fault that stays is one line and not one every poll. */
+  /** The last failure that was logged, so that a lasting fault is one line and not one for each poll. */
   #loggedFailure = "";
 
   private constructor(options: TlsFilesOptions, content: TlsContent) {
@@ -57,31 +57,31 @@ export class TlsFiles {
     this.#content = content;
   }
 
-  /** @throws OrcaError config_invalid for a file that cannot be read or is no PEM, or a key of another certificate. */
+  /** @throws OrcaError config_invalid for a file that cannot be read or is not PEM, or a key of another certificate. */
   static async load(options: TlsFilesOptions): Promise<TlsFiles> {
     return new TlsFiles(options, await readContent(options));
   }
 
   /**
-   * For `https.createServer` and `server.setSecureContext`. The latter forgets what it is not given, so the lowest
-   * protocol version is part of it.
+   * For `https.createServer` and `server.setSecureContext`. The latter resets every option that it does not get, so the
+   * lowest protocol version is one of them.
    */
   get secureContextOptions(): SecureContextOptions {
     const { cert, key, ca } = this.#content;
     return { cert, key, ...(ca && { ca }), minVersion: this.#options.minVersion ?? "TLSv1.2" };
   }
 
-  /** When the certificate in use ends, milliseconds since the epoch: an expiry that nobody watches is an outage. */
+  /** When the certificate in use expires, in milliseconds since the epoch. */
   get expiresMs(): number {
     return new X509Certificate(this.#content.cert).validToDate.getTime();
   }
 
-  /** Calls `onChange` with the new pair whenever the files hold one, until {@link stop}. Once. */
+  /** Calls `onChange` with each new pair in the files, until {@link stop}. May be called once. */
   watch(onChange: (options: SecureContextOptions) => void): void {
     assert(this.#timer === undefined && !this.#stopped, "TLS files are watched once");
     const { clock, pollIntervalMs = 5000 } = this.#options;
     const timer = clock.timer(pollIntervalMs, () => {
-      // The next delay starts when this look has ended: on a slow disk they do not overtake each other.
+      // The next delay starts when this poll has ended, so that polls of a slow disk do not overtake each other.
       void this.#poll(onChange).finally(() => {
         if (!this.#stopped) timer.refresh();
       });
@@ -106,13 +106,13 @@ export class TlsFiles {
       this.stats.reloads += 1;
       logger.info(
         { certFile, expires: new Date(this.expiresMs).toISOString() },
-        "Took up a changed certificate",
+        "Loaded a changed certificate",
       );
     } catch (error) {
       this.stats.reloadFailures += 1;
       if (String(error) === this.#loggedFailure) return;
       this.#loggedFailure = String(error);
-      logger.warn({ error }, "Cannot take up a changed certificate, the one before stays in use");
+      logger.warn({ error }, "Cannot use a changed certificate; the certificate before stays in use");
     }
   }
 }
@@ -124,7 +124,7 @@ async function readContent({ certFile, keyFile, clientCaFile, check }: TlsFilesO
     clientCaFile === undefined ? undefined : readPem("client CA", clientCaFile),
   ]);
   try {
-    // OpenSSL checks here that each is PEM and that the key is the certificate's.
+    // OpenSSL checks here that both are PEM and that the key belongs to the certificate.
     createSecureContext({ cert, key, ...(ca && { ca }) });
   } catch (thrown) {
     throw OrcaError.from(

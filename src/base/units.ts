@@ -1,6 +1,6 @@
 /**
- * Bytes and durations as people write them: `8MiB`, `1 GB`, `500ms`, `5m`. Parsing answers undefined for what it
- * does not understand, because the caller knows the path of the setting and can say more than a thrown error.
+ * Bytes and durations as people write them: `8MiB`, `1 GB`, `500ms`, `5m`. The parsers return undefined for other text,
+ * because the caller knows the path of the setting and makes the better message.
  */
 
 export const KiB = 1024;
@@ -24,7 +24,7 @@ const byteUnits: Readonly<Record<string, number>> = {
   tib: 1024 * GiB,
 };
 
-/** Bytes of `8MiB`, `1 GB` or `4096`; undefined when it is not a whole, safe, non-negative number of bytes. */
+/** Bytes of `8MiB`, `1 GB` or `4096`; undefined unless they are a whole, safe, non-negative number. */
 export function parseBytes(text: string | number): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(text).trim());
   const unit = byteUnits[(match?.[2] ?? "?").toLowerCase()];
@@ -45,7 +45,7 @@ const durationUnitsMs: Readonly<Record<string, number>> = {
 
 /**
  * Milliseconds of `500ms`, `5m`, `1h30m`, `1.5s` or `0` (Go's duration syntax, https://pkg.go.dev/time#ParseDuration);
- * undefined for anything else. A leading minus is understood, so that a caller can say "negative" and not "malformed".
+ * undefined for other text. A leading minus is parsed, so that the caller can report "negative" instead of "malformed".
  */
 export function parseDuration(text: string | number): number | undefined {
   const trimmed = String(text).trim();

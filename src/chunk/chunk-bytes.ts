@@ -1,7 +1,7 @@
 /**
- * The bytes of one whole chunk in memory: full 1 MiB segments and one shorter one at the end. It holds one reference
- * to each segment; a reader takes its own reference to the one segment it is sending, so a chunk that is let go of
- * frees at once all but the few segments still on their way to a socket.
+ * The bytes of one whole chunk in memory: full segments of 1 MiB, and a shorter one at the end. It holds one reference to
+ * each segment. A reader retains only the segment that it is sending, so an evicted chunk frees all segments at once but
+ * the few on their way to a socket.
  */
 import { assert } from "../base/assert.ts";
 import { type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
@@ -22,7 +22,7 @@ export class ChunkBytes {
     return this.#segments;
   }
 
-  /** The segment that holds the byte at `offset` of the chunk. The caller retains it before it awaits anything. */
+  /** The segment with the byte at `offset` of the chunk. The caller retains it before it awaits anything. */
   segmentAt(offset: number): Segment {
     const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
     assert(segment !== undefined && !this.#released, "an offset lies inside a chunk that is held");

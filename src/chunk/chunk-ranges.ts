@@ -1,6 +1,6 @@
 /**
- * Chunks of one object, added in ascending order and written as people write them: `0-63,70`. An object may have a hundred
- * thousand chunks, and most questions about them have a short answer in this form.
+ * Indexes of chunks of one object, added in ascending order, and their short form `0-63,70`. An object may have a hundred
+ * thousand chunks, and this form is short for most sets of them.
  */
 import { assert } from "../base/assert.ts";
 
@@ -24,7 +24,7 @@ export class ChunkRanges {
     this.#last = index;
   }
 
-  /** Empty where there are none. */
+  /** Empty for no chunk. */
   toString(): string {
     const open = this.#openRange();
     return (open === undefined ? this.#ranges : [...this.#ranges, open]).join(",");

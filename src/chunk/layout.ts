@@ -1,11 +1,11 @@
 /**
- * How an object is cut: which chunk size an object of a given size has, and which chunks a byte range touches.
- * Pure arithmetic, apart from everything that waits, so that every off-by-one is found by a property test.
+ * How an object is divided into chunks: the chunk size for an object's size, and the chunk of an offset. This is pure
+ * arithmetic without any waiting, so that property tests find every off-by-one.
  */
 import { assert } from "../base/assert.ts";
 import { GiB, MiB } from "../base/units.ts";
 
-/** From `minObjectSizeBytes` on (inclusive), objects are cut into chunks of `chunkSizeBytes`. */
+/** Objects of at least `minObjectSizeBytes` have chunks of `chunkSizeBytes`. */
 export interface ChunkTier {
   readonly minObjectSizeBytes: number;
   readonly chunkSizeBytes: number;
@@ -18,7 +18,7 @@ export const defaultChunkTiers: readonly ChunkTier[] = [
   { minObjectSizeBytes: 10 * GiB, chunkSizeBytes: 128 * MiB },
 ];
 
-/** `tiers` in ascending order of `minObjectSizeBytes`, the first one starting at 0. */
+/** `tiers` are in ascending order of `minObjectSizeBytes`, and the first one starts at 0. */
 export function chunkSizeFor(objectSizeBytes: number, tiers: readonly ChunkTier[]): number {
   let chunkSizeBytes = 0;
   for (const tier of tiers) {
@@ -39,7 +39,7 @@ export function chunkLength(objectSizeBytes: number, chunkSizeBytes: number, ind
   return Math.min(chunkSizeBytes, objectSizeBytes - offset);
 }
 
-/** The chunk that holds the byte at `offset`. */
+/** The chunk with the byte at `offset`. */
 export function chunkIndexAt(offset: number, chunkSizeBytes: number): number {
   return Math.floor(offset / chunkSizeBytes);
 }

@@ -1,6 +1,6 @@
 /**
- * Some of what is cached, by name: the objects of a bucket whose keys begin alike. The names are the origin's own, as they
- * stand in a version and in the footer of a chunk's file; a bucket as clients know it may be a part of one of these.
+ * A selection of cached objects: those of a bucket whose keys have a common prefix. The names are the origin's own, as
+ * they stand in a version and in the footer of a chunk file. A bucket as clients name it may be only a part of these.
  */
 export interface ObjectPrefix {
   readonly originId: string;
@@ -15,7 +15,7 @@ export interface NamedObject {
   readonly objectKey: string;
 }
 
-/** Without a prefix, everything is meant. */
+/** True for every object where `prefix` is undefined. */
 export function isBelow(prefix: ObjectPrefix | undefined, object: NamedObject): boolean {
   if (prefix === undefined) return true;
   return (

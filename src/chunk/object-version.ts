@@ -1,16 +1,16 @@
 /**
- * One version of one object, as every part below the edge knows it: where it lies at the origin, the ETag that names
- * its bytes, its size, and how it is cut. The identity is hashed once here, because the hot path asks for the path
- * of a chunk on every request and SHA-256 costs more than the rest of a look-up.
+ * One version of one object, as every part below the edge knows it: its place at the origin, the ETag that names its
+ * bytes, its size and its chunk size. The version hash is computed once, here: the hot path needs the path of a chunk for
+ * every request, and a SHA-256 costs more than the rest of a look-up.
  */
 import { createHash } from "node:crypto";
 import { chunkCount, chunkLength } from "./layout.ts";
 
 export interface ObjectVersionFields {
   readonly originId: string;
-  /** Bucket or container as the origin names it. */
+  /** Bucket or container, by the origin's name. */
   readonly bucket: string;
-  /** Whole key as the origin names it. */
+  /** The whole key, by the origin's name. */
   readonly objectKey: string;
   /** Without quotes. */
   readonly etag: string;
@@ -31,7 +31,7 @@ function littleEndian64(value: number): Buffer {
 }
 
 /**
- * The frozen identity that all stores share with the Go Orca: hex SHA-256 of
+ * The hash of a version in the paths of all stores, the same as in the Go Orca and frozen: hex SHA-256 of
  * `LP(origin_id) || LP(bucket) || LP(object_key) || LP(etag) || LE64(chunk_size)`.
  */
 export function versionHash(fields: Omit<ObjectVersionFields, "sizeBytes">): string {
@@ -52,10 +52,10 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly sizeBytes: number;
   readonly chunkSizeBytes: number;
   readonly chunkCount: number;
-  /** Hex SHA-256 of the frozen identity. */
+  /** @see versionHash */
   readonly hash: string;
   readonly #pathPrefix: string;
-  readonly #namePrefix: string;
+  readonly #memoryKeyPrefix: string;
 
   constructor(fields: ObjectVersionFields) {
     this.originId = fields.originId;
@@ -67,21 +67,21 @@ export class ObjectVersion implements ObjectVersionFields {
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
     this.hash = versionHash(fields);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;
-    this.#namePrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;
+    this.#memoryKeyPrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;
   }
 
-  /** `<origin_id>/<hex hash>/<chunk_index>`: where a chunk lies in every store. */
+  /** The chunk path `<origin_id>/<hash>/<index>`: where a chunk lies in every store. */
   chunkPath(index: number): string {
     return this.#pathPrefix + index;
   }
 
   /**
-   * What a chunk is called among those in memory: its path and the size of its object. The path leaves the size out,
-   * since an ETag is meant to name bytes. But an origin may give one ETag to bytes of two sizes, and a reader of the
-   * one would then look for bytes behind the end of the other. (A file on disk has the size in its footer.)
+   * The memory key of a chunk: its path and the size of its object. The path has no size, because an ETag should name
+   * bytes. But an origin may give one ETag to bytes of two sizes, and a reader of the larger one would then look for
+   * bytes after the end of the other. (A file on disk has the size in its footer.)
    */
   memoryKey(index: number): string {
-    return this.#namePrefix + index;
+    return this.#memoryKeyPrefix + index;
   }
 
   chunkLength(index: number): number {

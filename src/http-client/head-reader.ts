@@ -1,20 +1,20 @@
 /**
- * Collects the head of one response out of the reads it comes in, and sets the interim ones (1xx) before it aside. What
- * came behind the head in its last read is the start of the body, and lies here until somebody has a place for it.
+ * Collects the head of one response from the reads that it arrives in, and skips interim heads (1xx) before it. Bytes
+ * after the head in its last read are the start of the body. They stay here until there is a sink for them.
  */
 import { KiB } from "../base/units.ts";
 import { headLength, looksLikeHead, MalformedHead, parseHead, type ResponseHead } from "./response-head.ts";
 
-/** Bound on all heads of one response, 1xx ones included. */
+/** Bound on all heads of one response, including 1xx heads. */
 const headSizeBytesMax = 64 * KiB;
 
 export class HeadReader {
-  /** Its owner's, lent between the start of a response and its judgement. */
+  /** The owner's. The reader uses it from the start of a response until its head is complete. */
   readonly #scratch: Buffer;
-  /** The head so far. It is the scratch, unless a head does not fit there. */
+  /** The head so far. This is the scratch, unless the head does not fit there. */
   #bytes: Buffer;
   #lengthBytes = 0;
-  /** Bytes of heads of this response that were read and set aside. */
+  /** Bytes of the skipped heads of this response. */
   #interimBytes = 0;
   /** Where the head ends in `#bytes`. */
   #end = 0;
@@ -24,7 +24,7 @@ export class HeadReader {
     this.#bytes = scratch;
   }
 
-  /** Forgets the response before, and what its head took beyond the scratch. */
+  /** Forgets the last response, and frees the memory that its head took beyond the scratch. */
   reset(): void {
     this.#bytes = this.#scratch;
     this.#lengthBytes = 0;
@@ -32,12 +32,12 @@ export class HeadReader {
     this.#end = 0;
   }
 
-  /** Room for the next bytes. */
+  /** Space for the next bytes. */
   space(): Buffer {
     return this.#bytes.subarray(this.#lengthBytes);
   }
 
-  /** The first `lengthBytes` of the last {@link space} hold the next bytes. Undefined where the head is not whole yet. */
+  /** The first `lengthBytes` of the last {@link space} hold the next bytes. Undefined while the head is incomplete. */
   advance(lengthBytes: number): ResponseHead | MalformedHead | undefined {
     let searchedBytes = this.#lengthBytes;
     this.#lengthBytes += lengthBytes;
@@ -46,7 +46,7 @@ export class HeadReader {
       if (!looksLikeHead(bytes)) return new MalformedHead("the answer is not HTTP/1");
       this.#end = headLength(bytes, searchedBytes);
       if (this.#interimBytes + (this.#end || this.#lengthBytes) > headSizeBytesMax) {
-        return new MalformedHead(`the response head passes ${headSizeBytesMax} bytes`);
+        return new MalformedHead(`the response head is longer than ${headSizeBytesMax} bytes`);
       }
       if (this.#end === 0) {
         this.#grow();
@@ -54,7 +54,7 @@ export class HeadReader {
       }
       const head = parseHead(bytes.subarray(0, this.#end));
       if (head instanceof MalformedHead || head.status >= 200) return head;
-      // 1xx heads come before the real one (RFC 9110 §15.2). 101 answers an Upgrade, and none was asked for.
+      // 1xx heads come before the final one (RFC 9110 §15.2). 101 answers an Upgrade, which no request asks for.
       if (head.status === 101) return new MalformedHead("the server switched protocols");
       this.#interimBytes += this.#end;
       this.#bytes.copyWithin(0, this.#end, this.#lengthBytes);
@@ -63,7 +63,7 @@ export class HeadReader {
     }
   }
 
-  /** What came behind the whole head. */
+  /** The bytes after the complete head. */
   get rest(): Buffer {
     return this.#bytes.subarray(this.#end, this.#lengthBytes);
   }

@@ -1,8 +1,7 @@
 /**
- * The way to a server of objects, be it an origin or a store: a minimal HTTP/1.1 client whose bodies go from the socket
- * into the memory they are served from, and from the memory they lie in to the socket. It exists because `node:http` has
- * no way to say where a body should go; in exchange it leaves out what an object store never needs (redirects,
- * compression, chunked bodies).
+ * A minimal HTTP/1.1 client for servers of objects (origins and stores). It reads a body from the socket straight into the
+ * memory that it is served from, and writes a body from the memory that it lies in. It exists because `node:http` cannot
+ * be told where to put a body. It leaves out what an object store does not need: redirects, compression, chunked bodies.
  */
 import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
@@ -15,9 +14,9 @@ export interface HttpClientOptions extends HttpTimeouts {
   readonly server: { readonly protocol: "http:" | "https:"; readonly host: string; readonly port: number };
   readonly faults: RemoteFaults;
   readonly clock: Clock;
-  /** Connections kept open while nobody uses them. More saves handshakes after a lull, and costs the server sockets. */
+  /** Idle connections that stay open. More of them save handshakes after a lull, and cost the server sockets. */
   readonly connectionsIdleMax: number;
-  /** Shorter than what servers use, so that it is seldom the server who closes. */
+  /** Shorter than servers' own idle timeouts, so that the server seldom closes first. */
   readonly idleTimeoutMs?: number;
   readonly tls?: ConnectionOptions | undefined;
 }
@@ -25,7 +24,7 @@ export interface HttpClientOptions extends HttpTimeouts {
 export class HttpClient {
   readonly stats = { connectionsOpened: 0, connectionsReused: 0, staleRetries: 0 };
   readonly #options: HttpClientOptions;
-  /** The last one used is the first one taken: the others may grow old and close. */
+  /** The connection used last is taken first, so that connections that are not needed grow old and close. */
   readonly #idle: HttpConnection[] = [];
   #closed = false;
 
@@ -38,11 +37,11 @@ export class HttpClient {
   }
 
   /**
-   * One request; resolves with the response's head when the body is in the sink that `onHead` answered, or at once
-   * where it answered null. Neither the sink nor the request's own body is touched once the promise has settled.
-   * Deadlines bound the connection, the head and each silence inside a body, never a body as a whole.
+   * Sends one request. Resolves with the response head when the body is in the sink that `onHead` returned, or at once
+   * where it returned null. After the promise has settled, neither the sink nor the request's own body is touched.
+   * Deadlines bound the connection, the head and each silence inside a body, but not a body as a whole.
    * @throws OrcaError of `faults`: unavailable (network, deadline, malformed, short) or unsupported (a 2xx body without
-   *   Content-Length); invalid_request (a line break in a header); whatever `onHead` throws; the reason of `signal`.
+   *   Content-Length); invalid_request (a line break in a header); what `onHead` throws; the reason of `signal`.
    */
   async request(request: HttpRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     signal.throwIfAborted();
@@ -53,14 +52,14 @@ export class HttpClient {
       this.stats.connectionsReused += 1;
       return await reused.exchange(request, onHead, signal);
     } catch (thrown) {
-      // The server may close an idle connection at the very moment it is used (RFC 9112 §9.3.1): not a failed attempt.
+      // The server may close an idle connection just when it is used (RFC 9112 §9.3.1). That is no failed attempt.
       if (!reused.stale || signal.aborted) throw thrown;
       this.stats.staleRetries += 1;
       return this.#connect().exchange(request, onHead, signal);
     }
   }
 
-  /** Closes idle connections, and those in use as soon as they come free. */
+  /** Closes idle connections, and connections in use as soon as they are idle. */
   close(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.destroy();
@@ -88,11 +87,11 @@ export class HttpClient {
     if (index !== -1) this.#idle.splice(index, 1);
   }
 
-  /** An ETag comes from outside. A line break in one would end its header and begin another, or another request. */
+  /** An ETag comes from outside. A line break in it would end its header and begin another header or request. */
   #checkPrintable({ path, headers }: HttpRequest): void {
     for (const [name, text] of [["the path", path], ...Object.entries(headers)] as const) {
       if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) continue;
-      // Named and not quoted: it may be an ETag or a signature.
+      // The message does not quote the text, because it may be an ETag or a signature.
       const message = `Cannot send ${name}: its characters do not fit in a header`;
       throw new OrcaError("invalid_request", this.#options.faults.source, message);
     }
@@ -110,6 +109,6 @@ export function httpServerOf(url: URL): HttpClientOptions["server"] {
     );
   }
   const port = Number(url.port) || (protocol === "https:" ? 443 : 80);
-  // A URL has an IPv6 address in brackets, a socket has it without.
+  // A URL has brackets around an IPv6 address, a socket address has none.
   return { protocol, host: url.hostname.replaceAll(/^\[|\]$/g, ""), port };
 }

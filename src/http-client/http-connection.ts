@@ -1,16 +1,16 @@
 /**
- * One connection to a server and the one exchange that may run on it. The socket reads with `onread`: before every
- * read it asks where the bytes should go, so the kernel writes a body straight into the sink's memory, at about a third
- * of the processor time of `data` events. The only bytes copied are those of a body that came in the same read as its head.
+ * One connection to a server, and the one exchange that may run on it. The socket reads with `onread`: before every read it
+ * asks for a buffer, so the kernel writes a body straight into the sink's memory. That takes about a third of the
+ * processor time of `data` events. Only bytes of a body that arrive in the same read as its head are copied.
  *
  * Invariants:
- * 1. The sink is known here from the moment its head was accepted until the exchange settles, and at no other time.
- * 2. An exchange that holds a sink and fails settles on the socket's `close`, not before: until then a read that was
- *    given the sink's memory may still be written. (With TLS: 1. `onread` answers with the sink's memory for the next
- *    read, 2. a microtask aborts, 3. OpenSSL's remaining plain text is copied to where 1 said, 4. the handle closes.)
- *    The same goes for one whose own body the kernel has not all taken: what is lent would otherwise be sent later,
- *    with other bytes in it.
- * 3. A connection goes back to the pool only when exactly the bytes of its last response have been read.
+ * 1. #sink is set from the acceptance of a head until its exchange settles, and at no other time.
+ * 2. A failed exchange with a sink settles on the socket's `close` and not before, because until then a read may still
+ *    write into the sink's memory. With TLS: (1) `onread` returns the sink's memory for the next read; (2) a microtask
+ *    aborts; (3) OpenSSL's remaining plain text is copied to the memory of (1); (4) the handle closes. The same holds for
+ *    an exchange whose own body the kernel has not taken completely: its memory could hold other bytes by the time the
+ *    kernel reads it.
+ * 3. A connection returns to the pool only when exactly the bytes of its last response have been read.
  */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -25,24 +25,24 @@ import { bodyLength, isPersistent, MalformedHead, type ResponseHead } from "./re
 import { Upload } from "./upload.ts";
 
 const scratchSizeBytes = 16 * KiB;
-/** A body nobody wants is read to its end up to this size, because that is cheaper than a new connection. */
+/** An unwanted body up to this size is read to its end, because that is cheaper than a new connection. */
 const drainSizeBytesMax = 64 * KiB;
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "DELETE";
-  /** The request target, percent-encoded; sent as it is, never normalised. */
+  /** The request target, percent-encoded. It is sent as it is and never normalised. */
   readonly path: string;
-  /** Without `Connection` and `Content-Length`; `host` is the caller's to give, because some sign it. */
+  /** Without `Connection` and `Content-Length`. The caller adds `host`, because some callers sign it. */
   readonly headers: Readonly<Record<string, string>>;
-  /** At least one slice. Sent one by one, under their common Content-Length. Lent until the exchange settles. */
+  /** At least one slice, sent one by one. The slices are in use until the exchange settles. */
   readonly body?: readonly Uint8Array[] | undefined;
 }
 
-/** Judges a head: answers where its body shall go, or null where the body is not wanted; what it throws ends the exchange. */
+/** Called with the response head. Returns the sink for the body, or null for no body. What it throws ends the exchange. */
 export type HeadReceiver = (head: ResponseHead) => ByteSink | null;
 
 export interface HttpTimeouts {
-  /** Until the connection stands, TLS included. */
+  /** Until the connection is established, including TLS. */
   readonly connectTimeoutMs: number;
   /** From the end of the request to the end of the response head. */
   readonly attemptTimeoutMs: number;
@@ -56,12 +56,12 @@ export interface HttpConnectionOptions extends HttpTimeouts {
   readonly port: number;
   readonly faults: RemoteFaults;
   readonly clock: Clock;
-  /** How long the connection may lie unused. */
+  /** How long the connection may be idle. */
   readonly idleTimeoutMs: number;
   readonly tls?: ConnectionOptions | undefined;
-  /** It can take another exchange. */
+  /** The connection can run another exchange. */
   readonly onIdle: (connection: HttpConnection) => void;
-  /** It is gone. */
+  /** The connection has ended. */
   readonly onClosed: (connection: HttpConnection) => void;
 }
 
@@ -74,7 +74,7 @@ interface Exchange {
   readonly reject: (reason: unknown) => void;
 }
 
-/** `connect`: its first exchange waits for it. `drain`: the exchange has settled, its unwanted body has not all come. */
+/** `connect`: the first exchange waits. `drain`: the exchange has settled, and its unwanted body is still arriving. */
 type Phase = "connect" | "idle" | "head" | "body" | "drain" | "closed";
 
 export class HttpConnection {
@@ -90,7 +90,7 @@ export class HttpConnection {
   #timedOut = false;
   #response: ResponseHead | undefined;
   #upload: Upload | undefined;
-  /** The answer to a request whose body was not wanted to its end; handed out once the socket has closed. */
+  /** The answer to a request whose body was not sent completely. The exchange resolves with it on `close`. */
   #earlyAnswer: ResponseHead | undefined;
   #sink: ByteSink | undefined;
   #owedBytes = 0;
@@ -107,17 +107,18 @@ export class HttpConnection {
   }
 
   /**
-   * Whether the last exchange failed because the server had dropped the connection, before any byte of an answer: then
-   * the request may be sent again on another one. A deadline is not that: the server had its time.
+   * Whether the last exchange failed because the server had closed the connection, before any byte of an answer. The
+   * request may then be sent again on another connection. A missed deadline does not count, because the server had its
+   * time.
    */
   get stale(): boolean {
     return this.#phase === "closed" && !this.#answered && !this.#timedOut;
   }
 
   /**
-   * One request and its response; settles when the body is in the sink, or with the head where the body is not
-   * wanted. Only on a connection that is new or was handed to `onIdle`.
-   * @throws OrcaError of `faults`, unavailable or unsupported; what `onHead` threw; the signal's reason.
+   * Sends one request and reads its response. Settles when the body is in the sink, or with the head where `onHead`
+   * wants no body. Only for a connection that is new or was passed to `onIdle`.
+   * @throws OrcaError of `faults`, unavailable or unsupported; what `onHead` throws; the reason of `signal`.
    */
   exchange(request: HttpRequest, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     assert(
@@ -134,7 +135,7 @@ export class HttpConnection {
   }
 
   destroy(): void {
-    this.#fail(this.#unavailable("the connection was closed here"));
+    this.#fail(this.#unavailable("the connection was closed by Orca"));
   }
 
   #open(): Socket {
@@ -175,7 +176,7 @@ export class HttpConnection {
       else this.#timer?.refresh();
     });
     this.#upload = upload;
-    // In one packet with the first slice, where that is short.
+    // The head goes into one packet with a short first slice.
     this.#socket.cork();
     this.#socket.write(`${text}content-length: ${lengthBytes}\r\n\r\n`, "latin1");
     upload.start();
@@ -191,7 +192,7 @@ export class HttpConnection {
     return this.#upload?.done === false;
   }
 
-  /** Where the next read goes. Called by the socket after each read, for the one that follows. */
+  /** The buffer of the next read. The socket asks for it after each read. */
   #space(): Buffer {
     if (this.#phase === "body") {
       const space = (this.#sink as ByteSink).space();
@@ -208,17 +209,17 @@ export class HttpConnection {
       this.#answered = true;
       const head = this.#headReader.advance(lengthBytes);
       if (head instanceof MalformedHead) this.#fail(this.#unavailable(head.reason));
-      else if (head) this.#judge(head, this.#headReader.rest);
+      else if (head) this.#headArrived(head, this.#headReader.rest);
     } else if (this.#phase === "drain") {
       this.#drain(lengthBytes);
     } else {
-      this.#fail(this.#unavailable("bytes came that nobody had asked for"));
+      this.#fail(this.#unavailable("bytes arrived without a request"));
     }
     return true;
   }
 
-  /** The head is whole; `rest` came with it and lies behind it in the same buffer. */
-  #judge(head: ResponseHead, rest: Buffer): void {
+  /** Acts on a complete head. `rest` are the bytes that follow it in the same buffer. */
+  #headArrived(head: ResponseHead, rest: Buffer): void {
     const { request, onHead } = this.#exchange as Exchange;
     this.#response = head;
     this.#persistent = isPersistent(head) && !this.#isUploading;
@@ -227,7 +228,7 @@ export class HttpConnection {
     let sink: ByteSink | null;
     try {
       if (head.status < 300 && this.#isUploading)
-        throw this.#unavailable("a body was accepted before it was sent");
+        throw this.#unavailable("the server accepted the body before all of it was sent");
       if (head.status < 300 && bodyBytes === undefined) throw this.#unsupportedFraming(head);
       sink = onHead(head);
     } catch (thrown) {
@@ -251,7 +252,7 @@ export class HttpConnection {
     this.#copyRest(sink, rest);
   }
 
-  /** The one copy of this class: these bytes came with the head, before anybody knew where they should go. */
+  /** The only copy in this class: these bytes arrived with the head, before there was a sink. */
   #copyRest(sink: ByteSink, rest: Buffer): void {
     if (this.#owedBytes === 0) return this.#complete(rest.length);
     let copied = 0;
@@ -262,11 +263,11 @@ export class HttpConnection {
     }
   }
 
-  /** The next `lengthBytes` are in the sink; `surplusBytes` more are known to have come behind them. */
+  /** The next `lengthBytes` are in the sink, and `surplusBytes` more have arrived after them. */
   #take(sink: ByteSink, lengthBytes: number, surplusBytes = 0): void {
     this.#owedBytes -= lengthBytes;
     sink.advance(lengthBytes);
-    // advance() may have aborted the exchange.
+    // The exchange may have been aborted by advance().
     if (this.#phase !== "body") return;
     if (this.#owedBytes === 0) this.#complete(surplusBytes);
     else this.#timer?.refresh();
@@ -275,22 +276,22 @@ export class HttpConnection {
   #complete(surplusBytes: number): void {
     if (this.#isUploading) return this.#answerOnClose(this.#response as ResponseHead);
     this.#resolve(this.#response as ResponseHead);
-    if (surplusBytes > 0) this.#fail(this.#unavailable("bytes came behind the body"));
+    if (surplusBytes > 0) this.#fail(this.#unavailable("bytes arrived after the body"));
     else this.#rest();
   }
 
-  /** The server has said all it wanted to say and not taken all of the request. */
+  /** The server has answered without taking the whole request. */
   #answerOnClose(head: ResponseHead): void {
     this.#earlyAnswer = head;
     this.destroy();
   }
 
-  /** Gets an unwanted body out of the way; `receivedBytes` of it are here. */
+  /** Reads an unwanted body to its end, or closes the connection. `receivedBytes` of the body have arrived. */
   #discard(bodyBytes: number | undefined, receivedBytes: number): void {
     if (!this.#persistent || bodyBytes === undefined || bodyBytes > drainSizeBytesMax) return this.destroy();
     this.#phase = "drain";
     this.#owedBytes = bodyBytes;
-    // Not refreshed: a body this small either comes within one stall or is not worth the wait.
+    // Not refreshed: a body this small arrives within one stall timeout, or is not worth a wait.
     this.#arm(this.#options.stallTimeoutMs, "an unwanted body did not end");
     this.#drain(receivedBytes);
   }
@@ -301,13 +302,13 @@ export class HttpConnection {
     else if (this.#owedBytes === 0) this.#rest();
   }
 
-  /** Back to the pool, unless the server wants to close. */
+  /** Returns the connection to the pool, unless the server wants to close it. */
   #rest(): void {
     if (!this.#persistent && this.#response) return this.destroy();
     this.#phase = "idle";
     this.#headReader.reset();
     const { idleTimeoutMs } = this.#options;
-    this.#arm(idleTimeoutMs, `unused for ${idleTimeoutMs} ms`);
+    this.#arm(idleTimeoutMs, `idle for ${idleTimeoutMs} ms`);
     this.#options.onIdle(this);
   }
 
@@ -315,7 +316,7 @@ export class HttpConnection {
     this.#detach()?.resolve(head);
   }
 
-  /** No sink is attached yet, so nothing has to be waited for. */
+  /** Rejects at once, because there is no sink yet. */
   #rejectBeforeBody(reason: unknown): void {
     assert(this.#sink === undefined, "an exchange with a sink is rejected on close");
     this.#detach()?.reject(reason);
@@ -329,7 +330,7 @@ export class HttpConnection {
     return exchange;
   }
 
-  /** Ends the connection; the exchange, if one runs, is rejected with `reason` once the socket is closed. */
+  /** Ends the connection. A running exchange is rejected with `reason` when the socket has closed. */
   #fail(reason: unknown): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
@@ -356,15 +357,15 @@ export class HttpConnection {
 
   #describeEnd(): string {
     if (this.#phase === "body")
-      return `the server closed the connection with ${this.#owedBytes} bytes of the body owed`;
-    return "the server closed the connection before it had answered";
+      return `the server closed the connection with ${this.#owedBytes} bytes of the body missing`;
+    return "the server closed the connection before its answer";
   }
 
   #unsupportedFraming(head: ResponseHead): OrcaError {
     const framing = head.headers.has("transfer-encoding")
       ? `Transfer-Encoding "${head.headers.get("transfer-encoding")}"`
       : "no Content-Length";
-    const message = `${this.#action()}: the response has ${framing}, and only bodies with a Content-Length are read`;
+    const message = `${this.#action()}: the response has ${framing}, and Orca reads only bodies with a Content-Length`;
     const { source, unsupported } = this.#options.faults;
     return new OrcaError(unsupported, source, message);
   }

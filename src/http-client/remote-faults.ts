@@ -1,15 +1,15 @@
 /**
- * What the faults of a server are called. The wire does not know whether an origin or a store is at its other end, and
- * whoever catches an error decides by its code alone; so the one who connects says which codes are that server's.
+ * The error codes for the faults of a server. The HTTP client does not know whether the server is an origin or a store, but
+ * a catcher decides by the code of an error alone. So the owner of the client names the codes.
  */
 import type { ErrorCode, ErrorSource } from "../base/orca-error.ts";
 
 export interface RemoteFaults {
   readonly source: ErrorSource;
-  /** Network, deadline, a malformed or a short answer: another attempt may do better. */
+  /** Network, deadline, a malformed or a short answer: another attempt may succeed. */
   readonly unavailable: ErrorCode;
-  /** A right answer of a kind that is of no use here: another attempt brings the same. */
+  /** A correct answer that Orca cannot use: another attempt has the same result. */
   readonly unsupported: ErrorCode;
-  /** No credentials are to be had for it. */
+  /** There are no credentials for the server. */
   readonly denied: ErrorCode;
 }

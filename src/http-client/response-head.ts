@@ -1,19 +1,18 @@
 /**
- * The head of an HTTP/1.1 response (RFC 9112 §4, §5), read strictly: what a lenient parser guesses at, one peer
- * guesses differently, and then bytes of one response are taken for another's. Nothing here waits or holds state, so
- * the parser is a pure function that fast-check can feed.
+ * The head of an HTTP/1.1 response (RFC 9112 §4, §5), parsed strictly. Two lenient parsers may guess differently, and then
+ * one of them takes bytes of one response for another's. The parser is a pure function, so that fast-check can test it.
  */
 
 export interface ResponseHead {
   readonly minorVersion: 0 | 1;
   readonly status: number;
-  /** Names in lower case; a repeated header is one value joined by `, ` (RFC 9110 §5.3). Values are latin1. */
+  /** Names in lower case. The values of a repeated header are joined by `, ` (RFC 9110 §5.3). Values are latin1. */
   readonly headers: ReadonlyMap<string, string>;
-  /** Bytes of the header `Content-Length`, where it is there. */
+  /** Value of the header `Content-Length`, where there is one. */
   readonly contentLength: number | undefined;
 }
 
-/** Why bytes are no head that RFC 9112 allows. */
+/** Why bytes are not a head by RFC 9112. */
 export class MalformedHead {
   readonly reason: string;
 
@@ -32,15 +31,15 @@ const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 const lengthValue = /^\d{1,15}$/;
 
 /**
- * Bytes of the head at the start of `bytes`, its empty line included; 0 while it is not whole yet. `searchedBytes` of
- * it were searched before without finding the end, so that a head in many pieces is not searched from the start each time.
+ * Length of the head at the start of `bytes`, including its empty line, or 0 while it is incomplete. The first
+ * `searchedBytes` are known not to contain the end, so that a head in many reads is not searched from the start each time.
  */
 export function headLength(bytes: Buffer, searchedBytes: number): number {
   const end = bytes.indexOf(headEnd, Math.max(0, searchedBytes - (headEnd.length - 1)));
   return end === -1 ? 0 : end + headEnd.length;
 }
 
-/** A whole head, its empty line included. What is wrong with it is a value: whose fault it is, the caller knows. */
+/** Parses a complete head, including its empty line. A fault is a value, because the caller knows whose fault it is. */
 export function parseHead(bytes: Buffer): ResponseHead | MalformedHead {
   const lines = bytes.toString("latin1", 0, bytes.length - headEnd.length).split("\r\n");
   const [, minorVersion, status] = statusLine.exec(lines[0] as string) ?? [];
@@ -50,7 +49,7 @@ export function parseHead(bytes: Buffer): ResponseHead | MalformedHead {
     const line = lines[index] as string;
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(0, colon));
-    // No space before the colon and no folded lines: both have carried smuggled responses (RFC 9112 §5.1, §5.2).
+    // No space before the colon, and no folded lines: both have hidden smuggled responses (RFC 9112 §5.1, §5.2).
     if (!headerName.test(name)) return malformed("a header name", line);
     const value = trimmed(line, colon + 1);
     if (!headerValue.test(value)) return malformed("a header value", line);
@@ -74,20 +73,20 @@ export function isPersistent(head: ResponseHead): boolean {
   return head.minorVersion === 1 && !/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(options);
 }
 
-/** Bytes of the body that follows a head (RFC 9112 §6.3); undefined where only its end, or the connection's, tells. */
+/** Length of the body after a head (RFC 9112 §6.3), or undefined where the head does not tell it. */
 export function bodyLength(method: string, head: ResponseHead): number | undefined {
   if (method === "HEAD" || head.status === 204 || head.status === 304) return 0;
   return head.headers.has("transfer-encoding") ? undefined : head.contentLength;
 }
 
-/** Whether bytes that began like this can still become a head: a peer that speaks something else is told at once. */
+/** Whether these first bytes can still become a head, so that another protocol fails at once. */
 export function looksLikeHead(bytes: Buffer): boolean {
   const expected = "HTTP/1.";
   const lengthBytes = Math.min(bytes.length, expected.length);
   return bytes.toString("latin1", 0, lengthBytes) === expected.slice(0, lengthBytes);
 }
 
-/** `line` from `start` on without the spaces and tabs around it; String.trim would eat 0xa0, a byte of UTF-8 text. */
+/** `line` from `start` on, without spaces and tabs around it. String.trim would also remove 0xa0, a byte of UTF-8 text. */
 function trimmed(line: string, start: number): string {
   const isBlank = (index: number): boolean => line[index] === " " || line[index] === "\t";
   let first = start;

@@ -1,6 +1,6 @@
 /**
- * The body of a request on its way into a socket: slices that are written where they lie, each when the kernel has taken
- * the one before. So nothing is joined or copied, and a deadline can watch every slice of a body that takes minutes.
+ * Sends the body of a request as slices, without a copy. It writes each slice when the kernel has taken the one before, so
+ * that a deadline can watch every slice of a body that takes minutes.
  */
 import type { Socket } from "node:net";
 import { assert } from "../base/assert.ts";
@@ -12,7 +12,7 @@ export class Upload {
   #taken = 0;
   #halted = false;
 
-  /** `onTaken` is called after each slice, and not any more once the socket has failed: the socket tells of that. */
+  /** Calls `onTaken` after each slice. A failed socket reports its error itself, and `onTaken` is not called any more. */
   constructor(socket: Socket, slices: readonly Uint8Array[], onTaken: () => void) {
     assert(slices.length > 0, "a body has a slice");
     this.#socket = socket;
@@ -20,17 +20,17 @@ export class Upload {
     this.#onTaken = onTaken;
   }
 
-  /** Whether the kernel has all of it. Until then, or until the socket has closed, the slices are in use. */
+  /** Whether the kernel has taken all slices. They are in use until then, or until the socket has closed. */
   get done(): boolean {
     return this.#taken === this.#slices.length;
   }
 
-  /** Writes the first slice. Once. */
+  /** Writes the first slice. Call it once. */
   start(): void {
     this.#writeNext();
   }
 
-  /** The server has answered and wants no more of it. What the kernel is taking just now stays in use. */
+  /** Stops, because the server has answered early. The slice that the kernel is taking stays in use. */
   halt(): void {
     this.#halted = true;
   }

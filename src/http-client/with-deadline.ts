@@ -1,6 +1,6 @@
 /**
- * A bound in time around work that others wrote: SDK calls and credential chains. Some of them do not listen to their
- * signal, so the answer does not wait for them; what they still bring is dropped.
+ * A deadline for calls into libraries: SDK calls and credential chains. Some of them ignore their signal, so the caller
+ * does not wait for them after the deadline, and a late result is dropped.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -9,7 +9,7 @@ import type { RemoteFaults } from "./remote-faults.ts";
 export interface Deadline {
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** "Cannot …", for the error at the deadline. */
+  /** "Cannot …", for the message of the error at the deadline. */
   readonly action: string;
   readonly faults: RemoteFaults;
   readonly signal?: AbortSignal | undefined;
@@ -37,7 +37,7 @@ export async function withDeadline<Answer>(
   try {
     return await Promise.race([work(stop.signal), stopped]);
   } catch (thrown) {
-    // An SDK wraps an abort in an error of its own; the reason says more.
+    // An SDK wraps an abort in its own error, which says less than the reason.
     throw stop.signal.aborted ? stop.signal.reason : thrown;
   } finally {
     timer.cancel();

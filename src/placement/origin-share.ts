@@ -1,15 +1,15 @@
 /**
- * What one replica may have in flight to an origin so that all of them together keep to the cluster's target. It is
- * computed from what this replica sees and nobody hands it out: while views differ the sum may be off for as long as
- * it takes to notice a crash, which costs the origin a few requests and the replicas no agreement.
+ * How many requests one replica may have in flight to an origin, so that all replicas together keep the cluster's target.
+ * Each replica computes its share from its own view, so the replicas need no agreement. While views differ, until a crash
+ * is noticed, the sum may be off by a few requests.
  */
 import { assert } from "../base/assert.ts";
 
 /**
- * `floor(targetGlobal / liveMembers)`, and at least 1: a cluster larger than its target passes the target rather than
- * have replicas that can fill nothing.
+ * `floor(targetGlobal / liveMembers)`, and at least 1: a cluster that is larger than its target exceeds it, because a
+ * replica without a permit could fill nothing.
  */
 export function originShare(targetGlobal: number, liveMembers: number): number {
-  assert(liveMembers >= 1, "a replica counts itself among the live ones");
+  assert(liveMembers >= 1, "a replica counts itself as live");
   return Math.max(1, Math.floor(targetGlobal / liveMembers));
 }

@@ -1,11 +1,11 @@
 /**
  * Rendezvous hashing, "highest random weight" (Thaler, Ravishankar: "Using name-based mappings to increase hit rates",
- * IEEE/ACM ToN 6(1), 1998): every replica gives each key a score, and the highest one owns it. Whoever has the same list
- * of replicas picks the same owner without a word between them; a replica that joins or leaves moves only the keys that
- * it wins or that it had. There is no ring and no table, so nothing has to be rebuilt but one hash per replica.
+ * IEEE/ACM ToN 6(1), 1998). Every replica has a score for each key, and the replica with the highest score owns the key.
+ * Replicas with the same list pick the same owner without a message. A replica that joins or leaves moves only the keys
+ * that it wins or had. There is no ring and no table: a change costs one hash per replica.
  *
- * It is asked for every chunk of every request. The key is hashed once, a score is a few multiplications on top of it,
- * and the owner is the maximum: nothing is sorted and nothing allocated.
+ * Every chunk of every request needs its owner. The key is hashed once, a score takes a few multiplications more, and the
+ * owner is the maximum. Nothing is sorted or allocated.
  */
 import { assert } from "../base/assert.ts";
 
@@ -13,15 +13,15 @@ interface Placed {
   readonly replicaId: string;
 }
 
-/** One list of replicas, as it was at some moment. Make another when the list changes. */
+/** For one list of replicas. Another list needs another Rendezvous. */
 export class Rendezvous<Replica extends Placed> {
   readonly #replicas: readonly Replica[];
-  /** The two halves of each replica's hash, side by side. */
+  /** The two halves of each replica's hash, one after the other. */
   readonly #seeds: Uint32Array;
 
-  /** The order of `replicas` has no influence; no two have the same id. */
+  /** The order of `replicas` does not matter. No two have the same id. */
   constructor(replicas: readonly Replica[]) {
-    // In one order everywhere, so that even equal scores find the same owner on all replicas.
+    // All replicas use the same order, so that they find the same owner even for equal scores.
     this.#replicas = replicas.toSorted((left, right) => (left.replicaId < right.replicaId ? -1 : 1));
     this.#seeds = new Uint32Array(replicas.length * 2);
     for (const [index, { replicaId }] of this.#replicas.entries()) {
@@ -36,7 +36,7 @@ export class Rendezvous<Replica extends Placed> {
     return this.#replicas.length;
   }
 
-  /** Who owns `key` (a chunk's path, an object's name); undefined when there is no replica. */
+  /** The owner of `key` (a chunk path, an object's name), or undefined without replicas. */
   owner(key: string): Replica | undefined {
     hashText(key);
     const high = hashHigh;
@@ -53,7 +53,7 @@ export class Rendezvous<Replica extends Placed> {
     return this.#replicas[bestIndex];
   }
 
-  /** The owners of `key`, best first: when the first is out of reach, the second is who owns it without the first. */
+  /** The replicas by their score for `key`, the owner first. Without the owner, the second would own the key. */
   rank(key: string, count = this.#replicas.length): Replica[] {
     hashText(key);
     const high = hashHigh;
@@ -75,7 +75,7 @@ export class Rendezvous<Replica extends Placed> {
   }
 }
 
-// What hashText found: an object for it would be garbage for every chunk of every request.
+// The result of hashText. An object instead would be garbage for every chunk of every request.
 let hashHigh = 0;
 let hashLow = 0;
 

@@ -1,6 +1,6 @@
 /**
- * Credentials for S3 from the chain of the AWS SDK, loaded only where none are configured: it brings a dozen clients
- * for token services with it.
+ * Credentials for S3 from the chain of the AWS SDK. The SDK's package is loaded only where none are configured, because it
+ * contains a dozen clients for token services.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -14,7 +14,7 @@ export interface AwsCredentials {
   readonly sessionToken?: string;
 }
 
-/** @throws OrcaError of `faults`: denied where the chain has none, unavailable where it does not answer in time. */
+/** @throws OrcaError of `faults`: denied where the chain has no credentials, unavailable where it takes too long. */
 export async function awsChainCredentials(
   clock: Clock,
   timeoutMs: number,

@@ -1,7 +1,7 @@
 /**
- * Requests to S3 over the wire client, signed with the SDK's own SigV4: AWS itself, and what speaks like it. The SDK also
- * says where a bucket is to be reached, so that partitions, path style and odd bucket names are its table and not ours.
- * It is loaded when first needed, and is at hand for the requests whose answers are XML.
+ * Requests to S3 and compatible servers with the HTTP client, signed with the SigV4 of the AWS SDK. The SDK also resolves
+ * the endpoint of a bucket, so that partitions, path style and odd bucket names are its concern. The SDK is loaded when
+ * it is first needed. Callers use it for the requests whose answers are XML.
  */
 import type { ConnectionOptions } from "node:tls";
 import type { S3Client } from "@aws-sdk/client-s3";
@@ -17,15 +17,15 @@ import type { RemoteFaults } from "../http-client/remote-faults.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { type AwsCredentials, awsChainCredentials } from "./aws-credentials.ts";
 
-/** SHA-256 of no bytes: the payload of every GET, HEAD and DELETE. */
+/** SHA-256 of the empty payload of every GET, HEAD and DELETE. */
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 export interface SignedRequestsOptions extends HttpTimeouts {
   readonly region: string;
-  /** Base URL of an S3 clone; without it, AWS in `region`. */
+  /** Base URL of a compatible server. AWS in `region` by default. */
   readonly endpoint?: string | undefined;
   readonly usePathStyle: boolean;
-  /** Without them, the chain of the AWS SDK: environment, shared files, web identity, container and instance roles. */
+  /** By default the chain of the AWS SDK: environment, shared files, web identity, container and instance roles. */
   readonly credentials?: AwsCredentials | undefined;
   readonly connectionsIdleMax: number;
   readonly tls?: ConnectionOptions | undefined;
@@ -42,7 +42,7 @@ export interface S3Request {
   readonly payload?: S3Payload | undefined;
 }
 
-/** The body of a PUT. It is signed by its hash, so that the server stores what was meant or refuses. */
+/** The body of a PUT. Its hash is signed, so that the server stores exactly this body or answers an error. */
 export interface S3Payload {
   readonly slices: readonly Uint8Array[];
   /** Hex. */
@@ -54,7 +54,7 @@ interface BucketSite {
   readonly client: HttpClient;
   /** Host and port as the `Host` header has them. */
   readonly authority: string;
-  /** Path in front of the key; ends with `/`. */
+  /** Path before the key. It ends with `/`. */
   readonly basePath: string;
 }
 
@@ -62,7 +62,7 @@ export class SignedRequests {
   readonly #options: SignedRequestsOptions;
   readonly #credentials: Renewed<AwsCredentials>;
   readonly #signer: SignatureV4;
-  /** One entry per bucket and per host; only configured buckets are ever asked for, so neither grows without bound. */
+  /** One entry per bucket or host. Requests name configured buckets only, so the maps stay small. */
   readonly #sites = new Map<string, Promise<BucketSite>>();
   readonly #clients = new Map<string, HttpClient>();
   #sdk: Promise<S3Client> | undefined;
@@ -82,24 +82,24 @@ export class SignedRequests {
       region: options.region,
       credentials: () => this.#credentials.get(),
       sha256: Hash.bind(null, "sha256"),
-      // S3 signs the path as it is sent; other services escape it twice and normalise it.
+      // S3 signs the path as it is sent. Other services escape it twice and normalise it.
       uriEscapePath: false,
       applyChecksum: false,
     });
   }
 
   /**
-   * One attempt.
+   * Makes one attempt.
    * @see HttpClient.request
-   * @throws OrcaError as there, and of `faults`: denied where no credentials are to be had, unsupported where a bucket
-   *   of this name cannot be reached.
+   * @throws OrcaError as there, and of `faults`: denied where there are no credentials, unsupported where the SDK knows no
+   *   endpoint for a bucket of this name.
    */
   async request(request: S3Request, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     const site = await this.#site(request.bucket);
     return site.client.request(await this.#signed(request, site), onHead, signal);
   }
 
-  /** The SDK, on the same endpoint and credentials. It does not repeat what fails. */
+  /** The SDK, with the same endpoint and credentials. It does not retry. */
   sdk(): Promise<S3Client> {
     this.#sdk ??= import("@aws-sdk/client-s3").then(({ S3Client }) => {
       const { endpoint, region, usePathStyle } = this.#options;
@@ -110,8 +110,8 @@ export class SignedRequests {
         // The same endpoint for all requests, whatever AWS_ENDPOINT_URL says.
         ignoreConfiguredEndpointUrls: true,
         credentials: () => this.#credentials.get(),
-        // Clones of S3 do not know the checksums that the SDK sends by default.
         maxAttempts: 1,
+        // Compatible servers do not know the checksums that the SDK sends by default.
         requestChecksumCalculation: "WHEN_REQUIRED",
         responseChecksumValidation: "WHEN_REQUIRED",
       });
