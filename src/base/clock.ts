@@ -37,6 +37,11 @@ export class SystemClock implements Clock {
   }
 }
 
+/** Lets the event loop run what waits. Long work calls it between its parts, so that it does not delay readers. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Resolves after `delayMs`. Rejects with the reason of `signal` as soon as it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

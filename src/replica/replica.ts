@@ -202,7 +202,7 @@ export class Replica {
       disk: this.#tiers.disk,
       origins,
       cache: this.#cacheView.held,
-      inventory: replicated?.lister,
+      inventory: replicated?.inventory,
     });
   }
 

@@ -29,18 +29,18 @@ export class ReplicatedDisks {
   /** Asks peers for a chunk before a fill asks the origin. */
   readonly held: HeldByPeers;
   /** Answers peers that ask what is on this disk. */
-  readonly lister: Inventory;
+  readonly inventory: Inventory;
   readonly replication: Replication;
   readonly puller: Puller;
   readonly antiEntropy: AntiEntropy;
   readonly #disk: DiskTier;
 
   constructor({ copies, meshClient, disk, budget, clock, logger }: ReplicatedDisksOptions) {
-    const { coordination, membership, chunkPeers: peers, inventoryPeers: lists } = meshClient;
+    const { coordination, membership, chunkPeers: peers, inventoryPeers } = meshClient;
     const keepers = new Keepers({ coordination, copies });
     this.#disk = disk;
     this.held = new HeldByPeers({ keepers, coordination, peers, clock });
-    this.lister = new Inventory({ store: disk, keepers, clock });
+    this.inventory = new Inventory({ store: disk, keepers });
     this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
     this.replication = new Replication({
       keepers,
@@ -49,11 +49,10 @@ export class ReplicatedDisks {
       publish: (announcement) => membership.publish(announcementRumor(announcement)),
     });
     this.antiEntropy = new AntiEntropy({
-      lists,
+      inventoryPeers,
       keepers,
       coordination,
       store: disk,
-      isPledged: (path) => this.lister.isPledged(path),
       puller: this.puller,
       clock,
       logger,

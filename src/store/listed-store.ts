@@ -1,20 +1,18 @@
-/** A store that can say what it holds, chunk by chunk in an order that does not change, without being held up by it. */
+/** A store that lists the chunks it holds, in an order that does not change and a bounded number at a time. */
 import type { ChunkKey } from "./chunk-store.ts";
 
 export interface ListedStore {
   readonly chunkCount: number;
 
-  /** What can be written without anything else giving way. */
+  /** What can be written without evicting a chunk that is not marked by {@link evictFirst}. */
   readonly spareBytes: number;
 
-  /** Paths of the next held chunks behind `after` (empty: from the first), at most `pathsMax`; fewer are the last. */
+  /** Paths of the next held chunks after `after` (empty: from the first), at most `pathsMax`; fewer are the last. */
   pathsAfter(after: string, pathsMax: number): readonly string[];
 
-  holds(path: string): boolean;
+  /** Reads from its file which chunk a path names; undefined where the file is missing or damaged. Never rejects. */
+  chunkKeyOf(path: string): Promise<ChunkKey | undefined>;
 
-  /** Which chunk a path stands for, as its file says; undefined where it is gone or damaged. Never rejects. */
-  refOf(path: string): Promise<ChunkKey | undefined>;
-
-  /** Lets go of the chunk. Resolves with what came free on disk, 0 where nothing did. Never rejects. */
-  discard(path: string): Promise<number>;
+  /** Marks a chunk as the first to be evicted, or removes the mark. A use of the chunk removes the mark, too. */
+  evictFirst(path: string, isFirst: boolean): void;
 }

@@ -1,6 +1,6 @@
 /**
- * Chunks on two replicas' disks each, with nothing shared between them: what only processes can show, since one of them
- * is killed and its disk lost. What is counted are files, as the file system has them, and GETs of the origin.
+ * Each chunk on two replicas' disks, without a cachestore: what only processes can show, since one of them is killed and
+ * its disk is lost. The tests count files, as the file system has them, and GETs of the origin.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { KiB } from "../../src/base/units.ts";
+import { GiB, KiB } from "../../src/base/units.ts";
 import { ClusterCertificates, serverName } from "../support/cluster-certificates.ts";
 import { type OrcaProcess, orca, serveOrca } from "../support/orca-process.ts";
 import { assertPattern } from "../support/pattern.ts";
@@ -22,10 +22,13 @@ const sizeBytes = 48 * KiB;
 const copiesWanted = 2;
 const clients = 6;
 
-/** A walk begins 10 s after a start or a change of members, and a chunk is pulled in milliseconds. */
-const walkedWithinMs = 25_000;
-/** A keeper that still pulls keeps others from letting go of surplus copies; they ask again 30 s later. */
-const settledWithinMs = walkedWithinMs + 35_000;
+/** More of them, read when the disks are nearly full. */
+const freshObjects = 60;
+/** Room for 220 chunks below the high watermark of 0.95, and an eviction leaves 196. A file has 48 KiB and 200 bytes. */
+const diskBytes = Math.ceil((220 * (sizeBytes + 200)) / 0.95);
+
+/** A round begins 10 s after a start or a change of members, and a chunk is pulled in milliseconds. */
+const comparedWithinMs = 25_000;
 
 let origin: S3Server;
 let certificates: ClusterCertificates;
@@ -43,16 +46,17 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function startThree(): Promise<void> {
+async function startThree(diskMaxBytes = GiB): Promise<void> {
   folder = mkdtempSync(join(tmpdir(), "orca-copies-"));
   origin = await S3Server.start({ buckets: [testBucket] });
-  for (let seed = 0; seed < objects; seed += 1) origin.put(testBucket, `k${seed}`, { seed, sizeBytes });
+  for (let seed = 0; seed < objects + freshObjects; seed += 1)
+    origin.put(testBucket, `k${seed}`, { seed, sizeBytes });
   ports = [await freePort(), await freePort(), await freePort(), await freePort()];
-  replicas = await Promise.all([serve(0), serve(1), serve(2)]);
+  replicas = await Promise.all([0, 1, 2].map((index) => serve(index, diskMaxBytes)));
   await until(async () => (await liveCounts()).every((count) => count === 3));
 }
 
-async function serve(index: number): Promise<OrcaProcess> {
+async function serve(index: number, diskMaxBytes = GiB): Promise<OrcaProcess> {
   const { certFile, keyFile, caFile } = await certificates.files(`r${index}`);
   return serveOrca(
     folder,
@@ -64,7 +68,7 @@ origin:
   awss3: { bucket: ${testBucket}, endpoint: "${origin.endpoint}", use_path_style: true }
 chunking: { size: 1MiB, tiers: [] }
 memory: { max_bytes: 5MiB }
-disk: { root: ${diskOf(index)}, max_bytes: 1GiB }
+disk: { root: ${diskOf(index)}, max_bytes: ${diskMaxBytes} }
 cluster:
   peers: [${ports.map((port) => `"https://127.0.0.1:${port}"`).join(", ")}]
   internal_listen: "127.0.0.1:${ports[index]}"
@@ -91,7 +95,7 @@ function chunksOn(index: number): string[] {
   );
 }
 
-/** On how many disks each chunk lies; those that lie nowhere are not told. */
+/** On how many disks each chunk lies; a chunk that lies on none is left out. */
 function copies(): Map<string, number> {
   const found = new Map<string, number>();
   for (const index of replicas.keys()) {
@@ -103,6 +107,18 @@ function copies(): Map<string, number> {
 function isEachTwice(): boolean {
   const counts = [...copies().values()];
   return counts.length === objects && counts.every((count) => count === copiesWanted);
+}
+
+/** How many copies there are beyond two of each chunk, as the file system has them; undefined where a chunk has fewer. */
+function extraCopies(chunks: number): number | undefined {
+  const counts = [...copies().values()];
+  if (counts.length < chunks || counts.some((count) => count < copiesWanted)) return undefined;
+  return counts.reduce((total, count) => total + count - copiesWanted, 0);
+}
+
+async function sumOf(series: string): Promise<number> {
+  const values = await Promise.all(replicas.map(({ metric }) => metric(series)));
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function liveCounts(): Promise<number[]> {
@@ -124,11 +140,11 @@ async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 15
   }
 }
 
-/** Every object once, through the given replicas in turn, by several clients. */
-async function readAll(through: readonly OrcaProcess[]): Promise<void> {
-  let next = 0;
+/** Every object from one number to another once, through the given replicas in turn, by several clients. */
+async function readAll(through: readonly OrcaProcess[], from = 0, to = objects): Promise<void> {
+  let next = from;
   const client = async (): Promise<void> => {
-    for (let seed = next++; seed < objects; seed = next++) {
+    for (let seed = next++; seed < to; seed = next++) {
       const response = await (through[seed % through.length] as OrcaProcess).get(`k${seed}`);
       const body = Buffer.from(await response.arrayBuffer());
       assert.equal(response.status, 200, body.toString("utf8", 0, 300));
@@ -161,34 +177,48 @@ test("kill -9 of a replica and the loss of its disk: no client error, no origin 
   const returnedMs = performance.now();
   replicas[2] = await serve(2);
   await readAll(replicas);
-  await until(() => [...copies().values()].every((count) => count >= copiesWanted), walkedWithinMs);
+  await until(() => [...copies().values()].every((count) => count >= copiesWanted), comparedWithinMs);
   t.diagnostic(`two copies of everything ${Math.round(performance.now() - returnedMs)} ms after the return`);
   assert.equal(copies().size, objects);
   assert.equal(origin.count("GET"), objects);
 });
 
-test("a fourth replica takes no more than its share and 10 %, without an origin GET, and each chunk ends on two disks", {
+test("a fourth replica takes no more than its share and 10 %, without an origin GET; the copies it took over stay as extra ones, and go first when a disk is full", {
   timeout: 120_000,
 }, async (t) => {
-  await startThree();
+  await startThree(diskBytes);
   await readAll(replicas);
   await until(isEachTwice);
   const pulledBefore = await pulled();
 
   const joinedMs = performance.now();
-  const fourth = await serve(3);
+  const fourth = await serve(3, diskBytes);
   replicas.push(fourth);
   await readAll(replicas);
   const share = (objects * copiesWanted) / 4;
-  await until(isEachTwice, settledWithinMs);
-  t.diagnostic(`each chunk on two disks ${Math.round(performance.now() - joinedMs)} ms after the start`);
+  // Each chunk that the fourth keeps has one keeper less among the others, and its copy is still there.
+  await until(
+    async () => chunksOn(3).length > 0 && (await sumOf("orca_extra_copies")) === chunksOn(3).length,
+    comparedWithinMs,
+  );
+  t.diagnostic(`all copies made and marked ${Math.round(performance.now() - joinedMs)} ms after the start`);
   const moved = chunksOn(3).length;
+  assert.equal(extraCopies(objects), moved);
   assert.ok(moved <= share * 1.1, `${moved} chunks moved, of a share of ${share}`);
   assert.ok(moved >= share * 0.9, `${moved} chunks moved, of a share of ${share}`);
   assert.deepEqual((await pulled()).slice(0, 3), pulledBefore, "nothing moved but to the fourth");
   assert.equal(origin.count("GET"), objects);
   await readAll([fourth]);
   assert.equal(origin.count("GET"), objects);
+
+  const held = [...replicas.keys()].map((index) => chunksOn(index).length);
+  await readAll(replicas, objects, objects + freshObjects);
+  await until(() => extraCopies(objects + freshObjects) !== undefined);
+  const evicted = await sumOf("orca_disk_evictions_total");
+  t.diagnostic(`${held.join(", ")} chunks before, ${evicted} evicted`);
+  assert.ok(evicted >= 3 * 20, `${evicted} chunks were evicted`);
+  assert.equal(extraCopies(objects + freshObjects), moved - evicted, "only extra copies were evicted");
+  assert.equal(origin.count("GET"), objects + freshObjects);
 });
 
 /** Flips one bit in every chunk on a disk. @returns what lay there before, by name. */
@@ -222,7 +252,7 @@ test("a bit flipped in each chunk on one disk: found on read and by verify, coun
   // Both keepers are asked, and the third, who asks them.
   for (const replica of replicas) await readAll([replica]);
   assert.equal(await flipped.metric("orca_disk_damaged_total"), right.size);
-  await until(isEachTwice, walkedWithinMs);
+  await until(isEachTwice, comparedWithinMs);
   for (const [name, bytes] of right) assert.ok(readFileSync(pathOf(0, name)).equals(bytes), name);
 
   await flipped.child.stop();
@@ -236,7 +266,7 @@ test("a bit flipped in each chunk on one disk: found on read and by verify, coun
   );
   assert.equal(await again.metric("orca_disk_damaged_total"), right.size);
   await readAll(replicas);
-  await until(isEachTwice, walkedWithinMs);
+  await until(isEachTwice, comparedWithinMs);
   for (const [name, bytes] of right) assert.ok(readFileSync(pathOf(0, name)).equals(bytes), name);
   assert.equal(origin.count("GET"), objects);
 });

@@ -76,10 +76,10 @@ test("three replicas, two copies: every chunk on exactly two disks, from one GET
   await readAll(fourth);
   assert.equal(gets(), 2 * objects);
   assert.ok((await fourth.metric("orca_fill_peer_bytes_total")) > 0);
-  // The walk brings what nobody has asked it for.
-  const walkEndMs = Date.now() + 30_000;
-  while ((await fourth.metric("orca_walks_total")) === 0) {
-    assert.ok(Date.now() < walkEndMs);
+  // Its first anti-entropy round pulls the chunks that no client has asked it for.
+  const roundEndMs = Date.now() + 30_000;
+  while ((await fourth.metric("orca_anti_entropy_rounds_total")) === 0) {
+    assert.ok(Date.now() < roundEndMs);
     await sleep(100);
   }
   await until(() => [...copies(replicas).values()].every((count) => count >= 2));

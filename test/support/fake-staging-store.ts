@@ -1,4 +1,4 @@
-/** A FakeStore that takes chunks piece by piece, knows their digests, and can be made to refuse. */
+/** A FakeStore that stages chunks, knows their digests, lists what it holds, and can be made to keep nothing. */
 import { createHash } from "node:crypto";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import type { ChunkKey, PutResult } from "../../src/store/chunk-store.ts";
@@ -7,14 +7,14 @@ import type { ListedStore } from "../../src/store/listed-store.ts";
 import { FakeStore } from "./fake-store.ts";
 
 export class FakeStagingStore extends FakeStore implements StagingStore, ListedStore {
-  /** Taken when a chunk came: bytes that change later do not match. */
+  /** As of when the chunk was stored: bytes that change later do not match. */
   readonly digests = new Map<string, string>();
-  readonly refs = new Map<string, ChunkKey>();
-  /** Stages that are neither committed nor let go of. */
+  readonly keys = new Map<string, ChunkKey>();
+  /** Stages that are neither committed nor discarded. */
   stagesOpen = 0;
-  refusesStages = false;
-  /** Pieces are refused from this byte of a chunk on. */
-  refusesFrom = Number.POSITIVE_INFINITY;
+  takesNoStages = false;
+  /** Stages take no bytes from this byte of a chunk on. */
+  takesUntil = Number.POSITIVE_INFINITY;
   onAppend: () => void = () => {};
   onDigest: () => void = () => {};
   knowsDigests = true;
@@ -30,21 +30,22 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
     bytes[0] = (bytes[0] as number) ^ 1;
   }
 
-  hold(ref: ChunkKey, bytes: Buffer): void {
-    const path = ref.version.chunkPath(ref.index);
+  hold(key: ChunkKey, bytes: Buffer): void {
+    const path = key.version.chunkPath(key.index);
     this.chunks.set(path, bytes);
     this.digests.set(path, createHash("sha256").update(bytes).digest("hex"));
-    this.refs.set(path, ref);
+    this.keys.set(path, key);
   }
 
-  override async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
-    const result = await super.put(ref, chunk);
-    if (result === "stored") this.hold(ref, this.chunks.get(ref.version.chunkPath(ref.index)) as Buffer);
+  override async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+    const result = await super.put(key, chunk);
+    if (result === "stored") this.hold(key, this.chunks.get(key.version.chunkPath(key.index)) as Buffer);
     return result;
   }
 
   spareBytes = Number.MAX_SAFE_INTEGER;
-  discards = 0;
+  /** Paths that are marked as the first to be evicted. */
+  readonly firstToGo = new Set<string>();
 
   get chunkCount(): number {
     return this.chunks.size;
@@ -57,24 +58,23 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
       .slice(0, pathsMax);
   }
 
-  holds(path: string): boolean {
-    return this.chunks.has(path);
+  async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
+    return this.chunks.has(path) ? this.keys.get(path) : undefined;
   }
 
-  async refOf(path: string): Promise<ChunkKey | undefined> {
-    return this.holds(path) ? this.refs.get(path) : undefined;
+  evictFirst(path: string, isFirst: boolean): void {
+    if (isFirst && this.chunks.has(path)) this.firstToGo.add(path);
+    else this.firstToGo.delete(path);
   }
 
-  async discard(path: string): Promise<number> {
-    const sizeBytes = this.chunks.get(path)?.length ?? 0;
-    this.chunks.delete(path);
-    this.discards += 1;
-    return sizeBytes;
+  override readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+    this.firstToGo.delete(key.version.chunkPath(key.index));
+    return super.readBlock(key, blockIndex, target);
   }
 
-  stage(ref: ChunkKey): StagedChunk | undefined {
-    if (this.refusesStages || this.presence(ref) !== "absent") return undefined;
-    const pieces: Buffer[] = [];
+  stage(key: ChunkKey): StagedChunk | undefined {
+    if (this.takesNoStages || this.presence(key) !== "absent") return undefined;
+    const staged: Buffer[] = [];
     let stagedBytes = 0;
     let over = false;
     this.stagesOpen += 1;
@@ -88,20 +88,20 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
       },
       append: async (bytes) => {
         this.onAppend();
-        if (over || stagedBytes + bytes.length > this.refusesFrom) {
+        if (over || stagedBytes + bytes.length > this.takesUntil) {
           end();
           return false;
         }
-        pieces.push(Buffer.from(bytes));
+        staged.push(Buffer.from(bytes));
         stagedBytes += bytes.length;
         return true;
       },
       commit: async (expected): Promise<StageResult> => {
         end();
-        const bytes = Buffer.concat(pieces);
+        const bytes = Buffer.concat(staged);
         if (expected && expected !== createHash("sha256").update(bytes).digest("hex")) return "mismatch";
-        if (this.presence(ref) === "held") return "present";
-        this.hold(ref, bytes);
+        if (this.presence(key) === "held") return "present";
+        this.hold(key, bytes);
         return "stored";
       },
       discard: async () => end(),

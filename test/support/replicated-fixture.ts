@@ -2,6 +2,7 @@
  * Replicas that keep each chunk on several disks, over one scripted origin and a network in memory. Members come, go and
  * lose their disks as a test says, gossip arrives at once, and everybody believes the same of everybody.
  */
+import assert from "node:assert/strict";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
@@ -102,13 +103,12 @@ export class ReplicatedFixture {
         }
       },
     });
-    const lister = new Inventory({ store: disk, keepers, clock });
+    const inventory = new Inventory({ store: disk, keepers });
     const antiEntropy = new AntiEntropy({
-      lists: this.#listsOf(id),
+      inventoryPeers: this.#inventoryPeersOf(id),
       keepers,
       coordination,
       store: disk,
-      isPledged: (chunkPath) => lister.isPledged(chunkPath),
       puller,
       clock,
       logger,
@@ -131,7 +131,7 @@ export class ReplicatedFixture {
     const server = new ChunkServer({ path, filler, disk, coordination });
     network.hosts.set(id, server);
     const tiers = { budget, memory, disk };
-    const copying = { coordination, keepers, held, puller, replication, lister, antiEntropy };
+    const copying = { coordination, keepers, held, puller, replication, inventory, antiEntropy };
     const replica = { id, self, ...tiers, ...copying, filler, relay, path, server };
     this.replicas.set(id, replica);
     this.#live = [...this.#live, self];
@@ -154,13 +154,13 @@ export class ReplicatedFixture {
     for (const { antiEntropy } of this.replicas.values()) antiEntropy.membersChanged();
   }
 
-  #listsOf(from: string): InventoryPeers {
+  #inventoryPeersOf(from: string): InventoryPeers {
     return {
       list: async ({ replicaId: to }, request) => {
         this.pages.push({ from, to, request });
         this.onPage(from, to, request);
         const asked = this.replicas.get(to);
-        if (asked) return asked.lister.list(request);
+        if (asked) return asked.inventory.list(request);
         throw new OrcaError("peer_unavailable", "mesh", `Cannot ask "${to}": it is gone`);
       },
     };
@@ -207,7 +207,7 @@ export class ReplicatedFixture {
     await settle();
   }
 
-  /** Ends the walks and pulls of all replicas, so that no timer runs. */
+  /** Ends the anti-entropy rounds and the pulls of all replicas, so that no timer runs. */
   async stop(): Promise<void> {
     for (const { antiEntropy, puller } of this.replicas.values()) {
       await antiEntropy.stop();
@@ -230,12 +230,21 @@ export class ReplicatedFixture {
     return [...this.replicas.values()].filter(({ disk }) => disk.chunks.has(path)).length;
   }
 
-  /** Every chunk that any replica holds. */
-  heldRefs(): ChunkKey[] {
-    const refs = new Map<string, ChunkKey>();
-    for (const { disk } of this.replicas.values()) {
-      for (const [path, ref] of disk.refs) if (disk.chunks.has(path)) refs.set(path, ref);
+  /**
+   * Checks that all keepers of each chunk hold it, and that the chunks marked as the first to be evicted are exactly the
+   * extra copies, as each replica's last round counted them. @returns how many extra copies there are.
+   */
+  assertCopies(keys: readonly ChunkKey[]): number {
+    let extraCopies = 0;
+    for (const { id, disk, keepers, antiEntropy } of this.replicas.values()) {
+      const paths = keys.map(({ version, index }) => version.chunkPath(index));
+      const missing = paths.filter((path) => keepers.isKeptHere(path) && !disk.chunks.has(path));
+      assert.deepEqual(missing, [], `${id} holds all chunks that it keeps`);
+      const extra = [...disk.chunks.keys()].filter((path) => !keepers.isKeptHere(path));
+      assert.deepEqual([...disk.firstToGo].sort(), extra.sort(), `${id} marks its extra copies`);
+      assert.equal(antiEntropy.stats.extraCopies, extra.length);
+      extraCopies += extra.length;
     }
-    return [...refs.values()];
+    return extraCopies;
   }
 }

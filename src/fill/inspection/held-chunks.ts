@@ -2,13 +2,13 @@
  * What this replica holds of an object, tier by tier, from memory alone: what it believes of its disk and of the cachestore
  * is told as it is believed. It counts as no use of a chunk, and stands back for readers between one stretch and the next.
  */
+import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { ChunkKey, ChunkStore } from "../../store/chunk-store.ts";
 import type { ChunkFlights } from "../chunk-flights.ts";
 import type { MemoryChunks } from "../filler.ts";
-import { nextTurn } from "../next-turn.ts";
 import { type CacheAnswers, type ChunkTiers, inspectedChunksMax, tierBits } from "./cache-peers.ts";
 
 export interface HeldChunksOptions {

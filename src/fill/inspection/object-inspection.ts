@@ -3,11 +3,11 @@
  * it holds, all asked at once. Each view is of a moment of its own, and a member that does not answer in time is named
  * with the reason, so that nobody takes what it holds for absent.
  */
+import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Coordination } from "../../membership/coordination.ts";
 import { isLive, type Member } from "../../membership/member.ts";
-import { nextTurn } from "../next-turn.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "./cache-peers.ts";
 
 export interface InspectedCluster {

@@ -1,51 +1,47 @@
 /**
- * The walk that makes good what announcements do not: after a start, a change of members, and from time to time, it goes
- * through the disks of all peers, page by page, and has what this replica should hold and does not pulled. It is
- * never in a hurry: it stands back while the puller has enough to do, rests between pages, and a peer that does not
- * answer is gone on with at the page where it stopped. It only uses room that is free: where disks are too small for all
- * copies, walks would else push out one half for the other for ever.
+ * Anti-entropy repairs what announcements miss. After a start, after a change of members, and from time to time, a round
+ * lists the disks of all peers, page by page, and pulls the chunks that this replica should hold but does not. A round
+ * is never urgent: it waits while the puller has enough to do, and it rests between pages. A page that fails is asked
+ * for again, so the round continues where it stopped. It only uses free room. If it evicted chunks, then on disks that
+ * are too small for all copies each round would evict one half of the chunks to pull the other, for ever.
  *
- * Then surplus goes: chunks on this disk that are for others to keep, once every one of those holds a copy by its own word
- * and has pledged to keep it (chunk-lister.ts). What is not confirmed stays and is asked about again later.
+ * A round also marks the extra copies on this disk, those of chunks that other replicas keep, as the first to be evicted
+ * (docs/decisions/0031). No round deletes anything, so no round has to ask a peer whether it holds its copy.
  */
-import { type Clock, sleep, type Timer } from "../../base/clock.ts";
+import { type Clock, nextTurn, sleep, type Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkStore } from "../../store/chunk-store.ts";
 import type { ListedStore } from "../../store/listed-store.ts";
-import { unlessAborted } from "../unless-aborted.ts";
 import type { InventoryPage, InventoryPeers, InventoryRequest } from "./inventory-peers.ts";
 import type { Keepers } from "./keepers.ts";
 import type { Puller } from "./puller.ts";
-import { Surplus } from "./surplus.ts";
 
 export interface AntiEntropySettings {
-  /** From a change of members to the walk: a quick restart moves nothing, and a cluster that starts is one change. */
+  /** From a change of members to the round: a quick restart moves nothing, and the start of a cluster is one change. */
   readonly debounceMs: number;
-  /** From walk to walk where nothing changes: finds what was never announced. */
+  /** From round to round while nothing changes: finds chunks that were never announced. */
   readonly intervalMs: number;
-  /** From a walk that has left something undone to the next; twice as long each time, up to the interval. */
+  /** From a round that could not list a peer to the next one; doubles each time, up to the interval. */
   readonly retryInitialMs: number;
   /** Between two pages, and between two looks at the puller's queue. */
   readonly restMs: number;
   readonly pageChunks: number;
-  /** The walk stands back while the puller's queue is fuller than this. */
+  /** The round waits while the puller's queue is fuller than this, 0 to 1. */
   readonly loadMax: number;
-  /** Pages in a row that a peer may fail. */
+  /** How often in a row a page of a peer may fail. */
   readonly faultsMax: number;
-  /** Before the page is asked for again; twice as long each time. */
+  /** Before a page is asked for again; doubles each time. */
   readonly backoffInitialMs: number;
 }
 
 export interface AntiEntropyOptions {
-  readonly lists: InventoryPeers;
+  readonly inventoryPeers: InventoryPeers;
   readonly keepers: Keepers;
   readonly coordination: Coordination;
   readonly store: ChunkStore & ListedStore;
-  /** Whether another replica counts on this one's copy. */
-  readonly isPledged: (path: string) => boolean;
   readonly puller: Pick<Puller, "enqueue" | "load" | "owedBytes">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -63,51 +59,51 @@ const defaults: AntiEntropySettings = {
   backoffInitialMs: 500,
 };
 
+/** Paths whose keepers are ranked in one turn of the event loop: a few milliseconds. */
+const pathsPerTurn = 512;
+
 export class AntiEntropy {
   readonly stats = {
-    /** Walks ended, and whether one is on its way (1). */
-    walks: 0,
-    walking: 0,
-    /** Of the last walk: chunks on peers' disks that were passed, of so many, and those this replica lacked. */
-    walked: 0,
+    /** Rounds that ended, and whether one is running (1). */
+    rounds: 0,
+    running: 0,
+    /** Of the last round: chunks on peers' disks in all, those compared, and those this replica should hold but does not. */
     total: 0,
+    compared: 0,
     missing: 0,
-    /** Of those missing, the ones that are left where they are, because something else would have to go for them. */
+    /** The missing chunks that were not pulled because this disk has no free room for them. */
     unfit: 0,
-    /** Peers that were not walked to the end. */
+    /** Peers whose disks were not listed to the end. */
     peersFailed: 0,
-    /** Of all walks: surplus copies let go of, and those left in place in the last one because somebody lacks his. */
-    surplusDropped: 0,
-    surplusKept: 0,
+    /** Copies on this disk, as of the last round, of chunks that other replicas keep. */
+    extraCopies: 0,
   };
   readonly #options: AntiEntropyOptions;
   readonly #settings: AntiEntropySettings;
-  readonly #surplus: Surplus;
   readonly #stopping = new AbortController();
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
-  /** Walks in a row that have left something undone. */
+  /** Rounds in a row that could not list a peer. */
   #retries = 0;
-  /** Members came or went since the walk on its way began. */
+  /** Whether the live members have changed since the running round began. */
   #isStale = false;
   #members = "";
-  /** When the next walk begins. */
+  /** When the next round begins. */
   #dueMs = 0;
 
   constructor(options: AntiEntropyOptions) {
     this.#options = options;
     this.#settings = { ...defaults, ...options.settings };
-    this.#surplus = new Surplus(options);
   }
 
-  /** The first walk begins one debounce from now. */
+  /** Begins the first round one debounce from now. */
   start(): void {
     if (this.#stopping.signal.aborted) return;
     this.#members = this.#liveIds();
     this.#schedule(this.#settings.debounceMs);
   }
 
-  /** To be called on every change of a member; those that leave the live ones the same are none. */
+  /** To be called on every change of a member. It does nothing where the live members are the same as before. */
   membersChanged(): void {
     const members = this.#liveIds();
     if (this.#timer === undefined && this.#running === undefined) return;
@@ -117,7 +113,7 @@ export class AntiEntropy {
     if (this.#running === undefined) this.#schedule(this.#settings.debounceMs);
   }
 
-  /** A chunk that was held here is damaged or gone: a walk finds what is lost until then, and has it brought back. */
+  /** A chunk on this disk was found damaged or missing. One round soon pulls all chunks that are lost until then. */
   chunkLost(): void {
     const soonMs = this.#options.clock.monotonic() + this.#settings.retryInitialMs;
     if (this.#running !== undefined) this.#isStale = true;
@@ -125,7 +121,9 @@ export class AntiEntropy {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot walk on: Orca is stopping"));
+    this.#stopping.abort(
+      new OrcaError("shutting_down", "fill", "Cannot continue the anti-entropy round: Orca is stopping"),
+    );
     this.#timer?.cancel();
     this.#timer = undefined;
     await this.#running;
@@ -136,37 +134,27 @@ export class AntiEntropy {
     this.#dueMs = this.#options.clock.monotonic() + delayMs;
     this.#timer = this.#options.clock.timer(delayMs, () => {
       this.#timer = undefined;
-      this.#running = this.#walk(this.#stopping.signal);
+      this.#running = this.#round(this.#stopping.signal);
     });
   }
 
-  async #walk(signal: AbortSignal): Promise<void> {
+  async #round(signal: AbortSignal): Promise<void> {
     const { stats } = this;
     this.#isStale = false;
-    Object.assign(stats, {
-      walking: 1,
-      walked: 0,
-      total: 0,
-      missing: 0,
-      unfit: 0,
-      peersFailed: 0,
-      surplusKept: 0,
-    });
+    Object.assign(stats, { running: 1, total: 0, compared: 0, missing: 0, unfit: 0, peersFailed: 0 });
     try {
-      for (const peer of this.#peers()) await this.#walkPeer(peer, signal);
-      const { dropped, kept } = await this.#surplus.drop(signal);
-      stats.surplusDropped += dropped;
-      stats.surplusKept = kept;
-      stats.walks += 1;
-      const { walked, missing, peersFailed } = stats;
+      await this.#markExtraCopies(signal);
+      for (const peer of this.#peers()) await this.#compareWith(peer, signal);
+      stats.rounds += 1;
+      const { compared, missing, peersFailed, extraCopies } = stats;
       this.#options.logger.info(
-        { walked, missing, peersFailed, surplusDropped: dropped, surplusKept: kept },
+        { compared, missing, peersFailed, extraCopies },
         "Compared this replica's disk with those of its peers",
       );
     } catch (thrown) {
       if (!signal.aborted || thrown !== signal.reason) throw thrown;
     } finally {
-      stats.walking = 0;
+      stats.running = 0;
       this.#running = undefined;
     }
     if (!signal.aborted) this.#schedule(this.#untilNextMs());
@@ -175,31 +163,56 @@ export class AntiEntropy {
   #untilNextMs(): number {
     const { debounceMs, retryInitialMs, intervalMs } = this.#settings;
     if (this.#isStale) return debounceMs;
-    const isUndone = this.stats.surplusKept > 0 || this.stats.peersFailed > 0;
-    this.#retries = isUndone ? this.#retries + 1 : 0;
-    return isUndone ? Math.min(intervalMs, retryInitialMs * 2 ** (this.#retries - 1)) : intervalMs;
+    if (this.stats.peersFailed === 0) {
+      this.#retries = 0;
+      return intervalMs;
+    }
+    this.#retries += 1;
+    return Math.min(intervalMs, retryInitialMs * 2 ** (this.#retries - 1));
   }
 
-  async #walkPeer(peer: Member, signal: AbortSignal): Promise<void> {
+  /**
+   * Marks the extra copies, and removes the mark from chunks that this replica keeps again. A use removes a mark as well,
+   * and a peer that pulls the chunk from here uses it, so each round marks all extra copies anew.
+   */
+  async #markExtraCopies(signal: AbortSignal): Promise<void> {
+    const { store, keepers } = this.#options;
+    let extraCopies = 0;
+    for (let after: string | undefined = ""; after !== undefined; ) {
+      const paths: readonly string[] = store.pathsAfter(after, pathsPerTurn);
+      for (const path of paths) {
+        const isExtra = !keepers.isKeptHere(path);
+        if (isExtra) extraCopies += 1;
+        store.evictFirst(path, isExtra);
+      }
+      after = paths.at(-1);
+      await nextTurn();
+      signal.throwIfAborted();
+    }
+    this.stats.extraCopies = extraCopies;
+  }
+
+  async #compareWith(peer: Member, signal: AbortSignal): Promise<void> {
     const { keepers, coordination, store, puller } = this.#options;
     const { pageChunks: chunksMax, restMs } = this.#settings;
     const keptBy = coordination.selfId;
     let isFirst = true;
     for (let after = ""; isFirst || after !== ""; ) {
-      const page = await this.#page(peer, { after, chunksMax, keptBy, paths: [] }, signal);
+      const page = await this.#page(peer, { after, chunksMax, keptBy }, signal);
       if (page === undefined) {
         this.stats.peersFailed += 1;
         return;
       }
       if (isFirst) this.stats.total += page.total;
       isFirst = false;
-      this.stats.walked += page.passed;
-      for (const ref of page.chunks) {
-        if (store.presence(ref) === "held" || !keepers.isKeptHere(ref.version.chunkPath(ref.index))) continue;
-        await this.#standBack(signal);
+      this.stats.compared += page.passed;
+      for (const key of page.chunks) {
+        const isHeld = store.presence(key) === "held";
+        if (isHeld || !keepers.isKeptHere(key.version.chunkPath(key.index))) continue;
+        await this.#waitForPuller(signal);
         this.stats.missing += 1;
         const spareBytes = store.spareBytes - puller.owedBytes;
-        if (ref.version.chunkLength(ref.index) <= spareBytes) puller.enqueue(ref, peer);
+        if (key.version.chunkLength(key.index) <= spareBytes) puller.enqueue(key, peer);
         else this.stats.unfit += 1;
       }
       after = page.nextAfter;
@@ -207,26 +220,26 @@ export class AntiEntropy {
     }
   }
 
-  /** Undefined where the peer has failed too often, or has left. */
+  /** Undefined where the peer failed too often, or is not live any more. */
   async #page(
     peer: Member,
     request: InventoryRequest,
     signal: AbortSignal,
   ): Promise<InventoryPage | undefined> {
-    const { lists, clock, coordination } = this.#options;
+    const { inventoryPeers, clock, coordination } = this.#options;
     const { faultsMax, backoffInitialMs } = this.#settings;
     for (let faults = 0; faults < faultsMax; faults += 1) {
       if (faults > 0) await sleep(clock, backoffInitialMs * 2 ** (faults - 1), signal);
       signal.throwIfAborted();
       if (!coordination.live.some(({ replicaId }) => replicaId === peer.replicaId)) return undefined;
       try {
-        const page = await unlessAborted(lists.list(peer, request), signal);
+        const page = await unlessAborted(inventoryPeers.list(peer, request), signal);
         if (page.nextAfter === "" || page.nextAfter !== request.after) return page;
-        // Another page like this would come for ever.
+        // A peer that answers like this would send the same page for ever.
         throw new OrcaError(
           "peer_unavailable",
           "mesh",
-          `Cannot go on: "${peer.replicaId}" answers the same page again`,
+          `Cannot list the chunks of "${peer.replicaId}": it sent the same page again`,
         );
       } catch (thrown) {
         signal.throwIfAborted();
@@ -236,7 +249,7 @@ export class AntiEntropy {
     return undefined;
   }
 
-  async #standBack(signal: AbortSignal): Promise<void> {
+  async #waitForPuller(signal: AbortSignal): Promise<void> {
     const { puller, clock } = this.#options;
     while (puller.load > this.#settings.loadMax) await sleep(clock, this.#settings.restMs, signal);
   }
@@ -248,5 +261,18 @@ export class AntiEntropy {
 
   #liveIds(): string {
     return this.#options.coordination.live.map(({ replicaId }) => replicaId).join("\n");
+  }
+}
+
+/** The outcome of `promise`, or the signal's reason as soon as it aborts: for calls that a signal cannot end. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How replication sees other replicas' disks: somebody who can be asked for a page of what is on one. The wire is behind
- * it (mesh/chunk-list-client.ts).
+ * The interface to other replicas' inventories: a page of the chunks on a peer's disk. On the mesh it is
+ * mesh/services/inventory-client.ts.
  */
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
@@ -9,10 +9,8 @@ export interface InventoryRequest {
   /** `nextAfter` of the page before; empty for the first. */
   readonly after: string;
   readonly chunksMax: number;
-  /** Only chunks that this replica is to keep, as the answerer sees the members; empty for all. */
+  /** Only chunks that this replica keeps, as the answering replica sees the members; empty for all. */
   readonly keptBy: string;
-  /** Where there are any: only these, in one page, and the answerer pledges to keep those it names for a while. */
-  readonly paths: readonly string[];
 }
 
 export interface InventoryPage {
@@ -25,10 +23,7 @@ export interface InventoryPage {
   readonly total: number;
 }
 
-/** Paths that one request may name. */
-export const listedPathsMax = 128;
-
 export interface InventoryPeers {
-  /** @throws OrcaError `peer_unavailable` where no good answer came in time; else what the peer said. */
+  /** @throws OrcaError `peer_unavailable` where no valid answer came in time; else the peer's error. */
   list(peer: Member, request: InventoryRequest): Promise<InventoryPage>;
 }

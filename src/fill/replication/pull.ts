@@ -120,11 +120,13 @@ export class Pull {
     return broken ? "again" : "missing";
   }
 
+  /** The known holder first, or last where its copy is an extra one: reading that would remove its mark there. */
   #candidates(): Member[] {
     const { keepers, holder } = this.#options;
     const ranked = keepers.holders(this.#path);
     const others = ranked.filter(({ replicaId }) => replicaId !== holder?.replicaId);
-    const all = holder ? [holder, ...others] : [...others];
+    const isKeeper = holder !== undefined && keepers.isKeptBy(this.#path, holder.replicaId);
+    const all = isKeeper ? [holder, ...others] : holder ? [...others, holder] : [...others];
     const isSuspect = ({ replicaId }: Member): boolean => this.#suspects.has(replicaId);
     return [...all.filter((each) => !isSuspect(each)), ...all.filter(isSuspect)];
   }

@@ -1,4 +1,4 @@
-/** The messages of ListChunks between what fill/chunk-lists.ts says they are and what proto/orca/v1/fill.proto writes. */
+/** Converts inventory requests and pages to and from the messages of ListChunks in proto/orca/v1/fill.proto. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   ListChunksRequest,
@@ -6,17 +6,13 @@ import type {
   ListChunksResponse,
   ListChunksResponseSchema,
 } from "../../../gen/orca/v1/fill_pb.ts";
-import {
-  type InventoryPage,
-  type InventoryRequest,
-  listedPathsMax,
-} from "../../fill/replication/inventory-peers.ts";
+import type { InventoryPage, InventoryRequest } from "../../fill/replication/inventory-peers.ts";
 import { decodeChunk, encodeChunkKey } from "./chunk-codec.ts";
 import { malformed, text, wholeNumber } from "./message-field.ts";
 
 const replicaIdBytesMax = 512;
 const pathBytesMax = 256;
-/** What a page of the largest names can hold, and a good deal more than anybody asks for. */
+/** Chunks that a page may hold. No replica asks for that many. */
 const chunksMax = 10_000;
 
 export function encodeInventoryRequest(
@@ -26,31 +22,25 @@ export function encodeInventoryRequest(
     pageToken: request.after,
     pageSize: request.chunksMax,
     forReplica: request.keptBy,
-    onlyPaths: [...request.paths],
   };
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeInventoryRequest(wire: ListChunksRequest): InventoryRequest {
-  const { pageToken, pageSize, forReplica, onlyPaths } = wire;
-  if (onlyPaths.length > listedPathsMax) {
-    throw malformed(`it names ${onlyPaths.length} paths, at most ${listedPathsMax} are taken`);
-  }
-  for (const path of onlyPaths) chunkPath(path, "only_paths");
-  if (pageSize === 0 && onlyPaths.length === 0) throw malformed("page_size is 0");
+export function decodeInventoryRequest(message: ListChunksRequest): InventoryRequest {
+  const { pageToken, pageSize, forReplica } = message;
+  if (pageSize === 0) throw malformed("page_size is 0");
   return {
     after: pageToken === "" ? "" : chunkPath(pageToken, "page_token"),
     chunksMax: pageSize,
     keptBy: text(forReplica, "for_replica", replicaIdBytesMax),
-    paths: onlyPaths,
   };
 }
 
 export function encodeInventoryPage(page: InventoryPage): MessageInitShape<typeof ListChunksResponseSchema> {
   return {
-    chunks: page.chunks.map((ref) => ({
-      chunkKey: encodeChunkKey(ref),
-      objectSize: BigInt(ref.version.sizeBytes),
+    chunks: page.chunks.map((key) => ({
+      chunkKey: encodeChunkKey(key),
+      objectSize: BigInt(key.version.sizeBytes),
     })),
     nextPageToken: page.nextAfter,
     passed: BigInt(page.passed),
@@ -59,17 +49,20 @@ export function encodeInventoryPage(page: InventoryPage): MessageInitShape<typeo
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeInventoryPage(wire: ListChunksResponse): InventoryPage {
-  if (wire.chunks.length > chunksMax) throw malformed(`its page has ${wire.chunks.length} chunks`);
+export function decodeInventoryPage(message: ListChunksResponse): InventoryPage {
+  const { chunks, nextPageToken, passed, total } = message;
+  if (chunks.length > chunksMax) {
+    throw malformed(`its page has ${chunks.length} chunks, at most ${chunksMax} are accepted`);
+  }
   return {
-    chunks: wire.chunks.map(({ chunkKey, objectSize }) => decodeChunk(chunkKey, objectSize)),
-    nextAfter: wire.nextPageToken === "" ? "" : chunkPath(wire.nextPageToken, "next_page_token"),
-    passed: wholeNumber(wire.passed, "passed"),
-    total: wholeNumber(wire.total, "total"),
+    chunks: chunks.map(({ chunkKey, objectSize }) => decodeChunk(chunkKey, objectSize)),
+    nextAfter: nextPageToken === "" ? "" : chunkPath(nextPageToken, "next_page_token"),
+    passed: wholeNumber(passed, "passed"),
+    total: wholeNumber(total, "total"),
   };
 }
 
 function chunkPath(value: string, field: string): string {
-  if (!/^.+\/[0-9a-f]{64}\/\d{1,16}$/u.test(value)) throw malformed(`${field} is no path of a chunk`);
+  if (!/^.+\/[0-9a-f]{64}\/\d{1,16}$/u.test(value)) throw malformed(`${field} is not a chunk path`);
   return text(value, field, pathBytesMax);
 }

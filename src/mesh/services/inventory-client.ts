@@ -1,4 +1,4 @@
-/** What is on other replicas' disks: InventoryPeers over the control sessions. */
+/** Lists the chunks on other replicas' disks: InventoryPeers over the control sessions. */
 import { FillService } from "../../../gen/orca/v1/fill_pb.ts";
 import type {
   InventoryPage,
@@ -9,7 +9,7 @@ import type { Member } from "../../membership/member.ts";
 import { decodeInventoryPage, encodeInventoryRequest } from "../codec/inventory-codec.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 
-/** A page is a few hundred small reads from a disk that may have better things to do. */
+/** A page is a few hundred small reads, from a disk that may be busy with others. */
 const timeoutMs = 10_000;
 
 export class InventoryClient implements InventoryPeers {
@@ -25,7 +25,7 @@ export class InventoryClient implements InventoryPeers {
     return this.#calls.call({
       address: peer.address,
       timeoutMs,
-      action: `Cannot ask "${peer.replicaId}" for the chunks on its disk`,
+      action: `Cannot list the chunks on the disk of "${peer.replicaId}"`,
       ask: (client, options) => client.listChunks(encodeInventoryRequest(request), options),
       read: decodeInventoryPage,
     });

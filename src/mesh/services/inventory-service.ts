@@ -1,5 +1,5 @@
 /**
- * The answering side of ListChunks. FillChunk, the other call of its service, never gets here: the server gives that path
+ * The server of ListChunks. FillChunk, the other call of its service, never gets here: the mesh server routes that path
  * to fill-chunk-handler.ts.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
@@ -8,14 +8,18 @@ import type { InventoryPage, InventoryRequest } from "../../fill/replication/inv
 import { decodeInventoryRequest, encodeInventoryPage } from "../codec/inventory-codec.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
-/** Who knows what is on this replica's disk. */
+/** Lists the chunks on this replica's disk. */
 export interface InventoryAnswers {
   list(request: InventoryRequest): Promise<InventoryPage>;
 }
 
-export function routeInventory(router: ConnectRouter, lists: InventoryAnswers, calls: ServiceCalls): void {
+export function routeInventory(
+  router: ConnectRouter,
+  inventory: InventoryAnswers,
+  calls: ServiceCalls,
+): void {
   router.service(FillService, {
     listChunks: (request) =>
-      calls.answer(async () => encodeInventoryPage(await lists.list(decodeInventoryRequest(request)))),
+      calls.answer(async () => encodeInventoryPage(await inventory.list(decodeInventoryRequest(request)))),
   });
 }

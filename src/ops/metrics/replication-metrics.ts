@@ -10,7 +10,7 @@ export interface ReplicationParts {
   readonly replication: Pick<Replication, "stats">;
   readonly puller: Pick<Puller, "stats" | "waiting" | "running">;
   readonly held: Pick<HeldByPeers, "stats">;
-  readonly lister: Pick<Inventory, "stats">;
+  readonly inventory: Pick<Inventory, "stats">;
   readonly antiEntropy: Pick<AntiEntropy, "stats">;
 }
 
@@ -18,7 +18,8 @@ export function registerReplicationMetrics(metrics: MetricsRegistry, parts: Repl
   registerAnnouncements(metrics, parts.replication);
   registerPulls(metrics, parts.puller);
   registerHeld(metrics, parts.held);
-  registerCatchUp(metrics, parts);
+  registerAntiEntropy(metrics, parts.antiEntropy);
+  registerInventory(metrics, parts.inventory);
 }
 
 function registerAnnouncements(metrics: MetricsRegistry, { stats }: ReplicationParts["replication"]): void {
@@ -86,42 +87,41 @@ function registerHeld(metrics: MetricsRegistry, { stats }: ReplicationParts["hel
   );
 }
 
-function registerCatchUp(
-  metrics: MetricsRegistry,
-  { antiEntropy: { stats }, lister }: Pick<ReplicationParts, "antiEntropy" | "lister">,
-): void {
-  metrics.counter("orca_walks_total", "Walks through peers' disks that were ended.", () => stats.walks);
-  metrics.gauge("orca_walk_running", "Whether a walk is on its way (1).", () => stats.walking);
+function registerAntiEntropy(metrics: MetricsRegistry, { stats }: ReplicationParts["antiEntropy"]): void {
+  metrics.counter("orca_anti_entropy_rounds_total", "Anti-entropy rounds that ended.", () => stats.rounds);
   metrics.gauge(
-    "orca_walk_chunks",
-    "The last walk: chunks on peers' disks (total), those passed, those that this replica lacked, and those of them that there was no room for.",
+    "orca_anti_entropy_running",
+    "Whether an anti-entropy round is running (1).",
+    () => stats.running,
+  );
+  metrics.gauge(
+    "orca_anti_entropy_chunks",
+    "The last anti-entropy round: chunks on peers' disks (total), those compared, those missing on this disk, and those of the missing that it has no free room for (unfit).",
     () =>
       labelled("state", {
         total: stats.total,
-        walked: stats.walked,
+        compared: stats.compared,
         missing: stats.missing,
         unfit: stats.unfit,
       }),
   );
   metrics.gauge(
-    "orca_walk_peers_failed",
-    "The last walk: peers that were not walked to the end.",
+    "orca_anti_entropy_peers_failed",
+    "The last anti-entropy round: peers whose disks were not listed to the end.",
     () => stats.peersFailed,
   );
-  metrics.counter(
-    "orca_surplus_dropped_total",
-    "Copies let go of because those who are to keep the chunk hold it.",
-    () => stats.surplusDropped,
-  );
   metrics.gauge(
-    "orca_surplus_chunks",
-    "The last walk: copies for others to keep that were left, because one of those lacks his.",
-    () => stats.surplusKept,
+    "orca_extra_copies",
+    "Copies on this disk, as of the last anti-entropy round, of chunks that other replicas keep. They are evicted first.",
+    () => stats.extraCopies,
   );
+}
+
+function registerInventory(metrics: MetricsRegistry, { stats }: ReplicationParts["inventory"]): void {
   metrics.counter(
-    "orca_chunk_list_pages_total",
-    "Pages of this replica's disk that peers asked for.",
-    () => lister.stats.pages,
+    "orca_inventory_pages_total",
+    "Pages of this disk's inventory that were sent to peers.",
+    () => stats.pages,
   );
 }
 

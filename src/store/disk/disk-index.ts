@@ -7,7 +7,8 @@
  * 1. usedBytes is the sum of sizeBytes over all entries, of what is reserved for commits, and of what is leaving.
  * 2. Once the scan has ended, usedBytes <= maxBytes: nothing is reserved before, and no more than fits after.
  * 3. The policy holds exactly the entries there are.
- * 4. Until the scan ends, a key that was taken out is not put in again by the scan, which may have seen the file
+ * 4. firstToGoBytes is the sum of sizeBytes over the entries that are marked as the first to be evicted.
+ * 5. Until the scan ends, a key that was taken out is not put in again by the scan, which may have seen the file
  *    before it was unlinked.
  */
 import { assert } from "../../base/assert.ts";
@@ -23,6 +24,8 @@ export class DiskEntry extends Evictable {
   sha256: string | undefined = undefined;
   /** The block after the one read last: a read that begins there goes on with an earlier one. */
   nextBlock = 0;
+  /** Marked by {@link DiskIndex.evictFirst}, and not used since. */
+  isFirstToGo = false;
 }
 
 export interface DiskIndexOptions {
@@ -45,6 +48,7 @@ export class DiskIndex {
   readonly #leaving = new Set<string>();
   #removedWhileScanning: Set<string> | undefined = new Set();
   #entryBytes = 0;
+  #firstToGoBytes = 0;
   #reservedBytes = 0;
   #leavingBytes = 0;
 
@@ -60,9 +64,15 @@ export class DiskIndex {
     return this.#entryBytes + this.#reservedBytes + this.#leavingBytes;
   }
 
-  /** Up to the high watermark. */
+  /**
+   * What can be written without evicting an entry that is not marked. A write past the high watermark evicts down to the
+   * low one, so marked entries count only for what they hold beyond one such eviction. (It evicts whole chunks, so each
+   * eviction may take one more than is counted.)
+   */
   get spareBytes(): number {
-    return Math.max(0, this.#highBytes - this.usedBytes);
+    const evictedAtOnceBytes = this.#highBytes - this.#lowBytes;
+    const replaceableBytes = Math.max(0, this.#firstToGoBytes - evictedAtOnceBytes);
+    return Math.max(0, this.#highBytes - this.usedBytes + replaceableBytes);
   }
 
   get count(): number {
@@ -120,7 +130,10 @@ export class DiskIndex {
    * would look like a hundred requests for it, and a scan of the cache would push out what is asked for again.
    */
   touch(entry: DiskEntry, blockIndex: number): void {
-    if (blockIndex === 0 || blockIndex !== entry.nextBlock) this.#policy.touch(entry);
+    if (blockIndex === 0 || blockIndex !== entry.nextBlock) {
+      this.#policy.touch(entry);
+      this.#setFirstToGo(entry, false);
+    }
     entry.nextBlock = blockIndex + 1;
   }
 
@@ -128,6 +141,19 @@ export class DiskIndex {
   supersede(key: string): void {
     const entry = this.#entries.get(key);
     if (entry !== undefined) this.#policy.supersede(entry);
+  }
+
+  /**
+   * Marks an entry as the first to be evicted, or removes the mark. Where a use has removed the mark already, the policy
+   * has given the entry a place, and it keeps that place.
+   */
+  evictFirst(key: string, isFirst: boolean): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.isFirstToGo === isFirst) return;
+    this.#setFirstToGo(entry, isFirst);
+    if (isFirst) return this.#policy.supersede(entry);
+    this.#policy.remove(entry);
+    this.#policy.putBack(entry);
   }
 
   remove(key: string): DiskEntry | undefined {
@@ -214,6 +240,13 @@ export class DiskIndex {
     this.#entries.delete(key);
     this.#shelves.get(fanOutOf(key))?.delete(key);
     this.#entryBytes -= entry?.sizeBytes ?? 0;
+    if (entry !== undefined) this.#setFirstToGo(entry, false);
+  }
+
+  #setFirstToGo(entry: DiskEntry, isFirst: boolean): void {
+    if (entry.isFirstToGo === isFirst) return;
+    entry.isFirstToGo = isFirst;
+    this.#firstToGoBytes += isFirst ? entry.sizeBytes : -entry.sizeBytes;
   }
 
   #shelve(key: string): void {

@@ -152,12 +152,12 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#index.keysAfter(after, pathsMax);
   }
 
-  holds(path: string): boolean {
-    return this.#index.get(path) !== undefined;
+  evictFirst(path: string, isFirst: boolean): void {
+    this.#index.evictFirst(path, isFirst);
   }
 
-  async refOf(path: string): Promise<ChunkKey | undefined> {
-    if (this.#state === "closed" || !this.holds(path)) return undefined;
+  async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
+    if (this.#state === "closed" || this.#index.get(path) === undefined) return undefined;
     const identity = await readStoredKey(this.#fileSystem, chunkFilePath(this.#root.directory, path));
     if (identity === undefined) return undefined;
     const { index, objectSizeBytes: sizeBytes, ...fields } = identity;

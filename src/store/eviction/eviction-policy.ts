@@ -11,8 +11,8 @@ export interface EvictionPolicy<Entry extends Evictable> {
   /** The entry was used. */
   touch(entry: Entry): void;
   /**
-   * Nobody will ask for the entry again, for its object has changed: it is the first to go. Where somebody does, the next
-   * use takes that back.
+   * Makes the entry the first to be evicted: its object has changed, or the chunk is an extra copy. The next use takes
+   * that back.
    */
   supersede(entry: Entry): void;
   /** The tier has let go of the entry for a reason of its own (deleted, damaged). */

@@ -3,36 +3,39 @@ import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { KiB } from "../../../src/base/units.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
-import { settle } from "../../support/fake-clock.ts";
 import { patternBytes } from "../../support/pattern.ts";
-import { ReplicatedFixture, type ReplicatedFixtureOptions } from "../../support/replicated-fixture.ts";
+import {
+  ReplicatedFixture,
+  type ReplicatedFixtureOptions,
+  type ReplicatedReplica,
+} from "../../support/replicated-fixture.ts";
 
 const debounceMs = 10_000;
 const restMs = 50;
 
-/** r1 holds `chunks` chunks; r0, which is to keep them all, holds none. */
-function walkFixture(chunks: number, options: ReplicatedFixtureOptions = {}) {
+/** r1 holds `chunks` chunks; r0, which should hold them all, holds none. */
+function roundFixture(chunks: number, options: ReplicatedFixtureOptions = {}) {
   const cluster = new ReplicatedFixture({ replicas: 2, copies: 2, ...options });
-  const refs: ChunkKey[] = Array.from({ length: chunks }, (_, index) => ({
+  const keys: ChunkKey[] = Array.from({ length: chunks }, (_, index) => ({
     version: cluster.version(`key-${index}`, KiB),
     index: 0,
   }));
-  const [walker, peer] = [cluster.get("r0"), cluster.get("r1")];
-  for (const ref of refs) peer.disk.hold(ref, patternBytes(1, 0, KiB));
-  walker.antiEntropy.start();
-  return { cluster, refs, walker, peer };
+  const [replica, peer] = [cluster.get("r0"), cluster.get("r1")];
+  for (const key of keys) peer.disk.hold(key, patternBytes(1, 0, KiB));
+  replica.antiEntropy.start();
+  return { cluster, keys, replica, peer };
 }
 
-test("CatchUp: a walk pulls what is missing, shows its progress, and tells once", async () => {
-  const { cluster, refs, walker } = walkFixture(300);
-  for (const ref of refs.slice(0, 100)) walker.disk.hold(ref, patternBytes(1, 0, KiB));
+test("AntiEntropy: a round pulls what is missing, shows its progress, and logs once", async () => {
+  const { cluster, keys, replica } = roundFixture(300);
+  for (const key of keys.slice(0, 100)) replica.disk.hold(key, patternBytes(1, 0, KiB));
   await cluster.clock.advance(debounceMs);
-  const { stats } = walker.antiEntropy;
-  assert.deepEqual([stats.walking, stats.walked, stats.total], [1, 128, 300]);
+  const { stats } = replica.antiEntropy;
+  assert.deepEqual([stats.running, stats.compared, stats.total], [1, 128, 300]);
   await cluster.clock.advance(10 * restMs);
   await cluster.quiet();
-  assert.deepEqual([stats.walks, stats.walking, stats.walked, stats.missing], [1, 0, 300, 200]);
-  assert.equal(walker.disk.chunkCount, 300);
+  assert.deepEqual([stats.rounds, stats.running, stats.compared, stats.missing], [1, 0, 300, 200]);
+  assert.equal(replica.disk.chunkCount, 300);
   assert.deepEqual(
     cluster.pages.map(({ to, request }) => [to, request.chunksMax, request.keptBy]),
     [
@@ -46,23 +49,23 @@ test("CatchUp: a walk pulls what is missing, shows its progress, and tells once"
   assert.equal(cluster.clock.pendingTimers, 0);
 });
 
-test("CatchUp: it stands back while the puller's queue is more than 80 % full", async () => {
-  const { cluster, walker, peer } = walkFixture(100, { puller: { queueMax: 10 } });
+test("AntiEntropy: it waits while the puller's queue is more than 80 % full", async () => {
+  const { cluster, replica, peer } = roundFixture(100, { puller: { queueMax: 10 } });
   cluster.network.blackHoles.add(peer.id);
   await cluster.clock.advance(debounceMs + 20 * restMs);
   // Four run; nine waiting are more than eight.
-  assert.deepEqual([walker.puller.running, walker.puller.waiting], [4, 9]);
-  assert.deepEqual([walker.antiEntropy.stats.missing, walker.puller.stats.dropped], [13, 0]);
+  assert.deepEqual([replica.puller.running, replica.puller.waiting], [4, 9]);
+  assert.deepEqual([replica.antiEntropy.stats.missing, replica.puller.stats.dropped], [13, 0]);
   cluster.network.blackHoles.clear();
   await cluster.clock.advance(30_000);
   await cluster.quiet();
-  assert.deepEqual([walker.puller.stats.pulled, walker.puller.stats.dropped], [100, 0]);
-  assert.equal(walker.antiEntropy.stats.walks, 1);
+  assert.deepEqual([replica.puller.stats.pulled, replica.puller.stats.dropped], [100, 0]);
+  assert.equal(replica.antiEntropy.stats.rounds, 1);
   await cluster.stop();
 });
 
-test("CatchUp: a page that fails is asked for again, and the walk goes on from there", async () => {
-  const { cluster, walker } = walkFixture(300);
+test("AntiEntropy: a page that fails is asked for again, and the round continues from there", async () => {
+  const { cluster, replica } = roundFixture(300);
   let faults = 2;
   cluster.onPage = (_from, _to, { after }) => {
     if (after === "" || faults === 0) return;
@@ -74,226 +77,228 @@ test("CatchUp: a page that fails is asked for again, and the walk goes on from t
   const tokens = cluster.pages.map(({ request }) => request.after);
   assert.equal(tokens.length, 5);
   assert.deepEqual([tokens[1], tokens[2]], [tokens[2], tokens[3]]);
-  assert.deepEqual([walker.antiEntropy.stats.walked, walker.disk.chunkCount], [300, 300]);
-  assert.equal(walker.antiEntropy.stats.peersFailed, 0);
+  assert.deepEqual([replica.antiEntropy.stats.compared, replica.disk.chunkCount], [300, 300]);
+  assert.equal(replica.antiEntropy.stats.peersFailed, 0);
   await cluster.stop();
 });
 
-test("CatchUp: a peer that fails three times in a row is left, and the next walk comes sooner", async () => {
-  const { cluster, walker } = walkFixture(1);
+test("AntiEntropy: a peer that fails three times in a row is skipped, and the next round comes sooner", async () => {
+  const { cluster, replica } = roundFixture(1);
   let pages = 0;
   cluster.onPage = () => {
     pages += 1;
     throw new OrcaError("peer_unavailable", "mesh", "it is silent");
   };
   await cluster.clock.advance(debounceMs + 1500);
-  assert.deepEqual([pages, walker.antiEntropy.stats.walks, walker.antiEntropy.stats.peersFailed], [3, 1, 1]);
+  assert.deepEqual(
+    [pages, replica.antiEntropy.stats.rounds, replica.antiEntropy.stats.peersFailed],
+    [3, 1, 1],
+  );
   await cluster.clock.advance(30_000 + 1500);
-  assert.deepEqual([pages, walker.antiEntropy.stats.walks], [6, 2]);
+  assert.deepEqual([pages, replica.antiEntropy.stats.rounds], [6, 2]);
   await cluster.clock.advance(30_000 + 1500);
   assert.equal(pages, 6, "twice as long the second time");
   await cluster.stop();
 });
 
-test("CatchUp: a peer whose next page is the same again is at fault, and is left", async () => {
-  const { cluster, walker, peer } = walkFixture(1);
+test("AntiEntropy: a peer that sends the same page again is at fault, and is skipped", async () => {
+  const { cluster, replica, peer } = roundFixture(1);
   const path = cluster.version("key").chunkPath(0);
-  peer.lister.list = async () => ({ chunks: [], nextAfter: path, passed: 1, total: 1 });
+  peer.inventory.list = async () => ({ chunks: [], nextAfter: path, passed: 1, total: 1 });
   await cluster.clock.advance(debounceMs + 20_000);
   assert.deepEqual(
     cluster.pages.map(({ request }) => request.after),
     ["", path, path, path],
   );
-  const { walks, walking, peersFailed } = walker.antiEntropy.stats;
-  assert.deepEqual([walks, walking, peersFailed], [1, 0, 1]);
+  const { rounds, running, peersFailed } = replica.antiEntropy.stats;
+  assert.deepEqual([rounds, running, peersFailed], [1, 0, 1]);
   await cluster.stop();
 });
 
-test("CatchUp: changes of members that follow one another are one walk, others are none", async () => {
-  const { cluster, walker } = walkFixture(1);
+test("AntiEntropy: changes of members that follow one another cause one round, and the same members none", async () => {
+  const { cluster, replica } = roundFixture(1);
   await cluster.clock.advance(debounceMs + restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 1);
-  walker.antiEntropy.membersChanged();
+  assert.equal(replica.antiEntropy.stats.rounds, 1);
+  replica.antiEntropy.membersChanged();
   await cluster.clock.advance(debounceMs + restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 1, "the same members");
+  assert.equal(replica.antiEntropy.stats.rounds, 1, "the same members");
   cluster.join("r2");
   await cluster.clock.advance(debounceMs - 1);
   cluster.join("r3");
   await cluster.clock.advance(debounceMs - 1);
-  assert.equal(walker.antiEntropy.stats.walks, 1);
+  assert.equal(replica.antiEntropy.stats.rounds, 1);
   await cluster.clock.advance(1 + 3 * restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 2);
+  assert.equal(replica.antiEntropy.stats.rounds, 2);
   await cluster.stop();
 });
 
-test("CatchUp: a change while it walks is another walk", async () => {
-  const { cluster, walker } = walkFixture(300);
+test("AntiEntropy: a change of members during a round causes another round", async () => {
+  const { cluster, replica } = roundFixture(300);
   await cluster.clock.advance(debounceMs);
   cluster.join("r2");
   await cluster.clock.advance(10 * restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 1);
+  assert.equal(replica.antiEntropy.stats.rounds, 1);
   await cluster.clock.advance(debounceMs + 10 * restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 2);
+  assert.equal(replica.antiEntropy.stats.rounds, 2);
   await cluster.stop();
 });
 
-test("CatchUp: where nothing changes it walks every 15 minutes", async () => {
-  const { cluster, walker } = walkFixture(1);
+test("AntiEntropy: while nothing changes there is a round every 15 minutes", async () => {
+  const { cluster, replica } = roundFixture(1);
   await cluster.clock.advance(debounceMs + restMs);
   await cluster.clock.advance(15 * 60_000 - 1);
-  assert.equal(walker.antiEntropy.stats.walks, 1);
+  assert.equal(replica.antiEntropy.stats.rounds, 1);
   await cluster.clock.advance(1 + restMs);
-  assert.equal(walker.antiEntropy.stats.walks, 2);
+  assert.equal(replica.antiEntropy.stats.rounds, 2);
   await cluster.stop();
 });
 
-test("CatchUp: it uses free room alone", async () => {
-  const { cluster, walker } = walkFixture(20);
-  walker.disk.spareBytes = KiB - 1;
+test("AntiEntropy: it uses free room only", async () => {
+  const { cluster, replica } = roundFixture(20);
+  replica.disk.spareBytes = KiB - 1;
   await cluster.clock.advance(debounceMs + restMs);
   await cluster.quiet();
-  assert.deepEqual([walker.antiEntropy.stats.missing, walker.antiEntropy.stats.unfit], [20, 20]);
-  assert.equal(walker.puller.stats.queued, 0);
+  assert.deepEqual([replica.antiEntropy.stats.missing, replica.antiEntropy.stats.unfit], [20, 20]);
+  assert.equal(replica.puller.stats.queued, 0);
   await cluster.stop();
 });
 
 for (const [when, advanceMs] of [
   ["before it begins", 0],
   ["while it rests", debounceMs],
-  ["between two walks", debounceMs + 60_000],
+  ["between two rounds", debounceMs + 60_000],
 ] as const) {
   test(`AntiEntropy: a stop ${when} leaves no timer`, async () => {
-    const { cluster, walker } = walkFixture(300);
+    const { cluster, replica } = roundFixture(300);
     await cluster.clock.advance(advanceMs);
-    await walker.antiEntropy.stop();
-    await walker.puller.stop();
+    await replica.antiEntropy.stop();
+    await replica.puller.stop();
     assert.equal(cluster.clock.pendingTimers, 0);
-    walker.antiEntropy.start();
+    replica.antiEntropy.start();
     cluster.join("r9");
     assert.equal(cluster.clock.pendingTimers, 0);
   });
 }
 
-test("CatchUp: a stop does not wait for a peer that is silent", async () => {
-  const { cluster, walker } = walkFixture(1);
-  const silent = cluster.get("r1").lister;
+test("AntiEntropy: a stop does not wait for a silent peer", async () => {
+  const { cluster, replica } = roundFixture(1);
+  const silent = cluster.get("r1").inventory;
   silent.list = () => new Promise(() => {});
   await cluster.clock.advance(debounceMs);
-  await walker.antiEntropy.stop();
-  assert.equal(walker.antiEntropy.stats.walking, 0);
+  await replica.antiEntropy.stop();
+  assert.equal(replica.antiEntropy.stats.running, 0);
 });
 
-/** Four replicas, of which the one that is not to keep a chunk holds it, and both that are. */
-function surplusFixture() {
+/** Three replicas that all hold a chunk: its two keepers, and one whose copy is an extra one. */
+function extraCopyFixture() {
   const cluster = new ReplicatedFixture({ replicas: 3 });
-  const ref: ChunkKey = { version: cluster.version("k", KiB), index: 0 };
-  const [first, second, surplus] = cluster.ranked(ref) as [
-    ReturnType<ReplicatedFixture["join"]>,
-    ReturnType<ReplicatedFixture["join"]>,
-    ReturnType<ReplicatedFixture["join"]>,
+  const key: ChunkKey = { version: cluster.version("k", KiB), index: 0 };
+  const [first, second, other] = cluster.ranked(key) as [
+    ReplicatedReplica,
+    ReplicatedReplica,
+    ReplicatedReplica,
   ];
-  const path = ref.version.chunkPath(0);
-  for (const { disk } of [first, second, surplus]) disk.hold(ref, patternBytes(1, 0, KiB));
-  surplus.antiEntropy.start();
-  return { cluster, ref, path, first, second, surplus };
+  const path = key.version.chunkPath(0);
+  for (const { disk, antiEntropy } of [first, second, other]) {
+    disk.hold(key, patternBytes(1, 0, KiB));
+    antiEntropy.start();
+  }
+  return { cluster, key, path, first, second, other };
 }
 
-test("Surplus: a copy goes when all who are to keep the chunk hold it, and they keep theirs for a minute", async () => {
-  const { cluster, ref, path, first, second, surplus } = surplusFixture();
+test("AntiEntropy: a round marks the extra copies, counts them, and asks no peer about them", async () => {
+  const { cluster, path, first, second, other } = extraCopyFixture();
   await cluster.clock.advance(debounceMs + 1000);
-  assert.equal(surplus.disk.presence(ref), "absent");
-  assert.deepEqual([surplus.antiEntropy.stats.surplusDropped, surplus.antiEntropy.stats.surplusKept], [1, 0]);
-  assert.ok(first.lister.isPledged(path) && second.lister.isPledged(path));
-  await cluster.clock.advance(60_000);
-  assert.ok(!first.lister.isPledged(path));
+  assert.deepEqual([...other.disk.firstToGo], [path]);
+  for (const keeper of [first, second]) assert.equal(keeper.disk.firstToGo.size, 0);
+  assert.deepEqual(
+    [first, second, other].map(({ antiEntropy }) => antiEntropy.stats.extraCopies),
+    [0, 0, 1],
+  );
+  // One page from each of the others is all that each replica asked for.
+  assert.equal(cluster.pages.length, 6);
   await cluster.stop();
 });
 
-test("Surplus: a copy stays while one who is to keep the chunk lacks it, or does not answer", async () => {
-  const { cluster, ref, path, first, second, surplus } = surplusFixture();
+test("AntiEntropy: an extra copy stays, whether the keepers hold theirs, lack them or do not answer", async () => {
+  const { cluster, key, path, first, second, other } = extraCopyFixture();
   first.disk.chunks.delete(path);
-  await cluster.clock.advance(debounceMs + 1000);
-  assert.equal(surplus.disk.presence(ref), "held");
-  assert.equal(surplus.antiEntropy.stats.surplusKept, 1);
-  first.disk.hold(ref, patternBytes(1, 0, KiB));
-  cluster.network.hosts.delete(second.id);
   cluster.onPage = (_from, to) => {
     if (to === second.id) throw new OrcaError("peer_unavailable", "mesh", "it is silent");
   };
-  await cluster.clock.advance(35_000);
-  assert.equal(surplus.disk.presence(ref), "held");
+  await cluster.clock.advance(debounceMs + 1000);
   cluster.onPage = () => {};
-  await cluster.clock.advance(120_000);
-  assert.equal(surplus.disk.presence(ref), "absent");
+  await cluster.clock.advance(10 * 60_000);
+  await cluster.quiet();
+  assert.equal(first.disk.presence(key), "held", "it was pulled");
+  assert.equal(other.disk.presence(key), "held");
+  assert.equal(cluster.copiesOf(key), 3);
   await cluster.stop();
 });
 
-test("Surplus: all who are to keep chunks are asked at once", async () => {
-  const { cluster, first, second, surplus } = surplusFixture();
-  const asked: string[] = [];
-  for (const { id, lister } of [first, second]) {
-    lister.list = ({ paths }) => {
-      if (paths.length > 0) asked.push(id);
-      return paths.length > 0
-        ? new Promise(() => {})
-        : Promise.resolve({ chunks: [], nextAfter: "", passed: 0, total: 0 });
-    };
-  }
+test("AntiEntropy: a use removes the mark, and the next round sets it again", async () => {
+  const { cluster, key, path, other } = extraCopyFixture();
   await cluster.clock.advance(debounceMs + 1000);
-  assert.deepEqual(asked.sort(), [first.id, second.id].sort());
-  assert.equal(surplus.antiEntropy.stats.walking, 1);
+  await other.disk.readBlock(key, 0, Buffer.alloc(KiB));
+  assert.ok(!other.disk.firstToGo.has(path));
+  await cluster.clock.advance(15 * 60_000);
+  assert.ok(other.disk.firstToGo.has(path));
   await cluster.stop();
 });
 
-test("Surplus: a copy that another counts on stays", async () => {
-  const { cluster, ref, path, surplus } = surplusFixture();
-  await surplus.lister.list({ after: "", chunksMax: 0, keptBy: "", paths: [path] });
+test("AntiEntropy: where a change of members makes this replica a keeper again, the round removes the mark", async () => {
+  const { cluster, path, first, other } = extraCopyFixture();
   await cluster.clock.advance(debounceMs + 1000);
-  assert.equal(surplus.disk.presence(ref), "held");
-  await cluster.clock.advance(120_000);
-  assert.equal(surplus.disk.presence(ref), "absent");
+  assert.equal(other.antiEntropy.stats.extraCopies, 1);
+  cluster.kill(first.id);
+  await cluster.clock.advance(debounceMs + 1000);
+  assert.ok(!other.disk.firstToGo.has(path));
+  assert.equal(other.antiEntropy.stats.extraCopies, 0);
   await cluster.stop();
 });
 
-test("Surplus: of two that take each other for the keeper, who was asked first keeps its copy", async () => {
-  const { path, first, second } = surplusFixture();
-  // Both have asked, and both hear that the other holds the chunk.
-  for (const { lister } of [first, second]) {
-    const page = await lister.list({ after: "", chunksMax: 0, keptBy: "", paths: [path] });
-    assert.equal(page.chunks.length, 1);
-  }
-  await settle();
-  assert.ok(first.lister.isPledged(path) && second.lister.isPledged(path));
+test("AntiEntropy: a stop while it marks ends the round", async () => {
+  const { cluster, other } = extraCopyFixture();
+  const stopping = Promise.withResolvers<void>();
+  const { disk, antiEntropy } = other;
+  disk.evictFirst = () => stopping.resolve(antiEntropy.stop());
+  await cluster.clock.advance(debounceMs);
+  await stopping.promise;
+  const { rounds, running } = antiEntropy.stats;
+  assert.deepEqual([rounds, running], [0, 0]);
+  assert.ok(cluster.pages.every(({ from }) => from !== other.id));
+  await cluster.stop();
+  assert.equal(cluster.clock.pendingTimers, 0);
 });
 
-test("CatchUp: what is queued for free room counts against it, so that a walk evicts nothing", async () => {
+test("AntiEntropy: queued pulls count against the free room, so that a round evicts nothing", async () => {
   const cluster = new ReplicatedFixture({ replicas: 2, copies: 2 });
-  const [walker, peer] = [cluster.get("r0"), cluster.get("r1")];
+  const [replica, peer] = [cluster.get("r0"), cluster.get("r1")];
   for (let number = 0; number < 100; number += 1) {
     peer.disk.hold({ version: cluster.version(`key-${number}`, KiB), index: 0 }, patternBytes(1, 0, KiB));
   }
-  // Room for two, and no pull ends: none of it is used yet.
-  walker.disk.spareBytes = 2 * KiB;
+  // Room for two. No pull ends, so none of it is used yet.
+  replica.disk.spareBytes = 2 * KiB;
   cluster.network.blackHoles.add(peer.id);
-  walker.antiEntropy.start();
+  replica.antiEntropy.start();
   await cluster.clock.advance(11_000);
-  assert.equal(walker.puller.stats.queued, 2);
+  assert.equal(replica.puller.stats.queued, 2);
   await cluster.stop();
 });
 
-test("CatchUp.chunkLost: what is lost after a walk is back within a minute, and not only by the next one", async () => {
-  const { cluster, walker, refs } = walkFixture(3);
-  walker.antiEntropy.start();
+test("AntiEntropy.chunkLost: chunks lost after a round are pulled within a minute, not only in the next regular round", async () => {
+  const { cluster, replica, keys } = roundFixture(3);
+  replica.antiEntropy.start();
   await cluster.clock.advance(debounceMs + 10 * restMs);
   await cluster.quiet();
-  assert.equal(walker.disk.chunkCount, 3);
-  const [lost] = refs as [ChunkKey];
-  await walker.disk.delete(lost);
-  walker.antiEntropy.chunkLost();
-  walker.antiEntropy.chunkLost();
+  assert.equal(replica.disk.chunkCount, 3);
+  const [lost] = keys as [ChunkKey];
+  await replica.disk.delete(lost);
+  replica.antiEntropy.chunkLost();
+  replica.antiEntropy.chunkLost();
   await cluster.clock.advance(30_000 + 10 * restMs);
   await cluster.quiet();
-  assert.equal(walker.disk.chunkCount, 3);
-  assert.equal(walker.antiEntropy.stats.walks, 2);
+  assert.equal(replica.disk.chunkCount, 3);
+  assert.equal(replica.antiEntropy.stats.rounds, 2);
   await cluster.stop();
 });

@@ -58,12 +58,32 @@ test("Puller: a copy comes from the best-ranked holder, stretch by stretch, and 
   nothingLeft();
 });
 
-test("Puller: who is known to hold the chunk is asked first", async () => {
-  const { cluster, ref, self, first, second, hold, asked } = pullFixture(KiB);
+test("Puller: the known holder is asked first where it keeps the chunk", async () => {
+  const { cluster, ref, self, first, second, hold, asked } = pullFixture(KiB, { copies: 3 });
   hold(first, second);
   self.puller.enqueue(ref, second.self);
   await cluster.quiet();
   assert.deepEqual(asked(), [[second.id, 0]]);
+});
+
+test("Puller: a known holder with an extra copy is asked last, whatever its rank", async () => {
+  const { cluster, ref, self, first, second, hold, asked } = pullFixture(KiB, { replicas: 5 });
+  const last = cluster.ranked(ref).at(-1) as ReplicatedReplica;
+  hold(first, last);
+  self.puller.enqueue(ref, last.self);
+  await cluster.quiet();
+  assert.deepEqual(asked(), [[first.id, 0]]);
+  assert.equal(self.puller.stats.pulled, 1);
+  self.disk.chunks.clear();
+  first.disk.chunks.clear();
+  self.puller.enqueue(ref, last.self);
+  await cluster.quiet();
+  assert.deepEqual(asked().slice(1).at(-1), [last.id, 0]);
+  assert.deepEqual(asked().slice(1, 3), [
+    [first.id, 0],
+    [second.id, 0],
+  ]);
+  assert.equal(self.puller.stats.pulled, 2);
 });
 
 test("Puller: the queue is bounded, what does not fit is dropped and counted", async () => {
@@ -273,11 +293,11 @@ test("Puller: what is here, or for others to keep, is not pulled", async () => {
 test("Puller: a disk that does not take the chunk ends the pull", async () => {
   const { cluster, ref, self, first, hold, nothingLeft } = pullFixture(3 * MiB);
   hold(first);
-  self.disk.refusesStages = true;
+  self.disk.takesNoStages = true;
   self.puller.enqueue(ref);
   await cluster.quiet();
-  self.disk.refusesStages = false;
-  self.disk.refusesFrom = MiB;
+  self.disk.takesNoStages = false;
+  self.disk.takesUntil = MiB;
   self.puller.enqueue(ref);
   await cluster.quiet();
   assert.deepEqual([self.puller.stats.refused, cluster.network.streams.length], [2, 1]);

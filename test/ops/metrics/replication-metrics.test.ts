@@ -17,7 +17,7 @@ async function rendered() {
       (stats as Record<string, number>)[name] = next;
     }
   }
-  parts.lister.stats.pages = next + 1;
+  parts.inventory.stats.pages = next + 1;
   const metrics = new MetricsRegistry();
   registerReplicationMetrics(metrics, parts);
   const lines = (await metrics.render()).split("\n").filter((line) => line.startsWith("orca_"));
@@ -30,7 +30,7 @@ function valueOf(lines: readonly string[], series: string): number {
 
 test("registerReplicationMetrics: every number is read at the scrape, under its own name", async () => {
   const { parts, lines } = await rendered();
-  const { puller, held, antiEntropy, replication, lister } = parts;
+  const { puller, held, antiEntropy, replication, inventory } = parts;
   const expected: Record<string, number> = {
     'orca_replication_announcements_total{event="published"}': replication.stats.announced,
     'orca_replication_announcements_total{event="heard"}': replication.stats.heard,
@@ -47,14 +47,15 @@ test("registerReplicationMetrics: every number is read at the scrape, under its 
     'orca_fill_peer_asks_total{end="not_held"}': held.stats.notHeld,
     'orca_fill_peer_asks_total{end="silent"}': held.stats.silent,
     orca_fill_peer_bytes_total: held.stats.broughtBytes,
-    orca_walks_total: antiEntropy.stats.walks,
-    orca_walk_running: antiEntropy.stats.walking,
-    'orca_walk_chunks{state="walked"}': antiEntropy.stats.walked,
-    'orca_walk_chunks{state="unfit"}': antiEntropy.stats.unfit,
-    orca_walk_peers_failed: antiEntropy.stats.peersFailed,
-    orca_surplus_dropped_total: antiEntropy.stats.surplusDropped,
-    orca_surplus_chunks: antiEntropy.stats.surplusKept,
-    orca_chunk_list_pages_total: lister.stats.pages,
+    orca_anti_entropy_rounds_total: antiEntropy.stats.rounds,
+    orca_anti_entropy_running: antiEntropy.stats.running,
+    'orca_anti_entropy_chunks{state="total"}': antiEntropy.stats.total,
+    'orca_anti_entropy_chunks{state="compared"}': antiEntropy.stats.compared,
+    'orca_anti_entropy_chunks{state="missing"}': antiEntropy.stats.missing,
+    'orca_anti_entropy_chunks{state="unfit"}': antiEntropy.stats.unfit,
+    orca_anti_entropy_peers_failed: antiEntropy.stats.peersFailed,
+    orca_extra_copies: antiEntropy.stats.extraCopies,
+    orca_inventory_pages_total: inventory.stats.pages,
   };
   for (const [series, value] of Object.entries(expected)) assert.equal(valueOf(lines, series), value, series);
 });

@@ -3,8 +3,9 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { KiB, MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { diskCriteria } from "./disk-criteria.ts";
-import { refOf } from "./disk-fixture.ts";
+import { readChunk, refOf } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
@@ -29,7 +30,7 @@ criterion(
     assert.deepEqual(found.toSorted(), held.map(pathOf).toSorted());
     const gone = found[100] as string;
     await tier.discard(gone);
-    assert.equal(tier.holds(gone), false);
+    assert.equal(tier.entry(gone), undefined);
     assert.deepEqual(tier.pathsAfter(gone, 3), found.slice(101, 104), "a page begins behind what has gone");
     assert.deepEqual(
       tier.pathsAfter("", 600),
@@ -44,9 +45,9 @@ criterion("which chunk a path stands for is read from its file, after a restart 
   await fixture.put(first, ref);
   await first.close(60_000);
   const tier = await fixture.open();
-  const found = await tier.refOf(pathOf(ref));
+  const found = await tier.chunkKeyOf(pathOf(ref));
   assert.deepEqual(found && storedKeyOf(found), storedKeyOf(ref));
-  assert.equal(await tier.refOf(pathOf(refOf("other", KiB))), undefined);
+  assert.equal(await tier.chunkKeyOf(pathOf(refOf("other", KiB))), undefined);
 });
 
 criterion("a file that is damaged, short, gone or another chunk's stands for none", async (fixture) => {
@@ -56,17 +57,49 @@ criterion("a file that is damaged, short, gone or another chunk's stands for non
   writeFileSync(fixture.pathOf(torn), Buffer.alloc(chunkFileSize(storedKeyOf(torn)), 1));
   truncateSync(fixture.pathOf(short), 20);
   truncateSync(fixture.pathOf(empty), 0);
-  for (const ref of [torn, short, empty]) assert.equal(await tier.refOf(pathOf(ref)), undefined);
-  assert.ok(await tier.refOf(pathOf(other)));
+  for (const ref of [torn, short, empty]) assert.equal(await tier.chunkKeyOf(pathOf(ref)), undefined);
+  assert.ok(await tier.chunkKeyOf(pathOf(other)));
 });
 
 criterion(
-  "what can be written without anything giving way is the room below the high watermark",
+  "what can be written without evicting anything is the room below the high watermark",
   async (fixture) => {
     const [ref] = refs(1) as [ChunkKey];
     const tier = await fixture.open({ maxBytes: 10 * MiB, highWatermark: 0.5, lowWatermark: 0.4 });
     assert.equal(tier.spareBytes, 5 * MiB);
     await fixture.put(tier, ref);
     assert.equal(tier.spareBytes, 5 * MiB - chunkFileSize(storedKeyOf(ref)));
+  },
+);
+
+criterion(
+  "of chunks marked to go first, as much can be written as they hold beyond one eviction, and nothing else goes for it",
+  async (fixture) => {
+    // All of one size: a file holds the name of its object.
+    const keys = refs(24).slice(10);
+    const sizeBytes = chunkFileSize(storedKeyOf(keys[0] as ChunkKey));
+    const tier = await fixture.open({
+      maxBytes: 10 * sizeBytes,
+      highWatermark: 1,
+      lowWatermark: 0.8,
+      policy: new TunedS3Fifo(),
+    });
+    const [held, marked, written] = [keys.slice(0, 10), keys.slice(4, 10), keys.slice(10, 14)];
+    for (const key of held) assert.equal(await fixture.put(tier, key), "stored");
+    assert.equal(tier.spareBytes, 0);
+    for (const key of [...held, ...held]) tier.evictFirst(pathOf(key), marked.includes(key));
+    assert.equal(tier.spareBytes, 4 * sizeBytes);
+    assert.ok(await readChunk(tier, marked[0] as ChunkKey));
+    assert.equal(tier.spareBytes, 3 * sizeBytes, "a use removes the mark");
+    tier.evictFirst(pathOf(marked[0] as ChunkKey), true);
+    for (const key of written) assert.equal(await fixture.put(tier, key), "stored");
+    const kept = [...held.slice(0, 4), ...written];
+    assert.deepEqual(
+      kept.map((key) => tier.presence(key)),
+      kept.map(() => "held"),
+    );
+    assert.equal(tier.chunkCount, kept.length, "two evictions, of three each");
+    tier.evictFirst(pathOf(refOf("unknown", KiB)), true);
+    assert.equal(tier.spareBytes, 2 * sizeBytes, "a path that is not held is no mark");
   },
 );
