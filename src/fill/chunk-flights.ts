@@ -1,8 +1,7 @@
 /**
- * What a reader asks for when a chunk is in no tier: a flight that is bringing it, or a new one. A replica by itself
- * answers with the Filler; in a cluster the Relay stands in front of it, and a reader does not know which it has.
+ * What a reader asks when a chunk is in no tier: the flight that is fetching it, or a new one. A replica without peers
+ * uses the Filler. In a cluster the Relay stands in front of it, and a reader does not know which of them it has.
  */
-import { segmentSizeBytes } from "../base/memory-budget.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import type { Flight } from "./flight.ts";
 
@@ -10,41 +9,32 @@ import type { Flight } from "./flight.ts";
 export interface FillRequest {
   /** First byte wanted, from the start of the chunk. */
   readonly offset: number;
-  /** End (exclusive) of what it will want of this chunk. */
+  /** End (exclusive) of what the reader will want of this chunk. */
   readonly end: number;
   /** The chunk was asked for before. */
   readonly seen: boolean;
   /**
-   * The disk was asked and could not read the chunk. It may go on believing that it holds it (a process that has run out
-   * of file descriptors says nothing about the file), and a flight that believed it too would leave its readers where
-   * they were.
+   * The disk was asked and could not read the chunk. It may still believe that it holds the chunk: a process without free
+   * file descriptors learns nothing about the file. If the flight believed the disk again, it would end without bytes.
    */
-  readonly pastDisk: boolean;
+  readonly skipDisk: boolean;
 }
 
 export interface ChunkFlights {
   readonly stats: { joins: number };
 
-  /** The flight that is bringing this chunk, if there is one to join. */
-  find(ref: ChunkKey): Flight | undefined;
+  /** The flight that is fetching this chunk, if there is one to join. */
+  find(key: ChunkKey): Flight | undefined;
 
-  /** Starts a flight whose first byte wanted is at `request.offset`. There is none to join. */
-  fill(ref: ChunkKey, request: FillRequest): Flight;
+  /** Starts a flight whose first byte wanted is at `request.offset`. There must be none to join. */
+  fill(key: ChunkKey, request: FillRequest): Flight;
 
   /**
-   * Brings a chunk into memory from disk, because it is asked for again and again. Undefined where memory has no room
-   * at once: nobody is made to wait for a promotion.
+   * Reads a chunk from disk into memory, because it is asked for again and again. Undefined where memory has no free room
+   * now: no reader waits for a promotion.
    */
-  promote(ref: ChunkKey, offset: number): Flight | undefined;
+  promote(key: ChunkKey, offset: number): Flight | undefined;
 
-  /** Starts a flight that nobody waits for yet, where there is room for it at once. */
-  readAhead(ref: ChunkKey): void;
-}
-
-/**
- * Where a flight begins for a reader at `offset`. When that lies further into the chunk than one segment, the GET starts
- * there and a second one brings the part before it: nobody waits for bytes that nobody asked for.
- */
-export function partStart(offset: number): number {
-  return offset > segmentSizeBytes ? offset : 0;
+  /** Starts a flight that no reader waits for yet, where memory has free room for it now. */
+  readAhead(key: ChunkKey): void;
 }

@@ -1,15 +1,16 @@
 /**
- * The coordinator's way: brings a chunk from the origin once, whoever asks and however often. The life of a fill:
+ * The coordinator's side of a fill: fetches each chunk from the origin once, however many readers ask for it. A fill:
  *
- *   1. `fill` finds the flight for the chunk, or starts one and becomes its leader.
- *   2. The flight reserves memory for its whole chunk. What cannot reserve in time fails as overloaded.
- *   3. It looks in the tiers once more. A reader that saw a miss may have been overtaken: (a) it looks, and misses;
- *      (b) another flight for the same chunk lands and leaves; (c) it starts a flight for bytes that are here already.
- *      Without the second look, (c) costs an origin GET.
- *   4. It looks in the cachestore, or where disks are replicated it asks those that may hold the chunk, since it may have fallen to this replica only now.
- *   5. It reads from the origin, starting at the byte asked for, and hands bytes to every reader as they arrive.
- *   6. Once whole, the chunk goes into memory, to disk and into the cachestore. Only then does the flight leave, so at no moment is a
- *      chunk that was fetched nowhere to be found.
+ *   1. `fill` starts a flight for the chunk and makes its caller the leader. Others find the flight and join it.
+ *   2. The flight reserves memory for its whole chunk. If it waits too long for memory, it fails as overloaded.
+ *   3. It looks in the tiers once more, because another flight may have overtaken the reader that saw a miss: (a) the
+ *      reader looks, and misses; (b) a flight for the same chunk ends and leaves; (c) the reader starts a flight for bytes
+ *      that are here already. Without the second look, (c) costs an origin GET.
+ *   4. It reads from the cachestore. Where disks are replicated, it asks the peers that may hold a copy instead, since this
+ *      replica may have become the coordinator only now.
+ *   5. It reads from the origin, from the byte asked for, and passes bytes to every reader as they arrive.
+ *   6. The whole chunk goes into memory, to disk and into the cachestore. Only then does the flight leave, so a fetched
+ *      chunk can be found at every moment.
  */
 
 import type { ByteSink } from "../base/byte-sink.ts";
@@ -20,56 +21,56 @@ import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
-import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
-import { Flight, type FlightSource } from "./flight.ts";
+import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
+import { Flight, type FlightPart, type FlightSource, flightStart } from "./flight.ts";
 
-/** The one question a filler asks an origin. */
+/** An origin, as a filler uses it. */
 export interface RangeSource {
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
 }
 
-/** Where a chunk may be when it is not in this replica's tiers: asked before the origin is. */
-export interface HeldElsewhere {
+/** Copies of chunks outside this replica: a fill asks here before it asks the origin. */
+export interface CopySource {
   /**
-   * Brings what is owed of a part, and answers with what its sender says of the chunk. Undefined: the sink holds a true
-   * prefix of the part, perhaps nothing, and the rest is not to be had. Rejects with the signal's reason alone.
+   * Fetches the bytes that a part still lacks. Undefined: no copy has the rest, and the sink holds a true prefix of the
+   * part, perhaps nothing. Rejects only with the signal's reason.
    */
-  bring(
-    ref: ChunkKey,
-    part: { readonly to: number; readonly filled: number },
+  fetch(
+    key: ChunkKey,
+    part: Pick<FlightPart, "to" | "filled">,
     sink: ByteSink,
     signal: AbortSignal,
-  ): Promise<BroughtPart | undefined>;
+  ): Promise<FetchedPart | undefined>;
 }
 
-export interface BroughtPart {
+export interface FetchedPart {
   /** Of the whole chunk; undefined where the sender does not know it. */
   readonly sha256: Uint8Array | undefined;
 }
 
-/** The store that all replicas share. It never fails: what it cannot do is a miss or a refused commit. */
-export interface SharedStore {
-  /** `absent` also while it is left alone. */
-  presence(ref: ChunkKey): Presence;
-  /** A miss leaves a true prefix of the stretch in `sink`. Never rejects. */
+/** The cachestore, as fills use it. It never fails: an operation that it cannot do is a miss or stores nothing. */
+export interface Cachestore {
+  /** `absent` also while the store is left alone after failures. */
+  presence(key: ChunkKey): Presence;
+  /** A miss leaves a true prefix of the range in `sink`. Never rejects. */
   read(
-    ref: ChunkKey,
+    key: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<"hit" | "miss">;
-  put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
 }
 
-/** What the filler and the readers need of the memory tier; chunks go by their `memoryKey`. */
+/** The memory tier, as the filler and the readers use it. */
 export interface MemoryChunks {
   readonly bytes: number;
-  get(name: string): ChunkBytes | undefined;
-  peek(name: string): ChunkBytes | undefined;
-  /** `ahead`: the chunk was fetched before anybody asked for it. */
-  put(name: string, chunk: ChunkBytes, ahead: boolean, version: ObjectVersion): void;
-  delete(name: string): void;
+  get(memoryKey: string): ChunkBytes | undefined;
+  peek(memoryKey: string): ChunkBytes | undefined;
+  /** `ahead`: the chunk was fetched before any reader asked for it. */
+  put(memoryKey: string, chunk: ChunkBytes, ahead: boolean, version: ObjectVersion): void;
+  delete(memoryKey: string): void;
 }
 
 export interface FillerOptions {
@@ -80,25 +81,25 @@ export interface FillerOptions {
   /** How long a fill waits for memory before its readers are told to slow down. */
   readonly queueTimeoutMs: number;
   /** Left out where there is no cachestore. */
-  readonly shared?: SharedStore | undefined;
-  /** Told of each chunk that has come to be in the cachestore by a fill. */
-  readonly onShared?: ((ref: ChunkKey) => void) | undefined;
-  /** Left out where chunks are kept by their coordinator alone. */
-  readonly held?: HeldElsewhere | undefined;
-  /** What the chunks that were committed to disk hash to, in hex; with `held`. */
-  readonly digests?: { sha256(ref: ChunkKey): string | undefined } | undefined;
-  /** Told of each chunk that has come to be on this replica's disk by a fill. */
-  readonly onStored?: ((ref: ChunkKey) => void) | undefined;
+  readonly cachestore?: Cachestore | undefined;
+  /** Called for each chunk that a fill has stored in the cachestore. */
+  readonly onStoredInCachestore?: ((key: ChunkKey) => void) | undefined;
+  /** Left out where disks are not replicated. */
+  readonly copySource?: CopySource | undefined;
+  /** SHA-256 in hex of the chunks that were committed to disk; with `copySource`. */
+  readonly digests?: { sha256(key: ChunkKey): string | undefined } | undefined;
+  /** Called for each chunk that a fill has stored on this replica's disk. */
+  readonly onStoredOnDisk?: ((key: ChunkKey) => void) | undefined;
 }
 
 /** How a flight begins. */
 interface Launch {
-  /** Memory for its chunk, where it is reserved already and the flight has not got it yet. */
+  /** Memory for its chunk, where it is reserved already and not given to the flight yet. */
   readonly reservation?: Reservation;
-  /** Nobody has asked for it yet. */
+  /** No reader has asked for the chunk yet. */
   readonly ahead?: boolean;
-  /** The disk believes that it holds the chunk, and could not read it a moment ago. */
-  readonly pastDisk?: boolean;
+  /** @see FillRequest.skipDisk */
+  readonly skipDisk?: boolean;
 }
 
 export class Filler implements ChunkFlights {
@@ -111,14 +112,12 @@ export class Filler implements ChunkFlights {
     promotions: 0,
     adoptions: 0,
     commits: 0,
-    commitsRefused: 0,
-    /** Chunks that were not what their sender said, and were let go of again. */
+    commitsNotStored: 0,
+    /** Chunks that did not match the SHA-256 that their sender sent, and were deleted again. */
     commitsMismatched: 0,
-    shared: 0,
-    sharesRefused: 0,
   };
   readonly #options: FillerOptions;
-  /** Where the bytes of a flight come from at first. */
+  /** The first source of a flight's bytes. */
   readonly #source: FlightSource;
   readonly #flights = new Map<string, Flight>();
   readonly #running = new Set<Promise<void>>();
@@ -126,150 +125,144 @@ export class Filler implements ChunkFlights {
 
   constructor(options: FillerOptions) {
     this.#options = options;
-    this.#source = options.shared ? "cachestore" : options.held ? "peer" : "origin";
+    this.#source = options.cachestore ? "cachestore" : options.copySource ? "peer" : "origin";
   }
 
   get flightsInProgress(): number {
     return this.#flights.size;
   }
 
-  /** The flight that is bringing this chunk, if there is one. */
-  find(ref: ChunkKey): Flight | undefined {
-    return this.#flights.get(ref.version.memoryKey(ref.index));
+  /** The flight that is fetching this chunk, if there is one. */
+  find(key: ChunkKey): Flight | undefined {
+    return this.#flights.get(key.version.memoryKey(key.index));
   }
 
   /** @see ChunkFlights.fill There is no flight for the chunk yet. */
-  fill(ref: ChunkKey, { offset, pastDisk }: FillRequest): Flight {
+  fill(key: ChunkKey, { offset, skipDisk }: FillRequest): Flight {
     this.stats.flights += 1;
-    const begin = partStart(offset);
-    // A stored block is read whole for its checksum, so where one will be read the bytes before it come for nothing.
-    const isShared = this.#options.shared?.presence(ref) === "held";
-    const start = isShared ? begin - (begin % segmentSizeBytes) : begin;
-    return this.#launch(new Flight(ref, this.#source, start), { pastDisk });
+    const begin = flightStart(offset);
+    // The cachestore reads a block whole, for its checksum. So the bytes before `begin` in its block cost nothing.
+    const isInCachestore = this.#options.cachestore?.presence(key) === "held";
+    const start = isInCachestore ? begin - (begin % segmentSizeBytes) : begin;
+    return this.#launch(new Flight(key, this.#source, start), { skipDisk });
   }
 
   /**
-   * Goes on with a flight whose bytes have come from a peer until now, from the byte where they stopped. False where
-   * this replica fills the chunk already: then whoever waits for that flight had better look again.
+   * Continues a flight whose bytes have come from a peer until now, from the byte where they stopped. False where this
+   * replica already fills the chunk: readers of the given flight then look again.
    */
-  adopt(flight: Flight, launch: Pick<Launch, "ahead" | "pastDisk">): boolean {
-    if (this.find(flight.ref)) return false;
+  adopt(flight: Flight, launch: Pick<Launch, "ahead" | "skipDisk">): boolean {
+    if (this.find(flight.key)) return false;
     this.stats.flights += 1;
     this.stats.adoptions += 1;
-    flight.notePeerBytes();
-    const { shared, held } = this.#options;
-    if (!shared && !held) flight.turnToOrigin();
+    flight.noteUnverifiedBytes();
+    const { cachestore, copySource } = this.#options;
+    if (!cachestore && !copySource) flight.turnToOrigin();
     this.#launch(flight, launch);
     return true;
   }
 
-  /**
-   * Brings a chunk into memory from disk, because it is asked for again and again. Undefined where memory has no room
-   * at once: nobody is made to wait for a promotion.
-   */
-  promote(ref: ChunkKey, offset: number): Flight | undefined {
-    const reservation = this.#options.budget.tryReserve(ref.version.chunkLength(ref.index));
+  /** @see ChunkFlights.promote */
+  promote(key: ChunkKey, offset: number): Flight | undefined {
+    const reservation = this.#options.budget.tryReserve(key.version.chunkLength(key.index));
     if (!reservation) return undefined;
     this.stats.promotions += 1;
-    return this.#launch(new Flight(ref, "disk", offset - (offset % segmentSizeBytes)), { reservation });
+    return this.#launch(new Flight(key, "disk", offset - (offset % segmentSizeBytes)), { reservation });
   }
 
   /** @see ChunkFlights.readAhead */
-  readAhead(ref: ChunkKey): void {
-    const reservation = this.reserveAhead(ref);
+  readAhead(key: ChunkKey): void {
+    const reservation = this.reserveAhead(key);
     if (!reservation) return;
     this.stats.flights += 1;
     this.stats.readAheads += 1;
-    this.#launch(new Flight(ref, this.#source, 0), { reservation, ahead: true });
+    this.#launch(new Flight(key, this.#source, 0), { reservation, ahead: true });
   }
 
   /**
-   * Memory for a chunk that nobody waits for yet and that is nowhere here: only what is free or what cached chunks give
-   * way for, with half of it left to those who do wait.
+   * Memory for a chunk that no reader waits for and that no tier here holds. It takes only memory that is free or that
+   * cached chunks can release, and leaves half of the budget to the readers that wait.
    */
-  reserveAhead(ref: ChunkKey): Reservation | undefined {
+  reserveAhead(key: ChunkKey): Reservation | undefined {
     const { memory, disk, budget } = this.#options;
-    const name = ref.version.memoryKey(ref.index);
-    if (this.#flights.has(name) || memory.peek(name) || (disk && disk.presence(ref) !== "absent")) return;
-    const lengthBytes = ref.version.chunkLength(ref.index);
+    const memoryKey = key.version.memoryKey(key.index);
+    if (this.#flights.has(memoryKey) || memory.peek(memoryKey)) return;
+    if (disk && disk.presence(key) !== "absent") return;
+    const lengthBytes = key.version.chunkLength(key.index);
     if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
     return budget.tryReserve(lengthBytes);
   }
 
-  /** Ends flights that still wait for the origin, and resolves when those that are whole have been committed. */
+  /** Ends the flights that still wait for bytes. Resolves when the whole chunks are committed. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot fill a chunk: Orca is stopping"));
     await Promise.all(this.#running);
   }
 
   #launch(flight: Flight, launch: Launch): Flight {
-    const name = flight.ref.version.memoryKey(flight.ref.index);
-    this.#flights.set(name, flight);
-    const run = this.#fly(flight, name, launch).finally(() => this.#running.delete(run));
+    const memoryKey = flight.key.version.memoryKey(flight.key.index);
+    this.#flights.set(memoryKey, flight);
+    const run = this.#run(flight, memoryKey, launch).finally(() => this.#running.delete(run));
     this.#running.add(run);
     return flight;
   }
 
-  async #fly(flight: Flight, name: string, launch: Launch): Promise<void> {
+  async #run(flight: Flight, memoryKey: string, launch: Launch): Promise<void> {
     const { budget, memory, queueTimeoutMs } = this.#options;
-    const { reservation, ahead = false, pastDisk = false } = launch;
+    const { reservation, ahead = false, skipDisk = false } = launch;
     try {
-      if (!flight.isBoarded) {
-        flight.board(reservation ?? (await budget.reserve(flight.reserveBytes, queueTimeoutMs)));
+      if (!flight.hasMemory) {
+        flight.useMemory(reservation ?? (await budget.reserve(flight.reserveBytes, queueTimeoutMs)));
       }
-      if (memory.peek(name) || (!pastDisk && this.#onDiskAlready(flight))) {
+      if (memory.peek(memoryKey) || (!skipDisk && this.#isOnDisk(flight))) {
         this.stats.moot += 1;
         return;
       }
       if (flight.source === "disk") await this.#readFromDisk(flight);
-      await flight.bring(
+      await flight.fetch(
         (part, sink, signal) => this.#readPart(flight, part, sink, signal),
         this.#stopping.signal,
       );
       const chunk = flight.complete();
-      memory.put(name, chunk, ahead, flight.ref.version);
-      // Nobody has checked what a peer sent that broke off: its bytes are served, as they came over mutual TLS, not kept.
-      if (!flight.hasPeerBytes) await Promise.all([this.#commit(flight, chunk), this.#share(flight, chunk)]);
+      memory.put(memoryKey, chunk, ahead, flight.key.version);
+      // No SHA-256 was sent with the bytes of a peer that failed. They came over mutual TLS and are served, but not stored.
+      if (!flight.hasUnverifiedBytes) {
+        await Promise.all([this.#commitToDisk(flight, chunk), this.#commitToCachestore(flight, chunk)]);
+      }
     } catch (thrown) {
       this.stats.failed += 1;
-      flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${name}"`));
+      flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${memoryKey}"`));
     } finally {
-      this.#flights.delete(name);
+      this.#flights.delete(memoryKey);
       if (flight.state.kind !== "failed") flight.close();
     }
   }
 
-  #onDiskAlready(flight: Flight): boolean {
-    return flight.source !== "disk" && this.#options.disk?.presence(flight.ref) === "held";
+  #isOnDisk(flight: Flight): boolean {
+    return flight.source !== "disk" && this.#options.disk?.presence(flight.key) === "held";
   }
 
-  /** Fills front to back from disk. Where the disk fails half-way, the origin brings the rest. */
+  /** Fills front to back from disk. Where the disk fails half-way, the rest is fetched as by any other flight. */
   async #readFromDisk(flight: Flight): Promise<void> {
     const { disk } = this.#options;
     for (const [index, part] of flight.parts.entries()) {
       const sink = flight.sink(index);
       while (part.filled < part.to) {
         const block = sink.space();
-        const held = await disk?.readBlock(flight.ref, Math.floor(part.filled / segmentSizeBytes), block);
-        if (!held) return;
+        const isRead = await disk?.readBlock(flight.key, Math.floor(part.filled / segmentSizeBytes), block);
+        if (!isRead) return;
         sink.advance(block.length);
       }
     }
   }
 
-  async #readPart(
-    flight: Flight,
-    part: { readonly to: number; readonly filled: number },
-    sink: ByteSink,
-    signal: AbortSignal,
-  ): Promise<void> {
-    // What the disk could not give after all is asked for as by any other flight.
+  async #readPart(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<void> {
     if (flight.source === "disk") flight.turnTo(this.#source);
     if (flight.source !== "origin") {
-      if (await this.#readNearer(flight, part, sink, signal)) return;
+      if (await this.#readCopy(flight, part, sink, signal)) return;
       flight.turnToOrigin();
     }
-    const { version, index } = flight.ref;
+    const { version, index } = flight.key;
     const origin = this.#options.origins.get(version.originId);
     if (!origin) {
       throw new OrcaError(
@@ -289,53 +282,44 @@ export class Filler implements ChunkFlights {
     await origin.read(request, sink, signal);
   }
 
-  /** What is owed of a part, from whoever has it nearer than the origin. False: the rest is not to be had there. */
-  async #readNearer(
-    flight: Flight,
-    part: { readonly to: number; readonly filled: number },
-    sink: ByteSink,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const { shared, held } = this.#options;
-    const { ref } = flight;
-    if (shared && shared.presence(ref) !== "absent") {
-      const outcome = await shared.read(ref, part.filled, part.to - part.filled, sink, signal);
+  /** Reads the bytes that a part lacks from the cachestore or from peers. False where they do not have the rest. */
+  async #readCopy(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
+    const { cachestore, copySource } = this.#options;
+    const { key } = flight;
+    if (cachestore && cachestore.presence(key) !== "absent") {
+      const outcome = await cachestore.read(key, part.filled, part.to - part.filled, sink, signal);
       signal.throwIfAborted();
       if (outcome === "hit") return true;
     }
-    const brought = await held?.bring(ref, part, sink, signal);
-    if (brought?.sha256) flight.sentSha256 = Buffer.from(brought.sha256).toString("hex");
-    return brought !== undefined;
+    const fetched = await copySource?.fetch(key, part, sink, signal);
+    if (fetched?.sha256) flight.sentSha256 = Buffer.from(fetched.sha256).toString("hex");
+    return fetched !== undefined;
   }
 
-  /** What the origin brought goes into the cachestore, and what came from there does not go back. */
-  async #share(flight: Flight, chunk: ChunkBytes): Promise<void> {
-    const { shared, onShared } = this.#options;
-    // A hint that stands after the store was asked stands behind an error: what it holds need not be sent again.
-    if (!shared || flight.source !== "origin" || shared.presence(flight.ref) === "held") return;
-    const result = await shared.put(flight.ref, chunk);
-    if (result === "refused") this.stats.sharesRefused += 1;
-    if (result !== "stored") return;
-    this.stats.shared += 1;
-    onShared?.(flight.ref);
+  /** Bytes from the origin go into the cachestore. Bytes that came from the cachestore do not go back. */
+  async #commitToCachestore(flight: Flight, chunk: ChunkBytes): Promise<void> {
+    const { cachestore, onStoredInCachestore } = this.#options;
+    // Where presence is still "held" after the read, the read failed with an error and not because the chunk is absent.
+    if (!cachestore || flight.source !== "origin" || cachestore.presence(flight.key) === "held") return;
+    if ((await cachestore.put(flight.key, chunk)) === "stored") onStoredInCachestore?.(flight.key);
   }
 
   /** A failed commit is counted and never fails a read. */
-  async #commit({ ref, sentSha256 }: Flight, chunk: ChunkBytes): Promise<void> {
-    const { memory, disk, digests, onStored } = this.#options;
-    if (!disk || disk.presence(ref) === "held") return;
-    const result = await disk.put(ref, chunk);
-    if (result === "refused") this.stats.commitsRefused += 1;
+  async #commitToDisk({ key, sentSha256 }: Flight, chunk: ChunkBytes): Promise<void> {
+    const { memory, disk, digests, onStoredOnDisk } = this.#options;
+    if (!disk || disk.presence(key) === "held") return;
+    const result = await disk.put(key, chunk);
+    if (result === "refused") this.stats.commitsNotStored += 1;
     if (result !== "stored") return;
-    // The disk has hashed what it wrote, off this thread.
-    const sha256 = digests?.sha256(ref);
+    // The disk's thread has hashed what it wrote.
+    const sha256 = digests?.sha256(key);
     if (sentSha256 !== undefined && sha256 !== undefined && sha256 !== sentSha256) {
       this.stats.commitsMismatched += 1;
-      memory.delete(ref.version.memoryKey(ref.index));
-      await disk.delete(ref);
+      memory.delete(key.version.memoryKey(key.index));
+      await disk.delete(key);
       return;
     }
     this.stats.commits += 1;
-    onStored?.(ref);
+    onStoredOnDisk?.(key);
   }
 }

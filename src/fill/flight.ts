@@ -1,13 +1,13 @@
 /**
- * A fill in progress: one chunk coming in, and everybody who waits for some byte of it. The leader that started it and
- * the joiners that found it read the bytes as they arrive, each at its own offset, out of the segments they arrive in;
- * nobody's pace holds back the flight, and a reader that leaves frees only itself.
+ * A fill in progress: one chunk that is arriving, and the readers that wait for its bytes. The leader that started the
+ * flight and the joiners that found it read the bytes as they arrive, each at its own offset, out of the segments they
+ * arrive in. No reader slows the flight down, and a reader that leaves releases only what it holds itself.
  *
  * Invariants:
- * 1. A part's bytes [from, filled) are final: they are only ever read. The origin writes at `filled` and beyond.
- * 2. The flight holds one reference to each of its segments until it is closed; a reader takes its own before it
- *    hands bytes on.
- * 3. Once a state other than `filling` is reached, no more bytes are written. `closed` is last.
+ * 1. A part's bytes [from, filled) are final: they are only read. The source writes at `filled` and beyond.
+ * 2. The flight holds one reference to each of its segments until it is closed. A reader takes its own reference before
+ *    it passes bytes on.
+ * 3. In any state other than `filling`, no more bytes are written. `closed` is the last state.
  */
 import { assert } from "../base/assert.ts";
 import type { ByteSink } from "../base/byte-sink.ts";
@@ -16,67 +16,79 @@ import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 
-/** Where the bytes of a flight come from, as told in `Cache-Status`. */
+/** Where the bytes of a flight come from, as reported in `Cache-Status`. */
 export type FlightSource = "origin" | "disk" | "cachestore" | "peer";
 
 export type FlightState =
   | { readonly kind: "filling" }
-  /** All bytes are here. The flight lives on until the tiers have taken them. */
+  /** All bytes are here. The flight stays until the tiers have stored them. */
   | { readonly kind: "whole"; readonly chunk: ChunkBytes }
-  /** The chunk was found in a tier after all, or the flight was let go of: look again. */
+  /** The chunk was found in a tier, or the flight was given up: readers look again. */
   | { readonly kind: "closed" }
   | { readonly kind: "failed"; readonly error: OrcaError };
 
-/** Told once per registration that something changed at its offset or for the whole flight. */
+/** Called once per registration, on the next bytes of the flight or when it ends. */
 export interface FlightListener {
   flightChanged(): void;
 }
 
-/** A contiguous stretch of the chunk, filled front to back by one GET. */
-interface Part {
+/** A contiguous range of the chunk, filled front to back by one read. */
+export interface FlightPart {
   readonly from: number;
   readonly to: number;
-  filled: number;
+  /** The offset of the next byte. */
+  readonly filled: number;
 }
 
-/** Brings the bytes of one part that are still owed into `sink`. */
-export type PartReader = (part: Readonly<Part>, sink: ByteSink, signal: AbortSignal) => Promise<void>;
+type FillingPart = FlightPart & { filled: number };
+
+/** Reads the bytes that a part still lacks into `sink`. */
+export type PartReader = (part: FlightPart, sink: ByteSink, signal: AbortSignal) => Promise<void>;
+
+/**
+ * Where a flight begins for a reader at `offset`. When that is further into the chunk than one segment, the first GET
+ * starts there, and a second one fetches the bytes before it: no reader waits for bytes that it did not ask for.
+ */
+export function flightStart(offset: number): number {
+  return offset > segmentSizeBytes ? offset : 0;
+}
 
 export class Flight {
-  readonly ref: ChunkKey;
+  readonly key: ChunkKey;
   /** Bytes of the chunk. */
   readonly lengthBytes: number;
-  /** End (exclusive) of what this flight brings: that of the chunk, or of a piece that one reader wants for itself. */
+  /** End (exclusive) of what this flight fetches: that of the chunk, or of the range that one reader wants. */
   readonly endOffset: number;
-  readonly isPiece: boolean;
-  /** Resolves once somebody waits for a byte before the one the flight began with. */
+  /** Whether it fetches a range for one reader, see {@link Flight.ofRange}. */
+  readonly isRange: boolean;
+  /** Resolves once a reader waits for a byte before the one that the flight began with. */
   readonly frontWanted: Promise<void>;
-  readonly #parts: readonly Part[];
+  /** SHA-256 of the whole chunk in hex, as the replica that sent the bytes says; undefined where none did. */
+  sentSha256: string | undefined;
+  readonly #parts: readonly FillingPart[];
   readonly #segments: (Segment | undefined)[];
   readonly #wantFront: () => void;
-  readonly #letGo = new AbortController();
-  /** What the replica that sent the bytes says the whole chunk hashes to, in hex; undefined where nobody said. */
-  sentSha256: string | undefined;
+  readonly #abandoned = new AbortController();
   #source: FlightSource;
-  #hasPeerBytes = false;
+  #hasUnverifiedBytes = false;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
   #state: FlightState = { kind: "filling" };
 
   /**
-   * `begin` is the offset in the chunk of the first byte to bring. Where it is not 0 the flight has a second part, the
-   * bytes before it, which is brought last or as soon as somebody waits for it.
+   * `begin` is the offset in the chunk of the first byte to fetch. Where it is not 0, the flight has a second part: the
+   * bytes before it. They are fetched last, or as soon as a reader waits for one of them.
    */
-  constructor(ref: ChunkKey, source: FlightSource, begin: number, pieceEnd?: number) {
-    this.ref = ref;
+  constructor(key: ChunkKey, source: FlightSource, begin: number, rangeEnd?: number) {
+    this.key = key;
     this.#source = source;
-    this.lengthBytes = ref.version.chunkLength(ref.index);
-    this.endOffset = pieceEnd ?? this.lengthBytes;
-    this.isPiece = pieceEnd !== undefined;
+    this.lengthBytes = key.version.chunkLength(key.index);
+    this.endOffset = rangeEnd ?? this.lengthBytes;
+    this.isRange = rangeEnd !== undefined;
     assert(begin >= 0 && begin < this.endOffset, "a flight begins inside its chunk");
     assert(this.endOffset <= this.lengthBytes, "a flight ends with its chunk");
-    const front = begin > 0 && !this.isPiece ? [part(0, begin)] : [];
-    this.#parts = [part(begin, this.endOffset), ...front];
+    const front = begin > 0 && !this.isRange ? [emptyPart(0, begin)] : [];
+    this.#parts = [emptyPart(begin, this.endOffset), ...front];
     this.#segments = new Array<undefined>(Math.ceil(this.lengthBytes / segmentSizeBytes)).fill(undefined);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.frontWanted = promise;
@@ -84,51 +96,51 @@ export class Flight {
   }
 
   /**
-   * A flight for one reader alone, which lets go of it ({@link abandon}): the bytes `[begin, end)`, all in one segment.
-   * Nobody joins it and nothing of it is kept.
+   * A flight for one reader alone, which ends it ({@link abandon}): the bytes `[begin, end)`, all in one segment. No other
+   * reader joins it, and its bytes are not stored.
    */
-  static piece(ref: ChunkKey, source: FlightSource, begin: number, end: number): Flight {
+  static ofRange(key: ChunkKey, source: FlightSource, begin: number, end: number): Flight {
     const segmentStart = begin - (begin % segmentSizeBytes);
-    assert(end - segmentStart <= segmentSizeBytes, "a piece lies in one segment");
-    return new Flight(ref, source, begin, end);
+    assert(end - segmentStart <= segmentSizeBytes, "a range flight lies in one segment");
+    return new Flight(key, source, begin, end);
   }
 
   get source(): FlightSource {
     return this.#source;
   }
 
-  /** It waits for no other replica any more, and never will: its bytes are here, or the origin brings what is owed. */
+  /** It never waits for another replica again: its bytes are here, or the origin sends those it lacks. */
   get isRooted(): boolean {
     return this.#source !== "peer" || this.#state.kind === "whole";
   }
 
-  /** What is still owed is asked for elsewhere. */
+  /** The bytes that are still missing come from another source. */
   turnTo(source: FlightSource): void {
     assert(this.#state.kind === "filling", "only a flight in progress changes its source");
     this.#source = source;
   }
 
-  /** Nobody but the origin has what is still owed: no part asks another replica from now on. */
+  /** Only the origin has the bytes that are still missing: from now on no part asks another replica. */
   turnToOrigin(): void {
-    assert(this.#state.kind === "filling" && !this.isPiece, "only a chunk in progress changes its source");
-    if (this.#source === "peer") this.notePeerBytes();
+    assert(this.#state.kind === "filling" && !this.isRange, "only a chunk in progress changes its source");
+    if (this.#source === "peer") this.noteUnverifiedBytes();
     this.#source = "origin";
   }
 
-  /** What has come until now is a peer's, and that peer did not live to say what it hashes to. */
-  notePeerBytes(): void {
-    this.#hasPeerBytes ||= this.#parts.some(({ from, filled }) => filled > from);
+  /** The bytes that have come until now are from a peer, which failed before it sent their SHA-256. */
+  noteUnverifiedBytes(): void {
+    this.#hasUnverifiedBytes ||= this.#parts.some(({ from, filled }) => filled > from);
   }
 
-  /** Some of its bytes are a peer's that did not live to say what they hash to. */
-  get hasPeerBytes(): boolean {
-    return this.#hasPeerBytes;
+  /** Whether some bytes came from a peer that failed before it sent their SHA-256. */
+  get hasUnverifiedBytes(): boolean {
+    return this.#hasUnverifiedBytes;
   }
 
-  /** Memory that it takes: that of its segments. */
+  /** Memory that it needs: that of its segments. */
   get reserveBytes(): number {
-    if (!this.isPiece) return this.lengthBytes;
-    const start = Math.floor((this.#parts[0] as Part).from / segmentSizeBytes) * segmentSizeBytes;
+    if (!this.isRange) return this.lengthBytes;
+    const start = Math.floor((this.#parts[0] as FlightPart).from / segmentSizeBytes) * segmentSizeBytes;
     return Math.min(segmentSizeBytes, this.lengthBytes - start);
   }
 
@@ -140,18 +152,18 @@ export class Flight {
     return this.#listeners.length;
   }
 
-  /** The stretches to fill, the one with the first byte asked for first. */
-  get parts(): readonly { readonly from: number; readonly to: number; readonly filled: number }[] {
+  /** The ranges to fill, the one with the first byte asked for first. */
+  get parts(): readonly FlightPart[] {
     return this.#parts;
   }
 
-  get isBoarded(): boolean {
+  get hasMemory(): boolean {
     return this.#reservation !== undefined;
   }
 
-  /** Memory for all it brings; from now on sinks may be used. */
-  board(reservation: Reservation): void {
-    assert(reservation.bytes === this.reserveBytes, "a flight reserves all it brings");
+  /** Memory for all that it fetches. After this its sinks can be used. */
+  useMemory(reservation: Reservation): void {
+    assert(reservation.bytes === this.reserveBytes, "a flight reserves memory for all that it fetches");
     this.#reservation = reservation;
   }
 
@@ -164,7 +176,7 @@ export class Flight {
       advance: (lengthBytes) => {
         target.filled += lengthBytes;
         assert(target.filled <= target.to, "a part is not filled past its end");
-        this.#tellListeners();
+        this.#notifyListeners();
       },
     };
   }
@@ -177,18 +189,18 @@ export class Flight {
     return Math.max(offset, target.filled);
   }
 
-  /** The segment that holds the byte at `offset`, retained for the caller. Only where {@link readableEnd} says so. */
+  /** The segment with the byte at `offset`, retained for the caller. The byte must be before {@link readableEnd}. */
   retainSegmentAt(offset: number): Segment {
     const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
     assert(segment !== undefined && offset < this.readableEnd(offset), "a byte is read after it was filled");
     return segment.retain();
   }
 
-  /** Calls `listener` once, on the next bytes anywhere in the flight or on its end. */
+  /** Calls `listener` once, on the next bytes anywhere in the flight or when it ends. */
   listen(offset: number, listener: FlightListener): void {
     assert(this.#state.kind === "filling", "only a flight that is filling changes");
     this.#listeners.push(listener);
-    if (offset < (this.#parts[0] as Part).from) this.#wantFront();
+    if (offset < (this.#parts[0] as FlightPart).from) this.#wantFront();
   }
 
   unlisten(listener: FlightListener): void {
@@ -197,14 +209,14 @@ export class Flight {
   }
 
   /**
-   * Brings all parts by `read`, the one with the first byte asked for first; resolves when they are filled. Where one
-   * fails, the other has let go of its sink before this rejects, so that the segments can be given back.
+   * Fetches all parts by `read`, the one with the first byte asked for first. Resolves when they are filled. Where one
+   * fails, this rejects after the other has stopped using its sink, so that the segments can be released.
    */
-  async bring(read: PartReader, signal: AbortSignal): Promise<void> {
+  async fetch(read: PartReader, signal: AbortSignal): Promise<void> {
     const giveUp = new AbortController();
     const ended = AbortSignal.any([giveUp.signal, signal]);
     const readPart = async (index: number): Promise<void> => {
-      const target = this.#parts[index] as Part;
+      const target = this.#parts[index] as FlightPart;
       if (target.filled < target.to) await read(target, this.sink(index), ended);
     };
     const first = readPart(0);
@@ -219,20 +231,15 @@ export class Flight {
     }
   }
 
-  /** For a piece: aborts when its reader wants it no more. */
-  get letGo(): AbortSignal {
-    return this.#letGo.signal;
+  /** Of a range flight: aborts when its reader does not want it any more. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal;
   }
 
-  /** For a piece: its reader wants it no more. */
-  get isLetGo(): boolean {
-    return this.#letGo.signal.aborted;
-  }
-
-  /** For a piece: its reader has what it wants of it, or has left. */
+  /** Of a range flight: its reader has what it wanted, or has left. */
   abandon(): void {
-    assert(this.isPiece, "a flight that others may join is not abandoned");
-    this.#letGo.abort();
+    assert(this.isRange, "a flight that others may join is not abandoned");
+    this.#abandoned.abort();
   }
 
   /** All parts are filled: the bytes become a chunk, which the flight holds until it is closed. */
@@ -246,26 +253,26 @@ export class Flight {
       return segment;
     });
     const chunk = new ChunkBytes(segments, this.lengthBytes);
-    this.#land({ kind: "whole", chunk });
+    this.#end({ kind: "whole", chunk });
     return chunk;
   }
 
-  /** The bytes cannot be had. What has come is let go of; nothing of it is ever stored. */
+  /** The bytes cannot be fetched. Those that have come are released and never stored. */
   fail(error: OrcaError): void {
     this.#releaseParts();
-    this.#land({ kind: "failed", error });
+    this.#end({ kind: "failed", error });
   }
 
-  /** The tiers have what they want of it, or it was not needed. Whoever still listens looks again. */
+  /** The tiers have stored what they keep of it, or it was not needed. Readers that still listen look again. */
   close(): void {
     if (this.#state.kind === "whole") this.#state.chunk.release();
     else if (this.#state.kind === "filling") this.#releaseParts();
-    this.#land({ kind: "closed" });
+    this.#end({ kind: "closed" });
   }
 
-  #land(state: FlightState): void {
+  #end(state: FlightState): void {
     this.#state = state;
-    this.#tellListeners();
+    this.#notifyListeners();
   }
 
   #releaseParts(): void {
@@ -274,14 +281,14 @@ export class Flight {
     this.#reservation?.release();
   }
 
-  #space(target: Part): Buffer {
+  #space(target: FlightPart): Buffer {
     const index = Math.floor(target.filled / segmentSizeBytes);
     const start = index * segmentSizeBytes;
     const segment = this.#segmentFor(index, start);
     return segment.bytes.subarray(target.filled - start, Math.min(target.to - start, segment.bytes.length));
   }
 
-  /** Segments are taken as bytes arrive, so a slow fill does not sit on memory that the pool could lend. */
+  /** A segment is taken when its first bytes arrive, so a slow fill does not hold memory that the pool could lend. */
   #segmentFor(index: number, start: number): Segment {
     const present = this.#segments[index];
     if (present) return present;
@@ -291,20 +298,20 @@ export class Flight {
     return taken;
   }
 
-  #partAt(offset: number): Part {
+  #partAt(offset: number): FlightPart {
     const found = this.#parts.find((each) => offset >= each.from && offset < each.to);
     assert(found !== undefined, "an offset lies inside the chunk");
     return found;
   }
 
-  #tellListeners(): void {
+  #notifyListeners(): void {
     if (this.#listeners.length === 0) return;
-    const told = this.#listeners;
+    const listeners = this.#listeners;
     this.#listeners = [];
-    for (const listener of told) listener.flightChanged();
+    for (const listener of listeners) listener.flightChanged();
   }
 }
 
-function part(from: number, to: number): Part {
+function emptyPart(from: number, to: number): FillingPart {
   return { from, to, filled: from };
 }

@@ -1,13 +1,13 @@
 /**
- * Any replica's way to the bytes of a range: memory, a flight already running here, disk, then the coordinator's fill.
- * A reader is a cursor that is pulled: `take` answers at once from what is in memory, without a promise, and null where
- * there is nothing yet; then `ready` says when to pull again. So a hit in memory costs no await, and a client that
- * reads slowly holds one segment and nothing else.
+ * Reads a range of an object on any replica: from memory, from a flight that runs here, from disk, then by the
+ * coordinator's fill. A reader is a cursor that its user pulls. `take` returns bytes that are in memory at once, without
+ * a promise, or null where there are none yet; `ready` then resolves when it is worth trying again. So a hit in memory
+ * costs no await, and a slow client holds one segment and nothing else.
  *
  * Invariants:
- * 1. At most one segment is pinned per reader: the one `take` gave out and `release` has not given back.
- * 2. Nothing is waited for while a segment is pinned, so readers cannot starve each other of memory.
- * 3. `position` only grows, and by exactly the bytes given out.
+ * 1. A reader pins at most one segment: the one that `take` returned and `release` has not released.
+ * 2. A reader that waits pins no segment, so readers cannot starve each other of memory.
+ * 3. `position` only grows, by exactly the bytes returned.
  */
 import { assert } from "../base/assert.ts";
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
@@ -21,46 +21,46 @@ import type { Flight, FlightListener } from "./flight.ts";
 /** Where a reader's first byte came from. */
 export type ReadSource = "memory" | "disk" | "cachestore" | "peer" | "origin" | "join";
 
-/** What all readers of a replica share. */
+/** What all readers of a replica use. */
 export interface ReadPath {
-  readonly memory: MemoryChunks & { wasSeen(name: string): boolean };
+  readonly memory: MemoryChunks & { wasSeen(memoryKey: string): boolean };
   readonly disk: ChunkStore | undefined;
   readonly flights: ChunkFlights;
   readonly budget: MemoryBudget;
   /** How long a read from disk waits for memory. */
   readonly queueTimeoutMs: number;
-  /** Chunks fetched before they are asked for, once a reader goes from chunk to chunk. */
+  /** Chunks that are fetched ahead at most, once a reader goes from chunk to chunk. */
   readonly readAheadMax: number;
-  /** Bytes given out, by where they came from. */
+  /** Bytes returned to readers, by where they came from. */
   readonly sentBytes: Record<ReadSource, number>;
 }
 
 /**
- * Once bytes have been sent there is no status left to say "slow down" with, so a reader that finds no room waits
- * this many queue timeouts in a row before it lets its client see a short body.
+ * After the first byte it is too late for a status that says "slow down". So a reader that finds no memory then waits this
+ * many queue timeouts in a row before its client gets a short body.
  */
-const patienceMax = 12;
+const retriesMax = 12;
 
-/** Looks in a row that end neither in bytes nor in a wait. More means that tiers lose chunks as fast as they come. */
+/** Looks in a row that find neither bytes nor something to wait for. More means that tiers evict chunks as they come. */
 const idleLooksMax = 16;
 
 export class ObjectReader implements FlightListener {
   readonly version: ObjectVersion;
-  /** Set with the first bytes given out. */
+  /** Set with the first bytes returned. */
   source: ReadSource | undefined;
   readonly #path: ReadPath;
   readonly #start: number;
   readonly #end: number;
   #position: number;
-  /** The chunk the cursor is in, or -1 before the first. */
+  /** The chunk that the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
   #memoryKey = "";
-  /** Chunks gone through one after the other: what read-ahead grows with. */
+  /** Chunks entered one after the other: read-ahead grows with them. */
   #chunksEntered = 0;
   #firstSliceOfChunk = true;
   #flight: Flight | undefined;
   #leads = false;
-  /** A block read from disk for this reader alone, and where in the chunk it begins. */
+  /** A block that was read from disk for this reader alone, and where in the chunk it begins. */
   #block: Segment | undefined;
   #blockOffset = 0;
   #pinned: Segment | undefined;
@@ -82,8 +82,8 @@ export class ObjectReader implements FlightListener {
   }
 
   /**
-   * The next bytes, pinned until {@link release}; null where they are not in memory yet. The slice is memory that other
-   * readers share: it is written to a socket and never changed.
+   * The next bytes, pinned until {@link release}; null where they are not in memory yet. Other readers use the same
+   * memory: a slice is written to a socket and never changed.
    */
   take(): Buffer | null {
     assert(
@@ -98,39 +98,39 @@ export class ObjectReader implements FlightListener {
     if (this.#flight && offset >= this.#flight.endOffset) this.#leaveFlight();
     if (this.#flight) return this.#takeFromFlight(this.#flight, offset);
     const { memory } = this.#path;
-    // A chunk is one use, however many slices it is sent in: only the first look counts for the eviction policy.
+    // A chunk is one use, in however many slices it is sent: only the first look counts for the eviction policy.
     const cached = this.#firstSliceOfChunk ? memory.get(this.#memoryKey) : memory.peek(this.#memoryKey);
     if (!cached) return null;
-    return this.#give(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
+    return this.#slice(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
   }
 
-  /** Gives back what {@link take} pinned, once its bytes are with the kernel or nobody wants them any more. */
+  /** Releases what {@link take} pinned, once the kernel has its bytes or they are not wanted any more. */
   release(): void {
     this.#pinned?.release();
     this.#pinned = undefined;
   }
 
   /**
-   * Resolves when {@link take} is worth another try; to be called after it answered null, with nothing pinned.
-   * @throws OrcaError where the bytes cannot be had.
+   * Resolves when {@link take} is worth another try. To be called after it returned null, with nothing pinned.
+   * @throws OrcaError where the bytes cannot be fetched.
    */
   async ready(): Promise<void> {
-    assert(this.#pinned === undefined, "nothing is waited for while a segment is pinned");
-    for (let patience = patienceMax; ; patience -= 1) {
+    assert(this.#pinned === undefined, "a reader that waits pins no segment");
+    for (let retries = retriesMax; ; retries -= 1) {
       try {
         return await this.#find();
       } catch (thrown) {
         this.#leaveFlight();
         const started = this.#position > this.#start;
         const full = thrown instanceof OrcaError && thrown.code === "overloaded";
-        // Who has left while waiting for memory is owed neither bytes nor an error.
+        // A reader that was closed while it waited for memory needs neither bytes nor an error.
         if (full && this.#closed) return;
-        if (!full || !started || patience === 0) throw thrown;
+        if (!full || !started || retries === 0) throw thrown;
       }
     }
   }
 
-  /** Lets go of everything. A flight this reader waited for goes on without it. */
+  /** Releases everything. A flight that this reader waited for continues without it. */
   close(): void {
     this.#closed = true;
     this.release();
@@ -157,12 +157,12 @@ export class ObjectReader implements FlightListener {
   }
 
   #leaveFlight(): void {
-    if (this.#flight?.isPiece) this.#flight.abandon();
+    if (this.#flight?.isRange) this.#flight.abandon();
     this.#flight = undefined;
   }
 
   #takeFromBlock(block: Segment, offset: number): Buffer {
-    const slice = this.#give(block, offset, this.#blockOffset + block.bytes.length, "disk");
+    const slice = this.#slice(block, offset, this.#blockOffset + block.bytes.length, "disk");
     // The block's own reference is now the pin.
     this.#block = undefined;
     return slice;
@@ -173,11 +173,11 @@ export class ObjectReader implements FlightListener {
     if (readableEnd === offset) return null;
     const isTier = flight.source === "disk" || flight.source === "cachestore";
     const source = isTier || this.#leads ? flight.source : "join";
-    return this.#give(flight.retainSegmentAt(offset), offset, readableEnd, source);
+    return this.#slice(flight.retainSegmentAt(offset), offset, readableEnd, source);
   }
 
-  /** Pins `segment` and gives out its bytes from `offset` of the chunk to the end of segment, chunk bytes or range. */
-  #give(segment: Segment, offset: number, readableEnd: number, source: ReadSource): Buffer {
+  /** Pins `segment` and returns its bytes from `offset` in the chunk to the end of segment, readable bytes or range. */
+  #slice(segment: Segment, offset: number, readableEnd: number, source: ReadSource): Buffer {
     const segmentOffset = offset - (offset % segmentSizeBytes);
     const rangeEnd = offset + (this.#end - this.#position);
     const end = Math.min(readableEnd, rangeEnd, segmentOffset + segment.bytes.length);
@@ -192,7 +192,7 @@ export class ObjectReader implements FlightListener {
     return segment.bytes.subarray(offset - segmentOffset, end - segmentOffset);
   }
 
-  /** Doubles with every chunk: a client that reads on gets the full depth, one that reads a little causes a little. */
+  /** The depth doubles with every chunk, so a client that reads only a little causes little read-ahead. */
   #readAhead(): void {
     const { readAheadMax, flights } = this.#path;
     const lastIndex = Math.floor((this.#end - 1) / this.version.chunkSizeBytes);
@@ -205,7 +205,7 @@ export class ObjectReader implements FlightListener {
 
   async #find(): Promise<void> {
     const { memory, disk, flights } = this.#path;
-    const ref: ChunkKey = { version: this.version, index: this.#chunkIndex };
+    const key: ChunkKey = { version: this.version, index: this.#chunkIndex };
     const offset = this.#position - this.#chunkIndex * this.version.chunkSizeBytes;
     for (let looks = 0; looks < idleLooksMax; looks += 1) {
       if (this.#closed) return;
@@ -214,31 +214,31 @@ export class ObjectReader implements FlightListener {
         this.#leaveFlight();
       }
       if (memory.peek(this.#memoryKey)) return;
-      this.#flight = flights.find(ref);
+      this.#flight = flights.find(key);
       if (this.#flight) {
         flights.stats.joins += 1;
         this.#leads = false;
         continue;
       }
-      const askDisk = disk !== undefined && disk.presence(ref) !== "absent";
+      const askDisk = disk !== undefined && disk.presence(key) !== "absent";
       if (askDisk) {
-        if (await this.#readFromDisk(disk, ref, offset)) return;
-        // While the disk was asked, another reader may have begun to fill: look from the start before filling.
-        if (this.#flight || memory.peek(this.#memoryKey) || flights.find(ref) || this.#closed) continue;
+        if (await this.#readFromDisk(disk, key, offset)) return;
+        // Another reader may have started a fill while the disk was read, so look from the start before filling.
+        if (this.#flight || memory.peek(this.#memoryKey) || flights.find(key) || this.#closed) continue;
       }
-      const end = Math.min(offset + (this.#end - this.#position), ref.version.chunkLength(ref.index));
+      const end = Math.min(offset + (this.#end - this.#position), key.version.chunkLength(key.index));
       const seen = memory.wasSeen(this.#memoryKey);
-      this.#flight = flights.fill(ref, { offset, end, seen, pastDisk: askDisk });
+      this.#flight = flights.fill(key, { offset, end, seen, skipDisk: askDisk });
       this.#leads = true;
     }
     throw new OrcaError(
       "internal",
       "fill",
-      `Cannot read chunk "${this.#memoryKey}": it was found and lost ${idleLooksMax} times`,
+      `Cannot read chunk "${this.#memoryKey}": it was found and evicted again ${idleLooksMax} times`,
     );
   }
 
-  /** True when bytes can be taken; false when the flight is over without them and the tiers are worth a look. */
+  /** True when bytes can be taken; false when the flight ended without them, so that the tiers are worth a look. */
   async #followFlight(flight: Flight, offset: number): Promise<boolean> {
     for (;;) {
       if (flight.readableEnd(offset) > offset || this.#closed) return true;
@@ -251,24 +251,24 @@ export class ObjectReader implements FlightListener {
     }
   }
 
-  /** True when a block of the chunk is in hand or nobody wants it any more; false also where a promotion is joined. */
-  async #readFromDisk(disk: ChunkStore, ref: ChunkKey, offset: number): Promise<boolean> {
+  /** True when a block is read or the reader is closed; false on a miss, and where this reader joins a promotion. */
+  async #readFromDisk(disk: ChunkStore, key: ChunkKey, offset: number): Promise<boolean> {
     const { memory, flights, budget, queueTimeoutMs } = this.#path;
-    if (memory.wasSeen(this.#memoryKey) && disk.presence(ref) === "held") {
-      this.#flight = flights.promote(ref, offset);
+    if (memory.wasSeen(this.#memoryKey) && disk.presence(key) === "held") {
+      this.#flight = flights.promote(key, offset);
       if (this.#flight) return false;
     }
     const blockIndex = Math.floor(offset / segmentSizeBytes);
     const blockOffset = blockIndex * segmentSizeBytes;
-    const blockBytes = Math.min(segmentSizeBytes, ref.version.chunkLength(ref.index) - blockOffset);
+    const blockBytes = Math.min(segmentSizeBytes, key.version.chunkLength(key.index) - blockOffset);
     const reservation = await budget.reserve(blockBytes, queueTimeoutMs);
     if (this.#closed) {
       reservation.release();
       return true;
     }
     const block = reservation.takeSegment(blockBytes);
-    const held = await disk.readBlock(ref, blockIndex, block.bytes);
-    if (!held || this.#closed) {
+    const isRead = await disk.readBlock(key, blockIndex, block.bytes);
+    if (!isRead || this.#closed) {
       block.release();
       return this.#closed;
     }

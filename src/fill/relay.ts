@@ -1,24 +1,25 @@
 /**
- * The assembler's way in a cluster: brings a chunk from the replica that coordinates it, and is the filler itself for
- * chunks that this replica coordinates. The life of a relay:
+ * The assembler's side of a fill in a cluster: fetches a chunk from the replica that coordinates it. For chunks that this
+ * replica coordinates, it uses the filler. A relay:
  *
- *   1. `fill` asks who coordinates the chunk. If that is this replica, the filler goes to the origin.
- *   2. Else a flight asks the coordinator for the bytes, from the first one wanted on, and its readers are served as they
- *      arrive. The coordinator fills once, for all who ask.
- *   3. Where the coordinator is gone, breaks off or stalls, the next replica in rank is asked for the rest, from the byte
- *      where it stopped. Where that is this replica, the filler takes the flight over.
- *   4. "Not coordinator" is believed once: the view is merged, and whoever coordinates the chunk by it is asked. A second
- *      one ends the asking, and this replica fills. What the origin said is final, whoever asked it.
- *   5. What the cachestore is known to hold is read from there, and no peer is asked unless it proves wrong.
- *   6. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator keeps it on
- *      disk. A short range of a chunk that nobody asked for before is brought for its reader alone and not kept: else a
- *      few bytes would cost a chunk's worth of network on every replica.
+ *   1. `fill` looks up the coordinator of the chunk. If it is this replica, the filler fetches the chunk.
+ *   2. Else a flight asks the coordinator for the bytes, from the first one wanted on, and its readers read them as they
+ *      arrive. The coordinator fills the chunk once, for all replicas that ask.
+ *   3. Where the coordinator is unreachable, breaks off or stalls, the flight asks the next replica in rank for the rest,
+ *      from the byte where it stopped. Where that is this replica, the filler takes the flight over.
+ *   4. A "not coordinator" is believed once: this replica merges the view that came with it, and asks the coordinator by
+ *      the new view. After a second one, this replica fills the chunk itself. An error of the origin is final, whichever
+ *      replica asked it.
+ *   5. Chunks that the catalog says are in the cachestore are read from there. Peers are asked only if that fails.
+ *   6. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator stores it on
+ *      disk. A short range of a chunk that was not asked for before is fetched for its reader alone and not stored.
+ *      Otherwise a few bytes would cost the network traffic of a chunk on every replica.
  *
- * Nobody can join in a circle. The filler's flights wait for the origin and for memory, and where disks are replicated
- * for what others hold (chunk-server.ts says why that ends); relays wait for other replicas' fillers, and other
- * replicas are never given a relay to join. Memory is where a circle could close: (a) relays of A
- * hold all its memory and wait for B; (b) relays of B hold all of its and wait for A; (c) neither's filler can reserve.
- * So all relays together hold at most half of the memory while they wait, and a filler always has the other half.
+ * No circle of joins is possible. The filler's flights wait for the origin and for memory, and where disks are replicated
+ * for copies (chunk-server.ts says why that ends). Relays wait for the fillers of other replicas, and other replicas
+ * never join a relay. A circle could close through memory: (a) relays of A hold all its memory and wait for B; (b)
+ * relays of B hold all its memory and wait for A; (c) neither filler can reserve memory. So all relays together hold at
+ * most half of the memory while they wait, and a filler always has the other half.
  */
 
 import type { ByteSink } from "../base/byte-sink.ts";
@@ -30,10 +31,10 @@ import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
-import { type ChunkFlights, type FillRequest, partStart } from "./chunk-flights.ts";
+import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
-import type { Filler, MemoryChunks, SharedStore } from "./filler.ts";
-import { Flight } from "./flight.ts";
+import type { Cachestore, Filler, MemoryChunks } from "./filler.ts";
+import { Flight, type FlightPart, flightStart } from "./flight.ts";
 
 export interface RelayOptions {
   readonly filler: Filler;
@@ -41,7 +42,7 @@ export interface RelayOptions {
   readonly coordination: Coordination;
   readonly memory: MemoryChunks;
   /** Left out where there is no cachestore. */
-  readonly shared?: SharedStore | undefined;
+  readonly cachestore?: Cachestore | undefined;
   readonly budget: MemoryBudget;
   /** How long a relay waits for memory before its readers are told to slow down. */
   readonly queueTimeoutMs: number;
@@ -50,99 +51,104 @@ export interface RelayOptions {
 
 /** Flights at once. Each has up to two streams, and all may be to one peer, whose session takes 1,024. */
 const relaysMax = 500;
+/** Flights that wait to be one of them, or for memory. */
+const waitersMax = 10_000;
 
-/** Whom the parts of one flight ask. */
+/** The replicas that the parts of one flight ask. */
 interface Route {
-  readonly ref: ChunkKey;
+  readonly key: ChunkKey;
   readonly passedOver: string[];
-  /** Who is asked next; undefined where that is to be found out anew. */
+  /** The replica to ask next; undefined where it must be looked up again. */
   peer: Member | undefined;
   disagreements: number;
-  /** @see FillRequest.pastDisk */
-  readonly pastDisk: boolean;
+  /** @see FillRequest.skipDisk */
+  readonly skipDisk: boolean;
 }
 
-/** There is nobody left to ask but this replica. Thrown within a flight, and never out of it. */
-class AskNobody extends Error {}
+/** This replica is the only one left to ask. Thrown within a flight, and never out of it. */
+class NoPeerLeft extends Error {}
 
 export class Relay implements ChunkFlights {
   readonly stats = {
     relays: 0,
-    pieces: 0,
+    /** Short ranges that were fetched for one reader alone. */
+    ranges: 0,
     joins: 0,
     readAheads: 0,
     moot: 0,
     failed: 0,
-    /** Another replica was asked for what one still owed. */
+    /** Times another replica was asked for the rest of what one had begun to send. */
     resumed: 0,
-    /** The filler went on where peers could not. */
+    /** Relays that the filler continued, because no peer was left. */
     adopted: 0,
     peerBytes: 0,
   };
   readonly #options: RelayOptions;
-  readonly #lane: Semaphore;
-  readonly #slots: Semaphore;
+  /** Bytes of memory that relays may hold while they wait. */
+  readonly #memoryShare: Semaphore;
+  readonly #streams: Semaphore;
   readonly #relays = new Map<string, Flight>();
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    const laneBytes = Math.floor(options.budget.maxBytes / 2);
-    this.#lane = new Semaphore("memory for bytes of peers", laneBytes, options.clock, 10_000, "memory");
-    this.#slots = new Semaphore("streams from peers", relaysMax, options.clock, 10_000, "mesh");
+    const { budget, clock } = options;
+    const shareBytes = Math.floor(budget.maxBytes / 2);
+    this.#memoryShare = new Semaphore("memory for bytes of peers", shareBytes, clock, waitersMax, "memory");
+    this.#streams = new Semaphore("streams from peers", relaysMax, clock, waitersMax, "mesh");
   }
 
   get flightsInProgress(): number {
     return this.#relays.size;
   }
 
-  /** A flight of the filler first: it depends on nobody. */
-  find(ref: ChunkKey): Flight | undefined {
-    return this.#options.filler.find(ref) ?? this.#relays.get(ref.version.memoryKey(ref.index));
+  /** A flight of the filler first: it depends on no peer. */
+  find(key: ChunkKey): Flight | undefined {
+    return this.#options.filler.find(key) ?? this.#relays.get(key.version.memoryKey(key.index));
   }
 
-  fill(ref: ChunkKey, request: FillRequest): Flight {
+  fill(key: ChunkKey, request: FillRequest): Flight {
     const { filler, coordination } = this.#options;
     const passedOver: string[] = [];
-    const peer = coordination.next(ref.version.chunkPath(ref.index), passedOver);
-    if (peer.replicaId === coordination.selfId) return filler.fill(ref, request);
-    const { offset, end, seen, pastDisk } = request;
-    const route: Route = { ref, passedOver, peer, disagreements: 0, pastDisk };
-    const source = this.#sourceOf(ref);
-    if (!seen && end - offset < ref.version.chunkLength(ref.index) / 2) {
+    const peer = coordination.next(key.version.chunkPath(key.index), passedOver);
+    if (peer.replicaId === coordination.selfId) return filler.fill(key, request);
+    const { offset, end, seen, skipDisk } = request;
+    const route: Route = { key, passedOver, peer, disagreements: 0, skipDisk };
+    const source = this.#sourceOf(key);
+    if (!seen && end - offset < key.version.chunkLength(key.index) / 2) {
       const blockEnd = offset - (offset % segmentSizeBytes) + segmentSizeBytes;
-      const piece = Flight.piece(ref, source, offset, Math.min(end, blockEnd));
-      this.stats.pieces += 1;
-      this.#track(this.#flyPiece(piece, route, request));
-      return piece;
+      const flight = Flight.ofRange(key, source, offset, Math.min(end, blockEnd));
+      this.stats.ranges += 1;
+      this.#track(this.#runRange(flight, route, request));
+      return flight;
     }
-    return this.#launch(new Flight(ref, source, partStart(offset)), route, false);
+    return this.#launch(new Flight(key, source, flightStart(offset)), route, false);
   }
 
-  promote(ref: ChunkKey, offset: number): Flight | undefined {
-    return this.#options.filler.promote(ref, offset);
+  promote(key: ChunkKey, offset: number): Flight | undefined {
+    return this.#options.filler.promote(key, offset);
   }
 
-  readAhead(ref: ChunkKey): void {
+  readAhead(key: ChunkKey): void {
     const { filler, coordination, memory } = this.#options;
-    const name = ref.version.memoryKey(ref.index);
-    if (memory.peek(name) || this.#relays.has(name)) return;
-    const path = ref.version.chunkPath(ref.index);
-    if (coordination.isMine(path)) return filler.readAhead(ref);
-    const permit = this.#tryLane(ref.version.chunkLength(ref.index));
+    const memoryKey = key.version.memoryKey(key.index);
+    if (memory.peek(memoryKey) || this.#relays.has(memoryKey)) return;
+    const path = key.version.chunkPath(key.index);
+    if (coordination.isMine(path)) return filler.readAhead(key);
+    const permit = this.#tryPermit(key.version.chunkLength(key.index));
     if (!permit) return;
-    const reservation = filler.reserveAhead(ref);
+    const reservation = filler.reserveAhead(key);
     if (!reservation) return permit.release();
     const passedOver: string[] = [];
     const peer = coordination.next(path, passedOver);
-    const flight = new Flight(ref, this.#sourceOf(ref), 0);
-    flight.board(reservation);
+    const flight = new Flight(key, this.#sourceOf(key), 0);
+    flight.useMemory(reservation);
     this.stats.readAheads += 1;
-    this.#launch(flight, { ref, passedOver, peer, disagreements: 0, pastDisk: false }, true, permit);
+    this.#launch(flight, { key, passedOver, peer, disagreements: 0, skipDisk: false }, true, permit);
   }
 
-  /** Ends what still waits for peers. */
+  /** Ends the relays that still wait for peers. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot relay a chunk: Orca is stopping"));
     await Promise.all(this.#running);
@@ -150,9 +156,9 @@ export class Relay implements ChunkFlights {
 
   #launch(flight: Flight, route: Route, ahead: boolean, permit?: Permit): Flight {
     this.stats.relays += 1;
-    const name = flight.ref.version.memoryKey(flight.ref.index);
-    this.#relays.set(name, flight);
-    this.#track(this.#fly(flight, route, ahead, permit));
+    const memoryKey = flight.key.version.memoryKey(flight.key.index);
+    this.#relays.set(memoryKey, flight);
+    this.#track(this.#run(flight, route, ahead, permit));
     return flight;
   }
 
@@ -161,81 +167,82 @@ export class Relay implements ChunkFlights {
     this.#running.add(tracked);
   }
 
-  async #fly(flight: Flight, route: Route, ahead: boolean, lanePermit: Permit | undefined): Promise<void> {
+  async #run(flight: Flight, route: Route, ahead: boolean, given: Permit | undefined): Promise<void> {
     const { memory, filler } = this.#options;
-    const name = flight.ref.version.memoryKey(flight.ref.index);
+    const memoryKey = flight.key.version.memoryKey(flight.key.index);
     let adopted = false;
-    let permit = lanePermit;
+    let permit = given;
     try {
-      permit ??= await this.#board(flight);
-      // While it waited for memory, the chunk may have come by another way: whoever waits for it looks again.
-      if (memory.peek(name) || filler.find(flight.ref)) {
+      permit ??= await this.#reserve(flight);
+      // The chunk may have arrived in another way while the flight waited for memory. Its readers then look again.
+      if (memory.peek(memoryKey) || filler.find(flight.key)) {
         this.stats.moot += 1;
         return;
       }
       const signal = this.#stopping.signal;
-      await flight.bring((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
-      memory.put(name, flight.complete(), ahead, flight.ref.version);
+      await flight.fetch((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
+      memory.put(memoryKey, flight.complete(), ahead, flight.key.version);
     } catch (thrown) {
-      if (thrown instanceof AskNobody) {
-        adopted = filler.adopt(flight, { ahead, pastDisk: route.pastDisk });
+      if (thrown instanceof NoPeerLeft) {
+        adopted = filler.adopt(flight, { ahead, skipDisk: route.skipDisk });
         if (adopted) this.stats.adopted += 1;
         return;
       }
       this.#fail(flight, thrown);
     } finally {
       permit?.release();
-      this.#relays.delete(name);
+      this.#relays.delete(memoryKey);
       if (!adopted && flight.state.kind !== "failed") flight.close();
     }
   }
 
-  /** A piece stays until its reader lets go of it, which may be before its bytes have come. */
-  async #flyPiece(piece: Flight, route: Route, request: FillRequest): Promise<void> {
+  /** A range flight lasts until its reader abandons it, which may be before its bytes have come. */
+  async #runRange(flight: Flight, route: Route, request: FillRequest): Promise<void> {
+    const { abandoned } = flight;
     let permit: Permit | undefined;
     try {
-      permit = await this.#board(piece);
-      if (piece.isLetGo) return;
-      const signal = AbortSignal.any([piece.letGo, this.#stopping.signal]);
-      await piece.bring((part, sink, ended) => this.#readPart(piece, route, part, sink, ended), signal);
+      permit = await this.#reserve(flight);
+      if (abandoned.aborted) return;
+      const signal = AbortSignal.any([abandoned, this.#stopping.signal]);
+      await flight.fetch((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
       permit.release();
       permit = undefined;
-      if (!piece.isLetGo) await aborted(piece.letGo);
+      if (!abandoned.aborted) await aborted(abandoned);
     } catch (thrown) {
-      if (piece.isLetGo) return;
-      if (thrown instanceof AskNobody) this.#fillFor(piece, request);
-      else this.#fail(piece, thrown);
+      if (abandoned.aborted) return;
+      if (thrown instanceof NoPeerLeft) this.#fillRest(flight, request);
+      else this.#fail(flight, thrown);
     } finally {
       permit?.release();
-      if (piece.state.kind !== "failed") piece.close();
+      if (flight.state.kind !== "failed") flight.close();
     }
   }
 
   /**
-   * There is nobody to ask for what a piece still owes: the filler begins there, before its reader looks again and finds
-   * it. Were that left to the reader, (a) it would ask for a fill; (b) this replica's view, which has not changed, would
-   * name the coordinator that says it is none; (c) another piece would end here.
+   * No peer is left for the rest of a range: the filler starts there, before the reader looks again and finds its flight.
+   * If the reader had to ask for the fill, (a) it would ask; (b) this replica's view, which has not changed, would name the
+   * coordinator that denies it; (c) another range flight would end here.
    */
-  #fillFor(piece: Flight, request: FillRequest): void {
+  #fillRest(flight: Flight, request: FillRequest): void {
     const { filler } = this.#options;
-    const [part] = piece.parts;
-    if (!part || filler.find(piece.ref)) return;
-    filler.fill(piece.ref, { ...request, offset: part.filled });
+    const [part] = flight.parts;
+    if (!part || filler.find(flight.key)) return;
+    filler.fill(flight.key, { ...request, offset: part.filled });
     this.stats.adopted += 1;
   }
 
   /**
-   * Memory for a flight, within what all relays may hold while they wait. The permit ends with the waiting. All three
-   * lines together take no longer than `queueTimeoutMs`.
+   * Reserves memory for a flight, within what all relays may hold while they wait. The permit is released when the flight
+   * waits no more. All three waits together take at most `queueTimeoutMs`.
    */
-  async #board(flight: Flight): Promise<Permit> {
+  async #reserve(flight: Flight): Promise<Permit> {
     const { budget, queueTimeoutMs, clock } = this.#options;
     const endMs = clock.monotonic() + queueTimeoutMs;
     const left = (): number => Math.max(0, endMs - clock.monotonic());
-    let permit = await this.#slots.acquire(queueTimeoutMs);
+    let permit = await this.#streams.acquire(queueTimeoutMs);
     try {
-      permit = both(permit, await this.#lane.acquire(left(), flight.reserveBytes));
-      flight.board(await budget.reserve(flight.reserveBytes, left()));
+      permit = both(permit, await this.#memoryShare.acquire(left(), flight.reserveBytes));
+      flight.useMemory(await budget.reserve(flight.reserveBytes, left()));
       this.#stopping.signal.throwIfAborted();
       return permit;
     } catch (thrown) {
@@ -244,33 +251,32 @@ export class Relay implements ChunkFlights {
     }
   }
 
-  #tryLane(bytes: number): Permit | undefined {
-    const slot = this.#slots.tryAcquire();
-    if (!slot) return undefined;
-    const lane = this.#lane.tryAcquire(bytes);
-    if (!lane) slot.release();
-    return lane && both(slot, lane);
+  #tryPermit(bytes: number): Permit | undefined {
+    const stream = this.#streams.tryAcquire();
+    if (!stream) return undefined;
+    const share = this.#memoryShare.tryAcquire(bytes);
+    if (!share) stream.release();
+    return share && both(stream, share);
   }
 
-  /** What is known to be in the store that all replicas share is had from there, past its coordinator. */
-  #sourceOf(ref: ChunkKey): "cachestore" | "peer" {
-    return this.#options.shared?.presence(ref) === "held" ? "cachestore" : "peer";
+  #sourceOf(key: ChunkKey): "cachestore" | "peer" {
+    return this.#options.cachestore?.presence(key) === "held" ? "cachestore" : "peer";
   }
 
   /**
-   * All that is owed of a part, from the cachestore or from as many replicas as it takes. @throws AskNobody; what the
-   * origin said.
+   * Reads the bytes that a part lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft; the
+   * origin's error.
    */
   async #readPart(
     flight: Flight,
     route: Route,
-    part: { readonly to: number; readonly filled: number },
+    part: FlightPart,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<void> {
-    const { peers, coordination, shared } = this.#options;
-    if (flight.source === "cachestore" && shared) {
-      const outcome = await shared.read(route.ref, part.filled, part.to - part.filled, sink, signal);
+    const { peers, coordination, cachestore } = this.#options;
+    if (flight.source === "cachestore" && cachestore) {
+      const outcome = await cachestore.read(route.key, part.filled, part.to - part.filled, sink, signal);
       signal.throwIfAborted();
       if (outcome === "hit") return;
       flight.turnTo("peer");
@@ -284,12 +290,12 @@ export class Relay implements ChunkFlights {
     };
     for (;;) {
       const peer = this.#nextPeer(route);
-      const { ref, passedOver } = route;
+      const { key, passedOver } = route;
       const lengthBytes = part.to - part.filled;
       try {
         await peers.read(
           peer,
-          { ref, offset: part.filled, lengthBytes, passedOver: [...passedOver], cachedOnly: false },
+          { key, offset: part.filled, lengthBytes, passedOver: [...passedOver], cachedOnly: false },
           counted,
           signal,
         );
@@ -297,7 +303,7 @@ export class Relay implements ChunkFlights {
         return;
       } catch (thrown) {
         signal.throwIfAborted();
-        // The last byte may have come before the fault did; then nothing is missing.
+        // The last byte may have come before the fault. Then nothing is missing.
         if (part.filled === part.to) return;
         this.#turnFrom(peer, route, thrown);
         if (lengthBytes > part.to - part.filled) this.stats.resumed += 1;
@@ -307,12 +313,12 @@ export class Relay implements ChunkFlights {
 
   #nextPeer(route: Route): Member {
     const { coordination } = this.#options;
-    route.peer ??= coordination.next(route.ref.version.chunkPath(route.ref.index), route.passedOver);
-    if (route.peer.replicaId === coordination.selfId) throw new AskNobody();
+    route.peer ??= coordination.next(route.key.version.chunkPath(route.key.index), route.passedOver);
+    if (route.peer.replicaId === coordination.selfId) throw new NoPeerLeft();
     return route.peer;
   }
 
-  /** Sees to it that the next one is asked; throws what `peer` said where that is the answer. */
+  /** Makes the route ask another replica after `peer` failed. Throws the peer's error where that is the final answer. */
   #turnFrom(peer: Member, route: Route, thrown: unknown): void {
     const { coordination } = this.#options;
     const { replicaId } = peer;
@@ -320,10 +326,10 @@ export class Relay implements ChunkFlights {
       coordination.answered(replicaId);
       coordination.learn(thrown.members);
       route.disagreements += 1;
-      const path = route.ref.version.chunkPath(route.ref.index);
-      // A view that was not convinced would ask the same one again.
+      const path = route.key.version.chunkPath(route.key.index);
+      // If the merge changed nothing, this replica would ask the same one again.
       const same = coordination.coordinator(path, route.passedOver).replicaId === replicaId;
-      if (route.disagreements > 1 || same) throw new AskNobody();
+      if (route.disagreements > 1 || same) throw new NoPeerLeft();
       route.peer = undefined;
       return;
     }
@@ -332,7 +338,7 @@ export class Relay implements ChunkFlights {
       coordination.answered(replicaId);
       throw error;
     }
-    // The other part may have found out about the same peer meanwhile.
+    // The flight's other part may have met the same peer's fault already.
     if (route.peer?.replicaId !== replicaId) return;
     if (error.isPeerAbsence) coordination.failed(replicaId);
     else coordination.answered(replicaId);
@@ -342,8 +348,8 @@ export class Relay implements ChunkFlights {
 
   #fail(flight: Flight, thrown: unknown): void {
     this.stats.failed += 1;
-    const name = flight.ref.version.memoryKey(flight.ref.index);
-    flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot relay chunk "${name}"`));
+    const memoryKey = flight.key.version.memoryKey(flight.key.index);
+    flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot relay chunk "${memoryKey}"`));
   }
 }
 

@@ -37,17 +37,17 @@ export class ReplicaReadPath {
     const { memory, disk, cachestore, budget } = tiers;
     const { replication: copies } = config.cluster;
     const { queueTimeoutMs } = config.memory;
-    const shared = { memory, disk, shared: cachestore?.store, budget, queueTimeoutMs };
+    const shared = { memory, disk, cachestore: cachestore?.store, budget, queueTimeoutMs };
     this.replicated =
       meshClient && disk && copies > 1
         ? new ReplicatedDisks({ copies, meshClient, disk, budget, clock, logger })
         : undefined;
     const filler = new Filler({
       ...shared,
-      held: this.replicated?.held,
+      copySource: this.replicated?.peerCopies,
       digests: disk,
-      onStored: this.replicated?.onStored,
-      onShared: meshClient && cachestore && announcing(meshClient, cachestore),
+      onStoredOnDisk: this.replicated?.onStored,
+      onStoredInCachestore: meshClient && cachestore && announcing(meshClient, cachestore),
       origins: new Map(origins.map((origin) => [origin.id, origin])),
     });
     this.filler = filler;

@@ -6,9 +6,9 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { AntiEntropy } from "../fill/replication/anti-entropy.ts";
-import { HeldByPeers } from "../fill/replication/held-by-peers.ts";
 import { Inventory } from "../fill/replication/inventory.ts";
 import { Keepers } from "../fill/replication/keepers.ts";
+import { PeerCopies } from "../fill/replication/peer-copies.ts";
 import { Puller } from "../fill/replication/puller.ts";
 import { Replication } from "../fill/replication/replication.ts";
 import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
@@ -27,7 +27,7 @@ export interface ReplicatedDisksOptions {
 
 export class ReplicatedDisks {
   /** Asks peers for a chunk before a fill asks the origin. */
-  readonly held: HeldByPeers;
+  readonly peerCopies: PeerCopies;
   /** Answers peers that ask what is on this disk. */
   readonly inventory: Inventory;
   readonly replication: Replication;
@@ -39,7 +39,7 @@ export class ReplicatedDisks {
     const { coordination, membership, chunkPeers: peers, inventoryPeers } = meshClient;
     const keepers = new Keepers({ coordination, copies });
     this.#disk = disk;
-    this.held = new HeldByPeers({ keepers, coordination, peers, clock });
+    this.peerCopies = new PeerCopies({ keepers, coordination, peers, clock });
     this.inventory = new Inventory({ store: disk, keepers });
     this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
     this.replication = new Replication({
@@ -63,7 +63,7 @@ export class ReplicatedDisks {
   }
 
   /** For the filler, which calls it with each chunk that it stored on this disk. */
-  readonly onStored = (ref: ChunkKey): void => this.replication.stored(ref);
+  readonly onStored = (key: ChunkKey): void => this.replication.stored(key);
 
   /** To be called when the members are known. The first round begins when the disk is scanned. */
   start(): void {

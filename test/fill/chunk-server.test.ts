@@ -6,11 +6,11 @@ import type { Coordination } from "../../src/membership/coordination.ts";
 import { FakeStore } from "../support/fake-store.ts";
 import { drain, fillFixture } from "../support/fill-fixture.ts";
 
-test("ChunkServer: a disk whose scan has not come so far is looked at before a chunk is told to be absent", async () => {
+test("ChunkServer: until the scan has ended the disk is read before a chunk is reported as absent", async () => {
   const { filler, path, version, memory, disk } = fillFixture({ disk: true });
   assert.ok(disk instanceof FakeStore);
-  const ref = { version: version("k", MiB), index: 0 };
-  disk.chunks.set(ref.version.chunkPath(0), Buffer.alloc(MiB, 7));
+  const key = { version: version("k", MiB), index: 0 };
+  disk.chunks.set(key.version.chunkPath(0), Buffer.alloc(MiB, 7));
   disk.believes = "unknown";
   const options: ChunkServerOptions = {
     path: { ...path, memory },
@@ -19,12 +19,12 @@ test("ChunkServer: a disk whose scan has not come so far is looked at before a c
     coordination: {} as Coordination,
   };
   const answer = new ChunkServer(options).answer({
-    ref,
+    key,
     offset: 0,
     lengthBytes: MiB,
     passedOver: [],
     cachedOnly: true,
   });
-  assert.ok(answer, "else the coordinator asks the origin for what lies here");
+  assert.ok(answer, "otherwise the coordinator asks the origin for a chunk that is here");
   assert.equal((await drain(answer.slices)).length, MiB);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { MiB } from "../../src/base/units.ts";
-import { Filler, type HeldElsewhere, type SharedStore } from "../../src/fill/filler.ts";
+import { type Cachestore, type CopySource, Filler } from "../../src/fill/filler.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
 import { FakeStore } from "../support/fake-store.ts";
@@ -18,11 +18,11 @@ const generousOrigin = {
   },
 };
 
-test("Filler: a chunk that the cachestore is still believed to hold is not put there again", async () => {
+test("Filler: a chunk that the cachestore is still believed to hold is not stored there again", async () => {
   const { origin, memory, budget, path, version } = fillFixture();
   let puts = 0;
-  // Too busy to read from: an error, behind which the hint stands (guarded-cachestore.ts, invariant 2).
-  const shared: SharedStore = {
+  // It is too busy to read. That is an error and no absence, so presence stays "held".
+  const cachestore: Cachestore = {
     presence: () => "held",
     read: async () => "miss",
     put: async () => {
@@ -31,26 +31,26 @@ test("Filler: a chunk that the cachestore is still believed to hold is not put t
     },
   };
   const origins = new Map([[origin.id, generousOrigin]]);
-  const filler = new Filler({ origins, memory, disk: undefined, budget, queueTimeoutMs: 5000, shared });
+  const filler = new Filler({ origins, memory, disk: undefined, budget, queueTimeoutMs: 5000, cachestore });
   await drain(new ObjectReader({ ...path, flights: filler }, version("k", MiB), 0, MiB));
   await filler.stop();
   assert.equal(puts, 0);
 });
 
-test("Filler.promote: while it asks others for what the disk could not give, nobody joins it from there", async () => {
+test("Filler.promote: while it asks peers for bytes that the disk could not read, no peer joins it", async () => {
   const { origin, memory, budget, version } = fillFixture();
-  const ref = { version: version("k", MiB), index: 0 };
+  const key = { version: version("k", MiB), index: 0 };
   const disk = new FakeStore();
   disk.believes = "held";
   const rooted: (boolean | undefined)[] = [];
-  const held: HeldElsewhere = {
-    bring: async (): Promise<undefined> => {
-      rooted.push(filler.find(ref)?.isRooted);
+  const copySource: CopySource = {
+    fetch: async (): Promise<undefined> => {
+      rooted.push(filler.find(key)?.isRooted);
     },
   };
   const origins = new Map([[origin.id, generousOrigin]]);
-  const filler = new Filler({ origins, memory, disk, budget, queueTimeoutMs: 5000, held });
-  filler.promote(ref, 0);
+  const filler = new Filler({ origins, memory, disk, budget, queueTimeoutMs: 5000, copySource });
+  filler.promote(key, 0);
   while (filler.flightsInProgress > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(rooted, [false]);
 });

@@ -52,7 +52,7 @@ test("ObjectReader: joiners get bytes as they arrive, each at its own offset, fr
   assert.equal(origin.reads.length, 1);
 });
 
-test("ObjectReader: a first byte deep in a chunk starts the GET there, and a second GET brings the part before it", async () => {
+test("ObjectReader: a first byte deep in a chunk starts the GET there, and a second GET fetches the part before it", async () => {
   const { origin, path, version, readNumber } = fillFixture();
   const object = version("k", 8 * MiB);
   const reader = new ObjectReader(path, object, 5 * MiB + 3, 5 * MiB + 103);
@@ -100,7 +100,7 @@ test("ObjectReader: a joiner that wants the part before the first byte does not 
   assertPattern(await drain(deep), 1, 6 * MiB);
 });
 
-test("ObjectReader: a client that leaves frees only itself, and the chunk is stored even if all leave", async () => {
+test("ObjectReader: a client that leaves releases only what it holds, and the chunk is stored even if all leave", async () => {
   const { budget, disk, path, version, readNumber } = fillFixture({ disk: true });
   const object = version("k", 8 * MiB);
   const readers = [0, 1, 2].map(() => new ObjectReader(path, object, 0, object.sizeBytes));
@@ -119,7 +119,7 @@ test("ObjectReader: a client that leaves frees only itself, and the chunk is sto
   assert.equal(budget.usedBytes, 8 * MiB);
 });
 
-test("ObjectReader: a failed fill fails those who wait, stores nothing and is not remembered", async () => {
+test("ObjectReader: a failed fill fails the readers that wait, stores nothing and is not remembered", async () => {
   const { budget, origin, path, version, readNumber } = fillFixture();
   const object = version("k", 8 * MiB);
   const readers = [0, 1].map(() => new ObjectReader(path, object, 0, 10));
@@ -137,7 +137,7 @@ test("ObjectReader: a failed fill fails those who wait, stores nothing and is no
   assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
 });
 
-test("ObjectReader: when one of two parts fails, the other is ended before memory is given back", async () => {
+test("ObjectReader: when one of two parts fails, the other is ended before memory is released", async () => {
   const { budget, path, version, readNumber } = fillFixture();
   const object = version("k", 8 * MiB);
   const deep = new ObjectReader(path, object, 6 * MiB, 7 * MiB);
@@ -167,7 +167,7 @@ test("ObjectReader: a chunk that was evicted from memory comes from disk, not fr
   assert.equal(origin.reads.length, 3);
 });
 
-test("ObjectReader: a chunk the disk lost is filled again", async () => {
+test("ObjectReader: a chunk that the disk lost is filled again", async () => {
   const { origin, memory, disk, path, version } = fillFixture({ disk: true });
   origin.auto = true;
   const object = version("k", 8 * MiB);
@@ -180,11 +180,11 @@ test("ObjectReader: a chunk the disk lost is filled again", async () => {
   assert.equal(origin.reads.length, 2);
 });
 
-test("ObjectReader: a chunk the disk believes in and cannot read comes from the origin, for all who ask", async () => {
+test("ObjectReader: a chunk that the disk lists but cannot read comes from the origin, for all readers", async () => {
   const { origin, disk, path, version } = fillFixture({ disk: true });
   origin.auto = true;
   assert.ok(disk);
-  // As DiskTier does while the process has no file descriptors left: the file may be as good as ever.
+  // As DiskTier does while the process has no free file descriptors: the file may be intact.
   disk.believes = "held";
   const object = version("k", 8 * MiB);
   const reads = [0, 1, 2].map(() => drain(new ObjectReader(path, object, 0, object.sizeBytes)));
@@ -192,7 +192,7 @@ test("ObjectReader: a chunk the disk believes in and cannot read comes from the 
   assert.equal(origin.reads.length, 1);
 });
 
-test("ObjectReader: where an origin gives one ETag to two sizes, neither's chunk is taken for the other's", async () => {
+test("ObjectReader: where an origin gives one ETag to two sizes, their chunks are not mixed up", async () => {
   const { origin, path, version } = fillFixture();
   origin.auto = true;
   await drain(new ObjectReader(path, version("k", 100), 0, 100));
@@ -220,7 +220,7 @@ test("ObjectReader: a client that leaves while it waits for memory has no block 
   assert.equal(budget.usedBytes, 0);
 });
 
-test("ObjectReader: a client that leaves in the middle while memory is short is not told that it ran out", async () => {
+test("ObjectReader: a client that leaves in the middle while memory is short gets no error", async () => {
   const { budget, clock, memory, origin, path, version } = fillFixture({ disk: true, maxBytes: 16 * MiB });
   origin.auto = true;
   const object = version("k", 8 * MiB);
@@ -242,7 +242,7 @@ test("ObjectReader: a client that leaves in the middle while memory is short is 
   taken?.release();
 });
 
-test("ObjectReader: a flight that finds its chunk on disk after all does not ask the origin", async () => {
+test("ObjectReader: a flight that finds its chunk on disk does not ask the origin", async () => {
   const { origin, memory, disk, filler, path, version } = fillFixture({ disk: true });
   origin.auto = true;
   const object = version("k", 8 * MiB);
@@ -252,14 +252,14 @@ test("ObjectReader: a flight that finds its chunk on disk after all does not ask
   assert.ok(disk);
   filler.fill(
     { version: object, index: 0 },
-    { offset: 0, end: object.sizeBytes, seen: false, pastDisk: false },
+    { offset: 0, end: object.sizeBytes, seen: false, skipDisk: false },
   );
   assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
   assert.equal(filler.stats.moot, 1);
   assert.equal(origin.reads.length, 1);
 });
 
-test("ObjectReader: while a commit runs the flight keeps its chunk findable, even when memory gave it up", async () => {
+test("ObjectReader: while a commit runs the flight keeps its chunk findable, even after memory evicted it", async () => {
   const { origin, memory, disk, path, version } = fillFixture({ disk: true });
   const gate = Promise.withResolvers<void>();
   assert.ok(disk);
@@ -283,7 +283,7 @@ test("ObjectReader: a failed commit never fails a read", async () => {
   const object = version("k", 8 * MiB);
   assertPattern(await drain(new ObjectReader(path, object, 0, object.sizeBytes)), 1, 0);
   await settle();
-  assert.equal(filler.stats.commitsRefused, 1);
+  assert.equal(filler.stats.commitsNotStored, 1);
 });
 
 test("ObjectReader: a chunk read again from disk is promoted into memory by one flight", async () => {
@@ -303,7 +303,7 @@ test("ObjectReader: a chunk read again from disk is promoted into memory by one 
   assert.equal(origin.reads.length, 1);
 });
 
-test("ObjectReader: what cannot reserve memory in time is told to slow down", async () => {
+test("ObjectReader: a reader that cannot reserve memory in time is told to slow down", async () => {
   const { clock, budget, path, version } = fillFixture({ maxBytes: 16 * MiB });
   const taken = budget.tryReserve(12 * MiB);
   const object = version("k", 8 * MiB);
@@ -317,7 +317,7 @@ test("ObjectReader: what cannot reserve memory in time is told to slow down", as
   assert.equal(budget.usedBytes, 0);
 });
 
-test("ObjectReader: once bytes are out, a full memory is waited for", async () => {
+test("ObjectReader: after the first byte a reader waits while memory is full", async () => {
   const { clock, budget, memory, origin, path, version } = fillFixture({ maxBytes: 16 * MiB });
   origin.auto = true;
   const object = version("k", 16 * MiB);
@@ -362,7 +362,7 @@ test("ObjectReader: read-ahead doubles chunk by chunk, stays inside the range an
   assert.equal(filler.stats.readAheads, 6);
 });
 
-test("ObjectReader: read-ahead leaves half of memory to those who wait", async () => {
+test("ObjectReader: read-ahead leaves half of memory to readers that wait", async () => {
   const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 32 * MiB });
   const object = version("k", 100 * MiB);
   const reader = new ObjectReader(path, object, 0, object.sizeBytes);
@@ -394,7 +394,7 @@ test("ObjectReader: 200 readers of one cold object cause one GET per chunk", asy
   assert.equal(memory.bytes, 64 * MiB);
 });
 
-test("ObjectReader: who waits for memory is woken when a chunk is left to the memory tier alone", async () => {
+test("ObjectReader: a reader that waits for memory is woken when only the memory tier holds a chunk", async () => {
   const { origin, path, version, readNumber } = fillFixture({ disk: true, maxBytes: 16 * MiB });
   const readers = ["a", "b", "c"].map((key) => drain(new ObjectReader(path, version(key, 8 * MiB), 0, 10)));
   await settle();

@@ -50,7 +50,7 @@ test("Relay: bytes reach the assembler's reader before the coordinator has the w
   await settle();
 });
 
-test("Relay: a whole chunk stays in the assembler's memory, and only its coordinator keeps it on disk", async () => {
+test("Relay: a whole chunk stays in the assembler's memory, and only its coordinator stores it on disk", async () => {
   const { origin, network, ranked, version } = clusterFixture({ disk: true });
   origin.auto = true;
   const object = version("k", 8 * MiB);
@@ -65,7 +65,7 @@ test("Relay: a whole chunk stays in the assembler's memory, and only its coordin
   assert.equal(network.streams.length, 1);
 });
 
-test("Relay: a short range of a chunk nobody asked for before is brought alone; asked for again, the chunk is", async () => {
+test("Relay: a short range of a chunk is fetched alone the first time; the second time the whole chunk is fetched", async () => {
   const { origin, network, ranked, version } = clusterFixture();
   origin.auto = true;
   const object = version("k", 8 * MiB);
@@ -83,7 +83,7 @@ test("Relay: a short range of a chunk nobody asked for before is brought alone; 
   );
   await settle();
   assert.equal(assembler.memory.stats.chunks, 0);
-  assert.equal(assembler.budget.usedBytes, 0, "a piece is given back");
+  assert.equal(assembler.budget.usedBytes, 0, "its memory is released");
   assertPattern(await range(), 1, 5 * MiB - 10);
   await settle();
   assert.equal(assembler.memory.stats.chunks, 1);
@@ -95,7 +95,7 @@ test("Relay: a short range of a chunk nobody asked for before is brought alone; 
   assert.equal(origin.reads.length, 2);
 });
 
-test("Relay: a reader that leaves while its piece is awaited frees its memory, and the coordinator goes on", async () => {
+test("Relay: a reader that leaves while it waits for its range releases the memory, and the coordinator goes on", async () => {
   const { origin, ranked, version } = clusterFixture();
   const object = version("k", 8 * MiB);
   const [coordinator, assembler] = ranked(object);
@@ -114,7 +114,7 @@ test("Relay: a reader that leaves while its piece is awaited frees its memory, a
   assert.equal(coordinator.memory.stats.chunks, 1);
 });
 
-test("Relay: where the coordinator dies, the next in rank brings the rest, for all who lost it, in one fill", async () => {
+test("Relay: when the coordinator dies, the next in rank fetches the rest for all replicas, in one fill", async () => {
   const { origin, network, replicas, ranked, version } = clusterFixture({ replicas: 4 });
   const object = version("k", 8 * MiB);
   const [coordinator, next, third, fourth] = ranked(object);
@@ -138,7 +138,7 @@ test("Relay: where the coordinator dies, the next in rank brings the rest, for a
   }
 });
 
-test("Relay: a peer that swallows requests costs one stall, then is gone around until its time is over", async () => {
+test("Relay: a peer that never answers costs one stall, and is then avoided for a time", async () => {
   const { clock, origin, network, ranked, version, replicas } = clusterFixture({ replicas: 2 });
   origin.auto = true;
   const objects = Array.from({ length: 40 }, (_, index) => version(`k${index}`, 2 * MiB));
@@ -154,7 +154,7 @@ test("Relay: a peer that swallows requests costs one stall, then is gone around 
   assertPattern(await first, 1, 0);
   for (const object of foreign.slice(1, 4)) assertPattern(await whole(other, object), 1, 0);
   assert.equal(network.streams.length, 1);
-  // One is let through when the time is over, and the others still go around.
+  // After that time one request goes to it, and the others still avoid it.
   await clock.advance(10_000);
   const trial = whole(other, foreign[4] as Version);
   assertPattern(await whole(other, foreign[5] as Version), 1, 0);
@@ -163,7 +163,7 @@ test("Relay: a peer that swallows requests costs one stall, then is gone around 
   assertPattern(await trial, 1, 0);
 });
 
-test("Relay: an origin's error passes through the coordinator as it is, and the origin is not asked again", async () => {
+test("Relay: an origin's error passes through the coordinator unchanged, and the origin is not asked again", async () => {
   const { origin, network, ranked, version } = clusterFixture();
   const object = version("k", 8 * MiB);
   const [, assembler] = ranked(object);
@@ -178,7 +178,7 @@ test("Relay: an origin's error passes through the coordinator as it is, and the 
   assert.deepEqual(assembler.view.doubted, []);
 });
 
-test("Relay: a replica that goes sends its callers to the next, without an error", async () => {
+test("Relay: a replica that stops sends its callers to the next, without an error", async () => {
   const { origin, ranked, version } = clusterFixture();
   const object = version("k", 8 * MiB);
   const [coordinator, , third] = ranked(object);
@@ -197,7 +197,7 @@ test("Relay: a replica that goes sends its callers to the next, without an error
 
 const views: readonly (readonly [string, (fixture: Fixture) => void])[] = [
   [
-    "a member that does not exist is believed in by all",
+    "all replicas believe in a member that does not exist",
     ({ replicas, members, network }) => {
       const phantom = { ...(members[0] as (typeof members)[number]), replicaId: "phantom" };
       for (const { view } of replicas) view.live = [...members, phantom];
@@ -215,7 +215,7 @@ const views: readonly (readonly [string, (fixture: Fixture) => void])[] = [
     },
   ],
   [
-    "each believes that it is not there itself",
+    "each believes that it is no member itself",
     ({ replicas, members }) => {
       for (const { id, view } of replicas) view.live = members.filter(({ replicaId }) => replicaId !== id);
     },
@@ -227,7 +227,7 @@ const views: readonly (readonly [string, (fixture: Fixture) => void])[] = [
     },
   ],
   [
-    "one is alone with its view, and is believed",
+    "one has a view of its own, and the others believe it",
     ({ replicas, members }) => {
       const [first] = replicas;
       if (first) first.view.live = members.slice(0, 1);
@@ -260,7 +260,7 @@ for (const [what, disagree] of views) {
   });
 }
 
-test("Relay: a short range is filled here where its coordinator goes on saying that it is another's", async () => {
+test("Relay: a short range is filled here when its coordinator keeps naming another replica", async () => {
   const { origin, network, replicas, members, version, ranked } = clusterFixture();
   origin.auto = true;
   for (const { id, view } of replicas) view.live = members.filter(({ replicaId }) => replicaId !== id);
@@ -269,7 +269,7 @@ test("Relay: a short range is filled here where its coordinator goes on saying t
   assert.ok(coordinator && assembler);
   const bytes = await drain(new ObjectReader(assembler.path, object, 2 * MiB, 2 * MiB + 100));
   assertPattern(bytes, 1, 2 * MiB);
-  assert.equal(network.streams.length, 1, "it is believed at once that there is nobody to ask");
+  assert.equal(network.streams.length, 1, "the first denial is enough, since no other peer is left to ask");
   assert.equal(origin.reads[0]?.request.offset, 2 * MiB);
 });
 
@@ -316,7 +316,7 @@ test("Relay: two replicas short of memory that read each other's chunks do not w
     const object = version(`k${index}`, 8 * MiB);
     return replicas.map((host) => whole(host, object));
   }).flat();
-  // No time passes: nobody may have to wait for a timeout.
+  // No time passes, so no read may have to wait for a timeout.
   for (const bytes of await Promise.all(reads)) assertPattern(bytes, 1, 0);
 });
 
@@ -338,7 +338,7 @@ test("Relay: read-ahead goes to each chunk's own coordinator", async () => {
   assert.ok(reader.relay.stats.readAheads > 0);
 });
 
-test("Relay: what a peer sent before it broke off is served, and not kept on disk unchecked", async () => {
+test("Relay: bytes that a peer sent before it broke off are served, and not stored on disk unverified", async () => {
   const { origin, network, ranked, version } = clusterFixture({ replicas: 2, disk: true });
   const object = version("k", 8 * MiB);
   const [coordinator, assembler] = ranked(object);
@@ -357,13 +357,13 @@ test("Relay: what a peer sent before it broke off is served, and not kept on dis
   assert.deepEqual(assembler.disk.puts, []);
 });
 
-test("ChunkServer: cached only answers with what is held and starts no fill", async () => {
+test("ChunkServer: a request for cached bytes gets held chunks and starts no fill", async () => {
   const { origin, replicas, version } = clusterFixture();
   const [host] = replicas;
   assert.ok(host);
   const object = version("k", 100 * KiB);
   const request = {
-    ref: { version: object, index: 0 },
+    key: { version: object, index: 0 },
     offset: 0,
     lengthBytes: 10,
     passedOver: [],
@@ -380,16 +380,16 @@ test("ChunkServer: cached only answers with what is held and starts no fill", as
   assertPattern(await drain(answer.slices), 1, 0);
 });
 
-test("ChunkServer: an asked replica never asks another one, though it is filling the chunk by a relay itself", async () => {
+test("ChunkServer: an asked replica never asks another one, even while it relays the chunk itself", async () => {
   const { origin, network, ranked, version } = clusterFixture();
   const object = version("k", 8 * MiB);
   const [coordinator, assembler] = ranked(object);
   assert.ok(coordinator && assembler);
   const read = whole(assembler, object);
   await settle();
-  const request = { ref: { version: object, index: 0 }, offset: 0, lengthBytes: 10, cachedOnly: false };
+  const request = { key: { version: object, index: 0 }, offset: 0, lengthBytes: 10, cachedOnly: false };
   assert.throws(() => assembler.server.answer({ ...request, passedOver: [] }), { code: "not_coordinator" });
-  // By a caller that could not reach the coordinator, it is asked to fill: not to join its own relay.
+  // A caller that could not reach the coordinator asks it to fill, not to join its own relay.
   const answer = assembler.server.answer({ ...request, passedOver: [coordinator.id] });
   assert.equal(answer?.source, "origin");
   origin.auto = true;

@@ -30,8 +30,8 @@ async function replica(context: TestContext) {
   const { clock, tls, serve } = meshFixture(context);
   const members = [memberOf("r1"), memberOf("r2", { address: "10.0.0.2:8444" })] as const;
   const service = new FillService({
-    answer: ({ ref, offset, lengthBytes, cachedOnly }): ChunkAnswer | undefined => {
-      const { version, index } = ref;
+    answer: ({ key, offset, lengthBytes, cachedOnly }): ChunkAnswer | undefined => {
+      const { version, index } = key;
       if (index === 1) {
         const slices = new PatternSlices(seed + offset, lengthBytes, 300_000);
         return { lengthBytes, source: "memory", slices, sha256: async () => Buffer.alloc(32, 7) };

@@ -79,11 +79,11 @@ export class SimulatedMesh implements MessageCarrier {
           request,
           sink,
         });
-        const { ref, offset, lengthBytes, passedOver } = request;
+        const { key, offset, lengthBytes, passedOver } = request;
         const past = passedOver.length === 0 ? "" : ` past ${passedOver.join()}`;
         trace.note(
           from.replicaId,
-          `asks ${peer.replicaId} for ${ref.version.etag}/${ref.index} ${offset}+${lengthBytes}${past}`,
+          `asks ${peer.replicaId} for ${key.version.etag}/${key.index} ${offset}+${lengthBytes}${past}`,
         );
         this.streams.add(stream);
         return stream.run(signal).finally(() => this.streams.delete(stream));

@@ -12,10 +12,10 @@ import { Filler } from "../../src/fill/filler.ts";
 import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { AntiEntropy, type AntiEntropySettings } from "../../src/fill/replication/anti-entropy.ts";
-import { HeldByPeers } from "../../src/fill/replication/held-by-peers.ts";
 import { Inventory } from "../../src/fill/replication/inventory.ts";
 import type { InventoryPeers, InventoryRequest } from "../../src/fill/replication/inventory-peers.ts";
 import { Keepers } from "../../src/fill/replication/keepers.ts";
+import { PeerCopies } from "../../src/fill/replication/peer-copies.ts";
 import { Puller, type PullerSettings } from "../../src/fill/replication/puller.ts";
 import { Replication } from "../../src/fill/replication/replication.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
@@ -82,7 +82,7 @@ export class ReplicatedFixture {
     const coordination = new Coordination({ membership: view, clock });
     const keepers = new Keepers({ coordination, copies: this.#options.copies ?? 2 });
     const peers = network.peersOf(id);
-    const held = new HeldByPeers({ keepers, coordination, peers, clock });
+    const peerCopies = new PeerCopies({ keepers, coordination, peers, clock });
     const puller = new Puller({
       store: disk,
       keepers,
@@ -117,9 +117,9 @@ export class ReplicatedFixture {
     const filler = new Filler({
       ...shared,
       origins: new Map([[origin.id, origin]]),
-      held,
+      copySource: peerCopies,
       digests: shared.disk,
-      onStored: (ref) => replication.stored(ref),
+      onStoredOnDisk: (key) => replication.stored(key),
     });
     const relay = new Relay({ ...shared, filler, peers, coordination, clock });
     const path: ReadPath = {
@@ -131,7 +131,7 @@ export class ReplicatedFixture {
     const server = new ChunkServer({ path, filler, disk, coordination });
     network.hosts.set(id, server);
     const tiers = { budget, memory, disk };
-    const copying = { coordination, keepers, held, puller, replication, inventory, antiEntropy };
+    const copying = { coordination, keepers, peerCopies, puller, replication, inventory, antiEntropy };
     const replica = { id, self, ...tiers, ...copying, filler, relay, path, server };
     this.replicas.set(id, replica);
     this.#live = [...this.#live, self];

@@ -1,6 +1,7 @@
 /**
- * What this replica holds of an object, tier by tier, from memory alone: what it believes of its disk and of the cachestore
- * is told as it is believed. It counts as no use of a chunk, and stands back for readers between one stretch and the next.
+ * Reports what this replica holds of an object, tier by tier. It does no I/O: for the disk and the cachestore it reports
+ * what this replica believes. It does not count as a use of a chunk, and it lets readers run between a thousand chunks
+ * and the next.
  */
 import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -18,7 +19,7 @@ export interface HeldChunksOptions {
   readonly flights: Pick<ChunkFlights, "find">;
 }
 
-/** About a millisecond of look-ups. */
+/** So many look-ups take about a millisecond. */
 const chunksPerTurn = 1000;
 
 export class HeldChunks implements CacheAnswers {
@@ -33,7 +34,7 @@ export class HeldChunks implements CacheAnswers {
       throw new OrcaError(
         "invalid_argument",
         "fill",
-        `Cannot inspect "${version.objectKey}": it has ${version.chunkCount} chunks, at most ${inspectedChunksMax} are looked at`,
+        `Cannot inspect "${version.objectKey}": it has ${version.chunkCount} chunks, at most ${inspectedChunksMax} can be inspected`,
       );
     }
     const tiers = new Uint8Array(version.chunkCount);
@@ -44,13 +45,13 @@ export class HeldChunks implements CacheAnswers {
     return tiers;
   }
 
-  #tiersOf(ref: ChunkKey): number {
+  #tiersOf(key: ChunkKey): number {
     const { memory, disk, cachestore, flights } = this.#options;
     let bits = 0;
-    if (memory.peek(ref.version.memoryKey(ref.index))) bits |= tierBits.memory;
-    if (disk?.presence(ref) === "held") bits |= tierBits.disk;
-    if (flights.find(ref)) bits |= tierBits.flight;
-    if (cachestore?.peek(ref) === "held") bits |= tierBits.cachestore;
+    if (memory.peek(key.version.memoryKey(key.index))) bits |= tierBits.memory;
+    if (disk?.presence(key) === "held") bits |= tierBits.disk;
+    if (flights.find(key)) bits |= tierBits.flight;
+    if (cachestore?.peek(key) === "held") bits |= tierBits.cachestore;
     return bits;
   }
 }

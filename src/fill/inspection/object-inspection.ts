@@ -1,7 +1,7 @@
 /**
- * Where the chunks of an object lie in the whole cluster: what this replica holds, and what each live member answers that
- * it holds, all asked at once. Each view is of a moment of its own, and a member that does not answer in time is named
- * with the reason, so that nobody takes what it holds for absent.
+ * Reports where the chunks of an object are in the whole cluster: what this replica holds, and what each live member
+ * answers that it holds. All members are asked at once, and each answer is of its own moment. A member that does not answer
+ * in time is listed with the reason, so that its chunks are not taken for absent.
  */
 import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -22,7 +22,7 @@ export interface ObjectInspectionOptions {
   readonly cluster: InspectedCluster | undefined;
 }
 
-/** What one replica holds, or why that is not known. */
+/** What one replica holds, or why that is unknown. */
 export interface Holdings {
   readonly replicaId: string;
   readonly tiers: ChunkTiers | OrcaError;
@@ -31,11 +31,11 @@ export interface Holdings {
 export interface InspectedObject {
   /** This replica first, then the others by id. */
   readonly replicas: readonly Holdings[];
-  /** Who coordinates each chunk, by this replica's view. */
+  /** The coordinator of each chunk, by this replica's view. */
   readonly coordinators: readonly string[];
 }
 
-/** About a millisecond of ranking among a few members. */
+/** Ranking so many takes about a millisecond with a few members. */
 const chunksPerTurn = 250;
 
 export class ObjectInspection {

@@ -42,7 +42,7 @@ export interface AntiEntropyOptions {
   readonly keepers: Keepers;
   readonly coordination: Coordination;
   readonly store: ChunkStore & ListedStore;
-  readonly puller: Pick<Puller, "enqueue" | "load" | "owedBytes">;
+  readonly puller: Pick<Puller, "enqueue" | "load" | "pendingBytes">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings?: Partial<AntiEntropySettings>;
@@ -211,7 +211,7 @@ export class AntiEntropy {
         if (isHeld || !keepers.isKeptHere(key.version.chunkPath(key.index))) continue;
         await this.#waitForPuller(signal);
         this.stats.missing += 1;
-        const spareBytes = store.spareBytes - puller.owedBytes;
+        const spareBytes = store.spareBytes - puller.pendingBytes;
         if (key.version.chunkLength(key.index) <= spareBytes) puller.enqueue(key, peer);
         else this.stats.unfit += 1;
       }

@@ -1,7 +1,7 @@
 /**
- * Who keeps a chunk where disks are replicated: the best-ranked live members for its path, as many as there are to be
- * copies. The first of them is its coordinator, so that when a coordinator goes, the next one holds what it is asked
- * for; and a member that joins or leaves moves only the chunks that it wins or had.
+ * The keepers of a chunk where disks are replicated: the live members that rank best for its path, as many as there
+ * should be copies. The first of them is the coordinator. So when a coordinator fails, the next one holds the chunks that
+ * it is asked for, and a member that joins or leaves moves only the chunks that it takes over or kept.
  */
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
@@ -21,7 +21,7 @@ export class Keepers {
     this.copies = copies;
   }
 
-  /** Fewer than there are to be copies only where there are fewer members. */
+  /** Fewer than `copies` only where there are fewer members. */
   of(path: string): readonly Member[] {
     return this.#coordination.ranked(path, this.copies);
   }
@@ -35,8 +35,9 @@ export class Keepers {
   }
 
   /**
-   * Whom this replica asks for a chunk, best first: the other keepers and those next in rank, who kept it until a member
-   * came. As many as copies and one more, so that a change of one member is bridged and an absent chunk costs little.
+   * The replicas that this one asks for a chunk, best first: the other keepers, and those next in rank, which kept the
+   * chunk until a member joined. There is one more than `copies`: enough to find a chunk after a change of one member, and
+   * few enough that an absent chunk costs little.
    */
   holders(path: string): readonly Member[] {
     const ranked = this.#coordination.ranked(path, this.copies + 2);

@@ -1,9 +1,10 @@
 /**
- * One chunk on its way from its holders to this replica's disk. Holders are asked in rank order for stretch after stretch.
- * What breaks off goes on at its byte, with the same holder or the next, and the hash goes on with it; behind the last
- * byte the sender's SHA-256 must be that of what was written. If it is not, what was written is deleted, and the chunk
- * is pulled anew with those who sent it asked last. What goes wrong here says nothing to those who read for clients: a
- * holder that is too busy for copies may well have time for them.
+ * Copies one chunk from its holders to this replica's disk. It asks the holders in order, for range after range. After a
+ * break it continues at the byte where it stopped, with the same holder or the next, and the hash continues with it. After
+ * the last byte, the sender's SHA-256 must match what was written. If it does not, the written bytes are deleted, and the
+ * chunk is pulled again, with the replicas that sent it asked last.
+ *
+ * A failed pull does not make the peer one to avoid: a holder that is too busy for copies may well have time for clients.
  */
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -15,48 +16,48 @@ import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { StagedChunk, StagingStore } from "../../store/disk/staged-chunk.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
 import type { Keepers } from "./keepers.ts";
-import { PullStretch } from "./pull-stretch.ts";
+import { PullRange } from "./pull-range.ts";
 
 /**
- * `moot`: it is here, or for others to keep. `missing`: nobody who was asked holds it. `refused`: the disk does not take
- * it. `failed`: it could not be had in all attempts.
+ * `moot`: it is on this disk already, or other replicas keep it. `missing`: no replica that was asked holds it.
+ * `not_stored`: the disk did not keep it. `failed`: all attempts failed.
  */
-export type PullEnd = "pulled" | "moot" | "missing" | "refused" | "failed";
+export type PullEnd = "pulled" | "moot" | "missing" | "not_stored" | "failed";
 
 export interface PullStats {
   pulledBytes: number;
-  /** Times a chunk went on at the byte where it had broken off. */
+  /** Times a pull continued at the byte where it had broken off. */
   resumed: number;
-  /** Attempts behind the first. */
+  /** Attempts after the first. */
   retries: number;
-  /** Chunks whose SHA-256 was not the sender's. */
+  /** Chunks that did not match the SHA-256 that the sender sent. */
   mismatches: number;
-  /** Chunks kept whose sender knew no SHA-256. */
+  /** Chunks stored although the sender knew no SHA-256. */
   unverified: number;
-  /** Times a pull stood back because there was no memory to spare. */
+  /** Times a pull waited because there was no free memory. */
   yields: number;
 }
 
 export interface PullSettings {
   /** Asked for at a time: the memory that a pull holds. */
-  readonly stretchBytes: number;
+  readonly rangeBytes: number;
   readonly attemptsMax: number;
-  /** Before the second attempt; twice as long before each further one. */
+  /** Before the second attempt; doubles before each further one. */
   readonly backoffInitialMs: number;
   /** Between two looks for memory. */
   readonly yieldMs: number;
 }
 
 export const pullDefaults: PullSettings = {
-  stretchBytes: 4 * MiB,
+  rangeBytes: 4 * MiB,
   attemptsMax: 3,
   backoffInitialMs: 500,
   yieldMs: 100,
 };
 
 export interface PullOptions {
-  readonly ref: ChunkKey;
-  /** Who is known to hold it. */
+  readonly key: ChunkKey;
+  /** A replica that is known to hold the chunk. */
   readonly holder: Member | undefined;
   readonly store: StagingStore;
   readonly keepers: Keepers;
@@ -68,28 +69,30 @@ export interface PullOptions {
   readonly stats: PullStats;
 }
 
-/** What came of asking one holder: all bytes and what it says their SHA-256 is, or why not. */
-type Asked = { readonly sha256: Uint8Array | undefined } | "not_held" | "broken" | "refused";
+/** All bytes came, with the SHA-256 that the sender says they have. */
+interface Sent {
+  readonly sha256: Uint8Array | undefined;
+}
 
 export class Pull {
   readonly #options: PullOptions;
   readonly #path: string;
   readonly #lengthBytes: number;
   #stage: StagedChunk | undefined;
-  /** Who sent what is staged. */
+  /** The replicas that sent the staged bytes. */
   readonly #senders = new Set<string>();
-  /** Who had a part in bytes that did not match. */
+  /** The replicas that sent some of the bytes that did not match. */
   readonly #suspects = new Set<string>();
   #brokeOff = false;
 
   constructor(options: PullOptions) {
     this.#options = options;
-    const { version, index } = options.ref;
+    const { version, index } = options.key;
     this.#path = version.chunkPath(index);
     this.#lengthBytes = version.chunkLength(index);
   }
 
-  /** Rejects with the signal's reason alone. */
+  /** Rejects only with the signal's reason. */
   async run(signal: AbortSignal): Promise<PullEnd> {
     const { clock, settings, stats } = this.#options;
     try {
@@ -106,18 +109,18 @@ export class Pull {
   }
 
   async #attempt(signal: AbortSignal): Promise<PullEnd | "again"> {
-    const { store, ref, keepers } = this.#options;
-    if (store.presence(ref) === "held" || !keepers.isKeptHere(this.#path)) return "moot";
-    this.#stage ??= store.stage(ref);
-    if (!this.#stage) return "refused";
-    let broken = false;
+    const { store, key, keepers } = this.#options;
+    if (store.presence(key) === "held" || !keepers.isKeptHere(this.#path)) return "moot";
+    this.#stage ??= store.stage(key);
+    if (!this.#stage) return "not_stored";
+    let isBroken = false;
     for (const peer of this.#candidates()) {
-      const asked = await this.#ask(peer, this.#stage, signal);
-      if (asked === "refused") return "refused";
-      if (asked === "broken") broken = true;
-      else if (asked !== "not_held") return this.#commit(this.#stage, asked.sha256);
+      const outcome = await this.#pullFrom(peer, this.#stage, signal);
+      if (outcome === "not_stored") return "not_stored";
+      if (outcome === "broken") isBroken = true;
+      else if (outcome !== "not_held") return this.#commit(this.#stage, outcome.sha256);
     }
-    return broken ? "again" : "missing";
+    return isBroken ? "again" : "missing";
   }
 
   /** The known holder first, or last where its copy is an extra one: reading that would remove its mark there. */
@@ -131,43 +134,47 @@ export class Pull {
     return [...all.filter((each) => !isSuspect(each)), ...all.filter(isSuspect)];
   }
 
-  /** Everything that is owed, from `peer`. */
-  async #ask(peer: Member, stage: StagedChunk, signal: AbortSignal): Promise<Asked> {
+  /** Pulls all bytes that are still missing from `peer`. */
+  async #pullFrom(
+    peer: Member,
+    stage: StagedChunk,
+    signal: AbortSignal,
+  ): Promise<Sent | "not_held" | "broken" | "not_stored"> {
     const { settings } = this.#options;
     for (;;) {
-      const owedBytes = this.#lengthBytes - stage.stagedBytes;
-      // A stream that broke behind the last byte owes the SHA-256, which another byte brings.
-      const offset = owedBytes > 0 ? stage.stagedBytes : this.#lengthBytes - 1;
-      const stretch = new PullStretch(
-        await this.#reserve(Math.min(settings.stretchBytes, this.#lengthBytes - offset), signal),
+      const missingBytes = this.#lengthBytes - stage.stagedBytes;
+      // Where only the SHA-256 is missing, because a stream broke after the last byte, one byte is read again for it.
+      const offset = missingBytes > 0 ? stage.stagedBytes : this.#lengthBytes - 1;
+      const range = new PullRange(
+        await this.#reserve(Math.min(settings.rangeBytes, this.#lengthBytes - offset), signal),
       );
       try {
-        const answered = await this.#readStretch(peer, offset, stretch, signal);
-        if (owedBytes > 0 && !(await this.#write(peer, stage, stretch))) return "refused";
-        if (typeof answered === "string") {
+        const outcome = await this.#readRange(peer, offset, range, signal);
+        if (missingBytes > 0 && !(await this.#write(peer, stage, range))) return "not_stored";
+        if (typeof outcome === "string") {
           this.#brokeOff = stage.stagedBytes > 0;
-          return answered;
+          return outcome;
         }
-        if (stage.stagedBytes === this.#lengthBytes) return answered;
+        if (stage.stagedBytes === this.#lengthBytes) return outcome;
       } finally {
-        stretch.release();
+        range.release();
       }
     }
   }
 
-  async #readStretch(
+  async #readRange(
     peer: Member,
     offset: number,
-    stretch: PullStretch,
+    range: PullRange,
     signal: AbortSignal,
-  ): Promise<{ readonly sha256: Uint8Array | undefined } | "not_held" | "broken"> {
-    const { peers, ref, stats } = this.#options;
-    const lengthBytes = stretch.lengthBytes;
+  ): Promise<Sent | "not_held" | "broken"> {
+    const { peers, key, stats } = this.#options;
+    const lengthBytes = range.lengthBytes;
     try {
       return await peers.read(
         peer,
-        { ref, offset, lengthBytes, passedOver: [], cachedOnly: true },
-        stretch,
+        { key, offset, lengthBytes, passedOver: [], cachedOnly: true },
+        range,
         signal,
       );
     } catch (thrown) {
@@ -175,18 +182,18 @@ export class Pull {
       const action = `Cannot pull from replica "${peer.replicaId}"`;
       return OrcaError.from(thrown, "internal", "mesh", action).code === "not_held" ? "not_held" : "broken";
     } finally {
-      if (this.#brokeOff && stretch.filledBytes > 0) {
+      if (this.#brokeOff && range.filledBytes > 0) {
         this.#brokeOff = false;
         stats.resumed += 1;
       }
     }
   }
 
-  async #write(peer: Member, stage: StagedChunk, stretch: PullStretch): Promise<boolean> {
-    if (stretch.filledBytes === 0) return true;
+  async #write(peer: Member, stage: StagedChunk, range: PullRange): Promise<boolean> {
+    if (range.filledBytes === 0) return true;
     this.#senders.add(peer.replicaId);
-    this.#options.stats.pulledBytes += stretch.filledBytes;
-    for (const slice of stretch.slices()) {
+    this.#options.stats.pulledBytes += range.filledBytes;
+    for (const slice of range.slices()) {
       if (!(await stage.append(slice))) return false;
     }
     return true;
@@ -201,19 +208,19 @@ export class Pull {
       stats.mismatches += 1;
       logger.warn(
         { chunk: this.#path, senders },
-        "A copy of a chunk has not the SHA-256 that its sender says it has; it is deleted and pulled anew",
+        "A chunk copied from a peer does not match the SHA-256 that the peer sent; it is deleted and pulled again",
       );
       for (const sender of senders) this.#suspects.add(sender);
       this.#senders.clear();
       return "again";
     }
-    if (result === "refused") return "refused";
+    if (result === "refused") return "not_stored";
     if (result === "present") return "moot";
     if (!sha256) stats.unverified += 1;
     return "pulled";
   }
 
-  /** Memory that nobody else asks for: as soon as somebody waits for any, a pull stands back. */
+  /** Takes only memory that nothing else waits for. */
   async #reserve(bytes: number, signal: AbortSignal): Promise<Reservation> {
     const { budget, clock, settings, stats } = this.#options;
     for (;;) {

@@ -1,11 +1,11 @@
 /**
- * Brings copies of chunks from the replicas that hold them to this one's disk, past memory and piece by piece. It is the
- * least urgent thing a replica does: it takes memory only where nobody waits for any, a few MiB at a time, and what does
- * not fit into its queue is dropped, because the next walk (catch-up.ts) finds it again.
+ * Pulls copies of chunks from the replicas that hold them to this replica's disk, not through the memory tier and range by
+ * range. It is the least urgent work of a replica: it takes memory only where nothing else waits for any, a few MiB at a
+ * time. A chunk that does not fit into the queue is dropped, because the next anti-entropy round finds it again.
  *
  * Invariants:
  * 1. A chunk is queued or being pulled at most once, and at most `workers` are being pulled.
- * 2. A pull holds memory only from asking a peer for a stretch to having written it; none while it waits or sleeps.
+ * 2. A pull holds memory only from when it asks a peer for a range until the range is written; none while it sleeps.
  * 3. However a pull ends, its stage is committed or discarded.
  */
 import type { Clock } from "../../base/clock.ts";
@@ -20,7 +20,7 @@ import type { Keepers } from "./keepers.ts";
 import { Pull, type PullEnd, type PullSettings, type PullStats, pullDefaults } from "./pull.ts";
 
 export interface PullerSettings extends PullSettings {
-  /** Chunks that wait; one more is dropped. */
+  /** Chunks that wait at most; any further one is dropped. */
   readonly queueMax: number;
   readonly workers: number;
 }
@@ -38,20 +38,20 @@ export interface PullerOptions {
 const defaults: PullerSettings = { ...pullDefaults, queueMax: 1024, workers: 4 };
 
 interface Wanted {
-  readonly ref: ChunkKey;
-  /** Who is known to hold it. */
+  readonly key: ChunkKey;
+  /** A replica that is known to hold the chunk. */
   readonly holder: Member | undefined;
 }
 
 export class Puller {
   readonly stats: PullStats & { queued: number; dropped: number } & Record<PullEnd, number> = {
     queued: 0,
-    /** Not taken, because the queue was full. */
+    /** Not queued, because the queue was full. */
     dropped: 0,
     pulled: 0,
     moot: 0,
     missing: 0,
-    refused: 0,
+    not_stored: 0,
     failed: 0,
     pulledBytes: 0,
     resumed: 0,
@@ -62,11 +62,11 @@ export class Puller {
   };
   readonly #options: PullerOptions;
   readonly #settings: PullerSettings;
-  /** By path, the one that waits longest first. */
+  /** By path, in the order in which they were queued. */
   readonly #queue = new Map<string, Wanted>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
-  #owedBytes = 0;
+  #pendingBytes = 0;
 
   constructor(options: PullerOptions) {
     this.#options = options;
@@ -81,9 +81,9 @@ export class Puller {
     return this.#running.size;
   }
 
-  /** Bytes of the chunks that wait or are being pulled: room on disk that is as good as taken. */
-  get owedBytes(): number {
-    return this.#owedBytes;
+  /** Bytes of the chunks that wait or are being pulled: they will need room on disk. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** How full the queue is, 0 to 1. */
@@ -91,25 +91,25 @@ export class Puller {
     return this.#queue.size / this.#settings.queueMax;
   }
 
-  /** Takes a chunk that this replica should hold; `holder` is asked first. False where the queue is full. */
-  enqueue(ref: ChunkKey, holder?: Member): boolean {
-    const path = ref.version.chunkPath(ref.index);
+  /** Queues a chunk that this replica should hold and `holder` is known to hold. False where the queue is full. */
+  enqueue(key: ChunkKey, holder?: Member): boolean {
+    const path = key.version.chunkPath(key.index);
     if (this.#queue.has(path) || this.#running.has(path)) return true;
     if (this.#queue.size >= this.#settings.queueMax || this.#stopping.signal.aborted) {
       this.stats.dropped += 1;
       return false;
     }
     this.stats.queued += 1;
-    this.#owedBytes += ref.version.chunkLength(ref.index);
-    this.#queue.set(path, { ref, holder });
+    this.#pendingBytes += key.version.chunkLength(key.index);
+    this.#queue.set(path, { key, holder });
     this.#startNext();
     return true;
   }
 
-  /** Ends all pulls; resolves when nothing of them is left. */
+  /** Ends all pulls. Resolves when none is running and none waits. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot pull a chunk: Orca is stopping"));
-    for (const { ref } of this.#queue.values()) this.#owedBytes -= ref.version.chunkLength(ref.index);
+    for (const { key } of this.#queue.values()) this.#pendingBytes -= key.version.chunkLength(key.index);
     this.#queue.clear();
     await Promise.all(this.#running.values());
   }
@@ -120,16 +120,16 @@ export class Puller {
       this.#queue.delete(path);
       const run = this.#run(wanted).finally(() => {
         this.#running.delete(path);
-        this.#owedBytes -= wanted.ref.version.chunkLength(wanted.ref.index);
+        this.#pendingBytes -= wanted.key.version.chunkLength(wanted.key.index);
         this.#startNext();
       });
       this.#running.set(path, run);
     }
   }
 
-  async #run({ ref, holder }: Wanted): Promise<void> {
+  async #run({ key, holder }: Wanted): Promise<void> {
     const { signal } = this.#stopping;
-    const pull = new Pull({ ...this.#options, settings: this.#settings, stats: this.stats, ref, holder });
+    const pull = new Pull({ ...this.#options, settings: this.#settings, stats: this.stats, key, holder });
     try {
       this.stats[await pull.run(signal)] += 1;
     } catch (thrown) {

@@ -1,7 +1,8 @@
 /**
- * Replicated disks: each chunk on the disks of as many replicas as `cluster.replication` says. Whoever fills a chunk tells
- * all members once it is on its disk, by gossip; those who are to keep it too pull a copy. Nothing waits for that, and
- * nothing depends on the news: what is lost of it, and what a change of members moves, the walk finds (catch-up.ts).
+ * Replicated disks: each chunk is on the disks of as many replicas as `cluster.replication` says. A replica that has
+ * filled a chunk and stored it on its disk announces it to all members by gossip, and the other keepers pull a copy. No
+ * client waits for that, and an announcement may be lost: anti-entropy finds what was not announced, and what a change of
+ * members has moved.
  */
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { RumorBodies } from "../../membership/rumor.ts";
@@ -15,7 +16,7 @@ export interface ReplicationOptions {
   readonly keepers: Keepers;
   readonly store: ChunkStore;
   readonly puller: Pick<Puller, "enqueue">;
-  /** Tells all members. */
+  /** Sends an announcement to all members. */
   readonly publish: (announcement: Announcement) => void;
 }
 
@@ -23,7 +24,7 @@ export class Replication {
   readonly stats = {
     announced: 0,
     heard: 0,
-    /** Of those heard, the ones that this replica is to keep and does not hold. */
+    /** Of those heard, the chunks that this replica should hold but does not. */
     wanted: 0,
   };
   readonly #options: ReplicationOptions;
@@ -32,7 +33,7 @@ export class Replication {
     this.#options = options;
   }
 
-  /** A fill has put the chunk on this replica's disk. */
+  /** A fill has stored the chunk on this replica's disk. */
   stored({ version, index }: ChunkKey): void {
     this.stats.announced += 1;
     const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes } = version;
@@ -44,9 +45,9 @@ export class Replication {
   heard({ chunkIndex: index, objectSizeBytes: sizeBytes, ...fields }: Announcement): void {
     const { keepers, store, puller } = this.#options;
     this.stats.heard += 1;
-    const ref = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
-    if (!keepers.isKeptHere(ref.version.chunkPath(index)) || store.presence(ref) === "held") return;
+    const key = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
+    if (!keepers.isKeptHere(key.version.chunkPath(index)) || store.presence(key) === "held") return;
     this.stats.wanted += 1;
-    puller.enqueue(ref);
+    puller.enqueue(key);
   }
 }

@@ -137,8 +137,8 @@ function actionOf(peer: Member): string {
 
 function wireRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
   return {
-    chunkKey: encodeChunkKey(request.ref),
-    objectSize: BigInt(request.ref.version.sizeBytes),
+    chunkKey: encodeChunkKey(request.key),
+    objectSize: BigInt(request.key.version.sizeBytes),
     offset: BigInt(request.offset),
     length: BigInt(request.lengthBytes),
     cachedOnly: request.cachedOnly,

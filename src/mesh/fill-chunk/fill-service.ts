@@ -56,7 +56,7 @@ export class FillService {
     const answer = this.#chunks.answer(read);
     if (!answer) {
       this.stats.notHeld += 1;
-      const path = read.ref.version.chunkPath(read.ref.index);
+      const path = read.key.version.chunkPath(read.key.index);
       throw new OrcaError("not_held", "mesh", `Cannot read chunk "${path}": it is not held here`);
     }
     const { lengthBytes, source, slices } = answer;
@@ -73,8 +73,8 @@ export class FillService {
   }
 
   #checked({ chunkKey, objectSize, offset, length, cachedOnly, passedOver }: FillChunkRequest): PeerRead {
-    const ref = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(fields));
-    const chunkBytes = ref.version.chunkLength(ref.index);
+    const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(fields));
+    const chunkBytes = key.version.chunkLength(key.index);
     const start = wholeNumber(offset, "offset");
     if (start >= chunkBytes) throw malformed(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
     const lengthBytes = wholeNumber(length, "length") || chunkBytes - start;
@@ -85,6 +85,6 @@ export class FillService {
       throw malformed(`it passes over ${passedOver.length} replicas, at most ${passedOverMax} are taken`);
     }
     for (const replicaId of passedOver) name(replicaId, "passed_over", replicaIdBytesMax);
-    return { ref, offset: start, lengthBytes, passedOver, cachedOnly };
+    return { key, offset: start, lengthBytes, passedOver, cachedOnly };
   }
 }

@@ -315,7 +315,7 @@ function registerRelay(metrics: MetricsRegistry, relay: MeshParts["relay"]): voi
   metrics.counter(
     "orca_relay_pieces_total",
     "Short ranges that were brought for one reader alone and not kept.",
-    () => stats.pieces,
+    () => stats.ranges,
   );
   metrics.counter(
     "orca_relay_joins_total",
@@ -352,8 +352,8 @@ function registerAnswers(metrics: MetricsRegistry, { chunkServer, objectServer }
     "orca_fill_chunk_answers_total",
     "Chunks that peers asked for, by what they were told.",
     () => {
-      const { answered, refused, notHeld } = chunkServer.stats;
-      return labelled("answer", { bytes: answered, not_coordinator: refused, not_held: notHeld });
+      const { answered, notCoordinator, notHeld } = chunkServer.stats;
+      return labelled("answer", { bytes: answered, not_coordinator: notCoordinator, not_held: notHeld });
     },
   );
   metrics.counter("orca_invalidations_total", "Objects whose metadata is not to be used any more.", () => {

@@ -132,7 +132,11 @@ function registerFill(metrics: MetricsRegistry, filler: Filler): void {
   metrics.counter("orca_read_aheads_total", "Fills started before anybody asked.", () => stats.readAheads);
   metrics.counter("orca_promotions_total", "Chunks brought from disk into memory.", () => stats.promotions);
   metrics.counter("orca_commits_total", "Chunks committed to disk.", () => stats.commits);
-  metrics.counter("orca_commits_refused_total", "Chunks the disk did not keep.", () => stats.commitsRefused);
+  metrics.counter(
+    "orca_commits_refused_total",
+    "Chunks the disk did not keep.",
+    () => stats.commitsNotStored,
+  );
 }
 
 function registerMemory(metrics: MetricsRegistry, budget: MemoryBudget, memory: MemoryTier): void {

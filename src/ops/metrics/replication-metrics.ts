@@ -1,7 +1,7 @@
-/** The metrics of replicated disks, where chunks are kept by several replicas. Parts count for themselves. */
+/** The metrics of replicated disks, where several replicas keep each chunk. The parts count; this file only reads. */
 import type { AntiEntropy } from "../../fill/replication/anti-entropy.ts";
-import type { HeldByPeers } from "../../fill/replication/held-by-peers.ts";
 import type { Inventory } from "../../fill/replication/inventory.ts";
+import type { PeerCopies } from "../../fill/replication/peer-copies.ts";
 import type { Puller } from "../../fill/replication/puller.ts";
 import type { Replication } from "../../fill/replication/replication.ts";
 import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
@@ -9,7 +9,7 @@ import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
 export interface ReplicationParts {
   readonly replication: Pick<Replication, "stats">;
   readonly puller: Pick<Puller, "stats" | "waiting" | "running">;
-  readonly held: Pick<HeldByPeers, "stats">;
+  readonly peerCopies: Pick<PeerCopies, "stats">;
   readonly inventory: Pick<Inventory, "stats">;
   readonly antiEntropy: Pick<AntiEntropy, "stats">;
 }
@@ -17,7 +17,7 @@ export interface ReplicationParts {
 export function registerReplicationMetrics(metrics: MetricsRegistry, parts: ReplicationParts): void {
   registerAnnouncements(metrics, parts.replication);
   registerPulls(metrics, parts.puller);
-  registerHeld(metrics, parts.held);
+  registerPeerCopies(metrics, parts.peerCopies);
   registerAntiEntropy(metrics, parts.antiEntropy);
   registerInventory(metrics, parts.inventory);
 }
@@ -25,7 +25,7 @@ export function registerReplicationMetrics(metrics: MetricsRegistry, parts: Repl
 function registerAnnouncements(metrics: MetricsRegistry, { stats }: ReplicationParts["replication"]): void {
   metrics.counter(
     "orca_replication_announcements_total",
-    "Chunks that this replica told others of, heard of, and wanted a copy of.",
+    "Chunks that this replica announced, heard of, and wanted a copy of.",
     () => labelled("event", { published: stats.announced, heard: stats.heard, wanted: stats.wanted }),
   );
 }
@@ -34,12 +34,12 @@ function registerPulls(metrics: MetricsRegistry, puller: ReplicationParts["pulle
   const { stats } = puller;
   metrics.gauge("orca_pulls_waiting", "Chunks that wait to be copied to this disk.", () => puller.waiting);
   metrics.gauge("orca_pulls_running", "Chunks being copied to this disk.", () => puller.running);
-  metrics.counter("orca_pulls_total", "Chunks that were to be copied to this disk, by end.", () =>
+  metrics.counter("orca_pulls_total", "Pulls of chunks to this disk, by end.", () =>
     labelled("end", {
       pulled: stats.pulled,
       moot: stats.moot,
       missing: stats.missing,
-      refused: stats.refused,
+      not_stored: stats.not_stored,
       failed: stats.failed,
       dropped: stats.dropped,
     }),
@@ -47,34 +47,34 @@ function registerPulls(metrics: MetricsRegistry, puller: ReplicationParts["pulle
   metrics.counter("orca_pull_bytes_total", "Bytes copied to this disk.", () => stats.pulledBytes);
   metrics.counter(
     "orca_pull_mismatches_total",
-    "Copies that had not the SHA-256 their sender said they had; deleted.",
+    "Copies that did not match the SHA-256 that their sender sent; deleted.",
     () => stats.mismatches,
   );
   metrics.counter(
     "orca_pulls_unverified_total",
-    "Copies kept whose sender knew no SHA-256.",
+    "Copies stored although their sender knew no SHA-256.",
     () => stats.unverified,
   );
   metrics.counter(
     "orca_pulls_resumed_total",
-    "Times a copy went on at the byte where it had broken off.",
+    "Times a pull continued at the byte where it had broken off.",
     () => stats.resumed,
   );
-  metrics.counter("orca_pull_retries_total", "Attempts behind the first.", () => stats.retries);
+  metrics.counter("orca_pull_retries_total", "Attempts after the first.", () => stats.retries);
   metrics.counter(
     "orca_pull_yields_total",
-    "Times a copy stood back because there was no memory to spare.",
+    "Times a pull waited because there was no free memory.",
     () => stats.yields,
   );
 }
 
-function registerHeld(metrics: MetricsRegistry, { stats }: ReplicationParts["held"]): void {
+function registerPeerCopies(metrics: MetricsRegistry, { stats }: ReplicationParts["peerCopies"]): void {
   metrics.counter(
     "orca_fill_peer_asks_total",
-    "Times a fill asked another replica's disk before the origin, by what came of it.",
+    "Times a fill asked another replica's disk before the origin, by end.",
     () =>
       labelled("end", {
-        brought: stats.brought,
+        fetched: stats.fetched,
         not_held: stats.notHeld,
         broken: stats.broken,
         silent: stats.silent,
@@ -82,8 +82,8 @@ function registerHeld(metrics: MetricsRegistry, { stats }: ReplicationParts["hel
   );
   metrics.counter(
     "orca_fill_peer_bytes_total",
-    "Bytes that fills had from other replicas' disks.",
-    () => stats.broughtBytes,
+    "Bytes that fills fetched from other replicas' disks.",
+    () => stats.fetchedBytes,
   );
 }
 

@@ -9,10 +9,10 @@ import { refOf } from "../../store/disk/disk-fixture.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 
-test("HeldChunks: each tier has its bit, and what is not known is not held", async () => {
+test("HeldChunks: each tier has its bit, and a chunk of unknown presence is not held", async () => {
   const { version } = refOf("k", 6 * MiB, 0, MiB);
   const held = new HeldChunks({
-    memory: { peek: (name) => (name === version.memoryKey(0) ? ({} as never) : undefined) },
+    memory: { peek: (memoryKey) => (memoryKey === version.memoryKey(0) ? ({} as never) : undefined) },
     disk: { presence: ({ index }: ChunkKey) => (index < 2 ? "held" : "unknown") },
     cachestore: { peek: ({ index }: ChunkKey) => (index === 3 ? "held" : "absent") },
     flights: { find: ({ index }: ChunkKey) => (index === 4 ? ({} as never) : undefined) },
@@ -20,7 +20,7 @@ test("HeldChunks: each tier has its bit, and what is not known is not held", asy
   assert.deepEqual([...(await held.inspect(version))], [3, 2, 0, 8, 4, 0]);
 });
 
-test("ObjectInspection: live members are asked, the others not; one that fails is named with the reason", async () => {
+test("ObjectInspection: only live members are asked; one that fails is listed with the reason", async () => {
   const { version } = refOf("k", 2 * MiB, 0, MiB);
   const members = [
     memberOf("r3", { state: "suspect" }),
@@ -59,7 +59,7 @@ test("ObjectInspection: live members are asked, the others not; one that fails i
   assert.deepEqual(asked, ["r2", "r3"]);
 });
 
-test("ObjectInspection: too large an object is refused before anybody is asked", async () => {
+test("ObjectInspection: an object with too many chunks is rejected before any member is asked", async () => {
   const held = new HeldChunks({
     memory: { peek: () => undefined },
     disk: undefined,
@@ -69,5 +69,5 @@ test("ObjectInspection: too large an object is refused before anybody is asked",
   const inspection = new ObjectInspection({ replicaId: "r0", held, cluster: undefined });
   const { version } = refOf("k", 100_001 * MiB, 0, MiB);
   const error = await rejectsWith("invalid_argument", inspection.inspect(version));
-  assert.match(error.message, /it has 100001 chunks, at most 100000 are looked at/);
+  assert.match(error.message, /it has 100001 chunks, at most 100000 can be inspected/);
 });

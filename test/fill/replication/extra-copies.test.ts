@@ -43,7 +43,7 @@ async function extraCopiesFixture(context: TestContext) {
     keepers,
     coordination,
     store: disk,
-    puller: { enqueue: () => true, load: 0, owedBytes: 0 },
+    puller: { enqueue: () => true, load: 0, pendingBytes: 0 },
     clock,
     logger,
   });

@@ -11,7 +11,7 @@ function keepersFixture(replicas: number, copies = 2) {
   return { path, ranked, ids: ranked.map(({ id }) => id) };
 }
 
-test("Keepers.of: the best-ranked, the same on all replicas, and all where there are fewer", () => {
+test("Keepers.of: the best-ranked members, the same on all replicas; all of them where there are fewer", () => {
   const { path, ranked, ids } = keepersFixture(5);
   for (const { id, keepers } of ranked) {
     assert.deepEqual(
@@ -23,7 +23,7 @@ test("Keepers.of: the best-ranked, the same on all replicas, and all where there
   assert.equal(keepersFixture(2, 3).ranked[0]?.keepers.of(path).length, 2);
 });
 
-test("Keepers.holders: the other keepers and who is next in rank, as many as copies and one more", () => {
+test("Keepers.holders: the other keepers and the next in rank, one more than copies", () => {
   const { path, ranked, ids } = keepersFixture(5);
   const holders = ranked.map(({ keepers }) => keepers.holders(path).map(({ replicaId }) => replicaId));
   const [a, b, c, d] = ids;

@@ -15,35 +15,35 @@ function gone(): OrcaError {
   return new OrcaError("peer_unavailable", "mesh", "it broke off");
 }
 
-/** A chunk, the replica that is to pull it, and the others in the order in which it asks them. */
+/** A chunk, the replica that should pull it, and the others in the order in which it asks them. */
 function pullFixture(lengthBytes: number, options: ReplicatedFixtureOptions = {}) {
   const cluster = new ReplicatedFixture({ chunkSizeBytes: 16 * MiB, ...options });
-  const ref: ChunkKey = { version: cluster.version("k", lengthBytes), index: 0 };
-  const [self, ...others] = cluster.ranked(ref) as [ReplicatedReplica, ...ReplicatedReplica[]];
+  const key: ChunkKey = { version: cluster.version("k", lengthBytes), index: 0 };
+  const [self, ...others] = cluster.ranked(key) as [ReplicatedReplica, ...ReplicatedReplica[]];
   const bytes = patternBytes(1, 0, lengthBytes);
   const [first, second] = others as [ReplicatedReplica, ReplicatedReplica];
   const hold = (...holders: ReplicatedReplica[]): void => {
-    for (const { disk } of holders) disk.hold(ref, Buffer.from(bytes));
+    for (const { disk } of holders) disk.hold(key, Buffer.from(bytes));
   };
-  /** What was asked of whom: replica and offset. */
+  /** The reads so far: replica and offset. */
   const asked = (): [string, number][] =>
     cluster.network.streams.map(({ to, request }) => [to, request.offset]);
-  const isWhole = (): boolean => self.disk.chunks.get(ref.version.chunkPath(0))?.equals(bytes) ?? false;
+  const isWhole = (): boolean => self.disk.chunks.get(key.version.chunkPath(0))?.equals(bytes) ?? false;
   const nothingLeft = (): void => {
     assert.deepEqual([self.disk.stagesOpen, self.budget.usedBytes], [0, 0]);
     assert.deepEqual([self.puller.waiting, self.puller.running, cluster.clock.pendingTimers], [0, 0, 0]);
   };
-  return { cluster, ref, self, first, second, hold, asked, isWhole, nothingLeft };
+  return { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft };
 }
 
-test("Puller: a copy comes from the best-ranked holder, stretch by stretch, and is checked", async () => {
-  const { cluster, ref, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(9 * MiB + 5);
+test("Puller: a copy comes from the best-ranked holder, range by range, and is verified", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(9 * MiB + 5);
   hold(first, second);
   let usedMax = 0;
   self.disk.onAppend = () => {
     usedMax = Math.max(usedMax, self.budget.usedBytes);
   };
-  assert.ok(self.puller.enqueue(ref));
+  assert.ok(self.puller.enqueue(key));
   await cluster.quiet();
   assert.ok(isWhole());
   assert.deepEqual(asked(), [
@@ -59,24 +59,24 @@ test("Puller: a copy comes from the best-ranked holder, stretch by stretch, and 
 });
 
 test("Puller: the known holder is asked first where it keeps the chunk", async () => {
-  const { cluster, ref, self, first, second, hold, asked } = pullFixture(KiB, { copies: 3 });
+  const { cluster, key, self, first, second, hold, asked } = pullFixture(KiB, { copies: 3 });
   hold(first, second);
-  self.puller.enqueue(ref, second.self);
+  self.puller.enqueue(key, second.self);
   await cluster.quiet();
   assert.deepEqual(asked(), [[second.id, 0]]);
 });
 
 test("Puller: a known holder with an extra copy is asked last, whatever its rank", async () => {
-  const { cluster, ref, self, first, second, hold, asked } = pullFixture(KiB, { replicas: 5 });
-  const last = cluster.ranked(ref).at(-1) as ReplicatedReplica;
+  const { cluster, key, self, first, second, hold, asked } = pullFixture(KiB, { replicas: 5 });
+  const last = cluster.ranked(key).at(-1) as ReplicatedReplica;
   hold(first, last);
-  self.puller.enqueue(ref, last.self);
+  self.puller.enqueue(key, last.self);
   await cluster.quiet();
   assert.deepEqual(asked(), [[first.id, 0]]);
   assert.equal(self.puller.stats.pulled, 1);
   self.disk.chunks.clear();
   first.disk.chunks.clear();
-  self.puller.enqueue(ref, last.self);
+  self.puller.enqueue(key, last.self);
   await cluster.quiet();
   assert.deepEqual(asked().slice(1).at(-1), [last.id, 0]);
   assert.deepEqual(asked().slice(1, 3), [
@@ -86,18 +86,18 @@ test("Puller: a known holder with an extra copy is asked last, whatever its rank
   assert.equal(self.puller.stats.pulled, 2);
 });
 
-test("Puller: the queue is bounded, what does not fit is dropped and counted", async () => {
+test("Puller: the queue is bounded; chunks that do not fit are dropped and counted", async () => {
   const { cluster, self } = pullFixture(KiB, { copies: 3 });
   for (const { id } of cluster.replicas.values()) cluster.network.blackHoles.add(id);
   const wanted = Array.from({ length: 1024 + 4 + 3 }, (_, index) => ({
     version: cluster.version(`k${index}`, KiB),
     index: 0,
   }));
-  const taken = wanted.filter((ref) => self.puller.enqueue(ref)).length;
+  const taken = wanted.filter((key) => self.puller.enqueue(key)).length;
   assert.equal(taken, 1028);
   assert.deepEqual([self.puller.running, self.puller.waiting, self.puller.load], [4, 1024, 1]);
   assert.deepEqual([self.puller.stats.queued, self.puller.stats.dropped], [1028, 3]);
-  // Those that wait or run already are no loss.
+  // Those that wait or run already are not lost.
   assert.ok(self.puller.enqueue(wanted[0] as ChunkKey) && self.puller.enqueue(wanted[1000] as ChunkKey));
   await settle();
   assert.equal(cluster.network.streams.length, 4);
@@ -107,30 +107,30 @@ test("Puller: the queue is bounded, what does not fit is dropped and counted", a
   assert.equal(self.puller.enqueue(wanted[5] as ChunkKey), false);
 });
 
-test("Puller: four at once, the one that waits longest next", async () => {
+test("Puller: four at once, then the one that waits longest", async () => {
   const { cluster, self, first } = pullFixture(KiB, { copies: 3 });
-  const refs = Array.from({ length: 7 }, (_, index) => ({
+  const keys = Array.from({ length: 7 }, (_, index) => ({
     version: cluster.version(`k${index}`, KiB),
     index: 0,
   }));
-  for (const ref of refs) first.disk.hold(ref, patternBytes(1, 0, KiB));
+  for (const key of keys) first.disk.hold(key, patternBytes(1, 0, KiB));
   let runningMax = 0;
   cluster.network.onSlice = () => {
     runningMax = Math.max(runningMax, self.puller.running);
   };
-  for (const ref of refs) self.puller.enqueue(ref, first.self);
+  for (const key of keys) self.puller.enqueue(key, first.self);
   await cluster.quiet();
   assert.deepEqual(
-    cluster.network.streams.map(({ request }) => request.ref.version.objectKey),
+    cluster.network.streams.map(({ request }) => request.key.version.objectKey),
     ["k0", "k1", "k2", "k3", "k4", "k5", "k6"],
   );
   assert.deepEqual([runningMax, self.puller.stats.pulled], [4, 7]);
 });
 
-test("Puller: not held goes to the next candidate, and where nobody holds it the pull ends", async () => {
-  const { cluster, ref, self, first, second, hold, asked, nothingLeft } = pullFixture(KiB);
+test("Puller: a candidate without the chunk is followed by the next, and where no replica holds it the pull ends", async () => {
+  const { cluster, key, self, first, second, hold, asked, nothingLeft } = pullFixture(KiB);
   hold(second);
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
   assert.deepEqual(asked(), [
     [first.id, 0],
@@ -146,13 +146,13 @@ test("Puller: not held goes to the next candidate, and where nobody holds it the
   nothingLeft();
 });
 
-test("Puller: a break goes on at its byte with the next candidate, and the hash goes on with it", async () => {
-  const { cluster, ref, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(3 * MiB);
+test("Puller: after a break the pull continues at its byte with the next candidate, and the hash with it", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(3 * MiB);
   hold(first, second);
   cluster.network.onSlice = ({ to, receivedBytes }) => {
     if (to === first.id && receivedBytes >= 2 * MiB) throw gone();
   };
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
   assert.ok(isWhole());
   assert.deepEqual(asked(), [
@@ -163,13 +163,13 @@ test("Puller: a break goes on at its byte with the next candidate, and the hash 
   nothingLeft();
 });
 
-test("Puller: a break in the middle of a block goes on at its byte with the same holder, after a backoff", async () => {
-  const { cluster, ref, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(3 * MiB);
+test("Puller: after a break in the middle of a block it continues at its byte with the same holder, after a backoff", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(3 * MiB);
   hold(first);
   let breaks = 1;
   cluster.network.cutAfterBytes = (stream) =>
     stream.to === first.id && breaks-- > 0 ? MiB + 100 : undefined;
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await settle();
   assert.deepEqual(asked(), [
     [first.id, 0],
@@ -186,15 +186,15 @@ test("Puller: a break in the middle of a block goes on at its byte with the same
   nothingLeft();
 });
 
-test("Puller: three attempts, 500 ms and 1 s apart, then it is given up", async () => {
-  const { cluster, ref, self, first, hold, asked, nothingLeft } = pullFixture(KiB);
+test("Puller: it fails after three attempts, 500 ms and 1 s apart", async () => {
+  const { cluster, key, self, first, hold, asked, nothingLeft } = pullFixture(KiB);
   hold(first);
   const times: number[] = [];
   cluster.network.onSlice = () => {
     times.push(cluster.clock.monotonic());
     throw gone();
   };
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.clock.advance(10_000);
   assert.deepEqual(times, [0, 500, 1500]);
   assert.equal(asked().length, 6);
@@ -202,11 +202,11 @@ test("Puller: three attempts, 500 ms and 1 s apart, then it is given up", async 
   nothingLeft();
 });
 
-test("Puller: a copy with another SHA-256 is deleted, told of, and pulled anew from somebody else", async () => {
-  const { cluster, ref, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(5 * MiB);
+test("Puller: a copy with another SHA-256 is deleted, logged, and pulled again from another replica", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(5 * MiB);
   hold(first, second);
-  first.disk.damage(ref);
-  self.puller.enqueue(ref);
+  first.disk.damage(key);
+  self.puller.enqueue(key);
   await settle();
   await cluster.clock.advance(500);
   await cluster.quiet();
@@ -220,29 +220,29 @@ test("Puller: a copy with another SHA-256 is deleted, told of, and pulled anew f
   assert.deepEqual([self.puller.stats.mismatches, self.puller.stats.pulled], [1, 1]);
   assert.deepEqual(
     cluster.logger.events.map(({ level, fields }) => ({ level, ...fields })),
-    [{ level: "warn", chunk: ref.version.chunkPath(0), senders: [first.id] }],
+    [{ level: "warn", chunk: key.version.chunkPath(0), senders: [first.id] }],
   );
   nothingLeft();
 });
 
-test("Puller: a copy that never matches is not kept", async () => {
-  const { cluster, ref, self, first, hold, nothingLeft } = pullFixture(KiB);
+test("Puller: a copy that never matches is not stored", async () => {
+  const { cluster, key, self, first, hold, nothingLeft } = pullFixture(KiB);
   hold(first);
-  first.disk.damage(ref);
-  self.puller.enqueue(ref);
+  first.disk.damage(key);
+  self.puller.enqueue(key);
   await cluster.clock.advance(10_000);
   assert.deepEqual([self.puller.stats.mismatches, self.puller.stats.failed], [3, 1]);
   assert.equal(self.disk.chunks.size, 0);
   nothingLeft();
 });
 
-test("Puller: a stream that breaks behind the last byte is asked for the SHA-256 alone", async () => {
-  const { cluster, ref, self, first, second, hold, asked, isWhole } = pullFixture(3 * MiB);
+test("Puller: after a break after the last byte only the SHA-256 is asked for", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole } = pullFixture(3 * MiB);
   hold(first, second);
   first.disk.onDigest = () => {
     throw gone();
   };
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
   assert.ok(isWhole());
   assert.deepEqual(asked(), [
@@ -252,55 +252,55 @@ test("Puller: a stream that breaks behind the last byte is asked for the SHA-256
   assert.deepEqual([self.puller.stats.pulledBytes, self.puller.stats.unverified], [3 * MiB, 0]);
 });
 
-test("Puller: a sender that knows no SHA-256 is believed, and counted", async () => {
-  const { cluster, ref, self, first, hold } = pullFixture(KiB);
+test("Puller: a copy whose sender knows no SHA-256 is stored, and counted", async () => {
+  const { cluster, key, self, first, hold } = pullFixture(KiB);
   hold(first);
   first.disk.knowsDigests = false;
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
   assert.deepEqual([self.puller.stats.pulled, self.puller.stats.unverified], [1, 1]);
 });
 
-test("Puller: while somebody waits for memory it takes none", async () => {
-  const { cluster, ref, self, first, hold, isWhole } = pullFixture(3 * MiB, { maxBytes: 32 * MiB });
+test("Puller: it takes no memory while a fill waits for some", async () => {
+  const { cluster, key, self, first, hold, isWhole } = pullFixture(3 * MiB, { maxBytes: 32 * MiB });
   hold(first);
   const taken = self.budget.tryReserve(32 * MiB);
   assert.ok(taken);
   const waiting = self.budget.reserve(30 * MiB, 60_000);
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.clock.advance(250);
   assert.deepEqual([self.puller.stats.yields, cluster.network.streams.length], [3, 0]);
   taken.release();
   const fill = await waiting;
   await cluster.clock.advance(100);
-  assert.equal(cluster.network.streams.length, 0, "there is no room for a stretch");
+  assert.equal(cluster.network.streams.length, 0, "there is no room for a range");
   fill.release();
   await cluster.clock.advance(100);
   await cluster.quiet();
   assert.ok(isWhole());
 });
 
-test("Puller: what is here, or for others to keep, is not pulled", async () => {
-  const { cluster, ref, self, first, second, hold } = pullFixture(KiB);
+test("Puller: a chunk that is here, or that other replicas keep, is not pulled", async () => {
+  const { cluster, key, self, first, second, hold } = pullFixture(KiB);
   hold(self, first);
-  self.puller.enqueue(ref);
-  second.puller.enqueue(ref);
+  self.puller.enqueue(key);
+  second.puller.enqueue(key);
   await cluster.quiet();
   assert.deepEqual([self.puller.stats.moot, second.puller.stats.moot], [1, 1]);
   assert.equal(cluster.network.streams.length, 0);
 });
 
-test("Puller: a disk that does not take the chunk ends the pull", async () => {
-  const { cluster, ref, self, first, hold, nothingLeft } = pullFixture(3 * MiB);
+test("Puller: a disk that does not store the chunk ends the pull", async () => {
+  const { cluster, key, self, first, hold, nothingLeft } = pullFixture(3 * MiB);
   hold(first);
   self.disk.takesNoStages = true;
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
   self.disk.takesNoStages = false;
   self.disk.takesUntil = MiB;
-  self.puller.enqueue(ref);
+  self.puller.enqueue(key);
   await cluster.quiet();
-  assert.deepEqual([self.puller.stats.refused, cluster.network.streams.length], [2, 1]);
+  assert.deepEqual([self.puller.stats.not_stored, cluster.network.streams.length], [2, 1]);
   nothingLeft();
 });
 
@@ -310,14 +310,14 @@ for (const [when, stopAt] of [
   ["it waits for memory", "memory"],
 ] as const) {
   test(`Puller: a stop while ${when} leaves nothing behind`, async () => {
-    const { cluster, ref, self, first, hold, nothingLeft } = pullFixture(3 * MiB);
+    const { cluster, key, self, first, hold, nothingLeft } = pullFixture(3 * MiB);
     hold(first);
     if (stopAt === "silence") cluster.network.blackHoles.add(first.id);
     const taken = stopAt === "memory" ? self.budget.tryReserve(128 * MiB) : undefined;
     cluster.network.onSlice = () => {
       throw gone();
     };
-    self.puller.enqueue(ref);
+    self.puller.enqueue(key);
     await settle();
     await self.puller.stop();
     taken?.release();

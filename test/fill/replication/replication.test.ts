@@ -7,15 +7,15 @@ import { ReplicatedFixture, type ReplicatedFixtureOptions } from "../../support/
 /** Replicas whose clients have read `objects` objects of one chunk each, through one after the other. */
 async function warmed(objects: number, options: ReplicatedFixtureOptions = {}) {
   const cluster = new ReplicatedFixture(options);
-  const refs: ChunkKey[] = [];
+  const keys: ChunkKey[] = [];
   const replicas = [...cluster.replicas.values()];
   for (let index = 0; index < objects; index += 1) {
     const version = cluster.version(`key-${index}`, KiB);
-    refs.push({ version, index: 0 });
+    keys.push({ version, index: 0 });
     await cluster.read(replicas[index % replicas.length] as (typeof replicas)[number], version);
   }
   await cluster.quiet();
-  return { cluster, refs };
+  return { cluster, keys };
 }
 
 /**
@@ -29,13 +29,13 @@ async function settled(cluster: ReplicatedFixture): Promise<void> {
   }
 }
 
-test("Replication: every chunk is on exactly two disks once quiet, and was asked of the origin once", async () => {
-  const { cluster, refs } = await warmed(60);
-  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+test("Replication: every chunk is on exactly two disks in the end, and cost one origin GET", async () => {
+  const { cluster, keys } = await warmed(60);
+  assert.deepEqual(new Set(keys.map((key) => cluster.copiesOf(key))), new Set([2]));
   assert.equal(cluster.origin.reads.length, 60);
-  for (const ref of refs) {
-    const [first, second] = cluster.ranked(ref);
-    assert.ok(first?.disk.presence(ref) === "held" && second?.disk.presence(ref) === "held");
+  for (const key of keys) {
+    const [first, second] = cluster.ranked(key);
+    assert.ok(first?.disk.presence(key) === "held" && second?.disk.presence(key) === "held");
   }
   const announced = [...cluster.replicas.values()].map(({ replication }) => replication.stats.announced);
   assert.equal(
@@ -45,38 +45,38 @@ test("Replication: every chunk is on exactly two disks once quiet, and was asked
 });
 
 test("Replication: a member that returns with an empty disk has its chunks again, without an origin GET", async () => {
-  const { cluster, refs } = await warmed(60);
+  const { cluster, keys } = await warmed(60);
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   cluster.kill("r1");
-  for (const ref of refs) await cluster.read(cluster.get("r0"), ref.version);
+  for (const key of keys) await cluster.read(cluster.get("r0"), key.version);
   const back = cluster.join("r1");
   back.antiEntropy.start();
-  for (const ref of refs) await cluster.read(back, ref.version);
+  for (const key of keys) await cluster.read(back, key.version);
   await settled(cluster);
   assert.equal(cluster.origin.reads.length, 60);
-  assert.equal(cluster.assertCopies(refs), 0, "nothing was copied while it was away");
+  assert.equal(cluster.assertCopies(keys), 0, "nothing was copied while it was away");
   await cluster.stop();
 });
 
-test("Replication: what falls to others when a member goes for good is copied again", async () => {
-  const { cluster, refs } = await warmed(60, { replicas: 4 });
+test("Replication: when a member leaves for good, its chunks are copied again", async () => {
+  const { cluster, keys } = await warmed(60, { replicas: 4 });
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   cluster.kill("r2");
   await settled(cluster);
-  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.deepEqual(new Set(keys.map((key) => cluster.copiesOf(key))), new Set([2]));
   assert.equal(cluster.origin.reads.length, 60);
   await cluster.stop();
 });
 
 test("Replication: a fourth that joins pulls no more than its share, and the others mark the copies that it took over", async () => {
   const objects = 200;
-  const { cluster, refs } = await warmed(objects);
+  const { cluster, keys } = await warmed(objects);
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   const fourth = cluster.join("r3");
   fourth.antiEntropy.start();
   await settled(cluster);
   const { pulled, pulledBytes } = fourth.puller.stats;
-  const keptByIt = refs.filter((ref) => fourth.keepers.isKeptHere(ref.version.chunkPath(0))).length;
+  const keptByIt = keys.filter((key) => fourth.keepers.isKeptHere(key.version.chunkPath(0))).length;
   assert.equal(pulled, keptByIt);
   assert.equal(pulledBytes, keptByIt * KiB);
   // Two copies of 200 over four replicas is 100 each.
@@ -90,58 +90,58 @@ test("Replication: a fourth that joins pulls no more than its share, and the oth
       .map(({ puller }) => puller.stats.pulled),
     "nothing moved between the three",
   );
-  assert.equal(cluster.assertCopies(refs), keptByIt, "each copy that it took over is an extra one elsewhere");
+  assert.equal(cluster.assertCopies(keys), keptByIt, "each copy that it took over is an extra one elsewhere");
   assert.equal(cluster.origin.reads.length, objects);
-  for (const ref of refs) await cluster.read(fourth, ref.version);
+  for (const key of keys) await cluster.read(fourth, key.version);
   assert.equal(cluster.origin.reads.length, objects);
   await cluster.stop();
 });
 
 test("Replication: a member away for long leaves an extra copy of each chunk that the others copied", async () => {
-  const { cluster, refs } = await warmed(60);
+  const { cluster, keys } = await warmed(60);
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   const { disk, keepers } = cluster.get("r1");
-  const keptByIt = refs.filter((ref) => keepers.isKeptHere(ref.version.chunkPath(0))).length;
+  const keptByIt = keys.filter((key) => keepers.isKeptHere(key.version.chunkPath(0))).length;
   cluster.kill("r1");
   await settled(cluster);
-  assert.equal(cluster.assertCopies(refs), 0, "the two others keep everything");
+  assert.equal(cluster.assertCopies(keys), 0, "the two others keep everything");
   cluster.join("r1", disk).antiEntropy.start();
   await settled(cluster);
-  assert.equal(cluster.assertCopies(refs), keptByIt);
+  assert.equal(cluster.assertCopies(keys), keptByIt);
   cluster.kill("r1");
   await settled(cluster);
-  assert.equal(cluster.assertCopies(refs), 0, "and the marks are removed where the copies are needed again");
+  assert.equal(cluster.assertCopies(keys), 0, "and the marks are removed where the copies are needed again");
   assert.equal(cluster.origin.reads.length, 60);
   await cluster.stop();
 });
 
-test("Replication: announcements that are lost are made good by the walk", async () => {
+test("Replication: anti-entropy repairs lost announcements", async () => {
   const cluster = new ReplicatedFixture();
   cluster.deaf = true;
-  const refs = Array.from({ length: 20 }, (_, index) => ({
+  const keys = Array.from({ length: 20 }, (_, index) => ({
     version: cluster.version(`k${index}`, KiB),
     index: 0,
   }));
-  for (const ref of refs) await cluster.read(cluster.get("r0"), ref.version);
-  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([1]));
+  for (const key of keys) await cluster.read(cluster.get("r0"), key.version);
+  assert.deepEqual(new Set(keys.map((key) => cluster.copiesOf(key))), new Set([1]));
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   await settled(cluster);
-  assert.deepEqual(new Set(refs.map((ref) => cluster.copiesOf(ref))), new Set([2]));
+  assert.deepEqual(new Set(keys.map((key) => cluster.copiesOf(key))), new Set([2]));
   await cluster.stop();
 });
 
-test("Replication: a chunk heard of by who does not keep it, or holds it, is not pulled", async () => {
-  const { cluster, refs } = await warmed(1);
-  const [ref] = refs as [ChunkKey];
-  const [first, , third] = cluster.ranked(ref);
-  first?.replication.stored(ref);
+test("Replication: an announced chunk is not pulled by a replica that does not keep it, or holds it", async () => {
+  const { cluster, keys } = await warmed(1);
+  const [key] = keys as [ChunkKey];
+  const [first, , third] = cluster.ranked(key);
+  first?.replication.stored(key);
   await cluster.quiet();
   assert.deepEqual([third?.replication.stats.heard, third?.replication.stats.wanted], [2, 0]);
-  assert.equal(cluster.copiesOf(ref), 2);
+  assert.equal(cluster.copiesOf(key), 2);
 });
 
-test("Replication: with its disk kept, a member that comes back pulls only what it missed", async () => {
-  const { cluster, refs } = await warmed(40);
+test("Replication: a member that returns with its disk pulls only the chunks that it missed", async () => {
+  const { cluster, keys } = await warmed(40);
   for (const { antiEntropy } of cluster.replicas.values()) antiEntropy.start();
   const { disk } = cluster.get("r1");
   cluster.kill("r1");
@@ -149,14 +149,14 @@ test("Replication: with its disk kept, a member that comes back pulls only what 
     version: cluster.version(`n${index}`, KiB),
     index: 0,
   }));
-  for (const ref of fresh) await cluster.read(cluster.get("r0"), ref.version);
+  for (const key of fresh) await cluster.read(cluster.get("r0"), key.version);
   const back = cluster.join("r1", disk);
   back.antiEntropy.start();
   await settled(cluster);
-  const missed = fresh.filter((ref) => back.keepers.isKeptHere(ref.version.chunkPath(0))).length;
+  const missed = fresh.filter((key) => back.keepers.isKeptHere(key.version.chunkPath(0))).length;
   assert.equal(back.puller.stats.pulled, missed);
   assert.equal(
-    cluster.assertCopies([...refs, ...fresh]),
+    cluster.assertCopies([...keys, ...fresh]),
     missed,
     "one extra copy of each chunk that it missed",
   );

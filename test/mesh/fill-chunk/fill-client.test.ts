@@ -36,8 +36,8 @@ const version = new ObjectVersion({
 });
 
 function readOf(fields: Partial<PeerRead> = {}): PeerRead {
-  const ref = { version, index: 1 };
-  return { ref, offset: 0, lengthBytes: 1000, passedOver: [], cachedOnly: false, ...fields };
+  const key = { version, index: 1 };
+  return { key, offset: 0, lengthBytes: 1000, passedOver: [], cachedOnly: false, ...fields };
 }
 
 const never = new AbortController().signal;
@@ -108,10 +108,10 @@ test("FillClient.read: the peer is asked for what was meant", async (context) =>
   const sink = new MemorySink(10);
   await client.read(peer, request, sink, never);
   assertPattern(sink.received, 1 + 7 * MiB, 0);
-  const [{ ref, ...rest } = assert.fail("never asked")] = asked;
-  const { ref: ours, ...expected } = request;
+  const [{ key, ...rest } = assert.fail("never asked")] = asked;
+  const { key: ours, ...expected } = request;
   assert.deepEqual(rest, expected);
-  assert.equal(ref.version.memoryKey(ref.index), version.memoryKey(ours.index));
+  assert.equal(key.version.memoryKey(key.index), version.memoryKey(ours.index));
   // Whoever lost more replicas than may be told still gets an answer.
   const many = Array.from({ length: 100 }, (_, index) => `r${index}`);
   await client.read(peer, readOf({ passedOver: many }), new MemorySink(1000), never);

@@ -57,7 +57,7 @@ test("FillService.answer: what is asked for goes on as it was said, with the sen
   const chunkKey = { ...key, chunkSize: 1000n, chunkIndex: 7n };
   const request = { objectSize: 7600n, offset: 20n, length: 30n, cachedOnly: true, passedOver: ["r1", "r2"] };
   const read = asked({ chunkKey, ...request });
-  const { version, index } = read.ref;
+  const { version, index } = read.key;
   const { originId, bucket, objectKey, etag, sizeBytes, chunkSizeBytes } = version;
   assert.deepEqual([originId, bucket, objectKey, etag], ["origin-a", "b", "dir/k", "e1"]);
   assert.deepEqual([sizeBytes, chunkSizeBytes, index], [7600, 1000, 7]);

@@ -53,7 +53,7 @@ function fixture() {
       flightsInProgress: 0,
       stats: {
         relays: 0,
-        pieces: 0,
+        ranges: 0,
         joins: 0,
         readAheads: 0,
         moot: 0,
@@ -68,7 +68,7 @@ function fixture() {
       object: { stats: { calls: 0, refused: 0 } },
     },
     callsServed: { stats: { calls: 0, notCoordinator: 0 } },
-    chunkServer: { stats: { answered: 0, refused: 0, notHeld: 0 } },
+    chunkServer: { stats: { answered: 0, notCoordinator: 0, notHeld: 0 } },
     objectServer: { stats: { notCoordinator: 0, invalidationsPublished: 0, invalidationsHeard: 0 } },
   } satisfies MeshParts;
   const metrics = new MetricsRegistry();
@@ -148,7 +148,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(parts.fillClient.stats, "receivedBytes", "orca_fill_chunk_received_bytes_total");
   count(parts.relay, "flightsInProgress", "orca_relays");
   count(parts.relay.stats, "relays", "orca_relays_total");
-  count(parts.relay.stats, "pieces", "orca_relay_pieces_total");
+  count(parts.relay.stats, "ranges", "orca_relay_pieces_total");
   count(parts.relay.stats, "joins", "orca_relay_joins_total");
   count(parts.relay.stats, "resumed", "orca_relays_resumed_total");
   count(parts.relay.stats, "adopted", "orca_relays_adopted_total");

@@ -11,7 +11,7 @@ const operations = readFileSync(join(import.meta.dirname, "../../../OPERATIONS.m
 async function rendered() {
   const parts = new ReplicatedFixture().get("r0");
   let next = 0;
-  for (const { stats } of [parts.replication, parts.puller, parts.held, parts.antiEntropy]) {
+  for (const { stats } of [parts.replication, parts.puller, parts.peerCopies, parts.antiEntropy]) {
     for (const name of Object.keys(stats)) {
       next += 1;
       (stats as Record<string, number>)[name] = next;
@@ -30,13 +30,14 @@ function valueOf(lines: readonly string[], series: string): number {
 
 test("registerReplicationMetrics: every number is read at the scrape, under its own name", async () => {
   const { parts, lines } = await rendered();
-  const { puller, held, antiEntropy, replication, inventory } = parts;
+  const { puller, peerCopies, antiEntropy, replication, inventory } = parts;
   const expected: Record<string, number> = {
     'orca_replication_announcements_total{event="published"}': replication.stats.announced,
     'orca_replication_announcements_total{event="heard"}': replication.stats.heard,
     'orca_replication_announcements_total{event="wanted"}': replication.stats.wanted,
     'orca_pulls_total{end="pulled"}': puller.stats.pulled,
     'orca_pulls_total{end="missing"}': puller.stats.missing,
+    'orca_pulls_total{end="not_stored"}': puller.stats.not_stored,
     'orca_pulls_total{end="dropped"}': puller.stats.dropped,
     orca_pull_bytes_total: puller.stats.pulledBytes,
     orca_pull_mismatches_total: puller.stats.mismatches,
@@ -44,9 +45,10 @@ test("registerReplicationMetrics: every number is read at the scrape, under its 
     orca_pulls_resumed_total: puller.stats.resumed,
     orca_pull_retries_total: puller.stats.retries,
     orca_pull_yields_total: puller.stats.yields,
-    'orca_fill_peer_asks_total{end="not_held"}': held.stats.notHeld,
-    'orca_fill_peer_asks_total{end="silent"}': held.stats.silent,
-    orca_fill_peer_bytes_total: held.stats.broughtBytes,
+    'orca_fill_peer_asks_total{end="fetched"}': peerCopies.stats.fetched,
+    'orca_fill_peer_asks_total{end="not_held"}': peerCopies.stats.notHeld,
+    'orca_fill_peer_asks_total{end="silent"}': peerCopies.stats.silent,
+    orca_fill_peer_bytes_total: peerCopies.stats.fetchedBytes,
     orca_anti_entropy_rounds_total: antiEntropy.stats.rounds,
     orca_anti_entropy_running: antiEntropy.stats.running,
     'orca_anti_entropy_chunks{state="total"}': antiEntropy.stats.total,

@@ -1,12 +1,11 @@
 /**
- * What a coordinator's fill asks before it goes to the origin: the disks of the replicas that keep the chunk too, or kept
- * it until a member came. So a chunk that fell to this replica, or whose disk was lost, costs no origin GET. Asking
- * is cheap where the chunk is new: who does not hold it says so at once.
+ * The copies that a coordinator's fill asks before it asks the origin: those on the disks of the replicas that keep the
+ * chunk too, or kept it until a member joined. So a chunk that has moved to this replica, or whose disk was lost, costs no
+ * origin GET. For a new chunk this is cheap: a peer that does not hold it says so at once.
  *
- * A peer that falls silent is not waited for, since the origin has every byte as well. That is also how a circle of
- * memory ends: (1) fills of A hold its memory and wait for blocks that B reads from disk; (2) B has no memory for a block,
- * because its fills hold all of it and wait for A; (3) neither moves within the silence borne here, and both turn to
- * the origin.
+ * A fill does not wait for a silent peer, since the origin has every byte as well. That also ends a circle of memory:
+ * (1) fills of A hold its memory and wait for blocks that B reads from disk; (2) B has no memory for a block, because its
+ * fills hold all of it and wait for A; (3) neither sends a byte within `silenceMaxMs`, and both turn to the origin.
  */
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -15,77 +14,77 @@ import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
-import type { BroughtPart, HeldElsewhere } from "../filler.ts";
+import type { CopySource, FetchedPart } from "../filler.ts";
+import type { FlightPart } from "../flight.ts";
 import type { Keepers } from "./keepers.ts";
 
-export interface HeldByPeersOptions {
+export interface PeerCopiesOptions {
   readonly keepers: Keepers;
   readonly coordination: Coordination;
   readonly peers: ChunkPeers;
   readonly clock: Clock;
-  /** How long a peer may let wait for a byte. */
+  /** How long a fill waits for the next byte of a peer. */
   readonly silenceMaxMs?: number;
-  /** How long one that was silent is not asked. */
+  /** How long a peer that was silent is not asked. */
   readonly quietMs?: number;
 }
 
-/** What is still owed of a part; `filled` moves on as bytes come. */
-type Part = Parameters<HeldElsewhere["bring"]>[1];
+type Part = Pick<FlightPart, "to" | "filled">;
 
-export class HeldByPeers implements HeldElsewhere {
+export class PeerCopies implements CopySource {
   readonly stats = {
     asked: 0,
-    /** Stretches that came from peers in whole, and the bytes that came. */
-    brought: 0,
-    broughtBytes: 0,
+    /** Parts that peers sent in whole, and the bytes that peers sent. */
+    fetched: 0,
+    fetchedBytes: 0,
     notHeld: 0,
-    /** The peer was gone, broke off or said that it could not. */
+    /** The peer was unreachable, broke off or sent an error. */
     broken: 0,
     /** Given up because no byte came. */
     silent: 0,
   };
-  readonly #options: HeldByPeersOptions;
+  readonly #options: PeerCopiesOptions;
   readonly #silenceMaxMs: number;
   readonly #quietMs: number;
-  /** Until when those that were silent are not asked. */
+  /** Until when each peer that was silent is not asked. */
   readonly #quiet = new Map<string, number>();
 
-  constructor(options: HeldByPeersOptions) {
+  constructor(options: PeerCopiesOptions) {
     this.#options = options;
     this.#silenceMaxMs = options.silenceMaxMs ?? 2000;
     this.#quietMs = options.quietMs ?? 10_000;
   }
 
-  async bring(
-    ref: ChunkKey,
+  async fetch(
+    key: ChunkKey,
     part: Part,
     sink: ByteSink,
     signal: AbortSignal,
-  ): Promise<BroughtPart | undefined> {
+  ): Promise<FetchedPart | undefined> {
     const { keepers, coordination } = this.#options;
-    for (const peer of keepers.holders(ref.version.chunkPath(ref.index))) {
+    for (const peer of keepers.holders(key.version.chunkPath(key.index))) {
       if (this.#isQuiet(peer.replicaId) || !coordination.mayAsk(peer.replicaId)) continue;
-      const brought = await this.#bringFrom(peer, ref, part, sink, signal);
-      if (brought) return brought;
+      const fetched = await this.#fetchFrom(peer, key, part, sink, signal);
+      if (fetched) return fetched;
     }
     return undefined;
   }
 
-  async #bringFrom(
+  async #fetchFrom(
     peer: Member,
-    ref: ChunkKey,
+    key: ChunkKey,
     part: Part,
     sink: ByteSink,
     signal: AbortSignal,
-  ): Promise<BroughtPart | undefined> {
+  ): Promise<FetchedPart | undefined> {
     const { peers, coordination, clock } = this.#options;
     const silence = new AbortController();
     const timer = clock.timer(this.#silenceMaxMs, () => silence.abort());
-    const heard: ByteSink = {
+    const timedSink: ByteSink = {
       space: () => sink.space(),
       advance: (lengthBytes) => {
         timer.refresh();
-        this.stats.broughtBytes += lengthBytes;
+        this.stats.fetchedBytes += lengthBytes;
         sink.advance(lengthBytes);
       },
     };
@@ -93,27 +92,27 @@ export class HeldByPeers implements HeldElsewhere {
     try {
       const { sha256 } = await peers.read(
         peer,
-        { ref, offset: part.filled, lengthBytes: part.to - part.filled, passedOver: [], cachedOnly: true },
-        heard,
+        { key, offset: part.filled, lengthBytes: part.to - part.filled, passedOver: [], cachedOnly: true },
+        timedSink,
         AbortSignal.any([signal, silence.signal]),
       );
       coordination.answered(peer.replicaId);
-      this.stats.brought += 1;
+      this.stats.fetched += 1;
       return { sha256 };
     } catch (thrown) {
       signal.throwIfAborted();
-      this.#judge(peer.replicaId, thrown, silence.signal);
-      // The last byte may have come before the fault did; then nothing is missing.
+      this.#noteFailure(peer.replicaId, thrown, silence.signal);
+      // The last byte may have come before the fault. Then nothing is missing.
       return part.filled === part.to ? { sha256: undefined } : undefined;
     } finally {
       timer.cancel();
     }
   }
 
-  #judge(replicaId: string, thrown: unknown, silence: AbortSignal): void {
+  #noteFailure(replicaId: string, thrown: unknown, silence: AbortSignal): void {
     const { coordination } = this.#options;
     if (silence.aborted && thrown === silence.reason) {
-      // It may be well and its disk slow, so it is not held against it elsewhere.
+      // The replica may be well and only its disk slow. So it counts as reachable for everything else.
       coordination.answered(replicaId);
       this.stats.silent += 1;
       this.#beQuiet(replicaId);
@@ -126,7 +125,7 @@ export class HeldByPeers implements HeldElsewhere {
     else coordination.answered(replicaId);
   }
 
-  /** Those whose time is over go first: a member that never comes back is asked for by nobody, and would stay for ever. */
+  /** Expired entries are deleted first: the entry of a member that never returns would otherwise stay for ever. */
   #beQuiet(replicaId: string): void {
     const nowMs = this.#options.clock.monotonic();
     for (const [other, untilMs] of this.#quiet) if (untilMs <= nowMs) this.#quiet.delete(other);

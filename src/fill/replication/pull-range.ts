@@ -1,12 +1,12 @@
 /**
- * A stretch of a chunk on its way from a peer to this replica's disk: room for all of it before it is asked for. A sink is
- * told of bytes and cannot hold anybody back, so back-pressure is in the asking: the next stretch is asked for when
- * this one is written. That costs a round trip per stretch, and a pull holds no more memory than one.
+ * A range of a chunk on its way from a peer to this replica's disk. Memory for all of it is reserved before it is asked
+ * for. The sender cannot be slowed down, so the puller limits how much it requests: it asks for the next range when this
+ * one is written. That costs a round trip per range, and a pull holds memory for one range only.
  */
 import type { ByteSink } from "../../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../../base/memory-budget.ts";
 
-export class PullStretch implements ByteSink {
+export class PullRange implements ByteSink {
   readonly lengthBytes: number;
   filledBytes = 0;
   readonly #reservation: Reservation;
@@ -30,7 +30,7 @@ export class PullStretch implements ByteSink {
     this.filledBytes += lengthBytes;
   }
 
-  /** What has come, segment by segment. */
+  /** The bytes that have come, segment by segment. */
   *slices(): Generator<Buffer> {
     for (const [index, segment] of this.#segments.entries()) {
       const slice = segment.bytes.subarray(0, this.filledBytes - index * segmentSizeBytes);
