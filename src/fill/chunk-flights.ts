@@ -14,8 +14,9 @@ export interface FillRequest {
   /** The chunk was asked for before. */
   readonly seen: boolean;
   /**
-   * The disk was asked and could not read the chunk. It may still believe that it holds the chunk: a process without free
-   * file descriptors learns nothing about the file. If the flight believed the disk again, it would end without bytes.
+   * The disk was asked and could not read the chunk. It may still believe that it holds the chunk: a process without
+   * free file descriptors learns nothing about the file. If the flight believed the disk again, it would end without
+   * bytes.
    */
   readonly skipDisk: boolean;
 }
@@ -30,8 +31,8 @@ export interface ChunkFlights {
   fill(key: ChunkKey, request: FillRequest): Flight;
 
   /**
-   * Reads a chunk from disk into memory, because it is asked for again and again. Undefined where memory has no free room
-   * now: no reader waits for a promotion.
+   * Reads a chunk from disk into memory, because it is asked for again and again. Undefined where memory has no free
+   * room now: no reader waits for a promotion.
    */
   promote(key: ChunkKey, offset: number): Flight | undefined;
 

@@ -1,15 +1,16 @@
 /**
- * Answers peers that read ranges of chunks: the other end of a Relay. It serves what this replica holds to every caller.
- * It starts a fill only for chunks that this replica coordinates, and it never asks another replica, so a request makes
- * one hop, whatever the views of the members are. Its readers use the filler's flights and never a relay.
+ * Answers peers that read ranges of chunks: the other end of a Relay. It serves what this replica holds to every
+ * caller. It starts a fill only for chunks that this replica coordinates, and it never asks another replica, so a
+ * request makes one hop, whatever the views of the members are. Its readers use the filler's flights and never a relay.
  *
  * Where disks are replicated, a flight of the filler may itself wait for another replica. Two could wait in a circle:
  *   1. A and B, whose views differ, each start a flight for one chunk that neither holds.
  *   2. A's flight asks B for cached bytes, and would join B's flight.
  *   3. B's flight asks A, and would join A's.
- * So a request for cached bytes joins only flights that are rooted, which means that they read from the origin for good. A
- * flight asks others only before it is rooted. In a circle of any length, each flight would have asked after the next
- * one was rooted, and before it was rooted itself. Around the circle a moment would be before itself, so there is none.
+ * So a request for cached bytes joins only flights that are rooted, which means that they read from the origin for
+ * good. A flight asks others only before it is rooted. In a circle of any length, each flight would have asked after
+ * the next one was rooted, and before it was rooted itself. Around the circle a moment would be before itself, so there
+ * is none.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
@@ -114,8 +115,8 @@ export class ChunkServer {
 }
 
 /**
- * For a reader that must start no fill: a chunk that was held a moment ago and is evicted is not held. Chunks on disk are
- * read block by block. A copy for another replica's disk is no reason to read a chunk into this replica's memory.
+ * For a reader that must start no fill: a chunk that was held a moment ago and is evicted is not held. Chunks on disk
+ * are read block by block. A copy for another replica's disk is no reason to read a chunk into this replica's memory.
  */
 class CachedFlights implements ChunkFlights {
   readonly stats = { joins: 0 };

@@ -4,10 +4,10 @@
  *   1. `fill` starts a flight for the chunk and makes its caller the leader. Others find the flight and join it.
  *   2. The flight reserves memory for its whole chunk. If it waits too long for memory, it fails as overloaded.
  *   3. It looks in the tiers once more, because another flight may have overtaken the reader that saw a miss: (a) the
- *      reader looks, and misses; (b) a flight for the same chunk ends and leaves; (c) the reader starts a flight for bytes
- *      that are here already. Without the second look, (c) costs an origin GET.
- *   4. It reads from the cachestore. Where disks are replicated, it asks the peers that may hold a copy instead, since this
- *      replica may have become the coordinator only now.
+ *      reader looks, and misses; (b) a flight for the same chunk ends and leaves; (c) the reader starts a flight for
+ *      bytes that are here already. Without the second look, (c) costs an origin GET.
+ *   4. It reads from the cachestore. Where disks are replicated, it asks the peers that may hold a copy instead, since
+ *      this replica may have become the coordinator only now.
  *   5. It reads from the origin, from the byte asked for, and passes bytes to every reader as they arrive.
  *   6. The whole chunk goes into memory, to disk and into the cachestore. Only then does the flight leave, so a fetched
  *      chunk can be found at every moment.
@@ -225,7 +225,8 @@ export class Filler implements ChunkFlights {
       );
       const chunk = flight.complete();
       memory.put(memoryKey, chunk, ahead, flight.key.version);
-      // No SHA-256 was sent with the bytes of a peer that failed. They came over mutual TLS and are served, but not stored.
+      // No SHA-256 was sent with the bytes of a peer that failed. They came over mutual TLS and are served, but not
+      // stored.
       if (!flight.hasUnverifiedBytes) {
         await Promise.all([this.#commitToDisk(flight, chunk), this.#commitToCachestore(flight, chunk)]);
       }

@@ -96,8 +96,8 @@ export class Flight {
   }
 
   /**
-   * A flight for one reader alone, which ends it ({@link abandon}): the bytes `[begin, end)`, all in one segment. No other
-   * reader joins it, and its bytes are not stored.
+   * A flight for one reader alone, which ends it ({@link abandon}): the bytes `[begin, end)`, all in one segment. No
+   * other reader joins it, and its bytes are not stored.
    */
   static ofRange(key: ChunkKey, source: FlightSource, begin: number, end: number): Flight {
     const segmentStart = begin - (begin % segmentSizeBytes);

@@ -1,8 +1,8 @@
 /**
  * Reads a range of an object on any replica: from memory, from a flight that runs here, from disk, then by the
- * coordinator's fill. A reader is a cursor that its user pulls. `take` returns bytes that are in memory at once, without
- * a promise, or null where there are none yet; `ready` then resolves when it is worth trying again. So a hit in memory
- * costs no await, and a slow client holds one segment and nothing else.
+ * coordinator's fill. A reader is a cursor that its user pulls. `take` returns bytes that are in memory at once,
+ * without a promise, or null where there are none yet; `ready` then resolves when it is worth trying again. So a hit in
+ * memory costs no await, and a slow client holds one segment and nothing else.
  *
  * Invariants:
  * 1. A reader pins at most one segment: the one that `take` returned and `release` has not released.
@@ -36,12 +36,12 @@ export interface ReadPath {
 }
 
 /**
- * After the first byte it is too late for a status that says "slow down". So a reader that finds no memory then waits this
- * many queue timeouts in a row before its client gets a short body.
+ * After the first byte it is too late for a status that says "slow down". So a reader that finds no memory then waits
+ * this many queue timeouts in a row before its client gets a short body.
  */
 const retriesMax = 12;
 
-/** Looks in a row that find neither bytes nor something to wait for. More means that tiers evict chunks as they come. */
+/** Looks in a row that find neither bytes nor something to wait for: tiers evict chunks as soon as they come. */
 const idleLooksMax = 16;
 
 export class ObjectReader implements FlightListener {

@@ -1,25 +1,25 @@
 /**
- * The assembler's side of a fill in a cluster: fetches a chunk from the replica that coordinates it. For chunks that this
- * replica coordinates, it uses the filler. A relay:
+ * The assembler's side of a fill in a cluster: fetches a chunk from the replica that coordinates it. For chunks that
+ * this replica coordinates, it uses the filler. A relay:
  *
  *   1. `fill` looks up the coordinator of the chunk. If it is this replica, the filler fetches the chunk.
- *   2. Else a flight asks the coordinator for the bytes, from the first one wanted on, and its readers read them as they
- *      arrive. The coordinator fills the chunk once, for all replicas that ask.
- *   3. Where the coordinator is unreachable, breaks off or stalls, the flight asks the next replica in rank for the rest,
- *      from the byte where it stopped. Where that is this replica, the filler takes the flight over.
- *   4. A "not coordinator" is believed once: this replica merges the view that came with it, and asks the coordinator by
- *      the new view. After a second one, this replica fills the chunk itself. An error of the origin is final, whichever
- *      replica asked it.
+ *   2. Else a flight asks the coordinator for the bytes, from the first one wanted on, and its readers read them as
+ *      they arrive. The coordinator fills the chunk once, for all replicas that ask.
+ *   3. Where the coordinator is unreachable, breaks off or stalls, the flight asks the next replica in rank for the
+ *      rest, from the byte where it stopped. Where that is this replica, the filler takes the flight over.
+ *   4. A "not coordinator" is believed once: this replica merges the view that came with it, and asks the coordinator
+ *      by the new view. After a second one, this replica fills the chunk itself. An error of the origin is final,
+ *      whichever replica asked it.
  *   5. Chunks that the catalog says are in the cachestore are read from there. Peers are asked only if that fails.
  *   6. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator stores it on
  *      disk. A short range of a chunk that was not asked for before is fetched for its reader alone and not stored.
  *      Otherwise a few bytes would cost the network traffic of a chunk on every replica.
  *
- * No circle of joins is possible. The filler's flights wait for the origin and for memory, and where disks are replicated
- * for copies (chunk-server.ts says why that ends). Relays wait for the fillers of other replicas, and other replicas
- * never join a relay. A circle could close through memory: (a) relays of A hold all its memory and wait for B; (b)
- * relays of B hold all its memory and wait for A; (c) neither filler can reserve memory. So all relays together hold at
- * most half of the memory while they wait, and a filler always has the other half.
+ * No circle of joins is possible. The filler's flights wait for the origin and for memory, and where disks are
+ * replicated for copies (chunk-server.ts says why that ends). Relays wait for the fillers of other replicas, and other
+ * replicas never join a relay. A circle could close through memory: (a) relays of A hold all its memory and wait for B;
+ * (b) relays of B hold all its memory and wait for A; (c) neither filler can reserve memory. So all relays together
+ * hold at most half of the memory while they wait, and a filler always has the other half.
  */
 
 import type { ByteSink } from "../base/byte-sink.ts";
@@ -219,9 +219,9 @@ export class Relay implements ChunkFlights {
   }
 
   /**
-   * No peer is left for the rest of a range: the filler starts there, before the reader looks again and finds its flight.
-   * If the reader had to ask for the fill, (a) it would ask; (b) this replica's view, which has not changed, would name the
-   * coordinator that denies it; (c) another range flight would end here.
+   * No peer is left for the rest of a range: the filler starts there, before the reader looks again and finds its
+   * flight. If the reader had to ask for the fill, (a) it would ask; (b) this replica's view, which has not changed,
+   * would name the coordinator that denies it; (c) another range flight would end here.
    */
   #fillRest(flight: Flight, request: FillRequest): void {
     const { filler } = this.#options;
@@ -232,8 +232,8 @@ export class Relay implements ChunkFlights {
   }
 
   /**
-   * Reserves memory for a flight, within what all relays may hold while they wait. The permit is released when the flight
-   * waits no more. All three waits together take at most `queueTimeoutMs`.
+   * Reserves memory for a flight, within what all relays may hold while they wait. The permit is released when the
+   * flight waits no more. All three waits together take at most `queueTimeoutMs`.
    */
   async #reserve(flight: Flight): Promise<Permit> {
     const { budget, queueTimeoutMs, clock } = this.#options;
@@ -264,8 +264,8 @@ export class Relay implements ChunkFlights {
   }
 
   /**
-   * Reads the bytes that a part lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft; the
-   * origin's error.
+   * Reads the bytes that a part lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft;
+   * the origin's error.
    */
   async #readPart(
     flight: Flight,
@@ -318,7 +318,9 @@ export class Relay implements ChunkFlights {
     return route.peer;
   }
 
-  /** Makes the route ask another replica after `peer` failed. Throws the peer's error where that is the final answer. */
+  /**
+   * Makes the route ask another replica after `peer` failed. Throws the peer's error where that is the final answer.
+   */
   #turnFrom(peer: Member, route: Route, thrown: unknown): void {
     const { coordination } = this.#options;
     const { replicaId } = peer;

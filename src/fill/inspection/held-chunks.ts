@@ -1,7 +1,7 @@
 /**
- * Reports what this replica holds of an object, tier by tier. It does no I/O: for the disk and the cachestore it reports
- * what this replica believes. It does not count as a use of a chunk, and it lets readers run between a thousand chunks
- * and the next.
+ * Reports what this replica holds of an object, tier by tier. It does no I/O: for the disk and the cachestore it
+ * reports what this replica believes. It does not count as a use of a chunk, and it lets readers run between a thousand
+ * chunks and the next.
  */
 import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";

@@ -1,7 +1,7 @@
 /**
  * Reports where the chunks of an object are in the whole cluster: what this replica holds, and what each live member
- * answers that it holds. All members are asked at once, and each answer is of its own moment. A member that does not answer
- * in time is listed with the reason, so that its chunks are not taken for absent.
+ * answers that it holds. All members are asked at once, and each answer is of its own moment. A member that does not
+ * answer in time is listed with the reason, so that its chunks are not taken for absent.
  */
 import { nextTurn } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";

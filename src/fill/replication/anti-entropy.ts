@@ -1,12 +1,12 @@
 /**
- * Anti-entropy repairs what announcements miss. After a start, after a change of members, and from time to time, a round
- * lists the disks of all peers, page by page, and pulls the chunks that this replica should hold but does not. A round
- * is never urgent: it waits while the puller has enough to do, and it rests between pages. A page that fails is asked
- * for again, so the round continues where it stopped. It only uses free room. If it evicted chunks, then on disks that
- * are too small for all copies each round would evict one half of the chunks to pull the other, for ever.
+ * Anti-entropy repairs what announcements miss. After a start, after a change of members, and from time to time, a
+ * round lists the disks of all peers, page by page, and pulls the chunks that this replica should hold but does not. A
+ * round is never urgent: it waits while the puller has enough to do, and it rests between pages. A page that fails is
+ * asked for again, so the round continues where it stopped. It only uses free room. If it evicted chunks, then on disks
+ * that are too small for all copies each round would evict one half of the chunks to pull the other, for ever.
  *
- * A round also marks the extra copies on this disk, those of chunks that other replicas keep, as the first to be evicted
- * (docs/decisions/0031). No round deletes anything, so no round has to ask a peer whether it holds its copy.
+ * A round also marks the extra copies on this disk, those of chunks that other replicas keep, as the first to be
+ * evicted (docs/decisions/0031). No round deletes anything, so no round has to ask a peer whether it holds its copy.
  */
 import { type Clock, nextTurn, sleep, type Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -67,7 +67,10 @@ export class AntiEntropy {
     /** Rounds that ended, and whether one is running (1). */
     rounds: 0,
     running: 0,
-    /** Of the last round: chunks on peers' disks in all, those compared, and those this replica should hold but does not. */
+    /**
+     * Of the last round: chunks on peers' disks in all, those compared, and those this replica should hold but does
+     * not.
+     */
     total: 0,
     compared: 0,
     missing: 0,
@@ -172,8 +175,8 @@ export class AntiEntropy {
   }
 
   /**
-   * Marks the extra copies, and removes the mark from chunks that this replica keeps again. A use removes a mark as well,
-   * and a peer that pulls the chunk from here uses it, so each round marks all extra copies anew.
+   * Marks the extra copies, and removes the mark from chunks that this replica keeps again. A use removes a mark as
+   * well, and a peer that pulls the chunk from here uses it, so each round marks all extra copies anew.
    */
   async #markExtraCopies(signal: AbortSignal): Promise<void> {
     const { store, keepers } = this.#options;

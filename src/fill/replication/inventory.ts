@@ -1,7 +1,7 @@
 /**
  * This replica's inventory: answers peers that ask which chunks are on its disk. The paths of a page are ranked in one
- * turn of the event loop, so their number is bounded, however large the disk. The chunk keys of a page are read from the
- * files, one after the other.
+ * turn of the event loop, so their number is bounded, however large the disk. The chunk keys of a page are read from
+ * the files, one after the other.
  */
 import { KiB } from "../../base/units.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";

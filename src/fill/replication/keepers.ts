@@ -1,7 +1,7 @@
 /**
  * The keepers of a chunk where disks are replicated: the live members that rank best for its path, as many as there
- * should be copies. The first of them is the coordinator. So when a coordinator fails, the next one holds the chunks that
- * it is asked for, and a member that joins or leaves moves only the chunks that it takes over or kept.
+ * should be copies. The first of them is the coordinator. So when a coordinator fails, the next one holds the chunks
+ * that it is asked for, and a member that joins or leaves moves only the chunks that it takes over or kept.
  */
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
@@ -36,8 +36,8 @@ export class Keepers {
 
   /**
    * The replicas that this one asks for a chunk, best first: the other keepers, and those next in rank, which kept the
-   * chunk until a member joined. There is one more than `copies`: enough to find a chunk after a change of one member, and
-   * few enough that an absent chunk costs little.
+   * chunk until a member joined. There is one more than `copies`: enough to find a chunk after a change of one member,
+   * and few enough that an absent chunk costs little.
    */
   holders(path: string): readonly Member[] {
     const ranked = this.#coordination.ranked(path, this.copies + 2);

@@ -1,11 +1,11 @@
 /**
  * The copies that a coordinator's fill asks before it asks the origin: those on the disks of the replicas that keep the
- * chunk too, or kept it until a member joined. So a chunk that has moved to this replica, or whose disk was lost, costs no
- * origin GET. For a new chunk this is cheap: a peer that does not hold it says so at once.
+ * chunk too, or kept it until a member joined. So a chunk that has moved to this replica, or whose disk was lost, costs
+ * no origin GET. For a new chunk this is cheap: a peer that does not hold it says so at once.
  *
  * A fill does not wait for a silent peer, since the origin has every byte as well. That also ends a circle of memory:
- * (1) fills of A hold its memory and wait for blocks that B reads from disk; (2) B has no memory for a block, because its
- * fills hold all of it and wait for A; (3) neither sends a byte within `silenceMaxMs`, and both turn to the origin.
+ * (1) fills of A hold its memory and wait for blocks that B reads from disk; (2) B has no memory for a block, because
+ * its fills hold all of it and wait for A; (3) neither sends a byte within `silenceMaxMs`, and both turn to the origin.
  */
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";

@@ -1,7 +1,7 @@
 /**
  * A range of a chunk on its way from a peer to this replica's disk. Memory for all of it is reserved before it is asked
- * for. The sender cannot be slowed down, so the puller limits how much it requests: it asks for the next range when this
- * one is written. That costs a round trip per range, and a pull holds memory for one range only.
+ * for. The sender cannot be slowed down, so the puller limits how much it requests: it asks for the next range when
+ * this one is written. That costs a round trip per range, and a pull holds memory for one range only.
  */
 import type { ByteSink } from "../../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../../base/memory-budget.ts";

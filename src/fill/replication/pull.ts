@@ -1,10 +1,11 @@
 /**
- * Copies one chunk from its holders to this replica's disk. It asks the holders in order, for range after range. After a
- * break it continues at the byte where it stopped, with the same holder or the next, and the hash continues with it. After
- * the last byte, the sender's SHA-256 must match what was written. If it does not, the written bytes are deleted, and the
- * chunk is pulled again, with the replicas that sent it asked last.
+ * Copies one chunk from its holders to this replica's disk. It asks the holders in order, for range after range. After
+ * a break it continues at the byte where it stopped, with the same holder or the next, and the hash continues with it.
+ * After the last byte, the sender's SHA-256 must match what was written. If it does not, the written bytes are deleted,
+ * and the chunk is pulled again, with the replicas that sent it asked last.
  *
- * A failed pull does not make the peer one to avoid: a holder that is too busy for copies may well have time for clients.
+ * A failed pull does not make the peer one to avoid: a holder that is too busy for copies may well have time for
+ * clients.
  */
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";

@@ -1,7 +1,7 @@
 /**
- * Pulls copies of chunks from the replicas that hold them to this replica's disk, not through the memory tier and range by
- * range. It is the least urgent work of a replica: it takes memory only where nothing else waits for any, a few MiB at a
- * time. A chunk that does not fit into the queue is dropped, because the next anti-entropy round finds it again.
+ * Pulls copies of chunks from the replicas that hold them to this replica's disk, not through the memory tier and range
+ * by range. It is the least urgent work of a replica: it takes memory only where nothing else waits for any, a few MiB
+ * at a time. A chunk that does not fit into the queue is dropped, because the next anti-entropy round finds it again.
  *
  * Invariants:
  * 1. A chunk is queued or being pulled at most once, and at most `workers` are being pulled.

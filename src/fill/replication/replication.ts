@@ -1,8 +1,8 @@
 /**
  * Replicated disks: each chunk is on the disks of as many replicas as `cluster.replication` says. A replica that has
  * filled a chunk and stored it on its disk announces it to all members by gossip, and the other keepers pull a copy. No
- * client waits for that, and an announcement may be lost: anti-entropy finds what was not announced, and what a change of
- * members has moved.
+ * client waits for that, and an announcement may be lost: anti-entropy finds what was not announced, and what a change
+ * of members has moved.
  */
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { RumorBodies } from "../../membership/rumor.ts";

@@ -65,9 +65,9 @@ export class DiskIndex {
   }
 
   /**
-   * What can be written without evicting an entry that is not marked. A write past the high watermark evicts down to the
-   * low one, so marked entries count only for what they hold beyond one such eviction. (It evicts whole chunks, so each
-   * eviction may take one more than is counted.)
+   * What can be written without evicting an entry that is not marked. A write past the high watermark evicts down to
+   * the low one, so marked entries count only for what they hold beyond one such eviction. (It evicts whole chunks, so
+   * each eviction may take one more than is counted.)
    */
   get spareBytes(): number {
     const evictedAtOnceBytes = this.#highBytes - this.#lowBytes;
@@ -93,8 +93,8 @@ export class DiskIndex {
   }
 
   /**
-   * The next keys behind `after` (empty: from the first), at most `keysMax`, in an order that does not depend on what comes
-   * and goes. It sorts a 256th of all keys at a time, so that nobody waits for a page of a large disk.
+   * The next keys behind `after` (empty: from the first), at most `keysMax`, in an order that does not depend on what
+   * comes and goes. It sorts a 256th of all keys at a time, so that nobody waits for a page of a large disk.
    */
   keysAfter(after: string, keysMax: number): string[] {
     const found: string[] = [];
@@ -144,8 +144,8 @@ export class DiskIndex {
   }
 
   /**
-   * Marks an entry as the first to be evicted, or removes the mark. Where a use has removed the mark already, the policy
-   * has given the entry a place, and it keeps that place.
+   * Marks an entry as the first to be evicted, or removes the mark. Where a use has removed the mark already, the
+   * policy has given the entry a place, and it keeps that place.
    */
   evictFirst(key: string, isFirst: boolean): void {
     const entry = this.#entries.get(key);

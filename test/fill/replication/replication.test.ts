@@ -19,8 +19,8 @@ async function warmed(objects: number, options: ReplicatedFixtureOptions = {}) {
 }
 
 /**
- * Waits for a round on all replicas, for the pulls that it starts, and for one more round: a pull is a use of the chunk at
- * its sender, so an extra copy that was pulled from is marked again by the next round.
+ * Waits for a round on all replicas, for the pulls that it starts, and for one more round: a pull is a use of the chunk
+ * at its sender, so an extra copy that was pulled from is marked again by the next round.
  */
 async function settled(cluster: ReplicatedFixture): Promise<void> {
   for (const milliseconds of [60_000, 15 * 60_000]) {
