@@ -78,7 +78,7 @@ export class Reservation {
   /** A segment with one reference: a full one ({@link segmentSizeBytes}), or the remainder of the reservation. */
   takeSegment(lengthBytes: number): Segment {
     if (lengthBytes === segmentSizeBytes) {
-      assert(this.#fullSegments > 0, "a segment fits what is left of its reservation");
+      assert(this.#fullSegments > 0, "a segment fits the rest of its reservation");
       this.#fullSegments -= 1;
       return this.#budget.allotSegment();
     }

@@ -4,7 +4,7 @@
  * every request, and a SHA-256 costs more than the rest of a look-up.
  */
 import { createHash } from "node:crypto";
-import { chunkCount, chunkLength } from "./layout.ts";
+import { chunkCount, chunkLength } from "./chunk-layout.ts";
 
 export interface ObjectVersionFields {
   readonly originId: string;

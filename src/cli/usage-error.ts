@@ -5,7 +5,7 @@
  * gets `cache verify`.
  */
 import type { Command, CommanderError } from "commander";
-import { nearest } from "../config/suggestion.ts";
+import { nearest } from "../config/did-you-mean.ts";
 import { leavesOf, withoutBrackets, wordsOf } from "./command-help.ts";
 import { printable } from "./table.ts";
 

@@ -4,8 +4,8 @@
  * the environment and on the command line.
  */
 import { formatDuration, GiB, KiB, MiB, parseBytes, parseDuration } from "../base/units.ts";
+import { didYouMean } from "./did-you-mean.ts";
 import { quoted } from "./fault.ts";
-import { didYouMean } from "./suggestion.ts";
 
 /** Why a text is not a value: what was expected, and what was given, in a form that may be shown. */
 export class InvalidValue {
@@ -234,3 +234,12 @@ function describeRange(min: string | number | undefined, max: string | number | 
   if (min === undefined) return max === undefined ? "" : `up to ${max}`;
   return max === undefined ? `from ${min}` : `${min} to ${max}`;
 }
+
+/** A deadline: node's timers hold no more than 24 days, and a deadline of 0 would fail every operation. */
+export const deadline = duration({ min: "1ms", max: "24h" });
+/** As a deadline, but 0 has a meaning of its own. */
+export const wait = duration({ max: "24h" });
+/** How long Orca may trust what it knows. */
+export const age = duration({ max: "87600h" });
+/** Ids are segments of paths in every store. */
+export const id = text(/^(?!\.{1,2}$)[\w.-]{1,64}$/, "1 to 64 of the characters A-Z a-z 0-9 . _ -");

@@ -3,7 +3,7 @@
  * origin or several, which buckets, which chunk sizes) are decided here, so that no part needs two settings to know
  * what one of them means.
  */
-import type { ChunkTier } from "../chunk/layout.ts";
+import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import { type ClusterConfig, clusterConfig, clusterSettings } from "./cluster-config.ts";
 import type { Fault } from "./fault.ts";
 import type { Plain } from "./field.ts";

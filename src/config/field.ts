@@ -9,8 +9,8 @@
 import { stringify } from "yaml";
 import { assert } from "../base/assert.ts";
 import { type Codec, InvalidValue } from "./codec.ts";
+import { didYouMean } from "./did-you-mean.ts";
 import { type Fault, pathTo, quoted } from "./fault.ts";
-import { didYouMean } from "./suggestion.ts";
 
 /** One setting on the page of settings. All texts are Markdown. */
 export interface Row {

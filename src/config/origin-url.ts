@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { OrcaError } from "../base/orca-error.ts";
+import { didYouMean } from "./did-you-mean.ts";
 import type { SettingsTree } from "./load.ts";
-import { didYouMean } from "./suggestion.ts";
 
 const idLengthMax = 64;
 

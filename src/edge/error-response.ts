@@ -22,7 +22,7 @@ export interface ErrorResponse {
   readonly status: number;
   /** Flat `[name, value, …]`. */
   readonly headers: string[];
-  /** S3 XML, or empty where the answer has no body. */
+  /** S3 XML, or empty if the answer has no body. */
   readonly body: string;
 }
 
@@ -30,7 +30,7 @@ const retryAfterSecondsMax = 3600;
 
 /**
  * The answer to a request that failed before its first byte was sent. A 304 gets the validators of its object from
- * ObjectHeaders.forNotModified instead; here it is only what is left when there are none.
+ * ObjectHeaders.forNotModified; this one is for a 304 without an object.
  */
 export function errorResponse(error: OrcaError, context: ErrorContext): ErrorResponse {
   const { status, retryAfter } = errorTable[error.code];

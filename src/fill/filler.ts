@@ -78,7 +78,7 @@ export interface FillerOptions {
   readonly memory: MemoryChunks;
   readonly disk: ChunkStore | undefined;
   readonly budget: MemoryBudget;
-  /** How long a fill waits for memory before its readers are told to slow down. */
+  /** How long a fill waits for memory before its readers get 503 SlowDown. */
   readonly queueTimeoutMs: number;
   /** Left out where there is no cachestore. */
   readonly cachestore?: Cachestore | undefined;

@@ -44,7 +44,7 @@ export interface RelayOptions {
   /** Left out where there is no cachestore. */
   readonly cachestore?: Cachestore | undefined;
   readonly budget: MemoryBudget;
-  /** How long a relay waits for memory before its readers are told to slow down. */
+  /** How long a relay waits for memory before its readers get 503 SlowDown. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;
 }

@@ -1,7 +1,7 @@
 /**
  * A minimal HTTP/1.1 client for servers of objects (origins and stores). It reads a body from the socket straight into the
  * memory that it is served from, and writes a body from the memory that it lies in. It exists because `node:http` cannot
- * be told where to put a body. It leaves out what an object store does not need: redirects, compression, chunked bodies.
+ * receive a body into given memory. It leaves out what an object store does not need: redirects, compression, chunked bodies.
  */
 import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";

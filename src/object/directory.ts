@@ -18,7 +18,7 @@
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { type ChunkTier, chunkSizeFor } from "../chunk/layout.ts";
+import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";

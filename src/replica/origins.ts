@@ -69,7 +69,7 @@ function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Or
   }
 }
 
-/** The region that clients are told. It is the first S3 origin's, because SDKs sign for one region per endpoint. */
+/** The region sent to clients. It is the first S3 origin's, because SDKs sign for one region per endpoint. */
 export function regionOf(config: Config): string {
   for (const origin of config.origins) if (origin.driver === "awss3") return origin.awss3.region;
   return "us-east-1";

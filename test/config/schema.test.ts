@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { variableFor } from "../../src/config/environment.ts";
+import { variableFor } from "../../src/config/overrides.ts";
 import { schema, settingRows } from "../../src/config/schema.ts";
 
 test("schema: every setting says what it means and when to change it", () => {

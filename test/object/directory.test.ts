@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { defaultChunkTiers } from "../../src/chunk/layout.ts";
+import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { Directory, type DirectoryOptions, type LookupResult } from "../../src/object/directory.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
 import type { ObjectHead } from "../../src/origin/origin.ts";

@@ -4,7 +4,7 @@
  */
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
-import { defaultChunkTiers } from "../../src/chunk/layout.ts";
+import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
 import type { Rumor } from "../../src/membership/rumor.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultChunkTiers } from "../../src/chunk/layout.ts";
+import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { Directory } from "../../src/object/directory.ts";
 import { refreshMs } from "../../src/object/revalidations.ts";
 import { settle } from "../support/fake-clock.ts";

@@ -18,7 +18,7 @@
 import assert from "node:assert/strict";
 import type { Clock } from "../../src/base/clock.ts";
 import type { ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
-import { chunkSizeFor } from "../../src/chunk/layout.ts";
+import { chunkSizeFor } from "../../src/chunk/chunk-layout.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { LookupResult } from "../../src/object/directory.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";

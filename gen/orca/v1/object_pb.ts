@@ -384,7 +384,7 @@ export const InvalidateRequestSchema: GenMessage<InvalidateRequest> = /*@__PURE_
   messageDesc(file_orca_v1_object, 7);
 
 /**
- * The metadata is deleted here, and the other members are being told.
+ * The metadata is deleted here, and gossip carries the invalidation to the other members.
  *
  * @generated from message orca.v1.InvalidateResponse
  */

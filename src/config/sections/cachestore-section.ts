@@ -1,7 +1,7 @@
 /** `cachestore`: the store that all replicas share, and how long Orca waits for it before it goes elsewhere. */
-import { integer, oneOf, text } from "../codec.ts";
+import { deadline, integer, oneOf, text, wait } from "../codec.ts";
 import { optional, optionalSection, section, setting } from "../field.ts";
-import { deadline, s3Endpoint, s3Signing, wait } from "./common-fields.ts";
+import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const s3 = optionalSection({
   endpoint: s3Endpoint,

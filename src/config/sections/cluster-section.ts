@@ -1,8 +1,7 @@
 /** `cluster`: how replicas find each other, reach each other and trust each other. */
 import { dialAddress, ipAddress, replicaUrl } from "../address-codec.ts";
-import { duration, flag, integer, listenAddress, text } from "../codec.ts";
+import { deadline, duration, flag, id, integer, listenAddress, text } from "../codec.ts";
 import { item, listOf, optional, section, setting, withoutEffect } from "../field.ts";
-import { deadline, id } from "./common-fields.ts";
 
 const internalTls = section({
   enabled: setting(

@@ -1,7 +1,6 @@
 /** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings. */
-import { bytes, integer } from "../codec.ts";
+import { age, bytes, integer } from "../codec.ts";
 import { section, setting } from "../field.ts";
-import { age } from "./common-fields.ts";
 
 export const metadataSection = section({
   ttl: setting(

@@ -1,7 +1,7 @@
 /** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
-import { endpoint, integer, oneOf, text } from "../codec.ts";
+import { deadline, endpoint, id, integer, oneOf, text, wait } from "../codec.ts";
 import { mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
-import { deadline, id, s3Endpoint, s3Signing, wait } from "./common-fields.ts";
+import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const retry = section({
   attempts: setting(

@@ -1,5 +1,5 @@
 /** `server`: the listeners for clients and for operators, and the limits of what clients may use. */
-import { flag, integer, listenAddress, oneOf, text } from "../codec.ts";
+import { deadline, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
 import {
   item,
   listOf,
@@ -10,7 +10,6 @@ import {
   setting,
   withoutEffect,
 } from "../field.ts";
-import { deadline, wait } from "./common-fields.ts";
 
 const tls = optionalSection({
   cert_file: required(

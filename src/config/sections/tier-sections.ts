@@ -1,9 +1,8 @@
 /** `memory`, `disk` and `chunking`: what a replica keeps itself, and in pieces of which size. */
 import { MiB } from "../../base/units.ts";
-import { defaultChunkTiers } from "../../chunk/layout.ts";
-import { bytes, flag, integer, ratio, text } from "../codec.ts";
+import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
+import { age, bytes, flag, integer, ratio, text, wait } from "../codec.ts";
 import { listOf, optionalSection, required, section, setting } from "../field.ts";
-import { age, wait } from "./common-fields.ts";
 
 const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
 

@@ -19,7 +19,7 @@
  */
 import { crc32 } from "node:zlib";
 import { segmentSizeBytes } from "../../base/memory-budget.ts";
-import { chunkLength } from "../../chunk/layout.ts";
+import { chunkLength } from "../../chunk/chunk-layout.ts";
 import type { ChunkKey } from "../chunk-store.ts";
 
 const formatVersion = 1;

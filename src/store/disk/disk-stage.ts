@@ -7,7 +7,7 @@
  * 2. It ends once: committed, discarded or refused. After that no job is given to the thread.
  */
 import { assert } from "../../base/assert.ts";
-import { chunkLength } from "../../chunk/layout.ts";
+import { chunkLength } from "../../chunk/chunk-layout.ts";
 import type { ChunkPlace } from "../chunk-file/chunk-commit.ts";
 import { chunkFileSize } from "../chunk-file/chunk-file.ts";
 import type { DiskIndex } from "./disk-index.ts";

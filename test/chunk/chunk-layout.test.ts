@@ -9,7 +9,7 @@ import {
   chunkLength,
   chunkSizeFor,
   defaultChunkTiers,
-} from "../../src/chunk/layout.ts";
+} from "../../src/chunk/chunk-layout.ts";
 
 const objectSizes = fc.oneof(
   fc.integer({ min: 1, max: 100_000 }),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { editDistance, nearest } from "../../src/config/suggestion.ts";
+import { editDistance, nearest } from "../../src/config/did-you-mean.ts";
 
 const keys = ["max_bytes", "root", "fsync", "high_watermark", "low_watermark"];
 

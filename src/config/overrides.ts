@@ -3,10 +3,11 @@
  * into a path (`MAX_BYTES` is one key, `MEMORY_MAX` is two), so Orca looks it up among the names of all settings. An
  * unknown name is a fault, because a mistyped variable must not be ignored silently.
  */
+
+import { didYouMean } from "./did-you-mean.ts";
 import type { Fault } from "./fault.ts";
 import { settingRows } from "./schema.ts";
 import { type Environment, secretVariableNames } from "./secret.ts";
-import { didYouMean } from "./suggestion.ts";
 import { parseYaml } from "./yaml-text.ts";
 
 /** A setting that a variable set. */
