@@ -1,7 +1,7 @@
 /** What the cache commands print. Each function makes several lines of a document, with a line end after the last. */
 import { formatBytes } from "../base/units.ts";
 import type { ClearDocument, VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
-import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
+import type { CacheDocument, ScrubDocument } from "../ops/endpoints/cache-stats.ts";
 import { type Cell, counted, formatTable, printable } from "./table.ts";
 
 export function cacheReport(document: CacheDocument, host: string): string {
@@ -57,6 +57,7 @@ function notesOf({ disk, cachestore }: CacheDocument): string[] {
     for (const [code, count] of Object.entries(disk.errors)) {
       notes.push(`disk: ${counted(count, "error")} ${printable(code)}, see the log`);
     }
+    if (disk.scrub) notes.push(`scrub: ${scrubNote(disk.scrub)}`);
   }
   if (cachestore) {
     const { driver, breaker, hints, stored, refused } = cachestore;
@@ -65,6 +66,19 @@ function notesOf({ disk, cachestore }: CacheDocument): string[] {
     );
   }
   return notes;
+}
+
+/** How far the scrub is, what it found, and when it last finished. */
+function scrubNote(scrub: ScrubDocument): string {
+  const { state, checked_bytes: checked, total_bytes: total, last_finished: last, next } = scrub;
+  const share = total === 0 ? 100 : Math.min(100, Math.floor((100 * checked) / total));
+  const progress = state === "complete" || state === "idle" ? "" : ` at ${share}%`;
+  return [
+    `${printable(state)}${progress}`,
+    `${counted(scrub.bad_chunks, "bad chunk")} deleted`,
+    last === null ? "never finished" : `last finished ${printable(last)}`,
+    ...(next === null ? [] : [`next due ${printable(next)}`]),
+  ].join(", ");
 }
 
 export function verifyReport(document: VerifyDocument): string {

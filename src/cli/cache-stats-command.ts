@@ -34,6 +34,21 @@ export function cacheStats(options: OpsCommandOptions): Promise<number> {
   });
 }
 
+export function isScrub(value: unknown): value is Record<string, unknown> {
+  return (
+    has(value, {
+      state: "string",
+      checked_chunks: "number",
+      checked_bytes: "number",
+      total_bytes: "number",
+      bad_chunks: "number",
+      skipped_chunks: "number",
+      cursor: "string",
+      reason: "string",
+    }) && [value["last_finished"], value["next"]].every((time) => time === null || typeof time === "string")
+  );
+}
+
 function isStats(value: unknown): value is CacheDocument {
   const tier = { chunks: "number", bytes: "number", max_bytes: "number", evictions: "number" } as const;
   return (
@@ -50,7 +65,8 @@ function isStats(value: unknown): value is CacheDocument {
         damaged: "number",
         vanished: "number",
       }) &&
-        has(value["disk"]["errors"], {}))) &&
+        has(value["disk"]["errors"], {}) &&
+        (value["disk"]["scrub"] === null || isScrub(value["disk"]["scrub"])))) &&
     (value["cachestore"] === null ||
       has(value["cachestore"], {
         driver: "string",

@@ -1,11 +1,11 @@
-/** `orca cache verify`: checks the disk of one replica. The replica does the work; this command shows its progress. */
+/** `orca cache verify`: starts the scrub of one replica's disk, or joins it, and shows its progress. */
 import { InvalidArgumentError } from "commander";
 import { parseBytes } from "../base/units.ts";
 import type { VerifyDocument } from "../ops/endpoints/cache-endpoints.ts";
 import { verifyReport } from "./cache-report.ts";
+import { isScrub } from "./cache-stats-command.ts";
 import type { CommandContext, TerminalOutput } from "./command-context.ts";
 import {
-  has,
   type OpsCommandOptions,
   type OpsFlags,
   parseAnswer,
@@ -23,7 +23,9 @@ interface VerifyFlags extends OpsFlags {
 
 export function cacheVerifyCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
   const command = new OrcaCommand("verify", "Check the chunks on a replica's disk, and delete damaged ones")
-    .details("Reads the whole disk cache. Ctrl-C pauses the check; the same command continues it.")
+    .details(
+      "Reads the whole disk cache, as the replica does by itself once per disk.scrub_interval. Ctrl-C leaves the check running.",
+    )
     .optionWithDefault("--rate <SIZE>", "Read SIZE a second", "64MiB", parseRate);
   return withOpsOptions(command)
     .withExamples(
@@ -43,7 +45,7 @@ function parseRate(text: string): number {
 }
 
 export interface CacheVerifyOptions extends OpsCommandOptions {
-  /** Bytes a second; the replica's own choice where left out. */
+  /** Bytes a second; without it, the replica keeps its own rate. */
   readonly rateBytes?: number | undefined;
   /** Where the bar is drawn. */
   readonly progress: TerminalOutput;
@@ -53,8 +55,8 @@ export interface CacheVerifyOptions extends OpsCommandOptions {
 const lineTimeoutMs = 15_000;
 
 /**
- * Resolves with the exit code when the scrub has ended: 0 also where bad chunks were found, since they are gone and come
- * back from the origin; 1 where it did not come to its end.
+ * Resolves with the exit code when the pass has ended: 0 if it finished, also with bad chunks, since those are deleted and
+ * come back from the origin; 1 if it did not finish.
  */
 export function cacheVerify(options: CacheVerifyOptions): Promise<number> {
   const { rateBytes, json, clock, stdout, stderr, progress } = options;
@@ -76,6 +78,7 @@ export function cacheVerify(options: CacheVerifyOptions): Promise<number> {
           stdout.write(`${line}\n`);
           continue;
         }
+        if (!bar) progress.write("The scrub runs in the background: Ctrl-C ends this command only.\n");
         bar ??= new Progress({ label: "verify", totalBytes: last.total_bytes, output: progress, clock });
         bar.add(last.checked_bytes - bar.doneBytes);
       }
@@ -90,16 +93,5 @@ export function cacheVerify(options: CacheVerifyOptions): Promise<number> {
 }
 
 function isVerify(value: unknown): value is VerifyDocument {
-  return (
-    has(value, {
-      state: "string",
-      checked_chunks: "number",
-      checked_bytes: "number",
-      total_bytes: "number",
-      bad_chunks: "number",
-      skipped_chunks: "number",
-      cursor: "string",
-      reason: "string",
-    }) && Array.isArray(value["not_covered"])
-  );
+  return isScrub(value) && Array.isArray(value["not_covered"]);
 }

@@ -1,22 +1,22 @@
 /**
- * What a logger may print of the fields it is given. Secrets are cut out here, at whatever depth and in whatever
- * part they turn up, because a list of paths (pino's own redaction) protects only where somebody thought of it.
- * Errors are spelled out, as JSON would print them as `{}`.
+ * Makes the fields of a log event fit to print. It hides secrets at any depth, by the name of the field: a list of paths
+ * (pino's own redaction) protects only the places that somebody thought of. It spells out errors, which JSON prints as
+ * `{}`.
  */
 
 const secretNames =
   /secret|passw(?:or)?d|authorization|credential|token|signature|cookie|(?:access|account|private|api)[_-]?key/i;
 
-/** Names that match above and hold nothing secret. */
+/** Names that match above but hold no secret. */
 const harmlessNames = /^(?:next)?continuationToken$|(?:_file|File)$/;
 
-/** Below this nothing is printed: a log line is not the place for a whole graph. */
+/** Deeper values are not printed: a log line is not the place for a whole graph. */
 const depthMax = 6;
 
-/** A cause that is its own cause would never end. */
+/** An error can be its own cause. */
 const causesMax = 8;
 
-/** A copy of `value` that is fit to be printed. */
+/** A copy of `value` that is fit to print. */
 export function loggable(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Error) return loggableError(value, depth);
@@ -27,7 +27,7 @@ export function loggable(value: unknown, depth = 0): unknown {
   return loggableFields(value, depth);
 }
 
-/** A copy of `fields` without secrets, errors spelled out. */
+/** A copy of `fields` without secrets, and with errors spelled out. */
 export function loggableFields(fields: object, depth = 0): Record<string, unknown> {
   const printed: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
@@ -39,8 +39,8 @@ export function loggableFields(fields: object, depth = 0): Record<string, unknow
 }
 
 /**
- * Type, code, source and message, along the chain of causes. Only these: errors of the SDKs carry whole requests,
- * with their Authorization header. A stack is printed where there is no code, for such an error was not foreseen.
+ * Prints type, code, source and message of an error and of its causes, and nothing else: errors of the SDKs hold whole
+ * requests with their Authorization header. An error without a code was not foreseen, so its stack is printed too.
  */
 function loggableError(error: Error, depth: number): Record<string, unknown> {
   const { code, source, statusCode } = error as { code?: unknown; source?: unknown; statusCode?: unknown };

@@ -1,7 +1,7 @@
 /**
- * The process's log: JSON, one event a line, for machines; a readable line for a person at a terminal. Both are
- * written synchronously, so that the last line before an exit is there, and in order. Parts see only the `Logger`
- * of base/; pino is known to this file alone.
+ * The log of the process: one JSON document per line for machines, or one readable line for a person at a terminal. Both
+ * are written synchronously, so that lines keep their order and the last line before an exit is not lost. The other parts
+ * see only the `Logger` of base/; only this file knows pino.
  */
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger as Pino, pino } from "pino";
@@ -17,7 +17,7 @@ export interface ParentLogger extends Logger {
   child(fields: object): ParentLogger;
 }
 
-/** Where events go: a stream, or whatever has its `write`. */
+/** A stream, or anything else with its `write`. */
 export interface LogStream extends DestinationStream {
   readonly isTTY?: boolean;
 }
@@ -25,9 +25,9 @@ export interface LogStream extends DestinationStream {
 export interface LoggerOptions {
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** Standard output when left out. */
+  /** Standard output by default. */
   readonly stream?: LogStream;
-  /** One readable line per event, with colours if the stream is a terminal, in place of JSON. */
+  /** Print one readable line per event instead of JSON, with colours if the stream is a terminal. */
   readonly pretty: boolean;
 }
 
@@ -43,7 +43,7 @@ export function createLogger(options: LoggerOptions): ParentLogger {
       base: null,
       timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }), log: loggableFields },
-      // loggableFields has spelled out errors already, whatever the name of their field.
+      // loggableFields has already spelled out errors, in all fields.
       serializers: { err: (spelledOut: unknown) => spelledOut },
     },
     pretty ? readable(stream, colours) : stream,
@@ -51,7 +51,7 @@ export function createLogger(options: LoggerOptions): ParentLogger {
   return new PinoLogger(logger);
 }
 
-/** pino formats the fields of an event, but not those of a child: a secret among the latter would be printed. */
+/** pino formats the fields of an event, but not those of a child logger, so this class hides secrets in those itself. */
 class PinoLogger implements ParentLogger {
   readonly #pino: Pino;
 

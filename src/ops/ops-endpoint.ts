@@ -1,12 +1,11 @@
 /**
- * What can be asked of the ops listener beyond probes and metrics: a question with one answer, or work that tells how it
- * goes on. An endpoint knows nothing of sockets; whether an action may be asked for at all is decided before it is asked.
+ * One thing that the ops listener answers: a method, a path, and a function. A GET answers a question. A POST is an action:
+ * it changes something, and action-guard.ts decides who may run it. Endpoints know nothing of sockets.
  */
 
 export interface OpsRequest {
-  readonly method: "GET" | "POST";
   readonly query: URLSearchParams;
-  /** Aborts when whoever asked has gone. */
+  /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
@@ -16,21 +15,30 @@ export interface Page {
   readonly body: string;
 }
 
-/** One JSON document a line, as they come. */
+/** One JSON document per line, sent as they are made. */
 export interface Lines {
   readonly documents: AsyncIterable<unknown>;
 }
 
-export interface OpsEndpoint {
-  /** For `/`, after the path. */
+interface Answering {
+  readonly path: string;
+  /** One line for the index page. */
   readonly help: string;
-  /** What a POST must name in `x-orca-action`; without it, the endpoint only answers questions. */
-  readonly action?: string;
-  /** An action without a GET has no answer but what it does. */
-  readonly methods: readonly OpsRequest["method"][];
-  /** @throws OrcaError, whose message and status are the answer. */
+  /** @throws OrcaError; its message and status are the answer. */
   answer(request: OpsRequest): Promise<Page | Lines>;
 }
+
+export interface OpsQuestion extends Answering {
+  readonly method: "GET";
+}
+
+export interface OpsAction extends Answering {
+  readonly method: "POST";
+  /** The client must name it in the header `x-orca-action`. */
+  readonly action: string;
+}
+
+export type OpsEndpoint = OpsQuestion | OpsAction;
 
 export function textPage(status: number, body: string): Page {
   return { status, contentType: "text/plain; charset=utf-8", body };
@@ -40,7 +48,7 @@ export function jsonPage(status: number, value: unknown): Page {
   return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
 }
 
-/** Why there is no other answer, for people. */
+/** Tells people why there is no other answer. */
 export function errorPage(status: number, error: string): Page {
   return jsonPage(status, { error });
 }

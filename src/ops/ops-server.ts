@@ -1,8 +1,10 @@
 /**
- * The listener for those who run Orca: probes, Prometheus, the status of the cluster, and endpoints that look into the
- * cache. It is apart from the clients' listener, so that a flood of clients cannot make a live replica look dead, and so
- * that neither port shows what belongs to the other. It has no authentication and says nothing secret; a network policy
- * decides who reaches it, and action-guard.ts who may have it do something.
+ * The HTTP listener for operators: probes, Prometheus, the status of the cluster, and endpoints that look into the cache.
+ * It is apart from the clients' listener, so that a flood of clients cannot make a live replica look dead, and neither
+ * port shows what belongs to the other. It has no authentication and shows no secrets. A network policy decides who can
+ * reach it, and action-guard.ts who may run actions.
+ *
+ * All that it serves is one table of endpoints; the page at `/` lists them.
  */
 
 import { once } from "node:events";
@@ -12,49 +14,36 @@ import { errorTable } from "../base/error-table.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { actionDenial, type OpsActions } from "./action-guard.ts";
-import { type ClusterStatusSource, clusterStatus } from "./endpoints/cluster-status.ts";
-import type { MetricsRegistry } from "./metrics/metrics.ts";
-import { errorPage, jsonPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
-import type { Readiness } from "./readiness.ts";
+import { errorPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
 
 export interface OpsServerOptions {
   /** `server.ops_listen`. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
-  readonly readiness: Readiness;
-  readonly metrics: MetricsRegistry;
-  readonly cluster: ClusterStatusSource;
-  /** By path, beside what is always here. */
-  readonly endpoints?: ReadonlyMap<string, OpsEndpoint>;
+  readonly endpoints: readonly OpsEndpoint[];
   /** `server.ops_actions`. */
   readonly actions?: OpsActions;
   readonly logger: Logger;
-  /** Connections at once; further ones are closed unanswered. */
+  /** Open connections at once. The server closes further ones without an answer. */
   readonly connectionsMax?: number;
-  /** How long a client may take to send a request, and how long an idle connection is kept. */
+  /** How long a client may take to send a request, and how long an idle connection stays open. */
   readonly requestTimeoutMs?: number;
 }
 
-const help = `Orca
-
-/healthz  200 as long as this process lives
-/readyz   200 when this replica should be sent clients, else 503 with the reasons
-/metrics  metrics in the Prometheus text format
-/cluster  what this replica knows of its cluster, as JSON; "orca status" prints it
-`;
-
-const whoAskedHasGone = new OrcaError(
+const clientDisconnected = new OrcaError(
   "request_timeout",
   "client",
-  "Cannot go on with what the ops listener was asked: whoever asked has gone",
+  "Cannot finish the request to the ops listener: the client disconnected",
 );
 
 export class OpsServer {
   readonly #options: OpsServerOptions;
+  readonly #endpoints: readonly OpsEndpoint[];
   readonly #server: Server;
 
   constructor(options: OpsServerOptions) {
     this.#options = options;
+    this.#endpoints = [indexOf(options.endpoints), ...options.endpoints];
     const requestTimeoutMs = options.requestTimeoutMs ?? 5000;
     this.#server = createServer({
       headersTimeout: requestTimeoutMs,
@@ -64,27 +53,27 @@ export class OpsServer {
       maxHeaderSize: 8192,
     });
     this.#server.maxConnections = options.connectionsMax ?? 64;
-    this.#server.on("request", (request, response) => void this.#answer(request, response));
+    this.#server.on("request", (request, response) => void this.#serve(request, response));
   }
 
-  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  /** Resolves with the address it listens on. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const refuse = (thrown: unknown): void => {
+    const fail = (thrown: unknown): void => {
       reject(
         OrcaError.from(thrown, "config_invalid", "config", `Cannot listen for ops on "${host}:${port}"`),
       );
     };
-    this.#server.once("error", refuse);
+    this.#server.once("error", fail);
     this.#server.listen(port, host, () => {
-      this.#server.off("error", refuse);
+      this.#server.off("error", fail);
       resolve(this.#server.address() as AddressInfo);
     });
     return promise;
   }
 
-  /** Closes the listener and every connection: nothing here is worth waiting for. Also when it never started. */
+  /** Closes the listener and every connection at once. Does nothing if it never started. */
   stop(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
@@ -92,50 +81,48 @@ export class OpsServer {
     return promise;
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
-    const endpoint = this.#options.endpoints?.get(path);
+    const atPath = this.#endpoints.filter((endpoint) => endpoint.path === path);
+    const allowed = allowedMethods(atPath);
     let answer: Page | Lines;
     try {
-      answer = endpoint
-        ? await this.#ask(endpoint, query, request, response)
-        : await this.#page(path, request);
+      answer = allowed.includes(request.method ?? "")
+        ? await this.#ask(endpointFor(request, atPath), query, request, response)
+        : textPage(405, `only ${allowed.join(" and ")}\n`);
     } catch (error) {
-      this.#options.logger.error({ error, path }, "Cannot answer an ops request");
+      this.#options.logger.error({ error, path }, "Cannot answer a request to the ops listener");
       answer = textPage(500, "internal error, see the log\n");
     }
     if ("documents" in answer) await this.#send(answer, response);
-    else end(response, answer, request.method, endpoint?.methods ?? ["GET"]);
+    else end(response, answer, request.method, allowed);
   }
 
   async #ask(
-    endpoint: OpsEndpoint,
+    endpoint: OpsEndpoint | undefined,
     query: string,
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<Page | Lines> {
-    const method = request.method === "HEAD" ? "GET" : request.method;
-    if ((method !== "GET" && method !== "POST") || !endpoint.methods.includes(method)) {
-      return textPage(405, `only ${endpoint.methods.join(" and ")}\n`);
-    }
+    if (endpoint === undefined) return textPage(404, "not found, see / for what is here\n");
     const { actions = "local", logger } = this.#options;
-    if (method === "POST") {
-      const refusal = actionDenial(request, endpoint.action ?? "", actions);
-      if (refusal !== undefined) return errorPage(403, refusal);
-      const { remoteAddress } = request.socket;
-      logger.info({ action: endpoint.action, query, remoteAddress }, "Doing what the ops listener was asked");
+    if (endpoint.method === "POST") {
+      const { action } = endpoint;
+      const denial = actionDenial(request, action, actions);
+      if (denial !== undefined) return errorPage(403, denial);
+      logger.info({ action, query, remoteAddress: request.socket.remoteAddress }, "Running an ops action");
     }
-    const gone = new AbortController();
-    response.once("close", () => gone.abort(whoAskedHasGone));
+    const disconnected = new AbortController();
+    response.once("close", () => disconnected.abort(clientDisconnected));
     try {
-      return await endpoint.answer({ method, query: new URLSearchParams(query), signal: gone.signal });
+      return await endpoint.answer({ query: new URLSearchParams(query), signal: disconnected.signal });
     } catch (thrown) {
       if (!(thrown instanceof OrcaError)) throw thrown;
       return errorPage(errorTable[thrown.code].status, thrown.message);
     }
   }
 
-  /** A client that reads slowly is told less often: the next line is made when it has taken the last. */
+  /** Asks for the next line when the client has taken the last one, so a slow client gets fewer lines. */
   async #send({ documents }: Lines, response: ServerResponse): Promise<void> {
     response.writeHead(200, { "Content-Type": "application/x-ndjson", "Cache-Control": "no-store" });
     const closed = once(response, "close");
@@ -146,53 +133,41 @@ export class OpsServer {
           await Promise.race([once(response, "drain"), closed]);
       }
     } catch (error) {
-      this.#options.logger.error({ error }, "Cannot go on with what the ops listener was asked");
+      this.#options.logger.error({ error }, "Cannot finish an answer of the ops listener");
       response.destroy();
     }
     response.end();
   }
-
-  async #page(path: string, request: IncomingMessage): Promise<Page> {
-    if (request.method !== "GET" && request.method !== "HEAD") return textPage(405, "only GET and HEAD\n");
-    const { readiness, metrics, cluster, endpoints } = this.#options;
-    switch (path) {
-      case "/":
-        return textPage(200, helpWith(endpoints));
-      case "/healthz":
-        return textPage(200, "ok\n");
-      case "/readyz": {
-        const report = readiness.report();
-        return jsonPage(report.ready ? 200 : 503, report);
-      }
-      case "/metrics":
-        return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
-      case "/cluster":
-        return jsonPage(200, clusterStatus(cluster, readiness.phase));
-      default:
-        return textPage(404, "not found, see / for what is here\n");
-    }
-  }
 }
 
-function helpWith(endpoints: ReadonlyMap<string, OpsEndpoint> = new Map()): string {
-  return help + [...endpoints].map(([path, endpoint]) => `${path.padEnd(9)} ${endpoint.help}\n`).join("");
+function indexOf(endpoints: readonly OpsEndpoint[]): OpsEndpoint {
+  const lines = endpoints.map(({ method, path, help }) => `${method.padEnd(4)} ${path.padEnd(14)} ${help}\n`);
+  const page = textPage(200, `Orca\n\n${lines.join("")}`);
+  return { method: "GET", path: "/", help: "this list", answer: async () => page };
+}
+
+/** A path without endpoints is looked at by GET, as any page that may not exist. */
+function allowedMethods(atPath: readonly OpsEndpoint[]): readonly string[] {
+  if (atPath.length === 0) return ["GET", "HEAD"];
+  return atPath.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+}
+
+function endpointFor({ method }: IncomingMessage, atPath: readonly OpsEndpoint[]): OpsEndpoint | undefined {
+  return atPath.find((endpoint) => endpoint.method === (method === "HEAD" ? "GET" : method));
 }
 
 function end(
   response: ServerResponse,
   { status, contentType, body }: Page,
   method: string | undefined,
-  methods: readonly string[],
+  allowed: readonly string[],
 ): void {
-  const allowed = methods.includes("GET")
-    ? ["GET", "HEAD", ...methods.filter((each) => each !== "GET")]
-    : methods;
   response.writeHead(status, {
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
     "Cache-Control": "no-store",
     ...(status === 405 && { Allow: allowed.join(", ") }),
-    // What may come behind the head of anything but these is not waited for.
+    // The server does not read the body of another method, so it cannot keep the connection.
     ...(method !== "GET" && method !== "HEAD" && { Connection: "close" }),
   });
   response.end(method === "HEAD" ? undefined : body);

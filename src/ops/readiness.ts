@@ -1,22 +1,22 @@
 /**
- * Whether this replica should be sent clients. Alive and ready are two questions: a replica that starts or
- * drains is not ready, but to restart it would only make things worse. Each part adds a check of its
- * own, so that the answer names what is missing.
+ * Whether this replica should get clients. Alive and ready are two questions: a replica that starts or drains is not
+ * ready, but a restart would only make things worse. Each part adds its own check, so that the answer names what is
+ * missing.
  */
 import { assert } from "../base/assert.ts";
 
-/** Null when all is well, else the reason why not, for people. Answered from memory: a probe does no I/O. */
+/** Null if all is well, else the reason, for people. It answers from memory: a probe does no I/O. */
 export type ReadinessCheck = () => string | null;
 
 export interface ReadinessReport {
   readonly ready: boolean;
-  /** `ok` or the reason, by the name of the check. */
+  /** By name of the check: `ok` or the reason. */
   readonly checks: Readonly<Record<string, string>>;
-  /** The same of what a person should look at and no client need be kept away for. */
+  /** The same for trouble that a person should look at, and in spite of which this replica serves clients. */
   readonly notices: Readonly<Record<string, string>>;
 }
 
-/** A replica goes through these from left to right and never back. */
+/** A replica passes through these from left to right, never back. */
 const phases = ["starting", "serving", "draining"] as const;
 export type Phase = (typeof phases)[number];
 
@@ -33,7 +33,7 @@ export class Readiness {
     return this.#phase;
   }
 
-  /** Ready only in `serving`, and then only if every check agrees. */
+  /** The replica is ready only in `serving`, and only if every check says so. */
   enter(phase: Phase): void {
     assert(
       phases.indexOf(phase) >= phases.indexOf(this.#phase),
@@ -48,8 +48,8 @@ export class Readiness {
   }
 
   /**
-   * Tells of trouble that all replicas have alike and can serve in spite of. As a check it would take them all away from
-   * their clients at once, and with no client nothing would ever find out that the trouble is over.
+   * Adds a notice: trouble that all replicas have at the same time and can serve in spite of. As a check it would take all
+   * replicas out of service at once, and without clients no replica would find out that the trouble is over.
    */
   addNotice(name: string, notice: ReadinessCheck): void {
     assert(!this.#notices.has(name), `there is one notice named ${name}`);

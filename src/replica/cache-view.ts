@@ -5,6 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
+import type { Config } from "../config/config.ts";
 import type { ChunkFlights } from "../fill/chunk-flights.ts";
 import { HeldChunks } from "../fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
@@ -21,6 +22,7 @@ import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
 
 export interface CacheViewOptions {
+  readonly config: Pick<Config, "disk">;
   readonly replicaId: string;
   readonly budget: MemoryBudget;
   readonly memory: MemoryTier;
@@ -39,8 +41,8 @@ export interface CacheViewOptions {
 export class CacheView {
   /** The chunks of an object in this replica's stores, for peers as well. */
   readonly held: HeldChunks;
-  /** By path. */
-  readonly endpoints: ReadonlyMap<string, OpsEndpoint>;
+  /** For the ops listener. */
+  readonly endpoints: readonly OpsEndpoint[];
   /** Undefined without a disk tier. */
   readonly scrub: Scrub | undefined;
 
@@ -48,7 +50,9 @@ export class CacheView {
     const { replicaId, memory, disk, cachestore, flights, origins, buckets, meshClient, clock, logger } =
       options;
     this.held = new HeldChunks({ memory, disk, cachestore: cachestore?.store, flights });
-    this.scrub = disk && new Scrub({ disk, clock, logger });
+    const intervalMs = options.config.disk?.scrubIntervalMs ?? 0;
+    const scrub = disk && new Scrub({ disk, intervalMs, clock, logger });
+    this.scrub = scrub;
     const clear = new CacheClear({
       directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
       memory,
@@ -57,13 +61,18 @@ export class CacheView {
     });
     const directories = origins.map(({ directory }) => directory);
     const inspection = new ObjectInspection({ replicaId, held: this.held, cluster: meshClient });
-    this.endpoints = new Map([
-      ...cacheEndpoints({ stats: { ...options, directories }, scrub: this.scrub, clear, buckets, clock }),
-      ["/inspect", inspectEndpoint({ buckets, inspection })],
-    ]);
+    this.endpoints = [
+      ...cacheEndpoints({ stats: { ...options, scrub, directories }, scrub, clear, buckets, clock }),
+      inspectEndpoint({ buckets, inspection }),
+    ];
   }
 
-  /** Ends a scrub that runs. May be called any number of times. */
+  /** Lets the scrub run by itself. To be called once. */
+  start(): void {
+    this.scrub?.start();
+  }
+
+  /** Ends the scrub. May be called any number of times. */
   async stop(): Promise<void> {
     await this.scrub?.stop();
   }

@@ -13,6 +13,8 @@ import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
+import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
+import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
@@ -81,22 +83,24 @@ export interface OpsParts {
 export function opsServerOf(parts: OpsParts): OpsServer {
   const { config, readiness, tiers, origins, readPath, cacheView, meshClient, logger } = parts;
   const { budget, disk, replicaId } = tiers;
+  const status: ClusterStatusSource = {
+    replicaId,
+    zone: config.cluster.zone ?? "",
+    origins: origins.map(({ origin }) => origin),
+    budget,
+    disk,
+    filler: readPath.filler,
+    relay: readPath.relay,
+    membership: meshClient?.membership,
+    peers: meshClient?.peers,
+  };
   return new OpsServer({
     ...config.server.opsListen,
-    readiness,
-    metrics: metricsOf(parts),
-    cluster: {
-      replicaId,
-      zone: config.cluster.zone ?? "",
-      origins: origins.map(({ origin }) => origin),
-      budget,
-      disk,
-      filler: readPath.filler,
-      relay: readPath.relay,
-      membership: meshClient?.membership,
-      peers: meshClient?.peers,
-    },
-    endpoints: cacheView.endpoints,
+    endpoints: [
+      ...probeEndpoints(readiness, metricsOf(parts)),
+      clusterEndpoint(status, readiness),
+      ...cacheView.endpoints,
+    ],
     actions: config.server.opsActions,
     logger,
   });

@@ -173,6 +173,7 @@ export class Replica {
       // Clients come when the peers are known: until then, this replica would fetch what others hold.
       if (mesh) await this.#meshClient?.join(mesh.port);
       this.#readPath.start();
+      this.#cacheView.start();
       const s3 = await this.#listener.start();
       this.#held.addInOrder(this.#drains());
       this.#readiness.enter("serving");

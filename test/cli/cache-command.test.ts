@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
+import { cacheReport } from "../../src/cli/cache-report.ts";
 import { cacheStats } from "../../src/cli/cache-stats-command.ts";
 import { cacheVerify } from "../../src/cli/cache-verify-command.ts";
 import { inspect } from "../../src/cli/inspect-command.ts";
 import { inspectReport } from "../../src/cli/inspect-report.ts";
 import type { VerifyDocument } from "../../src/ops/endpoints/cache-endpoints.ts";
+import type { CacheDocument } from "../../src/ops/endpoints/cache-stats.ts";
 import type { InspectDocument, ReplicaHoldings } from "../../src/ops/endpoints/inspect-endpoint.ts";
 import { type OpsCommand, runOps, serveOps } from "../support/ops-command.ts";
 
@@ -27,6 +29,8 @@ function verified(fields: Partial<VerifyDocument>): string {
     skipped_chunks: 0,
     cursor: "00/x",
     reason: "",
+    last_finished: null,
+    next: null,
     not_covered: ["memory"],
     ...fields,
   };
@@ -123,6 +127,40 @@ test("verify: one that did not come to its end is exit code 1, and how to go on"
     assert.equal(exitCode, 1);
     assert.match(json ? stderr : stdout, /It ended early: EIO\nIt is not finished: the same command goes on/);
   }
+});
+
+test("stats: tell how far the scrub is, what it found, and when it last finished", () => {
+  const scrub: NonNullable<NonNullable<CacheDocument["disk"]>["scrub"]> = {
+    state: "running",
+    checked_chunks: 3,
+    checked_bytes: 700,
+    total_bytes: 2000,
+    bad_chunks: 1,
+    skipped_chunks: 0,
+    cursor: "00/x",
+    reason: "",
+    last_finished: null,
+    next: null,
+  };
+  const counts = { chunks: 0, bytes: 0, max_bytes: 1, evictions: 0, hits: 0, misses: 0 };
+  const disk = { blocks_read: 0, bytes_read: 0, stored: 0, refused: 0, damaged: 0, vanished: 0 };
+  const report = (fields: Partial<typeof scrub>): string =>
+    cacheReport(
+      {
+        replica_id: "r0",
+        memory: { ...counts, used_bytes: 0 },
+        disk: { ...counts, ...disk, pending_bytes: 0, errors: {}, scrub: { ...scrub, ...fields } },
+        cachestore: null,
+        directories: [],
+      },
+      "host",
+    );
+  assert.match(report({}), /^scrub: running at 35%, 1 bad chunk deleted, never finished$/m);
+  const [last, next] = ["2026-01-01T00:00:00.000Z", "2026-01-31T00:00:00.000Z"];
+  assert.match(
+    report({ state: "complete", last_finished: last, next }),
+    /^scrub: complete, 1 bad chunk deleted, last finished 2026-01-01T[\d:.]+Z, next due 2026-01-31T[\d:.]+Z$/m,
+  );
 });
 
 function holdings(fields: Partial<ReplicaHoldings>): ReplicaHoldings {

@@ -23,6 +23,8 @@ const answers: Readonly<Record<string, object>> = {
     skipped_chunks: 0,
     cursor: "",
     reason: "",
+    last_finished: null,
+    next: null,
     not_covered: [],
   },
   "/inspect": {
@@ -70,7 +72,7 @@ test("orca cache verify: --rate is bytes a second, and the progress is on stderr
   const { asked, exitCode, stdout, stderr } = await ask(context, "cache", "verify", "--rate", "1MiB");
   assert.deepEqual([asked, exitCode], [["POST /cache/verify?bytes_per_second=1048576"], 0]);
   assert.match(stdout, /^Checked 1 chunk /);
-  assert.match(stderr, /^verify +100% +1 KiB of 1 KiB/);
+  assert.match(stderr, /^The scrub runs in the background: .*\nverify +100% +1 KiB of 1 KiB/);
   assert.deepEqual((await ask(context, "cache", "verify", "--json")).asked, ["POST /cache/verify"]);
   const { stdout: help } = await runOrca(["help", "cache", "verify"]);
   assert.ok(help.includes(`[default: ${formatBytes(scrubBytesPerSecond).replace(" ", "")}]`));

@@ -4,8 +4,11 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
 import { status } from "../../src/cli/status-command.ts";
-import { type ClusterStatus, clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
-import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
+import {
+  type ClusterStatus,
+  clusterEndpoint,
+  clusterStatus,
+} from "../../src/ops/endpoints/cluster-status.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
 import { Readiness } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
@@ -80,9 +83,7 @@ test("status: asks the ops listener of a real replica, and --json is what it sai
   const server = new OpsServer({
     host: "127.0.0.1",
     port: 0,
-    readiness: new Readiness(),
-    metrics: new MetricsRegistry(),
-    cluster: clusterOfOne,
+    endpoints: [clusterEndpoint(clusterOfOne, new Readiness())],
     logger: new RecordedLogger(),
   });
   const { port } = await server.start();

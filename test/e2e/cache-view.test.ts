@@ -1,6 +1,6 @@
 /** What people see of caches, and do to them: the commands, against replicas that have served real clients. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -203,26 +203,54 @@ test("cache verify: finds a flipped bit, removes it, and the next read heals it"
   assert.equal(origin.count("GET", "k"), 8, "memory still had it");
 });
 
-test("cache verify: who leaves pauses it, and the next one goes on", async () => {
+test("cache verify: the scrub goes on when the client disconnects, and the next verify joins it", async () => {
   single = await startReplica({ disk: true, settings: { chunking } });
   const { origin, metric, opsEndpoint } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
   await eventually(async () => (await metric("orca_commits_total")) === 8);
   const stop = new AbortController();
-  const state = async (): Promise<string> =>
-    ((await (await fetch(`${opsEndpoint}/cache/verify`)).json()) as { state: string }).state;
+  const verify = async () =>
+    (await (await fetch(`${opsEndpoint}/cache/verify`)).json()) as { state: string; checked_chunks: number };
   const response = await fetch(`${opsEndpoint}/cache/verify?bytes_per_second=${MiB}`, {
     method: "POST",
     headers: { "x-orca-action": "verify" },
     signal: stop.signal,
   });
   await response.body?.getReader().read();
-  assert.equal(await state(), "running");
   stop.abort();
-  await eventually(async () => (await state()) === "stopped");
-  const rest = await run(cacheVerify, single, { progress });
+  await eventually(async () => (await verify()).checked_chunks > 0);
+  assert.equal((await verify()).state, "running");
+  const rest = await run(cacheVerify, single, { progress, rateBytes: 1024 * MiB });
   assert.match(rest.stdout, /^Checked 8 chunks \(8 MiB\): all are right\.\n$/);
+});
+
+test("scrub: a replica runs it by itself, and stats tell what it found", async () => {
+  single = await startReplica({ disk: true, settings: { chunking } });
+  const { origin, metric, diskRoot } = single;
+  origin.put(testBucket, "k", { seed, sizeBytes: 4 * MiB });
+  await read(single, "k", 4 * MiB);
+  await eventually(async () => (await metric("orca_commits_total")) === 4);
+  const [victim = ""] = chunkFiles(single);
+  await single.replica.stop();
+  const bytes = readFileSync(victim);
+  bytes[1000] = (bytes[1000] as number) ^ 1;
+  writeFileSync(victim, bytes);
+  const [name = ""] = readdirSync(join(diskRoot, "orca-disk.v1"));
+  rmSync(join(diskRoot, "orca-disk.v1", name, "scrub.json"));
+  const again = await startReplica({ disk: true, diskRoot, origin, settings: { chunking } });
+  try {
+    await eventually(async () => (await again.metric("orca_disk_damaged_total")) === 1);
+    await eventually(async () => (await run(cacheStats, again, {})).stdout.includes("scrub: complete"));
+    assert.equal(chunkFiles(again).length, 3);
+    const { stdout } = await run(cacheStats, again, {});
+    assert.match(
+      stdout,
+      /^scrub: complete, 1 bad chunk deleted, last finished [\d-]+T[\d:.]+Z, next due [\d-]+T[\d:.]+Z$/m,
+    );
+  } finally {
+    await again.stop();
+  }
 });
 
 test("cache clear: a prefix goes from memory, disk and directory; the rest stays; then everything", async () => {

@@ -1,37 +1,20 @@
-/** How the ops listener asks its endpoints: methods, actions, errors, and answers that come in lines. */
+/** How the ops listener runs its endpoints: methods, actions, errors, and answers that come in lines. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { OpsActions } from "../../src/ops/action-guard.ts";
-import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
-import { jsonPage, type OpsEndpoint } from "../../src/ops/ops-endpoint.ts";
+import { jsonPage, type OpsEndpoint, textPage } from "../../src/ops/ops-endpoint.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
-import { Readiness } from "../../src/ops/readiness.ts";
-import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { until } from "../support/mesh-fixture.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
-async function serve(context: TestContext, endpoint: Partial<OpsEndpoint>, actions?: OpsActions) {
+async function serveAll(context: TestContext, endpoints: readonly OpsEndpoint[], actions?: OpsActions) {
   const logger = new RecordedLogger();
   const server = new OpsServer({
     host: "127.0.0.1",
     port: 0,
-    readiness: new Readiness(),
-    metrics: new MetricsRegistry(),
-    cluster: clusterOfOne,
-    endpoints: new Map([
-      [
-        "/thing",
-        {
-          help: "a thing",
-          methods: ["GET", "POST"],
-          action: "act",
-          answer: async ({ method, query }) => jsonPage(200, [method, query.get("q")]),
-          ...endpoint,
-        },
-      ],
-    ]),
+    endpoints,
     ...(actions && { actions }),
     logger,
   });
@@ -43,64 +26,96 @@ async function serve(context: TestContext, endpoint: Partial<OpsEndpoint>, actio
   return { url, post, logger };
 }
 
-test("OpsServer: an endpoint is asked with method and query, and is named on /", async (context) => {
-  const { url, post, logger } = await serve(context, {});
+/** A question and an action at `/thing`, and `/alive` beside them. */
+function thing(answer: OpsEndpoint["answer"]): OpsEndpoint[] {
+  return [
+    { method: "GET", path: "/thing", help: "a thing", answer },
+    { method: "POST", path: "/thing", help: "does a thing", action: "act", answer },
+    { method: "GET", path: "/alive", help: "200", answer: async () => textPage(200, "ok\n") },
+  ];
+}
+
+function serve(context: TestContext, answer: OpsEndpoint["answer"], actions?: OpsActions) {
+  return serveAll(context, thing(answer), actions);
+}
+
+test("OpsServer: an endpoint is asked by method and query, and is named on /", async (context) => {
+  const { url, post, logger } = await serveAll(context, [
+    {
+      method: "GET",
+      path: "/thing",
+      help: "a thing",
+      answer: async ({ query }) => jsonPage(200, ["GET", query.get("q")]),
+    },
+    {
+      method: "POST",
+      path: "/thing",
+      help: "does a thing",
+      action: "act",
+      answer: async ({ query }) => jsonPage(200, ["POST", query.get("q")]),
+    },
+  ]);
   assert.deepEqual(await (await fetch(`${url}?q=a%20b%2Fc`)).json(), ["GET", "a b/c"]);
   assert.equal(logger.count("info"), 0);
   const done = await post(undefined, "?q=1");
   assert.deepEqual([done.status, await done.json()], [200, ["POST", "1"]]);
   assert.equal(logger.count("info"), 1, "an action is logged");
-  assert.match(await (await fetch(new URL("/", url))).text(), /^\/thing +a thing$/m);
+  const index = await (await fetch(new URL("/", url))).text();
+  assert.match(index, /^GET {2}\/thing +a thing$/m);
+  assert.match(index, /^POST \/thing +does a thing$/m);
   assert.equal((await fetch(url, { method: "HEAD" })).status, 200);
 });
 
 test("OpsServer: what an endpoint does not take is 405 with what it does", async (context) => {
-  const { url } = await serve(context, { methods: ["POST"] });
-  for (const method of ["GET", "PUT", "OPTIONS", "DELETE"]) {
+  const [, action] = thing(async () => jsonPage(200, "done")) as [OpsEndpoint, OpsEndpoint];
+  const { url } = await serveAll(context, [action]);
+  for (const method of ["GET", "HEAD", "PUT", "OPTIONS", "DELETE"]) {
     const response = await fetch(url, { method });
     assert.deepEqual([response.status, response.headers.get("allow")], [405, "POST"]);
     assert.equal(response.headers.get("access-control-allow-origin"), null);
     await response.body?.cancel();
   }
+  const both = await serve(context, async () => jsonPage(200, "done"));
+  const response = await fetch(both.url, { method: "DELETE" });
+  assert.deepEqual([response.status, response.headers.get("allow")], [405, "GET, HEAD, POST"]);
+  await response.body?.cancel();
 });
 
-test("OpsServer: an action that is refused is 403 with the reason, and nothing is done", async (context) => {
+test("OpsServer: an action that is denied is 403 with the reason, and nothing is done", async (context) => {
   let asked = 0;
   const answer: OpsEndpoint["answer"] = async () => jsonPage(200, (asked += 1));
-  const { post } = await serve(context, { answer });
+  const { post } = await serve(context, answer);
   for (const headers of [{}, { "x-orca-action": "other" }, { "x-orca-action": "act", origin: "http://x" }]) {
     const response = await post(headers);
     assert.equal(response.status, 403);
     assert.match(((await response.json()) as { error: string }).error, /action/);
   }
-  const off = await serve(context, { answer }, "none");
+  const off = await serve(context, answer, "none");
   assert.equal((await off.post()).status, 403);
   assert.equal(asked, 0);
 });
 
 test("OpsServer: an OrcaError is its status and message, and anything else a 500 without one", async (context) => {
-  const known = await serve(context, {
-    answer: () => Promise.reject(new OrcaError("no_such_key", "object", "Cannot find it")),
-  });
+  const known = await serve(context, () =>
+    Promise.reject(new OrcaError("no_such_key", "object", "Cannot find it")),
+  );
   const response = await fetch(known.url);
   assert.deepEqual([response.status, await response.json()], [404, { error: "Cannot find it" }]);
-  const unknown = await serve(context, { answer: () => Promise.reject(new Error("secret")) });
+  const unknown = await serve(context, () => Promise.reject(new Error("secret")));
   const failed = await fetch(unknown.url);
   assert.equal(failed.status, 500);
   assert.doesNotMatch(await failed.text(), /secret/);
 });
 
-test("OpsServer: an action ends with whoever asked, and that is no error", async (context) => {
+test("OpsServer: an action ends when the client disconnects, and that is no error", async (context) => {
   const asked = Promise.withResolvers<AbortSignal>();
   const ended = Promise.withResolvers<void>();
-  const { url, logger } = await serve(context, {
-    answer: async ({ signal }) => {
-      asked.resolve(signal);
-      await once(signal, "abort");
-      setImmediate(ended.resolve);
-      signal.throwIfAborted();
-      return jsonPage(200, "not ended");
-    },
+  const { url, logger } = await serve(context, async ({ signal }) => {
+    asked.resolve(signal);
+    await once(signal, "abort");
+    setImmediate(ended.resolve);
+    signal.throwIfAborted();
+    return jsonPage(200, "not ended");
   });
   const stop = new AbortController();
   const response = fetch(url, { signal: stop.signal });
@@ -112,28 +127,26 @@ test("OpsServer: an action ends with whoever asked, and that is no error", async
   assert.equal(logger.count("error"), 0);
 });
 
-test("OpsServer: lines come as they are made, and end with who asked", async (context) => {
+test("OpsServer: lines come as they are made, and end when the client disconnects", async (context) => {
   let ended = false;
   let signalled = false;
   const gate = Promise.withResolvers<void>();
-  const { url } = await serve(context, {
-    answer: async ({ signal }) => ({
-      documents: (async function* () {
-        signal.addEventListener("abort", () => {
-          signalled = true;
-          gate.resolve();
-        });
-        try {
-          yield { line: 1 };
-          await gate.promise;
-          yield { line: 2 };
-          yield { line: 3 };
-        } finally {
-          ended = true;
-        }
-      })(),
-    }),
-  });
+  const { url } = await serve(context, async ({ signal }) => ({
+    documents: (async function* () {
+      signal.addEventListener("abort", () => {
+        signalled = true;
+        gate.resolve();
+      });
+      try {
+        yield { line: 1 };
+        await gate.promise;
+        yield { line: 2 };
+        yield { line: 3 };
+      } finally {
+        ended = true;
+      }
+    })(),
+  }));
   const stop = new AbortController();
   const response = await fetch(url, { signal: stop.signal });
   assert.equal(response.headers.get("content-type"), "application/x-ndjson");
@@ -145,15 +158,13 @@ test("OpsServer: lines come as they are made, and end with who asked", async (co
 });
 
 test("OpsServer: lines that fail are a broken answer and a log line, and the server goes on", async (context) => {
-  const { url, logger } = await serve(context, {
-    answer: async () => ({
-      documents: (async function* () {
-        yield 1;
-        throw new Error("out of order");
-      })(),
-    }),
-  });
+  const { url, logger } = await serve(context, async () => ({
+    documents: (async function* () {
+      yield 1;
+      throw new Error("out of order");
+    })(),
+  }));
   await assert.rejects(fetch(url).then((response) => response.text()));
   assert.equal(logger.count("error"), 1);
-  assert.equal((await fetch(new URL("/healthz", url))).status, 200);
+  assert.equal((await fetch(new URL("/alive", url))).status, 200);
 });

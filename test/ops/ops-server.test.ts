@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
-import { clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
+import { clusterEndpoint, clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
+import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
 import { Readiness } from "../../src/ops/readiness.ts";
@@ -27,9 +28,7 @@ async function startServer(
   const server = new OpsServer({
     host: "127.0.0.1",
     port: 0,
-    readiness,
-    metrics,
-    cluster: clusterOfOne,
+    endpoints: [...probeEndpoints(readiness, metrics), clusterEndpoint(clusterOfOne, readiness)],
     logger,
     ...options,
   });
@@ -124,7 +123,8 @@ test("OpsServer: HEAD has the headers and no body", async (context) => {
 test("OpsServer: / says what is here, and all else is 404", async (context) => {
   const { url } = await startServer(context);
   const help = await (await fetch(url("/"))).text();
-  for (const path of ["/healthz", "/readyz", "/metrics", "/cluster"]) assert.ok(help.includes(path));
+  for (const path of ["/healthz", "/readyz", "/metrics", "/cluster"])
+    assert.match(help, new RegExp(`^GET  ${path} +\\w`, "m"));
   for (const path of ["/metricsx", "/healthz/", "//", "/%00", "/readyz/../secret"]) {
     const response = await fetch(url(path));
     assert.equal(response.status, 404, path);
@@ -134,13 +134,15 @@ test("OpsServer: / says what is here, and all else is 404", async (context) => {
 
 test("OpsServer: another method is 405 with Allow, and its body is not waited for", async (context) => {
   const { address } = await startServer(context);
-  const answer = await exchange(
-    address,
-    "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc",
-  );
-  assert.match(answer, /^HTTP\/1\.1 405 /);
-  assert.match(answer, /^Allow: GET, HEAD\r$/m);
-  assert.match(answer, /^Connection: close\r$/m);
+  for (const path of ["/healthz", "/", "/nothing"]) {
+    const answer = await exchange(
+      address,
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc`,
+    );
+    assert.match(answer, /^HTTP\/1\.1 405 /);
+    assert.match(answer, /^Allow: GET, HEAD\r$/m);
+    assert.match(answer, /^Connection: close\r$/m);
+  }
 });
 
 test("OpsServer: headers that are too long are refused", async (context) => {
@@ -180,9 +182,7 @@ test("OpsServer: stop closes idle connections", async (context) => {
   const server = new OpsServer({
     host: "127.0.0.1",
     port: 0,
-    readiness: new Readiness(),
-    metrics: new MetricsRegistry(),
-    cluster: clusterOfOne,
+    endpoints: [],
     logger: new RecordedLogger(),
   });
   context.after(() => server.stop());

@@ -1,14 +1,13 @@
 /**
- * Lets go of what is cached of some objects, or of all: of this replica alone, and of the store that all share only where
- * that is asked for. What is being filled at that moment comes back with its commit.
+ * Deletes the cached chunks and the metadata of some objects, or of all, from this replica. It deletes from the cachestore
+ * only on request. A chunk that is being filled meanwhile comes back with its commit.
  *
- * The order matters: (1) the directory, so that who comes next asks the origin anew; (2) the disk; (3) memory, last,
- * because a chunk that is asked for often is brought from disk into memory, and never the other way round without a fill.
+ * The order matters: (1) the directory, so that the next request asks the origin; (2) the disk; (3) memory, last, because
+ * a chunk that is read often moves from disk to memory, and never from memory to disk without a fill.
  *
- * From the cachestore go the chunks of those versions that this replica's directories tell of. Names there are hashes, so
- * nobody can look for a prefix, and what nobody here has heard of stays.
+ * From the cachestore it deletes the chunks of the versions that this replica's directories know. Chunk paths are hashes,
+ * so it cannot search for a prefix there, and chunks of other versions stay.
  */
-
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Directory } from "../../object/directory.ts";
@@ -17,19 +16,19 @@ import type { MemoryTier } from "../../store/memory-tier.ts";
 import { type Cleared, type ClearedDisk, clearDisk } from "../../store/scrub/disk-clear.ts";
 
 export interface CacheClearParts {
-  /** All of them: those in front of clients and those that answer other replicas. One may be there twice. */
+  /** All of them: those that answer clients and those that answer peers. May hold one twice. */
   readonly directories: readonly Pick<Directory, "versions" | "clear">[];
   readonly memory: Pick<MemoryTier, "clear">;
   readonly disk: ClearedDisk | undefined;
   readonly cachestore: Pick<ChunkStore, "delete"> | undefined;
 }
 
-/** What was let go of; null for a tier that there is not, or that was not asked for. */
+/** What was deleted; null for a tier that is not configured or was not requested. */
 export interface ClearedCache {
   readonly objects: number;
   readonly memory: Cleared;
   readonly disk: Cleared | null;
-  /** `chunks` were asked to be deleted, whether or not they were there. */
+  /** `chunks` counts delete requests; the store need not have held the chunk. */
   readonly cachestore: { readonly chunks: number } | null;
 }
 
@@ -43,15 +42,16 @@ export class CacheClear {
   }
 
   /**
-   * What is cleared before the signal aborts stays so.
-   * @throws OrcaError `overloaded` while another one runs; `internal` where the disk cannot be read; the signal's reason.
+   * What was deleted before the signal aborts stays deleted.
+   * @throws OrcaError `overloaded` while another clear runs; `internal` if the disk cannot be read; the signal's reason.
    */
   async clear(
     prefix: ObjectPrefix | undefined,
     alsoCachestore: boolean,
     signal: AbortSignal,
   ): Promise<ClearedCache> {
-    if (this.#running) throw new OrcaError("overloaded", "client", "Cannot clear: another clear is running");
+    if (this.#running)
+      throw new OrcaError("overloaded", "client", "Cannot clear the cache: another clear is running");
     this.#running = true;
     this.stats.clears += 1;
     try {

@@ -1,22 +1,17 @@
 /**
- * `/cache` of the ops listener: what is in the tiers, a scrub of the disk, and letting go of what is cached. Names in
- * questions are those that clients use; what is asked for and not understood is refused, since a misspelt prefix that
- * were passed over would clear everything.
+ * `/cache` of the ops listener: what the tiers hold, the scrub of the disk, and clearing the cache. Requests use the names
+ * of buckets and keys that clients use. A parameter that is not understood is an error: if a misspelt `prefix` were
+ * ignored, the clear would delete everything.
  */
 import { type Clock, sleep } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { GiB, MiB } from "../../base/units.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Bucket } from "../../object/bucket.ts";
-import {
-  type Scrub,
-  type ScrubProgress,
-  type ScrubWatch,
-  scrubBytesPerSecond,
-} from "../../store/scrub/scrub.ts";
+import type { Scrub } from "../../store/scrub/scrub.ts";
 import { errorPage, jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 import type { CacheClear, ClearedCache } from "./cache-clear.ts";
-import { type CacheStatsSource, cacheStats } from "./cache-stats.ts";
+import { type CacheStatsSource, cacheStats, type ScrubDocument, scrubDocument } from "./cache-stats.ts";
 
 export interface CacheEndpointsOptions {
   readonly stats: CacheStatsSource;
@@ -28,20 +23,9 @@ export interface CacheEndpointsOptions {
   readonly clock: Clock;
 }
 
-/** What `/cache/verify` tells, once or a line at a time. */
-export interface VerifyDocument {
-  readonly state: ScrubProgress["state"];
-  readonly checked_chunks: number;
-  readonly checked_bytes: number;
-  readonly total_bytes: number;
-  /** Found damaged, and let go of. */
-  readonly bad_chunks: number;
-  /** Could not be read for a reason that says nothing about them. */
-  readonly skipped_chunks: number;
-  readonly cursor: string;
-  /** Why it has failed; empty where it has not. */
-  readonly reason: string;
-  /** Tiers that are there and are not looked through: their chunks are checked when they are read. */
+/** What `/cache/verify` answers: once to a GET, a line at a time to a POST. */
+export interface VerifyDocument extends ScrubDocument {
+  /** Tiers that the scrub does not read: their chunks are checked on each read. */
   readonly not_covered: readonly string[];
 }
 
@@ -51,82 +35,74 @@ export type ClearDocument = ClearedCache;
 const progressIntervalMs = 500;
 const bytesPerSecondMax = 10 * GiB;
 
-export function cacheEndpoints(options: CacheEndpointsOptions): [string, OpsEndpoint][] {
+export function cacheEndpoints(options: CacheEndpointsOptions): OpsEndpoint[] {
   const { stats } = options;
   return [
-    [
-      "/cache",
-      {
-        help: 'what is in each tier, as JSON; "orca cache stats" prints it',
-        methods: ["GET"],
-        answer: async () => jsonPage(200, cacheStats(stats)),
-      },
-    ],
-    ["/cache/verify", verifyEndpoint(options)],
-    ["/cache/clear", clearEndpoint(options)],
+    {
+      method: "GET",
+      path: "/cache",
+      help: 'what each tier holds, as JSON; "orca cache stats" prints it',
+      answer: async () => jsonPage(200, cacheStats(stats)),
+    },
+    ...verifyEndpoints(options),
+    clearEndpoint(options),
   ];
 }
 
-function verifyEndpoint({ scrub, clock, stats }: CacheEndpointsOptions): OpsEndpoint {
+function verifyEndpoints({ scrub, clock, stats }: CacheEndpointsOptions): OpsEndpoint[] {
   const notCovered = stats.cachestore ? ["memory", "cachestore"] : ["memory"];
-  return {
-    help: 'GET: how far the scrub of the disk has come; POST: goes on with it; "orca cache verify" does',
-    action: "verify",
-    methods: ["GET", "POST"],
-    answer: async ({ method, query, signal }) => {
-      if (!scrub)
-        return errorPage(409, "there is no disk tier here (disk.root), so there is nothing to verify");
-      if (method === "GET") return jsonPage(200, verifyDocument(scrub.progress, notCovered));
-      const bytesPerSecond = numberOf(query, "bytes_per_second", scrubBytesPerSecond);
-      // Before the first line, so that a refusal is the answer.
-      const watch = await scrub.watch(bytesPerSecond);
-      signal.addEventListener("abort", () => watch.leave(), { once: true });
-      if (signal.aborted) watch.leave();
-      return { documents: verifying(scrub, watch, notCovered, clock) };
+  const path = "/cache/verify";
+  const noDisk = errorPage(409, "Cannot verify the cache: there is no disk tier (disk.root)");
+  return [
+    {
+      method: "GET",
+      path,
+      help: "the progress of the scrub, which reads and checks the whole disk, as JSON",
+      answer: async () => (scrub ? jsonPage(200, verifyDocument(scrub, notCovered)) : noDisk),
     },
-  };
+    {
+      method: "POST",
+      path,
+      action: "verify",
+      help: 'starts the scrub, or joins it, and follows its progress; "orca cache verify" does it',
+      answer: async ({ query, signal }) => {
+        if (!scrub) return noDisk;
+        // Before the first line, so that an error is the answer.
+        const ended = scrub.verify(bytesPerSecondOf(query));
+        return { documents: following(scrub, ended, notCovered, clock, signal) };
+      },
+    },
+  ];
 }
 
-/** Progress while the scrub runs, and once more when it has ended. Whoever stops listening stops watching. */
-async function* verifying(
+/** The progress until the pass ends, and once more then. The pass goes on when the client disconnects. */
+async function* following(
   scrub: Scrub,
-  watch: ScrubWatch,
+  ended: Promise<void>,
   notCovered: readonly string[],
   clock: Clock,
+  signal: AbortSignal,
 ): AsyncGenerator<VerifyDocument> {
   const waiting = new AbortController();
-  void watch.ended.finally(() => waiting.abort());
-  try {
-    while (!waiting.signal.aborted) {
-      yield verifyDocument(scrub.progress, notCovered);
-      await sleep(clock, progressIntervalMs, waiting.signal).catch(() => undefined);
-    }
-    yield verifyDocument(scrub.progress, notCovered);
-  } finally {
-    watch.leave();
-    waiting.abort();
+  void ended.then(() => waiting.abort());
+  const stop = AbortSignal.any([waiting.signal, signal]);
+  while (!stop.aborted) {
+    yield verifyDocument(scrub, notCovered);
+    await sleep(clock, progressIntervalMs, stop).catch(() => undefined);
   }
+  yield verifyDocument(scrub, notCovered);
 }
 
-function verifyDocument(progress: ScrubProgress, notCovered: readonly string[]): VerifyDocument {
-  return {
-    state: progress.state,
-    checked_chunks: progress.checkedChunks,
-    checked_bytes: progress.checkedBytes,
-    total_bytes: progress.totalBytes,
-    bad_chunks: progress.badChunks,
-    skipped_chunks: progress.skippedChunks,
-    cursor: progress.cursor,
-    reason: progress.reason,
-    not_covered: notCovered,
-  };
+function verifyDocument({ progress }: Scrub, notCovered: readonly string[]): VerifyDocument {
+  return { ...scrubDocument(progress), not_covered: notCovered };
 }
 
 function clearEndpoint({ clear, buckets }: CacheEndpointsOptions): OpsEndpoint {
   return {
-    help: 'POST: lets go of what is cached, all or ?prefix=BUCKET/KEY-PREFIX; "orca cache clear" does',
+    method: "POST",
+    path: "/cache/clear",
     action: "clear",
-    methods: ["POST"],
+    help: 'deletes cached chunks: all, or ?prefix=BUCKET/KEY-PREFIX; "orca cache clear" does it',
     answer: async ({ query, signal }) => {
       allowOnly(query, ["prefix", "cachestore"]);
       const prefix = query.get("prefix");
@@ -140,7 +116,7 @@ function clearEndpoint({ clear, buckets }: CacheEndpointsOptions): OpsEndpoint {
   };
 }
 
-/** `BUCKET` or `BUCKET/KEY-PREFIX`, in clients' names. @throws OrcaError. */
+/** `prefix` is `BUCKET` or `BUCKET/KEY-PREFIX`, in the names that clients use. @throws OrcaError. */
 function placeOf(prefix: string, buckets: ReadonlyMap<string, Bucket>): ObjectPrefix {
   const slashAt = prefix.indexOf("/");
   const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
@@ -165,10 +141,12 @@ export function allowOnly(query: URLSearchParams, names: readonly string[]): voi
   }
 }
 
-function numberOf(query: URLSearchParams, name: string, fallback: number): number {
+/** @throws OrcaError `invalid_argument`. */
+function bytesPerSecondOf(query: URLSearchParams): number | undefined {
+  const name = "bytes_per_second";
   allowOnly(query, [name]);
   const text = query.get(name);
-  if (text === null) return fallback;
+  if (text === null) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (value < MiB || value > bytesPerSecondMax) {
     throw invalid(`${name} is "${text}", expected ${MiB} to ${bytesPerSecondMax}`);
@@ -177,5 +155,5 @@ function numberOf(query: URLSearchParams, name: string, fallback: number): numbe
 }
 
 function invalid(reason: string): OrcaError {
-  return new OrcaError("invalid_argument", "client", `Cannot do what was asked: ${reason}`);
+  return new OrcaError("invalid_argument", "client", `Cannot answer this request: ${reason}`);
 }

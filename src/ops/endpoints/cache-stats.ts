@@ -1,14 +1,15 @@
 /**
- * What this replica has in its tiers and how they do, as `/cache` of the ops listener tells it; read from memory. The field
- * names are a format: they are kept, and new ones may come. Counts are since the start.
+ * `/cache` of the ops listener: what this replica holds in each tier, and what the tiers have done since the start. It is
+ * read from memory. The field names are a format: they stay, and new ones may come.
  *
  *     {
  *       "replica_id": "orca-0",
  *       "memory": { "chunks": 12, "bytes": 96468992, "used_bytes": 104857600, "max_bytes": 1073741824,
- *                   "hits": 5, "misses": 7, "evictions": 0 },       used: being filled and being sent included
+ *                   "hits": 5, "misses": 7, "evictions": 0 },       used_bytes: with fills and responses
  *       "disk": { "chunks": 12, "bytes": 96470000, "max_bytes": 10737418240, "pending_bytes": 0,
  *                 "blocks_read": 0, "bytes_read": 0, "stored": 12, "refused": 0, "evictions": 0,
- *                 "damaged": 0, "vanished": 0, "errors": { "EIO": 1 } },                  null without a disk tier
+ *                 "damaged": 0, "vanished": 0, "errors": { "EIO": 1 },
+ *                 "scrub": { "state": "complete", "checked_chunks": 12, … } },        null without a disk tier
  *       "cachestore": { "driver": "s3", "breaker": "closed", "hints": 12, "hits": 0, "misses": 12, "bytes_read": 0,
  *                       "stored": 12, "refused": 0 },                                   null without a cachestore
  *       "directories": [ { "origin": "weights", "objects": 3, "hits": 9, "misses": 3 } ]
@@ -20,8 +21,9 @@ import type { Catalog } from "../../store/cachestore/catalog.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { DiskTier } from "../../store/disk/disk-tier.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
+import type { Scrub, ScrubProgress } from "../../store/scrub/scrub.ts";
 
-/** The parts of a replica that its stats are read from. */
+/** The parts of a replica that the stats read. */
 export interface CacheStatsSource {
   readonly replicaId: string;
   readonly budget: Pick<MemoryBudget, "usedBytes" | "maxBytes">;
@@ -29,13 +31,15 @@ export interface CacheStatsSource {
   readonly disk:
     | Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "pendingBytes">
     | undefined;
+  /** Undefined without a disk tier. */
+  readonly scrub: Pick<Scrub, "progress"> | undefined;
   readonly cachestore:
     | {
         readonly store: Pick<GuardedCachestore, "kind" | "breakerState" | "stats">;
         readonly catalog: Pick<Catalog, "size">;
       }
     | undefined;
-  /** Those that clients are answered from, one for each origin. */
+  /** The directories that answer clients, one for each origin. */
   readonly directories: readonly Pick<Directory, "originId" | "size" | "stats">[];
 }
 
@@ -47,6 +51,28 @@ interface MemoryDocument {
   readonly hits: number;
   readonly misses: number;
   readonly evictions: number;
+}
+
+/** The scrub of the disk: the pass that runs or was interrupted, else the last one. */
+export interface ScrubDocument {
+  /** `idle`, `running`, `stopped`, `complete` or `failed`. */
+  readonly state: ScrubProgress["state"];
+  readonly checked_chunks: number;
+  readonly checked_bytes: number;
+  /** On disk now. */
+  readonly total_bytes: number;
+  /** Damaged, and deleted. */
+  readonly bad_chunks: number;
+  /** Not readable for a reason that is not the file's, such as no free file descriptor. */
+  readonly skipped_chunks: number;
+  /** The last file that was checked. */
+  readonly cursor: string;
+  /** Why the pass failed; empty if it did not. */
+  readonly reason: string;
+  /** ISO 8601, as is the next; null before the first pass has finished. */
+  readonly last_finished: string | null;
+  /** When the next pass is due; null while one runs, and without `disk.scrub_interval`. */
+  readonly next: string | null;
 }
 
 interface DiskDocument {
@@ -62,6 +88,7 @@ interface DiskDocument {
   readonly damaged: number;
   readonly vanished: number;
   readonly errors: Readonly<Record<string, number>>;
+  readonly scrub: ScrubDocument | null;
 }
 
 interface CachestoreDocument {
@@ -90,7 +117,7 @@ export interface CacheDocument {
 }
 
 export function cacheStats(source: CacheStatsSource): CacheDocument {
-  const { replicaId, budget, memory, disk, cachestore, directories } = source;
+  const { replicaId, budget, memory, disk, scrub, cachestore, directories } = source;
   const { chunks, bytes, hits, misses, evictions } = memory.stats;
   return {
     replica_id: replicaId,
@@ -103,7 +130,7 @@ export function cacheStats(source: CacheStatsSource): CacheDocument {
       misses,
       evictions,
     },
-    disk: disk ? diskStats(disk) : null,
+    disk: disk ? diskStats(disk, scrub) : null,
     cachestore: cachestore ? cachestoreStats(cachestore) : null,
     directories: directories.map(({ originId, size, stats }) => ({
       origin: originId,
@@ -114,7 +141,26 @@ export function cacheStats(source: CacheStatsSource): CacheDocument {
   };
 }
 
-function diskStats(disk: NonNullable<CacheStatsSource["disk"]>): DiskDocument {
+export function scrubDocument(progress: ScrubProgress): ScrubDocument {
+  const { finished, dueMs } = progress;
+  return {
+    state: progress.state,
+    checked_chunks: progress.checkedChunks,
+    checked_bytes: progress.checkedBytes,
+    total_bytes: progress.totalBytes,
+    bad_chunks: progress.badChunks,
+    skipped_chunks: progress.skippedChunks,
+    cursor: progress.cursor,
+    reason: progress.reason,
+    last_finished: finished === undefined ? null : new Date(finished.finishedMs).toISOString(),
+    next: dueMs === undefined ? null : new Date(dueMs).toISOString(),
+  };
+}
+
+function diskStats(
+  disk: NonNullable<CacheStatsSource["disk"]>,
+  scrub: CacheStatsSource["scrub"],
+): DiskDocument {
   const { stats } = disk;
   return {
     chunks: disk.chunkCount,
@@ -129,6 +175,7 @@ function diskStats(disk: NonNullable<CacheStatsSource["disk"]>): DiskDocument {
     damaged: stats.damaged,
     vanished: stats.vanished,
     errors: { ...stats.errorsByCode },
+    scrub: scrub ? scrubDocument(scrub.progress) : null,
   };
 }
 

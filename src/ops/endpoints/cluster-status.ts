@@ -1,7 +1,7 @@
 /**
- * What one replica knows of its cluster, as `/cluster` of the ops listener tells it to people and tools: a view, and not
- * the truth, for each replica has its own. Read from memory at the moment it is asked for. The field names are a
- * format: they are kept, and new ones may come.
+ * `/cluster` of the ops listener: what one replica knows of its cluster. It is that replica's view; others may have
+ * another one. It is read from memory at the moment of the request. The field names are a format: they stay, and new
+ * ones may come.
  *
  *     {
  *       "replica_id": "orca-0",                    the replica that answers
@@ -18,7 +18,7 @@
  *       ],
  *       "bytes": { "memory": { "used": 1048576, "max": 1073741824 },
  *                  "disk": { "used": 0, "max": 10737418240 } },        null without a disk tier
- *       "fills": { "flights": 1, "relays": 2 },    in progress: from the origin or disk, and from peers
+ *       "fills": { "flights": 1, "relays": 2 },    in progress: from origin, cachestore or disk; from peers
  *       "peers": { "known": 2, "sessions_open": 4, "sessions_dead": 0, "connect_failures": 0,
  *                  "requests_while_down": 0 }      null in a cluster of one; the last three are totals
  *     }
@@ -31,12 +31,13 @@ import type { Membership } from "../../membership/membership.ts";
 import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
 import type { DiskTier } from "../../store/disk/disk-tier.ts";
 import type { PeersCounters } from "../metrics/mesh-metrics.ts";
-import type { Phase } from "../readiness.ts";
+import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
+import type { Phase, Readiness } from "../readiness.ts";
 
-/** The parts of a replica that its status is read from. */
+/** The parts of a replica that the status reads. */
 export interface ClusterStatusSource {
   readonly replicaId: string;
-  /** Empty where there are no zones. */
+  /** Empty without zones. */
   readonly zone: string;
   readonly origins: readonly Pick<
     GuardedOrigin,
@@ -45,7 +46,7 @@ export interface ClusterStatusSource {
   readonly budget: Pick<MemoryBudget, "usedBytes" | "maxBytes">;
   readonly disk: Pick<DiskTier, "usedBytes" | "maxBytes"> | undefined;
   readonly filler: Pick<Filler, "flightsInProgress">;
-  /** This and what follows are undefined in a cluster of one. */
+  /** Undefined in a cluster of one, as are the next two. */
   readonly relay: Pick<Relay, "flightsInProgress"> | undefined;
   readonly membership: Pick<Membership, "self" | "members"> | undefined;
   readonly peers: Pick<PeersCounters, "size" | "stats"> | undefined;
@@ -91,6 +92,15 @@ export interface ClusterStatus {
   readonly bytes: { readonly memory: BytesStatus; readonly disk: BytesStatus | null };
   readonly fills: { readonly flights: number; readonly relays: number };
   readonly peers: PeersStatus | null;
+}
+
+export function clusterEndpoint(source: ClusterStatusSource, readiness: Readiness): OpsEndpoint {
+  return {
+    method: "GET",
+    path: "/cluster",
+    help: 'what this replica knows of its cluster, as JSON; "orca status" prints it',
+    answer: async () => jsonPage(200, clusterStatus(source, readiness.phase)),
+  };
 }
 
 export function clusterStatus(source: ClusterStatusSource, phase: Phase): ClusterStatus {

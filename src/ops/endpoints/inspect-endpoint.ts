@@ -1,16 +1,16 @@
 /**
- * `/inspect?bucket=&key=` of the ops listener: where the chunks of an object lie in the cluster, by this replica's view.
- * The object is looked up as a client's HEAD would, so what is not known costs the origin one. The field names are a
- * format: they are kept, and new ones may come. Chunks are written as ranges, `0-63,70`.
+ * `/inspect?bucket=&key=` of the ops listener: where the chunks of an object lie in the cluster, in this replica's view.
+ * It looks the object up as a HEAD of a client would, so an object that is not known costs the origin one HEAD. The field
+ * names are a format: they stay, and new ones may come. Chunks are written as ranges, `0-63,70`.
  *
  *     {
- *       "bucket": "models", "key": "llama.bin",          as clients name it
+ *       "bucket": "models", "key": "llama.bin",          the names that clients use
  *       "origin": "weights", "size": 67108864, "etag": "9a03…", "chunk_size": 8388608, "chunks": 8,
  *       "replicas": [                                     the one that answers first
  *         { "replica_id": "orca-0", "self": true, "coordinates": "0,3-5",
  *           "memory": "0-7", "disk": "0,3-5", "flight": "", "cachestore": "", "reason": null },
  *         { "replica_id": "orca-2", "self": false, "coordinates": "1-2", "memory": null, …,
- *           "reason": "Cannot ask \"orca-2\" …" }         live, and without an answer: what it holds is not known
+ *           "reason": "Cannot ask \"orca-2\" …" }         alive, but did not answer: its chunks are unknown
  *       ]
  *     }
  */
@@ -53,8 +53,9 @@ export interface InspectDocument {
 
 export function inspectEndpoint({ buckets, inspection }: InspectEndpointOptions): OpsEndpoint {
   return {
+    method: "GET",
+    path: "/inspect",
     help: '?bucket=&key=: where the chunks of an object lie, as JSON; "orca inspect" prints it',
-    methods: ["GET"],
     answer: async ({ query }) => {
       allowOnly(query, ["bucket", "key"]);
       const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];

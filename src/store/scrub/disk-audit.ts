@@ -1,14 +1,15 @@
 /**
- * Questions about what really lies on the disk, whatever the disk tier believes: asked of a thread, one at a time. It is
- * made for one piece of work (a scrub, a clear) and closed behind it, so that no thread waits for work that comes twice
- * a month.
+ * Asks a thread what really lies on the disk, whatever the disk tier believes. An audit serves one piece of work (a pass
+ * of the scrub, a clear) and is closed after it, so that no thread idles between two passes a month apart.
  *
- * Invariant: a question is answered or rejected once, also when the thread dies or is closed under it.
+ * Invariants:
+ * 1. One question is asked at a time.
+ * 2. Each question is answered or rejected once, also when the thread dies or the audit is closed meanwhile.
  */
 import { Worker } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import { OrcaError } from "../../base/orca-error.ts";
-import type { AuditAnswer, AuditQuestion, IdentifiedChunk } from "./disk-audit-server.ts";
+import type { AuditAnswer, AuditQuestion, IdentifiedChunk } from "./disk-audit-thread.ts";
 
 /** An answer to {@link DiskAudit.check}. */
 export type CheckStep = Extract<AuditAnswer, { kind: "read" | "checked" }>;
@@ -38,27 +39,27 @@ export class DiskAudit {
     );
   }
 
-  /** Names in a directory, in order. @throws OrcaError (all of them) where the directory or the thread failed. */
+  /** The names in a directory, in order. Like each method here, throws an OrcaError if the directory or the thread fails. */
   async list(directory: string): Promise<readonly string[]> {
     return (await this.#ask({ kind: "list", directory }, "listed")).names;
   }
 
-  /** The chunks in a directory; files whose footer cannot be read are left out. */
+  /** The chunks in a directory, without the files whose footer cannot be read. */
   async identify(directory: string): Promise<readonly IdentifiedChunk[]> {
     return (await this.#ask({ kind: "identify", directory }, "identified")).chunks;
   }
 
-  /** Begins to check the file of the chunk `key`, which may be one block's step or the end of it. */
+  /** Begins to check the file of the chunk `key`. The answer is the first block, or the verdict. */
   check(path: string, key: string): Promise<CheckStep> {
     return this.#ask({ kind: "check", path, key }, "read", "checked");
   }
 
-  /** Goes on after a step that has `read`. */
+  /** Checks the next block, after an answer of kind `read`. */
   next(): Promise<CheckStep> {
     return this.#ask({ kind: "next" }, "read", "checked");
   }
 
-  /** What is being asked is rejected with `shutting_down`. */
+  /** Rejects the question in progress with `shutting_down`. */
   async close(): Promise<void> {
     this.#fail(new OrcaError("shutting_down", "disk", `${action}: it was stopped`));
     await this.#thread.terminate();

@@ -1,6 +1,7 @@
 /**
- * Takes the chunks of some objects off a disk. Which object a file belongs to stands in its footer and nowhere else, so
- * a thread reads them all; to clear everything, nothing is read. What a footer does not tell any more is left to a scrub.
+ * Deletes the chunks of some objects from a disk. Only the footer of a file says which object its chunk belongs to, so a
+ * thread reads the footers of all files; to delete every chunk, it reads none. A file whose footer cannot be read stays,
+ * and the scrub finds it.
  */
 import { once } from "node:events";
 import { join } from "node:path";
@@ -14,13 +15,13 @@ export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "keys" | "disca
 
 export interface Cleared {
   readonly chunks: number;
-  /** Sizes of their files. */
+  /** Sum of the sizes of their files. */
   readonly bytes: number;
 }
 
 /**
- * Without a prefix, everything goes. Commits that run meanwhile may be missed.
- * @throws OrcaError `internal` where the disk cannot be read, and the signal's reason; what is cleared by then stays so.
+ * Without a prefix, deletes every chunk. May miss a commit that runs meanwhile.
+ * @throws OrcaError `internal` if the disk cannot be read, and the signal's reason. Chunks deleted before that stay deleted.
  */
 export async function clearDisk(
   disk: ClearedDisk,
@@ -28,7 +29,7 @@ export async function clearDisk(
   signal: AbortSignal,
 ): Promise<Cleared> {
   signal.throwIfAborted();
-  // Before the scan has ended, nobody knows what there is.
+  // Until the scan has ended, the tier does not know all chunks.
   await Promise.race([disk.ready, once(signal, "abort")]);
   signal.throwIfAborted();
   if (prefix === undefined) return discardAll(disk, [...disk.keys()], signal);
@@ -49,7 +50,7 @@ export async function clearDisk(
   }
 }
 
-/** One by one: clients' reads come in between. */
+/** Deletes one chunk at a time, so that reads of clients run in between. */
 async function discardAll(disk: ClearedDisk, keys: readonly string[], signal: AbortSignal): Promise<Cleared> {
   let [chunks, bytes] = [0, 0];
   for (const key of keys) {

@@ -1,21 +1,37 @@
 /**
- * How far a scrub has come, kept beside the chunks so that it goes on there after a restart. It is a convenience: a file
- * that cannot be read or written means that the next scrub begins at the beginning.
+ * The progress of the scrub, kept beside the chunks: where an interrupted pass goes on after a restart, and when the last
+ * pass finished, from which the interval counts. Losing the file costs one extra pass and nothing else.
  */
 import { readFileSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-export interface ScrubState {
-  /** The last place that was checked, `<fan-out>/<file name>`; empty before the first. */
-  readonly cursor: string;
+export interface ScrubCounts {
   readonly checkedChunks: number;
   readonly checkedBytes: number;
+  /** Damaged, and deleted. */
   readonly badChunks: number;
+  /** Not readable for a reason that is not the file's, such as no free file descriptor. */
   readonly skippedChunks: number;
 }
 
-/** The scan of the disk tier looks at nothing here but directories of two characters, and staging. */
+/** A pass that has not finished. The counts cover the files up to the cursor. */
+export interface UnfinishedPass extends ScrubCounts {
+  /** The last file that was checked, as `<fan-out>/<file name>`; empty before the first. */
+  readonly cursor: string;
+}
+
+export interface FinishedPass extends ScrubCounts {
+  /** Wall-clock time, because it must outlive the process. */
+  readonly finishedMs: number;
+}
+
+export interface ScrubState {
+  readonly unfinished?: UnfinishedPass | undefined;
+  readonly finished?: FinishedPass | undefined;
+}
+
+/** The scan of the disk tier ignores this name: it looks only at staging and at directories of two characters. */
 const fileName = "scrub.json";
 
 export class ScrubStateFile {
@@ -26,33 +42,38 @@ export class ScrubStateFile {
     this.#path = join(directory, fileName);
   }
 
-  /** Undefined where no scrub was left in the middle. */
-  load(): ScrubState | undefined {
+  /** Empty if there is no file, or none that can be read. */
+  load(): ScrubState {
     try {
       const state: unknown = JSON.parse(readFileSync(this.#path, "utf8"));
-      return isState(state) ? state : undefined;
+      return isState(state) ? state : {};
     } catch {
-      return undefined;
+      return {};
     }
   }
 
-  /** Replaces the state whole, so that whoever reads it finds one or the other. Rejects with the system's error. */
+  /** Replaces the file as a whole: a reader finds the old state or the new one. Rejects with the system's error. */
   async save(state: ScrubState): Promise<void> {
     await writeFile(`${this.#path}.new`, `${JSON.stringify(state)}\n`);
     await rename(`${this.#path}.new`, this.#path);
-  }
-
-  /** Rejects with the system's error. */
-  remove(): Promise<void> {
-    return rm(this.#path, { force: true });
   }
 }
 
 function isState(value: unknown): value is ScrubState {
   if (typeof value !== "object" || value === null) return false;
-  const { cursor, checkedChunks, checkedBytes, badChunks, skippedChunks } = value as Record<string, unknown>;
-  const counts = [checkedChunks, checkedBytes, badChunks, skippedChunks];
+  const { unfinished, finished } = value as Record<string, unknown>;
   return (
-    typeof cursor === "string" && counts.every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+    (unfinished === undefined || (hasCounts(unfinished) && typeof unfinished["cursor"] === "string")) &&
+    (finished === undefined || (hasCounts(finished) && isCount(finished["finishedMs"])))
   );
+}
+
+function hasCounts(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const { checkedChunks, checkedBytes, badChunks, skippedChunks } = value as Record<string, unknown>;
+  return [checkedChunks, checkedBytes, badChunks, skippedChunks].every(isCount);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }

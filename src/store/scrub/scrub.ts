@@ -1,66 +1,58 @@
 /**
- * Reads every chunk on this replica's disk with all checks, and has the disk tier let go of the bad ones: damage in what
- * nobody has read for months is found before it is asked for. It goes through the files in order, at a pace, stands back
- * behind reads that somebody waits for, and can be left and taken up again at its cursor, also after a restart.
- *
- * It runs for as long as somebody watches it: whoever begins to watch starts it, or joins it, and when the last one
- * leaves it stops and keeps its place. So an operator's Ctrl-C is a pause, and no scrub goes on that nobody knows of.
+ * The scrub: reads the whole disk in the background, once per interval, so that damage in a chunk that no client has read
+ * for months is found before a client asks for it. `orca cache verify` starts a pass early, or joins the one that runs.
+ * A pass that was interrupted goes on at its cursor, also after a restart.
  *
  * Invariants:
- * 1. One walk runs at a time, and one question of it at a time.
- * 2. The cursor is the last place that was checked to its end, and the counts are of what lies up to it.
- * 3. A verdict counts only where the chunk has not been away since its check began: the file that was read may be one
- *    that was unlinked meanwhile, and another may lie there.
+ * 1. One pass runs at a time, whoever started it.
+ * 2. The interval counts from the end of the last finished pass, across restarts.
+ * 3. When stop() has resolved, nothing is read, deleted or written any more.
  */
-import { once } from "node:events";
-import { join } from "node:path";
 import { BytePace } from "../../base/byte-pace.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { MiB } from "../../base/units.ts";
-import { chunkPathOfFileName, fanOuts } from "../chunk-file/chunk-file.ts";
-import type { DiskTier } from "../disk/disk-tier.ts";
-import { type CheckStep, DiskAudit } from "./disk-audit.ts";
-import { type ScrubState, ScrubStateFile } from "./scrub-state-file.ts";
-
-/** What a scrub needs of the disk tier. */
-export type ScrubbedDisk = Pick<
-  DiskTier,
-  "directory" | "usedBytes" | "ready" | "readsInProgress" | "entry" | "distrust"
->;
-
-/** `stopped` goes on at the cursor; `failed` too, and `reason` says what ended it. */
-export interface ScrubProgress extends ScrubState {
-  readonly state: "idle" | "running" | "stopped" | "complete" | "failed";
-  /** Bytes on disk at the moment. */
-  readonly totalBytes: number;
-  readonly reason: string;
-}
-
-export interface ScrubWatch {
-  /** Resolves when the walk has ended, however it did. */
-  readonly ended: Promise<void>;
-  /** The last one to leave stops the walk. Any number of times. */
-  leave(): void;
-}
+import { type ScrubbedDisk, ScrubPass } from "./scrub-pass.ts";
+import {
+  type FinishedPass,
+  type ScrubState,
+  ScrubStateFile,
+  type UnfinishedPass,
+} from "./scrub-state-file.ts";
 
 export interface ScrubOptions {
   readonly disk: ScrubbedDisk;
+  /** `disk.scrub_interval`; 0 leaves passes to {@link Scrub.verify}. */
+  readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** What the checking thread runs; for tests. */
   readonly threadModule?: URL;
 }
 
-/** A seventh of what a common SSD reads, and half of what a hard disk does. */
+/** Of the pass that runs or was interrupted, else of the last one. */
+export interface ScrubProgress extends UnfinishedPass {
+  /** `stopped` and `failed` go on at the cursor. `idle`: there was no pass yet. */
+  readonly state: "idle" | "running" | "stopped" | "complete" | "failed";
+  /** Bytes on disk now. */
+  readonly totalBytes: number;
+  /** Why the pass failed; empty if it did not. */
+  readonly reason: string;
+  readonly finished: FinishedPass | undefined;
+  /** When the next pass is due, as wall-clock time; undefined while one runs, and without an interval. */
+  readonly dueMs: number | undefined;
+}
+
+/** The default pace: a seventh of what a common SSD reads, half of what a hard disk reads. */
 export const scrubBytesPerSecond = 64 * MiB;
 
-/** Between two blocks it waits for a moment without reads, but not for ever: a busy disk is checked too. */
-const yieldMs = 2;
-const yieldsMax = 25;
+/** From a pass that failed to the next attempt. */
+const retryMs = 3_600_000;
+/** The longest sleep: a timer of Node holds at most 24 days, and the wall clock may be set meanwhile. */
+const sleepMsMax = 24 * 3_600_000;
 
-const nothing: ScrubState = {
+const nothing: UnfinishedPass = {
   cursor: "",
   checkedChunks: 0,
   checkedBytes: 0,
@@ -69,183 +61,156 @@ const nothing: ScrubState = {
 };
 
 export class Scrub {
-  readonly stats = { runs: 0, checkedChunks: 0, checkedBytes: 0, badChunks: 0 };
+  readonly stats = {
+    passes: 0,
+    passesFailed: 0,
+    checkedChunks: 0,
+    checkedBytes: 0,
+    badChunks: 0,
+    skippedChunks: 0,
+  };
   readonly #options: ScrubOptions;
   readonly #stateFile: ScrubStateFile;
+  readonly #stopping = new AbortController();
   #pace: BytePace;
-  #done: ScrubState;
-  /** Of the chunk that is being checked. */
-  #partBytes = 0;
-  #state: ScrubProgress["state"] = "idle";
+  #saved: ScrubState;
+  #isSaveFailing = false;
+  #state: ScrubProgress["state"];
   #reason = "";
-  #watchers = 0;
-  #run: Promise<void> | undefined;
-  #stopping: AbortController | undefined;
-  #isOver = false;
+  #failedMs = -Infinity;
+  #pass: ScrubPass | undefined;
+  #running: Promise<void> | undefined;
+  #schedule: Promise<void> | undefined;
 
   constructor(options: ScrubOptions) {
     this.#options = options;
     this.#pace = new BytePace(options.clock, scrubBytesPerSecond);
     this.#stateFile = new ScrubStateFile(options.disk.directory);
-    const left = this.#stateFile.load();
-    this.#done = left ?? nothing;
-    if (left) this.#state = "stopped";
+    const { unfinished, finished } = this.#stateFile.load();
+    // The clock was wrong if a pass finished in the future; without the bound the next one might never be due.
+    const finishedMs = Math.min(finished?.finishedMs ?? 0, options.clock.now());
+    this.#saved = { unfinished, finished: finished && { ...finished, finishedMs } };
+    this.#state = unfinished ? "stopped" : finished ? "complete" : "idle";
   }
 
   get progress(): ScrubProgress {
-    return {
-      ...this.#done,
-      checkedBytes: this.#done.checkedBytes + this.#partBytes,
-      state: this.#state,
-      totalBytes: this.#options.disk.usedBytes,
-      reason: this.#reason,
+    const { disk, intervalMs, clock } = this.#options;
+    const { unfinished, finished } = this.#saved;
+    const isRunning = this.#state === "running";
+    const { checkedChunks, checkedBytes, badChunks, skippedChunks, cursor } = {
+      ...nothing,
+      ...(this.#pass?.done ?? unfinished ?? finished),
     };
+    return {
+      cursor,
+      checkedChunks,
+      checkedBytes: this.#pass?.checkedBytes ?? checkedBytes,
+      badChunks,
+      skippedChunks,
+      state: this.#state,
+      totalBytes: disk.usedBytes,
+      reason: this.#reason,
+      finished,
+      dueMs: intervalMs === 0 || isRunning ? undefined : Math.max(this.#dueMs, clock.now()),
+    };
+  }
+
+  /** Begins to run a pass per interval. To be called once. */
+  start(): void {
+    if (this.#options.intervalMs > 0) this.#schedule = this.#runOnSchedule(this.#stopping.signal);
   }
 
   /**
-   * Starts a walk, at the cursor where one was left, or joins the one that runs. The pace of who comes last counts.
+   * Starts a pass, or joins the one that runs. The promise resolves when the pass has ended, in whatever state; it goes on
+   * without anybody who waits for it. A rate holds until the end of the pass.
    * @throws OrcaError `shutting_down` after {@link stop}.
    */
-  async watch(bytesPerSecond = scrubBytesPerSecond): Promise<ScrubWatch> {
-    while (this.#stopping?.signal.aborted) await this.#run;
-    if (this.#isOver) throw stopped();
-    this.#pace.bytesPerSecond = bytesPerSecond;
-    this.#watchers += 1;
-    this.#run ??= this.#start(bytesPerSecond);
-    const ended = this.#run;
-    let isWatching = true;
-    const leave = (): void => {
-      if (!isWatching) return;
-      isWatching = false;
-      this.#watchers -= 1;
-      if (this.#watchers === 0) this.#abort();
-    };
-    return { ended, leave };
+  verify(bytesPerSecond?: number): Promise<void> {
+    if (this.#stopping.signal.aborted) throw stopped();
+    if (this.#running === undefined) {
+      this.#pace = new BytePace(this.#options.clock, scrubBytesPerSecond);
+      this.#running = this.#run(this.#stopping.signal).finally(() => {
+        this.#running = undefined;
+      });
+    }
+    if (bytesPerSecond !== undefined) this.#pace.bytesPerSecond = bytesPerSecond;
+    return this.#running;
   }
 
-  /** For good, whoever watches. Resolves when nothing is read or let go of any more. */
+  /** Ends the schedule and the pass that runs; the pass keeps its cursor. Resolves when both have ended. */
   async stop(): Promise<void> {
-    this.#isOver = true;
-    this.#abort();
-    await this.#run;
+    this.#stopping.abort(stopped());
+    await Promise.all([this.#running, this.#schedule]);
   }
 
-  #abort(): void {
-    this.#stopping?.abort(stopped());
+  /** The first pass is due at once, and so is an interrupted one. */
+  get #dueMs(): number {
+    const { unfinished, finished } = this.#saved;
+    const dueMs = unfinished || !finished ? 0 : finished.finishedMs + this.#options.intervalMs;
+    return Math.max(dueMs, this.#failedMs + retryMs);
   }
 
-  #start(bytesPerSecond: number): Promise<void> {
-    this.stats.runs += 1;
-    this.#pace = new BytePace(this.#options.clock, bytesPerSecond);
-    if (this.#state === "complete") this.#done = nothing;
+  async #runOnSchedule(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      const waitMs = this.#running ? 0 : this.#dueMs - clock.now();
+      if (waitMs <= 0) await this.verify();
+      else await sleep(clock, Math.min(waitMs, sleepMsMax), signal).catch(() => undefined);
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { disk, clock, logger, threadModule } = this.#options;
+    const pass = new ScrubPass({
+      disk,
+      from: this.#saved.unfinished ?? nothing,
+      pace: this.#pace,
+      stats: this.stats,
+      onDirectoryChecked: () => this.#save({ unfinished: pass.done }),
+      clock,
+      threadModule,
+    });
+    this.#pass = pass;
     this.#state = "running";
     this.#reason = "";
-    const stopping = new AbortController();
-    this.#stopping = stopping;
-    return this.#walkToEnd(stopping.signal).finally(() => {
-      this.#partBytes = 0;
-      this.#stopping = undefined;
-      this.#run = undefined;
-    });
-  }
-
-  async #walkToEnd(signal: AbortSignal): Promise<void> {
-    const audit = new DiskAudit(this.#options.threadModule);
-    const close = (): void => void audit.close();
-    signal.addEventListener("abort", close, { once: true });
     try {
-      await Promise.race([this.#options.disk.ready, once(signal, "abort")]);
-      signal.throwIfAborted();
-      await this.#walk(audit, signal);
+      await pass.run(signal);
+      const { cursor: _, ...counts } = pass.done;
       this.#state = "complete";
-      await this.#keep(() => this.#stateFile.remove());
+      this.stats.passes += 1;
+      logger.info(counts, "Checked every chunk on the disk");
+      await this.#save({ unfinished: undefined, finished: { ...counts, finishedMs: clock.now() } });
     } catch (thrown) {
-      const error = OrcaError.from(thrown, "internal", "disk", "Cannot go on with the scrub");
       this.#state = signal.aborted ? "stopped" : "failed";
-      if (!signal.aborted) {
-        this.#reason = error.message;
-        this.#options.logger.error({ err: error }, "The scrub failed; it can be taken up where it was");
-      }
-      await this.#save();
+      if (!signal.aborted) this.#fail(thrown);
+      await this.#save({ unfinished: pass.done });
     } finally {
-      await audit.close();
+      this.#pass = undefined;
     }
   }
 
-  async #walk(audit: DiskAudit, signal: AbortSignal): Promise<void> {
-    for (const fanOut of fanOuts) {
-      // Behind the last one of its directory the cursor still begins with the directory's name.
-      if (fanOut < this.#done.cursor.slice(0, fanOut.length)) continue;
-      const directory = join(this.#options.disk.directory, fanOut);
-      const names = await audit.list(directory);
-      for (const name of names) {
-        const place = `${fanOut}/${name}`;
-        if (place <= this.#done.cursor) continue;
-        signal.throwIfAborted();
-        await this.#check(audit, join(directory, name), name, signal);
-        this.#done = { ...this.#done, cursor: place };
-      }
-      if (names.length > 0) await this.#save();
-    }
+  #fail(thrown: unknown): void {
+    const { clock, logger } = this.#options;
+    const error = OrcaError.from(thrown, "internal", "disk", "Cannot finish the scrub of the disk");
+    this.#reason = error.message;
+    this.#failedMs = clock.now();
+    this.stats.passesFailed += 1;
+    logger.error({ err: error }, "The scrub failed; the next pass goes on where it stopped");
   }
 
-  async #check(audit: DiskAudit, path: string, name: string, signal: AbortSignal): Promise<void> {
-    const { disk } = this.#options;
-    const key = chunkPathOfFileName(name);
-    const entry = key === undefined ? undefined : disk.entry(key);
-    // On its way in or out, or no chunk's.
-    if (key === undefined || entry === undefined) return;
-    await this.#giveWay(signal);
-    let step: CheckStep = await audit.check(path, key);
-    while (step.kind === "read") {
-      this.#partBytes += step.lengthBytes;
-      await this.#pace.spend(step.lengthBytes, signal);
-      await this.#giveWay(signal);
-      step = await audit.next();
-    }
-    const isGone = disk.entry(key) !== entry;
-    const isBad = step.fault !== undefined && (await disk.distrust(entry, step.fault));
-    this.#partBytes = 0;
-    if (!isGone) this.#count(entry.sizeBytes, isBad, step.fault !== undefined && !isBad);
-  }
-
-  #count(sizeBytes: number, isBad: boolean, isSkipped: boolean): void {
-    const { checkedChunks, checkedBytes, badChunks, skippedChunks, cursor } = this.#done;
-    this.#done = {
-      cursor,
-      checkedChunks: checkedChunks + 1,
-      checkedBytes: checkedBytes + sizeBytes,
-      badChunks: badChunks + Number(isBad),
-      skippedChunks: skippedChunks + Number(isSkipped),
-    };
-    this.stats.checkedChunks += 1;
-    this.stats.checkedBytes += sizeBytes;
-    this.stats.badChunks += Number(isBad);
-  }
-
-  async #giveWay(signal: AbortSignal): Promise<void> {
-    const { disk, clock } = this.#options;
-    for (let waits = 0; disk.readsInProgress > 0 && waits < yieldsMax; waits += 1) {
-      await sleep(clock, yieldMs, signal);
-    }
-  }
-
-  #save(): Promise<void> {
-    return this.#keep(() => this.#stateFile.save(this.#done));
-  }
-
-  async #keep(write: () => Promise<void>): Promise<void> {
+  async #save(change: ScrubState): Promise<void> {
+    this.#saved = { ...this.#saved, ...change };
     try {
-      await write();
+      await this.#stateFile.save(this.#saved);
+      this.#isSaveFailing = false;
     } catch (error) {
-      this.#options.logger.warn(
-        { error },
-        "Cannot note how far the scrub has come; after a restart it begins anew",
-      );
+      const message = "Cannot save the progress of the scrub: after a restart it begins again";
+      if (!this.#isSaveFailing) this.#options.logger.warn({ error }, message);
+      this.#isSaveFailing = true;
     }
   }
 }
 
 function stopped(): OrcaError {
-  return new OrcaError("shutting_down", "disk", "Cannot go on with the scrub: it was stopped");
+  return new OrcaError("shutting_down", "disk", "Cannot go on with the scrub: Orca is stopping");
 }

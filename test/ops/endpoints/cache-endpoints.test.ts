@@ -1,12 +1,12 @@
-/** What `/cache/verify` and `/cache/clear` make of the signal and of a replica that stops; the rest is in test/e2e. */
+/** How `/cache/verify` and `/cache/clear` treat a client that disconnects and a replica that stops; test/e2e has the rest. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { CacheClear } from "../../../src/ops/endpoints/cache-clear.ts";
 import { type CacheEndpointsOptions, cacheEndpoints } from "../../../src/ops/endpoints/cache-endpoints.ts";
 import type { OpsEndpoint } from "../../../src/ops/ops-endpoint.ts";
-import type { ScrubbedDisk } from "../../../src/store/scrub/scrub.ts";
 import { Scrub } from "../../../src/store/scrub/scrub.ts";
+import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
@@ -23,7 +23,11 @@ const scannedDisk: ScrubbedDisk & ConstructorParameters<typeof CacheClear>[0]["d
   discard: () => Promise.resolve(0),
 };
 
-function endpointsOf(scrub: Scrub | undefined): ReadonlyMap<string, OpsEndpoint> {
+function scrubOf(clock = new FakeClock()): Scrub {
+  return new Scrub({ disk: scannedDisk, intervalMs: 0, clock, logger: new RecordedLogger() });
+}
+
+function actionOf(path: string, scrub?: Scrub, clock = new FakeClock()): OpsEndpoint {
   const clear = new CacheClear({
     directories: [],
     memory: { clear: () => ({ chunks: 0, bytes: 0 }) },
@@ -31,37 +35,70 @@ function endpointsOf(scrub: Scrub | undefined): ReadonlyMap<string, OpsEndpoint>
     cachestore: undefined,
   });
   const stats = {} as CacheEndpointsOptions["stats"];
-  return new Map(cacheEndpoints({ stats, scrub, clear, buckets: new Map(), clock: new FakeClock() }));
+  const endpoints = cacheEndpoints({ stats, scrub, clear, buckets: new Map(), clock });
+  return endpoints.find((each) => each.path === path && each.method === "POST") as OpsEndpoint;
 }
 
-function post(endpoint: OpsEndpoint | undefined, signal: AbortSignal) {
-  assert.ok(endpoint);
-  return endpoint.answer({ method: "POST", query: new URLSearchParams(), signal });
+function post(endpoint: OpsEndpoint, signal: AbortSignal, query = "") {
+  return endpoint.answer({ query: new URLSearchParams(query), signal });
 }
 
-test("/cache/verify: where the scrub was stopped, an action is refused as shutting_down", async () => {
-  const scrub = new Scrub({ disk: scannedDisk, clock: new FakeClock(), logger: new RecordedLogger() });
+test("/cache/verify: after the scrub was stopped, an action is rejected as shutting_down", async () => {
+  const scrub = scrubOf();
   await scrub.stop();
   const { signal } = new AbortController();
-  await rejectsWith("shutting_down", post(endpointsOf(scrub).get("/cache/verify"), signal));
-  assert.equal(scrub.stats.runs, 0);
+  await rejectsWith("shutting_down", post(actionOf("/cache/verify", scrub), signal));
+  assert.equal(scrub.progress.state, "idle");
 });
 
-test("/cache/verify: whoever has gone before the first line does not watch", async () => {
-  const scrub = new Scrub({ disk: scannedDisk, clock: new FakeClock(), logger: new RecordedLogger() });
-  const gone = new AbortController();
-  await post(endpointsOf(scrub).get("/cache/verify"), gone.signal);
+test("/cache/verify: a rate that is none starts nothing", async () => {
+  const scrub = scrubOf();
+  const { signal } = new AbortController();
+  for (const query of ["bytes_per_second=1", "bytes_per_second=fast", "rate=1048576"])
+    await rejectsWith("invalid_argument", post(actionOf("/cache/verify", scrub), signal, query));
+  assert.equal(scrub.progress.state, "idle");
+});
+
+test("/cache/verify: the scrub goes on when the client disconnects", async () => {
+  const clock = new FakeClock();
+  const scrub = scrubOf(clock);
+  const client = new AbortController();
+  const answer = await post(actionOf("/cache/verify", scrub, clock), client.signal);
+  assert.ok("documents" in answer);
+  const lines = answer.documents[Symbol.asyncIterator]();
+  assert.equal((await lines.next()).value.state, "running");
+  const second = lines.next();
+  client.abort();
+  assert.equal((await second).value.state, "running", "the last line");
+  assert.equal((await lines.next()).done, true);
+  assert.equal(clock.pendingTimers, 0);
   assert.equal(scrub.progress.state, "running");
-  gone.abort();
-  const watch = await scrub.watch();
-  assert.equal(scrub.stats.runs, 2, "the first run has ended");
-  watch.leave();
-  await watch.ended;
+  await scrub.stop();
 });
 
-test("/cache/clear: it ends with whoever asked", async () => {
+test("/cache/verify: the last line tells how the pass ended", async () => {
+  const clock = new FakeClock();
+  const scrub = scrubOf(clock);
+  const answer = await post(actionOf("/cache/verify", scrub, clock), new AbortController().signal);
+  assert.ok("documents" in answer);
+  const states: unknown[] = [];
+  for await (const document of answer.documents) {
+    states.push((document as { state: string }).state);
+    if (states.length === 1) await scrub.stop();
+  }
+  assert.deepEqual(states, ["running", "stopped"]);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("/cache/verify: without a disk tier it is a conflict", async () => {
+  const answer = await post(actionOf("/cache/verify"), new AbortController().signal);
+  assert.ok("status" in answer);
+  assert.equal(answer.status, 409);
+});
+
+test("/cache/clear: it ends when the client disconnects", async () => {
   const gone = new AbortController();
-  const answer = post(endpointsOf(undefined).get("/cache/clear"), gone.signal);
+  const answer = post(actionOf("/cache/clear"), gone.signal);
   gone.abort(new OrcaError("request_timeout", "client", "Cannot go on"));
   await rejectsWith("request_timeout", answer);
 });

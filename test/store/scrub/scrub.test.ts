@@ -7,8 +7,9 @@ import { chunkFileSize, encodeFooter, storedKeyOf } from "../../../src/store/chu
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store/scrub/scrub.ts";
+import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
 import { until } from "../../support/mesh-fixture.ts";
-import { rejectsWith } from "../../support/rejects-with.ts";
+import { throwsWith } from "../../support/throws-with.ts";
 import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
 
 interface Scrubbing {
@@ -24,7 +25,13 @@ function criterion(title: string, body: (scrubbing: Scrubbing) => Promise<void>)
     try {
       const tier = await disk.open();
       const scrub = (overrides: Partial<ScrubOptions> = {}): Scrub => {
-        const made = new Scrub({ disk: tier, clock: disk.clock, logger: disk.logger, ...overrides });
+        const made = new Scrub({
+          disk: tier,
+          intervalMs: 0,
+          clock: disk.clock,
+          logger: disk.logger,
+          ...overrides,
+        });
         scrubs.push(made);
         return made;
       };
@@ -41,10 +48,32 @@ function criterion(title: string, body: (scrubbing: Scrubbing) => Promise<void>)
 const unpaced = Number.MAX_SAFE_INTEGER;
 
 async function runToEnd(scrub: Scrub): Promise<ScrubProgress> {
-  const watch = await scrub.watch(unpaced);
-  await watch.ended;
+  await scrub.verify(unpaced);
   return scrub.progress;
 }
+
+/** When the clock of a test starts. */
+const startMs = Date.UTC(2026, 0, 1);
+const dayMs = 24 * 3_600_000;
+
+/** Moves time on while the pass that runs waits for its pace. */
+async function advanceToEnd({ disk }: Scrubbing, scrub: Scrub): Promise<void> {
+  for (let steps = 0; scrub.progress.state === "running"; steps += 1) {
+    assert.ok(steps < 1000);
+    await until(() => disk.clock.pendingTimers > 0 || scrub.progress.state !== "running");
+    if (scrub.progress.state === "running") await disk.clock.advance(1000);
+  }
+}
+
+/** A disk whose scan never ends. */
+const scannedDisk: ScrubbedDisk = {
+  directory: "/nowhere",
+  usedBytes: 0,
+  ready: new Promise(() => undefined),
+  readsInProgress: 0,
+  entry: () => undefined,
+  distrust: () => Promise.resolve(false),
+};
 
 /** `count` chunks of 2.5 blocks. */
 async function putChunks(disk: DiskFixture, tier: DiskTier, count: number): Promise<ChunkKey[]> {
@@ -98,15 +127,24 @@ criterion("what is right is checked once, and stays", async ({ disk, tier, scrub
       badChunks: 0,
       skippedChunks: 0,
       reason: "",
+      finished: {
+        checkedChunks: 12,
+        checkedBytes: bytes,
+        badChunks: 0,
+        skippedChunks: 0,
+        finishedMs: disk.clock.now(),
+      },
+      dueMs: undefined,
     },
   );
   for (const ref of refs) assert.ok(await readChunk(tier, ref));
   assert.equal((await runToEnd(made)).checkedChunks, 12);
-  assert.deepEqual([made.stats.runs, made.stats.checkedChunks], [2, 24]);
+  assert.deepEqual([made.stats.passes, made.stats.checkedChunks], [2, 24]);
 });
 
-criterion("nothing on disk is nothing to check", async ({ scrub }) => {
-  const { state, checkedChunks } = await runToEnd(scrub());
+criterion("nothing on disk is nothing to check, and takes no thread", async ({ scrub }) => {
+  const threadModule = new URL("data:text/javascript,throw new Error('out of order')");
+  const { state, checkedChunks } = await runToEnd(scrub({ threadModule }));
   assert.deepEqual([state, checkedChunks], ["complete", 0]);
 });
 
@@ -164,7 +202,7 @@ criterion(
 criterion("it goes at its pace: 1 MiB/s is a MiB a second", async ({ disk, tier, scrub }) => {
   await putChunks(disk, tier, 1);
   const made = scrub();
-  const watch = await made.watch(MiB);
+  const ended = made.verify(MiB);
   for (const checkedMiB of [1, 2, 2.5]) {
     await until(() => disk.clock.pendingTimers === 1);
     assert.equal(made.progress.checkedBytes, checkedMiB * MiB);
@@ -172,11 +210,11 @@ criterion("it goes at its pace: 1 MiB/s is a MiB a second", async ({ disk, tier,
     assert.equal(disk.clock.pendingTimers, 1);
     await disk.clock.advance(1);
   }
-  await watch.ended;
+  await ended;
   assert.equal(made.progress.state, "complete");
 });
 
-criterion("it stands back while blocks are read, and goes on in the end", async ({ disk, tier, scrub }) => {
+criterion("it yields while blocks are read, and goes on in the end", async ({ disk, tier, scrub }) => {
   await putChunks(disk, tier, 1);
   let readsInProgress = 1;
   const busy = {
@@ -190,7 +228,7 @@ criterion("it stands back while blocks are read, and goes on in the end", async 
     },
   };
   const made = scrub({ disk: busy });
-  const watch = await made.watch(unpaced);
+  const ended = made.verify(unpaced);
   await until(() => disk.clock.pendingTimers === 1);
   assert.equal(made.progress.checkedBytes, 0);
   await disk.clock.advance(10);
@@ -200,17 +238,36 @@ criterion("it stands back while blocks are read, and goes on in the end", async 
   readsInProgress = 0;
   await until(() => disk.clock.pendingTimers === 1);
   await disk.clock.advance(2);
-  await watch.ended;
+  await ended;
   assert.equal(made.progress.checkedChunks, 1);
 });
 
-criterion("when the last one who watches leaves it stops, and goes on at its cursor", async (scrubbing) => {
+criterion("a second verify joins the pass that runs, and the last rate counts", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 4);
+  const made = scrub();
+  const first = made.verify(MiB);
+  await until(() => disk.clock.pendingTimers === 1);
+  assert.equal(made.progress.checkedBytes, MiB);
+  const second = made.verify();
+  await disk.clock.advance(999);
+  assert.equal(made.progress.checkedBytes, MiB, "a verify without a rate changes none");
+  const third = made.verify(unpaced);
+  await disk.clock.advance(1);
+  await Promise.all([first, second, third]);
+  assert.deepEqual([made.stats.passes, made.stats.checkedChunks, disk.clock.now()], [1, 4, startMs + 1000]);
+  // The next pass has the default rate again: 10 MiB of chunks at 64 MiB a second.
+  const next = made.verify();
+  await advanceToEnd(scrubbing, made);
+  await next;
+  assert.ok(disk.clock.now() >= startMs + 1000 + (9 / 64) * 1000);
+});
+
+criterion("stop keeps the cursor, and a part of a chunk counts for nothing", async (scrubbing) => {
   const { disk, tier, scrub } = scrubbing;
   await putChunks(disk, tier, 6);
   const made = scrub();
-  const [first, second] = [await made.watch(MiB), await made.watch(MiB)];
-  first.leave();
-  first.leave();
+  const ended = made.verify(MiB);
   // Three seconds for each of the first two chunks, and a MiB of the third.
   for (let seconds = 0; made.progress.checkedChunks < 2; seconds += 1) {
     assert.ok(seconds < 8);
@@ -218,14 +275,15 @@ criterion("when the last one who watches leaves it stops, and goes on at its cur
     await disk.clock.advance(1000);
   }
   await until(() => disk.clock.pendingTimers === 1);
-  second.leave();
-  await second.ended;
+  await made.stop();
+  await ended;
   const { state, checkedChunks, checkedBytes, cursor } = made.progress;
   assert.deepEqual([state, checkedChunks], ["stopped", 2]);
-  assert.equal(checkedBytes, 2 * fileSizeOf(refOf("k0", 2.5 * MiB)), "a part of a chunk counts for nothing");
-  const progress = await runToEnd(made);
-  assert.deepEqual([progress.state, progress.checkedChunks, made.stats.checkedChunks], ["complete", 6, 6]);
-  assert.ok(progress.cursor > cursor);
+  assert.equal(checkedBytes, 2 * fileSizeOf(refOf("k0", 2.5 * MiB)));
+  const after = scrub();
+  const progress = await runToEnd(after);
+  assert.deepEqual([progress.state, progress.checkedChunks, after.stats.checkedChunks], ["complete", 6, 4]);
+  assert.ok(cursor !== "");
 });
 
 criterion("it goes on at its cursor after a restart, and begins anew after its end", async (scrubbing) => {
@@ -236,16 +294,16 @@ criterion("it goes on at its cursor after a restart, and begins anew after its e
     .map((path) => path.slice(disk.directory.length + 1))
     .sort();
   const before = scrub();
-  const watch = await before.watch(MiB);
+  const ended = before.verify(MiB);
   while (before.progress.checkedChunks < 3) {
     await until(() => disk.clock.pendingTimers === 1);
     await disk.clock.advance(1000);
   }
   await before.stop();
-  await watch.ended;
+  await ended;
   assert.equal(before.progress.cursor, files[2]);
 
-  // What lies before the cursor is damaged meanwhile: the next walk, not this one, finds it.
+  // What lies before the cursor is damaged meanwhile: the next pass finds it, not this one.
   const damaged = refs.find((ref) => disk.pathOf(ref).endsWith(files[0] as string)) as ChunkKey;
   flipBit(disk.pathOf(damaged), 5);
   const after = scrub();
@@ -253,25 +311,35 @@ criterion("it goes on at its cursor after a restart, and begins anew after its e
   const rest = await runToEnd(after);
   assert.deepEqual([rest.checkedChunks, rest.badChunks, after.stats.checkedChunks], [6, 0, 3]);
   const again = scrub();
-  assert.equal(again.progress.state, "idle");
+  assert.deepEqual([again.progress.state, again.progress.checkedChunks], ["complete", 6]);
   assert.deepEqual([(await runToEnd(again)).badChunks, tier.stats.damaged], [1, 1]);
 });
 
 criterion("a state file that is none begins at the beginning", async ({ disk, tier, scrub }) => {
   await putChunks(disk, tier, 2);
-  for (const text of ["", "[]", "null", '{"cursor":"ff","checkedChunks":-1}']) {
+  const counts = '"checkedChunks":1,"checkedBytes":1,"badChunks":0,"skippedChunks":0';
+  for (const text of [
+    "",
+    "null",
+    '{"unfinished":{"cursor":"ff","checkedChunks":-1}}',
+    `{"unfinished":{"cursor":5,${counts}}}`,
+    `{"unfinished":{"cursor":"ff",${counts}},"finished":{${counts}}}`,
+    `{"unfinished":null}`,
+  ]) {
     writeFileSync(join(disk.directory, "scrub.json"), text);
-    assert.equal((await runToEnd(scrub())).checkedChunks, 2);
+    const made = scrub();
+    assert.equal(made.progress.state, "idle", text);
+    assert.equal((await runToEnd(made)).checkedChunks, 2, text);
   }
 });
 
 criterion("the state file is none of the tier's: a scan leaves it", async ({ disk, tier, scrub }) => {
   await putChunks(disk, tier, 2);
   const made = scrub();
-  const watch = await made.watch(MiB);
+  const ended = made.verify(MiB);
   await until(() => disk.clock.pendingTimers === 1);
   await made.stop();
-  await watch.ended;
+  await ended;
   await tier.close(60_000);
   const again = await disk.open();
   assert.deepEqual([again.chunkCount, again.stats.foreignFilesRemoved], [2, 0]);
@@ -285,7 +353,7 @@ criterion(
     const key = ref.version.chunkPath(ref.index);
     flipBit(disk.pathOf(ref), 2 * MiB);
     const made = scrub();
-    const watch = await made.watch(MiB);
+    const ended = made.verify(MiB);
     // The first block is read, the file is open.
     await until(() => disk.clock.pendingTimers === 1);
     await tier.discard(key);
@@ -295,13 +363,13 @@ criterion(
       await until(() => disk.clock.pendingTimers === 1 || made.progress.state !== "running");
       await disk.clock.advance(5000);
     }
-    await watch.ended;
+    await ended;
     assert.deepEqual([made.progress.badChunks, made.progress.checkedChunks], [0, 0]);
     assert.ok(await readChunk(tier, ref));
   },
 );
 
-criterion("a thread that dies fails it with the reason, and the next watch goes on", async (scrubbing) => {
+criterion("a thread that dies fails it with the reason, and the next verify goes on", async (scrubbing) => {
   const { disk, tier, scrub } = scrubbing;
   await putChunks(disk, tier, 2);
   const threadModule = new URL("data:text/javascript,throw new Error('out of order')");
@@ -313,27 +381,180 @@ criterion("a thread that dies fails it with the reason, and the next watch goes 
   assert.equal((await runToEnd(scrub())).checkedChunks, 2);
 });
 
-criterion("it ends with the tier that is stopped, also before the scan has", async ({ disk, scrub }) => {
-  const made = scrub({
-    disk: {
-      directory: disk.directory,
-      usedBytes: 0,
-      ready: new Promise(() => undefined),
-      readsInProgress: 0,
-      entry: () => undefined,
-      distrust: () => Promise.resolve(false),
-    },
-  });
-  const watch = await made.watch();
+criterion("stop ends it also before the scan of the disk has ended", async ({ scrub }) => {
+  const made = scrub({ disk: scannedDisk, intervalMs: dayMs });
+  made.start();
+  const ended = made.verify();
+  assert.equal(made.progress.state, "running");
   await made.stop();
-  await watch.ended;
+  await ended;
   assert.equal(made.progress.state, "stopped");
 });
 
-criterion("once stopped for good it is not started again", async ({ disk, tier, scrub }) => {
+criterion("after stop, verify is rejected", async ({ disk, tier, scrub }) => {
   await putChunks(disk, tier, 1);
   const made = scrub();
   await made.stop();
-  await rejectsWith("shutting_down", made.watch(unpaced));
-  assert.deepEqual([made.progress.state, made.stats.runs], ["idle", 0]);
+  throwsWith("shutting_down", () => made.verify(unpaced));
+  assert.deepEqual([made.progress.state, made.stats.passes], ["idle", 0]);
+});
+
+/** Resolves when the first pass has ended and the scrub sleeps until the next one. */
+async function passEnded(scrubbing: Scrubbing, scrub: Scrub): Promise<void> {
+  await until(() => scrub.progress.state !== "idle");
+  await advanceToEnd(scrubbing, scrub);
+  await until(() => scrubbing.disk.clock.pendingTimers === 1);
+}
+
+criterion(
+  "by itself it runs at once, and then once per interval from the end of a pass",
+  async (scrubbing) => {
+    const { disk, tier, scrub } = scrubbing;
+    await putChunks(disk, tier, 2);
+    const made = scrub({ intervalMs: 30 * dayMs });
+    made.start();
+    await passEnded(scrubbing, made);
+    const { finished, dueMs } = made.progress;
+    assert.deepEqual([made.stats.passes, made.stats.checkedChunks], [1, 2]);
+    assert.equal(dueMs, (finished?.finishedMs ?? 0) + 30 * dayMs);
+    await disk.clock.advance((dueMs ?? 0) - disk.clock.now() - 1);
+    assert.deepEqual([made.stats.passes, made.progress.state, disk.clock.pendingTimers], [1, "complete", 1]);
+    await disk.clock.advance(1);
+    assert.equal(made.progress.state, "running");
+    await advanceToEnd(scrubbing, made);
+    assert.deepEqual([made.stats.passes, made.stats.checkedChunks], [2, 4]);
+    assert.ok((made.progress.dueMs ?? 0) >= disk.clock.now() + 30 * dayMs);
+  },
+);
+
+criterion("the interval counts across a restart", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 1);
+  const before = scrub({ intervalMs: 30 * dayMs });
+  before.start();
+  await passEnded(scrubbing, before);
+  const dueMs = before.progress.dueMs ?? 0;
+  await disk.clock.advance(20 * dayMs);
+  await before.stop();
+  const after = scrub({ intervalMs: 30 * dayMs });
+  assert.deepEqual([after.progress.state, after.progress.dueMs], ["complete", dueMs]);
+  after.start();
+  await disk.clock.advance(dueMs - disk.clock.now() - 1);
+  assert.equal(after.progress.state, "complete");
+  await disk.clock.advance(1);
+  await advanceToEnd(scrubbing, after);
+  assert.equal(after.stats.passes, 1);
+});
+
+criterion("an interrupted pass goes on at once after a restart", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 4);
+  const before = scrub({ intervalMs: 30 * dayMs });
+  before.start();
+  void before.verify(MiB);
+  while (before.progress.checkedChunks < 2) {
+    await until(() => disk.clock.pendingTimers === 1);
+    await disk.clock.advance(1000);
+  }
+  await before.stop();
+  const after = scrub({ intervalMs: 30 * dayMs });
+  assert.equal(after.progress.state, "stopped");
+  after.start();
+  await advanceToEnd(scrubbing, after);
+  assert.deepEqual([after.progress.state, after.progress.checkedChunks], ["complete", 4]);
+  assert.equal(after.stats.checkedChunks, 2);
+});
+
+criterion("an interval of 0 starts nothing, and leaves an interrupted pass", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 1);
+  const made = scrub({ intervalMs: 0 });
+  made.start();
+  await disk.clock.advance(100 * dayMs);
+  assert.deepEqual(
+    [made.progress.state, made.progress.dueMs, disk.clock.pendingTimers],
+    ["idle", undefined, 0],
+  );
+  const ended = made.verify(MiB);
+  await until(() => disk.clock.pendingTimers === 1);
+  await made.stop();
+  await ended;
+  const after = scrub({ intervalMs: 0 });
+  after.start();
+  await disk.clock.advance(100 * dayMs);
+  assert.deepEqual([after.progress.state, after.stats.checkedChunks], ["stopped", 0]);
+});
+
+criterion("verify joins the pass that runs by itself, and puts the next one off", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 2);
+  const made = scrub({ intervalMs: 10 * dayMs });
+  made.start();
+  await made.verify(unpaced);
+  assert.equal(made.stats.passes, 1);
+  await disk.clock.advance(6 * dayMs);
+  await made.verify(unpaced);
+  assert.equal(made.stats.passes, 2);
+  await disk.clock.advance(9 * dayMs);
+  assert.equal(made.stats.passes, 2);
+  await disk.clock.advance(dayMs);
+  await advanceToEnd(scrubbing, made);
+  assert.equal(made.stats.passes, 3);
+});
+
+criterion("damage found in the background is deleted and counted", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  const [victim] = (await putChunks(disk, tier, 3)) as [ChunkKey];
+  flipBit(disk.pathOf(victim), 7);
+  const made = scrub({ intervalMs: dayMs });
+  made.start();
+  await passEnded(scrubbing, made);
+  assert.deepEqual([made.stats.badChunks, made.progress.finished?.badChunks, tier.stats.damaged], [1, 1, 1]);
+  assert.equal(tier.presence(victim), "absent");
+  assert.ok(!fs.existsSync(disk.pathOf(victim)));
+});
+
+criterion("stop while it runs by itself ends it, and nothing starts it again", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 2);
+  const made = scrub({ intervalMs: dayMs });
+  made.start();
+  void made.verify(MiB);
+  await until(() => disk.clock.pendingTimers === 1);
+  await made.stop();
+  assert.deepEqual([made.progress.state, disk.clock.pendingTimers], ["stopped", 0]);
+  await disk.clock.advance(10 * dayMs);
+  assert.deepEqual([made.progress.state, made.stats.passes], ["stopped", 0]);
+});
+
+criterion("a pass that fails is tried again after an hour", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 1);
+  const threadModule = new URL("data:text/javascript,throw new Error('out of order')");
+  const made = scrub({ intervalMs: dayMs, threadModule });
+  made.start();
+  await until(() => made.progress.state === "failed" && disk.clock.pendingTimers === 1);
+  await disk.clock.advance(3_600_000 - 1);
+  assert.deepEqual([made.stats.passesFailed, made.progress.state], [1, "failed"]);
+  await disk.clock.advance(1);
+  await until(() => made.stats.passesFailed === 2);
+  assert.equal(disk.logger.count("error"), 2);
+});
+
+criterion("a pass that finished in the future counts as one that finished now", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 1);
+  const counts = { checkedChunks: 1, checkedBytes: 1, badChunks: 0, skippedChunks: 0 };
+  const finishedMs = disk.clock.now() + 1000 * dayMs;
+  writeFileSync(join(disk.directory, "scrub.json"), JSON.stringify({ finished: { ...counts, finishedMs } }));
+  const made = scrub({ intervalMs: dayMs });
+  assert.equal(made.progress.dueMs, disk.clock.now() + dayMs);
+});
+
+criterion("a state file that cannot be written is one warning, and stops nothing", async (scrubbing) => {
+  const { disk, tier, scrub } = scrubbing;
+  await putChunks(disk, tier, 3);
+  fs.mkdirSync(join(disk.directory, "scrub.json.new"));
+  assert.equal((await runToEnd(scrub())).state, "complete");
+  assert.equal(disk.logger.count("warn"), 1);
 });
