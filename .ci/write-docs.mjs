@@ -7,10 +7,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorsPage } from "../src/base/errors-page.ts";
 import { settingsPage } from "../src/config/settings-page.ts";
+import { metricsPage } from "../src/ops/metrics/metrics-page.ts";
+import { metricsSections } from "../test/support/metrics-sample.ts";
 
 const parts = [
   { file: "docs/configuration.md", name: "settings", text: settingsPage() },
   { file: "docs/operations/errors.md", name: "errors", text: errorsPage() },
+  { file: "docs/metrics.md", name: "metrics", text: metricsPage(metricsSections()) },
 ];
 
 for (const { file, name, text } of parts) {

@@ -107,7 +107,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
 }
 
 function metricsOf(parts: OpsParts): MetricsRegistry {
-  const { tiers, origins, readPath, meshService, listener, edge, tls } = parts;
+  const { tiers, origins, readPath, cacheView, meshService, listener, edge, tls } = parts;
   const { budget, memory, disk, cachestore } = tiers;
   const { filler, replicated, forReaders } = readPath;
   const metrics = new MetricsRegistry();
@@ -121,6 +121,7 @@ function metricsOf(parts: OpsParts): MetricsRegistry {
     budget,
     memory,
     disk,
+    scrub: cacheView.scrub,
     origins: origins.map(({ origin }) => origin),
     directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
     lists: new Map(origins.map(({ origin, pages }) => [origin.id, pages])),

@@ -209,6 +209,7 @@ test("cache verify: the scrub goes on when the client disconnects, and the next 
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
   await eventually(async () => (await metric("orca_commits_total")) === 8);
+  const before = await metric('orca_scrub_passes_total{end="finished"}');
   const stop = new AbortController();
   const verify = async () =>
     (await (await fetch(`${opsEndpoint}/cache/verify`)).json()) as { state: string; checked_chunks: number };
@@ -221,8 +222,10 @@ test("cache verify: the scrub goes on when the client disconnects, and the next 
   stop.abort();
   await eventually(async () => (await verify()).checked_chunks > 0);
   assert.equal((await verify()).state, "running");
+  assert.equal(await metric("orca_scrub_running"), 1);
   const rest = await run(cacheVerify, single, { progress, rateBytes: 1024 * MiB });
   assert.match(rest.stdout, /^Checked 8 chunks \(8 MiB\): all are right\.\n$/);
+  assert.equal(await metric('orca_scrub_passes_total{end="finished"}'), before + 1);
 });
 
 test("scrub: a replica runs it by itself, and stats tell what it found", async () => {
@@ -240,8 +243,9 @@ test("scrub: a replica runs it by itself, and stats tell what it found", async (
   rmSync(join(diskRoot, "orca-disk.v1", name, "scrub.json"));
   const again = await startReplica({ disk: true, diskRoot, origin, settings: { chunking } });
   try {
-    await eventually(async () => (await again.metric("orca_disk_damaged_total")) === 1);
-    await eventually(async () => (await run(cacheStats, again, {})).stdout.includes("scrub: complete"));
+    await eventually(async () => (await again.metric("orca_scrub_running")) === 0);
+    await eventually(async () => (await again.metric('orca_scrub_passes_total{end="finished"}')) === 1);
+    assert.equal(await again.metric('orca_scrub_chunks_total{result="damaged"}'), 1);
     assert.equal(chunkFiles(again).length, 3);
     const { stdout } = await run(cacheStats, again, {});
     assert.match(

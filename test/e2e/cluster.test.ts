@@ -231,6 +231,8 @@ test("a replica whose certificate comes from another authority stays outside, an
     replicas.slice(0, 2).map(({ replica }) => replica.liveMembers),
     [2, 2],
   );
-  const refused = await stranger.metric('orca_mesh_refusals_total{side="client",reason="unknown_authority"}');
+  const refused = await stranger.metric(
+    'orca_mesh_handshake_failures_total{side="client",reason="unknown_authority"}',
+  );
   assert.equal(refused, 2, "it would not have them either");
 });

@@ -1,14 +1,16 @@
 /**
- * What Prometheus reads. Parts count with plain numbers on their own `stats` objects and know nothing of this file;
- * a metric here is a name and a function that reads such a number when a scrape comes. So counting costs one
- * addition on the hot path, and a series that nobody asks for costs nothing. prom-client does the text format and
- * the process's own metrics, on a registry of our own: its global one would join replicas that share a process.
+ * What Prometheus reads. Parts count with plain numbers on their own `stats` objects and do not know this file. A metric is
+ * a name, its help text, and a function that reads the number at a scrape. So counting costs one addition on the hot path,
+ * and a series that nobody scrapes costs nothing. prom-client does the text format and the metrics of the process, on a
+ * registry of our own: its global one would mix replicas that share a process.
+ *
+ * The help text is the only description of a metric. docs/metrics.md is made of it (metrics-page.ts).
  */
 import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
 import { assert } from "../../base/assert.ts";
 import type { Histogram } from "../../base/histogram.ts";
 
-/** Few and fixed values only: every combination is a series that Prometheus keeps. Never a key or an address. */
+/** Only few and fixed values: each combination is a series that Prometheus keeps. Never a key or an address. */
 export type Labels = Readonly<Record<string, string>>;
 
 export interface LabelledValue {
@@ -21,10 +23,24 @@ export interface LabelledHistogram {
   readonly histogram: Histogram;
 }
 
-/** Reads the value, or one value per combination of labels, at the moment of a scrape. */
+/** Reads the value, or one value per combination of labels, at a scrape. */
 export type ReadValues = () => number | Iterable<LabelledValue>;
 
+/** For people. A text alone is a meaning that needs no more. */
+export type MetricHelp = string | { readonly meaning: string; readonly watch: string };
+
 type MetricType = "counter" | "gauge" | "histogram";
+
+/** A metric as docs/metrics.md shows it. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: MetricType;
+  /** Names of its labels. */
+  readonly labels: readonly string[];
+  readonly meaning: string;
+  /** Which way is good, or what to do when it moves; may be empty. */
+  readonly watch: string;
+}
 
 interface Sample {
   readonly metricName?: string;
@@ -32,7 +48,11 @@ interface Sample {
   readonly value: number;
 }
 
-/** Unlabelled numbers and labelled ones in the one form that the registry prints. */
+interface Registered extends Omit<MetricDescription, "labels"> {
+  readonly samples: () => Iterable<Sample>;
+}
+
+/** Brings values without labels, and those with labels, into the one form that the registry prints. */
 function* valueSamples(read: ReadValues): Generator<Sample> {
   const reading = read();
   if (typeof reading === "number") yield { labels: {}, value: reading };
@@ -48,31 +68,50 @@ function* histogramSamples(name: string, { labels, histogram }: LabelledHistogra
   yield { metricName: `${name}_count`, labels, value: histogram.count };
 }
 
+/** Numbers by name. The name becomes the value of a label, so there are few, and they are fixed. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** One value for each name, with the name as the value of `label`. */
+export function labelled(label: string, values: Counts): LabelledValue[] {
+  return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name }, value }));
+}
+
+/** Values of labels are written like the names of metrics: `notHeld` is `not_held`. */
+export function snakeCased(counts: Counts): Counts {
+  return Object.fromEntries(
+    Object.entries(counts).map(([name, value]) => [
+      name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
+}
+
 /**
  * Names follow https://prometheus.io/docs/practices/naming/: `orca_`, what is counted, the unit, and `_total` for
- * counters alone. A name that does not, or that is taken, is a bug and fails at start.
+ * counters only. Any other name, and a name that is taken, is a bug and fails at start.
  */
 export class MetricsRegistry {
   readonly #registry = new Registry();
+  readonly #registered: Registered[] = [];
 
   /** A number that only grows while the process lives. */
-  counter(name: string, help: string, read: ReadValues): void {
+  counter(name: string, help: MetricHelp, read: ReadValues): void {
     assert(name.endsWith("_total"), `the name of counter ${name} ends in _total`);
     this.#register("counter", name, help, () => valueSamples(read));
   }
 
   /** A number that goes up and down. */
-  gauge(name: string, help: string, read: ReadValues): void {
+  gauge(name: string, help: MetricHelp, read: ReadValues): void {
     assert(!name.endsWith("_total"), `the name of gauge ${name} does not end in _total`);
     this.#register("gauge", name, help, () => valueSamples(read));
   }
 
   /** Durations: one histogram, or one per combination of labels. */
-  histogram(name: string, help: string, source: Histogram | (() => Iterable<LabelledHistogram>)): void {
+  histogram(name: string, help: MetricHelp, source: Histogram | (() => Iterable<LabelledHistogram>)): void {
     assert(name.endsWith("_seconds"), `the name of histogram ${name} ends in _seconds`);
     const read = typeof source === "function" ? source : () => [{ labels: {}, histogram: source }];
     this.#register("histogram", name, help, function* () {
-      for (const labelled of read()) yield* histogramSamples(name, labelled);
+      for (const each of read()) yield* histogramSamples(name, each);
     });
   }
 
@@ -85,16 +124,32 @@ export class MetricsRegistry {
     return this.#registry.contentType;
   }
 
-  /** Everything as Prometheus text. Rejects with what a read function threw. */
+  /** Everything as Prometheus text. Rejects with the error that a read function threw. */
   render(): Promise<string> {
     return this.#registry.metrics();
   }
 
-  #register(type: MetricType, name: string, help: string, samples: () => Iterable<Sample>): void {
+  /**
+   * Describes Orca's own metrics, in the order of registration. It finds the labels by reading each metric, so each must
+   * show a value.
+   */
+  describe(): MetricDescription[] {
+    return this.#registered.map(({ samples, ...described }) => {
+      const read = [...samples()];
+      assert(read.length > 0, `metric ${described.name} shows a value`);
+      const labels = new Set(read.flatMap((sample) => Object.keys(sample.labels)));
+      labels.delete("le");
+      return { ...described, labels: [...labels] };
+    });
+  }
+
+  #register(type: MetricType, name: string, help: MetricHelp, samples: () => Iterable<Sample>): void {
     assert(/^orca(_[a-z0-9]+)+$/.test(name), `the metric name ${name} is orca_ and lower case words`);
-    // The registry asks a metric for its name and for get(), and no more. Its declared type asks for one of
-    // prom-client's own classes, which keep numbers of their own: what this file exists to avoid.
-    const metric = { name, get: async () => ({ name, help, type, values: [...samples()] }) };
+    const { meaning, watch } = typeof help === "string" ? { meaning: help, watch: "" } : help;
+    // The registry calls only `name` and `get()`. Its declared type wants a class of prom-client, which would keep
+    // numbers of its own; this file exists to avoid that.
+    const metric = { name, get: async () => ({ name, help: meaning, type, values: [...samples()] }) };
     this.#registry.registerMetric(metric as unknown as Metric);
+    this.#registered.push({ name, type, meaning, watch, samples });
   }
 }

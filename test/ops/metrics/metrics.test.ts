@@ -109,6 +109,27 @@ test("MetricsRegistry: two registries of one process do not meet", async () => {
   assert.match(await right.render(), /^orca_memory_bytes 2$/m);
 });
 
+test("MetricsRegistry: describe tells name, type, labels and help of each metric, in order", async () => {
+  const metrics = new MetricsRegistry();
+  metrics.gauge("orca_one", { meaning: "One.", watch: "Higher is better." }, () => 1);
+  metrics.counter("orca_two_total", "Two.", () => [{ labels: { origin: "o", code: "c" }, value: 1 }]);
+  metrics.histogram("orca_three_seconds", "Three.", () => [
+    { labels: { operation: "get" }, histogram: new Histogram([1]) },
+  ]);
+  assert.deepEqual(metrics.describe(), [
+    { name: "orca_one", type: "gauge", labels: [], meaning: "One.", watch: "Higher is better." },
+    { name: "orca_two_total", type: "counter", labels: ["origin", "code"], meaning: "Two.", watch: "" },
+    { name: "orca_three_seconds", type: "histogram", labels: ["operation"], meaning: "Three.", watch: "" },
+  ]);
+  assert.match(await metrics.render(), /^# HELP orca_one One\.$/m);
+});
+
+test("MetricsRegistry: a metric that shows no value cannot be described", () => {
+  const metrics = new MetricsRegistry();
+  metrics.gauge("orca_nothing", "Nothing.", () => []);
+  assert.throws(() => metrics.describe(), { name: "AssertionFailure" });
+});
+
 test("MetricsRegistry: the process's own metrics are there when asked for", async () => {
   const metrics = new MetricsRegistry();
   metrics.collectProcessMetrics();

@@ -1,0 +1,147 @@
+/** Metrics of the clients' side: requests, responses, and the certificate that clients see. */
+import type { Histogram } from "../../base/histogram.ts";
+import { type LabelledHistogram, labelled, type MetricsRegistry } from "./metrics.ts";
+
+/** The numbers of the edge. This layer may not import it, and knows it by its shape. */
+export interface EdgeCounters {
+  readonly requests: Readonly<Record<string, ReadonlyMap<number, number>>>;
+  readonly firstByteSeconds: Readonly<Record<string, Histogram>>;
+  readonly totalSeconds: Readonly<Record<string, Histogram>>;
+  readonly bodiesCut: number;
+  readonly clientsGone: number;
+  readonly clientsStalled: number;
+  readonly requestsMalformed: number;
+}
+
+/** A certificate and the files that it is loaded from. */
+export interface TlsCounters {
+  readonly expiresMs: number;
+  readonly stats: { readonly reloads: number; readonly reloadFailures: number };
+}
+
+export interface ClientParts {
+  readonly edge: EdgeCounters;
+  readonly listener: { readonly requestsInFlight: number };
+  readonly readPath: { readonly sentBytes: Readonly<Record<string, number>> };
+  /** Undefined for plain HTTP. */
+  readonly tls: TlsCounters | undefined;
+}
+
+export function registerClientMetrics(metrics: MetricsRegistry, parts: ClientParts): void {
+  registerRequests(metrics, parts);
+  registerResponses(metrics, parts);
+  if (parts.tls) registerTls(metrics, parts.tls);
+}
+
+function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientParts): void {
+  metrics.counter(
+    "orca_requests_total",
+    {
+      meaning:
+        "Requests that ended, by HTTP status and operation: get_object, head_object, list_objects, head_bucket, list_buckets, bucket_location, refused (none of these, an unknown bucket, or over server.max_requests). Status 499: the client left before the answer.",
+      watch: "Alert on 5xx.",
+    },
+    function* () {
+      for (const [operation, byStatus] of Object.entries(edge.requests)) {
+        for (const [status, value] of byStatus)
+          yield { labels: { operation, status: String(status) }, value };
+      }
+    },
+  );
+  metrics.gauge(
+    "orca_requests_in_flight",
+    {
+      meaning: "Requests being answered.",
+      watch: "At server.max_requests further clients are told to slow down.",
+    },
+    () => listener.requestsInFlight,
+  );
+  metrics.counter(
+    "orca_requests_malformed_total",
+    {
+      meaning: "Requests that could not be read as HTTP.",
+      watch: "Should stay low. Growth: something other than an S3 client connects.",
+    },
+    () => edge.requestsMalformed,
+  );
+  metrics.histogram(
+    "orca_first_byte_seconds",
+    {
+      meaning: "Time until Orca had the first byte of an object, by source (see orca_bytes_sent_total).",
+      watch: "Lower is better.",
+    },
+    () => histograms("source", edge.firstByteSeconds),
+  );
+  metrics.histogram(
+    "orca_request_seconds",
+    {
+      meaning: "Time until a response ended, by operation. It includes the time that a slow client takes.",
+      watch: "Lower is better.",
+    },
+    () => histograms("operation", edge.totalSeconds),
+  );
+}
+
+function registerResponses(metrics: MetricsRegistry, { edge, readPath }: ClientParts): void {
+  metrics.counter(
+    "orca_bytes_sent_total",
+    {
+      meaning:
+        "Object bytes sent to clients, by source: memory, disk, cachestore, peer (another replica), origin (this reader started the fetch), join (another reader had started it).",
+      watch: "The smaller the part of origin, the better.",
+    },
+    () => labelled("source", readPath.sentBytes),
+  );
+  metrics.counter(
+    "orca_bodies_cut_total",
+    {
+      meaning: "Responses that Orca cut off after the first byte, because it could not get the rest.",
+      watch: "Should not grow: the origin failed, or the object changed.",
+    },
+    () => edge.bodiesCut,
+  );
+  metrics.counter(
+    "orca_clients_gone_total",
+    {
+      meaning: "Responses that did not complete because the client left or was cut off as stalled.",
+      watch: "Depends on the clients.",
+    },
+    () => edge.clientsGone,
+  );
+  metrics.counter(
+    "orca_clients_stalled_total",
+    {
+      meaning: "Clients cut off because they took no byte for server.client_stall_timeout.",
+      watch: "Depends on the clients.",
+    },
+    () => edge.clientsStalled,
+  );
+}
+
+function registerTls(metrics: MetricsRegistry, tls: TlsCounters): void {
+  metrics.gauge(
+    "orca_tls_certificate_expiry_timestamp_seconds",
+    {
+      meaning: "When the certificate that clients see expires, as Unix time. Only with server.tls.",
+      watch: "Alert weeks before.",
+    },
+    () => tls.expiresMs / 1000,
+  );
+  metrics.counter(
+    "orca_tls_reloads_total",
+    { meaning: "Times a changed certificate was loaded.", watch: "Grows by one at each renewal." },
+    () => tls.stats.reloads,
+  );
+  metrics.counter(
+    "orca_tls_reload_failures_total",
+    {
+      meaning: "Times the files of the certificate held no usable pair. The old certificate stays in use.",
+      watch: "Should not grow.",
+    },
+    () => tls.stats.reloadFailures,
+  );
+}
+
+function histograms(label: string, byName: Readonly<Record<string, Histogram>>): LabelledHistogram[] {
+  return Object.entries(byName).map(([name, histogram]) => ({ labels: { [label]: name }, histogram }));
+}

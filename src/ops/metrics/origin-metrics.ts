@@ -1,0 +1,175 @@
+/** Metrics of the origins, and of the caches of metadata and of listings in front of them. */
+import type { Directory } from "../../object/directory.ts";
+import type { ListingCache } from "../../object/listing-cache.ts";
+import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
+import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
+
+type OriginCounters = Pick<
+  GuardedOrigin,
+  "id" | "stats" | "requestsInFlight" | "requestsInFlightMax" | "requestsWaiting"
+>;
+
+export interface OriginParts {
+  readonly origins: readonly OriginCounters[];
+  /** By origin id, as are the lists. */
+  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "stats">>;
+  readonly lists: ReadonlyMap<string, Pick<ListingCache, "size" | "stats">>;
+}
+
+export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginParts): void {
+  registerRequests(metrics, parts.origins);
+  registerPermits(metrics, parts.origins);
+  registerDirectories(metrics, parts.directories);
+  registerListings(metrics, parts.lists);
+}
+
+function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
+  metrics.counter(
+    "orca_origin_requests_total",
+    {
+      meaning: "Requests sent to an origin, each attempt counted, by operation: get, head, list.",
+      watch: "Lower is better.",
+    },
+    function* () {
+      for (const { id, stats } of origins) {
+        for (const [operation, value] of Object.entries(stats.requests))
+          yield { labels: { origin: id, operation }, value };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_origin_errors_total",
+    {
+      meaning: "Requests to an origin that failed, by Orca's error code.",
+      watch: "Should not grow. origin_denied: Orca's credentials or rights.",
+    },
+    function* () {
+      for (const { id, stats } of origins) {
+        for (const [code, value] of stats.errors) yield { labels: { origin: id, code }, value };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_origin_bytes_total",
+    { meaning: "Object bytes received from an origin.", watch: "Lower is better." },
+    perOrigin(origins, ({ stats }) => stats.bytes),
+  );
+  metrics.counter(
+    "orca_origin_retries_total",
+    { meaning: "Requests repeated after a failure.", watch: "Should stay low." },
+    perOrigin(origins, ({ stats }) => stats.retries),
+  );
+  metrics.counter(
+    "orca_origin_resumes_total",
+    {
+      meaning: "Of the retries, bodies resumed at the byte where they broke off.",
+      watch: "Should stay low.",
+    },
+    perOrigin(origins, ({ stats }) => stats.resumes),
+  );
+}
+
+function registerPermits(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
+  metrics.gauge(
+    "orca_origin_requests_in_flight",
+    {
+      meaning: "Requests in flight to an origin. Each holds a permit until its body has ended.",
+      watch: "At orca_origin_requests_max further requests wait.",
+    },
+    perOrigin(origins, (origin) => origin.requestsInFlight),
+  );
+  metrics.gauge(
+    "orca_origin_requests_waiting",
+    {
+      meaning: "Requests that wait for a permit.",
+      watch: "Above 0 for minutes: the origin is too slow, or origin.target_global too low.",
+    },
+    perOrigin(origins, (origin) => origin.requestsWaiting),
+  );
+  metrics.gauge(
+    "orca_origin_requests_max",
+    {
+      meaning: "Permits: this replica's share of origin.target_global.",
+      watch: "Changes with the number of live members.",
+    },
+    perOrigin(origins, (origin) => origin.requestsInFlightMax),
+  );
+}
+
+function registerDirectories(metrics: MetricsRegistry, directories: OriginParts["directories"]): void {
+  metrics.gauge(
+    "orca_directory_entries",
+    {
+      meaning: "Objects whose metadata is cached.",
+      watch: "At metadata.max_entries some are forgotten, and each costs a HEAD when it is read again.",
+    },
+    () => [...directories].map(([origin, directory]) => ({ labels: { origin }, value: directory.size })),
+  );
+  metrics.counter(
+    "orca_directory_lookups_total",
+    {
+      meaning:
+        "Look-ups of metadata, by result: hit, negative_hit (known to be absent), miss (a HEAD was sent), join (a HEAD was in flight).",
+      watch: "The smaller the part of miss, the better.",
+    },
+    function* () {
+      for (const [origin, { stats }] of directories) {
+        yield { labels: { origin, result: "hit" }, value: stats.hits };
+        yield { labels: { origin, result: "negative_hit" }, value: stats.negativeHits };
+        yield { labels: { origin, result: "miss" }, value: stats.misses };
+        yield { labels: { origin, result: "join" }, value: stats.joins };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_directory_checks_total",
+    {
+      meaning:
+        "Checks of metadata that was cached and fresh, by reason: refresh (asked the object's coordinator, for a read in parts), revalidation (the If-Match of a client named another ETag).",
+      watch: "Many revalidations: objects are overwritten while they are read.",
+    },
+    function* () {
+      for (const [origin, { stats }] of directories) {
+        yield { labels: { origin, reason: "refresh" }, value: stats.refreshes };
+        yield { labels: { origin, reason: "revalidation" }, value: stats.revalidations };
+      }
+    },
+  );
+}
+
+function registerListings(metrics: MetricsRegistry, lists: OriginParts["lists"]): void {
+  metrics.gauge(
+    "orca_listing_entries",
+    { meaning: "Listings that are cached.", watch: "list_cache.max_entries bounds it." },
+    () => [...lists].map(([origin, cache]) => ({ labels: { origin }, value: cache.size })),
+  );
+  metrics.counter(
+    "orca_listing_lookups_total",
+    {
+      meaning: "Look-ups of listings, by result: hit, miss (a LIST was sent), join (a LIST was in flight).",
+      watch: "The smaller the part of miss, the better.",
+    },
+    function* () {
+      for (const [origin, { stats }] of lists) {
+        yield { labels: { origin, result: "hit" }, value: stats.hits };
+        yield { labels: { origin, result: "miss" }, value: stats.misses };
+        yield { labels: { origin, result: "join" }, value: stats.joins };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_listing_oversize_total",
+    {
+      meaning: "Listings not cached because they exceed list_cache.max_response_bytes.",
+      watch: "Grows as fast as misses: raise list_cache.max_response_bytes.",
+    },
+    () => [...lists].map(([origin, { stats }]) => ({ labels: { origin }, value: stats.oversize })),
+  );
+}
+
+function perOrigin(
+  origins: OriginParts["origins"],
+  read: (origin: OriginCounters) => number,
+): () => LabelledValue[] {
+  return () => origins.map((origin) => ({ labels: { origin: origin.id }, value: read(origin) }));
+}
