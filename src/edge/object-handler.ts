@@ -60,7 +60,7 @@ export class ObjectHandler {
     const location = bucket.locate(request.key);
     const task: Task = { exchange, request, bucket, location, changed: false, revalidated: false };
     const { directory } = bucket;
-    const known = beginsParts(task) ? directory.peekConfirmed(location) : directory.peek(location);
+    const known = beginsParts(task) ? directory.peekRefreshed(location) : directory.peek(location);
     if (known) this.#answer(task, known, true);
     else void this.#lookUpAndAnswer(task);
   }
@@ -95,14 +95,14 @@ export class ObjectHandler {
   }
 
   #proceeds({ exchange }: Task, found: LookupResult): boolean {
-    if (found.kind === "refused") return false;
+    if (found.kind === "error") return false;
     const { headers } = exchange.request;
     return evaluateConditions(headers, found.record.head, this.#options.clock) !== "precondition_failed";
   }
 
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
     const { exchange, request } = task;
-    if (found.kind === "refused") {
+    if (found.kind === "error") {
       if (mayRevalidate(task)) void this.#revalidateAndAnswer(task, found);
       else exchange.sendError(found.error);
       return;

@@ -1,45 +1,45 @@
 /**
- * Keeps answers for as long as they are fresh, and asks each question once at a time: what directories of objects and
- * caches of listings have in common. Freshness is always counted from the moment a question was sent, because the
- * answer may be as old as that, however late it comes.
+ * Caches the answers of a source by name while they are fresh, and sends one question per name at a time. Directories of
+ * objects and caches of listings are built on it. Freshness counts from the moment when the question was sent, because
+ * the answer may be as old as that, however late it arrives.
  *
  * Invariants:
- * 1. What is kept is fresh, or is dropped when it is next looked at.
- * 2. At most one question per name is in flight and may be joined. Where its name was dropped under it, or `joinMs` have
- *    passed since it was sent, its answer may be from before a change that the next one to ask must see: it is given to
- *    those who wait and to nobody else.
- * 3. Whoever joins gets nothing that was no longer fresh when they asked. Another replica's answer may be: (a) it sends
- *    one that is fresh for a moment more; (b) that moment passes; (c) somebody joins here; (d) the answer arrives.
- * 4. Errors are never kept.
- * 5. What is kept may be asked about again before it ends. That answer takes the place of the very entry it was asked
- *    about and of no other: where that one was dropped or replaced meanwhile, it is for those who wait.
+ * 1. A cached answer is fresh, or is dropped at the next access.
+ * 2. At most one question per name is in flight and open to joiners. It closes when its name is dropped, or `joinMs`
+ *    after it was sent: from then on its answer may predate a change that the next caller must see. Such an answer goes
+ *    to the callers that already wait, and is not cached.
+ * 3. A joiner never gets an answer that was stale when it joined. Another replica's answer can be: (a) the replica sends
+ *    an answer with little freshness left; (b) that time passes; (c) a caller joins here; (d) the answer arrives.
+ * 4. Errors are never cached.
+ * 5. A cached answer may be renewed before it expires. The new answer replaces only the entry that it renews. If that
+ *    entry was dropped or replaced meanwhile, the new answer goes only to the callers that wait.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 
 export interface TimedAnswer<Answer> {
   readonly answer: Answer;
-  /** Later where the same answer was given again. */
+  /** Grows when a renewal returns the same answer. */
   expiresMs: number;
-  /** When the question was sent that this answered last. */
+  /** When the last question was sent that returned this answer. */
   refreshedMs: number;
 }
 
-/** An answer, and how long it is fresh from the moment on at which the question was sent. */
+/** An answer, and how long it is fresh, counted from when the question was sent. */
 export interface Reply<Answer> {
   readonly answer: Answer;
-  /** 0 is for those who wait and nobody else. */
+  /** 0: the answer serves only the callers that wait. */
   readonly freshMs: number;
 }
 
 export interface AnswerCacheOptions<Answer> {
   readonly clock: Clock;
-  /** How long after it was sent a question may be joined. 0: nobody joins. */
+  /** How long callers may join a question after it was sent. 0: not at all. */
   readonly joinMs: number;
   readonly entriesMax: number;
-  /** What is not kept, however fresh. */
+  /** Answers that are not cached, however fresh. */
   readonly isTooLarge?: (answer: Answer) => boolean;
-  /** Counted here: the owner's own counters. */
+  /** The owner's counters, which are incremented here. */
   readonly stats: { misses: number; joins: number };
 }
 
@@ -61,17 +61,17 @@ export class AnswerCache<Answer> {
     return this.#kept.size;
   }
 
-  /** Of all that is kept, and of all questions in flight. */
+  /** The names of all entries and of all questions in flight. */
   names(): Set<string> {
     return new Set([...this.#kept.keys(), ...this.#questions.keys()]);
   }
 
-  /** What is kept, fresh or not; it is not used by that. */
+  /** The entry, fresh or not. The eviction order does not change. */
   kept(name: string): TimedAnswer<Answer> | undefined {
     return this.#kept.peek(name);
   }
 
-  /** What is kept and fresh, the most recently used now. */
+  /** The entry if it is fresh. It becomes the most recently used one. */
   fresh(name: string): TimedAnswer<Answer> | undefined {
     const timed = this.#kept.get(name);
     if (timed === undefined || timed.expiresMs > this.#options.clock.monotonic()) return timed;
@@ -79,7 +79,7 @@ export class AnswerCache<Answer> {
     return undefined;
   }
 
-  /** For what is not kept: the answer to the question in flight, else to the one that is sent now. */
+  /** Answers a name without a fresh entry: joins the question in flight, or sends a new one. */
   async ask(name: string, send: () => Promise<Reply<Answer>>): Promise<TimedAnswer<Answer>> {
     const askedMs = this.#options.clock.monotonic();
     const running = this.#questions.get(name);
@@ -87,11 +87,11 @@ export class AnswerCache<Answer> {
     this.#options.stats.joins += 1;
     const joined = await running.promise;
     if (joined.expiresMs > askedMs) return joined;
-    // Whatever is in flight or kept under this name by now was sent after `askedMs`.
+    // Any question in flight, or entry, that exists now was sent after `askedMs`.
     return this.fresh(name) ?? this.#questions.get(name)?.promise ?? this.#send(name, send);
   }
 
-  /** Asks about `kept` again, which stays until the answer is there. The same answer prolongs the entry in its place. */
+  /** Asks again about `kept`, which stays cached until the answer arrives. The same answer extends `kept` in place. */
   async renew(
     name: string,
     kept: TimedAnswer<Answer>,
@@ -110,13 +110,13 @@ export class AnswerCache<Answer> {
     return timed;
   }
 
-  /** Forgets what is kept, and keeps nothing of what was asked before now. */
+  /** Deletes the entry. Answers to questions sent before now will not be cached. */
   drop(name: string): void {
     this.#kept.delete(name);
     this.#questions.delete(name);
   }
 
-  /** What is left of an answer's freshness, in whole milliseconds. */
+  /** How much longer an answer is fresh, in whole milliseconds. */
   remainingMs(timed: TimedAnswer<Answer>): number {
     return Math.max(0, Math.floor(timed.expiresMs - this.#options.clock.monotonic()));
   }
@@ -148,7 +148,7 @@ export class AnswerCache<Answer> {
     }
   }
 
-  /** In place of whatever was kept. */
+  /** Replaces the entry. An answer that is stale by now or too large only deletes it. */
   #keep(name: string, timed: TimedAnswer<Answer>): void {
     const { clock, isTooLarge } = this.#options;
     if (timed.expiresMs > clock.monotonic() && !isTooLarge?.(timed.answer)) this.#kept.set(name, timed);

@@ -1,28 +1,23 @@
 /**
- * A bucket as clients name it, and where it really lies: a bucket at an origin and a prefix there. Only configured
- * buckets exist; a key a client asks for can never leave its bucket's prefix, because keys are opaque and the prefix
- * is put in front of them.
+ * A bucket as clients see it, and its place at an origin: a bucket there and a prefix in it. Only configured buckets
+ * exist. A client cannot leave the prefix, because keys are opaque and the prefix is prepended to every key.
  */
 import type { ListPage, ListRequest, ObjectLocation } from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
-
-/** Where a bucket has its pages from, as {@link ListingCache} does. */
-export interface ListSource {
-  list(request: ListRequest): Promise<ListPage>;
-}
+import type { Listings } from "./listing-cache.ts";
 
 export interface BucketOptions {
-  /** What clients call it. */
+  /** The name that clients use. */
   readonly name: string;
-  /** Its name at the origin. */
+  /** The name at the origin. */
   readonly originBucket: string;
-  /** Put in front of every key; empty for a whole bucket. */
+  /** Prepended to every key; empty for a whole bucket. */
   readonly prefix: string;
   readonly directory: Directory;
-  readonly lists: ListSource;
+  readonly listings: Listings;
 }
 
-/** A page of keys asked for by a client: {@link ListRequest} without the bucket. */
+/** A client's request for a page of keys: {@link ListRequest} without the bucket. */
 export type BucketListRequest = Omit<ListRequest, "bucket">;
 
 export class Bucket {
@@ -30,23 +25,23 @@ export class Bucket {
   readonly directory: Directory;
   readonly #originBucket: string;
   readonly #prefix: string;
-  readonly #lists: ListSource;
+  readonly #listings: Listings;
 
   constructor(options: BucketOptions) {
     this.name = options.name;
     this.directory = options.directory;
     this.#originBucket = options.originBucket;
     this.#prefix = options.prefix;
-    this.#lists = options.lists;
+    this.#listings = options.listings;
   }
 
   locate(key: string): ObjectLocation {
     return { bucket: this.#originBucket, key: this.#prefix + key };
   }
 
-  /** One page as the origin sent it, in the client's names. */
+  /** One page as the origin sent it, with the keys that clients use. */
   async list(request: BucketListRequest): Promise<ListPage> {
-    const page = await this.#lists.list({
+    const page = await this.#listings.list({
       ...request,
       bucket: this.#originBucket,
       prefix: this.#prefix + request.prefix,

@@ -1,44 +1,43 @@
 /**
- * The cluster as a source of metadata: each object's is had from the replica that coordinates it, so that the origin
- * sees one HEAD per object and TTL from all replicas together.
+ * The cluster as a source of metadata. Metadata of an object comes from the replica that coordinates the object, so the
+ * origin receives one HEAD per object and TTL from all replicas together.
  *
- * There are two directories on every replica, and nothing can wait in a circle: the *assembler's*, in front of this,
- * waits for the *authority* of one replica; an authority waits for the origin and for nobody else. Answers come with what
- * is left of their TTL, also from this replica's own authority.
+ * Each replica has two directories, and they cannot wait in a circle. The *assembler's* directory, in front of this
+ * source, waits for the *authority* of one replica. An authority waits only for the origin. Every answer carries its
+ * remaining TTL, also an answer of this replica's own authority.
  *
  * An overwrite costs the cluster one HEAD, not a TTL of errors:
- *   1. At the assembler A, a fill of version 1 fails with origin_etag_changed. A's directory forgets that version, and
- *      has its ETag in doubt (doubts.ts).
- *   2. A's next look-up asks the coordinator C, with the ETag in doubt as the stale one.
- *   3. If C still keeps version 1, it drops it and sends a HEAD, its own doubt raised. If C keeps anything else, somebody
- *      was faster, and that is the answer. If a HEAD is in flight that was sent with this doubt, it is joined; one that
- *      was sent without may be from before the overwrite, and another is sent.
- *   4. The HEAD brings version 2. C keeps it, publishes an invalidation (object-server.ts), and answers A.
- *   5. Another replica B, which kept version 1 too, hears the invalidation, forgets, and asks C: version 2, no HEAD. An
- *      answer that was on its way to B meanwhile is given to those who wait, and not kept.
- *   6. Where the invalidation is lost, B goes on with version 1 for what is left of its TTL, as it may. The first chunk
- *      of it that has to be filled takes B to 1, and to an answer at 3 without a HEAD.
+ *   1. At the assembler A, a fill of version 1 fails with origin_etag_changed. A's directory forgets that version and
+ *      sets a stale marker with its ETag (stale-markers.ts).
+ *   2. A's next look-up asks the coordinator C and sends the stale ETag along.
+ *   3. If C has version 1 cached, it drops it, sets a stale marker of its own, and sends a HEAD. If C has another version
+ *      cached, another replica was faster, and C answers with that version. If a HEAD is in flight that C sent with this
+ *      stale marker, the look-up joins it. A HEAD sent without it may predate the overwrite, so C sends another.
+ *   4. The HEAD returns version 2. C caches it, publishes an invalidation (object-server.ts), and answers A.
+ *   5. Another replica B also has version 1 cached. It receives the invalidation, forgets version 1, and asks C: version
+ *      2, no HEAD. If an answer was on its way to B meanwhile, it serves only the look-ups that wait for it.
+ *   6. If the invalidation is lost, B serves version 1 for the rest of its TTL, as it may. The first chunk of version 1
+ *      that B must fill leads B to step 1, and step 3 answers it without a HEAD.
  *
- * What reads in parts through several replicas cannot wait for 5 or 6: (a) B still believes version 1; (b) a client has
- * read version 2 through A, or at the origin, and pins it; (c) its next part comes to B, for which If-Match fails. So
- * before B says 412 it revalidations version 1 at C ({@link Directory.revalidate}). If C keeps another version, that is the
- * answer, and contradicted in its turn where it does not match either; else C asks the origin, once for all who revalidation it
- * within a second, so that a client with a nonsense If-Match costs one HEAD a second and no more. And what begins a
- * download in parts takes a version that C has named within the last second ({@link Directory.lookupRefreshed}), or what
- * is known where C cannot say.
+ * A download in parts, through several replicas, cannot wait for steps 5 or 6: (a) B has version 1 cached; (b) a client
+ * has read version 2 through A, or at the origin, and pins it; (c) its next part goes to B, where If-Match fails. So B
+ * revalidates version 1 at C before it answers 412 ({@link Directory.revalidate}). If C has another version cached, C
+ * answers with it. B may revalidate that one in turn, if it does not match either. Otherwise C asks the origin, once for
+ * all revalidations within a second, so a client with a nonsense If-Match costs at most one HEAD per second. The first
+ * request of such a download uses a version that C has named within the last second ({@link Directory.lookupRefreshed}),
+ * or the cached version if C cannot answer.
  */
 import type { Coordination } from "../membership/coordination.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { Directory, HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
-import type { ObjectPeers } from "./object-peers.ts";
-import { objectPlacementName } from "./placement-name.ts";
+import { type ObjectPeers, objectPlacementName } from "./object-peers.ts";
 
 export interface ClusterHeadsOptions {
   readonly originId: string;
   readonly coordination: Coordination;
   readonly peers: ObjectPeers;
-  /** What this replica knows as a coordinator, or finds out in place of one. */
+  /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
   readonly authority: Directory;
 }
 
@@ -56,7 +55,7 @@ export class ClusterHeads implements HeadSource {
     this.#call = new CoordinatorCall(coordination);
   }
 
-  /** Look-ups by who answered them. */
+  /** Look-ups, by the replica that answered. */
   get stats() {
     return this.#call.stats;
   }

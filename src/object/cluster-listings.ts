@@ -1,19 +1,18 @@
 /**
- * The cluster as a source of listings: each page is had from the replica that coordinates its prefix. As with metadata
- * (cluster-heads.ts) there are two caches on every replica, of which only the one behind this waits for the origin.
+ * The cluster as a source of listings. Each page comes from the replica that coordinates its prefix. As with metadata
+ * (cluster-heads.ts), each replica has two caches, and only the authority waits for the origin.
  */
 import type { Coordination } from "../membership/coordination.ts";
 import type { ListRequest } from "../origin/origin.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { ListingAnswer, ListingCache, ListingSource } from "./listing-cache.ts";
-import type { ObjectPeers } from "./object-peers.ts";
-import { listPlacementName } from "./placement-name.ts";
+import { listingPlacementName, type ObjectPeers } from "./object-peers.ts";
 
 export interface ClusterListingsOptions {
   readonly originId: string;
   readonly coordination: Coordination;
   readonly peers: ObjectPeers;
-  /** What this replica knows as a coordinator, or finds out in place of one. */
+  /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
   readonly authority: ListingCache;
 }
 
@@ -30,14 +29,14 @@ export class ClusterListings implements ListingSource {
     this.#call = new CoordinatorCall(coordination);
   }
 
-  /** Pages by who answered them. */
+  /** Pages, by the replica that answered. */
   get stats() {
     return this.#call.stats;
   }
 
   list(request: ListRequest): Promise<ListingAnswer> {
     return this.#call.ask<ListingAnswer>(
-      listPlacementName(this.#originId, request),
+      listingPlacementName(this.#originId, request),
       (peer) => this.#peers.list(peer, { originId: this.#originId, request }),
       () => this.#authority.answer(request),
     );

@@ -1,14 +1,14 @@
 /**
- * Asks whoever coordinates a name: this replica itself, else a peer, once. Metadata is small, so that there is nothing to
- * resume; and what a peer cannot answer the origin can, so that there is no second best to look for:
+ * Asks the coordinator of a name: this replica itself, or one peer, once. Metadata is small, so there is nothing to
+ * resume. If the peer cannot answer, the origin can, so no second peer is tried in its place:
  *
- *   1. A peer that answers is believed, be it with an error: what the origin said is final, whoever asked it.
- *   2. "Not coordinator" is believed once. Its view is merged, and whoever coordinates the name by it is asked; where
- *      that is the same one again, the views disagree, and this replica asks the origin.
- *   3. A peer out of reach is left alone, and this replica asks the origin.
+ *   1. A peer's answer is final, even an error: an error of the origin is the same for every replica that asks.
+ *   2. "Not coordinator" is accepted once. The peer's view is merged, and the coordinator by the merged view is asked. If
+ *      that is the same peer again, the views disagree, and this replica asks the origin.
+ *   3. If the peer is unreachable, this replica asks the origin.
  *
- * Whoever still has an answer to fall back to asks the coordinator or nobody: where a replica is lost, all that is hot on
- * the others would otherwise be asked of the origin at once.
+ * A caller that has a cached answer asks only the coordinator and never falls back to the origin. Otherwise the failure
+ * of one replica would make the others ask the origin for all their hot objects at once.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
@@ -16,8 +16,8 @@ import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 
 export class CoordinatorCall {
-  /** Whose answer it was: a peer's, this replica's as the next in rank, or this replica's in place of a peer. */
-  readonly stats = { peer: 0, self: 0, inPlace: 0 };
+  /** Answers of a peer, of this replica by its rank, and of this replica after a peer gave none (`fallback`). */
+  readonly stats = { peer: 0, self: 0, fallback: 0 };
   readonly #coordination: Coordination;
 
   constructor(coordination: Coordination) {
@@ -25,21 +25,21 @@ export class CoordinatorCall {
   }
 
   /**
-   * @param mayStandIn whether this replica answers in place of a coordinator out of reach.
-   * @throws OrcaError: whatever the one who was asked last throws; `peer_unavailable` where nobody stands in.
+   * @param mayFallBack whether this replica answers in place of a coordinator that gives no answer.
+   * @throws OrcaError: the error of the replica asked last, or `peer_unavailable` without an answer and a fallback.
    */
   async ask<Answer>(
     name: string,
     askPeer: (peer: Member) => Promise<Answer>,
     askSelf: () => Promise<Answer>,
-    mayStandIn = true,
+    mayFallBack = true,
   ): Promise<Answer> {
     const coordination = this.#coordination;
     let askedId: string | undefined;
     for (let attempt = 0; attempt < 2; attempt += 1) {
-      const passedOver: string[] = [];
-      const peer = coordination.next(name, passedOver);
-      if (passedOver.length > 0 && !mayStandIn) break;
+      const skipped: string[] = [];
+      const peer = coordination.next(name, skipped);
+      if (skipped.length > 0 && !mayFallBack) break;
       const { replicaId } = peer;
       if (replicaId === coordination.selfId) {
         this.stats.self += 1;
@@ -61,10 +61,11 @@ export class CoordinatorCall {
         coordination.learn(error.members);
       }
     }
-    if (!mayStandIn) {
-      throw new OrcaError("peer_unavailable", "object", `Cannot ask the coordinator of "${name}"`);
+    if (!mayFallBack) {
+      const message = `Cannot ask the coordinator of "${name}": no replica answered as its coordinator`;
+      throw new OrcaError("peer_unavailable", "object", message);
     }
-    this.stats.inPlace += 1;
+    this.stats.fallback += 1;
     return askSelf();
   }
 }

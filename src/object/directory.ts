@@ -1,19 +1,20 @@
 /**
- * The cache of object metadata for one origin: size, ETag and the headers a client must get back. It decides which
- * version a request reads, so its TTLs are the whole of Orca's staleness.
+ * The cache of object metadata for one origin: size, ETag and the headers that a client must receive. It decides which
+ * version a request reads, so its TTLs are the only source of staleness in Orca.
  *
- * It is used in two places. In a cluster of one its source is the origin, and clients are answered from it. In a larger
- * one it is there twice: as the authority, with the origin as its source, it answers whoever asks for objects that this
- * replica coordinates; in front of that, with the cluster as its source (cluster-heads.ts), it answers clients.
+ * In a cluster of one, its source is the origin, and it answers clients. In a larger cluster each replica has two. The
+ * authority, with the origin as its source, answers for the objects that this replica coordinates. The directory in
+ * front of it, with the cluster as its source (cluster-heads.ts), answers clients.
  *
- * Invariants, beside those of {@link AnswerCache}:
- * 1. An entry expires at the latest `ttlMs` after the HEAD that brought it was *sent*, on whatever replica: whatever the
- *    origin held after that moment is seen at the latest one TTL later. What a coordinator says is left of the TTL was
- *    true after it was asked, and is counted from when it was asked.
- * 2. What was found stale is forgotten at once, and the next to be asked is told of it.
- * 3. Kept as negative entries are facts about the object: absent, no ETag, not supported.
- * 4. What is fresh may still differ from what other replicas believe. Who must agree with them asks with
- *    {@link Directory.lookupRefreshed}, who is contradicted with {@link Directory.revalidate}; neither drops what is kept.
+ * Invariants, in addition to those of {@link AnswerCache}:
+ * 1. An entry expires at most `ttlMs` after its HEAD was *sent*, on every replica. So a change at the origin is visible
+ *    at most one TTL later. The remaining TTL that a coordinator sends is counted from when this replica asked, so it
+ *    never lasts too long.
+ * 2. A version that is found to be stale is forgotten at once, and the next question carries its ETag.
+ * 3. Negative entries are facts about the object: it is absent, has no ETag, or is not supported.
+ * 4. A fresh entry may differ from those of other replicas. {@link Directory.lookupRefreshed} is for callers that must
+ *    agree with other replicas, {@link Directory.revalidate} for callers whose client contradicts the entry. Neither
+ *    drops the entry.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
@@ -27,41 +28,41 @@ import type { PeerHeadAnswer } from "./object-peers.ts";
 import { Revalidations, refreshMs } from "./revalidations.ts";
 import { StaleMarkers } from "./stale-markers.ts";
 
-/** An object as it was when the origin was last asked. */
+/** An object as the origin last described it. */
 export interface ObjectRecord {
   readonly version: ObjectVersion;
   readonly head: ObjectHead;
 }
 
-/** A refused look-up is a value too, because it can be kept. */
+/** A lasting error is a result, too, because it can be cached. */
 export type LookupResult =
   | { readonly kind: "found"; readonly record: ObjectRecord }
-  | { readonly kind: "refused"; readonly error: OrcaError };
+  | { readonly kind: "error"; readonly error: OrcaError };
 
-/** What the asker knows already. */
+/** What the caller knows already. */
 export interface HeadQuestion {
-  /** Was found not to be the object's any more; empty for none. */
+  /** An ETag that is no longer the object's; empty for none. */
   readonly staleEtag: string;
-  /** Is believed, and contradicted by a client; empty for an absence, undefined where nothing is contradicted. */
+  /** The cached ETag, which a client contradicts: empty for a cached error, undefined if there is no contradiction. */
   readonly contradictedEtag: string | undefined;
-  /** An answer is at hand: where the one who should be asked is out of reach, nobody else need be. */
+  /** The caller has a cached answer: if the coordinator is unreachable, no other source need be asked. */
   readonly isRefresh: boolean;
 }
 
 export interface HeadAnswer {
-  /** The metadata, or the lasting reason why there is none: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
+  /** The metadata, or a lasting error: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
   readonly head: ObjectHead | OrcaError;
-  /** What is left of its TTL, 0 for those who wait only; undefined where the origin itself was asked. */
+  /** The remaining TTL. 0: the answer serves only callers that wait. Undefined: the origin itself answered. */
   readonly remainingMs: number | undefined;
 }
 
-/** An origin (origin-heads.ts), or a cluster that asks it once for all replicas (cluster-heads.ts). */
+/** An origin (origin-heads.ts), or the cluster, which asks the origin once for all replicas (cluster-heads.ts). */
 export interface HeadSource {
-  /** The origin's. */
+  /** The id of the origin. */
   readonly id: string;
-  /** Whether there is nobody who would know better, and each question is a request to pay for. */
+  /** True for an origin: its answer cannot be stale, and each question is a request that costs money. */
   readonly isOrigin: boolean;
-  /** @throws OrcaError for what is not a fact about the object but about the moment. */
+  /** @throws OrcaError for a passing fault, which is not a fact about the object. */
   head(location: ObjectLocation, question: HeadQuestion): Promise<HeadAnswer>;
 }
 
@@ -69,15 +70,15 @@ export interface DirectoryOptions {
   readonly source: HeadSource;
   readonly clock: Clock;
   readonly chunkTiers: readonly ChunkTier[];
-  /** 0 asks the source for every request. */
+  /** 0: every request asks the source. */
   readonly ttlMs: number;
   readonly negativeTtlMs: number;
   readonly entriesMax: number;
-  /** Told of each version that was found to be no longer its object's: its chunks are the first to go. */
+  /** Receives each version that is no longer current, so that its chunks are evicted first. */
   readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
 }
 
-/** Is told that an object is not `staleEtag` any more, which others may still believe; empty where there was none. */
+/** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
 export type ReplacementListener = (location: ObjectLocation, staleEtag: string) => void;
 
 export class Directory {
@@ -93,10 +94,10 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #answers: AnswerCache<LookupResult>;
   readonly #revalidations: Revalidations<LookupResult>;
-  /** How long what was asked for is what other replicas see, too. */
+  /** How long an answer counts as refreshed. */
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
-  /** The last version seen of each object, which outlives its entry: an overwrite is found when that has ended. */
+  /** The last version seen of each object. It outlives its entry: most overwrites are found after an entry has expired. */
   readonly #lastVersions: LruMap<string, ObjectVersion>;
   readonly #listeners = new Set<ReplacementListener>();
 
@@ -106,7 +107,7 @@ export class Directory {
     const { stats } = this;
     const answers = new AnswerCache<LookupResult>({ clock, joinMs: ttlMs, entriesMax, stats });
     this.#answers = answers;
-    // To ask another replica is cheap, and it has its own pause; the origin is to be spared.
+    // A question to another replica is cheap, and that replica has a pause of its own. The pause spares the origin.
     const revalidationPauseMs = source.isOrigin ? refreshMs : 0;
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
@@ -122,52 +123,55 @@ export class Directory {
     return this.#answers.size;
   }
 
-  /** What is known and fresh, without asking anybody. */
+  /** The fresh entry, if there is one. Does not ask the source. */
   peek(location: ObjectLocation): LookupResult | undefined {
     return this.#fresh(entryName(location))?.answer;
   }
 
-  /** As {@link peek}, for {@link lookupRefreshed}. */
-  peekConfirmed(location: ObjectLocation): LookupResult | undefined {
+  /** Like {@link peek}, but only an entry that {@link lookupRefreshed} would return at once. */
+  peekRefreshed(location: ObjectLocation): LookupResult | undefined {
     const timed = this.#answers.fresh(entryName(location));
-    return timed && this.#isConfirmed(timed) ? this.#counted(timed).answer : undefined;
+    return timed && this.#isRefreshed(timed) ? this.#counted(timed).answer : undefined;
   }
 
-  /** What is known, else what the source says. @throws OrcaError when it could not be asked. */
+  /** The fresh entry, or the source's answer. @throws OrcaError if the source fails. */
   async lookup(location: ObjectLocation): Promise<LookupResult> {
     return (await this.#find(location, entryName(location))).answer;
   }
 
   /**
-   * As {@link lookup}, for what begins a read in parts, of which others may go through other replicas: what the source
-   * has said within the last {@link refreshMs}, or what is known where the source cannot say.
+   * Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. The answer
+   * is at most {@link refreshMs} old, or it is the cached one if the source fails.
    */
   async lookupRefreshed(location: ObjectLocation): Promise<LookupResult> {
     const name = entryName(location);
     const known = this.#fresh(name);
     if (known === undefined) return (await this.#find(location, name)).answer;
-    if (this.#isConfirmed(known)) return known.answer;
-    const told = await this.#revalidations.refresh(name, known, () => this.#ask(location, name, known, true));
-    // The source could not say, and meanwhile it has come out from elsewhere that it is not so.
-    const isForgotten = told === known && this.#answers.kept(name) !== known;
-    return (isForgotten ? await this.#find(location, name) : told).answer;
+    if (this.#isRefreshed(known)) return known.answer;
+    const timed = await this.#revalidations.refresh(name, known, () =>
+      this.#ask(location, name, known, true),
+    );
+    // The source failed, and meanwhile the entry was dropped or replaced, because it is stale.
+    const isForgotten = timed === known && this.#answers.kept(name) !== known;
+    return (isForgotten ? await this.#find(location, name) : timed).answer;
   }
 
   /**
-   * What is to be believed of an object after a client's precondition contradicted `contradicted`. What is known in its
-   * place is the answer, without a question. Else the source is asked, once at a time, and an origin at most once in
-   * {@link refreshMs} while it says nothing new; those who come in between get what it said then.
-   * @throws OrcaError when the source could not be asked.
+   * The answer after a client's precondition contradicted `contradicted`. If another answer is cached, it is returned.
+   * Otherwise one question at a time goes to the source, and to an origin at most one per {@link refreshMs} while its
+   * answer stays the same. Calls in between get the last outcome.
+   * @throws OrcaError if the source fails.
    */
   async revalidate(location: ObjectLocation, contradicted: LookupResult): Promise<LookupResult> {
-    // Nothing is kept, so that what is contradicted is the source's answer to this very request.
+    // Nothing is cached, so `contradicted` is the source's answer to this very request.
     if (this.#options.ttlMs === 0) return contradicted;
     return (await this.#revalidate(location, entryName(location), etagOf(contradicted))).answer;
   }
 
   /**
-   * As {@link lookup}, for another replica, to which `staleEtag` is no answer, and `contradictedEtag` none by itself.
-   * @throws OrcaError when the source could not be asked.
+   * Like {@link lookup}, for another replica. An entry with `staleEtag` is no answer, and one with `contradictedEtag`
+   * is an answer only after a revalidation.
+   * @throws OrcaError if the source fails.
    */
   async answer(
     location: ObjectLocation,
@@ -179,7 +183,7 @@ export class Directory {
     const timed = await (contradictedEtag === undefined
       ? this.#find(location, name)
       : this.#revalidate(location, name, contradictedEtag));
-    // What was forgotten while its HEAD was in flight is for those who waited for it.
+    // An answer that was dropped while its HEAD was in flight serves only the callers that waited for it.
     const isKept = this.#answers.kept(name) === timed;
     const { answer } = timed;
     return {
@@ -189,22 +193,22 @@ export class Directory {
   }
 
   /**
-   * Drops what is believed of an object because `etag`, empty for none, turned out not to be its ETag any more. An entry
-   * that already tells of something else stays: whoever looked again before us was right. So does a look-up in flight
-   * that was sent with this very doubt, while any other may bring the same ETag again.
+   * Drops the entry of an object because `etag` is no longer its ETag (empty: it had none). An entry with another ETag
+   * stays, because another caller has looked again already. A look-up in flight stays, too, if it was sent with this
+   * stale marker. Any other look-up in flight may return the same ETag again, so its answer will not be cached.
    */
   forget(location: ObjectLocation, etag: string): void {
     const name = entryName(location);
     const kept = this.#answers.kept(name)?.answer;
     if (kept && etagOf(kept) !== etag) return;
-    // Since the doubt was raised nothing of this ETag was kept, and whatever is in flight was sent after it.
+    // Nothing has been cached since the stale marker was set, and any look-up in flight was sent after that.
     if (!kept && this.#staleMarkers.staleEtag(name) === etag) return;
     this.#staleMarkers.foundStale(name, etag);
     this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
 
-  /** Drops what is believed of an object, whatever that is: somebody knows that it has changed. */
+  /** Drops the entry of an object, whatever it holds, because the object is known to have changed. */
   invalidate(location: ObjectLocation): void {
     const name = entryName(location);
     this.#staleMarkers.invalidated(name);
@@ -212,7 +216,7 @@ export class Directory {
     this.stats.forgotten += 1;
   }
 
-  /** Versions that are believed to be current. Without a prefix, of all objects. */
+  /** The cached versions of all objects below `prefix`, or of all objects. */
   versions(prefix?: ObjectPrefix): ObjectVersion[] {
     return this.#namesBelow(prefix).flatMap((name) => {
       const answer = this.#answers.kept(name)?.answer;
@@ -220,14 +224,14 @@ export class Directory {
     });
   }
 
-  /** As {@link invalidate}, for all objects below `prefix`, or for all there are. Answers of how many something was believed. */
+  /** Invalidates all objects below `prefix`, or all objects. Returns how many had an entry or a look-up in flight. */
   clear(prefix?: ObjectPrefix): number {
     const names = this.#namesBelow(prefix);
     for (const name of names) this.invalidate(locationOf(name));
     return names.length;
   }
 
-  /** Calls `listener` after each look-up that found something else in place of a stale version. Returns how to end that. */
+  /** Calls `listener` after each look-up that finds a stale answer replaced. Returns a function that unsubscribes it. */
   subscribe(listener: ReplacementListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -241,7 +245,7 @@ export class Directory {
     });
   }
 
-  #isConfirmed(timed: TimedAnswer<LookupResult>): boolean {
+  #isRefreshed(timed: TimedAnswer<LookupResult>): boolean {
     return timed.refreshedMs + this.#refreshedForMs > this.#options.clock.monotonic();
   }
 
@@ -271,7 +275,7 @@ export class Directory {
     return this.#revalidations.revalidate(name, known, () => this.#ask(location, name, known, false));
   }
 
-  /** With `kept`, whether that is still so: for a refresh, else because it is contradicted. */
+  /** Asks the source. With `kept`, asks whether it is still right: for a refresh, or because a client contradicts it. */
   async #ask(
     location: ObjectLocation,
     name: string,
@@ -281,26 +285,26 @@ export class Directory {
     const { source, ttlMs, negativeTtlMs } = this.#options;
     const staleEtag = this.#staleMarkers.staleEtag(name);
     const contradictedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
-    const believedMs = this.#staleMarkers.believedMs(name);
+    const ttlMaxMs = this.#staleMarkers.ttlMaxMs(name);
     const { head, remainingMs } = await source.head(location, { staleEtag, contradictedEtag, isRefresh });
     const answer = this.#resultOf(location, head, kept?.answer);
     if (staleEtag !== "") {
       this.#staleMarkers.answered(name, staleEtag);
-      this.#settle(location, staleEtag, answer);
+      this.#notifyReplaced(location, staleEtag, answer);
     }
-    if (contradictedEtag !== undefined) this.#settle(location, contradictedEtag, answer);
+    if (contradictedEtag !== undefined) this.#notifyReplaced(location, contradictedEtag, answer);
     const freshMs = answer.kind === "found" ? ttlMs : negativeTtlMs;
     if (remainingMs === undefined) return { answer, freshMs };
-    return { answer, freshMs: Math.min(freshMs, remainingMs, believedMs) };
+    return { answer, freshMs: Math.min(freshMs, remainingMs, ttlMaxMs) };
   }
 
-  #settle(location: ObjectLocation, doubtedEtag: string, answer: LookupResult): void {
-    // With a TTL of 0 nobody has kept what would have to be forgotten.
-    if (etagOf(answer) === doubtedEtag || this.#options.ttlMs === 0) return;
-    for (const listener of this.#listeners) listener(location, doubtedEtag);
+  #notifyReplaced(location: ObjectLocation, staleEtag: string, answer: LookupResult): void {
+    // With a TTL of 0, no replica has an entry to forget.
+    if (etagOf(answer) === staleEtag || this.#options.ttlMs === 0) return;
+    for (const listener of this.#listeners) listener(location, staleEtag);
   }
 
-  /** Where nothing has changed it is `kept` itself, with all that hangs on it. */
+  /** The result for `head`. If nothing has changed, it is `kept` itself, so that everything derived from it stays. */
   #resultOf(
     location: ObjectLocation,
     head: ObjectHead | OrcaError,
@@ -310,7 +314,7 @@ export class Directory {
     const name = entryName(location);
     if (head instanceof OrcaError) {
       this.#supersede(name, undefined);
-      return { kind: "refused", error: head };
+      return { kind: "error", error: head };
     }
     const version = new ObjectVersion({
       originId: this.#options.source.id,
@@ -332,7 +336,7 @@ export class Directory {
   }
 }
 
-/** Bucket names hold no NUL, so no two locations share a name. */
+/** Bucket names contain no NUL, so no two locations share a name. */
 function entryName(location: ObjectLocation): string {
   return `${location.bucket}\0${location.key}`;
 }
@@ -342,14 +346,14 @@ function locationOf(name: string): ObjectLocation {
   return { bucket: name.slice(0, bucketEnd), key: name.slice(bucketEnd + 1) };
 }
 
-/** Empty where there is no version that could be served. */
+/** Empty if there is no version to serve. */
 function etagOf(result: LookupResult): string {
   return result.kind === "found" ? result.record.version.etag : "";
 }
 
 function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
-  if (head instanceof OrcaError) return kept.kind === "refused" && kept.error.code === head.code;
-  if (kept.kind === "refused") return false;
+  if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
+  if (kept.kind === "error") return false;
   const { etag, sizeBytes, lastModifiedMs } = kept.record.head;
   return head.etag === etag && head.sizeBytes === sizeBytes && head.lastModifiedMs === lastModifiedMs;
 }

@@ -1,39 +1,58 @@
 /**
- * The cache of listings for one origin. A page is kept under the whole request that brought it: continuation tokens are
- * the origin's own, so that the pages of one walk stay together, while a new walk begins with whatever is fresh. Listings
- * are therefore up to one TTL old, whatever becomes of the objects in them: they are not invalidated.
+ * The cache of listings for one origin. A page is cached under its complete request. Continuation tokens are the
+ * origin's own, so the pages of one traversal fit together. A new traversal uses the cached first page if it is fresh.
+ * Listings are not invalidated: whatever happens to the objects in it, a page may be up to one TTL old.
  */
 import type { Clock } from "../base/clock.ts";
 import type { ListPage, ListRequest } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import type { PeerListAnswer } from "./object-peers.ts";
 
+/** Returns pages: an origin, or the cache in front of it. */
+export interface Listings {
+  /** @throws OrcaError as `Origin.list` does. */
+  list(request: ListRequest): Promise<ListPage>;
+}
+
 export interface ListingAnswer {
   readonly page: ListPage;
-  /** What is left of its TTL; undefined where the origin itself was asked. */
+  /** The remaining TTL; undefined if the origin itself answered. */
   readonly remainingMs: number | undefined;
 }
 
-/** An origin (origin-lists.ts), or a cluster that asks it once for all replicas (cluster-lists.ts). */
+/** An origin ({@link OriginListings}), or the cluster, which asks the origin once for all (cluster-listings.ts). */
 export interface ListingSource {
   /** @throws OrcaError as `Origin.list` does. */
   list(request: ListRequest): Promise<ListingAnswer>;
 }
 
+/** An origin as a source of listings. Its pages are fresh for a whole TTL. */
+export class OriginListings implements ListingSource {
+  readonly #origin: Listings;
+
+  constructor(origin: Listings) {
+    this.#origin = origin;
+  }
+
+  async list(request: ListRequest): Promise<ListingAnswer> {
+    return { page: await this.#origin.list(request), remainingMs: undefined };
+  }
+}
+
 export interface ListingCacheOptions {
   readonly source: ListingSource;
   readonly clock: Clock;
-  /** 0 asks the source for every request. */
+  /** 0: every request asks the source. */
   readonly ttlMs: number;
   readonly entriesMax: number;
-  /** Pages that are larger by estimate are not kept. */
+  /** Pages with a larger estimated size are not cached. */
   readonly responseBytesMax: number;
 }
 
-/** An object in a page, beside its key and ETag. */
+/** Estimated memory of an object in a page, without its key and ETag. */
 const listedObjectBytes = 128;
 
-export class ListingCache {
+export class ListingCache implements Listings {
   readonly stats = { hits: 0, misses: 0, joins: 0, oversize: 0 };
   readonly #options: ListingCacheOptions;
   readonly #answers: AnswerCache<ListPage>;
@@ -58,12 +77,12 @@ export class ListingCache {
     return this.#answers.size;
   }
 
-  /** A page no older than a TTL. @throws OrcaError where it is not known and could not be had. */
+  /** A page that is at most one TTL old. @throws OrcaError if it is not cached and the source fails. */
   async list(request: ListRequest): Promise<ListPage> {
     return (await this.#find(request)).answer;
   }
 
-  /** As {@link list}, for another replica. */
+  /** Like {@link list}, for another replica. */
   async answer(request: ListRequest): Promise<PeerListAnswer> {
     const timed = await this.#find(request);
     return { page: timed.answer, remainingMs: this.#answers.remainingMs(timed) };
@@ -86,13 +105,13 @@ export class ListingCache {
   }
 }
 
-/** Prefixes and delimiters may hold any character, so the parts are kept apart by quoting them. */
+/** Prefixes and delimiters may contain any character, so JSON's quotes separate the parts. */
 function entryName(request: ListRequest): string {
   const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter } = request;
   return JSON.stringify([bucket, prefix, delimiter, maxKeys, continuationToken, startAfter]);
 }
 
-/** What a page takes in memory: two bytes a character is an upper bound, and the rest is about right. */
+/** The estimated memory of a page. Two bytes per character is an upper bound. The rest is approximate. */
 function estimateBytes({ objects, commonPrefixes, nextContinuationToken }: ListPage): number {
   let characters = nextContinuationToken.length;
   for (const { key, etag } of objects) characters += key.length + etag.length;

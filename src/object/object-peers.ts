@@ -1,6 +1,7 @@
 /**
- * How metadata sees other replicas: the coordinators of objects and of prefixes, who are asked in place of the origin.
- * The wire is behind it (mesh/object-client.ts), and in the simulation a network in memory.
+ * Other replicas as metadata sees them: the coordinators of objects and prefixes, which a replica asks in place of the
+ * origin, and the names that determine the coordinator. The mesh implements the interface over the network
+ * (mesh/services/object-client.ts), the simulation in memory.
  */
 import type { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "../membership/member.ts";
@@ -9,20 +10,20 @@ import type { ListPage, ListRequest, ObjectHead, ObjectLocation } from "../origi
 export interface PeerHeadRequest {
   readonly originId: string;
   readonly location: ObjectLocation;
-  /** An ETag found not to be the object's any more: what is cached with it is no answer. Empty for none. */
+  /** An ETag that is no longer the object's: an entry with it is no answer. Empty for none. */
   readonly staleEtag: string;
   /**
-   * What the caller believes and a client's precondition contradicts, empty for "there is no such object". What is cached
-   * with it is an answer only when the origin was asked about that a moment ago. Undefined where nothing is contradicted.
+   * The caller's cached ETag, which a client's precondition contradicts; empty if the caller has an error cached. An entry
+   * with it is an answer only if the origin was asked about it a moment ago. Undefined without a contradiction.
    */
   readonly contradictedEtag: string | undefined;
 }
 
-/** What the coordinator knows, and for how long it may still be believed. */
+/** The coordinator's answer, and how long the caller may cache it. */
 export interface PeerHeadAnswer {
-  /** The metadata, or the lasting reason why there is none: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
+  /** The metadata, or a lasting error: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
   readonly head: ObjectHead | OrcaError;
-  /** 0 is for this one request. */
+  /** 0: the answer serves this one request. */
   readonly remainingMs: number;
 }
 
@@ -36,24 +37,34 @@ export interface PeerListAnswer {
   readonly remainingMs: number;
 }
 
-/** An object by its origin. */
+/** An object and its origin. */
 export interface ObjectName {
   readonly originId: string;
   readonly location: ObjectLocation;
 }
 
-/** @throws (all of them) NotCoordinator; OrcaError `peer_unavailable` where the peer cannot answer; else what it said. */
+/** @throws (both) NotCoordinator; OrcaError `peer_unavailable` if the peer cannot answer; else the peer's own error. */
 export interface ObjectPeers {
   head(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer>;
   list(peer: Member, request: PeerListRequest): Promise<PeerListAnswer>;
 }
 
-/** The other end: what this replica answers to those who hold it for the coordinator (object/object-server.ts). */
+/** The receiving side: answers peers that take this replica for the coordinator (object/object-server.ts). */
 export interface ObjectAnswers {
-  /** @throws NotCoordinator; OrcaError `internal` for an origin that is not configured; what the origin said. */
+  /** @throws NotCoordinator; OrcaError `invalid_argument` if the origin is not configured; the origin's error. */
   head(request: PeerHeadRequest): Promise<PeerHeadAnswer>;
   /** @throws as {@link head}. */
   list(request: PeerListRequest): Promise<PeerListAnswer>;
-  /** Forgets the object's metadata here, and tells the others. @returns the id under which the members know it. */
+  /** Forgets the object's metadata here and publishes an invalidation. @returns the id of that rumor. */
   invalidate(name: ObjectName): string;
+}
+
+/** The name that determines an object's coordinator. It must be identical on all replicas, or they find different ones. */
+export function objectPlacementName(originId: string, { bucket, key }: ObjectLocation): string {
+  return `object/${originId}/${bucket}/${key}`;
+}
+
+/** The same for a listing. All pages of a prefix have one coordinator. */
+export function listingPlacementName(originId: string, { bucket, prefix }: ListRequest): string {
+  return `list/${originId}/${bucket}/${prefix}`;
 }

@@ -1,10 +1,10 @@
 /**
- * The other end of metadata: answers replicas that hold this one for a coordinator, from what it knows or the origin
- * says. It never asks another replica, so that a question makes one hop whatever the views say.
+ * The receiving side of metadata. It answers replicas that take this one for the coordinator, from its cache or from the
+ * origin. It never asks another replica, so a question makes one hop, whatever the views say.
  *
- * It also spreads the news that an object is not what it was, in both directions: found out or told here, it is forgotten
- * here and published; heard from others, it is forgotten here, and membership passes it on. Listings are not
- * invalidated: a key may be in any number of pages, and their TTL is short.
+ * It also handles invalidations. If this replica finds a change, or a user reports one here, it forgets the object's
+ * metadata and publishes an invalidation. If another member publishes one, it only forgets, and membership spreads the
+ * invalidation. Listings are not invalidated: a key may be in any number of pages, and their TTL is short.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
@@ -13,35 +13,36 @@ import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { Rumor, RumorBodies } from "../membership/rumor.ts";
 import type { Directory } from "./directory.ts";
 import type { ListingCache } from "./listing-cache.ts";
-import type {
-  ObjectAnswers,
-  ObjectName,
-  PeerHeadAnswer,
-  PeerHeadRequest,
-  PeerListAnswer,
-  PeerListRequest,
+import {
+  listingPlacementName,
+  type ObjectAnswers,
+  type ObjectName,
+  objectPlacementName,
+  type PeerHeadAnswer,
+  type PeerHeadRequest,
+  type PeerListAnswer,
+  type PeerListRequest,
 } from "./object-peers.ts";
-import { listPlacementName, objectPlacementName } from "./placement-name.ts";
 
-/** What a replica knows of one origin. */
+/** The caches of one origin. */
 export interface ServedOrigin {
-  /** What its own clients are answered from. */
+  /** Answers this replica's clients. */
   readonly directory: Directory;
-  /** What it knows as a coordinator, straight from the origin. */
+  /** Asks the origin, and answers peers. */
   readonly authority: Directory;
-  /** Listings that it knows as a coordinator, straight from the origin. */
-  readonly lists: ListingCache;
+  /** The authority for listings. */
+  readonly authorityListings: ListingCache;
 }
 
 export interface ObjectServerOptions {
   readonly origins: ReadonlyMap<string, ServedOrigin>;
   readonly coordination: Coordination;
-  /** Tells all other members. */
+  /** Sends a rumor to all other members. */
   readonly publish: (rumor: Rumor) => void;
   readonly random: Random;
 }
 
-/** Fields and lengths around the texts of an invalidation on the wire. */
+/** The tags and lengths around the texts of an encoded invalidation. */
 const rumorFramingBytes = 32;
 
 export class ObjectServer implements ObjectAnswers {
@@ -67,9 +68,9 @@ export class ObjectServer implements ObjectAnswers {
 
   /** @see ObjectAnswers.list */
   async list({ originId, request }: PeerListRequest): Promise<PeerListAnswer> {
-    const { lists } = this.#served(originId);
-    this.#checkCoordinator(listPlacementName(originId, request));
-    return lists.answer(request);
+    const { authorityListings } = this.#served(originId);
+    this.#checkCoordinator(listingPlacementName(originId, request));
+    return authorityListings.answer(request);
   }
 
   /** @see ObjectAnswers.invalidate */
@@ -80,15 +81,15 @@ export class ObjectServer implements ObjectAnswers {
     return this.#publish(name, "");
   }
 
-  /** For what other members publish. An origin that is not configured here is nothing to this replica. */
+  /** Applies an invalidation of another member. Origins that are not configured here are ignored. */
   heardInvalidation({ originId, bucket, objectKey, staleEtag }: RumorBodies["invalidation"]): void {
     this.stats.invalidationsHeard += 1;
     const served = this.#options.origins.get(originId);
     const location = { bucket, key: objectKey };
-    for (const known of served ? [served.directory, served.authority] : []) {
-      // Who has looked again already has what came in place of the stale version, and need not ask once more.
-      if (staleEtag === "") known.invalidate(location);
-      else known.forget(location, staleEtag);
+    for (const directory of served ? [served.directory, served.authority] : []) {
+      // A directory that has looked again already has the new version, and keeps it.
+      if (staleEtag === "") directory.invalidate(location);
+      else directory.forget(location, staleEtag);
     }
   }
 
@@ -98,7 +99,7 @@ export class ObjectServer implements ObjectAnswers {
     throw new OrcaError(
       "invalid_argument",
       "object",
-      `Cannot answer for origin "${originId}": it is unknown`,
+      `Cannot answer for origin "${originId}": this replica has no origin with that id`,
     );
   }
 

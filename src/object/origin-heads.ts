@@ -1,12 +1,12 @@
 /**
- * An origin as a source of metadata. Its faults are told apart here: what says something lasting about the object is an
- * answer, which can be kept and passed on, and what says something about the moment is thrown.
+ * An origin as a source of metadata. It separates the origin's errors: a lasting error, which is a fact about the object,
+ * is returned as an answer that can be cached and sent to peers. Any other error is thrown.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import type { HeadAnswer, HeadSource } from "./directory.ts";
 
-/** The one question of a directory to an origin. */
+/** The part of an origin that a directory uses. */
 export interface HeadOrigin {
   readonly id: string;
   head(location: ObjectLocation): Promise<ObjectHead | null>;
@@ -22,7 +22,7 @@ export class OriginHeads implements HeadSource {
     this.#origin = origin;
   }
 
-  /** The origin keeps nothing, so that no doubt is news to it. */
+  /** Ignores the ETags of the question: an origin has no cache that they could correct. */
   async head(location: ObjectLocation): Promise<HeadAnswer> {
     return { head: await this.#ask(location), remainingMs: undefined };
   }

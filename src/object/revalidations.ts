@@ -1,50 +1,50 @@
 /**
- * Questions about what a directory keeps and would still be fresh: is it what others see, too? They never take anything
- * away. What is kept is used until there is another answer, and where nobody can be asked it is used on.
+ * Asks again about entries of a directory that are still fresh, because other replicas may have another answer. An entry
+ * stays in use until another answer arrives. If the source fails, the entry stays in use.
  *
- * A *refresh* asks the coordinator what it believes, for a reader who must agree with those at other replicas. A *revalidation*
- * comes from a client that claims to know better, and goes on to the origin where the coordinator believes the same. The
- * client may be wrong or mean no good, so a revalidation's outcome stands for a while, and counts for all who come meanwhile.
+ * A *refresh* asks the coordinator for its current answer, for a reader that must agree with readers at other replicas. A
+ * *revalidation* is for a client whose precondition contradicts the entry. It goes on to the origin if the coordinator
+ * has the same entry. The client may be wrong or malicious, so all callers within a pause share one outcome.
  *
  * Invariants:
- * 1. One refresh and one revalidation of an entry are in flight at most, and joined by all who ask meanwhile.
- * 2. A refresh fails nobody and holds nobody up for more than {@link refreshMs}: then the entry is taken for confirmed.
- *    While the late answer is on its way nobody waits for it, or starts another.
- * 3. With a pause, revalidations of one entry are sent at least that far apart, failed ones included. An entry that was
- *    replaced was contradicted with reason: the one in its place is contradicted anew.
+ * 1. At most one refresh and one revalidation of an entry are in flight. Further callers join them.
+ * 2. A refresh never fails, and delays a caller by at most {@link refreshMs}. After that the entry counts as refreshed.
+ *    Until the late answer arrives, no caller waits for it or starts another refresh.
+ * 3. With a pause, revalidations of one entry are sent at least that far apart, failed ones included. If a revalidation
+ *    replaces the entry, the pause does not apply to the new entry: the first contradiction was right.
  */
 import type { Clock } from "../base/clock.ts";
 import type { AnswerCache, Reply, TimedAnswer } from "./answer-cache.ts";
 
-/** How long a coordinator's word is good for reads in parts, and how seldom the origin is asked about an ETag in vain. */
+/** How long a coordinator's answer counts as refreshed, and the pause between revalidations of one entry at the origin. */
 export const refreshMs = 1000;
 
 export interface RevalidationsOptions<Answer> {
   readonly clock: Clock;
   readonly answers: AnswerCache<Answer>;
-  /** How long a revalidation's outcome stands after it was sent. 0: only while it is in flight. */
+  /** How long callers share the outcome of a revalidation after it was sent. 0: only while it is in flight. */
   readonly revalidationPauseMs: number;
-  /** Counted here: the owner's own counters. */
+  /** The owner's counters, which are incremented here. */
   readonly stats: { refreshes: number; revalidations: number };
 }
 
 interface Revalidation<Answer> {
   readonly sentMs: number;
   readonly outcome: Promise<TimedAnswer<Answer>>;
-  isOpen: boolean;
+  isRunning: boolean;
 }
 
 export class Revalidations<Answer> {
   readonly #options: RevalidationsOptions<Answer>;
-  /** Under the entries themselves, and gone with them. */
+  /** Weak keys: a refresh or revalidation is collected together with its entry. */
   readonly #refreshes = new WeakMap<TimedAnswer<Answer>, Promise<TimedAnswer<Answer>>>();
-  readonly #open = new WeakMap<TimedAnswer<Answer>, Revalidation<Answer>>();
+  readonly #revalidations = new WeakMap<TimedAnswer<Answer>, Revalidation<Answer>>();
 
   constructor(options: RevalidationsOptions<Answer>) {
     this.#options = options;
   }
 
-  /** What the coordinator says now, or `kept` where it cannot say. */
+  /** The coordinator's current answer, or `kept` if it gives none in time. */
   refresh(
     name: string,
     kept: TimedAnswer<Answer>,
@@ -59,27 +59,27 @@ export class Revalidations<Answer> {
     return started.promise;
   }
 
-  /** What is found out about `kept`, which somebody contradicts. @throws OrcaError where nobody could be asked. */
+  /** The source's answer about `kept`, which a client contradicts. @throws OrcaError if the source fails. */
   revalidate(
     name: string,
     kept: TimedAnswer<Answer>,
     send: () => Promise<Reply<Answer>>,
   ): Promise<TimedAnswer<Answer>> {
     const { clock, answers, revalidationPauseMs, stats } = this.#options;
-    const last = this.#open.get(kept);
+    const last = this.#revalidations.get(kept);
     const sentMs = clock.monotonic();
-    if (last && (last.isOpen || sentMs - last.sentMs < revalidationPauseMs)) return last.outcome;
+    if (last && (last.isRunning || sentMs - last.sentMs < revalidationPauseMs)) return last.outcome;
     stats.revalidations += 1;
     const revalidation: Revalidation<Answer> = {
       sentMs,
       outcome: answers.renew(name, kept, send),
-      isOpen: true,
+      isRunning: true,
     };
-    const close = (): void => {
-      revalidation.isOpen = false;
+    const end = (): void => {
+      revalidation.isRunning = false;
     };
-    revalidation.outcome.then(close, close);
-    this.#open.set(kept, revalidation);
+    revalidation.outcome.then(end, end);
+    this.#revalidations.set(kept, revalidation);
     return revalidation.outcome;
   }
 
@@ -91,6 +91,7 @@ export class Revalidations<Answer> {
   ): Promise<void> {
     const { clock, answers } = this.#options;
     const deadline = clock.timer(refreshMs, () => {
+      // The entry counts as refreshed until the late answer sets the true time.
       kept.refreshedMs = Number.POSITIVE_INFINITY;
       settle(kept);
     });

@@ -1,22 +1,22 @@
 /**
- * What is held against the next answer about an object. A directory that forgets an entry has not done enough where it
- * asks another replica, which may still have the very thing that was forgotten and would give it back.
+ * Remembers which metadata was found to be stale. It is not enough that a directory drops an entry: if it asks another
+ * replica, that replica may still have the same entry and would send it again.
  *
- * Two things raise a doubt. An ETag that a fill found stale is told to whoever is asked next, until somebody has
- * answered. And an invalidation may have come here before it came to the coordinator: (1) it is heard here, the entry is
- * dropped; (2) a look-up asks the coordinator, which has not heard it and answers with what it keeps; (3) the coordinator
- * hears it. So what another replica says within {@link spreadMs} after (1) is believed for {@link believedMs} only.
+ * Two events set a marker. If a fill finds an ETag to be stale, every question carries this ETag until one is answered.
+ * An invalidation may arrive here before it arrives at the coordinator: (1) it arrives here, and the entry is dropped;
+ * (2) a look-up asks the coordinator, which has not received it and answers from its cache; (3) it arrives at the
+ * coordinator. So an answer of another replica within {@link spreadMs} after (1) is cached for {@link spreadTtlMs} only.
  *
- * A doubt that is lost to the bound costs staleness within the TTL, and never a wrong byte.
+ * A marker that is lost to the limit of entries costs staleness within the TTL, and never a wrong byte.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 
-/** Longer than gossip takes to reach every member. */
+/** Longer than gossip needs to reach every member. */
 export const spreadMs = 10_000;
 
-/** Each costs a call to the coordinator, and not the origin; the sum of them is what an invalidation costs in its wake. */
-export const believedMs = 500;
+/** While an invalidation spreads, an object that is read costs one call to the coordinator per period, and no HEAD. */
+export const spreadTtlMs = 500;
 
 interface StaleMarker {
   /** Empty for none. */
@@ -42,16 +42,16 @@ export class StaleMarkers {
     return this.#staleMarkers.size;
   }
 
-  /** The ETag that was found stale, and nobody has answered since; empty for none. After a TTL nobody keeps it any more. */
+  /** The stale ETag that no answer has followed yet; empty for none. After a TTL, no replica has it cached any more. */
   staleEtag(name: string): string {
     const { staleEtag, staleUntilMs } = this.#of(name);
     return this.#clock.monotonic() < staleUntilMs ? staleEtag : "";
   }
 
-  /** How long another replica's answer may be believed that is asked for now. */
-  believedMs(name: string): number {
+  /** How long an answer that another replica gives now may be cached. */
+  ttlMaxMs(name: string): number {
     const leftMs = this.#of(name).spreadUntilMs - this.#clock.monotonic();
-    return leftMs > 0 ? Math.min(leftMs, believedMs) : Number.POSITIVE_INFINITY;
+    return leftMs > 0 ? Math.min(leftMs, spreadTtlMs) : Number.POSITIVE_INFINITY;
   }
 
   foundStale(name: string, etag: string): void {
@@ -66,7 +66,7 @@ export class StaleMarkers {
     this.#staleMarkers.set(name, { ...this.#of(name), spreadUntilMs: this.#clock.monotonic() + spreadMs });
   }
 
-  /** Somebody was told that `etag` is stale, and has answered. */
+  /** A question that carried `etag` as stale was answered. */
   answered(name: string, etag: string): void {
     const staleMarker = this.#of(name);
     if (staleMarker.staleEtag !== etag) return;

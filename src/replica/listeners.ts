@@ -124,7 +124,7 @@ function metricsOf(parts: OpsParts): MetricsRegistry {
     scrub: cacheView.scrub,
     origins: origins.map(({ origin }) => origin),
     directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
-    lists: new Map(origins.map(({ origin, pages }) => [origin.id, pages])),
+    lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),
   });
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);

@@ -12,11 +12,10 @@ import { Bucket } from "../object/bucket.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory, type HeadSource } from "../object/directory.ts";
-import { ListingCache, type ListingSource } from "../object/listing-cache.ts";
+import { ListingCache, type ListingSource, OriginListings } from "../object/listing-cache.ts";
 import type { ObjectPeers } from "../object/object-peers.ts";
 import type { ServedOrigin } from "../object/object-server.ts";
 import { OriginHeads } from "../object/origin-heads.ts";
-import { OriginListings } from "../object/origin-listings.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 
 /** One origin, and the metadata of its objects. */
@@ -24,7 +23,7 @@ export interface OpenOrigin extends ServedOrigin {
   readonly config: OriginConfig;
   readonly origin: GuardedOrigin;
   /** Answers this replica's own clients. */
-  readonly pages: ListingCache;
+  readonly listings: ListingCache;
 }
 
 /** The replicas that are asked for metadata, and which of them coordinates what. */
@@ -59,7 +58,7 @@ export function openMetadata(
         for (const tier of tiers) tier.supersede(version);
       },
     });
-  const listsOf = (source: ListingSource): ListingCache =>
+  const listingsOf = (source: ListingSource): ListingCache =>
     new ListingCache({
       source,
       clock,
@@ -68,23 +67,23 @@ export function openMetadata(
       responseBytesMax: listCache.maxResponseBytes,
     });
   const authority = directoryOf(new OriginHeads(origin));
-  const lists = listsOf(new OriginListings(origin));
-  const known = { config: originConfig, origin, authority, lists };
-  if (!peers) return { ...known, directory: authority, pages: lists };
+  const authorityListings = listingsOf(new OriginListings(origin));
+  const known = { config: originConfig, origin, authority, authorityListings };
+  if (!peers) return { ...known, directory: authority, listings: authorityListings };
   const shared = { originId: origin.id, coordination: peers.coordination, peers: peers.objectPeers };
   return {
     ...known,
     directory: directoryOf(new ClusterHeads({ ...shared, authority })),
-    pages: listsOf(new ClusterListings({ ...shared, authority: lists })),
+    listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
   };
 }
 
 /** The buckets of all origins, by the name that clients use. */
 export function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
   const buckets = new Map<string, Bucket>();
-  for (const { config, directory, pages } of origins) {
+  for (const { config, directory, listings } of origins) {
     for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
-      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, lists: pages }));
+      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, listings }));
     }
   }
   return buckets;

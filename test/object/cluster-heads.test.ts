@@ -6,7 +6,7 @@ import { memberOf } from "../support/member-of.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { location, metadataCluster, negativeTtlMs, ttlMs, unavailable } from "./metadata-cluster.ts";
 
-test("ClusterHeads: one HEAD for three replicas, however many ask at once and afterwards", async () => {
+test("ClusterHeads: one HEAD serves three replicas, however many callers ask at once and afterwards", async () => {
   const { origin, network, replicas, coordinator, second, third } = metadataCluster();
   const lookups = replicas.flatMap((replica) => Array.from({ length: 20 }, () => replica.etag()));
   for (const etag of await Promise.all(lookups)) assert.equal(etag, "v1");
@@ -16,11 +16,11 @@ test("ClusterHeads: one HEAD for three replicas, however many ask at once and af
     new Set(network.calls.map(({ from, to }) => `${from} ${to}`)),
     new Set([second, third].map(({ id }) => `${id} ${coordinator.id}`)),
   );
-  assert.deepEqual(coordinator.heads.stats, { peer: 0, self: 1, inPlace: 0 });
-  assert.deepEqual(second.heads.stats, { peer: 1, self: 0, inPlace: 0 });
+  assert.deepEqual(coordinator.heads.stats, { peer: 0, self: 1, fallback: 0 });
+  assert.deepEqual(second.heads.stats, { peer: 1, self: 0, fallback: 0 });
 });
 
-test("ClusterHeads: an entry ends everywhere one TTL after the HEAD, whenever a replica has asked", async () => {
+test("ClusterHeads: an entry expires on all replicas one TTL after the HEAD, whenever they asked", async () => {
   const { clock, origin, replicas, second, third } = metadataCluster();
   await second.etag();
   origin.etag = "v2";
@@ -33,7 +33,7 @@ test("ClusterHeads: an entry ends everywhere one TTL after the HEAD, whenever a 
   assert.equal(origin.stats.heads, 2);
 });
 
-test("ClusterHeads: an absence ends everywhere one negative TTL after the HEAD", async () => {
+test("ClusterHeads: an absence expires on all replicas one negative TTL after the HEAD", async () => {
   const { clock, origin, replicas, second, third } = metadataCluster();
   origin.etag = undefined;
   assert.equal(await second.etag(), "no_such_key");
@@ -46,7 +46,7 @@ test("ClusterHeads: an absence ends everywhere one negative TTL after the HEAD",
   assert.equal(origin.stats.heads, 2);
 });
 
-test("ClusterHeads: what is left of the TTL is counted from when the coordinator was asked", async () => {
+test("ClusterHeads: the remaining TTL counts from when the coordinator was asked", async () => {
   const { clock, network, coordinator, second } = metadataCluster();
   await coordinator.etag();
   const wire = Promise.withResolvers<void>();
@@ -61,7 +61,7 @@ test("ClusterHeads: what is left of the TTL is counted from when the coordinator
   assert.equal(second.knownEtag(), undefined);
 });
 
-test("ClusterHeads: who joins gets no answer that was stale when they asked, however long it was on its way", async () => {
+test("ClusterHeads: a joiner gets no answer that was stale when it asked, however long the answer was on its way", async () => {
   const { clock, origin, network, coordinator, second } = metadataCluster();
   await coordinator.etag();
   await clock.advance(ttlMs - 1);
@@ -78,7 +78,7 @@ test("ClusterHeads: who joins gets no answer that was stale when they asked, how
   assert.deepEqual([network.calls.length, origin.stats.heads], [2, 2]);
 });
 
-test("ClusterHeads: with ttl 0 the origin is asked for every request, and nobody needs to hear of an overwrite", async () => {
+test("ClusterHeads: with TTL 0 every request asks the origin, and an overwrite is not published", async () => {
   const { origin, replicas, second } = metadataCluster({ ttlMs: 0, negativeTtlMs: 0 });
   for (const replica of replicas) assert.equal(await replica.etag(), "v1");
   origin.etag = "v2";
@@ -88,13 +88,13 @@ test("ClusterHeads: with ttl 0 the origin is asked for every request, and nobody
   for (const { rumors } of replicas) assert.equal(rumors.length, 0);
 });
 
-test("ClusterHeads: where the coordinator is gone the origin is asked, and the coordinator is doubted", async () => {
+test("ClusterHeads: if the coordinator is unreachable, the origin is asked and the coordinator is probed", async () => {
   const { origin, network, coordinator, second, third } = metadataCluster();
   network.hosts.delete(coordinator.id);
   assert.equal(await second.etag(), "v1");
   assert.deepEqual([origin.stats.heads, network.calls.length], [1, 1]);
-  assert.deepEqual(second.view.doubted, [coordinator.id]);
-  assert.deepEqual(second.heads.stats, { peer: 0, self: 0, inPlace: 1 });
+  assert.deepEqual(second.view.probed, [coordinator.id]);
+  assert.deepEqual(second.heads.stats, { peer: 0, self: 0, fallback: 1 });
   await third.etag();
   assert.equal(origin.stats.heads, 2);
   second.view.live = third.view.live = [second.view.self, third.view.self];
@@ -109,22 +109,22 @@ for (const code of [
   "not_held",
   "request_timeout",
 ] as const) {
-  test(`ClusterHeads: ${code} of the coordinator is no answer`, async () => {
+  test(`ClusterHeads: ${code} from the coordinator is no answer`, async () => {
     const { origin, network, coordinator, second } = metadataCluster();
     network.carry = (from) =>
       from === coordinator.id
         ? Promise.reject(new OrcaError(code, "mesh", "Cannot answer"))
         : Promise.resolve();
     assert.equal(await second.etag(), "v1");
-    // One HEAD of the coordinator, whose answer was lost, and one in its place.
+    // One HEAD of the coordinator, whose answer was lost, and one of this replica in its place.
     assert.equal(origin.stats.heads, 2);
-    // A replica that is there, and stumbles over this object, is not gone around for others.
-    const isGone = code === "peer_unavailable" || code === "shutting_down";
-    assert.equal(second.coordination.stats.failures, isGone ? 1 : 0);
+    // A replica that only fails to answer for this object is still asked about others.
+    const isUnreachable = code === "peer_unavailable" || code === "shutting_down";
+    assert.equal(second.coordination.stats.failures, isUnreachable ? 1 : 0);
   });
 }
 
-test("ClusterHeads: a coordinator that was out of reach and answers again, be it with an error, is asked as before", async () => {
+test("ClusterHeads: a coordinator that answers again, even with an error, is asked as before", async () => {
   const { clock, origin, network, coordinator, second } = metadataCluster({ ttlMs: 0 });
   network.hosts.delete(coordinator.id);
   await second.etag();
@@ -140,7 +140,7 @@ test("ClusterHeads: a coordinator that was out of reach and answers again, be it
   );
 });
 
-test("ClusterHeads: what the origin said to the coordinator is final, and asked for once", async () => {
+test("ClusterHeads: an error of the origin at the coordinator is final, and costs one HEAD", async () => {
   for (const code of ["origin_denied", "origin_unavailable", "origin_throttled", "overloaded"] as const) {
     const { origin, network, second } = metadataCluster();
     origin.fault = new OrcaError(code, "origin", "Cannot ask the origin");
@@ -150,7 +150,7 @@ test("ClusterHeads: what the origin said to the coordinator is final, and asked 
   }
 });
 
-test("ClusterHeads: a lasting refusal is kept by the coordinator and by whoever asks", async () => {
+test("ClusterHeads: a lasting error is cached by the coordinator and by the replicas that ask it", async () => {
   const { origin, replicas } = metadataCluster();
   origin.fault = new OrcaError("origin_missing_etag", "origin", "Cannot use the object");
   for (const replica of replicas) assert.equal(await replica.etag(), "origin_missing_etag");
@@ -158,7 +158,7 @@ test("ClusterHeads: a lasting refusal is kept by the coordinator and by whoever 
   assert.equal(origin.stats.heads, 1);
 });
 
-test("ClusterHeads: two replicas that take each other for the coordinator make one hop and a HEAD each", async () => {
+test("ClusterHeads: two replicas that take each other for the coordinator cost one hop and one HEAD each", async () => {
   const { origin, network, coordinator, second } = metadataCluster();
   coordinator.view.live = [second.view.self];
   second.view.live = [coordinator.view.self];
@@ -169,38 +169,38 @@ test("ClusterHeads: two replicas that take each other for the coordinator make o
   );
   assert.equal(origin.stats.heads, 2);
   for (const replica of [coordinator, second]) {
-    assert.deepEqual(replica.heads.stats, { peer: 0, self: 0, inPlace: 1 });
+    assert.deepEqual(replica.heads.stats, { peer: 0, self: 0, fallback: 1 });
     assert.equal(replica.view.learnt, 1);
     assert.equal(replica.server.stats.notCoordinator, 1);
   }
 });
 
-test("ClusterHeads: who is told of another coordinator, and believes it, asks that one", async () => {
+test("ClusterHeads: a replica that learns of another coordinator asks that one", async () => {
   const { origin, network, coordinator, second, third } = metadataCluster();
   third.view.live = [second.view.self, third.view.self];
-  third.view.believes = true;
+  third.view.acceptsViews = true;
   assert.equal(await third.etag(), "v1");
   assert.deepEqual(
     network.calls.map(({ to }) => to),
     [second.id, coordinator.id],
   );
-  assert.deepEqual(third.heads.stats, { peer: 1, self: 0, inPlace: 0 });
+  assert.deepEqual(third.heads.stats, { peer: 1, self: 0, fallback: 0 });
   assert.equal(await coordinator.etag(), "v1");
   assert.equal(origin.stats.heads, 1);
 });
 
-test("ClusterHeads: not coordinator is believed once: the second one ends the asking", async () => {
+test("ClusterHeads: not_coordinator is accepted once: after the second, the origin is asked", async () => {
   const { origin, network, coordinator, second, third } = metadataCluster();
   third.view.live = [second.view.self, third.view.self];
-  third.view.believes = true;
+  third.view.acceptsViews = true;
   coordinator.view.live = [second.view.self];
   assert.equal(await third.etag(), "v1");
   assert.equal(network.calls.length, 2);
-  assert.deepEqual(third.heads.stats, { peer: 0, self: 0, inPlace: 1 });
+  assert.deepEqual(third.heads.stats, { peer: 0, self: 0, fallback: 1 });
   assert.equal(origin.stats.heads, 1);
 });
 
-test("ClusterHeads: a phantom coordinator costs one try, and a malformed view nothing more than that", async () => {
+test("ClusterHeads: a coordinator that does not exist costs one attempt, and so does a malformed view", async () => {
   const { origin, network, coordinator, second, third } = metadataCluster();
   second.view.live = [memberOf("phantom")];
   assert.equal(await second.etag(), "v1");
@@ -215,7 +215,7 @@ test("ClusterHeads: a phantom coordinator costs one try, and a malformed view no
   assert.equal(origin.stats.heads, 3);
 });
 
-test("ClusterHeads: an overwrite that one replica finds costs one HEAD, and the others hear of it", async () => {
+test("ClusterHeads: an overwrite that one replica finds costs one HEAD, and the other replicas learn of it", async () => {
   const { origin, network, replicas, spreadRumors, coordinator, second, third } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";
@@ -233,10 +233,10 @@ test("ClusterHeads: an overwrite that one replica finds costs one HEAD, and the 
   assert.equal(spreadRumors(), 0);
   assert.equal(origin.stats.heads, 2);
   const stale = network.calls.map(({ request }) => ("staleEtag" in request ? request.staleEtag : undefined));
-  assert.deepEqual(stale, ["", "", "v1", "v1"], "who found it out keeps what came in its place");
+  assert.deepEqual(stale, ["", "", "v1", "v1"], "the replica that found the overwrite keeps the new version");
 });
 
-test("ClusterHeads: an overwrite that the coordinator finds itself goes the same way", async () => {
+test("ClusterHeads: an overwrite that the coordinator finds itself costs the same", async () => {
   const { origin, network, replicas, spreadRumors, coordinator } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";
@@ -263,7 +263,7 @@ test("ClusterHeads: replicas that find an overwrite at once share one HEAD and o
   assert.equal(spreadRumors(), 1);
 });
 
-test("ClusterHeads: who finds an overwrite late is answered by the coordinator without a HEAD", async () => {
+test("ClusterHeads: the coordinator answers a replica that finds an overwrite late without a HEAD", async () => {
   const { origin, replicas, second, third } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";
@@ -288,7 +288,7 @@ test("ClusterHeads: a deletion costs one HEAD and one rumor as well", async () =
   assert.equal(spreadRumors(), 1);
 });
 
-test("ClusterHeads: a HEAD in flight from before the overwrite is not joined by who knows of it", async () => {
+test("ClusterHeads: a replica that knows of the overwrite does not join a HEAD sent before it", async () => {
   const { clock, origin, second, third } = metadataCluster();
   await second.etag();
   await clock.advance(ttlMs);
@@ -303,13 +303,13 @@ test("ClusterHeads: a HEAD in flight from before the overwrite is not joined by 
   assert.equal(await second.etag(), "v2");
   held.resolve();
   assert.equal(await before, "v1");
-  // Version 1 came with nothing left of its TTL, so the next one asks, and the coordinator knows version 2.
+  // Version 1 arrived without remaining TTL, so the next look-up asks, and the coordinator has version 2.
   assert.equal(third.knownEtag(), undefined);
   assert.equal(await third.etag(), "v2");
   assert.equal(origin.stats.heads, 3);
 });
 
-test("ClusterHeads: an ETag that was stale and is the object's all the same is no news", async () => {
+test("ClusterHeads: if the stale ETag is still the object's, nothing is published", async () => {
   const { origin, replicas, second, spreadRumors } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   second.directory.forget(location, "v1");
@@ -319,7 +319,7 @@ test("ClusterHeads: an ETag that was stale and is the object's all the same is n
   assert.equal(spreadRumors(), 0);
 });
 
-test("ClusterHeads: where the origin fails the staleMarker stays, and the next look-up tells of it again", async () => {
+test("ClusterHeads: if the origin fails, the stale marker stays, and the next look-up sends it again", async () => {
   const { origin, network, replicas, second, third, spreadRumors } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";
@@ -338,7 +338,7 @@ test("ClusterHeads: where the origin fails the staleMarker stays, and the next l
   assert.equal(origin.stats.heads, 3);
 });
 
-test("ClusterHeads: who asks the origin in the coordinator's place tells of an overwrite too", async () => {
+test("ClusterHeads: a replica that asks the origin in the coordinator's place publishes an overwrite, too", async () => {
   const { origin, network, replicas, coordinator, second, spreadRumors } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";

@@ -13,7 +13,7 @@ function head(etag: string, sizeBytes = 10): ObjectHead {
   return { etag, sizeBytes, lastModifiedMs: 0, metadata: {} };
 }
 
-/** A directory over an origin whose answers are let through one by one. */
+/** A directory over an origin whose answers the test sends one by one. */
 function fixture(options: Partial<DirectoryOptions> = {}) {
   const clock = new FakeClock();
   const heads: PromiseWithResolvers<ObjectHead | null>[] = [];
@@ -40,7 +40,7 @@ function etagOf(result: LookupResult | undefined): string | undefined {
   return result?.kind === "found" ? result.record.version.etag : undefined;
 }
 
-test("Directory.lookup: one HEAD is in flight per object, however many ask", async () => {
+test("Directory.lookup: one HEAD is in flight per object, however many callers ask", async () => {
   const { heads, directory } = fixture();
   const lookups = Array.from({ length: 50 }, () => directory.lookup(location));
   assert.equal(heads.length, 1);
@@ -57,7 +57,7 @@ test("Directory.lookup: one HEAD is in flight per object, however many ask", asy
   });
 });
 
-test("Directory.peek: an entry ends one TTL after its HEAD was sent, not after it was answered", async () => {
+test("Directory.peek: an entry expires one TTL after its HEAD was sent, not after it was answered", async () => {
   const { clock, heads, directory } = fixture();
   const lookup = directory.lookup(location);
   await clock.advance(200_000);
@@ -69,12 +69,12 @@ test("Directory.peek: an entry ends one TTL after its HEAD was sent, not after i
   assert.equal(directory.peek(location), undefined);
 });
 
-test("Directory.lookup: an absent object is believed absent for negativeTtlMs and then asked for again", async () => {
+test("Directory.lookup: an absence is cached for negativeTtlMs, and then the origin is asked again", async () => {
   const { clock, heads, directory } = fixture();
   const lookup = directory.lookup(location);
   heads[0]?.resolve(null);
   const result = await lookup;
-  assert.equal(result.kind === "refused" && result.error.code, "no_such_key");
+  assert.equal(result.kind === "error" && result.error.code, "no_such_key");
   await clock.advance(59_999);
   await directory.lookup(location);
   assert.equal(heads.length, 1);
@@ -86,18 +86,18 @@ test("Directory.lookup: an absent object is believed absent for negativeTtlMs an
 });
 
 for (const code of ["origin_missing_etag", "origin_unsupported"] as const) {
-  test(`Directory.lookup: ${code} is a fact about the object and is kept`, async () => {
+  test(`Directory.lookup: ${code} is a fact about the object and is cached`, async () => {
     const { heads, directory } = fixture();
     const lookup = directory.lookup(location);
     heads[0]?.reject(new OrcaError(code, "origin", "Cannot use the object"));
     const result = await lookup;
-    assert.equal(result.kind === "refused" && result.error.code, code);
+    assert.equal(result.kind === "error" && result.error.code, code);
     await directory.lookup(location);
     assert.equal(heads.length, 1);
   });
 }
 
-test("Directory.lookup: an error is thrown to all who wait and never kept", async () => {
+test("Directory.lookup: an error is thrown to all callers that wait, and never cached", async () => {
   const { heads, directory } = fixture();
   const lookups = [directory.lookup(location), directory.lookup(location)];
   heads[0]?.reject(new OrcaError("origin_unavailable", "origin", "Cannot reach the origin"));
@@ -109,7 +109,7 @@ test("Directory.lookup: an error is thrown to all who wait and never kept", asyn
   assert.equal(etagOf(await again), "v1");
 });
 
-test("Directory.lookup: with ttlMs 0 the origin is asked for every request", async () => {
+test("Directory.lookup: with ttlMs 0 every request asks the origin", async () => {
   const { heads, directory } = fixture({ ttlMs: 0 });
   for (let request = 0; request < 3; request += 1) {
     const lookup = directory.lookup(location);
@@ -119,7 +119,7 @@ test("Directory.lookup: with ttlMs 0 the origin is asked for every request", asy
   assert.equal(heads.length, 3);
 });
 
-test("Directory.lookup: with ttlMs 0 nobody is given the answer to a HEAD that was sent before they asked", async () => {
+test("Directory.lookup: with ttlMs 0 no caller gets the answer to a HEAD that was sent before it asked", async () => {
   const { heads, directory } = fixture({ ttlMs: 0 });
   const before = directory.lookup(location);
   // Here the object is overwritten: the origin has answered the first HEAD, and the answer is still on its way.
@@ -131,21 +131,21 @@ test("Directory.lookup: with ttlMs 0 nobody is given the answer to a HEAD that w
   assert.equal(etagOf(await after), "v2");
 });
 
-test("Directory.lookup: a HEAD that has been in flight for a TTL is not joined, and its answer is not kept", async () => {
+test("Directory.lookup: a HEAD that has been in flight for a TTL is not joined, and its answer is not cached", async () => {
   const { clock, heads, directory } = fixture({ ttlMs: 1000 });
   const before = directory.lookup(location);
   await clock.advance(1000);
   const after = directory.lookup(location);
   assert.equal(heads.length, 2);
   heads[0]?.resolve(null);
-  assert.equal((await before).kind, "refused");
+  assert.equal((await before).kind, "error");
   assert.equal(directory.peek(location), undefined);
   heads[1]?.resolve(head("v2"));
   assert.equal(etagOf(await after), "v2");
   assert.equal(etagOf(directory.peek(location)), "v2");
 });
 
-test("Directory.forget: the answer to a HEAD that was already in flight is not kept", async () => {
+test("Directory.forget: the answer to a HEAD that was already in flight is not cached", async () => {
   const { heads, directory } = fixture();
   const early = directory.lookup(location);
   directory.forget(location, "v1");
@@ -158,7 +158,7 @@ test("Directory.forget: the answer to a HEAD that was already in flight is not k
   assert.equal(etagOf(directory.peek(location)), "v2");
 });
 
-test("Directory.forget: an entry that already tells of a newer version stays", async () => {
+test("Directory.forget: an entry with a newer version stays", async () => {
   const { heads, directory } = fixture();
   const lookup = directory.lookup(location);
   heads[0]?.resolve(head("v2"));
@@ -169,7 +169,7 @@ test("Directory.forget: an entry that already tells of a newer version stays", a
   assert.equal(directory.peek(location), undefined);
 });
 
-test("Directory.forget: a look-up in flight that was sent with this very staleMarker is joined and kept", async () => {
+test("Directory.forget: a look-up in flight that was sent with the same stale marker is joined and cached", async () => {
   const { heads, directory } = fixture();
   const first = directory.lookup(location);
   heads[0]?.resolve(head("v1"));
@@ -185,17 +185,17 @@ test("Directory.forget: a look-up in flight that was sent with this very staleMa
   assert.equal(directory.stats.forgotten, 1);
 });
 
-test("Directory.forget: an entry that tells of the object's absence stays", async () => {
+test("Directory.forget: an entry for the object's absence stays", async () => {
   const { heads, directory } = fixture();
   const lookup = directory.lookup(location);
   heads[0]?.resolve(null);
   await lookup;
   directory.forget(location, "v1");
-  assert.equal((await directory.lookup(location)).kind, "refused");
+  assert.equal((await directory.lookup(location)).kind, "error");
   assert.equal(heads.length, 1);
 });
 
-test("Directory.invalidate: an entry goes whatever it tells, and the answer to a HEAD in flight is not kept", async () => {
+test("Directory.invalidate: an entry is dropped whatever it holds, and the answer to a HEAD in flight is not cached", async () => {
   const { heads, directory } = fixture();
   const first = directory.lookup(location);
   heads[0]?.resolve(head("v1"));
@@ -207,14 +207,14 @@ test("Directory.invalidate: an entry goes whatever it tells, and the answer to a
   heads[1]?.resolve(head("v2"));
   assert.equal(etagOf(await second), "v2");
   assert.equal(directory.peek(location), undefined);
-  // What the origin itself says after an invalidation is as good as ever.
+  // The origin's own answer after an invalidation is cached as always.
   const third = directory.lookup(location);
   heads[2]?.resolve(head("v3"));
   await third;
   assert.equal(etagOf(directory.peek(location)), "v3");
 });
 
-test("Directory.answer: what is left of the TTL comes with it, and nothing where it was forgotten in flight", async () => {
+test("Directory.answer: returns the remaining TTL, and 0 if the object was forgotten in flight", async () => {
   const { clock, heads, directory } = fixture();
   const first = directory.answer(location, "", undefined);
   await clock.advance(100_000);
@@ -228,10 +228,10 @@ test("Directory.answer: what is left of the TTL comes with it, and nothing where
   assert.deepEqual(await second, { head: head("v2"), remainingMs: 0 });
 });
 
-test("Directory.subscribe: tells of each stale version that was replaced, and of nothing that was not", async () => {
+test("Directory.subscribe: reports each stale version that was replaced, and no other", async () => {
   const { clock, heads, directory } = fixture();
-  const told: string[] = [];
-  const end = directory.subscribe(({ key }, staleEtag) => told.push(`${key} ${staleEtag}`));
+  const replaced: string[] = [];
+  const end = directory.subscribe(({ key }, staleEtag) => replaced.push(`${key} ${staleEtag}`));
   const lookUp = async (answer: ObjectHead | null): Promise<void> => {
     const lookup = directory.lookup(location);
     heads.at(-1)?.resolve(answer);
@@ -242,34 +242,34 @@ test("Directory.subscribe: tells of each stale version that was replaced, and of
   await lookUp(head("v2"));
   directory.forget(location, "v2");
   await lookUp(head("v2"));
-  assert.deepEqual(told, []);
+  assert.deepEqual(replaced, []);
   directory.forget(location, "v2");
   await lookUp(head("v3"));
   directory.forget(location, "v3");
   await lookUp(null);
-  assert.deepEqual(told, ["llama/weights.bin v2", "llama/weights.bin v3"]);
+  assert.deepEqual(replaced, ["llama/weights.bin v2", "llama/weights.bin v3"]);
   end();
   await clock.advance(60_000);
   await lookUp(head("v4"));
   directory.forget(location, "v4");
   await lookUp(head("v5"));
-  assert.equal(told.length, 2);
+  assert.equal(replaced.length, 2);
 });
 
-test("Directory.lookup: with negativeTtlMs 0 nobody is given an absence from before they asked", async () => {
+test("Directory.lookup: with negativeTtlMs 0 no caller gets an absence from before it asked", async () => {
   const { heads, directory } = fixture({ negativeTtlMs: 0 });
   const before = directory.lookup(location);
   // Here the object is created: the origin has answered the first HEAD, and the answer is still on its way.
   const after = [directory.lookup(location), directory.lookup(location)];
   heads[0]?.resolve(null);
-  assert.equal((await before).kind, "refused");
+  assert.equal((await before).kind, "error");
   await settle();
   assert.equal(heads.length, 2);
   heads[1]?.resolve(head("v1"));
   for (const lookup of after) assert.equal(etagOf(await lookup), "v1");
 });
 
-test("Directory.lookup: past entriesMax the least recently used entry goes", async () => {
+test("Directory.lookup: beyond entriesMax the least recently used entry is evicted", async () => {
   const { heads, directory } = fixture();
   for (const key of ["a", "b", "c"]) {
     const lookup = directory.lookup({ bucket: "models", key });
@@ -285,7 +285,7 @@ test("Directory.lookup: past entriesMax the least recently used entry goes", asy
   assert.equal(directory.peek({ bucket: "models", key: "b" }), undefined);
 });
 
-test("Directory.lookup: the version is cut by the tier of its size", async () => {
+test("Directory.lookup: the version has the chunk size of its object size", async () => {
   const { heads, directory } = fixture();
   const lookup = directory.lookup(location);
   heads[0]?.resolve(head("v1", 2 ** 30));
@@ -293,7 +293,7 @@ test("Directory.lookup: the version is cut by the tier of its size", async () =>
   assert.equal(result.kind === "found" && result.record.version.chunkSizeBytes, 64 * 2 ** 20);
 });
 
-test("Directory: a version that is no longer its object's is told of, also when its entry has long ended", async () => {
+test("Directory: a superseded version is reported, even long after its entry has expired", async () => {
   const superseded: string[] = [];
   const { clock, heads, directory } = fixture({ onSuperseded: ({ etag }) => superseded.push(etag) });
   const see = async (answer: ObjectHead | null): Promise<void> => {

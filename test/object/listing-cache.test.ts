@@ -20,7 +20,7 @@ function page(etag: string, count = 1): ListPage {
   return { objects, commonPrefixes: [], nextContinuationToken: "" };
 }
 
-/** A cache over a source whose answers are let through one by one. */
+/** A cache over a source whose answers the test sends one by one. */
 function fixture(options: Partial<ListingCacheOptions> = {}) {
   const clock = new FakeClock();
   const asked: (PromiseWithResolvers<ListingAnswer> & { request: ListRequest })[] = [];
@@ -43,7 +43,7 @@ function fixture(options: Partial<ListingCacheOptions> = {}) {
   return { clock, asked, cache, answer };
 }
 
-test("ListCache.list: one LIST is in flight per request, however many ask", async () => {
+test("ListingCache.list: one LIST is in flight per request, however many callers ask", async () => {
   const { asked, cache, answer } = fixture();
   const lists = Array.from({ length: 50 }, () => cache.list(listRequest));
   assert.equal(asked.length, 1);
@@ -53,7 +53,7 @@ test("ListCache.list: one LIST is in flight per request, however many ask", asyn
   assert.deepEqual(cache.stats, { hits: 1, misses: 1, joins: 49, oversize: 0 });
 });
 
-test("ListCache.list: requests that differ in anything are different pages", async () => {
+test("ListingCache.list: requests that differ in any field are different pages", async () => {
   const { asked, cache } = fixture({ entriesMax: 100 });
   const others: Partial<ListRequest>[] = [
     {},
@@ -72,7 +72,7 @@ test("ListCache.list: requests that differ in anything are different pages", asy
   );
 });
 
-test("ListCache.list: a page ends one TTL after its LIST was sent, not after it was answered", async () => {
+test("ListingCache.list: a page expires one TTL after its LIST was sent, not after it was answered", async () => {
   const { clock, asked, cache, answer } = fixture();
   const first = cache.list(listRequest);
   await clock.advance(50_000);
@@ -86,7 +86,7 @@ test("ListCache.list: a page ends one TTL after its LIST was sent, not after it 
   assert.equal(asked.length, 2);
 });
 
-test("ListCache.list: what is left of another replica's TTL ends it earlier, and never later", async () => {
+test("ListingCache.list: the remaining TTL of another replica makes a page expire earlier, never later", async () => {
   const { clock, asked, cache, answer } = fixture();
   for (const [index, remainingMs] of [10, 90_000, 0].entries()) {
     const list = cache.list(listRequest);
@@ -104,7 +104,7 @@ test("ListCache.list: what is left of another replica's TTL ends it earlier, and
   assert.equal(asked.length, 4);
 });
 
-test("ListCache.answer: tells what is left of the TTL, in whole milliseconds", async () => {
+test("ListingCache.answer: returns the remaining TTL in whole milliseconds", async () => {
   const { clock, cache, answer } = fixture();
   const first = cache.answer(listRequest);
   answer(0, "v1");
@@ -113,7 +113,7 @@ test("ListCache.answer: tells what is left of the TTL, in whole milliseconds", a
   assert.equal((await cache.answer(listRequest)).remainingMs, 58_999);
 });
 
-test("ListCache.list: with ttlMs 0 nothing is kept and nobody joins", async () => {
+test("ListingCache.list: with ttlMs 0 nothing is cached and no caller joins", async () => {
   const { asked, cache, answer } = fixture({ ttlMs: 0 });
   const before = cache.list(listRequest);
   const after = cache.answer(listRequest);
@@ -125,7 +125,7 @@ test("ListCache.list: with ttlMs 0 nothing is kept and nobody joins", async () =
   assert.equal(cache.size, 0);
 });
 
-test("ListCache.list: an error is thrown to all who wait and never kept", async () => {
+test("ListingCache.list: an error is thrown to all callers that wait, and never cached", async () => {
   const { asked, cache, answer } = fixture();
   const lists = [cache.list(listRequest), cache.list(listRequest)];
   asked[0]?.reject(unavailable());
@@ -136,7 +136,7 @@ test("ListCache.list: an error is thrown to all who wait and never kept", async 
   await again;
 });
 
-test("ListCache.list: a page that is too large is given to all who wait, and not kept", async () => {
+test("ListingCache.list: a page that is too large goes to all callers that wait, and is not cached", async () => {
   const { asked, cache, answer } = fixture();
   const lists = [cache.list(listRequest), cache.list(listRequest)];
   answer(0, "v1", undefined, 100);
@@ -146,7 +146,7 @@ test("ListCache.list: a page that is too large is given to all who wait, and not
   assert.equal(asked.length, 2);
 });
 
-test("ListCache.list: past entriesMax the least recently used page goes; 0 keeps none", async () => {
+test("ListingCache.list: beyond entriesMax the least recently used page is evicted; 0 caches none", async () => {
   const { asked, cache, answer } = fixture();
   const list = async (prefix: string): Promise<void> => {
     const found = cache.list({ ...listRequest, prefix });

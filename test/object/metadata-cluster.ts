@@ -1,6 +1,6 @@
 /**
- * The metadata of several replicas over one origin that counts what it is asked, joined by a network in memory. What each
- * replica believes of the others is set by the test, and so is when the rumors of one are heard by the others.
+ * The metadata of several replicas over one origin that counts its requests, connected by a network in memory. The test
+ * sets each replica's view of the others, and decides when the rumors of one replica reach the others.
  */
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
@@ -11,11 +11,10 @@ import type { Rumor } from "../../src/membership/rumor.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
 import { ClusterListings } from "../../src/object/cluster-listings.ts";
 import { Directory, type LookupResult } from "../../src/object/directory.ts";
-import { ListingCache } from "../../src/object/listing-cache.ts";
+import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
+import { objectPlacementName } from "../../src/object/object-peers.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import { OriginListings } from "../../src/object/origin-listings.ts";
-import { objectPlacementName } from "../../src/object/placement-name.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation } from "../../src/origin/origin.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { memberOf } from "../support/member-of.ts";
@@ -40,11 +39,11 @@ export const listRequest: ListRequest = {
 class CountedOrigin {
   readonly id = originId;
   readonly stats = { heads: 0, lists: 0 };
-  /** Undefined where there is none. */
+  /** Undefined: the object does not exist. */
   etag: string | undefined = "v1";
   /** Thrown in place of an answer. */
   fault: OrcaError | undefined;
-  /** What an answer waits for, after it was made. */
+  /** An answer waits for this after it was computed. */
   held: Promise<void> | undefined;
 
   async head(): Promise<ObjectHead | null> {
@@ -82,16 +81,16 @@ function openReplica(
   const view = {
     self,
     live: members,
-    /** Whether it believes what others tell. */
-    believes: false,
-    doubted: [] as string[],
+    /** Whether it replaces its view by those of others. */
+    acceptsViews: false,
+    probed: [] as string[],
     learnt: 0,
     members: (): Member[] => [...view.live],
     learn: (learnt: readonly Member[]): void => {
       view.learnt += 1;
-      if (view.believes) view.live = [...learnt];
+      if (view.acceptsViews) view.live = [...learnt];
     },
-    staleMarker: (replicaId: string): void => void view.doubted.push(replicaId),
+    staleMarker: (replicaId: string): void => void view.probed.push(replicaId),
   };
   const coordination = new Coordination({ membership: view, clock });
   const peers = network.peersOf(self.replicaId);
@@ -105,12 +104,17 @@ function openReplica(
     entriesMax: 100,
     responseBytesMax: 1000,
   };
-  const listAuthority = new ListingCache({ ...listShared, source: new OriginListings(origin) });
-  const clusterLists = new ClusterListings({ originId, coordination, peers, authority: listAuthority });
-  const lists = new ListingCache({ ...listShared, source: clusterLists });
+  const authorityListings = new ListingCache({ ...listShared, source: new OriginListings(origin) });
+  const clusterListings = new ClusterListings({
+    originId,
+    coordination,
+    peers,
+    authority: authorityListings,
+  });
+  const listings = new ListingCache({ ...listShared, source: clusterListings });
   const rumors: Rumor[] = [];
   const server = new ObjectServer({
-    origins: new Map([[originId, { directory, authority, lists: listAuthority }]]),
+    origins: new Map([[originId, { directory, authority, authorityListings }]]),
     coordination,
     publish: (rumor) => void rumors.push(rumor),
     random: new SeededRandom(1),
@@ -123,26 +127,26 @@ function openReplica(
     authority,
     directory,
     heads,
-    lists,
-    listAuthority,
-    clusterLists,
+    listings,
+    authorityListings,
+    clusterListings,
     server,
     rumors,
-    /** What a client would be told: an ETag, or the code of a refusal. */
-    etag: async (): Promise<string> => toldBy(await directory.lookup(location)),
-    /** The same where others must agree. */
-    confirmedEtag: async (): Promise<string> => toldBy(await directory.lookupRefreshed(location)),
-    /** The same for a client that contradicts what this replica would tell by itself. */
+    /** What a client would receive: an ETag, or the code of an error. */
+    etag: async (): Promise<string> => outcomeOf(await directory.lookup(location)),
+    /** The same for a read that must agree with other replicas. */
+    refreshedEtag: async (): Promise<string> => outcomeOf(await directory.lookupRefreshed(location)),
+    /** The same for a client that contradicts this replica's answer. */
     contradictedEtag: async (): Promise<string> =>
-      toldBy(
+      outcomeOf(
         await directory.revalidate(location, directory.peek(location) ?? (await directory.lookup(location))),
       ),
-    /** Whether who must be agreed with is answered without asking anybody. */
-    isConfirmed: (): boolean => directory.peekConfirmed(location) !== undefined,
-    /** What would be told without asking anybody. */
+    /** Whether a read that must agree with other replicas is answered without a question. */
+    isRefreshed: (): boolean => directory.peekRefreshed(location) !== undefined,
+    /** The answer without a question, if there is one. */
     knownEtag: (): string | undefined => {
       const known = directory.peek(location);
-      return known && toldBy(known);
+      return known && outcomeOf(known);
     },
   };
 }
@@ -155,17 +159,17 @@ export function metadataCluster(options: MetadataClusterOptions = {}) {
   const network = new ObjectPeersNetwork();
   const members = ["r0", "r1", "r2"].map((id) => memberOf(id));
   const replicas = members.map((self) => openReplica(self, members, origin, network, clock, options));
-  /** The replicas in the order of rank for `name`. */
+  /** The replicas by their rank for `name`. */
   const ranked = (name: string): [MetadataReplica, MetadataReplica, MetadataReplica] => {
-    const passedOver: string[] = [];
+    const skipped: string[] = [];
     const order = members.map(() => {
-      const id = replicas[0]?.coordination.coordinator(name, passedOver).replicaId as string;
-      passedOver.push(id);
+      const id = replicas[0]?.coordination.coordinator(name, skipped).replicaId as string;
+      skipped.push(id);
       return replicas.find((replica) => replica.id === id);
     });
     return order as [MetadataReplica, MetadataReplica, MetadataReplica];
   };
-  /** Everybody hears what the others have published since this was last called. Returns how much that was. */
+  /** Delivers the rumors published since the last call to all other replicas. Returns how many there were. */
   const spreadRumors = (): number => {
     let count = 0;
     for (const publisher of replicas) {
@@ -186,6 +190,6 @@ export function unavailable(): OrcaError {
   return new OrcaError("origin_unavailable", "origin", "Cannot reach the origin");
 }
 
-function toldBy(result: LookupResult): string {
+function outcomeOf(result: LookupResult): string {
   return result.kind === "found" ? result.record.version.etag : result.error.code;
 }

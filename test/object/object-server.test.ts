@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NotCoordinator } from "../../src/membership/not-coordinator.ts";
-import { listPlacementName } from "../../src/object/placement-name.ts";
-import { believedMs, spreadMs } from "../../src/object/stale-markers.ts";
+import { listingPlacementName } from "../../src/object/object-peers.ts";
+import { spreadMs, spreadTtlMs } from "../../src/object/stale-markers.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { throwsWith } from "../support/throws-with.ts";
 import { listRequest, listTtlMs, location, metadataCluster, originId, ttlMs } from "./metadata-cluster.ts";
 
-test("ObjectServer.head: answers as the coordinator, with what is left of the TTL", async () => {
+test("ObjectServer.head: answers as the coordinator, with the remaining TTL", async () => {
   const { clock, origin, coordinator } = metadataCluster();
   const request = { originId, location, staleEtag: "", contradictedEtag: undefined };
   const first = await coordinator.server.head(request);
@@ -17,7 +17,7 @@ test("ObjectServer.head: answers as the coordinator, with what is left of the TT
   });
   await clock.advance(1000);
   assert.equal((await coordinator.server.head(request)).remainingMs, ttlMs - 1000);
-  // What is kept is no version 0, so that it is the answer.
+  // The cached version is not version 0, so it is the answer.
   assert.equal(
     (await coordinator.server.head({ ...request, staleEtag: "v0", contradictedEtag: undefined })).remainingMs,
     ttlMs - 1000,
@@ -25,19 +25,19 @@ test("ObjectServer.head: answers as the coordinator, with what is left of the TT
   assert.equal(origin.stats.heads, 1);
 });
 
-test("ObjectServer: who is not the coordinator says who is, and asks neither the origin nor another replica", async () => {
+test("ObjectServer: a replica that is not the coordinator names it, and asks neither the origin nor another replica", async () => {
   const { origin, network, members, coordinator, second, ranked } = metadataCluster();
   const head = second.server.head({ originId, location, staleEtag: "", contradictedEtag: undefined });
-  const refusal = await rejectsWith("not_coordinator", head);
-  assert.ok(refusal instanceof NotCoordinator);
-  assert.equal(refusal.coordinator, coordinator.view.self);
-  assert.deepEqual(refusal.members, members);
-  const [, other] = ranked(listPlacementName(originId, listRequest));
+  const rejection = await rejectsWith("not_coordinator", head);
+  assert.ok(rejection instanceof NotCoordinator);
+  assert.equal(rejection.coordinator, coordinator.view.self);
+  assert.deepEqual(rejection.members, members);
+  const [, other] = ranked(listingPlacementName(originId, listRequest));
   await rejectsWith("not_coordinator", other.server.list({ originId, request: listRequest }));
   assert.deepEqual([origin.stats, network.calls.length], [{ heads: 0, lists: 0 }, 0]);
 });
 
-test("ObjectServer: an origin that is not configured is refused, and its invalidations are passed by", async () => {
+test("ObjectServer: a request for an unknown origin is rejected, and its invalidations are ignored", async () => {
   const { coordinator } = metadataCluster();
   const { server } = coordinator;
   await rejectsWith(
@@ -50,9 +50,9 @@ test("ObjectServer: an origin that is not configured is refused, and its invalid
   assert.equal(coordinator.rumors.length, 0);
 });
 
-test("ObjectServer.list: answers as the coordinator, with what is left of the TTL", async () => {
+test("ObjectServer.list: answers as the coordinator, with the remaining TTL", async () => {
   const { clock, origin, ranked } = metadataCluster();
-  const [{ server }] = ranked(listPlacementName(originId, listRequest));
+  const [{ server }] = ranked(listingPlacementName(originId, listRequest));
   assert.equal((await server.list({ originId, request: listRequest })).remainingMs, listTtlMs);
   await clock.advance(1000);
   assert.equal((await server.list({ originId, request: listRequest })).remainingMs, listTtlMs - 1000);
@@ -63,7 +63,7 @@ test("ObjectServer.invalidate: every replica forgets, the next look-ups cost one
   const { origin, replicas, spreadRumors, third } = metadataCluster();
   for (const replica of replicas) {
     await replica.etag();
-    await replica.lists.list(listRequest);
+    await replica.listings.list(listRequest);
   }
   origin.etag = "v2";
   const id = third.server.invalidate({ originId, location });
@@ -85,13 +85,13 @@ test("ObjectServer.invalidate: every replica forgets, the next look-ups cost one
     assert.equal(replica.server.stats.invalidationsHeard, replica === third ? 0 : 2);
   }
   for (const replica of replicas) assert.equal(await replica.etag(), "v2");
-  for (const replica of replicas) await replica.lists.list(listRequest);
+  for (const replica of replicas) await replica.listings.list(listRequest);
   assert.deepEqual(origin.stats, { heads: 2, lists: 1 });
-  // Nothing that was heard is published once more.
+  // An invalidation that was received is not published again.
   assert.equal(spreadRumors(), 0);
 });
 
-test("ObjectServer.invalidate: the coordinator itself forgets on both its levels", async () => {
+test("ObjectServer.invalidate: the coordinator forgets in both of its directories", async () => {
   const { origin, coordinator } = metadataCluster();
   await coordinator.etag();
   origin.etag = "v2";
@@ -99,7 +99,7 @@ test("ObjectServer.invalidate: the coordinator itself forgets on both its levels
   assert.equal(await coordinator.etag(), "v2");
 });
 
-test("ObjectServer.invalidate: what a coordinator says that has not heard it yet is believed for a short time", async () => {
+test("ObjectServer.invalidate: an answer of a coordinator that has not received it yet is cached briefly", async () => {
   const { clock, origin, replicas, coordinator, second, spreadRumors } = metadataCluster();
   for (const replica of replicas) await replica.etag();
   origin.etag = "v2";
@@ -107,7 +107,7 @@ test("ObjectServer.invalidate: what a coordinator says that has not heard it yet
   assert.equal(await second.etag(), "v1");
   spreadRumors();
   assert.equal(await coordinator.etag(), "v2");
-  await clock.advance(believedMs - 1);
+  await clock.advance(spreadTtlMs - 1);
   assert.equal(second.knownEtag(), "v1");
   await clock.advance(1);
   assert.equal(await second.etag(), "v2");
@@ -118,7 +118,7 @@ test("ObjectServer.invalidate: what a coordinator says that has not heard it yet
   assert.equal(origin.stats.heads, 2);
 });
 
-test("ObjectServer.heardInvalidation: an answer that was on its way is given to those who wait, and not kept", async () => {
+test("ObjectServer.heardInvalidation: an answer that was on its way goes to the callers that wait, and is not cached", async () => {
   const { origin, network, coordinator, second, third } = metadataCluster();
   const wire = Promise.withResolvers<void>();
   network.carry = (from) => (from === coordinator.id ? wire.promise : Promise.resolve());

@@ -22,16 +22,16 @@ async function warmCluster() {
   return cluster;
 }
 
-test("Directory.lookupRefreshed: at most one question per replica and second, and none to the origin", async () => {
+test("Directory.lookupRefreshed: costs at most one question per replica and second, and none to the origin", async () => {
   const { clock, origin, network, second } = await warmCluster();
-  assert.equal(second.isConfirmed(), true, "it has just been asked for");
+  assert.equal(second.isRefreshed(), true, "the answer is new");
   for (let seconds = 1; seconds <= 3; seconds += 1) {
     await clock.advance(refreshMs - 1);
-    assert.equal(second.isConfirmed(), true);
+    assert.equal(second.isRefreshed(), true);
     await clock.advance(1);
-    assert.equal(second.isConfirmed(), false);
-    assert.equal(second.knownEtag(), "v1", "who reads the whole object needs no confirmation");
-    const reads = Array.from({ length: 50 }, () => second.confirmedEtag());
+    assert.equal(second.isRefreshed(), false);
+    assert.equal(second.knownEtag(), "v1", "a read of the whole object needs no refresh");
+    const reads = Array.from({ length: 50 }, () => second.refreshedEtag());
     for (const etag of await Promise.all(reads)) assert.equal(etag, "v1");
     assert.equal(network.calls.length, seconds);
   }
@@ -39,7 +39,7 @@ test("Directory.lookupRefreshed: at most one question per replica and second, an
   assert.equal(origin.stats.heads, 1);
 });
 
-test("Directory.lookupRefreshed: takes the coordinator's version where the news of it was lost", async () => {
+test("Directory.lookupRefreshed: returns the coordinator's version if its invalidation was lost", async () => {
   const { clock, origin, network, coordinator, second, third } = await warmCluster();
   origin.etag = "v2";
   second.directory.forget(location, "v1");
@@ -47,54 +47,54 @@ test("Directory.lookupRefreshed: takes the coordinator's version where the news 
   await clock.advance(refreshMs);
   assert.equal(await third.etag(), "v1");
   network.calls.length = 0;
-  assert.equal(await third.confirmedEtag(), "v2");
+  assert.equal(await third.refreshedEtag(), "v2");
   assert.equal(third.knownEtag(), "v2");
-  assert.equal(await coordinator.confirmedEtag(), "v2");
+  assert.equal(await coordinator.refreshedEtag(), "v2");
   assert.deepEqual([origin.stats.heads, network.calls.length], [2, 1]);
 });
 
-test("Directory.lookupRefreshed: what was confirmed is the same record, and ends when the coordinator's does", async () => {
+test("Directory.lookupRefreshed: a refreshed entry is the same record, and expires with the coordinator's", async () => {
   const { clock, origin, second } = await warmCluster();
   const before = second.directory.peek(location);
   await clock.advance(ttlMs - 1);
-  await second.confirmedEtag();
+  await second.refreshedEtag();
   assert.equal(second.directory.peek(location), before);
   await clock.advance(1);
   assert.equal(second.knownEtag(), undefined);
   assert.equal(origin.stats.heads, 1);
 });
 
-test("Directory.lookupRefreshed: a coordinator out of reach costs one try, and neither an error nor a HEAD", async () => {
+test("Directory.lookupRefreshed: an unreachable coordinator costs one attempt, and neither an error nor a HEAD", async () => {
   const { clock, origin, network, coordinator, second } = await warmCluster();
   network.hosts.delete(coordinator.id);
   for (let seconds = 0; seconds < 5; seconds += 1) {
     await clock.advance(refreshMs);
-    assert.equal(await second.confirmedEtag(), "v1");
-    assert.equal(second.isConfirmed(), true, "the next one is not held up");
+    assert.equal(await second.refreshedEtag(), "v1");
+    assert.equal(second.isRefreshed(), true, "the next read does not wait");
   }
   assert.deepEqual([network.calls.length, origin.stats.heads], [1, 1]);
   network.hosts.set(coordinator.id, coordinator.server);
   await clock.advance(10_000);
-  assert.equal(await second.confirmedEtag(), "v1");
+  assert.equal(await second.refreshedEtag(), "v1");
   assert.equal(network.calls.length, 2);
 });
 
-test("Directory.lookupRefreshed: a coordinator that cannot answer for its origin is no reason for an error", async () => {
+test("Directory.lookupRefreshed: a coordinator whose origin fails causes no error", async () => {
   const { clock, origin, coordinator, second } = await warmCluster();
   coordinator.authority.invalidate(location);
   origin.fault = unavailable();
   await clock.advance(refreshMs);
-  assert.equal(await second.confirmedEtag(), "v1");
+  assert.equal(await second.refreshedEtag(), "v1");
   assert.equal(origin.stats.heads, 2);
 });
 
-test("Directory.lookupRefreshed: a coordinator that hangs holds nobody up for more than refreshMs, and once", async () => {
+test("Directory.lookupRefreshed: a coordinator that hangs delays a read by refreshMs, and only once", async () => {
   const { clock, network, second } = await warmCluster();
   await clock.advance(refreshMs);
   const wire = Promise.withResolvers<void>();
   network.carry = () => wire.promise;
   let answered = 0;
-  const read = second.confirmedEtag().finally(() => {
+  const read = second.refreshedEtag().finally(() => {
     answered += 1;
   });
   await clock.advance(refreshMs - 1);
@@ -102,20 +102,20 @@ test("Directory.lookupRefreshed: a coordinator that hangs holds nobody up for mo
   await clock.advance(1);
   assert.equal(await read, "v1");
   await clock.advance(5000);
-  assert.equal(second.isConfirmed(), true, "nobody waits for the same answer twice");
+  assert.equal(second.isRefreshed(), true, "no read waits for the same answer again");
   assert.equal(network.calls.length, 1);
   wire.resolve();
   await settle();
-  assert.equal(second.isConfirmed(), false, "it was on its way for too long to confirm anything");
+  assert.equal(second.isRefreshed(), false, "the answer was on its way for too long to refresh the entry");
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("Directory.lookupRefreshed: what was found stale while a coordinator hung is not fallen back to", async () => {
+test("Directory.lookupRefreshed: an entry that was found stale while a coordinator hung is not returned", async () => {
   const { clock, origin, network, coordinator, second } = await warmCluster();
   await clock.advance(refreshMs);
   const wire = Promise.withResolvers<void>();
   network.carry = () => wire.promise;
-  const read = second.confirmedEtag();
+  const read = second.refreshedEtag();
   await settle();
   second.directory.forget(location, "v1");
   origin.etag = "v2";
@@ -124,24 +124,24 @@ test("Directory.lookupRefreshed: what was found stale while a coordinator hung i
   assert.equal(await read, "v2");
   wire.resolve();
   await settle();
-  assert.equal(second.knownEtag(), "v2", "the answer that came late is nobody's");
-  assert.equal(await coordinator.confirmedEtag(), "v2");
+  assert.equal(second.knownEtag(), "v2", "the late answer is not cached");
+  assert.equal(await coordinator.refreshedEtag(), "v2");
 });
 
-test("Directory.revalidate: a replica that believes an old version takes the coordinator's, without a HEAD", async () => {
+test("Directory.revalidate: a replica with an old version gets the coordinator's, without a HEAD", async () => {
   const { origin, network, coordinator, second, third } = await warmCluster();
   origin.etag = "v2";
   second.directory.forget(location, "v1");
   await second.etag();
   network.calls.length = 0;
-  const told = await Promise.all(Array.from({ length: 50 }, () => third.contradictedEtag()));
-  for (const etag of told) assert.equal(etag, "v2");
+  const etags = await Promise.all(Array.from({ length: 50 }, () => third.contradictedEtag()));
+  for (const etag of etags) assert.equal(etag, "v2");
   assert.equal(third.knownEtag(), "v2");
   assert.equal(await coordinator.etag(), "v2");
   assert.deepEqual([origin.stats.heads, network.calls.length], [2, 1]);
 });
 
-test("Directory.revalidate: where the coordinator believes the same, the origin is asked once, and all hear of it", async () => {
+test("Directory.revalidate: if the coordinator has the same version, the origin is asked once, and all replicas learn of the change", async () => {
   const { origin, network, replicas, spreadRumors } = await warmCluster();
   origin.etag = "v2";
   const revalidations = replicas.flatMap((replica) =>
@@ -154,7 +154,7 @@ test("Directory.revalidate: where the coordinator believes the same, the origin 
   assert.equal(origin.stats.heads, 2);
 });
 
-test("Directory.revalidate: a flood of revalidations in vain costs one HEAD a second from all replicas together", async () => {
+test("Directory.revalidate: a flood of revalidations without a change costs one HEAD per second from all replicas together", async () => {
   const { clock, origin, replicas } = await warmCluster();
   for (let round = 0; round < 40; round += 1) {
     for (const replica of replicas) assert.equal(await replica.contradictedEtag(), "v1");
@@ -163,7 +163,7 @@ test("Directory.revalidate: a flood of revalidations in vain costs one HEAD a se
   assert.equal(origin.stats.heads, 1 + 10);
 });
 
-test("Directory.revalidate: a revalidation in vain prolongs what was confirmed, and drops nothing", async () => {
+test("Directory.revalidate: a revalidation without a change extends the entry, and drops nothing", async () => {
   const { clock, origin, replicas, second } = await warmCluster();
   const before = second.directory.peek(location);
   await clock.advance(ttlMs - 1);
@@ -175,7 +175,7 @@ test("Directory.revalidate: a revalidation in vain prolongs what was confirmed, 
   for (const { rumors } of replicas) assert.equal(rumors.length, 0);
 });
 
-test("Directory.revalidate: two overwrites within a second are both seen by those who pin them", async () => {
+test("Directory.revalidate: two overwrites within a second are both visible to clients that pin them", async () => {
   const { origin, second, third } = await warmCluster();
   for (const etag of ["v2", "v3"]) {
     origin.etag = etag;
@@ -185,7 +185,7 @@ test("Directory.revalidate: two overwrites within a second are both seen by thos
   assert.equal(origin.stats.heads, 3);
 });
 
-test("Directory.revalidate: an absence is contradicted like a version", async () => {
+test("Directory.revalidate: an absence can be contradicted like a version", async () => {
   const { clock, origin, network, replicas, spreadRumors, coordinator, second, third } = metadataCluster();
   origin.etag = undefined;
   for (const replica of replicas) assert.equal(await replica.etag(), "no_such_key");
@@ -202,7 +202,7 @@ test("Directory.revalidate: an absence is contradicted like a version", async ()
   assert.ok(clock.monotonic() < negativeTtlMs);
 });
 
-test("Directory.revalidate: where the coordinator is gone, the origin is asked in its place", async () => {
+test("Directory.revalidate: if the coordinator is unreachable, the origin is asked in its place", async () => {
   const { origin, network, coordinator, second } = await warmCluster();
   network.hosts.delete(coordinator.id);
   origin.etag = "v2";
@@ -210,7 +210,7 @@ test("Directory.revalidate: where the coordinator is gone, the origin is asked i
   assert.deepEqual([origin.stats.heads, network.calls.length], [2, 1]);
 });
 
-test("Directory.revalidate: an origin that cannot be asked is an error, asked at most once a second, and nothing is lost", async () => {
+test("Directory.revalidate: an origin that fails causes an error, gets one HEAD per second, and no entry is lost", async () => {
   const { clock, origin, second, third } = await warmCluster();
   origin.fault = unavailable();
   for (let count = 0; count < 10; count += 1) {
@@ -225,18 +225,18 @@ test("Directory.revalidate: an origin that cannot be asked is an error, asked at
   assert.equal(origin.stats.heads, 3);
 });
 
-test("Directory.revalidate: with ttl 0 what is contradicted was the origin's answer to this very request", async () => {
+test("Directory.revalidate: with TTL 0 the contradicted answer is the origin's answer to this very request", async () => {
   const { origin, second } = metadataCluster({ ttlMs: 0, negativeTtlMs: 0 });
   assert.equal(await second.contradictedEtag(), "v1");
   assert.equal(origin.stats.heads, 1);
 });
 
-test("Directory.revalidate: a refresh and a revalidation in flight at once end with what the revalidation found", async () => {
+test("Directory.revalidate: a refresh and a revalidation in flight at once end with the answer of the revalidation", async () => {
   const { clock, origin, network, second } = await warmCluster();
   await clock.advance(refreshMs);
   const wire = Promise.withResolvers<void>();
   network.carry = (from) => (from === second.id ? Promise.resolve() : wire.promise);
-  const refresh = second.confirmedEtag();
+  const refresh = second.refreshedEtag();
   await settle();
   origin.etag = "v2";
   const revalidation = second.contradictedEtag();
@@ -246,11 +246,11 @@ test("Directory.revalidate: a refresh and a revalidation in flight at once end w
   assert.equal(second.knownEtag(), "v2");
 });
 
-test("Directory in a cluster of one: what is known is confirmed for its whole TTL, and revalidations are paced", async () => {
+test("Directory in a cluster of one: an entry counts as refreshed for its whole TTL, and revalidations are paced", async () => {
   const { clock, origin, coordinator } = await warmCluster();
   const alone: Directory = coordinator.authority;
   await clock.advance(ttlMs - 1);
-  assert.ok(alone.peekConfirmed(location));
+  assert.ok(alone.peekRefreshed(location));
   const known = await alone.lookupRefreshed(location);
   assert.equal(origin.stats.heads, 1);
   for (let count = 0; count < 10; count += 1) assert.equal(await alone.revalidate(location, known), known);
@@ -258,7 +258,7 @@ test("Directory in a cluster of one: what is known is confirmed for its whole TT
   assert.deepEqual([alone.stats.refreshes, alone.stats.revalidations], [0, 1]);
 });
 
-test("Directory.lookupRefreshed: what was forgotten in flight at the coordinator is not kept in place of what is known", async () => {
+test("Directory.lookupRefreshed: an answer that the coordinator dropped in flight is not cached", async () => {
   const heads = [
     { etag: "v1", remainingMs: 5000 },
     { etag: "v2", remainingMs: 0 },
@@ -281,8 +281,8 @@ test("Directory.lookupRefreshed: what was forgotten in flight at the coordinator
     entriesMax: 10,
   });
   const etag = async (): Promise<string | undefined> => {
-    const told = await directory.lookupRefreshed(location);
-    return told.kind === "found" ? told.record.version.etag : undefined;
+    const found = await directory.lookupRefreshed(location);
+    return found.kind === "found" ? found.record.version.etag : undefined;
   };
   assert.equal(await etag(), "v1");
   await clock.advance(refreshMs);

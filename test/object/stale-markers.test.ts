@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { believedMs, StaleMarkers, spreadMs } from "../../src/object/stale-markers.ts";
+import { StaleMarkers, spreadMs, spreadTtlMs } from "../../src/object/stale-markers.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const ttlMs = 300_000;
 
-test("Doubts: a stale ETag is told until somebody has answered who was told of it", () => {
+test("StaleMarkers: a stale ETag is sent until a question that carried it is answered", () => {
   const staleMarkers = new StaleMarkers(new FakeClock(), 10, ttlMs);
   assert.equal(staleMarkers.staleEtag("a"), "");
   staleMarkers.foundStale("a", "v1");
@@ -16,23 +16,23 @@ test("Doubts: a stale ETag is told until somebody has answered who was told of i
   assert.equal(staleMarkers.size, 0);
 });
 
-test("Doubts: after an invalidation others are believed for a short time until it has spread, whatever ETag was stale", async () => {
+test("StaleMarkers: until an invalidation has spread, answers of other replicas are cached briefly, whatever ETag is stale", async () => {
   const clock = new FakeClock();
   const staleMarkers = new StaleMarkers(clock, 10, ttlMs);
-  assert.equal(staleMarkers.believedMs("a"), Number.POSITIVE_INFINITY);
+  assert.equal(staleMarkers.ttlMaxMs("a"), Number.POSITIVE_INFINITY);
   staleMarkers.invalidated("a");
   staleMarkers.foundStale("a", "v1");
   await clock.advance(1000);
-  assert.equal(staleMarkers.believedMs("a"), believedMs);
+  assert.equal(staleMarkers.ttlMaxMs("a"), spreadTtlMs);
   staleMarkers.answered("a", "v1");
-  assert.equal(staleMarkers.believedMs("a"), believedMs);
+  assert.equal(staleMarkers.ttlMaxMs("a"), spreadTtlMs);
   await clock.advance(spreadMs - 1100);
-  assert.equal(staleMarkers.believedMs("a"), 100);
+  assert.equal(staleMarkers.ttlMaxMs("a"), 100);
   await clock.advance(100);
-  assert.equal(staleMarkers.believedMs("a"), Number.POSITIVE_INFINITY);
+  assert.equal(staleMarkers.ttlMaxMs("a"), Number.POSITIVE_INFINITY);
 });
 
-test("Doubts: past entriesMax the oldest staleMarker goes", () => {
+test("StaleMarkers: beyond entriesMax the oldest marker is evicted", () => {
   const staleMarkers = new StaleMarkers(new FakeClock(), 2, ttlMs);
   for (const name of ["a", "b", "c"]) staleMarkers.foundStale(name, "v1");
   assert.equal(staleMarkers.size, 2);
@@ -40,7 +40,7 @@ test("Doubts: past entriesMax the oldest staleMarker goes", () => {
   assert.equal(staleMarkers.staleEtag("c"), "v1");
 });
 
-test("Doubts: a stale ETag is told for one TTL, because after that nobody can keep it any more", async () => {
+test("StaleMarkers: a stale ETag is sent for one TTL, because after that no replica can have it cached", async () => {
   const clock = new FakeClock();
   const staleMarkers = new StaleMarkers(clock, 10, ttlMs);
   staleMarkers.foundStale("a", "v1");

@@ -85,7 +85,7 @@ export class ClusterChecks {
   /** Invariant 5, and the part of 1 that is about the promise itself. */
   lookedUp(key: string, found: LookupResult, askedMs: number, staleEtag: string | undefined): void {
     const object = this.#options.origin.object(key);
-    if (found.kind === "refused") {
+    if (found.kind === "error") {
       assert.equal(found.error.code, "no_such_key");
       const since = askedMs - negativeTtlMs;
       assert.ok(

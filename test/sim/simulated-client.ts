@@ -70,7 +70,7 @@ export class SimulatedClient {
     const askedMs = clock.monotonic();
     const found = replica.directory.peek(location) ?? (await replica.directory.lookup(location));
     checks.lookedUp(key, found, askedMs, before?.version.etag);
-    if (found.kind === "refused" || this.#left || reads === "nothing") return undefined;
+    if (found.kind === "error" || this.#left || reads === "nothing") return undefined;
     const { record } = found;
     this.#reader?.close();
     try {

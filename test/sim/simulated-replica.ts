@@ -15,10 +15,9 @@ import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
 import { Directory } from "../../src/object/directory.ts";
-import { ListingCache } from "../../src/object/listing-cache.ts";
+import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import { OriginListings } from "../../src/object/origin-listings.ts";
 import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
@@ -202,7 +201,7 @@ export class SimulatedReplica {
     const peers = mesh.objectPeersOf({ replicaId, clock });
     const cluster = new ClusterHeads({ originId, coordination, peers, authority });
     const directory = new Directory({ ...shared, source: cluster });
-    const lists = new ListingCache({
+    const authorityListings = new ListingCache({
       source: new OriginListings(guarded),
       clock,
       ttlMs,
@@ -210,7 +209,7 @@ export class SimulatedReplica {
       responseBytesMax: 1000,
     });
     const objects = new ObjectServer({
-      origins: new Map([[originId, { directory, authority, lists }]]),
+      origins: new Map([[originId, { directory, authority, authorityListings }]]),
       coordination,
       publish: (rumor) => membership.publish(rumor),
       random: chance.forkRandom(),

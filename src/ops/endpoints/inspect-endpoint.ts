@@ -61,7 +61,7 @@ export function inspectEndpoint({ buckets, inspection }: InspectEndpointOptions)
       const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
       const bucket = bucketNamed(bucketName, buckets);
       const found = await bucket.directory.lookup(bucket.locate(key));
-      if (found.kind === "refused") throw found.error;
+      if (found.kind === "error") throw found.error;
       const { version } = found.record;
       const inspected = await inspection.inspect(version);
       return jsonPage(200, inspectDocument(bucketName, key, version, inspected));
