@@ -29,3 +29,16 @@ export class SeededRandom implements Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   }
 }
+
+/** `count` of `items` in random order, or all if there are fewer: the first steps of a Fisher-Yates shuffle. */
+export function sample<Item>(items: readonly Item[], count: number, random: Random): Item[] {
+  const pool = [...items];
+  const picked = Math.min(count, pool.length);
+  for (let index = 0; index < picked; index += 1) {
+    const other = index + Math.floor(random.next() * (pool.length - index));
+    const item = pool[other] as Item;
+    pool[other] = pool[index] as Item;
+    pool[index] = item;
+  }
+  return pool.slice(0, picked);
+}

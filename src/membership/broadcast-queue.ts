@@ -1,23 +1,23 @@
 /**
- * News that waits to ride on messages (SWIM §4.1). Each piece rides a limited number of times, and what has ridden least
- * goes first, so that a fresh death is on the next message however much else there is.
+ * Items of gossip that wait to be sent with other messages (SWIM §4.1). Each item is sent a limited number of times. The
+ * items sent least often go first, so a new death is in the next message, however many items wait.
  *
  * Invariants:
- * 1. A subject is queued once, with its newest item; an older one about it is forgotten, and what it rode does not count.
- * 2. #byRides[n] holds what has ridden n times, the oldest first.
- * 3. At most itemsMax wait. When one more comes, the one that rode most often, of these the oldest, gives way.
+ * 1. A subject is queued once, with its newest item. A newer item replaces the older one, and its sends count from 0.
+ * 2. #bySends[n] holds the subjects of the items that were sent n times, the oldest first.
+ * 3. At most itemsMax items wait. One more item drops the item that was sent most often, and of these the oldest.
  */
 interface Waiting<Item> {
   readonly item: Item;
   readonly sizeBytes: number;
-  rides: number;
+  sends: number;
 }
 
 export class BroadcastQueue<Item> {
   readonly stats = { dropped: 0 };
   readonly #itemsMax: number;
   readonly #bySubject = new Map<string, Waiting<Item>>();
-  readonly #byRides: Set<string>[] = [];
+  readonly #bySends: Set<string>[] = [];
 
   constructor(itemsMax: number) {
     this.#itemsMax = itemsMax;
@@ -29,20 +29,20 @@ export class BroadcastQueue<Item> {
 
   add(subject: string, item: Item, sizeBytes: number): void {
     this.#remove(subject);
-    if (this.size >= this.#itemsMax) this.#dropMostRidden();
-    this.#bySubject.set(subject, { item, sizeBytes, rides: 0 });
-    this.#ridden(0).add(subject);
+    if (this.size >= this.#itemsMax) this.#dropMostSent();
+    this.#bySubject.set(subject, { item, sizeBytes, sends: 0 });
+    this.#sentTimes(0).add(subject);
   }
 
   /**
-   * What goes on the next message: up to `bytesMax`, in order, ending with the first that does not fit. What has now
-   * ridden `rides` times is forgotten.
+   * The items for the next message: in order, up to the first that does not fit in `bytesMax`. Items that have now been
+   * sent `sends` times are removed.
    */
-  take(bytesMax: number, rides: number): Item[] {
+  take(bytesMax: number, sends: number): Item[] {
     const taken: string[] = [];
     const items: Item[] = [];
     let bytesLeft = bytesMax;
-    collect: for (const subjects of this.#byRides) {
+    collect: for (const subjects of this.#bySends) {
       for (const subject of subjects) {
         const waiting = this.#bySubject.get(subject) as Waiting<Item>;
         if (waiting.sizeBytes > bytesLeft) break collect;
@@ -51,42 +51,42 @@ export class BroadcastQueue<Item> {
         items.push(waiting.item);
       }
     }
-    for (const subject of taken) this.#rode(subject, rides);
+    for (const subject of taken) this.#countSend(subject, sends);
     return items;
   }
 
-  #rode(subject: string, rides: number): void {
+  #countSend(subject: string, sends: number): void {
     const waiting = this.#bySubject.get(subject) as Waiting<Item>;
-    if (waiting.rides + 1 >= rides) {
+    if (waiting.sends + 1 >= sends) {
       this.#remove(subject);
       return;
     }
-    this.#ridden(waiting.rides).delete(subject);
-    waiting.rides += 1;
-    this.#ridden(waiting.rides).add(subject);
+    this.#sentTimes(waiting.sends).delete(subject);
+    waiting.sends += 1;
+    this.#sentTimes(waiting.sends).add(subject);
   }
 
-  #ridden(rides: number): Set<string> {
-    while (this.#byRides.length <= rides) this.#byRides.push(new Set());
-    return this.#byRides[rides] as Set<string>;
+  #sentTimes(sends: number): Set<string> {
+    while (this.#bySends.length <= sends) this.#bySends.push(new Set());
+    return this.#bySends[sends] as Set<string>;
   }
 
   #remove(subject: string): void {
     const waiting = this.#bySubject.get(subject);
     if (!waiting) return;
     this.#bySubject.delete(subject);
-    this.#ridden(waiting.rides).delete(subject);
+    this.#sentTimes(waiting.sends).delete(subject);
   }
 
-  #dropMostRidden(): void {
-    const [oldest] = this.#byRides.findLast((subjects) => subjects.size > 0) ?? [];
+  #dropMostSent(): void {
+    const [oldest] = this.#bySends.findLast((subjects) => subjects.size > 0) ?? [];
     if (oldest === undefined) return;
     this.#remove(oldest);
     this.stats.dropped += 1;
   }
 }
 
-/** How often each member passes a piece of news on, so that it reaches all with high probability (SWIM §4.1). */
-export function ridesMax(multiplier: number, liveMembers: number): number {
+/** How often each member sends an item, so that it reaches all members with high probability (SWIM §4.1). */
+export function sendsMax(multiplier: number, liveMembers: number): number {
   return multiplier * Math.ceil(Math.log10(liveMembers + 1));
 }

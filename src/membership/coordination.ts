@@ -1,27 +1,27 @@
 /**
- * Who coordinates what, as this replica sees it: rendezvous hashing over the live members, less those that it could not
- * reach itself a moment ago. It is asked for chunks, objects and listings alike, and answers always, if need be with
- * this replica: a wrong answer costs a duplicate fetch, so nobody ever waits for a right one.
+ * The coordinator of each name, as this replica sees it: rendezvous hashing over the live members, without those that
+ * this replica failed to reach a moment ago. It serves chunks, objects and listings alike. It always returns a replica,
+ * if necessary this one: a wrong coordinator costs only a duplicate fetch, so no request waits for the right one.
  *
  * Invariants:
- * 1. This replica is always among the candidates, so there is always an answer.
- * 2. A member that failed is avoided for a time that doubles with each failure in a row. When that time is over, one
- *    caller tries it and the others go on avoiding it until that one has an answer: a peer that swallows what it is
- *    sent costs one stall per such time and not one per request.
+ * 1. This replica is always a candidate, so there is always an answer.
+ * 2. A member that failed is avoided for a time that doubles with each failure in a row. After that time one caller tries
+ *    it, and the others keep avoiding it until it answers. So a peer that accepts requests and never answers costs one
+ *    stall per period, and not one per request.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { Rendezvous } from "../placement/rendezvous.ts";
 import type { Member } from "./member.ts";
 
-/** What is asked of the membership. */
+/** The part of Membership that coordination uses. */
 export interface MembershipView {
   readonly self: Member;
-  /** The same array until one of them changes. */
+  /** The same array until a live member changes. */
   readonly live: readonly Member[];
   members(): Member[];
   learn(members: readonly Member[]): void;
-  staleMarker(replicaId: string): void;
+  probeNext(replicaId: string): void;
 }
 
 export interface CoordinationOptions {
@@ -31,14 +31,14 @@ export interface CoordinationOptions {
   readonly avoidMaxMs?: number;
 }
 
-/** A member that could not be reached, when somebody may try again, and whether somebody does. */
+/** A member that was unreachable: until when it is avoided, and whether a caller is trying it now. */
 interface Avoided {
   untilMs: number;
   failures: number;
   trying: boolean;
 }
 
-const nobody: readonly string[] = [];
+const none: readonly string[] = [];
 
 export class Coordination {
   readonly stats = { failures: 0, avoided: 0, disagreements: 0 };
@@ -61,68 +61,69 @@ export class Coordination {
     return this.#membership.self.replicaId;
   }
 
-  /** This replica among them: the same array until one of them changes. */
+  /** The live members, with this replica. The same array until one of them changes. */
   get live(): readonly Member[] {
     return this.#membership.live;
   }
 
-  /** The whole view, for whoever asked the wrong replica. */
+  /** The whole view, for a peer that asked the wrong replica. */
   members(): Member[] {
     return this.#membership.members();
   }
 
   /**
-   * The replica that coordinates `name` when those in `passedOver` are out of reach, by the view alone: what the
-   * caller's and this replica's own experience is does not count.
+   * The replica that coordinates `name` if those in `skipped` are unreachable. It depends on the view alone: recent
+   * failures do not count.
    */
-  coordinator(name: string, passedOver: readonly string[] = nobody): Member {
+  coordinator(name: string, skipped: readonly string[] = none): Member {
     const rendezvous = this.#current();
     const owner = rendezvous.owner(name);
-    if (!owner || passedOver.length === 0 || !passedOver.includes(owner.replicaId)) {
+    if (!owner || skipped.length === 0 || !skipped.includes(owner.replicaId)) {
       return owner ?? this.#membership.self;
     }
     return (
-      rendezvous.rank(name).find(({ replicaId }) => !passedOver.includes(replicaId)) ?? this.#membership.self
+      rendezvous.rank(name).find(({ replicaId }) => !skipped.includes(replicaId)) ?? this.#membership.self
     );
   }
 
-  isMine(name: string, passedOver: readonly string[] = nobody): boolean {
-    return this.coordinator(name, passedOver).replicaId === this.selfId;
+  isMine(name: string, skipped: readonly string[] = none): boolean {
+    return this.coordinator(name, skipped).replicaId === this.selfId;
   }
 
   /**
-   * The next replica to ask about `name`, and `passedOver` grown by those that come before it and are avoided. Whoever
-   * gets another replica than this one calls {@link answered} or {@link failed} with it.
+   * The next replica to ask about `name`. Adds to `skipped` the members before it that are avoided. A caller that gets
+   * another replica than this one must call {@link answered} or {@link failed} with its id.
    */
-  next(name: string, passedOver: string[]): Member {
+  next(name: string, skipped: string[]): Member {
     for (;;) {
-      const candidate = this.coordinator(name, passedOver);
+      const candidate = this.coordinator(name, skipped);
       if (candidate.replicaId === this.selfId || !this.#isAvoided(candidate.replicaId)) return candidate;
       this.stats.avoided += 1;
-      passedOver.push(candidate.replicaId);
+      skipped.push(candidate.replicaId);
     }
   }
 
-  /** The live members for `name`, best first, this replica among them: by the view alone, as {@link coordinator}. */
+  /** The live members for `name`, best first, with this replica. It depends on the view alone, as {@link coordinator}. */
   ranked(name: string, count?: number): readonly Member[] {
     return this.#current().rank(name, count);
   }
 
-  /** Whether a member may be asked that was not got by {@link next}. Whoever then asks it calls `answered` or `failed`. */
+  /** Whether to ask a member that {@link next} did not return. A caller that asks it must call `answered` or `failed`. */
   mayAsk(replicaId: string): boolean {
     if (!this.#isAvoided(replicaId)) return true;
     this.stats.avoided += 1;
     return false;
   }
 
-  /** It answered, be it with an error of its own. */
+  /** The member answered, even if with an error of its own. */
   answered(replicaId: string): void {
     if (this.#avoided.size > 0) this.#avoided.delete(replicaId);
   }
 
   /**
-   * It could not be reached, broke off or fell silent. The membership looks at it next; this replica goes around it. One
-   * fault may end many requests: what fails while it is avoided already, and nobody tries it, was under way before.
+   * The member was unreachable, broke off or fell silent. The failure detector probes it next, and this replica avoids
+   * it. One fault may end many requests. A request that fails while the member is avoided, and no caller tries it, was
+   * sent before. It does not extend the time.
    */
   failed(replicaId: string): void {
     this.stats.failures += 1;
@@ -132,21 +133,21 @@ export class Coordination {
     const failures = (known?.failures ?? 0) + 1;
     const avoidMs = Math.min(this.#avoidMaxMs, this.#avoidInitialMs * 2 ** (failures - 1));
     this.#avoided.set(replicaId, { untilMs: nowMs + avoidMs, failures, trying: false });
-    this.#membership.staleMarker(replicaId);
+    this.#membership.probeNext(replicaId);
   }
 
-  /** What a replica that does not think itself the coordinator believes. */
+  /** Merges the view of a replica that answered "not coordinator". */
   learn(members: readonly Member[]): void {
     this.stats.disagreements += 1;
     try {
       this.#membership.learn(members);
     } catch (thrown) {
-      // A malformed view is the peer's fault, counted where it was refused, and none of whoever asks for bytes.
+      // A malformed view is the peer's fault, and is counted where it is rejected. The caller's request must not fail.
       if (!(thrown instanceof OrcaError)) throw thrown;
     }
   }
 
-  /** True while it is to be gone around. The first to ask when its time is over gets false, and a new time begins. */
+  /** Whether a member must be skipped. After its time, one call returns false and starts a new time for the others. */
   #isAvoided(replicaId: string): boolean {
     if (this.#avoided.size === 0) return false;
     const avoided = this.#avoided.get(replicaId);
@@ -163,7 +164,7 @@ export class Coordination {
     if (live === this.#live) return this.#rendezvous;
     this.#live = live;
     this.#rendezvous = new Rendezvous(live);
-    // Who is no longer live will not be asked, and must not be remembered for ever.
+    // A member that is no longer live is not asked, so its failures are forgotten.
     for (const replicaId of this.#avoided.keys()) {
       if (!live.some((member) => member.replicaId === replicaId)) this.#avoided.delete(replicaId);
     }

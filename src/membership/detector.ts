@@ -1,23 +1,22 @@
 /**
- * Finds out who does not answer (SWIM §3, §4.3; Lifeguard §III). One member is probed per interval: directly, then
- * through others, so that one bad link is no death. A silent one is not declared dead here but accused; the table knows
- * what becomes of that.
+ * Finds members that do not answer (SWIM §3, §4.3; Lifeguard §III). It probes one member per interval: directly, then
+ * through other members, so that one bad link does not look like a death. The detector does not declare a silent member
+ * dead. It accuses the member, and the member table decides what follows.
  *
  * Invariants:
  * 1. One probe runs at a time. The next begins one interval after this one began, stretched by local health.
- * 2. Every live member is probed once per round. The order is random, its own on every replica, and kept from round
- *    to round, so that the time between two probes of a member is always one round. (Shuffling each round anew, as the
- *    paper has it, makes it up to two, and the worst case is what a crash is waited for.)
- * 3. Whom others accuse, or a caller doubts, is probed next, out of turn: if it is dead this is the confirmation
- *    that shortens its suspicion, if not it brings it the news that it has to refute.
+ * 2. Every live member is probed once per round. The order is random and different on each replica. It stays the same
+ *    from round to round, so the time between two probes of a member is always one round. (The paper shuffles each round
+ *    anew. Then the time is up to two rounds, and the worst case is the time to detect a crash.)
+ * 3. A member that others accuse, or that a caller reports, is probed next, out of turn. If it is dead, this probe is the
+ *    confirmation that shortens its suspicion. If not, the probe carries the accusation, which it must refute.
  */
 import type { Clock, Timer } from "../base/clock.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, sample } from "../base/random.ts";
 import type { LocalHealth } from "./local-health.ts";
 import { isLive, type Member } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
-import { sample } from "./sample.ts";
 import type { StallWatch } from "./stall-watch.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
@@ -34,7 +33,7 @@ export interface DetectorOptions {
 export class Detector {
   readonly stats = { probes: 0, probesFailed: 0, reachedIndirectly: 0, inconclusive: 0 };
   readonly #options: DetectorOptions;
-  /** Ids in the order of probing. Those who left stand here until their turn comes. */
+  /** Ids in the order of probing. Members that are no longer live stay until their turn. */
   #round: string[] = [];
   #position = 0;
   readonly #next = new Set<string>();
@@ -46,7 +45,7 @@ export class Detector {
   }
 
   start(): void {
-    // At a moment of its own, so that replicas started together do not all probe together.
+    // At a random moment, so that replicas started together do not probe together.
     const { random, settings } = this.#options;
     this.#arm(random.next() * settings.probeIntervalMs);
   }
@@ -56,14 +55,14 @@ export class Detector {
     this.#timer?.cancel();
   }
 
-  /** Gives a new member its turn, somewhere in the round. */
+  /** Inserts a new member at a random place in the round. */
   include(replicaId: string): void {
     if (this.#round.includes(replicaId)) return;
     const at = Math.floor(this.#options.random.next() * (this.#round.length + 1));
     this.#round.splice(at, 0, replicaId);
   }
 
-  /** For somebody who has reason to think that this member is gone. */
+  /** Probes a member out of turn, for a caller that has reason to think it dead. */
   probeNext(replicaId: string): void {
     this.#next.add(replicaId);
   }
@@ -104,7 +103,7 @@ export class Detector {
   async #probe(target: Member, startedMs: number): Promise<void> {
     const { clock, health, messenger, settings, stallWatch, table } = this.#options;
     this.stats.probes += 1;
-    // Taken once: what this probe learns about our health is for the next one.
+    // Read once: if this probe changes the health score, that applies to the next one.
     const intervalMs = health.scale(settings.probeIntervalMs);
     if (await messenger.ping(target, health.scale(settings.probeTimeoutMs))) {
       health.note(-1);
@@ -119,17 +118,17 @@ export class Detector {
     if (this.#stopped) return;
     if (results.includes("reached")) {
       this.stats.reachedIndirectly += 1;
-    } else if (stallWatch.stoodStillSince(startedMs)) {
+    } else if (stallWatch.stalledSince(startedMs)) {
       this.stats.inconclusive += 1;
     } else {
       this.stats.probesFailed += 1;
-      // Helpers that said "silent" vouch for our own link; those that said nothing make it doubtful.
+      // A helper that answered "silent" shows that our own link works. A helper that did not answer suggests the opposite.
       health.note(helpers.length === 0 ? 1 : results.filter((result) => result === "lost").length);
       table.accuse(target);
     }
   }
 
-  /** Suspects are asked only where others are too few. */
+  /** Suspects help only if there are too few other members. */
   #helpersFor(target: Member): Member[] {
     const { random, settings, table } = this.#options;
     const others = table.others().filter(({ replicaId }) => replicaId !== target.replicaId);

@@ -1,28 +1,27 @@
 /**
- * Finds the cluster through its seeds, and goes on asking: a replica that could reach nobody when it started joins when
- * it can, and two halves that never met meet. A seed is a place to knock at and nothing more. That an address is gone
- * from the seeds says nothing about its replica, since DNS forgets pods that are merely not ready; only the failure
- * detector and a replica's own goodbye remove anybody.
+ * Finds the cluster through its seeds, and keeps asking them. So a replica that reached no other at its start joins
+ * later, and two halves that were started apart find each other. A seed is only an address to contact. An address that
+ * disappears from the seeds says nothing about its replica, because DNS omits pods that are merely not ready. Only the
+ * failure detector and a replica's own leave message remove a member.
  *
  * Invariants:
- * 1. One poll runs at a time, and in it at most knocksMax exchanges; a poll ends within lookupTimeoutMs and
- *    the time of its exchanges.
- * 2. #answeredBy remembers who answered at a seed address, for the addresses of the last poll alone.
+ * 1. One poll runs at a time, with at most exchangesMax exchanges of views. A poll ends within lookupTimeoutMs plus the
+ *    time of its exchanges.
+ * 2. #answeredBy remembers which replica answered at a seed address, for the addresses of the last poll only.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, sample } from "../base/random.ts";
 import { isLive } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
-import { sample } from "./sample.ts";
 import type { Seeds } from "./seeds.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
 const lookupTimeoutMs = 5000;
-/** Any one exchange brings the whole view, so a long list need not be worked off. */
-const knocksMax = 8;
+/** Each exchange returns the whole view, so a few addresses of a long list are enough. */
+const exchangesMax = 8;
 
 export interface DiscoveryOptions {
   readonly seeds: readonly Seeds[];
@@ -45,7 +44,7 @@ export class Discovery {
     this.#options = options;
   }
 
-  /** Resolves when the first poll is over: by then this replica is in the cluster, or nobody answered. */
+  /** Resolves after the first poll: this replica has joined the cluster, or no seed answered. */
   async start(): Promise<void> {
     await this.#poll();
     this.#arm();
@@ -78,14 +77,14 @@ export class Discovery {
     this.#answeredBy = answeredBy;
     const unknown = addresses.filter((address) => !this.#isKnown(address));
     await Promise.all(
-      sample(unknown, knocksMax, random).map(async (address) => {
+      sample(unknown, exchangesMax, random).map(async (address) => {
         const member = await messenger.sync(address);
         if (member) answeredBy.set(address, member.replicaId);
       }),
     );
   }
 
-  /** A live member, or this replica itself, is known to be there. */
+  /** Whether the address is that of a live member or of this replica. */
   #isKnown(address: string): boolean {
     const { table } = this.#options;
     const answered = this.#answeredBy.get(address);

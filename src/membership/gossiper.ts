@@ -1,14 +1,13 @@
 /**
- * Sends news that would otherwise wait for the next probe to ride on. SWIM has it ride on probes alone; but a replica
- * probes one other a second, and an object that was invalidated should not be served from a stale head for seconds. So while
- * there is news it goes to a few others several times a second; while there is none, nothing is sent.
+ * Sends gossip that would otherwise wait for the next probe. In SWIM, gossip travels only with probes. But a replica
+ * probes one member per second, and an invalidated object should not be served from stale metadata for seconds. So while
+ * items wait, the gossiper sends them to a few members several times a second. While none waits, it sends nothing.
  */
 import type { Clock, Timer } from "../base/clock.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, sample } from "../base/random.ts";
 import type { Member } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
-import { sample } from "./sample.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
 export interface GossiperOptions {
@@ -17,14 +16,14 @@ export interface GossiperOptions {
   readonly settings: SwimSettings;
   readonly clock: Clock;
   readonly random: Random;
-  /** How many pieces of news wait. */
+  /** How many items wait to be sent. */
   readonly waiting: () => number;
 }
 
 export class Gossiper {
   readonly #options: GossiperOptions;
-  /** Who was told in this pass: everybody is told once before anybody twice. */
-  readonly #told = new Set<string>();
+  /** Members that got gossip in this pass. Each member gets it once before any member gets it twice. */
+  readonly #reached = new Set<string>();
   #sentMs = -Infinity;
   #timer: Timer | undefined;
   #stopped = true;
@@ -44,7 +43,7 @@ export class Gossiper {
     this.#timer = undefined;
   }
 
-  /** There is news. The first piece after a quiet time goes at once, and what comes with it goes along. */
+  /** Schedules a send if items wait: at once after a quiet time, else one interval after the last send. */
   wake(): void {
     const { clock, settings, table, waiting } = this.#options;
     if (this.#stopped || this.#timer || waiting() === 0 || table.live.length <= 1) return;
@@ -57,7 +56,7 @@ export class Gossiper {
     this.#timer = undefined;
     this.#sentMs = clock.monotonic();
     for (const member of this.#choose()) {
-      // Whether it arrives is for the detector to find out; silence here accuses nobody.
+      // The answer does not matter: only the detector accuses silent members.
       void messenger.ping(member, settings.probeTimeoutMs);
     }
     this.wake();
@@ -66,13 +65,13 @@ export class Gossiper {
   #choose(): Member[] {
     const { random, settings, table } = this.#options;
     const others = table.others();
-    let untold = others.filter(({ replicaId }) => !this.#told.has(replicaId));
-    if (untold.length === 0) {
-      this.#told.clear();
-      untold = others;
+    let unreached = others.filter(({ replicaId }) => !this.#reached.has(replicaId));
+    if (unreached.length === 0) {
+      this.#reached.clear();
+      unreached = others;
     }
-    const chosen = sample(untold, settings.gossipFanout, random);
-    for (const { replicaId } of chosen) this.#told.add(replicaId);
+    const chosen = sample(unreached, settings.gossipFanout, random);
+    for (const { replicaId } of chosen) this.#reached.add(replicaId);
     return chosen;
   }
 }

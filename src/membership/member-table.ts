@@ -1,16 +1,16 @@
 /**
- * One replica's view: what it believes of every member, itself included, and the suspicions that run. All statements
- * come through here, whether they were heard, synced or made by this replica, so that one place decides what counts
- * and what becomes news.
+ * One replica's view: the state of every member, itself included, and the running suspicions. All statements pass
+ * through here, whether they were gossiped, synced or made by this replica. So one place decides which statements count
+ * and which are sent on.
  *
  * Invariants:
- * 1. The entry of this replica is alive, or left once it has said so. Only this replica raises its incarnation, and a
- *    statement that it is anything else is answered with a higher one.
- * 2. An entry only ever changes to a statement of higher precedence (merge.ts), until it is forgotten. Dead and left
- *    ones are forgotten after deadRetentionMs, and what is not known is not learnt as dead: else those who forgot would
- *    learn it from those who have not, in turn and for ever.
- * 3. A suspicion runs exactly for the members in state suspect, and ends in another state or in death.
- * 4. `live` is alive and suspect members by id, and the same array until one of them changes.
+ * 1. The entry of this replica is alive, or left after {@link MemberTable.leave}. Only this replica raises its
+ *    incarnation. It answers any other statement about itself with a higher incarnation.
+ * 2. Until it is forgotten, an entry changes only to a statement of higher precedence (merge.ts). Dead and left entries
+ *    are forgotten after deadRetentionMs. An unknown member is never added as dead or left. Otherwise replicas that have
+ *    forgotten a member would learn it from those that have not, in turn and for ever.
+ * 3. A suspicion runs exactly for the members in state suspect. It ends in another state, or in death.
+ * 4. `live` holds the alive and suspect members, sorted by id. It is the same array until one of them changes.
  */
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
@@ -22,7 +22,7 @@ import { confirmationsExpected, suspicionTimeoutMs } from "./suspicion.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
 interface Suspicion {
-  /** Who suspects by own experience. Hearsay of a sync has no reporter and is nobody's. */
+  /** Replicas whose own probes failed. A suspicion from a sync has no reporter and does not count. */
   readonly accusers: Set<string>;
   readonly expected: number;
   readonly startedMs: number;
@@ -43,9 +43,9 @@ export interface MemberTableOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stallWatch: StallWatch;
-  /** A statement that others have to hear. */
-  readonly onNews: (change: StateChange) => void;
-  /** This replica had to say that it is alive: it looks unwell to others. */
+  /** Called with each statement that other members must receive. */
+  readonly onChange: (change: StateChange) => void;
+  /** Called when this replica refutes an accusation: it looks slow to others. */
   readonly onRefute: () => void;
 }
 
@@ -58,8 +58,8 @@ export class MemberTable {
     revivals: 0,
     refutations: 0,
     stale: 0,
-    refusedForeign: 0,
-    refusedFull: 0,
+    rejectedForeign: 0,
+    rejectedFull: 0,
     idConflicts: 0,
   };
   readonly #options: MemberTableOptions;
@@ -94,7 +94,7 @@ export class MemberTable {
     return this.#live;
   }
 
-  /** The live ones without this replica. */
+  /** The live members without this replica. */
   others(): Member[] {
     return this.live.filter((member) => member.replicaId !== this.#self.replicaId);
   }
@@ -112,11 +112,11 @@ export class MemberTable {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** What another replica says of itself or of a third one. */
+  /** Applies a statement of another replica, about itself or about a third one. */
   hear(change: StateChange): void {
     const { member: claimed, reporterId } = change;
     if (!this.#isOfThisCluster(claimed)) {
-      this.stats.refusedForeign += 1;
+      this.stats.rejectedForeign += 1;
       return;
     }
     if (claimed.replicaId === this.#self.replicaId) {
@@ -131,19 +131,19 @@ export class MemberTable {
   }
 
   /**
-   * A member of a view that was exchanged. That somebody is dead may have been found out on the other side of a
-   * partition, where this side looked just as dead; so whom we hold for live is asked first, by suspecting him.
+   * Applies a member of another replica's view. A death may have been detected on the other side of a partition, where
+   * this side looks just as dead. So a member that is live here is only suspected, and gets the chance to refute.
    */
-  hearOfView(claimed: Member): void {
+  hearFromView(claimed: Member): void {
     const known = this.get(claimed.replicaId);
-    const doubtful = claimed.state === "dead" && known !== undefined && isLive(known);
-    this.hear({ member: doubtful ? { ...claimed, state: "suspect" } : claimed, reporterId: "" });
+    const isDisputed = claimed.state === "dead" && known !== undefined && isLive(known);
+    this.hear({ member: isDisputed ? { ...claimed, state: "suspect" } : claimed, reporterId: "" });
   }
 
-  /** This replica's own probes of `member`, as it was known when they began, found nobody. */
+  /** This replica's own probes of `member` got no answer. `member` is its state when they began. */
   accuse(member: Member): void {
     const { state, incarnation } = this.get(member.replicaId) ?? member;
-    // A statement that came in meanwhile is newer than the silence.
+    // A statement that arrived meanwhile is newer than the silence.
     if (incarnation !== member.incarnation || (state !== "alive" && state !== "suspect")) return;
     this.hear({ member: { ...member, state: "suspect" }, reporterId: this.#self.replicaId });
   }
@@ -153,25 +153,25 @@ export class MemberTable {
     this.#setSelf({ ...this.#self, address });
   }
 
-  /** This replica goes, and says so. */
+  /** Announces that this replica leaves. */
   leave(): void {
     this.#setSelf({ ...this.#self, state: "left" });
   }
 
-  /** Forgets who has been dead or gone for long. Their ids, for those who keep something by member. */
-  forgetGone(): string[] {
+  /** Forgets members that have been dead or left for deadRetentionMs. Returns their ids, for the other parts. */
+  forgetExpired(): string[] {
     const { clock, settings } = this.#options;
-    const gone: string[] = [];
+    const forgotten: string[] = [];
     for (const [replicaId, { member, sinceMs }] of this.#entries) {
       if (isLive(member) || replicaId === this.#self.replicaId) continue;
       if (clock.monotonic() - sinceMs < settings.deadRetentionMs) continue;
       this.#entries.delete(replicaId);
-      gone.push(replicaId);
+      forgotten.push(replicaId);
     }
-    return gone;
+    return forgotten;
   }
 
-  /** Ends all suspicions, whose timers are the only thing that runs here. */
+  /** Cancels the timers of all suspicions. The table has no others. */
   stop(): void {
     for (const { suspicion } of this.#entries.values()) suspicion?.timer.cancel();
   }
@@ -183,14 +183,14 @@ export class MemberTable {
   #learn(claimed: Member, reporterId: string): void {
     if (!isLive(claimed)) return;
     if (this.#entries.size >= this.#options.settings.membersMax) {
-      this.stats.refusedFull += 1;
+      this.stats.rejectedFull += 1;
       return;
     }
     const entry: Entry = { member: claimed, sinceMs: this.#options.clock.monotonic(), suspicion: undefined };
     this.#entries.set(claimed.replicaId, entry);
     this.stats.joins += 1;
     if (claimed.state === "suspect") this.#suspect(entry, reporterId);
-    this.#tell(entry, undefined, reporterId);
+    this.#announce(entry, undefined, reporterId);
   }
 
   #change(entry: Entry, claimed: Member, reporterId: string): void {
@@ -203,12 +203,12 @@ export class MemberTable {
     if (claimed.state === "dead") this.stats.deaths += 1;
     if (claimed.state === "left") this.stats.leaves += 1;
     if (isLive(claimed) && !isLive(previous)) this.stats.revivals += 1;
-    this.#tell(entry, previous, reporterId);
+    this.#announce(entry, previous, reporterId);
   }
 
   #suspect(entry: Entry, reporterId: string): void {
     const { clock, settings } = this.#options;
-    // The entry may not be among the live ones yet, so they are counted anew.
+    // `live` may not contain the entry yet, so it is computed anew.
     this.#live = undefined;
     const expected = confirmationsExpected(settings, this.live.length);
     entry.suspicion = {
@@ -222,13 +222,13 @@ export class MemberTable {
     this.stats.suspicions += 1;
   }
 
-  /** One more suspects the same: the more who do, the sooner it is believed. */
+  /** Counts a further accuser of a suspect. Each one shortens the suspicion. */
   #confirm(entry: Entry, reporterId: string): void {
     const { clock, settings } = this.#options;
     const { suspicion } = entry;
     assert(suspicion !== undefined, "a suspicion runs for every suspect");
-    const confirmed = suspicion.accusers.size > suspicion.expected;
-    if (reporterId === "" || confirmed || suspicion.accusers.has(reporterId)) return;
+    const isConfirmed = suspicion.accusers.size > suspicion.expected;
+    if (reporterId === "" || isConfirmed || suspicion.accusers.has(reporterId)) return;
     suspicion.accusers.add(reporterId);
     const timeoutMs = suspicionTimeoutMs(
       settings,
@@ -239,16 +239,16 @@ export class MemberTable {
     const elapsedMs = clock.monotonic() - suspicion.startedMs;
     suspicion.timer.cancel();
     suspicion.timer = clock.timer(Math.max(0, timeoutMs - elapsedMs), () => this.#expire(entry));
-    this.#options.onNews({ member: entry.member, reporterId });
+    this.#options.onChange({ member: entry.member, reporterId });
   }
 
   #expire(entry: Entry): void {
     const { clock, settings, stallWatch } = this.#options;
     const { suspicion } = entry;
     if (!suspicion) return;
-    // Time in which this replica stood still was no time for the suspect to be heard.
+    // While this replica was stalled, it could not receive the suspect's refutation.
     const graceMs = settings.probeIntervalMs + settings.probeTimeoutMs;
-    if (stallWatch.stoodStillSince(clock.monotonic() - graceMs)) {
+    if (stallWatch.stalledSince(clock.monotonic() - graceMs)) {
       suspicion.timer = clock.timer(graceMs, () => this.#expire(entry));
       return;
     }
@@ -260,12 +260,12 @@ export class MemberTable {
     if (claimed.incarnation < this.#self.incarnation || this.#self.state === "left") return;
     const isEcho = claimed.incarnation === this.#self.incarnation && claimed.state === "alive";
     if (claimed.address !== this.#self.address) {
-      // An address of an earlier run looks the same, once; two that run with one id say it over and over.
+      // An address of an earlier run of this replica looks the same, but once. Two replicas with one id repeat it.
       this.stats.idConflicts += 1;
       if (claimed.address !== this.#conflictAddress) {
         logger.warn(
           { replicaId: claimed.replicaId, address: claimed.address },
-          `There is, or was, a replica "${claimed.replicaId}" at ${claimed.address} too`,
+          `Another replica "${claimed.replicaId}" is, or was, at ${claimed.address}. If it runs, give it another id.`,
         );
       }
       this.#conflictAddress = claimed.address;
@@ -273,7 +273,8 @@ export class MemberTable {
       return;
     }
     if (claimed.incarnation >= incarnationMax) {
-      logger.error({ incarnation: claimed.incarnation }, "Cannot refute the highest incarnation there is");
+      const message = "Cannot refute a statement about this replica: no incarnation is higher";
+      logger.error({ incarnation: claimed.incarnation }, message);
       return;
     }
     this.stats.refutations += 1;
@@ -286,13 +287,13 @@ export class MemberTable {
     const previous = this.#self;
     this.#self = self;
     entry.member = self;
-    this.#tell(entry, previous, self.replicaId);
+    this.#announce(entry, previous, self.replicaId);
   }
 
-  #tell(entry: Entry, previous: Member | undefined, reporterId: string): void {
+  #announce(entry: Entry, previous: Member | undefined, reporterId: string): void {
     const { member } = entry;
     if (isLive(member) || (previous && isLive(previous))) this.#live = undefined;
-    this.#options.onNews({ member, reporterId });
+    this.#options.onChange({ member, reporterId });
     this.#log(member, previous, reporterId);
     for (const listener of this.#listeners) listener(member, previous);
   }

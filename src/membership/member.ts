@@ -1,12 +1,12 @@
 /**
- * What a view says of one replica. A Member never changes: every new statement about a replica is a new one, so that
- * whoever holds a list of members holds a view as it was, and a change is a comparison of two.
+ * One replica as a view describes it. A Member never changes: each new statement about a replica is a new Member. So a
+ * list of members is a snapshot of a view, and comparing two Members shows a change.
  */
 import { OrcaError } from "../base/orca-error.ts";
 
 /**
- * In the order of precedence within one incarnation. `alive` and `suspect` are *live*: a suspect has not answered and
- * may still say that it is there. `dead` was found out, `left` was announced.
+ * In the order of precedence within one incarnation. `alive` and `suspect` are *live*: a suspect has not answered, and
+ * may still refute. `dead` was detected by others, `left` was announced by the replica.
  */
 export const memberStates = ["alive", "suspect", "dead", "left"] as const;
 
@@ -18,25 +18,25 @@ export interface Member {
   /** `host:port` of its internal listener. */
   readonly address: string;
   /**
-   * Counts the replica's own statements about itself: nobody else raises it. It starts at the wall clock, so that
-   * what a replica says after a restart counts more than what was believed of it before.
+   * Numbers the replica's statements about itself. Only the replica raises it. It starts at the wall clock, so that a
+   * statement after a restart overrides those from before.
    */
   readonly incarnation: number;
   readonly state: MemberState;
-  /** Empty where there are no zones. */
+  /** Empty without zones. */
   readonly zone: string;
-  /** Digest of its cluster-relevant configuration. */
+  /** Digest of its agreed settings. */
   readonly fingerprint: string;
   readonly clusterName: string;
 }
 
-/** A statement about a member, and who made it: independent suspicions are counted by their reporters. */
+/** A statement about a member, and the replica that made it. Independent suspicions are counted by reporter. */
 export interface StateChange {
   readonly member: Member;
   readonly reporterId: string;
 }
 
-/** Leaves room to refute: a replica answers a statement of incarnation n with n + 1, which must be exact too. */
+/** Leaves room to refute: a replica answers a statement of incarnation n with n + 1, which must be exact, too. */
 export const incarnationMax = 2 ** 53 - 2;
 
 const replicaIdLengthMax = 128;
@@ -47,7 +47,7 @@ export function isLive(member: Member): boolean {
   return member.state === "alive" || member.state === "suspect";
 }
 
-/** @throws OrcaError `invalid_argument` that names the field which cannot be. */
+/** @throws OrcaError `invalid_argument` that names the invalid field. */
 export function checkMember(member: Member): void {
   const fault = faultOf(member);
   if (fault) {
@@ -66,7 +66,7 @@ function faultOf(member: Member): string | undefined {
   if (!Number.isSafeInteger(incarnation) || incarnation < 0 || incarnation > incarnationMax) {
     return `the incarnation of "${replicaId}" is ${incarnation}, expected a whole number up to ${incarnationMax}`;
   }
-  if (!memberStates.includes(member.state)) return `"${replicaId}" is in no known state`;
+  if (!memberStates.includes(member.state)) return `"${replicaId}" has no known state`;
   if (Math.max(zone.length, fingerprint.length, clusterName.length) > textLengthMax) {
     return `a text of "${replicaId}" is longer than ${textLengthMax} characters`;
   }

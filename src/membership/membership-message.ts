@@ -1,22 +1,21 @@
 /**
- * What replicas say to one another about membership, apart from how it is written on the wire, and the check that every
- * received message passes whole before anything of it counts: half a message that was taken in would be a view that
- * nobody holds.
+ * The messages of membership, independent of their encoding, and the transport that carries them. Every received message
+ * is checked as a whole before any part of it is applied: half a message would produce a view that no replica has.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { checkMember, type Member, type StateChange } from "./member.ts";
 import { type Rumor, rumorKinds } from "./rumor.ts";
 
-/** News that rides on other messages. */
+/** Statements and rumors that travel with every message. */
 export interface Gossip {
   readonly changes: readonly StateChange[];
   readonly rumors: readonly Rumor[];
 }
 
 export interface Ping {
-  /** The caller as it sees itself: alive, or left when it says goodbye. */
+  /** The caller as it sees itself: alive, or left as a notice that it leaves. */
   readonly sender: Member;
-  /** The replica meant: an address may have passed on to another one. */
+  /** The intended replica: its address may now belong to another one. */
   readonly targetId: string;
   readonly gossip: Gossip;
 }
@@ -28,36 +27,48 @@ export interface PingAnswer {
 
 export interface IndirectPing {
   readonly sender: Member;
-  /** Whom to ping, as the caller sees it. */
+  /** The member to ping, as the caller sees it. */
   readonly target: Member;
-  /** How long the asked replica may wait for the target. */
+  /** How long the helper may wait for the target. */
   readonly timeoutMs: number;
   readonly gossip: Gossip;
 }
 
 export interface IndirectPingAnswer {
-  /** False is Lifeguard's nack: the one who was asked is well, the target is silent. */
+  /** False is Lifeguard's nack: the helper is healthy, the target is silent. */
   readonly reached: boolean;
-  /** The target as it is seen after that. */
+  /** The target as the helper sees it after the ping. */
   readonly target?: Member | undefined;
   readonly gossip: Gossip;
 }
 
-/** A whole view. The answer is the view after the caller's was merged into it, so that it refutes what was wrong in it. */
+/** A whole view. The answer is the receiver's view after the merge, so it refutes wrong statements in the caller's. */
 export interface View {
   readonly sender: Member;
-  /** All the sender knows, itself included. */
+  /** All members that the sender knows, itself included. */
   readonly members: readonly Member[];
-  /** Its cluster-relevant settings, so that a mismatch can be named. */
+  /** The sender's agreed settings, so that a mismatch can be named. */
   readonly settings: Readonly<Record<string, string>>;
   readonly gossip: Gossip;
+}
+
+/**
+ * The network as membership uses it. A call rejects if no answer arrives in time (connecting included), or if the other
+ * replica rejects the message. The transport does not check answers; the caller does. In the other direction, the
+ * transport calls the `receive…` methods of Membership, and the sender gets their errors as typed errors.
+ */
+export interface MembershipTransport {
+  ping(address: string, message: Ping, timeoutMs: number): Promise<PingAnswer>;
+  /** Asks the replica at `address` to ping `message.target`. */
+  pingIndirect(address: string, message: IndirectPing, timeoutMs: number): Promise<IndirectPingAnswer>;
+  sync(address: string, view: View, timeoutMs: number): Promise<View>;
 }
 
 const rumorsMax = 8192;
 const rumorIdLengthMax = 2048;
 const gossipBytesMax = 1024 * 1024;
 
-/** @throws OrcaError `invalid_argument` when the message is larger than any honest one, or a part of it is malformed. */
+/** @throws OrcaError `invalid_argument` if the message is larger than any correct one, or a part of it is malformed. */
 export function checkMessage(
   sender: Member,
   gossip: Gossip,
@@ -66,11 +77,11 @@ export function checkMessage(
 ): void {
   checkMember(sender);
   if (sender.state !== "alive" && sender.state !== "left") {
-    throw refused(`"${sender.replicaId}" says of itself that it is ${sender.state}`);
+    throw malformed(`its sender "${sender.replicaId}" is ${sender.state} by its own statement`);
   }
   checkCount("members", members.length, membersMax);
   for (const member of members) checkMember(member);
-  // A change for every member, and one more for every accuser of a suspect.
+  // One change for each member, and one more for each accuser of a suspect.
   checkCount("changes of state", gossip.changes.length, membersMax * 4);
   for (const { member, reporterId } of gossip.changes) {
     checkMember(member);
@@ -79,7 +90,7 @@ export function checkMessage(
   checkCount("rumors", gossip.rumors.length, rumorsMax);
   let bytes = 0;
   for (const { kind, id, sizeBytes } of gossip.rumors) {
-    if (!rumorKinds.includes(kind) || id.length === 0) throw refused("a rumor has no kind or no id");
+    if (!rumorKinds.includes(kind) || id.length === 0) throw malformed("a rumor has no known kind or no id");
     checkCount("characters of a rumor's id", id.length, rumorIdLengthMax);
     bytes += sizeBytes;
   }
@@ -87,9 +98,9 @@ export function checkMessage(
 }
 
 function checkCount(what: string, count: number, max: number): void {
-  if (!(count <= max)) throw refused(`it has ${count} ${what}, at most ${max} are taken`);
+  if (!(count <= max)) throw malformed(`it has ${count} ${what}, at most ${max} are accepted`);
 }
 
-function refused(reason: string): OrcaError {
-  return new OrcaError("invalid_argument", "membership", `Cannot take in a message of membership: ${reason}`);
+function malformed(reason: string): OrcaError {
+  return new OrcaError("invalid_argument", "membership", `Cannot accept a membership message: ${reason}`);
 }

@@ -1,48 +1,53 @@
 /**
- * Who is in the cluster, as this replica sees it: SWIM (Das, Gupta, Motivala: "SWIM: scalable weakly-consistent
- * infection-style process group membership protocol", DSN 2002) with Lifeguard's additions. It is composed here of its
- * parts: the table decides what is believed, the detector finds out who is silent, gossip and exchanged views spread
- * it, discovery finds the others. A view is a hint: two replicas may differ for seconds, and whoever uses one must only
- * get slower by that, never wrong.
+ * The members of the cluster, as this replica sees them: SWIM (Das, Gupta, Motivala: "SWIM: scalable weakly-consistent
+ * infection-style process group membership protocol", DSN 2002) with Lifeguard's additions. This class connects the
+ * parts: the member table decides which statements count, the detector finds silent members, gossip and exchanges of
+ * views spread the statements, and discovery finds other replicas. A view is a hint. Two replicas may differ for
+ * seconds, which may make the users of a view slower, but never wrong.
  *
  * Invariants:
- * 1. Between `start` and `stop` this replica is in its own view, alive. After `leave` it is there as left, for good.
- * 2. After `stop` no timer runs, nothing is sent, and every message is refused.
+ * 1. Between `start` and `stop` this replica is alive in its own view. After `leave` it is left, permanently.
+ * 2. After `stop` no timer runs, nothing is sent, and every message is rejected.
  */
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, sample } from "../base/random.ts";
 import { type AgreedSettings, fingerprintOf } from "./agreed-settings.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { Detector } from "./detector.ts";
 import { Discovery } from "./discovery.ts";
-import { FloodGate } from "./flood-gate.ts";
 import { Gossiper } from "./gossiper.ts";
 import { LocalHealth } from "./local-health.ts";
 import { checkMember, isLive, type Member, type StateChange } from "./member.ts";
 import { type MemberListener, MemberTable } from "./member-table.ts";
-import type { IndirectPing, IndirectPingAnswer, Ping, PingAnswer, View } from "./membership-message.ts";
-import type { MembershipTransport } from "./membership-transport.ts";
+import type {
+  IndirectPing,
+  IndirectPingAnswer,
+  MembershipTransport,
+  Ping,
+  PingAnswer,
+  View,
+} from "./membership-message.ts";
 import { Messenger } from "./messenger.ts";
+import { RateLimiter } from "./rate-limiter.ts";
 import { Reconciler } from "./reconciler.ts";
 import type { Rumor, RumorKind, RumorListener } from "./rumor.ts";
 import { RumorRelay } from "./rumor-relay.ts";
-import { sample } from "./sample.ts";
 import type { Seeds } from "./seeds.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { defaultSwimSettings, type SwimSettings } from "./swim-settings.ts";
 
-/** Whom a leaving replica tells itself; beyond so many, gossip does the rest. */
-const goodbyesMax = 64;
+/** Members that a leaving replica notifies itself. Gossip notifies the others. */
+const leaveNoticesMax = 64;
 
 export interface MembershipOptions {
   readonly replicaId: string;
-  /** `host:port` at which others reach this replica. */
+  /** `host:port` where other replicas reach this one. */
   readonly address: string;
   readonly zone: string;
-  readonly identity: AgreedSettings;
+  readonly agreedSettings: AgreedSettings;
   readonly seeds: readonly Seeds[];
   readonly transport: MembershipTransport;
   readonly clock: Clock;
@@ -59,17 +64,17 @@ export class Membership {
   readonly #table: MemberTable;
   readonly #changes: BroadcastQueue<StateChange>;
   readonly #rumors: RumorRelay;
-  readonly #floodGate: FloodGate;
+  readonly #rateLimiter: RateLimiter;
   readonly #messenger: Messenger;
   readonly #detector: Detector;
   readonly #gossiper: Gossiper;
   readonly #reconciler: Reconciler;
   readonly #discovery: Discovery;
-  #phase: "made" | "running" | "stopped" = "made";
+  #phase: "new" | "running" | "stopped" = "new";
 
-  /** @throws OrcaError `invalid_argument` when the replica's own id or address is none. */
+  /** @throws OrcaError `invalid_argument` if the replica's own id or address is invalid. */
   constructor(options: MembershipOptions) {
-    const { clock, random, logger, transport, identity, seeds } = options;
+    const { clock, random, logger, transport, agreedSettings, seeds } = options;
     const settings = { ...defaultSwimSettings, ...options.settings };
     assert(settings.probeTimeoutMs < settings.probeIntervalMs, "a probe ends within its interval");
     this.settings = settings;
@@ -78,7 +83,7 @@ export class Membership {
     this.#stallWatch = new StallWatch(clock, settings.stallToleranceMs, () => this.#health.note(1));
     this.#changes = new BroadcastQueue(settings.membersMax * 4);
     this.#rumors = new RumorRelay(clock, settings, () => this.#gossiper.wake());
-    this.#floodGate = new FloodGate(clock, settings.messagesPerSecondMax);
+    this.#rateLimiter = new RateLimiter(clock, settings.messagesPerSecondMax);
     const self = selfOf(options);
     checkMember(self);
     const table = new MemberTable({
@@ -87,7 +92,7 @@ export class Membership {
       clock,
       logger,
       stallWatch: this.#stallWatch,
-      onNews: (change) => this.#spread(change),
+      onChange: (change) => this.#spread(change),
       onRefute: () => this.#health.note(1),
     });
     this.#table = table;
@@ -95,8 +100,8 @@ export class Membership {
       table,
       changes: this.#changes,
       rumors: this.#rumors,
-      floodGate: this.#floodGate,
-      identity,
+      rateLimiter: this.#rateLimiter,
+      agreedSettings,
       settings,
       transport,
       logger,
@@ -107,7 +112,7 @@ export class Membership {
     this.#reconciler = new Reconciler({
       ...shared,
       onForgotten: (replicaIds) => {
-        for (const replicaId of replicaIds) this.#floodGate.forget(replicaId);
+        for (const replicaId of replicaIds) this.#rateLimiter.forget(replicaId);
       },
     });
     this.#discovery = new Discovery({ ...shared, seeds, logger });
@@ -130,7 +135,7 @@ export class Membership {
     };
   }
 
-  /** 0 is well; see {@link LocalHealth}. */
+  /** 0 is healthy; see {@link LocalHealth}. */
   get healthScore(): number {
     return this.#health.score;
   }
@@ -140,31 +145,31 @@ export class Membership {
     return this.#table.self;
   }
 
-  /** The live members (alive and suspect, this one included) by id: the same array until something in it changes. */
+  /** The live members (alive and suspect, with this one), sorted by id. The same array until one of them changes. */
   get live(): readonly Member[] {
     return this.#table.live;
   }
 
-  /** All that is known, the dead and the gone included. */
+  /** All known members, with the dead and the left ones. */
   members(): Member[] {
     return this.#table.members();
   }
 
-  /** Calls `listener` after every change of a member, with what was believed before. Returns how to end that. */
+  /** Calls `listener` after each change of a member, with its state before. Returns a function that unsubscribes it. */
   subscribe(listener: MemberListener): () => void {
     return this.#table.subscribe(listener);
   }
 
-  /** Before the start: where others reach this replica, where that is known only once its listener has a port. */
+  /** Sets this replica's address before the start, for a port that is known only once the listener has it. */
   readdress(address: string): void {
-    assert(this.#phase === "made", "an address is fixed once others know it");
+    assert(this.#phase === "new", "the address is fixed once other replicas know it");
     checkMember({ ...this.#table.self, address });
     this.#table.readdress(address);
   }
 
-  /** Resolves when the seeds were asked once: by then this replica has joined, or nobody answered and it goes on asking. */
+  /** Resolves after all seeds were asked once: this replica has joined, or none answered and it keeps asking. */
   start(): Promise<void> {
-    assert(this.#phase === "made", "membership is started once");
+    assert(this.#phase === "new", "membership is started once");
     this.#phase = "running";
     this.#stallWatch.start();
     this.#detector.start();
@@ -173,16 +178,16 @@ export class Membership {
     return this.#discovery.start();
   }
 
-  /** Says goodbye to the live members, and stops. Resolves when they have heard it, or after one probe's timeout. */
+  /** Notifies the live members that this replica leaves, and stops. Takes at most the timeout of a probe. */
   async leave(): Promise<void> {
     if (this.#phase !== "running") return;
-    const others = sample(this.#table.others(), goodbyesMax, this.#random);
+    const others = sample(this.#table.others(), leaveNoticesMax, this.#random);
     this.#table.leave();
     await Promise.all(others.map((member) => this.#messenger.ping(member, this.settings.probeTimeoutMs)));
     this.stop();
   }
 
-  /** Ends without a word, as a crash would. */
+  /** Stops without a notice, like a crash. */
   stop(): void {
     this.#phase = "stopped";
     this.#discovery.stop();
@@ -193,48 +198,48 @@ export class Membership {
     this.#stallWatch.stop();
   }
 
-  /** Tells all members once. A rumor larger than half of `gossipBytesMax` is counted and goes nowhere. */
+  /** Sends a rumor to all members, once. A rumor larger than half of `gossipBytesMax` is counted and not sent. */
   publish(rumor: Rumor): void {
     this.#rumors.publish(rumor);
   }
 
-  /** Calls `listener` once for every rumor of this kind that others publish. Returns how to end that. */
+  /** Calls `listener` once for each rumor of a kind that others publish. Returns a function that unsubscribes it. */
   listen<Kind extends RumorKind>(kind: Kind, listener: RumorListener<Kind>): () => void {
     return this.#rumors.listen(kind, listener);
   }
 
   /**
-   * Merges what another replica believes, as it came with an answer to something else: it said that this view is wrong.
-   * @throws OrcaError `invalid_argument` when a member is malformed or there are more than any view holds.
+   * Merges the view of another replica, which came with its answer that this replica's view is wrong.
+   * @throws OrcaError `invalid_argument` if a member is malformed, or if there are more than a view may have.
    */
   learn(members: readonly Member[]): void {
-    // A replica that has left is still told of members, and must not begin to suspect any.
+    // A replica that has left still receives views, and must not begin to suspect members.
     if (this.#phase === "stopped") return;
     this.#messenger.learn(members);
   }
 
-  /** For a caller whose request to this member failed: it is probed next, and nothing is held against it by that. */
-  staleMarker(replicaId: string): void {
+  /** Probes a member next, for a caller whose request to it failed. The failed request itself accuses no member. */
+  probeNext(replicaId: string): void {
     this.#detector.probeNext(replicaId);
   }
 
   /**
-   * A ping of another replica, and the answer to it.
+   * Answers the ping of another replica.
    * @throws OrcaError `config_invalid` ({@link ConfigurationMismatch}), `invalid_argument` (malformed or oversize),
-   * `overloaded` (a flood), `precondition_failed` (meant for another replica), `shutting_down`.
+   * `overloaded` (over the rate limit), `precondition_failed` (meant for another replica), `shutting_down`.
    */
   receivePing(message: Ping): PingAnswer {
     this.#checkRunning();
     return this.#messenger.receivePing(message);
   }
 
-  /** Pings another replica for the one that asks. Throws as {@link receivePing} does. */
+  /** Pings a third replica for the sender. Throws as {@link receivePing} does. */
   async receivePingIndirect(message: IndirectPing): Promise<IndirectPingAnswer> {
     this.#checkRunning();
     return this.#messenger.receivePingIndirect(message);
   }
 
-  /** Merges another replica's view, and answers with what came of it. Throws as {@link receivePing} does. */
+  /** Merges another replica's view, and returns the merged view. Throws as {@link receivePing} does. */
   receiveSync(view: View): View {
     this.#checkRunning();
     return this.#messenger.receiveSync(view);
@@ -242,7 +247,7 @@ export class Membership {
 
   #spread(change: StateChange): void {
     const { member, reporterId } = change;
-    // Each accuser is news by itself, for he is counted; of everything else only the newest matters.
+    // Each accusation is an item of its own, because accusers are counted. Of other statements only the newest matters.
     const subject = member.state === "suspect" ? `${member.replicaId}\n${reporterId}` : member.replicaId;
     this.#changes.add(subject, change, sizeOf(change));
     if (member.state === "suspect" && reporterId !== this.self.replicaId) {
@@ -256,24 +261,24 @@ export class Membership {
     throw new OrcaError(
       "shutting_down",
       "membership",
-      "Cannot take part in membership: it does not run here",
+      "Cannot answer a membership message: membership does not run on this replica",
     );
   }
 }
 
-function selfOf({ replicaId, address, zone, identity, clock }: MembershipOptions): Member {
+function selfOf({ replicaId, address, zone, agreedSettings, clock }: MembershipOptions): Member {
   return {
     replicaId,
     address,
     incarnation: Math.floor(clock.now()),
     state: "alive",
     zone,
-    fingerprint: fingerprintOf(identity),
-    clusterName: identity.name,
+    fingerprint: fingerprintOf(agreedSettings),
+    clusterName: agreedSettings.name,
   };
 }
 
-/** An upper estimate of what it takes on the wire. */
+/** An upper estimate of the encoded size. */
 function sizeOf({ member, reporterId }: StateChange): number {
   const { replicaId, address, zone, fingerprint, clusterName } = member;
   const characters = [replicaId, address, zone, fingerprint, clusterName, reporterId].reduce(

@@ -1,15 +1,15 @@
 /**
- * Which of two statements about one replica counts. Statements are totally ordered and the greater one stays, so merging
- * is commutative, associative and idempotent: replicas that have heard the same statements believe the same, in
- * whatever order, over whatever ways and however often they heard them.
+ * Decides which of two statements about one replica counts. Statements are totally ordered, and the greater one stays. So
+ * merging is commutative, associative and idempotent: replicas that have received the same statements have the same
+ * view, whatever the order, the paths and the number of repetitions.
  */
 import { assert } from "../base/assert.ts";
 import { type Member, memberStates } from "./member.ts";
 
 /**
- * Positive when `left` counts more than `right`, 0 when they say the same. The higher incarnation wins; within one, the
- * worse state: only the replica itself can say that it is well, and it does so by a higher incarnation (SWIM §4.2). What
- * follows decides between two replicas that were given the same id, so that at least everybody believes the same.
+ * Positive if `left` takes precedence over `right`, 0 if they are equal. The higher incarnation wins. Within one
+ * incarnation the worse state wins: only the replica itself can refute it, with a higher incarnation (SWIM §4.2). The
+ * other fields decide between two replicas with the same id, so that at least all views agree.
  */
 export function precedence(left: Member, right: Member): number {
   return (
@@ -22,7 +22,7 @@ export function precedence(left: Member, right: Member): number {
   );
 }
 
-/** `known` itself unless `claimed` counts more, so that a caller sees by identity whether there is news. */
+/** `known` itself unless `claimed` takes precedence, so that a caller detects a change by identity. */
 export function merge(known: Member, claimed: Member): Member {
   assert(known.replicaId === claimed.replicaId, "statements about one replica are merged");
   return precedence(claimed, known) > 0 ? claimed : known;

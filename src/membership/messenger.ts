@@ -1,25 +1,31 @@
 /**
- * Speaks with other replicas: puts news on every message that goes out, and takes in the news of every one that comes
- * back, whatever the message was for. That somebody does not answer is a value here, because it is what the failure
- * detector is about.
+ * Exchanges messages with other replicas. It adds gossip to every message that it sends, and applies the gossip of every
+ * message that it receives, whatever the message is for. A missing answer is a value here and not an error, because it
+ * is what the failure detector looks for.
  */
 import { AssertionFailure } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
 import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type AgreedSettings, mismatch } from "./agreed-settings.ts";
-import { type BroadcastQueue, ridesMax } from "./broadcast-queue.ts";
-import type { FloodGate } from "./flood-gate.ts";
+import { type BroadcastQueue, sendsMax } from "./broadcast-queue.ts";
 import { isLive, type Member, type StateChange } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
-import type { IndirectPing, IndirectPingAnswer, Ping, PingAnswer, View } from "./membership-message.ts";
+import type {
+  IndirectPing,
+  IndirectPingAnswer,
+  MembershipTransport,
+  Ping,
+  PingAnswer,
+  View,
+} from "./membership-message.ts";
 import { checkMessage, type Gossip } from "./membership-message.ts";
-import type { MembershipTransport } from "./membership-transport.ts";
 import { precedence } from "./merge.ts";
+import type { RateLimiter } from "./rate-limiter.ts";
 import type { RumorRelay } from "./rumor-relay.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
-/** What came of an indirect ping: the target was reached, it was silent, or the asked one itself was lost. */
+/** The result of an indirect ping: the helper reached the target, found it silent, or did not answer itself (`lost`). */
 export type IndirectResult = "reached" | "silent" | "lost";
 
 type Settings = Readonly<Record<string, string>>;
@@ -31,8 +37,8 @@ export interface MessengerOptions {
   readonly table: MemberTable;
   readonly changes: BroadcastQueue<StateChange>;
   readonly rumors: RumorRelay;
-  readonly floodGate: FloodGate;
-  readonly identity: AgreedSettings;
+  readonly rateLimiter: RateLimiter;
+  readonly agreedSettings: AgreedSettings;
   readonly settings: SwimSettings;
   readonly transport: MembershipTransport;
   readonly logger: Logger;
@@ -45,10 +51,10 @@ export class Messenger {
     indirectPings: 0,
     syncs: 0,
     syncsFailed: 0,
-    refusedMismatch: 0,
-    refusedMalformed: 0,
-    refusedFlood: 0,
-    refusedTarget: 0,
+    rejectedMismatch: 0,
+    rejectedMalformed: 0,
+    rejectedOverRate: 0,
+    rejectedTarget: 0,
   };
   readonly #options: MessengerOptions;
   readonly #reasonsLogged = new LruMap<string, true>({ entriesMax: reasonsLoggedMax });
@@ -57,7 +63,7 @@ export class Messenger {
     this.#options = options;
   }
 
-  /** Whether it answered in time, as itself. */
+  /** Whether the target answered in time, and under its own id. */
   async ping(target: Member, timeoutMs: number): Promise<boolean> {
     const { table, transport } = this.#options;
     this.stats.pings += 1;
@@ -69,7 +75,7 @@ export class Messenger {
       };
       const { responder, gossip } = await transport.ping(target.address, message, timeoutMs);
       this.#check(responder, gossip, []);
-      this.#takeIn(responder, gossip);
+      this.#apply(responder, gossip);
       if (responder.replicaId === target.replicaId) return true;
     } catch (thrown) {
       rethrowBug(thrown);
@@ -82,7 +88,7 @@ export class Messenger {
     const { table, transport } = this.#options;
     this.stats.indirectPings += 1;
     try {
-      // The helper gives up earlier than we do, so that its own answer comes in time.
+      // The helper waits for less time than we do, so that its own answer arrives in time.
       const message = {
         sender: table.self,
         target,
@@ -94,7 +100,7 @@ export class Messenger {
       if (answer.target?.state === "alive") {
         table.hear({ member: answer.target, reporterId: helper.replicaId });
       }
-      this.#takeInGossip(answer.gossip);
+      this.#applyGossip(answer.gossip);
       return answer.reached ? "reached" : "silent";
     } catch (thrown) {
       rethrowBug(thrown);
@@ -102,14 +108,14 @@ export class Messenger {
     }
   }
 
-  /** Exchanges whole views. Who answered; undefined when nobody did or the two refused each other. */
+  /** Exchanges whole views. Returns the member that answered; undefined without an answer, or after a rejection. */
   async sync(address: string): Promise<Member | undefined> {
     const { settings, transport, logger } = this.#options;
     this.stats.syncs += 1;
     try {
       const answer = await transport.sync(address, this.#view(""), settings.syncTimeoutMs);
       this.#check(answer.sender, answer.gossip, answer.members, answer.settings);
-      this.#takeInView(answer);
+      this.#applyView(answer);
       return answer.sender;
     } catch (thrown) {
       const error = OrcaError.from(thrown, "internal", "membership", `Cannot sync with ${address}`);
@@ -129,14 +135,14 @@ export class Messenger {
     const { table } = this.#options;
     this.#admit(sender, gossip, []);
     if (targetId !== table.self.replicaId) {
-      this.stats.refusedTarget += 1;
+      this.stats.rejectedTarget += 1;
       throw new OrcaError(
         "precondition_failed",
         "membership",
         `Cannot answer a ping for "${targetId}": this is "${table.self.replicaId}"`,
       );
     }
-    this.#takeIn(sender, gossip);
+    this.#apply(sender, gossip);
     return { responder: table.self, gossip: this.#gossipFor(sender.replicaId) };
   }
 
@@ -148,7 +154,7 @@ export class Messenger {
   }: IndirectPing): Promise<IndirectPingAnswer> {
     const { table, settings } = this.#options;
     this.#admit(sender, gossip, [target]);
-    this.#takeIn(sender, gossip);
+    this.#apply(sender, gossip);
     const boundedMs = Math.min(Math.max(0, timeoutMs), settings.probeIntervalMs * settings.localHealthMax);
     const reached = await this.ping(target, boundedMs);
     return {
@@ -160,60 +166,62 @@ export class Messenger {
 
   receiveSync(view: View): View {
     this.#admit(view.sender, view.gossip, view.members, view.settings);
-    this.#takeInView(view);
+    this.#applyView(view);
     return this.#view(view.sender.replicaId);
   }
 
   #view(peerId: string): View {
-    const { table, identity } = this.#options;
-    const { settings } = identity;
+    const { table, agreedSettings } = this.#options;
+    const { settings } = agreedSettings;
     return { sender: table.self, members: table.members(), settings, gossip: this.#gossipFor(peerId) };
   }
 
-  #takeInView({ sender, members, gossip }: View): void {
-    this.#takeIn(sender, gossip);
-    for (const member of members) this.#options.table.hearOfView(member);
+  #applyView({ sender, members, gossip }: View): void {
+    this.#apply(sender, gossip);
+    for (const member of members) this.#options.table.hearFromView(member);
   }
 
   /** @see Membership.learn */
   learn(members: readonly Member[]): void {
     const { table, settings } = this.#options;
     const none: Gossip = { changes: [], rumors: [] };
-    counted(this.stats, "refusedMalformed", () =>
+    counted(this.stats, "rejectedMalformed", () =>
       checkMessage(table.self, none, members, settings.membersMax),
     );
-    for (const member of members) table.hearOfView(member);
+    for (const member of members) table.hearFromView(member);
   }
 
-  /** For what others send unasked. */
-  #admit(sender: Member, gossip: Gossip, members: readonly Member[], theirSettings?: Settings): void {
-    const { table, floodGate } = this.#options;
-    counted(this.stats, "refusedFlood", () => {
-      floodGate.admit(sender.replicaId, table.get(sender.replicaId) !== undefined);
+  /** Checks a message that this replica did not ask for. */
+  #admit(sender: Member, gossip: Gossip, members: readonly Member[], senderSettings?: Settings): void {
+    const { table, rateLimiter } = this.#options;
+    counted(this.stats, "rejectedOverRate", () => {
+      rateLimiter.admit(sender.replicaId, table.get(sender.replicaId) !== undefined);
     });
-    this.#check(sender, gossip, members, theirSettings);
+    this.#check(sender, gossip, members, senderSettings);
   }
 
-  /** Nothing of a message counts before all of it has passed here. */
-  #check(sender: Member, gossip: Gossip, members: readonly Member[], theirSettings?: Settings): void {
-    const { table, identity, settings } = this.#options;
-    counted(this.stats, "refusedMalformed", () => checkMessage(sender, gossip, members, settings.membersMax));
-    const refusal = mismatch(table.self, identity, sender, theirSettings);
-    if (!refusal) return;
-    this.stats.refusedMismatch += 1;
-    throw refusal;
+  /** Checks a whole message before any part of it is applied. */
+  #check(sender: Member, gossip: Gossip, members: readonly Member[], senderSettings?: Settings): void {
+    const { table, agreedSettings, settings } = this.#options;
+    counted(this.stats, "rejectedMalformed", () =>
+      checkMessage(sender, gossip, members, settings.membersMax),
+    );
+    const error = mismatch(table.self, agreedSettings, sender, senderSettings);
+    if (!error) return;
+    this.stats.rejectedMismatch += 1;
+    throw error;
   }
 
-  #takeIn(sender: Member, gossip: Gossip): void {
+  #apply(sender: Member, gossip: Gossip): void {
     const { self } = this.#options.table;
-    // What comes from this replica's own address is this replica: the seeds name it too.
+    // A message from this replica's own address is its own: the seeds name this replica, too.
     if (sender.replicaId !== self.replicaId || sender.address !== self.address) {
       this.#options.table.hear({ member: sender, reporterId: sender.replicaId });
     }
-    this.#takeInGossip(gossip);
+    this.#applyGossip(gossip);
   }
 
-  #takeInGossip({ changes, rumors }: Gossip): void {
+  #applyGossip({ changes, rumors }: Gossip): void {
     for (const change of changes) this.#options.table.hear(change);
     this.#options.rumors.hear(rumors);
   }
@@ -221,19 +229,19 @@ export class Messenger {
   #gossipFor(peerId: string): Gossip {
     const { table, changes, rumors, settings } = this.#options;
     const peer = table.get(peerId);
-    // News rides a limited number of times, and none is spent on a place where perhaps nobody is.
-    if (!peer || !isLive(peer)) return { changes: peer ? [this.#heldAgainst(peer)] : [], rumors: [] };
-    const rides = ridesMax(settings.retransmitMultiplier, table.live.length);
-    const news = changes
-      .take(settings.gossipBytesMax / 2, rides)
-      // What was overtaken while it waited is not passed on.
+    // Items are sent a limited number of times, and no send is spent on a member that may be dead.
+    if (!peer || !isLive(peer)) return { changes: peer ? [this.#statementAbout(peer)] : [], rumors: [] };
+    const sends = sendsMax(settings.retransmitMultiplier, table.live.length);
+    const statements = changes
+      .take(settings.gossipBytesMax / 2, sends)
+      // A statement that was overtaken while it waited is not sent.
       .filter(({ member }) => precedence(table.get(member.replicaId) ?? member, member) <= 0);
-    if (peer.state === "suspect") news.unshift(this.#heldAgainst(peer));
-    return { changes: news, rumors: rumors.take(rides) };
+    if (peer.state === "suspect") statements.unshift(this.#statementAbout(peer));
+    return { changes: statements, rumors: rumors.take(sends) };
   }
 
-  /** Lifeguard's buddy system (§III-C): who is suspected hears it from whoever speaks with it, whatever gossip does. */
-  #heldAgainst(member: Member): StateChange {
+  /** Lifeguard's buddy system (§III-C): every message to a suspect carries the suspicion, whatever gossip does. */
+  #statementAbout(member: Member): StateChange {
     return { member, reporterId: this.#options.table.self.replicaId };
   }
 }
@@ -247,7 +255,7 @@ function counted<Name extends string>(stats: Record<Name, number>, name: Name, c
   }
 }
 
-/** That somebody did not answer is no fault; that this replica is broken is. */
+/** A missing answer is not a fault, but a failed assertion is a bug in this replica. */
 function rethrowBug(thrown: unknown): void {
   if (thrown instanceof AssertionFailure) throw thrown;
 }

@@ -1,12 +1,12 @@
 /**
- * "Ask somebody else": what a replica answers that is not, by its own view, the coordinator of what it was asked for.
- * It never asks that other replica itself, so that whatever the views say, a request makes one hop.
+ * The answer of a replica that is not, by its own view, the coordinator of the requested name. It never asks the
+ * coordinator itself, so a request makes one hop, whatever the views say.
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "./member.ts";
 
 export class NotCoordinator extends OrcaError {
-  /** Who should be asked, by the answerer's view. */
+  /** The coordinator by the answerer's view. */
   readonly coordinator: Member;
   /** The answerer's view, for the caller to merge. */
   readonly members: readonly Member[];

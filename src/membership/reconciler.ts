@@ -1,16 +1,15 @@
 /**
- * Mends views that gossip left different. From time to time whole views are exchanged with a live member, for news that
- * was lost on every way; and dead members are asked in turn whether they are back, because the two sides of a partition
- * hold each other for dead and would never speak again.
+ * Repairs views that gossip left different. At intervals it exchanges whole views with a live member, for statements that
+ * gossip has lost. It also asks dead members, in turn, whether they are back: after a partition each side considers the
+ * other dead, and without these requests the sides would never communicate again.
  *
- * Invariant: one exchange of each kind runs at a time, so that a black hole costs its timeout and no pile of requests.
+ * Invariant: one exchange of each kind runs at a time, so a member that never answers costs a timeout and no backlog.
  */
 import type { Clock, Timer } from "../base/clock.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, sample } from "../base/random.ts";
 import type { Member } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
-import { sample } from "./sample.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
 export interface ReconcilerOptions {
@@ -25,7 +24,7 @@ export interface ReconcilerOptions {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #timers = new Set<Timer>();
-  /** Whom to ask next among the dead: the first by id after this one. */
+  /** The dead member asked last. The next one is the first by id after it. */
   #askedLast = "";
   #stopped = false;
 
@@ -35,7 +34,7 @@ export class Reconciler {
 
   start(): void {
     const { random, settings } = this.#options;
-    // At moments of its own, so that replicas started together do not all exchange together.
+    // At random moments, so that replicas started together do not exchange views together.
     this.#repeat(settings.syncIntervalMs, random.next(), () => this.#syncWithLive());
     this.#repeat(settings.deadRetryIntervalMs, random.next(), () => this.#askDead());
   }
@@ -62,7 +61,7 @@ export class Reconciler {
 
   async #syncWithLive(): Promise<void> {
     const { messenger, onForgotten, random, table } = this.#options;
-    onForgotten(table.forgetGone());
+    onForgotten(table.forgetExpired());
     const [member] = sample(table.others(), 1, random);
     if (member) await messenger.sync(member.address);
   }
@@ -74,7 +73,7 @@ export class Reconciler {
     await this.#options.messenger.sync(member.address);
   }
 
-  /** In turn, so that the one that is back is not missed for those that stay away. */
+  /** The dead members take turns, so that those that stay dead do not hide one that is back. */
   #nextDead(): Member | undefined {
     const dead = this.#options.table
       .members()

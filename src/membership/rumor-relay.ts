@@ -1,11 +1,11 @@
 /**
- * Passes rumors on: each to the listeners of its kind and into the queue, once. Everybody passes on what is new to it,
- * so the same rumor comes back over many ways, and it is by its id that it ends.
+ * Relays rumors: it gives each rumor once to the listeners of its kind, and queues it once for other members. Every
+ * member does so, and the same rumor returns on many paths. A member that remembers its id ignores it.
  *
  * Invariants:
- * 1. An id in #seenAtMs was handed to the listeners, or published here, within the last rememberedMs. There are at most
- *    as many as fill all queues twice.
- * 2. A rumor that could never fit on a message is not queued: it would stand in front of all that come after it.
+ * 1. The ids in #seenAtMs were given to the listeners, or published here, within the last rememberedMs. There are at most
+ *    twice as many as all queues can hold.
+ * 2. A rumor that fits in no message is not queued. It would block all rumors after it.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
@@ -13,7 +13,7 @@ import { BroadcastQueue } from "./broadcast-queue.ts";
 import { type Rumor, type RumorKind, type RumorListener, rumorKinds } from "./rumor.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
-/** Longer than a rumor goes round, and short enough that a chunk which was lost and stored anew is announced again. */
+/** Longer than a rumor circulates, and short enough that a chunk that was lost and stored again is announced again. */
 const rememberedMs = 60_000;
 
 type Listeners = { readonly [Kind in RumorKind]: Set<RumorListener<Kind>> };
@@ -27,7 +27,7 @@ export class RumorRelay {
   readonly #onQueued: () => void;
   readonly #seenAtMs: LruMap<string, number>;
 
-  /** `onQueued` is called when there is something to pass on. */
+  /** `onQueued` is called when a rumor waits to be sent. */
   constructor(clock: Clock, settings: SwimSettings, onQueued: () => void) {
     this.#clock = clock;
     this.#onQueued = onQueued;
@@ -39,7 +39,7 @@ export class RumorRelay {
     };
   }
 
-  /** The other half of a message is for changes of state. */
+  /** The other half of a message is for statements about members. */
   get #bytesMax(): number {
     return this.#settings.gossipBytesMax / 2;
   }
@@ -48,7 +48,7 @@ export class RumorRelay {
     return rumorKinds.reduce((total, kind) => total + this.#queues[kind].size, 0);
   }
 
-  /** How many gave way to newer ones before they had been passed on often enough. */
+  /** How many rumors were dropped for newer ones before they were sent often enough. */
   get dropped(): number {
     return rumorKinds.reduce((total, kind) => total + this.#queues[kind].stats.dropped, 0);
   }
@@ -58,7 +58,7 @@ export class RumorRelay {
     return () => void this.#listeners[kind].delete(listener);
   }
 
-  /** To all others; the listeners here are not told what they know. */
+  /** Sends a rumor to all other members. The listeners of this replica do not get it. */
   publish(rumor: Rumor): void {
     this.stats.published += 1;
     this.#remember(rumor);
@@ -74,23 +74,23 @@ export class RumorRelay {
       this.stats.heard += 1;
       this.#remember(rumor);
       this.#queue(rumor);
-      this.#tell(rumor);
+      this.#notify(rumor);
     }
   }
 
-  take(rides: number): Rumor[] {
+  take(sends: number): Rumor[] {
     const rumors: Rumor[] = [];
     let bytesLeft = this.#bytesMax;
     for (const kind of rumorKinds) {
-      const taken = this.#queues[kind].take(bytesLeft, rides);
+      const taken = this.#queues[kind].take(bytesLeft, sends);
       for (const { sizeBytes } of taken) bytesLeft -= sizeBytes;
       rumors.push(...taken);
     }
     return rumors;
   }
 
-  #tell({ kind, body }: Rumor): void {
-    // A listener of a kind takes the bodies of that kind, which is more than the compiler can follow through a union.
+  #notify({ kind, body }: Rumor): void {
+    // A listener of a kind takes the bodies of that kind. The compiler cannot infer this through the union.
     for (const listener of this.#listeners[kind] as Set<(body: Rumor["body"]) => void>) listener(body);
   }
 

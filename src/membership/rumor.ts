@@ -1,19 +1,19 @@
 /**
- * News that membership carries for others: it passes each piece on to everybody once and never looks inside. What is in
- * it, and what to do about it, is the business of those who publish and listen.
+ * Rumors: messages that membership carries for other parts of Orca. It delivers each rumor to every member once, and does
+ * not interpret its body. The parts that publish and listen define its meaning.
  */
 
-/** The body of each kind of rumor. The order is the order in which they get room on a message. */
+/** The body of each kind of rumor. */
 export interface RumorBodies {
-  /** An object whose cached metadata is not to be used any more. */
+  /** An object whose cached metadata must not be used any more. */
   readonly invalidation: {
     readonly originId: string;
     readonly bucket: string;
     readonly objectKey: string;
-    /** The ETag that is not the object's any more, without quotes; empty where whatever is cached is to go. */
+    /** The ETag that is no longer the object's, without quotes. Empty: drop the cached metadata, whatever it is. */
     readonly staleEtag: string;
   };
-  /** A chunk that was stored: in the store that all share or, where disks are replicated, on the publisher's disk. */
+  /** A chunk that was stored: in the cachestore or, if disks keep copies, on the publisher's disk. */
   readonly announcement: {
     readonly originId: string;
     readonly bucket: string;
@@ -28,15 +28,15 @@ export interface RumorBodies {
 
 export type RumorKind = keyof RumorBodies;
 
-/** Invalidations first: an announcement that is lost costs a look, an invalidation staleness. */
+/** The order in which kinds get room in a message. A lost announcement costs a request, a lost invalidation staleness. */
 export const rumorKinds: readonly RumorKind[] = ["invalidation", "announcement"];
 
 interface RumorOf<Kind extends RumorKind> {
   readonly kind: Kind;
-  /** The same id is applied and passed on once within a minute. */
+  /** A rumor with the same id is applied and relayed once within a minute. */
   readonly id: string;
   readonly body: RumorBodies[Kind];
-  /** What it takes on a message. */
+  /** Its size in a message. */
   readonly sizeBytes: number;
 }
 

@@ -1,7 +1,7 @@
-/** Where a replica finds the first others: a list that was configured, or the addresses behind a name. */
+/** The addresses where a replica first looks for others: a configured list, or the addresses of a host name. */
 
 export interface Seeds {
-  /** `host:port` of replicas that may be there. Rejects when it cannot be known at the moment. */
+  /** `host:port` of possible replicas. Rejects if the look-up fails. */
   addresses(): Promise<readonly string[]>;
 }
 
@@ -19,10 +19,10 @@ export class StaticSeeds implements Seeds {
   }
 }
 
-/** The addresses of a host name, v4 or v6, as a resolver knows them now. */
+/** Resolves a host name to its current addresses, v4 or v6. */
 export type Lookup = (hostname: string) => Promise<readonly string[]>;
 
-/** `cluster.service`: a headless Service has one address for each replica, and all of them listen on one port. */
+/** `cluster.service`: a headless Service has one address per replica, and all replicas listen on one port. */
 export class ServiceSeeds implements Seeds {
   readonly #service: string;
   readonly #port: number;

@@ -1,9 +1,9 @@
 /**
- * Notices when this process itself stood still: a blocked event loop, a stopped container, a suspended machine. A beat
- * that comes late is the sign. It matters because of what happens on waking: (1) answers of others arrive while
- * the loop stands and wait in the sockets; (2) the loop wakes and runs timers first, among them the deadlines of
- * exactly these answers and of suspicions; (3) only then are the sockets read. A deadline that passed in its sleep is
- * therefore no evidence, and whoever is about to blame another one asks here first.
+ * Detects that this process itself was stalled: a blocked event loop, a stopped container, a suspended machine. The sign
+ * is a timer, the beat, that fires late. The order of events after a stall matters: (1) answers arrive during the stall
+ * and wait in the sockets; (2) the event loop resumes and runs timers first, among them the deadlines of these very
+ * answers and of suspicions; (3) only then it reads the sockets. So a deadline that passed during a stall is no
+ * evidence, and the parts that accuse other members check here first.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 
@@ -27,7 +27,7 @@ export class StallWatch {
   start(): void {
     this.#beatAtMs = this.#clock.monotonic();
     this.#timer = this.#clock.timer(beatMs, () => {
-      this.#look();
+      this.#checkBeat();
       this.#timer?.refresh();
     });
   }
@@ -37,14 +37,14 @@ export class StallWatch {
     this.#timer = undefined;
   }
 
-  /** Whether this process stood still at any moment since `sinceMs` (monotonic), the one before this call included. */
-  stoodStillSince(sinceMs: number): boolean {
-    // The caller's timer may run before the beat that is just as late.
-    if (this.#timer) this.#look();
+  /** Whether this process was stalled at any moment since `sinceMs` (monotonic), including just before this call. */
+  stalledSince(sinceMs: number): boolean {
+    // The caller's timer may run before the beat, which is late by the same stall.
+    if (this.#timer) this.#checkBeat();
     return this.#stallEndedMs >= sinceMs;
   }
 
-  #look(): void {
+  #checkBeat(): void {
     const nowMs = this.#clock.monotonic();
     const lateMs = nowMs - this.#beatAtMs - beatMs;
     this.#beatAtMs = nowMs;

@@ -1,8 +1,8 @@
 /**
- * How long a suspect has to speak up before it counts as dead: Lifeguard's dynamic suspicion timeout (Dadgar, Phillips,
- * Currey: "Lifeguard: local health awareness for more accurate failure detection", DSN-W 2018, §III-B). One accuser
- * alone may be the one that is slow, so the first suspicion gets a long time; each independent one that confirms it
- * shortens the time, down to the least once enough agree. Pure: the timers that it feeds are elsewhere.
+ * How long a suspect has to refute before it counts as dead: Lifeguard's dynamic suspicion timeout (Dadgar, Phillips,
+ * Currey: "Lifeguard: local health awareness for more accurate failure detection", DSN-W 2018, §III-B). A single accuser
+ * may itself be the slow one, so the first suspicion has a long timeout. Each independent confirmation shortens it, down
+ * to the minimum when enough replicas agree. These are pure functions; member-table.ts has the timers.
  */
 import type { SwimSettings } from "./swim-settings.ts";
 
@@ -12,22 +12,22 @@ export type SuspicionSettings = Pick<
 >;
 
 /**
- * How many more accusers it takes until the shortest timeout counts. None can be expected of a cluster that has nobody
- * left besides the accuser and the suspect.
+ * How many further accusers shorten the timeout to its minimum. It is 0 if no live member is left besides the accuser and
+ * the suspect.
  */
 export function confirmationsExpected(settings: SuspicionSettings, liveMembers: number): number {
   return Math.max(0, Math.min(settings.suspicionMultiplier - 2, liveMembers - 2));
 }
 
-/** The least timeout: enough probe intervals for a statement to go round and its refutation to come back. */
+/** The minimum timeout: enough probe intervals for a statement to reach all members and its refutation to return. */
 export function suspicionTimeoutMinMs(settings: SuspicionSettings, liveMembers: number): number {
   const rounds = Math.max(1, Math.log10(Math.max(1, liveMembers)));
   return settings.suspicionMultiplier * rounds * settings.probeIntervalMs;
 }
 
 /**
- * Milliseconds from the first suspicion to death, when `confirmations` others have made it their own since and
- * `expected` were hoped for. `liveMembers` counts this replica and the suspect.
+ * Milliseconds from the first suspicion to death, after `confirmations` of `expected` further accusers. `liveMembers`
+ * includes this replica and the suspect.
  */
 export function suspicionTimeoutMs(
   settings: SuspicionSettings,

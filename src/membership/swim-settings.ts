@@ -1,87 +1,96 @@
 /**
- * The knobs of the failure detector and of gossip, each with which way to turn it and what that costs. The defaults are
- * for one datacentre and up to some hundred replicas. With five, a crash is known everywhere after about 6 s (8 s at
- * the worst), and a replica may be silent for 4 s before anybody takes it for dead.
+ * The settings of the failure detector and of gossip, each with the effect of a higher or lower value and its cost. The
+ * defaults suit one datacentre and up to some hundred replicas. With five replicas, all know of a crash after about 6 s
+ * (8 s at worst), and a replica may be silent for 4 s before it counts as dead.
  */
 export interface SwimSettings {
   /**
-   * Time from one probe to the next. Each replica probes one other at a time, so that a crash is met after at most
-   * this times the number of others. Lower finds crashes sooner and sends more; suspicion timeouts scale with it too,
-   * so that lower also forgives shorter pauses.
+   * Time from one probe to the next. Each replica probes one member at a time, so it probes a crashed member after at most
+   * this time multiplied by the number of others. Lower finds crashes sooner and sends more messages. Suspicion timeouts
+   * scale with it, so lower also tolerates only shorter pauses.
    */
   readonly probeIntervalMs: number;
   /**
-   * How long a direct ping may take before others are asked to try; they have the rest of the interval. Set it above
-   * the 99th percentile of a round trip under load. Lower asks others more often for nothing.
+   * How long a direct ping may take before other members are asked to try. They have the rest of the interval. Set it
+   * above the 99th percentile of a round trip under load. Lower causes more unnecessary indirect pings.
    */
   readonly probeTimeoutMs: number;
   /**
-   * How many others are asked to ping a member that does not answer. More finds a way around a broken link more surely,
-   * at that many times the messages, but only while something is wrong.
+   * How many others are asked to ping a member that does not answer. More find a path around a broken link more reliably.
+   * Each costs a message, but only while a member is silent.
    */
   readonly indirectProbes: number;
   /**
-   * The least time of a suspicion, in probe intervals (times log10 of the cluster's size, from 10 replicas on). Higher
-   * forgives longer pauses of the event loop or the network; a crash is known later by as much. Two less is the number
-   * of further accusers that cut the time to this least.
+   * The minimum time of a suspicion, in probe intervals (times log10 of the number of replicas, from 10 replicas on).
+   * Higher tolerates longer pauses of the event loop or the network, and detects a crash later by as much. This value
+   * minus two is the number of further accusers that shorten a suspicion to the minimum.
    */
   readonly suspicionMultiplier: number;
   /**
-   * The longest time of a suspicion, as a multiple of the least: what a suspect gets while only one replica accuses it.
-   * Higher protects better from an accuser that is itself unwell; a crash that only one other can see is known later.
+   * The maximum time of a suspicion, as a multiple of the minimum. It applies while only one replica accuses the suspect.
+   * Higher protects better from an accuser that is itself slow. A crash that only one replica can observe is detected
+   * later.
    */
   readonly suspicionTimeoutMaxMultiplier: number;
   /**
-   * How far an unwell replica may stretch its own intervals and timeouts (Lifeguard's local health). Higher makes fewer
-   * false accusations under overload; a crash during it is noticed later. 1 turns it off.
+   * How far a slow replica may stretch its own intervals and timeouts (Lifeguard's local health). Higher makes fewer false
+   * accusations under overload, and detects a crash during it later. 1 turns it off.
    */
   readonly localHealthMax: number;
   /**
-   * How often news is passed on while there is any. Lower spreads it faster and in smaller messages. Nothing is sent
-   * while there is no news.
+   * How often gossip is sent while items wait. Lower spreads it faster, in smaller messages. Nothing is sent while no item
+   * waits.
    */
   readonly gossipIntervalMs: number;
-  /** To how many others news goes each time. More is faster and survives more loss, for as many times the messages. */
+  /** How many members get gossip each time. More is faster and survives more loss. Each costs a message. */
   readonly gossipFanout: number;
   /**
-   * How often each replica passes on each piece of news: this times log10(members + 1), rounded up. Higher survives more
-   * loss; each step costs every replica a copy.
+   * How often each replica sends each item of gossip: this times log10(members + 1), rounded up. Higher survives more
+   * loss, and each step costs every replica one more copy.
    */
   readonly retransmitMultiplier: number;
   /**
-   * How often whole views are exchanged with a random live member, for what gossip has lost. Lower mends differing views
-   * sooner; each exchange costs about 200 bytes for every member, both ways.
+   * How often a replica exchanges whole views with a random live member, for statements that gossip has lost. Lower
+   * repairs different views sooner. Each exchange costs about 200 bytes per member, in both directions.
    */
   readonly syncIntervalMs: number;
-  /** How long such an exchange may take, connecting included. Higher is kinder to a loaded peer, and slower to move on. */
+  /**
+   * How long such an exchange may take, connecting included. Higher tolerates a loaded peer, and wastes more time on a
+   * dead one.
+   */
   readonly syncTimeoutMs: number;
   /**
-   * How often a dead member is asked whether it is back, one at a time: this is what heals a partition. Lower heals
-   * sooner, at one connection attempt each time.
+   * How often a dead member is asked whether it is back, one at a time. This heals partitions. Lower heals them sooner.
+   * Each request costs a connection attempt.
    */
   readonly deadRetryIntervalMs: number;
   /**
-   * How long dead and left members are remembered. Higher lets a longer partition heal without the seeds; replicas with
-   * a new id after each restart fill the table meanwhile.
+   * How long dead and left members are remembered. Higher heals a longer partition without the seeds. Meanwhile, replicas
+   * with a new id after each restart fill the table.
    */
   readonly deadRetentionMs: number;
   /** How often the seeds are asked for addresses (`cluster.membership_refresh`). Lower finds new replicas sooner. */
   readonly discoveryIntervalMs: number;
-  /** The same while no other member is live: a replica that is alone fills what others have. */
+  /** The same while no other member is live. A replica that is alone fills chunks that other replicas have. */
   readonly aloneDiscoveryIntervalMs: number;
   /**
-   * A timer that fires later than this was held up by this process itself, and then silence is no sign of death.
-   * Lower is more forgiving to others on a busy replica, which then finds real crashes later.
+   * A timer that fires later than this was delayed by this process itself. Then silence is no sign of death. Lower makes a
+   * busy replica accuse fewer members, and detect real crashes later.
    */
   readonly stallToleranceMs: number;
-  /** Members in the view, the dead included. More costs memory and longer exchanges; further ones are refused. */
+  /** Members in a view, with the dead ones. More cost memory and larger exchanges. Further members are rejected. */
   readonly membersMax: number;
-  /** News on one message. More spreads a burst in fewer messages, each of which takes longer to read. */
+  /** Gossip in one message. More spreads a burst in fewer messages, each of which takes longer to read. */
   readonly gossipBytesMax: number;
-  /** News of each kind that waits to be passed on. Higher survives larger bursts in more memory; the oldest gives way. */
+  /**
+   * Rumors of each kind that wait to be sent. Higher survives larger bursts and costs memory. Beyond it, the rumors sent
+   * most often are dropped.
+   */
   readonly rumorsQueuedMax: number;
-  /** Messages a second from one member, with twice that at once. Lower stops a flood earlier; ordinary traffic
-   * stays below 16. */
+  /**
+   * Messages per second from one member, and twice that in a burst. Lower stops a flood earlier. Ordinary traffic stays
+   * below 16.
+   */
   readonly messagesPerSecondMax: number;
 }
 

@@ -63,7 +63,7 @@ export class MeshClient {
       replicaId,
       address: advertisedAddress(config.cluster, port, networkInterfaces()),
       zone: zone ?? "",
-      identity: agreedSettingsOf(config),
+      agreedSettings: agreedSettingsOf(config),
       seeds,
       transport: this.membershipPeers,
       clock,

@@ -134,7 +134,7 @@ test("Relay: when the coordinator dies, the next in rank fetches the rest for al
   const fetched = origin.reads.slice(1).reduce((sum, { deliveredBytes }) => sum + deliveredBytes, 0);
   assert.ok(fetched <= 8 * MiB, `the chunk is fetched once more at most, not ${fetched} bytes`);
   for (const host of replicas) {
-    if (host !== coordinator) assert.deepEqual(host.view.doubted, [coordinator.id]);
+    if (host !== coordinator) assert.deepEqual(host.view.probed, [coordinator.id]);
   }
 });
 
@@ -175,7 +175,7 @@ test("Relay: an origin's error passes through the coordinator unchanged, and the
   await assert.rejects(read, { code: "origin_etag_changed", source: "origin" });
   assert.equal(origin.reads.length, 1);
   assert.equal(network.streams.length, 1);
-  assert.deepEqual(assembler.view.doubted, []);
+  assert.deepEqual(assembler.view.probed, []);
 });
 
 test("Relay: a replica that stops sends its callers to the next, without an error", async () => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { BroadcastQueue, ridesMax } from "../../src/membership/broadcast-queue.ts";
+import { BroadcastQueue, sendsMax } from "../../src/membership/broadcast-queue.ts";
 
-test("BroadcastQueue.take: what has ridden least goes first, then the oldest", () => {
+test("BroadcastQueue.take: the item sent least often goes first, then the oldest", () => {
   const queue = new BroadcastQueue<string>(10);
   queue.add("a", "a", 1);
   queue.add("b", "b", 1);
@@ -12,14 +12,14 @@ test("BroadcastQueue.take: what has ridden least goes first, then the oldest", (
   assert.deepEqual(queue.take(10, 3), ["b", "c", "a"]);
 });
 
-test("BroadcastQueue.take: an item is forgotten after its rides", () => {
+test("BroadcastQueue.take: an item is removed after its sends", () => {
   const queue = new BroadcastQueue<string>(10);
   queue.add("a", "a", 1);
   assert.deepEqual([queue.take(9, 2), queue.take(9, 2), queue.take(9, 2)], [["a"], ["a"], []]);
   assert.equal(queue.size, 0);
 });
 
-test("BroadcastQueue.add: the newest about a subject takes the place of the older, and rides anew", () => {
+test("BroadcastQueue.add: a newer item about a subject replaces the older one, and its sends count from 0", () => {
   const queue = new BroadcastQueue<string>(10);
   queue.add("a", "old", 1);
   queue.take(9, 2);
@@ -28,7 +28,7 @@ test("BroadcastQueue.add: the newest about a subject takes the place of the olde
   assert.deepEqual([queue.take(9, 2), queue.take(9, 2), queue.take(9, 2)], [["new"], ["new"], []]);
 });
 
-test("BroadcastQueue.take: stays within the bytes of a message", () => {
+test("BroadcastQueue.take: stays within the size of a message", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 50 }), { maxLength: 40 }), (sizes) => {
       const queue = new BroadcastQueue<number>(100);
@@ -44,7 +44,7 @@ test("BroadcastQueue.take: stays within the bytes of a message", () => {
   );
 });
 
-test("BroadcastQueue.add: past its bound, the one that rode most often gives way and is counted", () => {
+test("BroadcastQueue.add: beyond itemsMax, the item sent most often is dropped and counted", () => {
   const queue = new BroadcastQueue<string>(2);
   queue.add("a", "a", 1);
   queue.add("b", "b", 1);
@@ -54,9 +54,9 @@ test("BroadcastQueue.add: past its bound, the one that rode most often gives way
   assert.equal(queue.stats.dropped, 1);
 });
 
-test("ridesMax: grows with the logarithm of the cluster", () => {
+test("sendsMax: grows with the logarithm of the cluster", () => {
   assert.deepEqual(
-    [1, 5, 9, 10, 99, 100].map((live) => ridesMax(4, live)),
+    [1, 5, 9, 10, 99, 100].map((live) => sendsMax(4, live)),
     [4, 4, 4, 8, 8, 12],
   );
 });

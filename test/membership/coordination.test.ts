@@ -10,18 +10,18 @@ const self = members[0] as Member;
 
 function coordinationOf(live: readonly Member[] = members) {
   const clock = new FakeClock();
-  const doubted: string[] = [];
+  const probed: string[] = [];
   const learnt: (readonly Member[])[] = [];
   const membership: { live: readonly Member[] } & Omit<MembershipView, "live"> = {
     self,
     live,
     members: (): Member[] => [...membership.live],
     learn: (view: readonly Member[]) => void learnt.push(view),
-    staleMarker: (replicaId: string) => void doubted.push(replicaId),
+    probeNext: (replicaId: string) => void probed.push(replicaId),
   };
   return {
     clock,
-    doubted,
+    probed,
     learnt,
     membership,
     coordination: new Coordination({ membership, clock, avoidInitialMs: 1000, avoidMaxMs: 3000 }),
@@ -34,7 +34,7 @@ function nameOf(coordination: Coordination, replicaId: string): string {
   return names.find((name) => coordination.coordinator(name).replicaId === replicaId) as string;
 }
 
-test("Coordination.coordinator: the same for all who have the same view, and another one where it is passed over", () => {
+test("Coordination.coordinator: is the same for all replicas with the same view, and another one if it is skipped", () => {
   const { coordination } = coordinationOf();
   const { coordination: other } = coordinationOf(members.toReversed());
   for (let index = 0; index < 50; index += 1) {
@@ -43,11 +43,11 @@ test("Coordination.coordinator: the same for all who have the same view, and ano
     const second = coordination.coordinator(`k${index}`, [first.replicaId]);
     assert.notEqual(second, first);
     const { coordination: without } = coordinationOf(members.filter((member) => member !== first));
-    assert.equal(without.coordinator(`k${index}`), second, "who owns it without the first");
+    assert.equal(without.coordinator(`k${index}`), second, "the owner without the first");
   }
 });
 
-test("Coordination.coordinator: this replica where nobody else is left", () => {
+test("Coordination.coordinator: is this replica if no other is left", () => {
   const { coordination } = coordinationOf();
   assert.equal(coordination.coordinator("k", ["a", "b", "c"]), self);
   const { coordination: alone } = coordinationOf([]);
@@ -55,20 +55,20 @@ test("Coordination.coordinator: this replica where nobody else is left", () => {
   assert.ok(alone.isMine("k"));
 });
 
-test("Coordination.next: a member that failed is gone around and passed over, until it answers", () => {
-  const { coordination, doubted } = coordinationOf();
+test("Coordination.next: a member that failed is skipped until it answers", () => {
+  const { coordination, probed } = coordinationOf();
   const name = nameOf(coordination, "b");
   coordination.failed("b");
-  assert.deepEqual(doubted, ["b"]);
-  const passedOver: string[] = [];
-  assert.notEqual(coordination.next(name, passedOver).replicaId, "b");
-  assert.deepEqual(passedOver, ["b"]);
-  assert.equal(coordination.coordinator(name).replicaId, "b", "the view alone does not know of it");
+  assert.deepEqual(probed, ["b"]);
+  const skipped: string[] = [];
+  assert.notEqual(coordination.next(name, skipped).replicaId, "b");
+  assert.deepEqual(skipped, ["b"]);
+  assert.equal(coordination.coordinator(name).replicaId, "b", "the view alone does not show the failure");
   coordination.answered("b");
   assert.equal(coordination.next(name, []).replicaId, "b");
 });
 
-test("Coordination.next: when its time is over one caller tries, and each failure in a row doubles the time", async () => {
+test("Coordination.next: after its time one caller tries it, and each failure in a row doubles the time", async () => {
   const { coordination, clock } = coordinationOf();
   const name = nameOf(coordination, "b");
   const asked = (): boolean => coordination.next(name, []).replicaId === "b";
@@ -100,30 +100,30 @@ test("Coordination: a member that left the view is not remembered as failed", ()
   assert.equal(coordination.next(name, []).replicaId, "b");
 });
 
-test("Coordination.learn: a view that disagrees is passed to the membership and counted", () => {
+test("Coordination.learn: a view that disagrees goes to the membership and is counted", () => {
   const { coordination, learnt } = coordinationOf();
   coordination.learn(members);
   assert.deepEqual(learnt, [members]);
   assert.equal(coordination.stats.disagreements, 1);
 });
 
-test("Coordination.ranked: the order in which members are passed over, this replica among them", () => {
+test("Coordination.ranked: the order in which members are skipped, with this replica", () => {
   const { coordination } = coordinationOf();
   for (let index = 0; index < 50; index += 1) {
-    const passedOver: string[] = [];
+    const skipped: string[] = [];
     for (const member of coordination.ranked(`k${index}`)) {
-      assert.equal(coordination.coordinator(`k${index}`, passedOver), member);
-      passedOver.push(member.replicaId);
+      assert.equal(coordination.coordinator(`k${index}`, skipped), member);
+      skipped.push(member.replicaId);
     }
-    assert.equal(passedOver.length, 3);
+    assert.equal(skipped.length, 3);
     assert.deepEqual(
       coordination.ranked(`k${index}`, 2).map(({ replicaId }) => replicaId),
-      passedOver.slice(0, 2),
+      skipped.slice(0, 2),
     );
   }
 });
 
-test("Coordination.mayAsk: not while a member is avoided, then one caller tries it", async () => {
+test("Coordination.mayAsk: false while a member is avoided, then one caller tries it", async () => {
   const { clock, coordination } = coordinationOf();
   assert.ok(coordination.mayAsk("b"));
   coordination.failed("b");

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { type Seeds, ServiceSeeds } from "../../src/membership/seeds.ts";
-import { addressOf, ClusterFixture, identity } from "../support/membership-fixture.ts";
+import { addressOf, agreedSettings, ClusterFixture } from "../support/membership-fixture.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { StallableClock } from "../support/stallable-clock.ts";
 
@@ -16,7 +16,7 @@ function joining(cluster: ClusterFixture, seeds: Seeds): { membership: Membershi
     replicaId: "joining",
     address,
     zone: "",
-    identity,
+    agreedSettings,
     seeds: [seeds],
     transport: cluster.network.transport(address, clock),
     clock,
@@ -27,7 +27,7 @@ function joining(cluster: ClusterFixture, seeds: Seeds): { membership: Membershi
   return { membership, logger };
 }
 
-test("ServiceSeeds: every address of the name, on one port", async () => {
+test("ServiceSeeds: returns each address of the name, with one port", async () => {
   const names: string[] = [];
   const seeds = new ServiceSeeds("orca.default.svc", 8444, (name) => {
     names.push(name);
@@ -50,7 +50,7 @@ test("Membership.start: resolves when it has joined", async () => {
   cluster.stop();
 });
 
-test("Discovery: a name that is not known yet is looked up every second while alone", async () => {
+test("Discovery: an unknown name is looked up every second while the replica is alone", async () => {
   const cluster = await ClusterFixture.running(3);
   let lookups = 0;
   const { membership, logger } = joining(cluster, {
@@ -68,7 +68,7 @@ test("Discovery: a name that is not known yet is looked up every second while al
   cluster.stop();
 });
 
-test("Discovery: a lookup that never answers is given up, and tried again", async () => {
+test("Discovery: a look-up that never answers times out and is repeated", async () => {
   const cluster = await ClusterFixture.running(3);
   const { membership } = joining(cluster, { addresses: () => new Promise(() => {}) });
   void membership.start();
@@ -80,7 +80,7 @@ test("Discovery: a lookup that never answers is given up, and tried again", asyn
   assert.equal(cluster.clock.pendingTimers, 0);
 });
 
-test("Discovery: that seeds forget an address removes nobody, and a known one is not asked again", async () => {
+test("Discovery: an address that disappears from the seeds removes no member, and a known address is not contacted again", async () => {
   const cluster = await ClusterFixture.running(3);
   let addresses = ["r1", "r2", "r3", "joining"].map(addressOf);
   const { membership } = joining(cluster, { addresses: () => Promise.resolve(addresses) });
@@ -92,13 +92,13 @@ test("Discovery: that seeds forget an address removes nobody, and a known one is
   assert.equal(membership.live.length, 4);
   assert.deepEqual(cluster.deaths, []);
   assert.ok(membership.stats.discovery.polls >= 12);
-  // One exchange each 10 s is what keeps views together.
+  // The reconciler exchanges views every 10 s.
   assert.ok(membership.stats.messenger.syncs - syncs <= 7);
   membership.stop();
   cluster.stop();
 });
 
-test("Discovery: a seed under another name than its replica advertises is asked once, while that one lives", async () => {
+test("Discovery: a seed with another name than its replica advertises is contacted once while the replica lives", async () => {
   const cluster = await ClusterFixture.running(2);
   const first = cluster.replicas.get("r1");
   assert.ok(first);

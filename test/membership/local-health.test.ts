@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LocalHealth } from "../../src/membership/local-health.ts";
 
-test("LocalHealth: stretches times by what went wrong, up to its maximum and never below one", () => {
+test("LocalHealth: multiplies times by the score plus one, up to the maximum", () => {
   const health = new LocalHealth(8);
   assert.equal(health.scale(1000), 1000);
   health.note(2);

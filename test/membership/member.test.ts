@@ -4,7 +4,7 @@ import { checkMember, incarnationMax, isLive, type Member } from "../../src/memb
 import { memberOf } from "../support/member-of.ts";
 import { throwsWith } from "../support/throws-with.ts";
 
-test("checkMember: takes what can be a member", () => {
+test("checkMember: accepts valid members", () => {
   for (const fields of [
     {},
     { address: "10.0.0.1:8444" },
@@ -17,7 +17,7 @@ test("checkMember: takes what can be a member", () => {
   }
 });
 
-test("checkMember: refuses what cannot, and names it", () => {
+test("checkMember: rejects invalid members, and names the invalid field", () => {
   for (const [fields, named] of [
     [{ replicaId: "" }, /replica id has 0 characters/],
     [{ replicaId: "x".repeat(129) }, /replica id has 129 characters/],

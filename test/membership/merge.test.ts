@@ -14,7 +14,7 @@ const statement: fc.Arbitrary<Member> = fc
   })
   .map((fields) => memberOf("r1", fields));
 
-test("precedence: the higher incarnation counts, and within one the worse state", () => {
+test("precedence: the higher incarnation wins, and within one incarnation the worse state", () => {
   const ascending = [0, 1].flatMap((incarnation) =>
     memberStates.map((state) => memberOf("r1", { incarnation, state })),
   );
@@ -35,7 +35,7 @@ test("merge: is commutative, associative and idempotent", () => {
   );
 });
 
-test("merge: the same statements end in the same belief, in any order and however often", () => {
+test("merge: the same statements give the same result, in any order and however often", () => {
   fc.assert(
     fc.property(
       fc.array(statement, { minLength: 1, maxLength: 8 }).chain((statements) => {
@@ -51,7 +51,7 @@ test("merge: the same statements end in the same belief, in any order and howeve
   );
 });
 
-test("merge: what says nothing new leaves the known statement itself", () => {
+test("merge: returns the known statement itself if the claimed one is not newer", () => {
   const known = memberOf("r1", { incarnation: 2 });
   assert.equal(merge(known, memberOf("r1", { incarnation: 2 })), known);
   assert.equal(merge(known, memberOf("r1", { incarnation: 1, state: "dead" })), known);

@@ -22,7 +22,7 @@ function relayOf(rumorsQueuedMax = 4): { relay: RumorRelay; clock: SimulatedCloc
   return { relay, clock, heard };
 }
 
-test("RumorRelay.hear: listeners are told once, and the rumor is passed on", () => {
+test("RumorRelay.hear: listeners get a rumor once, and it is queued for others", () => {
   const { relay, heard } = relayOf();
   relay.hear([invalidation("x"), invalidation("x")]);
   relay.hear([invalidation("x")]);
@@ -32,7 +32,7 @@ test("RumorRelay.hear: listeners are told once, and the rumor is passed on", () 
   assert.equal(relay.waiting, 0);
 });
 
-test("RumorRelay.publish: who publishes is not told, not even when it comes back", () => {
+test("RumorRelay.publish: the publisher's listeners do not get the rumor, not even when it returns", () => {
   const { relay, heard } = relayOf();
   relay.publish(invalidation("x"));
   relay.hear([invalidation("x")]);
@@ -40,7 +40,7 @@ test("RumorRelay.publish: who publishes is not told, not even when it comes back
   assert.equal(relay.waiting, 1);
 });
 
-test("RumorRelay.listen: a listener that ended is not told", () => {
+test("RumorRelay.listen: an unsubscribed listener gets nothing", () => {
   const { relay, heard } = relayOf();
   const ids: string[] = [];
   const end = relay.listen("invalidation", ({ objectKey }) => ids.push(objectKey));
@@ -58,18 +58,18 @@ test("RumorRelay.hear: the same id counts again after a minute", async () => {
   assert.deepEqual(heard, ["x", "x"]);
 });
 
-test("RumorRelay: a flood is bounded in the queue, and what it remembers too", () => {
+test("RumorRelay: a flood fills neither the queue nor the remembered ids beyond their limits", () => {
   const { relay, heard } = relayOf(4);
   for (let index = 0; index < 100; index += 1) relay.hear([invalidation(`x${index}`)]);
   assert.equal(relay.waiting, 4);
   assert.equal(relay.dropped, 96);
   assert.equal(heard.length, 100);
-  // 16 are remembered, so the last are known and the first are new again.
+  // 16 are remembered, so the last ids are known and the first are new again.
   relay.hear([invalidation("x99"), invalidation("x0")]);
   assert.equal(heard.length, 101);
 });
 
-test("RumorRelay.take: invalidations go before announcements, and one too large for any message goes nowhere", () => {
+test("RumorRelay.take: invalidations go before announcements, and a rumor too large for any message is not sent", () => {
   const { relay } = relayOf();
   const body = {
     originId: "o",

@@ -12,7 +12,7 @@ function invalidation(id: string): Rumor {
   };
 }
 
-test("Membership.publish: every other member hears it once, within a second", async () => {
+test("Membership.publish: every other member receives it once, within a second", async () => {
   for (const count of [2, 5, 12]) {
     const cluster = await ClusterFixture.running(count);
     const heard = new Map<string, string[]>();
@@ -28,12 +28,12 @@ test("Membership.publish: every other member hears it once, within a second", as
     assert.ok(tookMs !== undefined && tookMs <= 1000, `${count} members: ${tookMs} ms`);
     await cluster.clock.advance(30_000);
     assert.deepEqual(heard.get("r1"), []);
-    assert.ok(all(), "and it is not heard again");
+    assert.ok(all(), "and it is not received again");
     cluster.stop();
   }
 });
 
-test("Membership.publish: a burst of a thousand reaches everybody whole", async () => {
+test("Membership.publish: a burst of a thousand reaches every member completely", async () => {
   const cluster = await ClusterFixture.running(5);
   const heard = new Set<string>();
   cluster.membership("r5").listen("invalidation", ({ objectKey }) => heard.add(objectKey));
@@ -44,7 +44,7 @@ test("Membership.publish: a burst of a thousand reaches everybody whole", async 
   cluster.stop();
 });
 
-test("Membership.publish: what is published alone reaches the one that joins", async () => {
+test("Membership.publish: a rumor published by a replica that is alone reaches one that joins", async () => {
   const cluster = await ClusterFixture.running(1);
   cluster.membership("r1").publish(invalidation("x"));
   await cluster.clock.advance(10_000);

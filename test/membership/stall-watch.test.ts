@@ -13,16 +13,16 @@ function watched(): { time: SimulatedClock; clock: StallableClock; watch: StallW
   return { time, clock, watch, seen };
 }
 
-test("StallWatch: a process that runs is not said to have stood still", async () => {
+test("StallWatch: a running process does not count as stalled", async () => {
   const { time, watch, seen } = watched();
   await time.advance(60_000);
-  assert.equal(watch.stoodStillSince(0), false);
+  assert.equal(watch.stalledSince(0), false);
   assert.deepEqual(seen, []);
   watch.stop();
   assert.equal(time.pendingTimers, 0);
 });
 
-test("StallWatch: a stall is noticed when it ends, once, and counted with its length", async () => {
+test("StallWatch: a stall is detected once, when it ends, and counted with its length", async () => {
   const { time, clock, watch, seen } = watched();
   await time.advance(1100);
   clock.stall(2000);
@@ -30,16 +30,16 @@ test("StallWatch: a stall is noticed when it ends, once, and counted with its le
   assert.deepEqual(seen, [3100]);
   assert.equal(watch.stats.stalls, 1);
   assert.equal(watch.stats.stalledMs, 1850);
-  assert.equal(watch.stoodStillSince(3000), true);
-  assert.equal(watch.stoodStillSince(3200), false);
+  assert.equal(watch.stalledSince(3000), true);
+  assert.equal(watch.stalledSince(3200), false);
 });
 
-test("StallWatch.stoodStillSince: knows it too when asked by a timer that fires before the beat", async () => {
+test("StallWatch.stalledSince: detects the stall even in a timer that fires before the beat", async () => {
   const { time, clock, watch } = watched();
   await time.advance(240);
   const answers: boolean[] = [];
-  // Due before the next beat, so that it is the first to fire after the stall.
-  clock.timer(5, () => answers.push(watch.stoodStillSince(240)));
+  // Due before the next beat, so it fires first after the stall.
+  clock.timer(5, () => answers.push(watch.stalledSince(240)));
   clock.stall(2000);
   await time.advance(2500);
   assert.deepEqual(answers, [true]);

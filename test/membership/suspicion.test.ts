@@ -8,7 +8,7 @@ import {
 } from "../../src/membership/suspicion.ts";
 import { defaultSwimSettings } from "../../src/membership/swim-settings.ts";
 
-test("suspicionTimeoutMinMs: grows with the logarithm of the cluster from ten on", () => {
+test("suspicionTimeoutMinMs: grows with the logarithm of the cluster, from ten replicas on", () => {
   for (const [live, expectedMs] of [
     [1, 4000],
     [5, 4000],
@@ -20,17 +20,17 @@ test("suspicionTimeoutMinMs: grows with the logarithm of the cluster from ten on
   }
 });
 
-test("confirmationsExpected: two, or as many as there are others", () => {
+test("confirmationsExpected: is two, or the number of other members if that is less", () => {
   const expected = [1, 2, 3, 4, 5, 100].map((live) => confirmationsExpected(defaultSwimSettings, live));
   assert.deepEqual(expected, [0, 0, 1, 2, 2, 2]);
 });
 
-test("suspicionTimeoutMs: each accuser shortens it, the last expected one to the least", () => {
+test("suspicionTimeoutMs: each accuser shortens it, the last expected one to the minimum", () => {
   const timeouts = [0, 1, 2, 3].map((confirmations) =>
     Math.round(suspicionTimeoutMs(defaultSwimSettings, 5, 2, confirmations)),
   );
   assert.deepEqual(timeouts, [12_000, 6953, 4000, 4000]);
-  assert.equal(suspicionTimeoutMs(defaultSwimSettings, 2, 0, 0), 4000, "nobody else to wait for");
+  assert.equal(suspicionTimeoutMs(defaultSwimSettings, 2, 0, 0), 4000, "no other accuser is possible");
 });
 
 test("suspicionTimeoutMs: never leaves its bounds and never grows with confirmations", () => {

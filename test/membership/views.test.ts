@@ -1,4 +1,4 @@
-/** Views that were made to disagree, and what is said about a replica that it knows better. */
+/** Views that the test makes different, and statements about a replica that the replica must refute. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StateChange } from "../../src/membership/member.ts";
@@ -6,7 +6,7 @@ import type { Membership } from "../../src/membership/membership.ts";
 import { memberOf } from "../support/member-of.ts";
 import { ClusterFixture } from "../support/membership-fixture.ts";
 
-/** Tells `to` alone, as if `from` had said it. */
+/** Sends statements to `to` alone, as if `from` had made them. */
 function tell(cluster: ClusterFixture, from: string, to: string, ...changes: StateChange[]): void {
   const sender = cluster.membership(from).self;
   cluster.membership(to).receivePing({ sender, targetId: to, gossip: { changes, rumors: [] } });
@@ -16,7 +16,7 @@ function about(membership: Membership, fields: Partial<StateChange["member"]>): 
   return { member: { ...membership.self, ...fields }, reporterId: "r2" };
 }
 
-test("Membership: a phantom that one replica was told of is found out, and forgotten by all", async () => {
+test("Membership: a member that does not exist is found dead, and forgotten by all", async () => {
   const cluster = await ClusterFixture.running(3);
   tell(cluster, "r2", "r1", { member: memberOf("phantom"), reporterId: "r2" });
   assert.equal(cluster.membership("r1").live.length, 4);
@@ -28,7 +28,7 @@ test("Membership: a phantom that one replica was told of is found out, and forgo
   cluster.stop();
 });
 
-test("Membership: a replica that is falsely said to be dead, or gone, says that it is not", async () => {
+test("Membership: a replica that is falsely reported suspect, dead or left refutes it", async () => {
   for (const state of ["suspect", "dead", "left"] as const) {
     const cluster = await ClusterFixture.running(5);
     const before = cluster.membership("r3").self.incarnation;
@@ -42,7 +42,7 @@ test("Membership: a replica that is falsely said to be dead, or gone, says that 
   }
 });
 
-test("Membership: views that all differ end as one", async () => {
+test("Membership: views that all differ converge", async () => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const cluster = await ClusterFixture.running(5, { seed, loss: 0.1 });
     for (const { replicaId } of cluster.running()) {
@@ -73,7 +73,7 @@ test("Membership: replayed statements of an older incarnation change nothing and
   cluster.stop();
 });
 
-test("Membership: after a restart with a clock that went back, a replica goes on above what it said before", async () => {
+test("Membership: after a restart with a clock that went back, a replica raises its incarnation above the earlier one", async () => {
   const cluster = await ClusterFixture.running(3);
   const membership = cluster.membership("r1");
   const ahead = membership.self.incarnation + 1_000_000;
@@ -101,11 +101,11 @@ test("Membership.live: is the same array until a live member changes", async () 
   cluster.start("r4");
   await cluster.clock.advance(1000);
   assert.notEqual(membership.live, live);
-  assert.equal(live.length, 3, "who holds an old view keeps it");
+  assert.equal(live.length, 3, "an old view does not change");
   cluster.stop();
 });
 
-test("Membership.subscribe: tells each change once, with what was believed before", async () => {
+test("Membership.subscribe: reports each change once, with the state before", async () => {
   const cluster = await ClusterFixture.running(3);
   const changes: string[] = [];
   const end = cluster.membership("r1").subscribe((member, previous) => {
@@ -132,10 +132,10 @@ test("Membership.subscribe: tells each change once, with what was believed befor
   cluster.stop();
 });
 
-test("Membership.staleMarker: the member is probed at the next turn, and is not blamed while it answers", async () => {
+test("Membership.probeNext: the member is probed next, and is not suspected while it answers", async () => {
   const cluster = await ClusterFixture.running(5);
-  cluster.membership("r1").staleMarker("r4");
-  cluster.membership("r1").staleMarker("nobody");
+  cluster.membership("r1").probeNext("r4");
+  cluster.membership("r1").probeNext("unknown");
   await cluster.clock.advance(10_000);
   assert.deepEqual(cluster.deaths, []);
   assert.equal(cluster.membership("r1").stats.table.suspicions, 0);

@@ -90,7 +90,7 @@ function openReplica(
       view.learnt += 1;
       if (view.acceptsViews) view.live = [...learnt];
     },
-    staleMarker: (replicaId: string): void => void view.probed.push(replicaId),
+    probeNext: (replicaId: string): void => void view.probed.push(replicaId),
   };
   const coordination = new Coordination({ membership: view, clock });
   const peers = network.peersOf(self.replicaId);

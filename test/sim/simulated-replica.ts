@@ -22,7 +22,7 @@ import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
-import { addressOf, identity } from "../support/membership-fixture.ts";
+import { addressOf, agreedSettings } from "../support/membership-fixture.ts";
 import type { MemoryNetwork } from "../support/memory-network.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { StallableClock } from "../support/stallable-clock.ts";
@@ -85,7 +85,7 @@ export class SimulatedReplica {
       replicaId,
       address: addressOf(replicaId),
       zone: "",
-      identity,
+      agreedSettings,
       seeds: [new StaticSeeds(options.seedIds.map(addressOf))],
       transport: network.transport(addressOf(replicaId), clock),
       clock,

@@ -21,7 +21,7 @@ import { ScriptedOrigin } from "./scripted-origin.ts";
 /** A view that a test writes. */
 class WrittenView implements MembershipView {
   readonly self: Member;
-  readonly doubted: string[] = [];
+  readonly probed: string[] = [];
   readonly learnt: (readonly Member[])[] = [];
   live: readonly Member[];
   /** Whether it believes what others tell. */
@@ -41,8 +41,8 @@ class WrittenView implements MembershipView {
     if (this.believes) this.live = [...members];
   }
 
-  staleMarker(replicaId: string): void {
-    this.doubted.push(replicaId);
+  probeNext(replicaId: string): void {
+    this.probed.push(replicaId);
   }
 }
 

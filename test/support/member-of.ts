@@ -1,7 +1,7 @@
 /** A member with everything filled in, for tests that care about one field of it. */
 import { fingerprintOf } from "../../src/membership/agreed-settings.ts";
 import type { Member } from "../../src/membership/member.ts";
-import { addressOf, identity } from "./membership-fixture.ts";
+import { addressOf, agreedSettings } from "./membership-fixture.ts";
 
 export function memberOf(replicaId: string, fields: Partial<Member> = {}): Member {
   return {
@@ -10,8 +10,8 @@ export function memberOf(replicaId: string, fields: Partial<Member> = {}): Membe
     incarnation: 1,
     state: "alive",
     zone: "",
-    fingerprint: fingerprintOf(identity),
-    clusterName: identity.name,
+    fingerprint: fingerprintOf(agreedSettings),
+    clusterName: agreedSettings.name,
     ...fields,
   };
 }

@@ -26,7 +26,7 @@ export interface Death {
   readonly wasRunning: boolean;
 }
 
-export const identity: AgreedSettings = {
+export const agreedSettings: AgreedSettings = {
   name: "orca.test",
   settings: { "chunking.size": "8388608", "origin.id": "origin-a" },
 };
@@ -61,7 +61,7 @@ export class ClusterFixture {
   /** The same id has the same address again after a restart. */
   start(
     replicaId: string,
-    its: { identity?: AgreedSettings; seeds?: readonly string[] } = {},
+    its: { agreedSettings?: AgreedSettings; seeds?: readonly string[] } = {},
   ): SimulatedReplica {
     const address = addressOf(replicaId);
     const clock = new StallableClock(this.clock);
@@ -70,7 +70,7 @@ export class ClusterFixture {
       replicaId,
       address,
       zone: "",
-      identity: its.identity ?? identity,
+      agreedSettings: its.agreedSettings ?? agreedSettings,
       seeds: [new StaticSeeds((its.seeds ?? ["r1", "r2", "r3"]).map(addressOf))],
       transport: this.network.transport(address, clock),
       clock,

@@ -5,7 +5,7 @@
 import type { Clock } from "../../src/base/clock.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { Membership } from "../../src/membership/membership.ts";
-import type { MembershipTransport } from "../../src/membership/membership-transport.ts";
+import type { MembershipTransport } from "../../src/membership/membership-message.ts";
 import type { StallableClock } from "./stallable-clock.ts";
 
 export interface NetworkHost {

@@ -7,7 +7,7 @@ import { StaticSeeds } from "../../src/membership/seeds.ts";
 import { MembershipClient } from "../../src/mesh/services/membership-client.ts";
 import { routeMembership } from "../../src/mesh/services/membership-service.ts";
 import { ServiceCalls } from "../../src/mesh/session/service-calls.ts";
-import { identity } from "./membership-fixture.ts";
+import { agreedSettings } from "./membership-fixture.ts";
 import type { MeshFixture } from "./mesh-fixture.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
 
@@ -21,7 +21,7 @@ export interface MeshMember {
 }
 
 export interface MeshMemberOptions {
-  readonly identity?: AgreedSettings;
+  readonly agreedSettings?: AgreedSettings;
   /** Those it looks for when it is started. */
   readonly seeds?: readonly MeshMember[];
 }
@@ -54,7 +54,7 @@ export async function meshMember(
     replicaId,
     address,
     zone: "",
-    identity: options.identity ?? identity,
+    agreedSettings: options.agreedSettings ?? agreedSettings,
     seeds: [new StaticSeeds((options.seeds ?? []).map((seed) => seed.address))],
     transport: client,
     clock,

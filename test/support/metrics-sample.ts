@@ -20,7 +20,7 @@ import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore
 import { S3CachestoreStats } from "../../src/store/cachestore/s3/s3-cachestore-stats.ts";
 import { DiskStats } from "../../src/store/disk/disk-stats.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { identity } from "./membership-fixture.ts";
+import { agreedSettings } from "./membership-fixture.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
 import { ReplicatedFixture } from "./replicated-fixture.ts";
 
@@ -122,7 +122,7 @@ export function meshParts() {
     replicaId: "r1",
     address: "r1:1",
     zone: "",
-    identity,
+    agreedSettings,
     seeds: [],
     transport: { ping: unanswered, pingIndirect: unanswered, sync: unanswered },
     clock: new FakeClock(),

@@ -77,7 +77,7 @@ export class ReplicatedFixture {
       },
       members: () => [...live()],
       learn: () => {},
-      staleMarker: () => {},
+      probeNext: () => {},
     };
     const coordination = new Coordination({ membership: view, clock });
     const keepers = new Keepers({ coordination, copies: this.#options.copies ?? 2 });

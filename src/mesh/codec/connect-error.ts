@@ -124,8 +124,8 @@ function specialDetails(error: OrcaError, subject: Subject | undefined): Outgoin
   if (error instanceof ConfigurationMismatch) {
     const value = {
       setting: textWithin(error.setting, settingBytesMax),
-      answererValue: textWithin(error.ourValue, settingBytesMax),
-      callerValue: textWithin(error.theirValue, settingBytesMax),
+      answererValue: textWithin(error.selfValue, settingBytesMax),
+      callerValue: textWithin(error.peerValue, settingBytesMax),
     };
     return [{ desc: ConfigurationMismatchSchema, value }];
   }

@@ -6,11 +6,11 @@ import { MembershipService } from "../../../gen/orca/v1/membership_pb.ts";
 import type {
   IndirectPing,
   IndirectPingAnswer,
+  MembershipTransport,
   Ping,
   PingAnswer,
   View,
 } from "../../membership/membership-message.ts";
-import type { MembershipTransport } from "../../membership/membership-transport.ts";
 import {
   decodeIndirectPingAnswer,
   decodePingAnswer,

@@ -138,12 +138,12 @@ function registerMessages(metrics: MetricsRegistry, membership: MembershipParts[
     },
     () =>
       labelled("reason", {
-        mismatch: messenger.refusedMismatch,
-        malformed: messenger.refusedMalformed,
-        flood: messenger.refusedFlood,
-        other_target: messenger.refusedTarget,
-        foreign_member: table.refusedForeign,
-        view_full: table.refusedFull,
+        mismatch: messenger.rejectedMismatch,
+        malformed: messenger.rejectedMalformed,
+        flood: messenger.rejectedOverRate,
+        other_target: messenger.rejectedTarget,
+        foreign_member: table.rejectedForeign,
+        view_full: table.rejectedFull,
       }),
   );
 }

@@ -34,7 +34,7 @@ async function extraCopiesFixture(context: TestContext) {
     },
     members: () => [...live],
     learn: () => {},
-    staleMarker: () => {},
+    probeNext: () => {},
   };
   const coordination = new Coordination({ membership, clock });
   const keepers = new Keepers({ coordination, copies: 2 });

@@ -19,7 +19,7 @@ import { MembershipClient } from "../../../src/mesh/services/membership-client.t
 import { messageBytesMax } from "../../../src/mesh/session/message-limits.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { memberOf } from "../../support/member-of.ts";
-import { identity } from "../../support/membership-fixture.ts";
+import { agreedSettings } from "../../support/membership-fixture.ts";
 import { type MeshFixture, membershipOf, meshFixture, until } from "../../support/mesh-fixture.ts";
 import { type MeshMember, meshMember } from "../../support/mesh-member.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
@@ -106,9 +106,12 @@ test("MembershipClient.pingIndirect: the helper tells whether it reached the tar
 
 test("Membership over the wire: another configuration is refused with the setting named, on both sides", async (context) => {
   const mesh = meshFixture(context);
-  const settings = { ...identity.settings, "chunking.size": "1048576" };
+  const settings = { ...agreedSettings.settings, "chunking.size": "1048576" };
   const r1 = await meshMember(context, mesh, "r1");
-  const r2 = await meshMember(context, mesh, "r2", { identity: { ...identity, settings }, seeds: [r1] });
+  const r2 = await meshMember(context, mesh, "r2", {
+    agreedSettings: { ...agreedSettings, settings },
+    seeds: [r1],
+  });
   const r3 = await meshMember(context, mesh, "r3", { seeds: [r2] });
   for (const { membership } of [r1, r2, r3]) await membership.start();
   assert.deepEqual(errorsOf(r2), [
@@ -118,7 +121,7 @@ test("Membership over the wire: another configuration is refused with the settin
     `Cannot sync with ${r2.address}: chunking.size is "1048576" there and "8388608" here`,
   ]);
   assert.deepEqual(statesIn(r1.membership), ["r1 alive"]);
-  assert.equal(r1.membership.stats.messenger.refusedMismatch, 1);
+  assert.equal(r1.membership.stats.messenger.rejectedMismatch, 1);
   const other = { ...r3.membership.self, clusterName: "another" };
   const refused = await rejectsWith(
     "config_invalid",
@@ -137,7 +140,7 @@ test("MembershipClient: refusals of a peer are typed, and those of a wrong targe
     [wrong.source, wrong.message],
     ["membership", 'Cannot answer a ping for "r7": this is "r1"'],
   );
-  assert.equal(r1.membership.stats.messenger.refusedTarget, 1);
+  assert.equal(r1.membership.stats.messenger.rejectedTarget, 1);
   r1.membership.stop();
   assert.equal((await rejectsWith("shutting_down", ping("r1"))).source, "membership");
   assert.deepEqual([r2.client.stats.refused, r2.client.stats.unavailable], [2, 0]);
@@ -156,7 +159,7 @@ test("Membership over the wire: who floods is refused, and the others are heard"
   const answers = await Promise.all(pings);
   const refused = answers.filter((answer) => answer === "overloaded").length;
   assert.equal(answers.filter((answer) => answer === "answered").length + refused, 200);
-  assert.equal(r1.membership.stats.messenger.refusedFlood, refused);
+  assert.equal(r1.membership.stats.messenger.rejectedOverRate, refused);
   // It joined as a stranger, so all it may send at once as a member was left.
   assert.equal(refused, 200 - 128);
   const other = memberOf("r3", { address: r2.address });
@@ -175,7 +178,11 @@ test("Membership over the wire: old incarnations that are replayed change nothin
   }));
   const gossip = { changes, rumors: [] };
   await r2.client.ping(r1.address, { sender: old, targetId: "r1", gossip }, 500);
-  const view = { sender: old, members: changes.map(({ member }) => member), settings: identity.settings };
+  const view = {
+    sender: old,
+    members: changes.map(({ member }) => member),
+    settings: agreedSettings.settings,
+  };
   await r2.client.sync(r1.address, { ...view, gossip }, 500);
   assert.equal(r1.membership.live, before);
 });

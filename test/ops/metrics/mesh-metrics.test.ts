@@ -51,9 +51,9 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(table, "deaths", 'orca_member_changes_total{change="died"}');
   count(table, "refutations", "orca_member_refutations_total");
   count(table, "idConflicts", "orca_member_id_conflicts_total");
-  count(table, "refusedForeign", 'orca_membership_rejected_total{reason="foreign_member"}');
+  count(table, "rejectedForeign", 'orca_membership_rejected_total{reason="foreign_member"}');
   count(messenger, "pingsFailed", 'orca_membership_messages_failed_total{kind="ping"}');
-  count(messenger, "refusedMismatch", 'orca_membership_rejected_total{reason="mismatch"}');
+  count(messenger, "rejectedMismatch", 'orca_membership_rejected_total{reason="mismatch"}');
   count(messenger, "indirectPings", 'orca_membership_messages_total{kind="ping_indirect"}');
   count(detector, "probesFailed", "orca_membership_probes_failed_total");
   count(rumors, "heard", 'orca_membership_rumors_total{event="heard"}');

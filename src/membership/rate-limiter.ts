@@ -1,8 +1,8 @@
 /**
- * A token bucket for each sender of messages: one that sends without pause costs the others a comparison, and no merge.
- * Senders that are no members yet share one bucket, so that made-up names buy nothing.
+ * Limits the rate of membership messages, with a token bucket for each sender. A message over the rate costs a comparison
+ * and no merge. Senders that are not members yet share one bucket, so a sender gains nothing by inventing ids.
  *
- * Invariant: there is a bucket for members alone, and at most as many as the view may have members.
+ * Invariant: only members have a bucket of their own, so there are at most as many as the view may have members.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -12,24 +12,24 @@ interface Bucket {
   filledMs: number;
 }
 
-/** What one member may send at once is this many seconds' worth. */
+/** A burst may contain the messages of this many seconds. */
 const burstSeconds = 2;
 
-export class FloodGate {
+export class RateLimiter {
   readonly #clock: Clock;
   readonly #perSecondMax: number;
   readonly #byMember = new Map<string, Bucket>();
-  readonly #strangers: Bucket;
+  readonly #nonMembers: Bucket;
 
   constructor(clock: Clock, perSecondMax: number) {
     this.#clock = clock;
     this.#perSecondMax = perSecondMax;
-    this.#strangers = { tokens: perSecondMax * burstSeconds, filledMs: clock.monotonic() };
+    this.#nonMembers = { tokens: perSecondMax * burstSeconds, filledMs: clock.monotonic() };
   }
 
-  /** @throws OrcaError `overloaded` when this sender has sent more than it may. */
+  /** Takes a token of the sender. @throws OrcaError `overloaded` if it has none left. */
   admit(replicaId: string, isMember: boolean): void {
-    const bucket = isMember ? this.#bucketOf(replicaId) : this.#strangers;
+    const bucket = isMember ? this.#bucketOf(replicaId) : this.#nonMembers;
     const nowMs = this.#clock.monotonic();
     const refill = ((nowMs - bucket.filledMs) / 1000) * this.#perSecondMax;
     bucket.tokens = Math.min(this.#perSecondMax * burstSeconds, bucket.tokens + refill);
@@ -38,13 +38,13 @@ export class FloodGate {
       throw new OrcaError(
         "overloaded",
         "membership",
-        `Cannot take in a message of "${replicaId}": it sends more than ${this.#perSecondMax} a second`,
+        `Cannot accept a message from "${replicaId}": it sends more than ${this.#perSecondMax} messages per second`,
       );
     }
     bucket.tokens -= 1;
   }
 
-  /** For a member that is no longer in the view. */
+  /** Deletes the bucket of a member that is no longer in the view. */
   forget(replicaId: string): void {
     this.#byMember.delete(replicaId);
   }

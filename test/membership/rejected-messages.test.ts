@@ -1,11 +1,11 @@
-/** Messages that must not change anything. */
+/** Messages that membership rejects, and that must not change its state. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Member } from "../../src/membership/member.ts";
 import type { Gossip } from "../../src/membership/membership-message.ts";
 import type { Rumor } from "../../src/membership/rumor.ts";
 import { memberOf } from "../support/member-of.ts";
-import { ClusterFixture, identity } from "../support/membership-fixture.ts";
+import { agreedSettings, ClusterFixture } from "../support/membership-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { throwsWith } from "../support/throws-with.ts";
 
@@ -20,7 +20,7 @@ function rumor(fields: Partial<Rumor>): Rumor {
   return { kind: "invalidation", id: "x", sizeBytes: 100, body, ...fields } as Rumor;
 }
 
-test("Membership: a malformed or oversize message is refused whole, and counted", async () => {
+test("Membership: a malformed or oversize message is rejected as a whole, and counted", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   const before = membership.live;
@@ -46,17 +46,17 @@ test("Membership: a malformed or oversize message is refused whole, and counted"
     membership.receiveSync({
       sender: memberOf("r2"),
       members: tooMany,
-      settings: identity.settings,
+      settings: agreedSettings.settings,
       gossip: nothing,
     }),
   );
-  assert.equal(membership.stats.messenger.refusedMalformed, gossips.length + 2);
+  assert.equal(membership.stats.messenger.rejectedMalformed, gossips.length + 2);
   assert.equal(membership.live, before);
   assert.equal(membership.stats.rumors.heard, 0);
   cluster.stop();
 });
 
-test("Membership: a malformed target is refused, and not pinged", async () => {
+test("Membership: a malformed target is rejected, and not pinged", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   const { pings } = membership.stats.messenger;
@@ -67,10 +67,10 @@ test("Membership: a malformed target is refused, and not pinged", async () => {
   cluster.stop();
 });
 
-test("Membership: a replica of another configuration is refused with the setting named, on both sides", async () => {
+test("Membership: a replica with another configuration is rejected, with the setting named on both sides", async () => {
   const cluster = await ClusterFixture.running(3);
-  const other = { ...identity, settings: { ...identity.settings, "chunking.size": "1048576" } };
-  const stranger = cluster.start("r4", { identity: other });
+  const other = { ...agreedSettings, settings: { ...agreedSettings.settings, "chunking.size": "1048576" } };
+  const stranger = cluster.start("r4", { agreedSettings: other });
   await cluster.clock.advance(30_000);
   assert.deepEqual(stranger.membership.live, [stranger.membership.self]);
   assert.ok(
@@ -78,14 +78,14 @@ test("Membership: a replica of another configuration is refused with the setting
       return replicaId === "r4" || membership.live.length === 3;
     }),
   );
-  assert.ok(cluster.membership("r1").stats.messenger.refusedMismatch > 0);
-  const told = stranger.logger.events.filter(({ level }) => level === "error");
-  assert.equal(told.length, 3, "once for each seed, however often it knocks");
-  assert.match(told[0]?.message ?? "", /chunking\.size is "1048576" there and "8388608" here/);
+  assert.ok(cluster.membership("r1").stats.messenger.rejectedMismatch > 0);
+  const errors = stranger.logger.events.filter(({ level }) => level === "error");
+  assert.equal(errors.length, 3, "once for each seed, however often it is contacted");
+  assert.match(errors[0]?.message ?? "", /chunking\.size is "1048576" there and "8388608" here/);
   cluster.stop();
 });
 
-test("Membership: a replica of another cluster is refused, and one that others vouch for too", async () => {
+test("Membership: a replica of another cluster is rejected, even if a member vouches for it", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   const foreign = memberOf("r9", { clusterName: "other.test" });
@@ -93,25 +93,25 @@ test("Membership: a replica of another cluster is refused, and one that others v
   assert.match(error.message, /server_name is "other.test" there and "orca.test" here/);
   const gossip = { changes: [{ member: foreign, reporterId: "r2" }], rumors: [] };
   membership.receivePing(ping(cluster.membership("r2").self, gossip));
-  assert.equal(membership.stats.table.refusedForeign, 1);
+  assert.equal(membership.stats.table.rejectedForeign, 1);
   assert.equal(membership.members().length, 2);
   cluster.stop();
 });
 
-test("Membership: a flood of one member is refused, and the others are heard", async () => {
+test("Membership: a flood of one member is rejected, and messages of others are accepted", async () => {
   const cluster = await ClusterFixture.running(3);
   const membership = cluster.membership("r1");
   const sender = cluster.membership("r2").self;
-  let refused = 0;
+  let rejected = 0;
   for (let count = 0; count < 1000; count += 1) {
     try {
       membership.receivePing(ping(sender));
     } catch {
-      refused += 1;
+      rejected += 1;
     }
   }
-  assert.ok(refused >= 870);
-  assert.equal(membership.stats.messenger.refusedFlood, refused);
+  assert.ok(rejected >= 870);
+  assert.equal(membership.stats.messenger.rejectedOverRate, rejected);
   throwsWith("overloaded", () => membership.receivePing(ping(sender)));
   membership.receivePing(ping(cluster.membership("r3").self));
   await cluster.clock.advance(20_000);
@@ -119,7 +119,7 @@ test("Membership: a flood of one member is refused, and the others are heard", a
   cluster.stop();
 });
 
-test("Membership: made-up members fill the view to its bound and no further", async () => {
+test("Membership: invented members fill the view up to membersMax, and no further", async () => {
   const cluster = await ClusterFixture.running(1, { settings: { membersMax: 16 } });
   const membership = cluster.membership("r1");
   const changes = Array.from({ length: 40 }, (_, index) => ({
@@ -128,20 +128,20 @@ test("Membership: made-up members fill the view to its bound and no further", as
   }));
   membership.receivePing(ping(memberOf("r2"), { changes, rumors: [] }));
   assert.equal(membership.members().length, 16);
-  assert.equal(membership.stats.table.refusedFull, 26);
+  assert.equal(membership.stats.table.rejectedFull, 26);
   cluster.stop();
 });
 
-test("Membership: a ping for a replica that was here before is refused, so that the old one is found dead", async () => {
+test("Membership: a ping for a replica that had this address before is rejected, so that the old replica is found dead", async () => {
   const cluster = await ClusterFixture.running(3);
   throwsWith("precondition_failed", () => {
     cluster.membership("r1").receivePing(ping(memberOf("r2"), nothing, "the-one-before"));
   });
-  assert.equal(cluster.membership("r1").stats.messenger.refusedTarget, 1);
+  assert.equal(cluster.membership("r1").stats.messenger.rejectedTarget, 1);
   cluster.stop();
 });
 
-test("Membership: two replicas of one id are noticed, and nobody crashes", async () => {
+test("Membership: two replicas with one id are detected, and neither crashes", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   const twin = {
@@ -157,7 +157,7 @@ test("Membership: two replicas of one id are noticed, and nobody crashes", async
   cluster.stop();
 });
 
-test("Membership: the highest incarnation cannot be refuted, and does no more harm than that", async () => {
+test("Membership: the highest incarnation cannot be refuted, and does no other harm", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   const member = { ...membership.self, incarnation: 2 ** 53 - 2, state: "dead" as const };
@@ -167,7 +167,7 @@ test("Membership: the highest incarnation cannot be refuted, and does no more ha
   cluster.stop();
 });
 
-test("Membership: before it starts and after it stops every message is refused", async () => {
+test("Membership: before its start and after its stop every message is rejected", async () => {
   const cluster = await ClusterFixture.running(2);
   const membership = cluster.membership("r1");
   membership.stop();
