@@ -1,8 +1,8 @@
 /**
- * A child process of the demo, which ends with the demo, whatever ends that. A demo that is asked to stop ends its children
- * itself; one that is killed runs no handler, but the kernel then closes its channel to each child. A few lines that are
- * loaded into the child before its own program see that, remove the demo's folder, which nobody else is left to do, and
- * end the process.
+ * A child process of the demo. It ends with the demo, whatever ends the demo. A demo that receives a signal to stop
+ * ends its children itself. A demo that is killed runs no handler, but the kernel closes its channel to each child. A
+ * small module, which the child loads before its own program, notices that. It removes the demo's folder, which no
+ * other process can do any more, and ends the child.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
@@ -12,14 +12,14 @@ export interface DemoChildOptions {
   /** The module to run, and its arguments. */
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Where it runs, and what is removed when the demo was killed. */
+  /** The working directory. The child removes it if the demo is killed. */
   readonly folder: string;
-  /** What takes its output: a file descriptor, or {@link DemoChild.stdout}. */
+  /** Where its output goes: a file descriptor, or {@link DemoChild.stdout}. */
   readonly output: number | "pipe";
 }
 
 export class DemoChild {
-  /** Resolves when it is gone. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
 
@@ -28,18 +28,18 @@ export class DemoChild {
       cwd: folder,
       env,
       stdio: ["ignore", output, output, "ipc"],
-      // Ctrl-C goes to the whole foreground group; who ends when is the demo's to say.
+      // Ctrl-C signals the whole foreground group, but the demo decides when each child ends.
       detached: true,
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#child.once("error", () => resolve());
     this.#child.once("exit", () => resolve());
     this.ended = promise;
-    // What it prints and nobody reads is thrown away, or the pipe would fill and stop it.
+    // Output that nothing reads is discarded. Otherwise the pipe would fill, and block the child.
     this.#child.stderr?.resume();
   }
 
-  /** Null where its output goes to a file. */
+  /** Null if its output goes to a file. */
   get stdout(): Readable | null {
     return this.#child.stdout;
   }
@@ -48,14 +48,14 @@ export class DemoChild {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** `kill -9`: nothing that the demo makes is worth saving. Resolves when it is gone. */
+  /** Kills the process (`kill -9`), because it holds nothing that is worth saving. Resolves when it has ended. */
   kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     return this.ended;
   }
 }
 
-/** A module in a URL. It is loaded into threads too, which have no channel; nor may the channel keep the process alive. */
+/** The module, as a URL. Threads load it, too, and have no channel. The channel must not keep the process alive. */
 function endWithParent(folder: string): string {
   const module = `
 import process from "node:process";

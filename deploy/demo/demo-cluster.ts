@@ -1,7 +1,7 @@
 /**
- * The cluster of the demo: three replicas in front of one origin, with mutual TLS between them. Each is a process of its own,
- * started as anybody would start it, with a configuration file and certificates that can be looked at while it runs; so
- * what they share they have from each other, and one of them can be killed.
+ * The cluster of the demo: three replicas in front of one origin, with mutual TLS between them. Each replica is a
+ * process of its own, started with `orca serve` and a configuration file. So the replicas exchange data only over the
+ * mesh, and one of them can be killed. The configurations and certificates can be read while the demo runs.
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
@@ -19,10 +19,10 @@ import { type DemoOrigin, demoContainer } from "./demo-origin.ts";
 export interface DemoClusterOptions {
   readonly origin: DemoOrigin;
   readonly execPath: string;
-  /** Orca's own entry: what `orca` runs. */
+  /** The main module of `orca`. */
   readonly mainPath: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Where certificates, configurations, logs and disk tiers go. */
+  /** Holds certificates, configurations, logs and disk tiers. */
   readonly folder: string;
   readonly clock: Clock;
   readonly stdout: TextOutput;
@@ -30,18 +30,19 @@ export interface DemoClusterOptions {
 
 export interface DemoReplica {
   readonly id: string;
-  /** Where S3 clients connect. */
+  /** URL for S3 clients. */
   readonly endpoint: string;
+  /** URL of the ops listener. */
   readonly ops: string;
   /** `host:port` for other replicas. */
   readonly mesh: string;
 }
 
-/** Smaller than usual, so that an object that is read in a moment has many. */
+/** Smaller than the default, so that an object that is read in a moment has many chunks. */
 export const demoChunkSizeBytes = MiB;
 
 const serverName = "orca-demo.internal";
-/** The usual ports for the first replica, and for the others ten and twenty more. */
+/** The default ports are for the first replica. The others add 10 and 20. */
 const usualPorts = { s3: 8443, ops: 8442, mesh: 8444 } as const;
 const replicaIds = ["r1", "r2", "r3"];
 
@@ -54,7 +55,7 @@ export class DemoCluster {
   readonly #children = new Map<string, DemoChild>();
   #stopped = false;
 
-  /** Resolves when all replicas are started; see {@link ready}. */
+  /** Resolves when all processes have started. They serve after {@link ready}. */
   static async start(options: DemoClusterOptions): Promise<DemoCluster> {
     const { folder, clock, stdout } = options;
     const replicas = await addressesFor(stdout);
@@ -76,7 +77,7 @@ export class DemoCluster {
   startReplica(id: string): void {
     const { execPath, mainPath, env, folder, origin } = this.#options;
     if (this.#stopped)
-      throw new OrcaError("shutting_down", "config", "Cannot start a replica: the demo ends");
+      throw new OrcaError("shutting_down", "config", "Cannot start a replica: the demo is stopping");
     const log = openSync(join(folder, `${id}.log`), "a");
     try {
       const args = [mainPath, "serve", "--config", join(folder, `${id}.yaml`)];
@@ -87,12 +88,12 @@ export class DemoCluster {
     }
   }
 
-  /** `kill -9`. Resolves when the replica is gone. */
+  /** Kills the replica (`kill -9`). Resolves when it has ended. */
   async killReplica(id: string): Promise<void> {
     await this.#children.get(id)?.kill();
   }
 
-  /** Resolves when every replica knows every other one. @throws OrcaError where one has ended, or they do not meet. */
+  /** Resolves when every replica sees all others. @throws OrcaError if one ends, or does not see them in time. */
   async ready(): Promise<void> {
     const { clock } = this.#options;
     const endMs = clock.monotonic() + readyTimeoutMs;
@@ -100,7 +101,7 @@ export class DemoCluster {
       while ((await liveMembers(ops)) < this.replicas.length) {
         if (this.#children.get(id)?.running !== true) throw this.#failure(id, "ended");
         if (clock.monotonic() > endMs)
-          throw this.#failure(id, `did not find the others in ${readyTimeoutMs} ms`);
+          throw this.#failure(id, `did not see the others within ${readyTimeoutMs} ms`);
         await sleep(clock, pollIntervalMs);
       }
     }
@@ -138,23 +139,23 @@ export class DemoCluster {
     });
   }
 
-  #failure(id: string, what: string): OrcaError {
+  #failure(id: string, reason: string): OrcaError {
     const log = readFileSync(join(this.#options.folder, `${id}.log`), "utf8").trim();
     const last = log.split("\n").slice(-5).join("\n");
     return new OrcaError(
       "internal",
       "config",
-      `Cannot run the demo: replica ${id} ${what}. It logged:\n${last}`,
+      `Cannot run the demo: replica ${id} ${reason}. Its last log lines are:\n${last}`,
     );
   }
 }
 
-/** Settings of whoever runs the demo are for their own replicas: each of these has all of its own in its file. */
+/** Drops the user's ORCA_ settings, which are for other replicas. The demo's replicas read theirs from their files. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("ORCA_")));
 }
 
-/** 0 for a replica that does not answer or serve yet. */
+/** The number of live members that a replica sees. 0 if it does not answer or serve yet. */
 async function liveMembers(ops: string): Promise<number> {
   try {
     const response = await fetch(`${ops}/cluster`);
@@ -165,13 +166,13 @@ async function liveMembers(ops: string): Promise<number> {
   }
 }
 
-/** Ports on loopback that are free, all of them held until the last is found, so that no two are the same. */
+/** Finds free ports on loopback. All are held until the last one is found, so that no two are the same. */
 async function addressesFor(stdout: TextOutput): Promise<DemoReplica[]> {
   const held: Server[] = [];
   const take = async (port: number, purpose: string): Promise<string> => {
     let server = await listen(port);
     if (!server) {
-      stdout.write(`Port ${port} is taken, so ${purpose} another one\n`);
+      stdout.write(`Port ${port} is in use, so ${purpose} another one\n`);
       server = await listen(0);
     }
     if (!server) throw new OrcaError("config_invalid", "config", "Cannot run the demo: no port is free");

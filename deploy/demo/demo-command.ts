@@ -1,7 +1,7 @@
 /**
- * `orca demo`: a real origin, a cluster of three replicas in front of it, and what that is good for, in a minute. What it
- * shows is measured where it cannot be wrong: by the clients, who hash every byte, and at the origin, which counts what
- * it was asked.
+ * `npm run demo`: starts an Azurite origin and three replicas in front of it, and shows in a minute what the cluster
+ * does. The results come from independent measurements: the clients hash every byte, and the origin counts its
+ * requests.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -20,7 +20,7 @@ export interface DemoOptions {
   readonly clock: Clock;
   readonly env: NodeJS.ProcessEnv;
   readonly execPath: string;
-  /** Orca's own entry: what `orca` runs. */
+  /** The main module of `orca`. */
   readonly mainPath: string;
   readonly stdout: TerminalOutput;
   readonly stopAsked: Promise<string>;
@@ -32,56 +32,56 @@ interface DemoObject {
   readonly sha256: string;
 }
 
-/** What all parts of the show need. */
-interface Stage {
+/** What every step of the demo uses. */
+interface Setup {
   readonly origin: DemoOrigin;
   readonly cluster: DemoCluster;
   readonly options: DemoOptions;
-  /** Aborts when the demo is asked to stop. */
+  /** Aborts when the demo must stop. */
   readonly signal: AbortSignal;
 }
 
-/** One object read by many clients at once, as many of each replica. */
-interface Act {
+/** One object that many clients read at once, spread evenly over the replicas. */
+interface Download {
   readonly object: DemoObject;
   readonly temperature: "cold" | "warm";
   readonly replicas: readonly DemoReplica[];
   readonly clients: number;
-  /** Killed when a quarter of all bytes has been read. */
+  /** This replica is killed when a quarter of all bytes has been read. */
   readonly victim?: DemoReplica;
 }
 
-interface ActResult {
-  readonly isRight: boolean;
+interface DownloadResult {
+  readonly isCorrect: boolean;
   readonly row: readonly Cell[];
 }
 
 const objectSizes = { "medium.bin": 16 * MiB, "large.bin": 128 * MiB } as const;
 const headings = ["object", "chunks", "read", "by clients", "MB/s", "origin HEADs", "GETs", "SHA-256"];
 
-/** Resolves with the exit code, when asked to stop or when what was read is wrong. */
+/** Resolves with the exit code, when the demo must stop or when a client read wrong bytes. */
 export async function demo(options: DemoOptions): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "orca-demo-"));
   const { stdout } = options;
-  // What Ctrl-C interrupts ends by itself: reads by this, everything else as soon as what it talks to is gone.
+  // Ctrl-C ends reads through this signal. All other work fails as soon as the replicas and the origin have ended.
   const stopping = new AbortController();
   const stopped = options.stopAsked.then(() => stopping.abort());
   let origin: DemoOrigin | undefined;
   let cluster: DemoCluster | undefined;
   try {
     stdout.write(
-      "Starting Azurite, a real Azure Blob origin, and three replicas with mutual TLS between them\n",
+      "Starting Azurite, an emulator of Azure Blob Storage, and three replicas with mutual TLS between them\n",
     );
     origin = await DemoOrigin.start({ ...options, folder });
     cluster = await DemoCluster.start({ ...options, folder, origin });
-    const isRight = await Promise.race([
-      show({ origin, cluster, options, signal: stopping.signal }),
+    const isCorrect = await Promise.race([
+      run({ origin, cluster, options, signal: stopping.signal }),
       stopped,
     ]);
-    if (isRight === false) return 1;
-    if (isRight) stdout.write(invitation(cluster.replicas, folder));
+    if (isCorrect === false) return 1;
+    if (isCorrect) stdout.write(instructions(cluster.replicas, folder));
     await stopped;
-    stdout.write("\nStopping, and removing what the demo made\n");
+    stdout.write("\nStopping the demo, and removing its files\n");
     return 0;
   } finally {
     await Promise.all([cluster?.stop(), origin?.stop()]);
@@ -89,36 +89,36 @@ export async function demo(options: DemoOptions): Promise<number> {
   }
 }
 
-/** Resolves with whether every client had what was stored. */
-async function show(stage: Stage): Promise<boolean> {
-  const { cluster, options } = stage;
+/** Resolves with whether every client read the stored bytes. */
+async function run(setup: Setup): Promise<boolean> {
+  const { cluster, options } = setup;
   const { stdout } = options;
-  const medium = await seed(stage, "medium.bin");
-  const large = await seed(stage, "large.bin");
+  const medium = await seed(setup, "medium.bin");
+  const large = await seed(setup, "large.bin");
   await cluster.ready();
   const { replicas } = cluster;
   const [victim, survivors] = [replicas[replicas.length - 1] as DemoReplica, replicas.slice(0, -1)];
   const results = [
-    await perform(stage, { object: medium, temperature: "cold", replicas, clients: 30 }),
-    await perform(stage, { object: medium, temperature: "warm", replicas, clients: 30 }),
-    await perform(stage, { object: large, temperature: "cold", replicas: survivors, clients: 4, victim }),
+    await download(setup, { object: medium, temperature: "cold", replicas, clients: 30 }),
+    await download(setup, { object: medium, temperature: "warm", replicas, clients: 30 }),
+    await download(setup, { object: large, temperature: "cold", replicas: survivors, clients: 4, victim }),
   ];
   const rows = results.map(({ row }) => row);
   stdout.write(`\n${formatTable(headings, rows)}\n`);
-  if (!results.every(({ isRight }) => isRight)) {
-    stdout.write("\nSome clients did not get what was stored: this is a bug, please report it.\n");
+  if (!results.every(({ isCorrect }) => isCorrect)) {
+    stdout.write("\nSome clients did not read the stored bytes. This is a bug; please report it.\n");
     return false;
   }
   stdout.write(
-    `\nNo client saw that ${victim.id} was gone (kill -9): what it would have brought, others did.\n`,
+    `\nNo client noticed that ${victim.id} was killed (kill -9): the other replicas fetched its chunks.\n`,
   );
   cluster.startReplica(victim.id);
   await cluster.ready();
-  stdout.write(`It is started again, and all know each other.\n`);
+  stdout.write(`${victim.id} is running again, and all replicas see each other.\n`);
   return true;
 }
 
-async function seed({ origin, options }: Stage, key: keyof typeof objectSizes): Promise<DemoObject> {
+async function seed({ origin, options }: Setup, key: keyof typeof objectSizes): Promise<DemoObject> {
   const sizeBytes = objectSizes[key];
   const { clock, stdout } = options;
   const progress = new Progress({ label: `seed ${key}`, totalBytes: sizeBytes, output: stdout, clock });
@@ -133,8 +133,10 @@ async function seed({ origin, options }: Stage, key: keyof typeof objectSizes): 
   return { key, sizeBytes, sha256: createHash("sha256").update(content).digest("hex") };
 }
 
-async function perform({ origin, cluster, options, signal }: Stage, act: Act): Promise<ActResult> {
-  const { object, temperature, replicas, clients, victim } = act;
+async function download(
+  { origin, cluster, options, signal }: Setup,
+  { object, temperature, replicas, clients, victim }: Download,
+): Promise<DownloadResult> {
   const { clock, stdout } = options;
   const totalBytes = clients * object.sizeBytes;
   const progress = new Progress({
@@ -145,7 +147,7 @@ async function perform({ origin, cluster, options, signal }: Stage, act: Act): P
   });
   const before = await origin.requests(object.key);
   let killed: Promise<void> | undefined;
-  const { right, seconds } = await readByAll({
+  const { correct, seconds } = await readByAll({
     urls: Array.from({ length: clients }, (_, index) => urlOf(replicas[index % replicas.length], object.key)),
     sha256: object.sha256,
     clock,
@@ -160,7 +162,7 @@ async function perform({ origin, cluster, options, signal }: Stage, act: Act): P
   const after = await origin.requests(object.key);
   const ids = replicas.map(({ id }) => id).join(", ");
   return {
-    isRight: right === clients,
+    isCorrect: correct === clients,
     row: [
       object.key,
       object.sizeBytes / demoChunkSizeBytes,
@@ -169,7 +171,7 @@ async function perform({ origin, cluster, options, signal }: Stage, act: Act): P
       (totalBytes / 1e6 / seconds).toFixed(0),
       after.heads - before.heads,
       after.gets - before.gets,
-      right === clients ? `${clients} equal` : `${clients - right} of ${clients} WRONG`,
+      correct === clients ? `${clients} equal` : `${clients - correct} of ${clients} WRONG`,
     ],
   };
 }
@@ -178,7 +180,7 @@ function urlOf(replica: DemoReplica | undefined, key: string): string {
   return `${replica?.endpoint}/${demoContainer}/${key}`;
 }
 
-function invitation(replicas: readonly DemoReplica[], folder: string): string {
+function instructions(replicas: readonly DemoReplica[], folder: string): string {
   const [{ endpoint, ops }] = replicas as [DemoReplica];
   const aws = `aws --no-sign-request --region us-east-1 --endpoint-url ${endpoint}`;
   const addresses = formatTable(
@@ -186,7 +188,7 @@ function invitation(replicas: readonly DemoReplica[], folder: string): string {
     replicas.map((replica) => [replica.id, replica.endpoint, replica.ops, replica.mesh]),
   );
   return `
-Orca stays up. Configurations, certificates and logs are in ${folder}
+The cluster keeps running. Configurations, certificates and logs are in ${folder}
 
 ${addresses}
 
@@ -199,6 +201,6 @@ Try:
   ${aws} s3 cp s3://${demoContainer}/large.bin /tmp/large.bin
   curl -sS ${ops}/metrics | grep ^orca_
 
-Ctrl-C stops it and removes what it made.
+Ctrl-C stops it, and removes its files.
 `;
 }

@@ -1,7 +1,7 @@
 /**
  * The origin of the demo: Azurite, Microsoft's own emulator of Azure Blob Storage, as a child process that keeps its
- * data in memory. It writes a line for each request, and what the demo says the origin was asked is counted there. It is
- * a development dependency, so the demo runs from a checkout.
+ * data in memory. It prints a line for each request, and the demo counts the origin's requests by these lines. Azurite
+ * is a development dependency, so the demo runs from a checkout.
  */
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
@@ -14,7 +14,7 @@ import { DemoChild } from "./demo-child.ts";
 export const demoContainer = "demo";
 const account = "orcademo";
 
-/** What an object was asked for. */
+/** The requests for one object. */
 export interface OriginRequests {
   readonly heads: number;
   readonly gets: number;
@@ -27,7 +27,7 @@ export interface DemoOriginOptions {
   readonly clock: Clock;
 }
 
-/** Azurite writes its line when a response has ended, a moment after the last byte was read. */
+/** Azurite prints its line when a response has ended, a moment after the client has read the last byte. */
 const quietMs = 100;
 
 export class DemoOrigin {
@@ -39,11 +39,11 @@ export class DemoOrigin {
   readonly #child: DemoChild;
   readonly #container: ContainerClient;
   readonly #stopping = new AbortController();
-  /** How often it was asked, by method and path. */
-  readonly #asked = new Map<string, number>();
+  /** The number of requests, by method and path. */
+  readonly #counts = new Map<string, number>();
   #lines = 0;
 
-  /** @throws OrcaError origin_unavailable where Azurite is not installed or does not start. */
+  /** @throws OrcaError origin_unavailable if Azurite is not installed or does not start. */
   static async start({ execPath, env, folder, clock }: DemoOriginOptions): Promise<DemoOrigin> {
     const accountKey = randomBytes(32).toString("base64");
     const flags = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"];
@@ -55,14 +55,14 @@ export class DemoOrigin {
       output: "pipe",
     });
     try {
-      if (!child.stdout) throw new OrcaError("internal", "origin", "Cannot read what Azurite prints");
+      if (!child.stdout) throw new OrcaError("internal", "origin", "Cannot read the output of Azurite");
       const lines = createInterface({ input: child.stdout });
       const endpoint = `${await listeningAddress(lines)}/${account}`;
       const origin = new DemoOrigin({ accountKey, endpoint, child, lines, clock });
       await origin.#container.create();
       return origin;
     } catch (thrown) {
-      // Nobody else knows of it yet, and in a group of its own it would outlive a failed start.
+      // No other part knows the child yet. It is in a process group of its own, and would outlive a failed start.
       await child.kill();
       throw thrown;
     }
@@ -85,7 +85,7 @@ export class DemoOrigin {
     lines.on("line", (line) => this.#count(line));
   }
 
-  /** Stores a block blob; `onProgress` is told the bytes stored so far. */
+  /** Stores a block blob. `onProgress` receives the number of bytes stored so far. */
   async upload(key: string, content: Buffer, onProgress: (loadedBytes: number) => void): Promise<void> {
     await this.#container.getBlockBlobClient(key).uploadData(content, {
       blockSize: 8 * 1024 * 1024,
@@ -96,27 +96,27 @@ export class DemoOrigin {
     });
   }
 
-  /** How often an object was asked for, once no request has ended for a moment. Rejects after {@link stop}. */
+  /** Counts the requests for an object, once no request has ended for a moment. Rejects after {@link stop}. */
   async requests(key: string): Promise<OriginRequests> {
     for (let seen = -1; seen !== this.#lines; ) {
       seen = this.#lines;
       await sleep(this.#clock, quietMs, this.#stopping.signal);
     }
     const path = `/${account}/${demoContainer}/${key}`;
-    return { heads: this.#asked.get(`HEAD ${path}`) ?? 0, gets: this.#asked.get(`GET ${path}`) ?? 0 };
+    return { heads: this.#counts.get(`HEAD ${path}`) ?? 0, gets: this.#counts.get(`GET ${path}`) ?? 0 };
   }
 
   async stop(): Promise<void> {
-    // The SDK would try an upload again and again, and Azurite would wait for connections to end.
+    // Otherwise the SDK would retry an upload, and Azurite would wait until its connections end.
     this.#stopping.abort();
     await this.#child.kill();
   }
 
-  /** As Apache writes them: `127.0.0.1 - - [...] "GET /orcademo/demo/large.bin HTTP/1.1" 206 -`. */
+  /** A line in Apache's format: `127.0.0.1 - - [...] "GET /orcademo/demo/large.bin HTTP/1.1" 206 -`. */
   #count(line: string): void {
     this.#lines += 1;
-    const [, asked] = /"((?:GET|HEAD) [^ ?]+) HTTP/.exec(line) ?? [];
-    if (asked !== undefined) this.#asked.set(asked, (this.#asked.get(asked) ?? 0) + 1);
+    const [, request] = /"((?:GET|HEAD) [^ ?]+) HTTP/.exec(line) ?? [];
+    if (request !== undefined) this.#counts.set(request, (this.#counts.get(request) ?? 0) + 1);
   }
 }
 
@@ -130,7 +130,7 @@ function azuriteMain(): string {
   }
 }
 
-/** Azurite takes a port of the kernel's choice and says which. */
+/** The address that Azurite prints. The kernel chose its port. */
 function listeningAddress(lines: Interface): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const printed: string[] = [];

@@ -1,42 +1,42 @@
 /**
- * The clients of the demo: many at once, each with a connection of its own, who read a whole object and check it. They
- * hash as they read, because all their copies together would not fit into memory; so the rates they see are a little
- * below what Orca gives.
+ * The clients of the demo: many at once, each with a connection of its own. Each reads a whole object and checks it.
+ * They hash while they read, because all copies together would not fit into memory. So the rates that they measure are
+ * a little lower than Orca's.
  */
 import { createHash } from "node:crypto";
 import { get, type IncomingMessage } from "node:http";
 import type { Clock } from "../../src/base/clock.ts";
 
 export interface Reading {
-  /** One client for each: the object's address at some replica. */
+  /** The object's URL at a replica, one for each client. */
   readonly urls: readonly string[];
-  /** Hex. */
+  /** The SHA-256 of the object, in hex. */
   readonly sha256: string;
   readonly clock: Clock;
   /** Ends all of them. */
   readonly signal: AbortSignal;
-  /** Is told of bytes as they come to any of the clients. */
+  /** Called with the number of bytes, when bytes arrive at any client. */
   readonly onBytes: (bytes: number) => void;
 }
 
 export interface ReadingResult {
-  /** Clients that had the whole object and no error. */
-  readonly right: number;
+  /** Clients that read the whole object without an error. */
+  readonly correct: number;
   readonly seconds: number;
 }
 
-/** Resolves when each client has all or has failed; rejects where `signal` ended them. */
+/** Resolves when each client has read all or has failed. Rejects if `signal` aborts. */
 export async function readByAll(reading: Reading): Promise<ReadingResult> {
   const { urls, sha256, clock } = reading;
   const startedMs = clock.monotonic();
   const digests = await Promise.all(urls.map((url) => read(url, reading)));
   return {
-    right: digests.filter((digest) => digest === sha256).length,
+    correct: digests.filter((digest) => digest === sha256).length,
     seconds: (clock.monotonic() - startedMs) / 1000,
   };
 }
 
-/** SHA-256 of what came, in hex; undefined where it did not come whole. */
+/** The SHA-256 of the received bytes, in hex. Undefined if they are not complete. */
 async function read(url: string, { signal, onBytes }: Reading): Promise<string | undefined> {
   try {
     const response = await request(url, signal);

@@ -1,13 +1,13 @@
 /**
- * `npm run demo`: argv, environment, signals and exit code of the demo. It lives outside `src/` because it starts Azurite,
- * a development dependency, which the product does not contain.
+ * `npm run demo`: argv, environment, signals and exit code of the demo. It is outside `src/` because it starts Azurite,
+ * a development dependency that is not part of Orca.
  */
 import { join } from "node:path";
 import process from "node:process";
 import { SystemClock } from "../../src/base/clock.ts";
 import { demo } from "./demo-command.ts";
 
-/** Resolves with the first signal that asks the demo to stop. A second one ends the process at once. */
+/** Resolves with the first signal to stop. A second one ends the process at once. */
 function stopSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let asked = false;
@@ -22,7 +22,7 @@ function stopSignal(): Promise<string> {
 }
 
 if (process.argv.length > 2) {
-  process.stderr.write("demo: takes no arguments\n");
+  process.stderr.write("Cannot start the demo: it takes no arguments\n");
   process.exitCode = 2;
 } else {
   process.exitCode = await demo({
