@@ -1,4 +1,4 @@
-/** The messages of cache.proto, between what fill/cache-peers.ts says they are and how they are written. */
+/** Encodes and decodes the requests and answers of InspectObject (proto/orca/v1/cache.proto). */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   InspectObjectRequest,
@@ -8,9 +8,9 @@ import type {
 import { GiB } from "../../base/units.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ChunkTiers } from "../../fill/inspection/cache-peers.ts";
-import { malformed, wholeNumber } from "./message-field.ts";
+import { malformedMessage, numberField } from "./message-field.ts";
 import { decodeObject } from "./object-codec.ts";
-import { etagText } from "./object-name.ts";
+import { etagField } from "./object-name.ts";
 
 const chunkSizeBytesMax = GiB;
 
@@ -27,16 +27,16 @@ export function encodeInspectRequest(
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeInspectRequest(wire: InspectObjectRequest): ObjectVersion {
-  const { originId, location } = decodeObject(wire.object);
-  const chunkSizeBytes = wholeNumber(wire.chunkSize, "chunk_size", chunkSizeBytesMax);
-  if (chunkSizeBytes === 0) throw malformed("chunk_size is 0");
+export function decodeInspectRequest(message: InspectObjectRequest): ObjectVersion {
+  const { originId, location } = decodeObject(message.object);
+  const chunkSizeBytes = numberField(message.chunkSize, "chunk_size", chunkSizeBytesMax);
+  if (chunkSizeBytes === 0) throw malformedMessage("chunk_size is 0");
   return new ObjectVersion({
     originId,
     bucket: location.bucket,
     objectKey: location.key,
-    etag: etagText(wire.etag),
-    sizeBytes: wholeNumber(wire.objectSize, "object_size"),
+    etag: etagField(message.etag),
+    sizeBytes: numberField(message.objectSize, "object_size"),
     chunkSizeBytes,
   });
 }
@@ -47,7 +47,7 @@ export function decodeInspectAnswer(
   { chunkCount }: ObjectVersion,
 ): ChunkTiers {
   if (chunkTiers.length !== chunkCount) {
-    throw malformed(`it tells of ${chunkTiers.length} chunks where there are ${chunkCount}`);
+    throw malformedMessage(`it reports ${chunkTiers.length} chunks, the object has ${chunkCount}`);
   }
   return chunkTiers;
 }

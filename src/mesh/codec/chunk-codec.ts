@@ -1,14 +1,14 @@
 /**
- * A chunk between what it is here and what proto/orca/v1/chunk.proto writes. What a peer names is compared with itself
- * before it is believed: a chunk lies in its object, and its size is one that a replica can hold.
+ * Encodes and decodes chunk keys (proto/orca/v1/chunk.proto). The fields of a peer's chunk key are compared with each
+ * other before any is used: a chunk must lie in its object, and have a size that a replica can hold.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ChunkKey as ChunkKeyMessage, ChunkKeySchema } from "../../../gen/orca/v1/chunk_pb.ts";
 import { GiB } from "../../base/units.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../chunk/object-version.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
-import { malformed, present, wholeNumber } from "./message-field.ts";
-import { bucketName, etagText, objectKeyText, originId as originIdText } from "./object-name.ts";
+import { malformedMessage, numberField, presentField } from "./message-field.ts";
+import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
 
 const chunkSizeBytesMax = GiB;
 
@@ -24,26 +24,28 @@ export function encodeChunkKey({ version, index }: ChunkKey): MessageInitShape<t
   };
 }
 
-/** @throws OrcaError `invalid_argument`. `versionOf` may know the version already. */
+/** @throws OrcaError `invalid_argument`. `versionOf` may return a version that it made before. */
 export function decodeChunk(
   chunkKey: ChunkKeyMessage | undefined,
   objectSize: bigint,
   versionOf: (fields: ObjectVersionFields) => ObjectVersion = (fields) => new ObjectVersion(fields),
 ): ChunkKey {
-  const key = present(chunkKey, "chunk_key");
-  const sizeBytes = wholeNumber(objectSize, "object_size");
-  const index = wholeNumber(key.chunkIndex, "chunk_index");
-  const chunkSizeBytes = wholeNumber(key.chunkSize, "chunk_size", chunkSizeBytesMax);
-  if (chunkSizeBytes === 0) throw malformed("chunk_size is 0");
-  // Past 2^53 the product is not exact, and larger than any size all the same.
+  const key = presentField(chunkKey, "chunk_key");
+  const sizeBytes = numberField(objectSize, "object_size");
+  const index = numberField(key.chunkIndex, "chunk_index");
+  const chunkSizeBytes = numberField(key.chunkSize, "chunk_size", chunkSizeBytesMax);
+  if (chunkSizeBytes === 0) throw malformedMessage("chunk_size is 0");
+  // Above 2^53 the product is not exact, but it is larger than any size in any case.
   if (index * chunkSizeBytes >= sizeBytes) {
-    throw malformed(`chunk ${index} of ${chunkSizeBytes} bytes is not in an object of ${sizeBytes} bytes`);
+    throw malformedMessage(
+      `chunk ${index} of ${chunkSizeBytes} bytes is not in an object of ${sizeBytes} bytes`,
+    );
   }
   const version = versionOf({
-    originId: originIdText(key.originId),
-    bucket: bucketName(key.bucket),
-    objectKey: objectKeyText(key.objectKey),
-    etag: etagText(key.etag),
+    originId: originIdField(key.originId),
+    bucket: bucketField(key.bucket),
+    objectKey: objectKeyField(key.objectKey),
+    etag: etagField(key.etag),
     sizeBytes,
     chunkSizeBytes,
   });

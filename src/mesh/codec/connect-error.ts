@@ -1,16 +1,16 @@
 /**
- * Errors between an OrcaError and a ConnectError, the same for every RPC. A ConnectError's own code is for tools; what
- * an error means to another replica is in its ErrorDetail. So an error without one is not Orca's word but the
- * transport's, and says only that this peer did not answer: whatever its code, somebody else may be asked.
+ * Converts errors between OrcaError and ConnectError, in the same way for every RPC. The code of a ConnectError is for
+ * tools. Other replicas read the ErrorDetail. An error without an ErrorDetail comes from the transport and not from
+ * Orca. It says only that the peer did not answer, whatever its code is, so another replica can be asked.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ConfigurationMismatchSchema,
   ErrorDetailSchema,
+  type ConfigurationMismatch as MismatchMessage,
+  type NotCoordinator as NotCoordinatorMessage,
   NotCoordinatorSchema,
-  type ConfigurationMismatch as WireMismatch,
-  type NotCoordinator as WireNotCoordinator,
 } from "../../../gen/orca/v1/errors_pb.ts";
 import { AssertionFailure } from "../../base/assert.ts";
 import { errorTable } from "../../base/error-table.ts";
@@ -18,19 +18,19 @@ import { type ErrorCode, OrcaError } from "../../base/orca-error.ts";
 import { ConfigurationMismatch } from "../../membership/agreed-settings.ts";
 import { checkMember, isLive, type Member } from "../../membership/member.ts";
 import { NotCoordinator } from "../../membership/not-coordinator.ts";
-import { errorDetailOf, errorMessageBytesMax, errorOfDetail } from "./error-detail.ts";
+import { errorDetailOf, errorMessageBytesMax, errorOfDetail, textWithin } from "./error-detail.ts";
 import { decodeMember, encodeMember } from "./member-codec.ts";
-import { malformed, textWithin } from "./message-field.ts";
+import { malformedMessage } from "./message-field.ts";
 
-/** What was asked for, which a NotCoordinator tells: a chunk and its object's size, or an object. */
+/** The subject of a request, which a NotCoordinator names: a chunk and its object's size, or an object. */
 export type Subject = Pick<
   MessageInitShape<typeof NotCoordinatorSchema>,
   "chunkKey" | "objectSize" | "object"
 >;
 
 /**
- * What is nearest to an error of a code that only a newer replica knows. In doubt it is one on which the caller goes
- * elsewhere: a 404 that was made up would be worse than a detour.
+ * The nearest known codes for an error whose code only a newer replica knows. In doubt it is a code on which the caller
+ * asks another replica: a wrong 404 is worse than another request.
  */
 const nearestCodes: Readonly<Record<Code, ErrorCode>> = {
   [Code.Canceled]: "peer_unavailable",
@@ -51,18 +51,18 @@ const nearestCodes: Readonly<Record<Code, ErrorCode>> = {
   [Code.Unauthenticated]: "internal",
 };
 
-/** Bytes of members in a NotCoordinator: with the rest of an error, and in base64, they fit the headers of gRPC. */
+/** Bytes of members in a NotCoordinator. In base64 and with the rest of the error, they fit into gRPC's headers. */
 const membersBytesMax = 3 * 1024;
 
-/** As many members as any view holds. */
+/** The largest number of members in a view. */
 const membersMax = 1024;
 
-/** Of a setting's path and values. */
+/** Bytes of a setting's path, and of each of its values. */
 const settingBytesMax = 256;
 
 /**
- * `thrown` as a peer is told it. What is no OrcaError is `internal`.
- * @throws AssertionFailure as it was: a bug is not an answer.
+ * Encodes `thrown` for a peer. An exception that is not an OrcaError becomes `internal`.
+ * @throws AssertionFailure unchanged: a bug is not an answer.
  */
 export function toConnectError(thrown: unknown, subject?: Subject): ConnectError {
   if (thrown instanceof ConnectError) return withDetail(thrown);
@@ -79,8 +79,8 @@ export function toConnectError(thrown: unknown, subject?: Subject): ConnectError
 }
 
 /**
- * `thrown` by a call as the OrcaError that it was at the peer, or else `peer_unavailable`. `action` is what failed, such
- * as `Cannot ping r2.test:8444`. @throws AssertionFailure as it was.
+ * Decodes the exception of a call: the peer's OrcaError, or else `peer_unavailable`. `action` begins the message, for
+ * example `Cannot ping r2.test:8444`. @throws AssertionFailure unchanged.
  */
 export function fromConnectError(thrown: unknown, action: string): OrcaError {
   if (!(thrown instanceof ConnectError)) return OrcaError.from(thrown, "peer_unavailable", "mesh", action);
@@ -91,7 +91,7 @@ export function fromConnectError(thrown: unknown, action: string): OrcaError {
   if (mismatch) return mismatchFrom(mismatch, action, thrown);
   const [detail] = thrown.findDetails(ErrorDetailSchema);
   const message = `${action}: ${textWithin(detail?.message ?? thrown.rawMessage, errorMessageBytesMax)}`;
-  // To be told that others are to be asked, and not who, is to be told nothing.
+  // A not_coordinator error that does not name the coordinator is of no use to the caller.
   if (!detail || detail.code === "not_coordinator") {
     return new OrcaError("peer_unavailable", "mesh", message, { cause: thrown });
   }
@@ -101,7 +101,7 @@ export function fromConnectError(thrown: unknown, action: string): OrcaError {
   );
 }
 
-/** What a part of the mesh itself says with a bare code gets its detail here. */
+/** Adds an ErrorDetail to an error that a part of the mesh itself threw, with a code alone. */
 function withDetail(error: ConnectError): ConnectError {
   if (error.findDetails(ErrorDetailSchema).length > 0) return error;
   const message = textWithin(error.rawMessage, errorMessageBytesMax);
@@ -133,8 +133,8 @@ function specialDetails(error: OrcaError, subject: Subject | undefined): Outgoin
 }
 
 /**
- * The members that have room: the coordinator first, because it is the one the caller did not know or held for dead,
- * then those that live. The others are brought by the next exchange of views.
+ * The members that fit: first the coordinator, which the caller does not know or takes for dead, then live members. The
+ * next exchange of views carries the others.
  */
 function membersWithin(members: readonly Member[], coordinator: Member): Member[] {
   const weight = (member: Member): number =>
@@ -150,13 +150,15 @@ function membersWithin(members: readonly Member[], coordinator: Member): Member[
   return taken;
 }
 
-function notCoordinatorFrom(wire: WireNotCoordinator, action: string, cause: ConnectError): OrcaError {
+function notCoordinatorFrom(message: NotCoordinatorMessage, action: string, cause: ConnectError): OrcaError {
   try {
-    if (wire.members.length > membersMax) throw malformed(`it has ${wire.members.length} members`);
-    const coordinator = decodeMember(wire.coordinator, "the coordinator");
-    const members = wire.members.map((member) => decodeMember(member, "a member"));
+    if (message.members.length > membersMax) {
+      throw malformedMessage(`it has ${message.members.length} members, at most ${membersMax} are accepted`);
+    }
+    const coordinator = decodeMember(message.coordinator, "the coordinator");
+    const members = message.members.map((member) => decodeMember(member, "a member"));
     for (const member of [coordinator, ...members]) checkMember(member);
-    return new NotCoordinator(textWithin(subjectName(wire), errorMessageBytesMax), coordinator, members);
+    return new NotCoordinator(textWithin(subjectName(message), errorMessageBytesMax), coordinator, members);
   } catch (thrown) {
     if (thrown instanceof AssertionFailure) throw thrown;
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
@@ -164,18 +166,19 @@ function notCoordinatorFrom(wire: WireNotCoordinator, action: string, cause: Con
   }
 }
 
-function subjectName({ chunkKey, object }: WireNotCoordinator): string {
+function subjectName({ chunkKey, object }: NotCoordinatorMessage): string {
   if (object) return `${object.originId}/${object.bucket}/${object.objectKey}`;
-  if (!chunkKey) return "what was asked for";
+  if (!chunkKey) return "the requested object or chunk";
   return `${chunkKey.originId}/${chunkKey.bucket}/${chunkKey.objectKey} chunk ${chunkKey.chunkIndex}`;
 }
 
 /**
- * The answerer's refusal as the caller logs it. It is not a ConfigurationMismatch again, because that one names the other
- * replica, which a caller that is still joining knows by its address alone; `action` has that.
+ * The peer's ConfigurationMismatch, as the caller logs it. The caller makes no ConfigurationMismatch of its own,
+ * because that error names the peer's id. A caller that is still joining knows only the peer's address, which is in
+ * `action`.
  */
-function mismatchFrom(wire: WireMismatch, action: string, cause: ConnectError): OrcaError {
-  const [setting, theirs, ours] = [wire.setting, wire.answererValue, wire.callerValue].map((value) =>
+function mismatchFrom(message: MismatchMessage, action: string, cause: ConnectError): OrcaError {
+  const [setting, theirs, ours] = [message.setting, message.answererValue, message.callerValue].map((value) =>
     textWithin(value, settingBytesMax),
   );
   return new OrcaError(

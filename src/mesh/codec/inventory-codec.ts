@@ -8,7 +8,7 @@ import type {
 } from "../../../gen/orca/v1/fill_pb.ts";
 import type { InventoryPage, InventoryRequest } from "../../fill/replication/inventory-peers.ts";
 import { decodeChunk, encodeChunkKey } from "./chunk-codec.ts";
-import { malformed, text, wholeNumber } from "./message-field.ts";
+import { malformedMessage, numberField, textField } from "./message-field.ts";
 
 const replicaIdBytesMax = 512;
 const pathBytesMax = 256;
@@ -28,11 +28,11 @@ export function encodeInventoryRequest(
 /** @throws OrcaError `invalid_argument`. */
 export function decodeInventoryRequest(message: ListChunksRequest): InventoryRequest {
   const { pageToken, pageSize, forReplica } = message;
-  if (pageSize === 0) throw malformed("page_size is 0");
+  if (pageSize === 0) throw malformedMessage("page_size is 0");
   return {
     after: pageToken === "" ? "" : chunkPath(pageToken, "page_token"),
     chunksMax: pageSize,
-    keptBy: text(forReplica, "for_replica", replicaIdBytesMax),
+    keptBy: textField(forReplica, "for_replica", replicaIdBytesMax),
   };
 }
 
@@ -52,17 +52,17 @@ export function encodeInventoryPage(page: InventoryPage): MessageInitShape<typeo
 export function decodeInventoryPage(message: ListChunksResponse): InventoryPage {
   const { chunks, nextPageToken, passed, total } = message;
   if (chunks.length > chunksMax) {
-    throw malformed(`its page has ${chunks.length} chunks, at most ${chunksMax} are accepted`);
+    throw malformedMessage(`its page has ${chunks.length} chunks, at most ${chunksMax} are accepted`);
   }
   return {
     chunks: chunks.map(({ chunkKey, objectSize }) => decodeChunk(chunkKey, objectSize)),
     nextAfter: nextPageToken === "" ? "" : chunkPath(nextPageToken, "next_page_token"),
-    passed: wholeNumber(passed, "passed"),
-    total: wholeNumber(total, "total"),
+    passed: numberField(passed, "passed"),
+    total: numberField(total, "total"),
   };
 }
 
 function chunkPath(value: string, field: string): string {
-  if (!/^.+\/[0-9a-f]{64}\/\d{1,16}$/u.test(value)) throw malformed(`${field} is not a chunk path`);
-  return text(value, field, pathBytesMax);
+  if (!/^.+\/[0-9a-f]{64}\/\d{1,16}$/u.test(value)) throw malformedMessage(`${field} is not a chunk path`);
+  return textField(value, field, pathBytesMax);
 }

@@ -1,25 +1,25 @@
 /**
- * A member as it stands in messages. Only what a Member cannot hold is refused here; whether its texts are what they
- * should be is checked by the membership (`checkMember`), which counts what it refuses.
+ * Encodes and decodes members. It rejects only values that a Member cannot hold. The membership checks the texts of a
+ * member (`checkMember`), and counts the messages that it rejects.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type Member as MemberMessage,
   type MemberSchema,
-  type Member as WireMember,
-  MemberState as WireState,
+  MemberState as StateMessage,
 } from "../../../gen/orca/v1/membership_pb.ts";
 import { incarnationMax, type Member, type MemberState } from "../../membership/member.ts";
-import { malformed, present, wholeNumber } from "./message-field.ts";
+import { malformedMessage, numberField, presentField } from "./message-field.ts";
 
-const wireStates: Readonly<Record<MemberState, WireState>> = {
-  alive: WireState.ALIVE,
-  suspect: WireState.SUSPECT,
-  dead: WireState.DEAD,
-  left: WireState.LEFT,
+const stateMessages: Readonly<Record<MemberState, StateMessage>> = {
+  alive: StateMessage.ALIVE,
+  suspect: StateMessage.SUSPECT,
+  dead: StateMessage.DEAD,
+  left: StateMessage.LEFT,
 };
 
-const states: ReadonlyMap<WireState, MemberState> = new Map(
-  Object.entries(wireStates).map(([state, wire]) => [wire, state as MemberState]),
+const states: ReadonlyMap<StateMessage, MemberState> = new Map(
+  Object.entries(stateMessages).map(([state, message]) => [message, state as MemberState]),
 );
 
 export function encodeMember(member: Member): MessageInitShape<typeof MemberSchema> {
@@ -28,19 +28,19 @@ export function encodeMember(member: Member): MessageInitShape<typeof MemberSche
     replicaId,
     address,
     incarnation: BigInt(incarnation),
-    state: wireStates[state],
+    state: stateMessages[state],
     zone,
     fingerprint,
     clusterName,
   };
 }
 
-/** @throws OrcaError `invalid_argument` when there is none, or its incarnation or state is none that can be. */
-export function decodeMember(message: WireMember | undefined, field: string): Member {
-  const wire = present(message, field);
-  const { replicaId, address, zone, fingerprint, clusterName } = wire;
-  const state = states.get(wire.state);
-  if (!state) throw malformed(`${field} is in the unknown state ${wire.state}`);
-  const incarnation = wholeNumber(wire.incarnation, `the incarnation of ${field}`, incarnationMax);
+/** @throws OrcaError `invalid_argument` if it is missing, or its incarnation or state is invalid. */
+export function decodeMember(member: MemberMessage | undefined, field: string): Member {
+  const message = presentField(member, field);
+  const { replicaId, address, zone, fingerprint, clusterName } = message;
+  const state = states.get(message.state);
+  if (!state) throw malformedMessage(`${field} is in the unknown state ${message.state}`);
+  const incarnation = numberField(message.incarnation, `the incarnation of ${field}`, incarnationMax);
   return { replicaId, address, incarnation, state, zone, fingerprint, clusterName };
 }

@@ -1,10 +1,11 @@
 /**
- * The messages of membership between what membership-message.ts says they are and what proto/orca/v1/membership.proto
- * writes. A message that cannot be what it should is `invalid_argument`, and nothing of it is taken in. What only a newer
- * replica knows (another kind of rumor) is skipped, so that a cluster may run two versions while it is upgraded.
+ * Encodes and decodes the messages of membership (proto/orca/v1/membership.proto). An invalid message is
+ * `invalid_argument`, and nothing of it is used. Content that only a newer replica knows, such as another kind of
+ * rumor, is skipped, so that a cluster can run two versions during an upgrade.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
+  Gossip as GossipMessage,
   GossipSchema,
   PingIndirectRequest,
   PingIndirectRequestSchema,
@@ -18,7 +19,6 @@ import type {
   SyncRequestSchema,
   SyncResponse,
   SyncResponseSchema,
-  Gossip as WireGossip,
 } from "../../../gen/orca/v1/membership_pb.ts";
 import type {
   Gossip,
@@ -30,7 +30,7 @@ import type {
 } from "../../membership/membership-message.ts";
 import type { Rumor } from "../../membership/rumor.ts";
 import { decodeMember, encodeMember } from "./member-codec.ts";
-import { malformed, name, text } from "./message-field.ts";
+import { malformedMessage, nameField, textField } from "./message-field.ts";
 import {
   decodeAnnouncement,
   decodeInvalidation,
@@ -38,9 +38,9 @@ import {
   encodeInvalidation,
 } from "./rumor-codec.ts";
 
-/** Four times what an honest message carries: reading an announcement costs a hash. */
+/** Four times as many as an honest message carries. There is a limit because decoding an announcement costs a hash. */
 const rumorsMax = 4096;
-/** Some for every origin, and there may be many origins. */
+/** Each origin has several settings, and there may be many origins. */
 const settingsMax = 4096;
 const settingBytesMax = 4096;
 const targetIdBytesMax = 1024;
@@ -50,11 +50,11 @@ export function encodePing(ping: Ping): MessageInitShape<typeof PingRequestSchem
   return { sender: encodeMember(ping.sender), targetId: ping.targetId, gossip: encodeGossip(ping.gossip) };
 }
 
-export function decodePing(wire: PingRequest): Ping {
+export function decodePing(message: PingRequest): Ping {
   return {
-    sender: decodeMember(wire.sender, "the sender"),
-    targetId: text(wire.targetId, "the target's id", targetIdBytesMax),
-    gossip: decodeGossip(wire.gossip),
+    sender: decodeMember(message.sender, "the sender"),
+    targetId: textField(message.targetId, "the target's id", targetIdBytesMax),
+    gossip: decodeGossip(message.gossip),
   };
 }
 
@@ -62,10 +62,10 @@ export function encodePingAnswer(answer: PingAnswer): MessageInitShape<typeof Pi
   return { responder: encodeMember(answer.responder), gossip: encodeGossip(answer.gossip) };
 }
 
-export function decodePingAnswer(wire: PingResponse): PingAnswer {
+export function decodePingAnswer(message: PingResponse): PingAnswer {
   return {
-    responder: decodeMember(wire.responder, "the responder"),
-    gossip: decodeGossip(wire.gossip),
+    responder: decodeMember(message.responder, "the responder"),
+    gossip: decodeGossip(message.gossip),
   };
 }
 
@@ -78,12 +78,12 @@ export function encodeIndirectPing(ping: IndirectPing): MessageInitShape<typeof 
   };
 }
 
-export function decodeIndirectPing(wire: PingIndirectRequest): IndirectPing {
+export function decodeIndirectPing(message: PingIndirectRequest): IndirectPing {
   return {
-    sender: decodeMember(wire.sender, "the sender"),
-    target: decodeMember(wire.target, "the target"),
-    timeoutMs: wire.timeoutMs,
-    gossip: decodeGossip(wire.gossip),
+    sender: decodeMember(message.sender, "the sender"),
+    target: decodeMember(message.target, "the target"),
+    timeoutMs: message.timeoutMs,
+    gossip: decodeGossip(message.gossip),
   };
 }
 
@@ -95,11 +95,11 @@ export function encodeIndirectPingAnswer({
   return { reached, ...(target && { target: encodeMember(target) }), gossip: encodeGossip(gossip) };
 }
 
-export function decodeIndirectPingAnswer(wire: PingIndirectResponse): IndirectPingAnswer {
+export function decodeIndirectPingAnswer(message: PingIndirectResponse): IndirectPingAnswer {
   return {
-    reached: wire.reached,
-    target: wire.target && decodeMember(wire.target, "the target"),
-    gossip: decodeGossip(wire.gossip),
+    reached: message.reached,
+    target: message.target && decodeMember(message.target, "the target"),
+    gossip: decodeGossip(message.gossip),
   };
 }
 
@@ -107,39 +107,41 @@ export function encodeView(view: View): MessageInitShape<typeof SyncRequestSchem
   return { sender: encodeMember(view.sender), ...encodeViewContent(view) };
 }
 
-export function decodeView(wire: SyncRequest): View {
-  return { sender: decodeMember(wire.sender, "the sender"), ...decodeViewContent(wire) };
+export function decodeView(message: SyncRequest): View {
+  return { sender: decodeMember(message.sender, "the sender"), ...decodeViewContent(message) };
 }
 
-/** The answer to a view is a view, whose sender the wire calls the responder. */
+/** The answer to a view is a view, too. Its message calls the sender the responder. */
 export function encodeViewAnswer(view: View): MessageInitShape<typeof SyncResponseSchema> {
   return { responder: encodeMember(view.sender), ...encodeViewContent(view) };
 }
 
-export function decodeViewAnswer(wire: SyncResponse): View {
-  return { sender: decodeMember(wire.responder, "the responder"), ...decodeViewContent(wire) };
+export function decodeViewAnswer(message: SyncResponse): View {
+  return { sender: decodeMember(message.responder, "the responder"), ...decodeViewContent(message) };
 }
 
 function encodeViewContent({ members, settings, gossip }: View) {
   return { members: members.map(encodeMember), settings: { ...settings }, gossip: encodeGossip(gossip) };
 }
 
-function decodeViewContent(wire: SyncRequest | SyncResponse): Omit<View, "sender"> {
+function decodeViewContent(message: SyncRequest | SyncResponse): Omit<View, "sender"> {
   return {
-    members: wire.members.map((member) => decodeMember(member, "a member of the view")),
-    settings: decodeSettings(wire.settings),
-    gossip: decodeGossip(wire.gossip),
+    members: message.members.map((member) => decodeMember(member, "a member of the view")),
+    settings: decodeSettings(message.settings),
+    gossip: decodeGossip(message.gossip),
   };
 }
 
 function decodeSettings(settings: Record<string, string>): Record<string, string> {
   const entries = Object.entries(settings);
-  if (entries.length > settingsMax) throw malformed(`it has ${entries.length} settings`);
+  if (entries.length > settingsMax)
+    throw malformedMessage(`it has ${entries.length} settings, at most ${settingsMax} are accepted`);
   for (const [path, value] of entries) {
-    name(path, "the path of a setting", settingBytesMax);
-    text(value, "the value of a setting", settingBytesMax);
-    // Whoever looks up such a path among its own settings would find what every object has.
-    if (Object.hasOwn(Object.prototype, path)) throw malformed(`"${path}" is no path of a setting`);
+    nameField(path, "the path of a setting", settingBytesMax);
+    textField(value, "the value of a setting", settingBytesMax);
+    // A look-up of such a path among this replica's settings would find a property that every object has.
+    if (Object.hasOwn(Object.prototype, path))
+      throw malformedMessage(`"${path}" is not the path of a setting`);
   }
   return settings;
 }
@@ -152,11 +154,11 @@ function encodeGossip({ changes, rumors }: Gossip): MessageInitShape<typeof Goss
   };
 }
 
-function decodeGossip(wire: WireGossip | undefined): Gossip {
-  if (!wire) return { changes: [], rumors: [] };
-  const { stateChanges, invalidations, chunkAnnouncements } = wire;
+function decodeGossip(message: GossipMessage | undefined): Gossip {
+  if (!message) return { changes: [], rumors: [] };
+  const { stateChanges, invalidations, chunkAnnouncements } = message;
   const count = invalidations.length + chunkAnnouncements.length;
-  if (count > rumorsMax) throw malformed(`it has ${count} rumors, at most ${rumorsMax} are taken`);
+  if (count > rumorsMax) throw malformedMessage(`it has ${count} rumors, at most ${rumorsMax} are accepted`);
   const changes = stateChanges.map(({ member, reporterId }) => ({
     member: decodeMember(member, "the member of a change"),
     reporterId,

@@ -1,7 +1,6 @@
 /**
- * The messages of metadata between what object/object-peers.ts says they are and what proto/orca/v1/object.proto writes.
- * A time to live is rounded down on its way, and what an answer says an object is must be something that can be sent to a
- * client and, as `If-Match`, to an origin.
+ * Encodes and decodes the messages about metadata (proto/orca/v1/object.proto). A time to live is rounded down. The
+ * metadata in an answer must be fit to be sent to a client and, as `If-Match`, to an origin.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ObjectRef, ObjectRefSchema } from "../../../gen/orca/v1/chunk_pb.ts";
@@ -10,14 +9,14 @@ import type {
   HeadObjectRequestSchema,
   HeadObjectResponse,
   HeadObjectResponseSchema,
+  ListedObject as ListedObjectMessage,
   ListedObjectSchema,
   ListObjectsRequest,
   ListObjectsRequestSchema,
   ListObjectsResponse,
   ListObjectsResponseSchema,
+  ObjectHead as ObjectHeadMessage,
   ObjectHeadSchema,
-  ListedObject as WireListedObject,
-  ObjectHead as WireObjectHead,
 } from "../../../gen/orca/v1/object_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type {
@@ -29,20 +28,20 @@ import type {
 } from "../../object/object-peers.ts";
 import type { ListedObject, ListPage, ObjectHead } from "../../origin/origin.ts";
 import { errorDetailOf, errorOfDetail } from "./error-detail.ts";
-import { malformed, present, text, wholeNumber } from "./message-field.ts";
+import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
 import {
-  bucketName,
+  bucketField,
   etagBytesMax,
-  etagText,
+  etagField,
   objectKeyBytesMax,
-  objectKeyText,
-  originId,
+  objectKeyField,
+  originIdField,
 } from "./object-name.ts";
 
 const keysMax = 1000;
 const continuationTokenBytesMax = 16 * 1024;
 
-/** The years 1 to 9999, which are those that HTTP and S3 can write. */
+/** HTTP and S3 can write the years 1 to 9999. */
 const timeMsMin = BigInt(Date.parse("0001-01-01T00:00:00Z"));
 const timeMsMax = BigInt(Date.parse("9999-12-31T23:59:59.999Z"));
 
@@ -51,11 +50,11 @@ function encodeObject({ originId: origin, location }: ObjectName): MessageInitSh
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeObject(wire: ObjectRef | undefined): ObjectName {
-  const object = present(wire, "the object");
+export function decodeObject(message: ObjectRef | undefined): ObjectName {
+  const object = presentField(message, "the object");
   return {
-    originId: originId(object.originId),
-    location: { bucket: bucketName(object.bucket), key: objectKeyText(object.objectKey) },
+    originId: originIdField(object.originId),
+    location: { bucket: bucketField(object.bucket), key: objectKeyField(object.objectKey) },
   };
 }
 
@@ -71,13 +70,13 @@ export function encodeHeadRequest(
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeHeadRequest(wire: HeadObjectRequest): PeerHeadRequest {
-  const staleEtag = text(wire.staleEtag, "the stale ETag", etagBytesMax);
+export function decodeHeadRequest(message: HeadObjectRequest): PeerHeadRequest {
+  const staleEtag = textField(message.staleEtag, "the stale ETag", etagBytesMax);
   const contradictedEtag =
-    wire.contestedEtag === undefined
+    message.contestedEtag === undefined
       ? undefined
-      : text(wire.contestedEtag, "the contradicted ETag", etagBytesMax);
-  return { ...decodeObject(wire.object), staleEtag, contradictedEtag };
+      : textField(message.contestedEtag, "the contradicted ETag", etagBytesMax);
+  return { ...decodeObject(message.object), staleEtag, contradictedEtag };
 }
 
 export function encodeHeadAnswer({
@@ -87,9 +86,9 @@ export function encodeHeadAnswer({
   return { answer: encodeHeadContent(head), ttlRemainingMs: encodeRemaining(remainingMs) };
 }
 
-/** @throws OrcaError `invalid_argument`. `key` is what was asked for. */
-export function decodeHeadAnswer(wire: HeadObjectResponse, key: string): PeerHeadAnswer {
-  return { head: decodeHeadContent(wire, key), remainingMs: decodeRemaining(wire.ttlRemainingMs) };
+/** @throws OrcaError `invalid_argument`. `key` is the key that the request named. */
+export function decodeHeadAnswer(message: HeadObjectResponse, key: string): PeerHeadAnswer {
+  return { head: decodeHeadContent(message, key), remainingMs: decodeRemaining(message.ttlRemainingMs) };
 }
 
 export function encodeListRequest({
@@ -100,18 +99,23 @@ export function encodeListRequest({
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeListRequest(wire: ListObjectsRequest): PeerListRequest {
-  const { maxKeys } = wire;
-  if (maxKeys < 1 || maxKeys > keysMax) throw malformed(`max_keys is ${maxKeys}, expected 1 to ${keysMax}`);
+export function decodeListRequest(message: ListObjectsRequest): PeerListRequest {
+  const { maxKeys } = message;
+  if (maxKeys < 1 || maxKeys > keysMax)
+    throw malformedMessage(`max_keys is ${maxKeys}, expected 1 to ${keysMax}`);
   return {
-    originId: originId(wire.originId),
+    originId: originIdField(message.originId),
     request: {
-      bucket: bucketName(wire.bucket),
-      prefix: text(wire.prefix, "the prefix", objectKeyBytesMax),
-      delimiter: text(wire.delimiter, "the delimiter", objectKeyBytesMax),
+      bucket: bucketField(message.bucket),
+      prefix: textField(message.prefix, "the prefix", objectKeyBytesMax),
+      delimiter: textField(message.delimiter, "the delimiter", objectKeyBytesMax),
       maxKeys,
-      continuationToken: text(wire.continuationToken, "the continuation token", continuationTokenBytesMax),
-      startAfter: text(wire.startAfter, "the key to start after", objectKeyBytesMax),
+      continuationToken: textField(
+        message.continuationToken,
+        "the continuation token",
+        continuationTokenBytesMax,
+      ),
+      startAfter: textField(message.startAfter, "the key to start after", objectKeyBytesMax),
     },
   };
 }
@@ -129,16 +133,16 @@ export function encodeListAnswer({
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeListAnswer(wire: ListObjectsResponse): PeerListAnswer {
+export function decodeListAnswer(message: ListObjectsResponse): PeerListAnswer {
   const page = {
-    objects: wire.objects.map(decodeListed),
-    commonPrefixes: wire.commonPrefixes,
-    nextContinuationToken: wire.nextContinuationToken,
+    objects: message.objects.map(decodeListed),
+    commonPrefixes: message.commonPrefixes,
+    nextContinuationToken: message.nextContinuationToken,
   };
-  return { page, remainingMs: decodeRemaining(wire.ttlRemainingMs) };
+  return { page, remainingMs: decodeRemaining(message.ttlRemainingMs) };
 }
 
-/** What a page takes in a message, at the most. */
+/** An upper bound for the bytes of a page in a message. */
 export function pageBytes({ objects, commonPrefixes, nextContinuationToken }: ListPage): number {
   const frameBytes = 48;
   let bytes = frameBytes + Buffer.byteLength(nextContinuationToken);
@@ -162,15 +166,15 @@ function decodeHeadContent({ answer }: HeadObjectResponse, key: string): ObjectH
     case "absence":
       return new OrcaError("no_such_key", "object", `Cannot find "${key}": the origin has no such key`);
     case "refusal": {
-      const refusal = errorOfDetail(answer.value);
-      // One about the moment would be kept as if it were about the object.
-      if (!refusal?.isLasting) {
-        throw malformed(`"${answer.value.code.slice(0, 64)}" is no lasting refusal`);
+      const error = errorOfDetail(answer.value);
+      // Answers are cached, and a passing error must not be cached as a fact about the object.
+      if (!error?.isLasting) {
+        throw malformedMessage(`"${answer.value.code.slice(0, 64)}" is not a lasting error`);
       }
-      return refusal;
+      return error;
     }
     default:
-      throw malformed("it has no answer of a known kind");
+      throw malformedMessage("its answer is of an unknown kind");
   }
 }
 
@@ -184,19 +188,19 @@ function encodeHead(head: ObjectHead): MessageInitShape<typeof ObjectHeadSchema>
   };
 }
 
-function decodeHead(wire: WireObjectHead): ObjectHead {
+function decodeHead(message: ObjectHeadMessage): ObjectHead {
   return {
-    sizeBytes: wholeNumber(wire.size, "the size"),
-    etag: etagText(wire.etag),
-    lastModifiedMs: decodeTime(wire.lastModifiedMs),
-    contentType: wire.contentType,
-    contentEncoding: wire.contentEncoding,
-    contentLanguage: wire.contentLanguage,
-    contentDisposition: wire.contentDisposition,
-    cacheControl: wire.cacheControl,
-    expires: wire.expires,
-    versionId: wire.versionId,
-    metadata: wire.metadata,
+    sizeBytes: numberField(message.size, "the size"),
+    etag: etagField(message.etag),
+    lastModifiedMs: decodeTime(message.lastModifiedMs),
+    contentType: message.contentType,
+    contentEncoding: message.contentEncoding,
+    contentLanguage: message.contentLanguage,
+    contentDisposition: message.contentDisposition,
+    cacheControl: message.cacheControl,
+    expires: message.expires,
+    versionId: message.versionId,
+    metadata: message.metadata,
   };
 }
 
@@ -214,18 +218,19 @@ function encodeListed({
   };
 }
 
-/** Its ETag may be empty: a listing tells of objects that cannot be served. */
-function decodeListed({ objectKey, size, etag, lastModifiedMs }: WireListedObject): ListedObject {
+/** The ETag may be empty: a listing also names objects that cannot be served. */
+function decodeListed({ objectKey, size, etag, lastModifiedMs }: ListedObjectMessage): ListedObject {
   return {
-    key: objectKeyText(objectKey),
-    sizeBytes: wholeNumber(size, "the size of a listed object"),
-    etag: text(etag, "the ETag of a listed object", etagBytesMax),
+    key: objectKeyField(objectKey),
+    sizeBytes: numberField(size, "the size of a listed object"),
+    etag: textField(etag, "the ETag of a listed object", etagBytesMax),
     lastModifiedMs: decodeTime(lastModifiedMs),
   };
 }
 
 function decodeTime(value: bigint): number {
-  if (value < timeMsMin || value > timeMsMax) throw malformed(`the last modification is at ${value} ms`);
+  if (value < timeMsMin || value > timeMsMax)
+    throw malformedMessage(`the time of the last modification is ${value} ms`);
   return Number(value);
 }
 
@@ -234,5 +239,5 @@ function encodeRemaining(remainingMs: number): bigint {
 }
 
 function decodeRemaining(value: bigint): number {
-  return wholeNumber(value, "the remaining time to live");
+  return numberField(value, "the remaining time to live");
 }

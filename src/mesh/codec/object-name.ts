@@ -1,31 +1,32 @@
 /**
- * The names of cached things as they may come from a peer. The limits are wider than those for clients, because names
- * on the mesh are the origin's own: its keys have a configured prefix in front, and its listings tell of all it holds.
+ * Checks the fields of a received message that name an object. The limits are wider than those for clients, because
+ * names on the mesh are the origin's: its keys begin with a configured prefix, and its listings name all objects that
+ * it holds.
  */
-import { malformed, name } from "./message-field.ts";
+import { malformedMessage, nameField } from "./message-field.ts";
 
 const originIdBytesMax = 64;
 const bucketBytesMax = 255;
-/** 1,024 characters, as Azure counts, at their longest. */
+/** Azure allows 1,024 characters, each of up to 4 bytes. */
 export const objectKeyBytesMax = 4096;
 export const etagBytesMax = 1024;
 
-export function originId(value: string): string {
-  return name(value, "the origin id", originIdBytesMax);
+export function originIdField(value: string): string {
+  return nameField(value, "the origin id", originIdBytesMax);
 }
 
-/** Without NUL, which stands between bucket and key where the two are one name (object/directory.ts). */
-export function bucketName(value: string): string {
-  if (value.includes("\0")) throw malformed("the bucket has a NUL in it");
-  return name(value, "the bucket", bucketBytesMax);
+/** Rejects NUL, which separates bucket and key where the two are one name. */
+export function bucketField(value: string): string {
+  if (value.includes("\0")) throw malformedMessage("the bucket holds a NUL");
+  return nameField(value, "the bucket", bucketBytesMax);
 }
 
-export function objectKeyText(value: string): string {
-  return name(value, "the key", objectKeyBytesMax);
+export function objectKeyField(value: string): string {
+  return nameField(value, "the key", objectKeyBytesMax);
 }
 
-/** Without what would end the quotes or the line in which an origin is sent it (RFC 9110 §8.8.3). */
-export function etagText(value: string): string {
-  if (/[\p{Cc}"]/u.test(value)) throw malformed("the ETag has a quote or a control character in it");
-  return name(value, "the ETag", etagBytesMax);
+/** Rejects characters that would end the quotes or the line in a request to an origin (RFC 9110 §8.8.3). */
+export function etagField(value: string): string {
+  if (/[\p{Cc}"]/u.test(value)) throw malformedMessage("the ETag holds a quote or a control character");
+  return nameField(value, "the ETag", etagBytesMax);
 }

@@ -1,7 +1,7 @@
 /**
- * The versions that other replicas asked about last, by object key. A request names a version by its fields, and to make
- * one of them costs a SHA-256. Without this map, the 64 chunks of an object would cost 64 times the same hash. Another
- * version of an object replaces the one before, and the oldest is evicted first.
+ * The versions that other replicas asked about last, by object key. A request names a version by its fields, and making
+ * an ObjectVersion costs a SHA-256. Without this map, 64 chunks of an object would cost the same hash 64 times. A new
+ * version of an object replaces the previous one, and the oldest is evicted first.
  */
 import { LruMap } from "../../base/lru-map.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../chunk/object-version.ts";
@@ -13,7 +13,7 @@ export class RecentVersions {
     this.#versions = new LruMap({ entriesMax: versionsMax });
   }
 
-  /** The version of these fields, all of them. */
+  /** The version with exactly these fields. */
   of(fields: ObjectVersionFields): ObjectVersion {
     const known = this.#versions.peek(fields.objectKey);
     if (known && isOf(known, fields)) return known;

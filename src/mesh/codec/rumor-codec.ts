@@ -1,28 +1,28 @@
 /**
- * The rumors that membership carries, made from what they tell and read from messages. Both ends must give one rumor one
- * id and one size, since it ends by the first and gets its room by the second, so they are made here alone.
+ * Makes rumors, and encodes and decodes them. All replicas must give the same rumor the same id and size: members apply
+ * an id once, and the size decides whether the rumor fits into a message. So only this file makes rumors.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type ChunkAnnouncement as AnnouncementMessage,
   type ChunkAnnouncementSchema,
+  type ObjectInvalidation as InvalidationMessage,
   type ObjectInvalidationSchema,
-  type ChunkAnnouncement as WireAnnouncement,
-  type ObjectInvalidation as WireInvalidation,
 } from "../../../gen/orca/v1/membership_pb.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Rumor, RumorBodies } from "../../membership/rumor.ts";
-import { malformed, name, present, wholeNumber } from "./message-field.ts";
-import { bucketName, etagText, objectKeyText, originId } from "./object-name.ts";
+import { malformedMessage, nameField, numberField, presentField } from "./message-field.ts";
+import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
 
 type Invalidation = Extract<Rumor, { kind: "invalidation" }>;
 type Announcement = Extract<Rumor, { kind: "announcement" }>;
 
 const invalidationIdBytesMax = 128;
 
-/** Tags, lengths and numbers of a rumor at their longest. */
+/** The longest tags, lengths and numbers of a rumor. */
 const frameBytes = 64;
 
-/** That an object is not to be believed any more. The same `id` is applied once by each member. */
+/** Makes the rumor that cached metadata of an object is stale. Each member applies the same `id` once. */
 export function invalidationRumor(id: string, body: RumorBodies["invalidation"]): Invalidation {
   const { originId: origin, bucket, objectKey, staleEtag } = body;
   const textBytes = Buffer.byteLength(id + origin + bucket + objectKey + staleEtag);
@@ -31,8 +31,8 @@ export function invalidationRumor(id: string, body: RumorBodies["invalidation"])
 }
 
 /**
- * That a chunk was stored: in the store that all replicas share or, where disks are replicated, on the disk of whoever
- * says so. Its id is the chunk's path.
+ * Makes the rumor that a chunk was stored: in the cachestore or, with replicated disks, on the sender's disk. The id is
+ * the chunk path.
  */
 export function announcementRumor(body: RumorBodies["announcement"]): Announcement {
   const { originId: origin, bucket, objectKey, etag } = body;
@@ -68,32 +68,35 @@ export function encodeAnnouncement({ body }: Announcement): MessageInitShape<typ
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeInvalidation(wire: WireInvalidation): Invalidation {
-  const object = present(wire.object, "the object of an invalidation");
-  return invalidationRumor(name(wire.invalidationId, "the id of an invalidation", invalidationIdBytesMax), {
-    originId: originId(object.originId),
-    bucket: bucketName(object.bucket),
-    objectKey: objectKeyText(object.objectKey),
-    staleEtag: wire.staleEtag === "" ? "" : etagText(wire.staleEtag),
-  });
+export function decodeInvalidation(message: InvalidationMessage): Invalidation {
+  const object = presentField(message.object, "the object of an invalidation");
+  return invalidationRumor(
+    nameField(message.invalidationId, "the id of an invalidation", invalidationIdBytesMax),
+    {
+      originId: originIdField(object.originId),
+      bucket: bucketField(object.bucket),
+      objectKey: objectKeyField(object.objectKey),
+      staleEtag: message.staleEtag === "" ? "" : etagField(message.staleEtag),
+    },
+  );
 }
 
-/** @throws OrcaError `invalid_argument`, also for a chunk that lies outside its object. */
-export function decodeAnnouncement(wire: WireAnnouncement): Announcement {
-  const key = present(wire.chunkKey, "the chunk of an announcement");
-  const chunkSizeBytes = wholeNumber(key.chunkSize, "the chunk size");
-  const objectSizeBytes = wholeNumber(wire.objectSize, "the object size");
-  const chunkIndex = wholeNumber(key.chunkIndex, "the chunk index");
+/** @throws OrcaError `invalid_argument`, also for a chunk outside its object. */
+export function decodeAnnouncement(message: AnnouncementMessage): Announcement {
+  const key = presentField(message.chunkKey, "the chunk of an announcement");
+  const chunkSizeBytes = numberField(key.chunkSize, "the chunk size");
+  const objectSizeBytes = numberField(message.objectSize, "the object size");
+  const chunkIndex = numberField(key.chunkIndex, "the chunk index");
   if (chunkSizeBytes === 0 || chunkIndex * chunkSizeBytes >= objectSizeBytes) {
-    throw malformed(
+    throw malformedMessage(
       `chunk ${chunkIndex} of ${chunkSizeBytes} bytes lies outside an object of ${objectSizeBytes}`,
     );
   }
   return announcementRumor({
-    originId: originId(key.originId),
-    bucket: bucketName(key.bucket),
-    objectKey: objectKeyText(key.objectKey),
-    etag: etagText(key.etag),
+    originId: originIdField(key.originId),
+    bucket: bucketField(key.bucket),
+    objectKey: objectKeyField(key.objectKey),
+    etag: etagField(key.etag),
     chunkSizeBytes,
     chunkIndex,
     objectSizeBytes,

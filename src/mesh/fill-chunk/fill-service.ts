@@ -7,7 +7,7 @@ import { ChunkSource, type FillChunkRequest } from "../../../gen/orca/v1/fill_pb
 import { OrcaError } from "../../base/orca-error.ts";
 import type { PeerRead, PeerSource } from "../../fill/chunk-peers.ts";
 import { decodeChunk } from "../codec/chunk-codec.ts";
-import { malformed, name, wholeNumber } from "../codec/message-field.ts";
+import { malformedMessage, nameField, numberField } from "../codec/message-field.ts";
 import { RecentVersions } from "../codec/recent-versions.ts";
 import { passedOverMax } from "../session/message-limits.ts";
 import type { FillAnswer, FillSlices } from "./fill-chunk-handler.ts";
@@ -75,16 +75,20 @@ export class FillService {
   #checked({ chunkKey, objectSize, offset, length, cachedOnly, passedOver }: FillChunkRequest): PeerRead {
     const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(fields));
     const chunkBytes = key.version.chunkLength(key.index);
-    const start = wholeNumber(offset, "offset");
-    if (start >= chunkBytes) throw malformed(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
-    const lengthBytes = wholeNumber(length, "length") || chunkBytes - start;
+    const start = numberField(offset, "offset");
+    if (start >= chunkBytes) throw malformedMessage(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
+    const lengthBytes = numberField(length, "length") || chunkBytes - start;
     if (start + lengthBytes > chunkBytes) {
-      throw malformed(`${lengthBytes} bytes from ${start} on pass the end of a chunk of ${chunkBytes} bytes`);
+      throw malformedMessage(
+        `${lengthBytes} bytes from ${start} on pass the end of a chunk of ${chunkBytes} bytes`,
+      );
     }
     if (passedOver.length > passedOverMax) {
-      throw malformed(`it passes over ${passedOver.length} replicas, at most ${passedOverMax} are taken`);
+      throw malformedMessage(
+        `it passes over ${passedOver.length} replicas, at most ${passedOverMax} are taken`,
+      );
     }
-    for (const replicaId of passedOver) name(replicaId, "passed_over", replicaIdBytesMax);
+    for (const replicaId of passedOver) nameField(replicaId, "passed_over", replicaIdBytesMax);
     return { key, offset: start, lengthBytes, passedOver, cachedOnly };
   }
 }

@@ -35,19 +35,19 @@ const codes = Object.keys(errorTable) as ErrorCode[];
 const connectCodes = Object.values(Code).filter((code) => typeof code === "number");
 const sources: readonly ErrorSource[] = ["client", "object", "fill", "disk", "origin", "membership", "mesh"];
 
-/** `error` as the caller gets it, by each protocol. */
+/** `error` as the caller receives it, over each protocol. */
 function received(error: ConnectError): OrcaError[] {
   return [
     endStreamError(endStreamEnvelope(error).subarray(5)),
     readGrpcTrailers(new Headers(grpcTrailers(error))).error,
-  ].map((wire) => fromConnectError(wire, action));
+  ].map((encoded) => fromConnectError(encoded, action));
 }
 
 function travelled(thrown: unknown, subject?: Subject): OrcaError[] {
   return received(toConnectError(thrown, subject));
 }
 
-/** An error as a newer peer may answer with, of a code that is not known here. */
+/** An error as a newer peer may send it, with a code that this version does not know. */
 function newer(code: Code, name = "origin_on_fire"): OrcaError {
   const value = { code: name, source: "stratosphere", message: "new" };
   const [error] = received(new ConnectError("new", code, undefined, [{ desc: ErrorDetailSchema, value }]));
@@ -55,7 +55,7 @@ function newer(code: Code, name = "origin_on_fire"): OrcaError {
   return error;
 }
 
-test("toConnectError, fromConnectError: code, source, message and time to wait of any error travel", () => {
+test("toConnectError, fromConnectError: the caller gets the code, source, message and time to wait of any error", () => {
   const anyError = fc.record({
     code: fc.constantFrom(...codes.filter((code) => code !== "not_coordinator")),
     source: fc.constantFrom(...sources),
@@ -75,7 +75,7 @@ test("toConnectError, fromConnectError: code, source, message and time to wait o
   );
 });
 
-test("toConnectError: a time to wait that is none is left out, a broken one is a whole one", () => {
+test("toConnectError: an invalid time to wait is left out, a fraction is rounded up", () => {
   for (const [given, expected] of [
     [1.2, 2],
     [0, 0],
@@ -93,7 +93,7 @@ test("toConnectError: a long message is cut between two characters", () => {
   assert.equal(error?.message, `x${"\u{1F40B}".repeat(255)}`);
 });
 
-test("toConnectError: what is no OrcaError is internal; what the transport said gets a detail", () => {
+test("toConnectError: other exceptions become internal, and an error of the transport gets a detail", () => {
   const [unknown] = travelled(new TypeError("x is not a function"));
   assert.deepEqual(
     [unknown?.code, unknown?.message],
@@ -105,14 +105,14 @@ test("toConnectError: what is no OrcaError is internal; what the transport said 
   assert.equal(toConnectError(detailed), detailed);
 });
 
-test("toConnectError, fromConnectError: a failed assertion is thrown on, also out of what Connect made of it", () => {
+test("toConnectError, fromConnectError: a failed assertion is thrown again, also if Connect has wrapped it", () => {
   const bug = new AssertionFailure("a bug");
   assert.throws(() => toConnectError(bug), bug);
   assert.throws(() => fromConnectError(bug, action), bug);
   assert.throws(() => fromConnectError(ConnectError.from(bug), action), bug);
 });
 
-test("fromConnectError: without a detail it is the transport that speaks, and the peer that is unavailable", () => {
+test("fromConnectError: an error without a detail is the transport's, and becomes peer_unavailable", () => {
   for (const code of connectCodes) {
     const error = fromConnectError(new ConnectError("gone", code), action);
     assert.deepEqual(
@@ -125,7 +125,7 @@ test("fromConnectError: without a detail it is the transport that speaks, and th
   assert.equal(fromConnectError(known, action), known);
 });
 
-test("fromConnectError: a code and a source of a newer peer are taken for the nearest, and never for an absence", () => {
+test("fromConnectError: an unknown code and source become the nearest ones, and never an absence", () => {
   for (const code of connectCodes) {
     assert.notEqual(errorTable[newer(code).code].status, 404);
     assert.equal(newer(code).message, `${action}: new`);
@@ -139,7 +139,7 @@ test("fromConnectError: a code and a source of a newer peer are taken for the ne
   );
 });
 
-test("NotCoordinator: the coordinator and a small view travel, whatever is in them", () => {
+test("NotCoordinator: the caller gets the coordinator and a small view, whatever their content is", () => {
   fc.assert(
     fc.property(fc.array(anyMember, { maxLength: 5 }), anyMember, (others, coordinator) => {
       const members = [coordinator, ...others.filter(({ replicaId }) => replicaId !== coordinator.replicaId)];
@@ -153,7 +153,7 @@ test("NotCoordinator: the coordinator and a small view travel, whatever is in th
   );
 });
 
-test("NotCoordinator: it says what was asked for", () => {
+test("NotCoordinator: it names the subject of the request", () => {
   const coordinator = memberOf("r1");
   const error = new NotCoordinator("x", coordinator, []);
   const chunkKey = { originId: "o", bucket: "b", objectKey: "k", etag: "e", chunkIndex: 7n };
@@ -168,25 +168,25 @@ test("NotCoordinator: it says what was asked for", () => {
   assert.deepEqual(messages, [
     'Cannot answer for "o/b/k chunk 7": "r1" coordinates it',
     'Cannot answer for "o/b/k": "r1" coordinates it',
-    'Cannot answer for "what was asked for": "r1" coordinates it',
+    'Cannot answer for "the requested object or chunk": "r1" coordinates it',
   ]);
 });
 
-test("NotCoordinator: of a large view the coordinator and then the living have room, and all fits gRPC's headers", () => {
+test("NotCoordinator: of a large view it holds the coordinator and then live members, and it fits into gRPC's headers", () => {
   const members = Array.from({ length: 1024 }, (_, index) =>
     memberOf(`r${index}`, { state: index % 2 ? "alive" : "dead" }),
   );
   const coordinator = members.at(-2);
   assert.ok(coordinator);
-  const wire = toConnectError(new NotCoordinator("\u{1F40B}".repeat(1000), coordinator, members), {
+  const encoded = toConnectError(new NotCoordinator("\u{1F40B}".repeat(1000), coordinator, members), {
     object: { originId: "o", bucket: "b", objectKey: "\u{1F40B}".repeat(1024) },
   });
-  const headerBytes = Object.entries(grpcTrailers(wire)).reduce(
+  const headerBytes = Object.entries(grpcTrailers(encoded)).reduce(
     (total, [name, value]) => total + name.length + value.length + 32,
     0,
   );
   assert.ok(headerBytes < 16 * 1024, `${headerBytes} bytes`);
-  for (const error of received(wire)) {
+  for (const error of received(encoded)) {
     assert.ok(error instanceof NotCoordinator);
     assert.ok(error.members.length >= 20);
     assert.deepEqual(error.members[0], coordinator);
@@ -194,7 +194,7 @@ test("NotCoordinator: of a large view the coordinator and then the living have r
   }
 });
 
-test("NotCoordinator: one that is malformed is a peer that cannot be asked", () => {
+test("NotCoordinator: a malformed one is peer_unavailable", () => {
   const member = { replicaId: "r", address: "h:1", incarnation: 1n, state: MemberState.ALIVE };
   const malformed: readonly MessageInitShape<typeof NotCoordinatorSchema>[] = [
     {},
@@ -220,9 +220,9 @@ test("NotCoordinator: one that is malformed is a peer that cannot be asked", () 
   assert.equal(received(garbled)[0]?.code, "peer_unavailable");
 });
 
-test("ConfigurationMismatch: the caller reads which setting differs, from its own side", () => {
-  const refusal = new ConfigurationMismatch(memberOf("r1"), "chunking.size", "8388608", "16777216");
-  for (const error of travelled(refusal)) {
+test("ConfigurationMismatch: the caller learns which setting differs, from its own point of view", () => {
+  const mismatch = new ConfigurationMismatch(memberOf("r1"), "chunking.size", "8388608", "16777216");
+  for (const error of travelled(mismatch)) {
     assert.deepEqual(
       [error.code, error.source, error.message],
       ["config_invalid", "membership", `${action}: chunking.size is "8388608" there and "16777216" here`],

@@ -61,7 +61,7 @@ const anyGossip: fc.Arbitrary<Gossip> = fc.record(
     changes: fc.array(fc.record({ member: anyMember, reporterId: anyName }, { noNullPrototype: true }), {
       maxLength: 4,
     }),
-    // By kind, as the wire keeps them.
+    // By kind, because a message keeps each kind in a field of its own.
     rumors: fc
       .array(anyRumor, { maxLength: 4 })
       .map((rumors) => rumors.sort((left, right) => right.kind.localeCompare(left.kind))),
@@ -69,12 +69,12 @@ const anyGossip: fc.Arbitrary<Gossip> = fc.record(
   { noNullPrototype: true },
 );
 
-/** Written to bytes and read again. */
+/** Encoded to bytes, and decoded again. */
 function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
   return fromBinary(schema, toBinary(schema, create(schema, message)));
 }
 
-test("pings and their answers: whatever is in them comes back", () => {
+test("decodePing, decodePingAnswer: decode any ping and any answer to one", () => {
   fc.assert(
     fc.property(anyMember, anyMember, anyName, anyGossip, fc.boolean(), (sender, target, id, gossip, is) => {
       const ping = { sender, targetId: id, gossip };
@@ -91,7 +91,7 @@ test("pings and their answers: whatever is in them comes back", () => {
   );
 });
 
-test("views: whatever is in them comes back", () => {
+test("decodeView, decodeViewAnswer: decode any view", () => {
   const anySettings = fc.dictionary(fc.stringMatching(/^[a-z]+\.[a-z_]{1,10}$/), anyText(), {
     maxKeys: 5,
     noNullPrototype: true,
@@ -111,7 +111,7 @@ test("views: whatever is in them comes back", () => {
   );
 });
 
-test("a rumor's size is no less than what it takes on a message", () => {
+test("invalidationRumor, announcementRumor: the size is an upper bound of the bytes in a message", () => {
   fc.assert(
     fc.property(anyGossip, ({ rumors }) => {
       const view = { changes: [], rumors };
@@ -126,7 +126,7 @@ test("a rumor's size is no less than what it takes on a message", () => {
   );
 });
 
-test("a time to wait is whole milliseconds, within what the wire holds", () => {
+test("encodeIndirectPing: the timeout is in whole milliseconds, and fits into its field", () => {
   for (const [timeoutMs, expected] of [
     [400.8, 400],
     [-5, 0],
@@ -147,14 +147,14 @@ const sender = {
   clusterName: "",
 } as const;
 
-const wireMember = { replicaId: "r1", address: "r1.test:8444", incarnation: 1n, state: MemberState.ALIVE };
+const memberMessage = { replicaId: "r1", address: "r1.test:8444", incarnation: 1n, state: MemberState.ALIVE };
 
-test("messages that cannot be are invalid_argument, and the field is named", () => {
+test("decodePing: an invalid message is invalid_argument, and the error names the field", () => {
   const object = { originId: "o", bucket: "b", objectKey: "k" };
   const chunkKey = { ...object, etag: "e", chunkSize: 10n, chunkIndex: 2n };
   const gossips: readonly (readonly [MessageInitShape<typeof GossipSchema>, RegExp])[] = [
     [{ stateChanges: [{}] }, /member of a change is missing/],
-    [{ stateChanges: [{ member: { ...wireMember, state: 17 as MemberState } }] }, /unknown state 17/],
+    [{ stateChanges: [{ member: { ...memberMessage, state: 17 as MemberState } }] }, /unknown state 17/],
     [{ invalidations: [{ invalidationId: "i" }] }, /object of an invalidation is missing/],
     [{ invalidations: [{ object }] }, /id of an invalidation is empty/],
     [{ invalidations: [{ invalidationId: "i".repeat(129), object }] }, /129 bytes/],
@@ -173,12 +173,15 @@ test("messages that cannot be are invalid_argument, and the field is named", () 
     [{ invalidations: Array.from({ length: 4097 }, () => ({})) }, /4097 rumors/],
   ];
   for (const [gossip, reason] of gossips) {
-    const wire = sent(PingRequestSchema, { sender: wireMember, gossip });
-    assert.match(throwsWith("invalid_argument", () => decodePing(wire)).message, reason);
+    const message = sent(PingRequestSchema, { sender: memberMessage, gossip });
+    assert.match(throwsWith("invalid_argument", () => decodePing(message)).message, reason);
   }
   for (const incarnation of [2n ** 53n - 1n, 2n ** 53n, 2n ** 64n - 1n]) {
-    const wire = sent(PingRequestSchema, { sender: { ...wireMember, incarnation } });
-    assert.match(throwsWith("invalid_argument", () => decodePing(wire)).message, /incarnation of the sender/);
+    const message = sent(PingRequestSchema, { sender: { ...memberMessage, incarnation } });
+    assert.match(
+      throwsWith("invalid_argument", () => decodePing(message)).message,
+      /incarnation of the sender/,
+    );
   }
   throwsWith("invalid_argument", () => decodePing(sent(PingRequestSchema, {})));
   throwsWith("invalid_argument", () => decodePingAnswer(sent(PingResponseSchema, {})));
@@ -186,19 +189,19 @@ test("messages that cannot be are invalid_argument, and the field is named", () 
   throwsWith("invalid_argument", () => decodeViewAnswer(sent(SyncResponseSchema, {})));
 });
 
-test("settings of a view: too many, too long, and names that every object has, are refused", () => {
+test("decodeView: settings that are too many, too long, or named like a property of every object are rejected", () => {
   for (const settings of [
     Object.fromEntries(Array.from({ length: 4097 }, (_, index) => [`s${index}`, ""])),
     { "chunking.size": "x".repeat(4097) },
     { "": "x" },
     { constructor: "x" },
   ]) {
-    const wire = sent(SyncRequestSchema, { sender: wireMember, settings });
-    throwsWith("invalid_argument", () => decodeView(wire));
+    const message = sent(SyncRequestSchema, { sender: memberMessage, settings });
+    throwsWith("invalid_argument", () => decodeView(message));
   }
 });
 
-test("gossip: rumors of a kind that only newer replicas know are skipped", () => {
+test("decodePing: rumors of an unknown kind are skipped", () => {
   const known = toBinary(
     GossipSchema,
     create(GossipSchema, {
@@ -207,17 +210,17 @@ test("gossip: rumors of a kind that only newer replicas know are skipped", () =>
   );
   // Field 15, of 3 bytes.
   const gossip = fromBinary(GossipSchema, Buffer.concat([known, Buffer.from([0x7a, 3, 1, 2, 3])]));
-  const { rumors } = decodePing(create(PingRequestSchema, { sender: wireMember, gossip })).gossip;
+  const { rumors } = decodePing(create(PingRequestSchema, { sender: memberMessage, gossip })).gossip;
   assert.deepEqual(
     rumors.map(({ id }) => id),
     ["i"],
   );
   const unknown = { kind: "weather", id: "w", body: {}, sizeBytes: 1 } as never;
-  const wire = encodePing({ sender, targetId: "", gossip: { changes: [], rumors: [unknown, ...rumors] } });
-  assert.equal(wire.gossip?.invalidations?.length, 1);
+  const message = encodePing({ sender, targetId: "", gossip: { changes: [], rumors: [unknown, ...rumors] } });
+  assert.equal(message.gossip?.invalidations?.length, 1);
 });
 
-test("announcementRumor: the id of a chunk's rumor is its path, on both ends", () => {
+test("announcementRumor: the id is the chunk path, on both ends", () => {
   const body = {
     originId: "origin-a",
     bucket: "b",

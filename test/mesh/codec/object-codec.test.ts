@@ -73,18 +73,18 @@ const anyPage = fc.record(
   plain,
 );
 
-/** Written to bytes and read again. */
+/** Encoded to bytes, and decoded again. */
 function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitShape<Schema>) {
   return fromBinary(schema, toBinary(schema, create(schema, message)));
 }
 
-/** What the caller gets in place of metadata. */
+/** The error that the caller receives in place of metadata. */
 function travelled(head: OrcaError): unknown {
-  const wire = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 7 }));
-  return decodeHeadAnswer(wire, "k").head;
+  const message = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 7 }));
+  return decodeHeadAnswer(message, "k").head;
 }
 
-test("HEAD: whatever is asked and answered comes back", () => {
+test("decodeHeadRequest, decodeHeadAnswer: decode any request and any answer", () => {
   fc.assert(
     fc.property(anyName, anyName, anyHead, fc.maxSafeNat(), (bucket, key, head, remainingMs) => {
       const request = {
@@ -101,7 +101,7 @@ test("HEAD: whatever is asked and answered comes back", () => {
   );
 });
 
-test("HEAD: a contradicted absence is told from no revalidation at all", () => {
+test("decodeHeadRequest: a contradicted absence differs from no contradiction", () => {
   for (const contradictedEtag of ["", undefined]) {
     const request = { originId: "o", location: { bucket: "b", key: "k" }, staleEtag: "", contradictedEtag };
     const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
@@ -109,7 +109,7 @@ test("HEAD: a contradicted absence is told from no revalidation at all", () => {
   }
 });
 
-test("HEAD: that there is no object, and that it cannot be served, are answers", () => {
+test("decodeHeadAnswer: absence and a lasting error are answers", () => {
   const absence = travelled(new OrcaError("no_such_key", "object", "x"));
   assert.ok(absence instanceof OrcaError);
   assert.deepEqual(
@@ -117,13 +117,13 @@ test("HEAD: that there is no object, and that it cannot be served, are answers",
     ["no_such_key", 'Cannot find "k": the origin has no such key'],
   );
   for (const code of ["origin_missing_etag", "origin_unsupported"] as const) {
-    const refusal = travelled(new OrcaError(code, "origin", "no"));
-    assert.ok(refusal instanceof OrcaError);
-    assert.deepEqual([refusal.code, refusal.source, refusal.message], [code, "origin", "no"]);
+    const error = travelled(new OrcaError(code, "origin", "no"));
+    assert.ok(error instanceof OrcaError);
+    assert.deepEqual([error.code, error.source, error.message], [code, "origin", "no"]);
   }
 });
 
-test("LIST: whatever is asked and answered comes back, and takes no more room than was reckoned", () => {
+test("decodeListRequest, decodeListAnswer: decode any request and any page, and pageBytes is an upper bound", () => {
   fc.assert(
     fc.property(anyPage, anyName, fc.integer({ min: 1, max: 1000 }), (page, text, maxKeys) => {
       const request = {
@@ -136,17 +136,17 @@ test("LIST: whatever is asked and answered comes back, and takes no more room th
       };
       const asked = sent(ListObjectsRequestSchema, encodeListRequest({ originId: "o", request }));
       assert.deepEqual(decodeListRequest(asked), { originId: "o", request });
-      const wire = create(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 2 ** 53 - 1 }));
-      assert.deepEqual(decodeListAnswer(sent(ListObjectsResponseSchema, wire)), {
+      const message = create(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 2 ** 53 - 1 }));
+      assert.deepEqual(decodeListAnswer(sent(ListObjectsResponseSchema, message)), {
         page,
         remainingMs: 2 ** 53 - 1,
       });
-      assert.ok(toBinary(ListObjectsResponseSchema, wire).length <= pageBytes(page));
+      assert.ok(toBinary(ListObjectsResponseSchema, message).length <= pageBytes(page));
     }),
   );
 });
 
-test("a time to live is rounded down, and is never below 0", () => {
+test("encodeHeadAnswer: a time to live is rounded down, and is never below 0", () => {
   const head = new OrcaError("no_such_key", "object", "x");
   for (const [remainingMs, expected] of [
     [12.9, 12n],
@@ -157,7 +157,7 @@ test("a time to live is rounded down, and is never below 0", () => {
   }
 });
 
-test("requests that cannot be are invalid_argument", () => {
+test("decodeHeadRequest, decodeListRequest: an invalid request is invalid_argument", () => {
   const object = { originId: "o", bucket: "b", objectKey: "k" };
   const heads: readonly MessageInitShape<typeof HeadObjectRequestSchema>[] = [
     {},
@@ -191,7 +191,7 @@ test("requests that cannot be are invalid_argument", () => {
   }
 });
 
-test("answers that cannot be are refused, and never kept", () => {
+test("decodeHeadAnswer, decodeListAnswer: an invalid answer is rejected", () => {
   const head = { size: 1n, etag: "e" };
   const heads: readonly MessageInitShape<typeof HeadObjectResponseSchema>[] = [
     {},

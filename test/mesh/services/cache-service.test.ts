@@ -99,7 +99,7 @@ test("CacheClient: an answer of another length, late or missing is a peer that c
     inspect: () => answers.shift() ?? Promise.resolve(new Uint8Array()),
   });
   const short = await rejectsWith("peer_unavailable", client.inspect(peer, versionOf(3 * MiB)));
-  assert.match(short.message, /tells of 2 chunks where there are 3/);
+  assert.match(short.message, /reports 2 chunks, the object has 3/);
   const late = rejectsWith("peer_unavailable", client.inspect(peer, versionOf(MiB)));
   await clock.advance(400);
   assert.match((await late).message, /^Cannot ask "r1" what it holds of ".*": no answer within 400 ms/);

@@ -56,7 +56,7 @@ test("InventoryClient: an error keeps its meaning", async (context) => {
   await rejectsWith("overloaded", client.list(peer, request));
 });
 
-for (const [fault, wire] of [
+for (const [fault, message] of [
   ["no chunks are wanted", { pageSize: 0 }],
   ["its token is not a chunk path", { pageSize: 1, pageToken: "somewhere" }],
   ["its token is too long", { pageSize: 1, pageToken: `${"o".repeat(300)}/${"0".repeat(64)}/0` }],
@@ -64,8 +64,8 @@ for (const [fault, wire] of [
 ] as const) {
   test(`routeInventory: a request is rejected where ${fault}`, async (context) => {
     const { raw, calls } = await served(context, async () => page);
-    await assert.rejects(raw.listChunks(wire), {
-      rawMessage: /Cannot take in a message/,
+    await assert.rejects(raw.listChunks(message), {
+      rawMessage: /Cannot decode a message from a peer/,
     });
     assert.equal(calls.stats.malformed, 1);
   });
