@@ -14,7 +14,7 @@ import { isLive } from "../membership/member.ts";
 import { Membership } from "../membership/membership.ts";
 import { type Seeds, ServiceSeeds, StaticSeeds } from "../membership/seeds.ts";
 import { FillClient } from "../mesh/fill-chunk/fill-client.ts";
-import { CacheClient } from "../mesh/services/cache-client.ts";
+import { CacheClient } from "../mesh/services/cache.ts";
 import { InventoryClient } from "../mesh/services/inventory-client.ts";
 import { MembershipClient } from "../mesh/services/membership-client.ts";
 import { ObjectClient } from "../mesh/services/object-client.ts";

@@ -14,7 +14,7 @@ import type { ReadPath } from "../fill/object-reader.ts";
 import type { Relay } from "../fill/relay.ts";
 import { FillChunkHandler, fillChunkPath } from "../mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillService } from "../mesh/fill-chunk/fill-service.ts";
-import { routeCache } from "../mesh/services/cache-service.ts";
+import { routeCache } from "../mesh/services/cache.ts";
 import { type InventoryAnswers, routeInventory } from "../mesh/services/inventory-service.ts";
 import { routeMembership } from "../mesh/services/membership-service.ts";
 import { routeObjects } from "../mesh/services/object-service.ts";

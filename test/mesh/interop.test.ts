@@ -1,4 +1,4 @@
-/** Tools that are not ours against a replica's mesh, as a person debugging a fill would use them. */
+/** Other tools against a replica's mesh, as a person uses them to debug a fill. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ const chunkBytes = MiB + 12_345;
 const objectBytes = 8 * MiB + chunkBytes;
 const seed = 1;
 
-/** A replica over TLS that holds chunk 1 of an object and leaves all others to another replica. */
+/** A replica with TLS that holds chunk 1 of an object. Another replica coordinates all other chunks. */
 async function replica(context: TestContext) {
   const { clock, tls, serve } = meshFixture(context);
   const members = [memberOf("r1"), memberOf("r2", { address: "10.0.0.2:8444" })] as const;
@@ -81,7 +81,7 @@ interface Message {
   readonly trailer?: { readonly sha256?: string };
 }
 
-/** The messages that buf prints, one JSON value behind the other. */
+/** The messages that buf prints, one JSON value after the other. */
 function messagesOf(stdout: string): Message[] {
   return JSON.parse(`[${stdout.trim().replaceAll(/\}\s*\{/g, "},{")}]`) as Message[];
 }
@@ -105,16 +105,16 @@ for (const [how, flags] of Object.entries(schemas)) {
       const received = Buffer.concat(messages.map(({ data = "" }) => Buffer.from(data, "base64")));
       assert.equal(received.length, chunkBytes);
       assertPattern(received, seed, 0);
-      assert.equal(peer.reflection.stats.questions > 0, how.startsWith("by"));
+      assert.equal(peer.reflection.stats.requests > 0, how.startsWith("by"));
       assert.equal(peer.reflection.stats.unanswered, 0);
       assert.equal(peer.handler.stats.sentBytes, chunkBytes);
     });
 
-    test(`buf curl ${how}, over ${protocol}: shows who coordinates a chunk, and the view`, async (context) => {
+    test(`buf curl ${how}, over ${protocol}: prints the coordinator of a chunk, and the view`, async (context) => {
       const peer = await replica(context);
       const body = ["--protocol", protocol, "--data", JSON.stringify(requestOf(0))];
       const { code, stderr } = await bufCurl(peer, fillChunkPath, ...flags, ...body);
-      // The status code of gRPC, FAILED_PRECONDITION, times eight.
+      // buf exits with the status code of gRPC, FAILED_PRECONDITION, times eight.
       assert.equal(code, 9 * 8, stderr);
       const shown = JSON.parse(stderr) as ShownError;
       assert.equal(shown.code, "failed_precondition");
@@ -123,7 +123,7 @@ for (const [how, flags] of Object.entries(schemas)) {
       assert.equal(value.coordinator?.address, "10.0.0.2:8444");
       assert.deepEqual(value.members.map(({ replicaId }) => replicaId).toSorted(), ["r1", "r2"]);
       assert.equal(value.objectSize, BigInt(objectBytes));
-      // Connect says it once more for people; in gRPC there is no place for that.
+      // Connect repeats the details for people. gRPC has no field for them.
       const readable = protocol === "connect" ? toJson(NotCoordinatorSchema, value) : undefined;
       assert.deepEqual(detail?.debug, readable);
     });
@@ -135,17 +135,17 @@ interface ShownError {
   readonly details: readonly { readonly type: string; readonly value: string; readonly debug?: object }[];
 }
 
-test("buf curl: without a client certificate there is no connection", async (context) => {
+test("buf curl: cannot connect without a client certificate", async (context) => {
   const { port, files, server } = await replica(context);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const args = ["curl", "--cacert", files.caFile, "--list-services", `https://127.0.0.1:${port}`];
   execFile("node_modules/.bin/buf", args, { timeout: 30_000 }, (error) => resolve(error !== null));
   assert.equal(await promise, true);
-  assert.ok(server.refusals.counts.no_certificate > 0);
+  assert.ok(server.handshakeFailures.counts.no_certificate > 0);
   assert.equal(server.stats.requests, 0);
 });
 
-test("buf curl: lists the services, and a request that cannot be is told why", async (context) => {
+test("buf curl: lists the services, and prints the reason for an invalid request", async (context) => {
   const peer = await replica(context);
   const list = await bufCurl(peer, "", "--list-services");
   assert.equal(list.code, 0, list.stderr);
@@ -157,7 +157,7 @@ test("buf curl: lists the services, and a request that cannot be is told why", a
   assert.equal(peer.service.stats.invalid, 1);
 });
 
-test("buf curl: what is only wanted if cached, and is not, is not_found", async (context) => {
+test("buf curl: with cached_only, a chunk that is not cached is not_found", async (context) => {
   const peer = await replica(context);
   const data = JSON.stringify(requestOf(0, { cachedOnly: true }));
   const { code, stderr } = await bufCurl(peer, fillChunkPath, "--data", data);
@@ -171,7 +171,7 @@ test("grpc-js: reads a chunk with a client certificate, and the NotCoordinator d
     includeDirs: ["proto"],
     oneofs: true,
   });
-  // What proto-loader makes has no types.
+  // The clients of proto-loader have no types.
   const { orca } = grpc.loadPackageDefinition(definition) as unknown as {
     orca: { v1: { FillService: grpc.ServiceClientConstructor } };
   };

@@ -105,7 +105,7 @@ export class ChunkStream {
         if (this.#isOver) return;
         if (mesh.blackHoles.has(this.to)) return await new Promise<never>(() => {});
         deliver(slice, sink);
-        this.#stall?.moved();
+        this.#stall?.restart();
         slices.release();
       }
       await mesh.carry(this.to, this.from, this.#isWanted);
@@ -122,7 +122,7 @@ export class ChunkStream {
     const timer = host.clock.timer(heartbeatMs, () => {
       timer.refresh();
       if (mesh.blackHoles.has(this.to)) return;
-      void mesh.carry(this.to, this.from, this.#isWanted).then(() => this.#stall?.moved());
+      void mesh.carry(this.to, this.from, this.#isWanted).then(() => this.#stall?.restart());
     });
     try {
       await ready;

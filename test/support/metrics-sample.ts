@@ -134,12 +134,12 @@ export function meshParts() {
     coordination: { stats: { failures: 0, avoided: 0, disagreements: 0 } },
     server: {
       stats: { ...sessions, sessionsBroken: 0, connectionsDropped: 0, requests: 0 },
-      refusals: { counts: { expired: 0, wrong_identity: 0 } },
+      handshakeFailures: { counts: { expired: 0, wrong_identity: 0 } },
     },
     peers: {
       size: 0,
       stats: { ...sessions, connectFailures: 0, requestsWhileDown: 0, streams: 0 },
-      refusals: { counts: { expired: 0 } },
+      handshakeFailures: { counts: { expired: 0 } },
     },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
     fillServer: { stats: { requests: 0, malformed: 0, failed: 0, sentBytes: 0 } },
@@ -160,7 +160,7 @@ export function meshParts() {
     },
     calls: {
       membership: { stats: { calls: 0, unavailable: 0 } },
-      object: { stats: { calls: 0, refused: 0 } },
+      object: { stats: { calls: 0, peerError: 0 } },
     },
     callsServed: { stats: { calls: 0, notCoordinator: 0 } },
     chunkServer: { stats: { answered: 0, notCoordinator: 0, notHeld: 0 } },

@@ -1,6 +1,6 @@
 /**
  * The interface to what other replicas hold of an object, for people who inspect the cache. On the mesh it is
- * mesh/services/cache-client.ts. No read depends on it.
+ * mesh/services/cache.ts. No read depends on it.
  */
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Member } from "../../membership/member.ts";

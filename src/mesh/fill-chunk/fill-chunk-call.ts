@@ -102,7 +102,7 @@ class FillChunkCall {
 
   #onData(slice: Buffer): void {
     if (this.#failed) return;
-    this.#deadline.moved();
+    this.#deadline.restart();
     const { owedBytes } = this.#decoder;
     try {
       this.#decoder.push(slice);

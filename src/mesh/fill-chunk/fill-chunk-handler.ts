@@ -209,7 +209,7 @@ class FillTransfer {
     this.#deadline = new StallDeadline(options.clock, options.timings.stallTimeoutMs, () => {
       // An origin that lets us wait has deadlines of its own.
       if (this.#writing) options.session.destroy();
-      else this.#deadline.moved();
+      else this.#deadline.restart();
     });
   }
 
@@ -237,7 +237,7 @@ class FillTransfer {
     if (slice === null) return this.#await(slices.ready(), () => this.#next());
     this.sentBytes += slice.length;
     this.#writing = true;
-    this.#deadline.moved();
+    this.#deadline.restart();
     this.#options.encoder.data(slice, this.#onWritten);
   }
 

@@ -12,10 +12,10 @@ import type { ChunkPeers, PeerRead, PeerReadEnd, PeerSource } from "../../fill/c
 import type { Member } from "../../membership/member.ts";
 import { encodeChunkKey } from "../codec/chunk-codec.ts";
 import { fromConnectError } from "../codec/connect-error.ts";
-import { passedOverMax } from "../session/message-limits.ts";
 import type { StreamOpener } from "../session/peer-session.ts";
 import type { Peers } from "../session/peers.ts";
 import { callFillChunk } from "./fill-chunk-call.ts";
+import { passedOverMax } from "./fill-service.ts";
 import { FillStreamFault } from "./fill-stream-fault.ts";
 import { defaultFillTimings, type FillTimings } from "./fill-timings.ts";
 

@@ -9,7 +9,6 @@ import type { PeerRead, PeerSource } from "../../fill/chunk-peers.ts";
 import { decodeChunk } from "../codec/chunk-codec.ts";
 import { malformedMessage, nameField, numberField } from "../codec/message-field.ts";
 import { RecentVersions } from "../codec/recent-versions.ts";
-import { passedOverMax } from "../session/message-limits.ts";
 import type { FillAnswer, FillSlices } from "./fill-chunk-handler.ts";
 
 /** As fill/chunk-server.ts gives it. */
@@ -25,6 +24,9 @@ export interface ChunkAnswers {
   /** Undefined: only what is cached was asked for, and there is nothing. @throws NotCoordinator, OrcaError. */
   answer(request: PeerRead): ChunkAnswer | undefined;
 }
+
+/** Replicas that one request may name as unreachable. A caller that could not reach more names only the first ones. */
+export const passedOverMax = 64;
 
 const replicaIdBytesMax = 512;
 

@@ -27,7 +27,7 @@ export class InventoryClient implements InventoryPeers {
       timeoutMs,
       action: `Cannot list the chunks on the disk of "${peer.replicaId}"`,
       ask: (client, options) => client.listChunks(encodeInventoryRequest(request), options),
-      read: decodeInventoryPage,
+      decode: decodeInventoryPage,
     });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Membership's messages to other replicas, over the control sessions. It only carries them: what an answer says is judged
- * by the Messenger that asked.
+ * Sends the messages of membership to other replicas, over the control sessions. It only decodes the answers. The
+ * Messenger that asked checks their content.
  */
 import { MembershipService } from "../../../gen/orca/v1/membership_pb.ts";
 import type {
@@ -36,7 +36,7 @@ export class MembershipClient implements MembershipTransport {
       timeoutMs,
       action: `Cannot ping "${message.targetId}" at ${address}`,
       ask: (client, options) => client.ping(encodePing(message), options),
-      read: decodePingAnswer,
+      decode: decodePingAnswer,
     });
   }
 
@@ -44,9 +44,9 @@ export class MembershipClient implements MembershipTransport {
     return this.#calls.call({
       address,
       timeoutMs,
-      action: `Cannot ping "${message.target.replicaId}" by way of ${address}`,
+      action: `Cannot ping "${message.target.replicaId}" through ${address}`,
       ask: (client, options) => client.pingIndirect(encodeIndirectPing(message), options),
-      read: decodeIndirectPingAnswer,
+      decode: decodeIndirectPingAnswer,
     });
   }
 
@@ -56,7 +56,7 @@ export class MembershipClient implements MembershipTransport {
       timeoutMs,
       action: `Cannot sync with ${address}`,
       ask: (client, options) => client.sync(encodeView(view), options),
-      read: decodeViewAnswer,
+      decode: decodeViewAnswer,
     });
   }
 }

@@ -1,4 +1,4 @@
-/** The answering side of membership: reads what other replicas say, and hands it to this one's Membership. */
+/** The server side of membership: decodes the messages of other replicas, and passes them to Membership. */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { MembershipService } from "../../../gen/orca/v1/membership_pb.ts";
 import type { Membership } from "../../membership/membership.ts";
@@ -12,7 +12,7 @@ import {
 } from "../codec/membership-codec.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
-/** What messages are handed to. */
+/** The part of Membership that receives messages. */
 export type MembershipReceiver = Pick<Membership, "receivePing" | "receivePingIndirect" | "receiveSync">;
 
 export function routeMembership(

@@ -1,4 +1,4 @@
-/** Metadata from other replicas: ObjectPeers over the control sessions. */
+/** Asks other replicas for metadata: ObjectPeers over the control sessions. */
 import { ObjectService } from "../../../gen/orca/v1/object_pb.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Member } from "../../membership/member.ts";
@@ -23,13 +23,13 @@ import {
 } from "../session/peer-calls.ts";
 
 export interface ObjectClientOptions extends PeerCallsOptions {
-  /** For one answer. The coordinator may have to ask its origin, and the bound of a session's calls is there besides. */
+  /** For one answer. The coordinator may have to ask its origin. The deadline of a session's calls applies, too. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Calls at once, to all peers. All may be to one, and its session for control must have room left for pings: a replica
- * that asks too much would take the other for dead.
+ * Calls at once, to all peers together. All of them may go to one peer, whose control session must have room left for
+ * pings. Otherwise a replica with too many calls would take that peer for dead.
  */
 const callsMax = 512;
 
@@ -53,7 +53,7 @@ export class ObjectClient implements ObjectPeers {
       timeoutMs: this.#timeoutMs,
       action: `Cannot ask "${peer.replicaId}" about "${key}"`,
       ask: (client, options) => client.headObject(encodeHeadRequest(request), options),
-      read: (answer) => decodeHeadAnswer(answer, key),
+      decode: (answer) => decodeHeadAnswer(answer, key),
     });
   }
 
@@ -61,13 +61,13 @@ export class ObjectClient implements ObjectPeers {
     return this.#call({
       address: peer.address,
       timeoutMs: this.#timeoutMs,
-      action: `Cannot ask "${peer.replicaId}" for the keys that begin with "${request.request.prefix}"`,
+      action: `Cannot ask "${peer.replicaId}" for a listing of "${request.request.prefix}"`,
       ask: (client, options) => client.listObjects(encodeListRequest(request), options),
-      read: decodeListAnswer,
+      decode: decodeListAnswer,
     });
   }
 
-  async #call<Wire, Answer>(call: PeerCall<typeof ObjectService, Wire, Answer>): Promise<Answer> {
+  async #call<Message, Answer>(call: PeerCall<typeof ObjectService, Message, Answer>): Promise<Answer> {
     const permit = await this.#permits.acquire(this.#timeoutMs);
     try {
       return await this.#calls.call(call);

@@ -1,7 +1,7 @@
 /**
- * The answering side of metadata. A page of a listing that is too large for a message is asked for again with half as
- * many keys: S3 lets a page hold fewer keys than were asked for, and the caller goes on from its token as ever. It takes
- * a thousand keys of a kilobyte each, so it costs the origin a request or two more where hardly anybody is.
+ * The server side of metadata. If a page of a listing is too large for a message, this service asks for it again with
+ * half as many keys. S3 allows a page to hold fewer keys than the request asked for, and the caller continues from its
+ * token. Only a thousand keys of a kilobyte each are that large, so the extra requests to the origin are rare.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { ObjectService } from "../../../gen/orca/v1/object_pb.ts";
@@ -15,7 +15,7 @@ import {
   encodeListAnswer,
   pageBytes,
 } from "../codec/object-codec.ts";
-import { messageBytesMax } from "../session/message-limits.ts";
+import { messageBytesMax } from "../session/http2-limits.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
 export function routeObjects(router: ConnectRouter, objects: ObjectAnswers, calls: ServiceCalls): void {
@@ -34,8 +34,10 @@ export function routeObjects(router: ConnectRouter, objects: ObjectAnswers, call
   });
 }
 
-async function listWithin(objects: ObjectAnswers, asked: PeerListRequest): Promise<PeerListAnswer> {
-  const { originId, request } = asked;
+async function listWithin(
+  objects: ObjectAnswers,
+  { originId, request }: PeerListRequest,
+): Promise<PeerListAnswer> {
   for (let { maxKeys } = request; ; maxKeys = Math.ceil(maxKeys / 2)) {
     const answer = await objects.list({ originId, request: { ...request, maxKeys } });
     const bytes = pageBytes(answer.page);

@@ -1,7 +1,7 @@
 /**
- * Tells the mesh's schema to whoever asks, so that `buf curl` and grpcurl can call a replica, and show the details of its
- * errors, without a copy of proto/. The protocol is gRPC Server Reflection (https://grpc.io/docs/guides/reflection/); what
- * is told is compiled in and the same for everybody.
+ * Serves the schema of the mesh, so that `buf curl` and grpcurl can call a replica, and show the details of its errors,
+ * without a copy of proto/. The protocol is gRPC Server Reflection (https://grpc.io/docs/guides/reflection/). The
+ * schema is compiled in, and every client gets the same one.
  */
 import type { DescFile, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
@@ -22,38 +22,38 @@ type Answer = NonNullable<Response["messageResponse"]>;
 
 const services = [CacheService, FillService, MembershipService, ObjectService, ServerReflection] as const;
 
-/** Services under their names of today, and what travels as a detail of errors, which no service's file need import. */
+/** The files of the services under their current names, and the details of errors, which no service's file imports. */
 const files: readonly DescFile[] = [...services.map(({ file }) => file), file_orca_v1_errors];
 
-/** The service's former name. Its messages are the same, byte for byte, and older tools ask for no other. */
+/** The former name of the service, with the same messages, byte for byte. Older tools know only this name. */
 const alphaTypeName = "grpc.reflection.v1alpha.ServerReflection";
 
-/** Bounds on one stream; a tool asks for a handful of files. */
-const questionsMax = 1000;
+/** Limits of one stream. A tool asks for a handful of files. */
+const requestsMax = 1000;
 const nameLengthMax = 512;
 
 export class ReflectionService {
-  readonly stats = { questions: 0, unanswered: 0 };
+  readonly stats = { requests: 0, unanswered: 0 };
   readonly #index = new SchemaIndex(files);
 
   /** Registers the service under both of its names. */
   route(router: ConnectRouter): void {
     const method = ServerReflection.method.serverReflectionInfo;
-    const answer = (questions: AsyncIterable<ServerReflectionRequest>) => this.#answerAll(questions);
+    const answer = (requests: AsyncIterable<ServerReflectionRequest>) => this.#answerAll(requests);
     router.rpc(method, answer);
     router.rpc({ ...method, parent: { ...ServerReflection, typeName: alphaTypeName } }, answer);
   }
 
-  async *#answerAll(questions: AsyncIterable<ServerReflectionRequest>): AsyncGenerator<Response> {
-    let asked = 0;
-    for await (const { host, messageRequest } of questions) {
-      asked += 1;
-      if (asked > questionsMax) throw refused(`more than ${questionsMax} on one stream`);
+  async *#answerAll(requests: AsyncIterable<ServerReflectionRequest>): AsyncGenerator<Response> {
+    let count = 0;
+    for await (const { host, messageRequest } of requests) {
+      count += 1;
+      if (count > requestsMax) throw rejected(`one stream has more than ${requestsMax} requests`);
       const { length } = messageRequest.value ?? "";
       if (Math.max(length, host.length) > nameLengthMax) {
-        throw refused(`a name is longer than ${nameLengthMax} characters`);
+        throw rejected(`a name is longer than ${nameLengthMax} characters`);
       }
-      this.stats.questions += 1;
+      this.stats.requests += 1;
       const messageResponse = this.#answer(messageRequest);
       if (messageResponse.case === "errorResponse") this.stats.unanswered += 1;
       yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
@@ -72,13 +72,13 @@ export class ReflectionService {
       case "fileContainingSymbol":
         return fileAnswer(this.#index.fileBySymbol(value), value);
       default:
-        return errorAnswer(Code.Unimplemented, "this question is not known here");
+        return errorAnswer(Code.Unimplemented, "this kind of request is unknown to this server");
     }
   }
 }
 
 function fileAnswer(file: DescFile | undefined, name: string): Answer {
-  if (!file) return errorAnswer(Code.NotFound, `"${name}" is in no file of this server`);
+  if (!file) return errorAnswer(Code.NotFound, `"${name}" is in no schema file of this server`);
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto: fileDescriptors(file) } };
 }
 
@@ -86,6 +86,6 @@ function errorAnswer(errorCode: Code, errorMessage: string): Answer {
   return { case: "errorResponse", value: { errorCode, errorMessage } };
 }
 
-function refused(reason: string): ConnectError {
-  return new ConnectError(`Cannot answer questions about the schema: ${reason}`, Code.ResourceExhausted);
+function rejected(reason: string): ConnectError {
+  return new ConnectError(`Cannot answer a request for the schema: ${reason}`, Code.ResourceExhausted);
 }

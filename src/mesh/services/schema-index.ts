@@ -1,4 +1,7 @@
-/** Which file declares a name of protobuf, and that file as others read it: a descriptor, with all that it imports. */
+/**
+ * Finds the file that declares a protobuf name, and encodes it for other programs: as its descriptor, followed by those
+ * of all files that it imports.
+ */
 import { createRegistry, type DescFile, type Registry, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 
@@ -8,7 +11,7 @@ export class SchemaIndex {
   readonly #filesByName = new Map<string, DescFile>();
   readonly #filesBySymbol = new Map<string, DescFile>();
 
-  /** Of `roots` and all that they import. */
+  /** Indexes `roots` and all files that they import. */
   constructor(roots: readonly DescFile[]) {
     const files = withImports(roots);
     for (const file of files) this.#filesByName.set(file.proto.name, file);
@@ -17,30 +20,30 @@ export class SchemaIndex {
     }
   }
 
-  /** By its path below proto/: `orca/v1/fill.proto`. */
+  /** Finds a file by its path below proto/, for example `orca/v1/fill.proto`. */
   fileByName(name: string): DescFile | undefined {
     return this.#filesByName.get(name);
   }
 
-  /** By anything it declares: `orca.v1.FillService.FillChunk`. */
+  /** Finds a file by a name that it declares, for example `orca.v1.FillService.FillChunk`. */
   fileBySymbol(symbol: string): DescFile | undefined {
     return this.#filesBySymbol.get(symbol);
   }
 }
 
-/** The file's FileDescriptorProto, then those of its imports and theirs, each once. */
+/** The FileDescriptorProto of the file, then those of its direct and indirect imports, each once. */
 export function fileDescriptors(file: DescFile): Uint8Array[] {
   return Array.from(withImports([file]), ({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
 }
 
 function withImports(roots: readonly DescFile[]): Set<DescFile> {
   const files = new Set(roots);
-  // A set that grows while it is walked through is walked to its new end.
+  // The iteration of a set includes elements that are added during it.
   for (const { dependencies } of files) for (const imported of dependencies) files.add(imported);
   return files;
 }
 
-/** Its name and those of its parts. The values of an enum are named beside it, not below it. */
+/** The name of the declaration and those of its parts. In protobuf, enum values are siblings of their enum. */
 function symbolsOf(declaration: Declaration): string[] {
   const { typeName } = declaration;
   switch (declaration.kind) {

@@ -1,17 +1,18 @@
 /**
- * The cluster's identity in a certificate: what a replica asks of the others' and, before it starts or takes up a
- * renewed one, of its own. A certificate that every peer will refuse is better refused here, where somebody can be told.
+ * The certificate identity: the name that a mesh certificate must carry. A replica checks it in the certificates of its
+ * peers, and in its own before it starts or loads a renewed one. A certificate that every peer would reject is rejected
+ * here first, because here the operator reads the reason.
  */
 import { X509Certificate } from "node:crypto";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { TlsContent } from "../../base/tls-files.ts";
 
-/** Whether `name` is among the DNS names of the certificate, letter by letter: no wildcard, and not its subject. */
+/** Whether `name` is exactly one of the certificate's DNS names. Wildcards and the subject do not count. */
 export function carriesIdentity(certificate: X509Certificate, name: string): boolean {
   return certificate.checkHost(name, { subject: "never", wildcards: false }) !== undefined;
 }
 
-/** @throws OrcaError config_invalid when peers of the cluster `serverName` would refuse the certificate in `certFile`. */
+/** @throws OrcaError config_invalid if peers with the identity `serverName` would reject this certificate. */
 export function checkOwnCertificate(
   { cert, ca }: TlsContent,
   certFile: string,
@@ -20,21 +21,21 @@ export function checkOwnCertificate(
 ): void {
   const chain = certificatesOf(cert);
   const [own] = chain;
-  const refuse = (reason: string): OrcaError =>
+  const rejected = (reason: string): OrcaError =>
     new OrcaError("config_invalid", "config", `Cannot use certificate "${certFile}" on the mesh: ${reason}`);
-  if (!own) throw refuse("it holds none");
+  if (!own) throw rejected("the file holds no certificate");
   if (!carriesIdentity(own, serverName)) {
-    throw refuse(
+    throw rejected(
       `"${serverName}" (cluster.internal_tls.server_name) is not among its names: ${own.subjectAltName ?? "none"}`,
     );
   }
-  if (nowMs > own.validToDate.getTime()) throw refuse(`it ended at ${own.validToDate.toISOString()}`);
+  if (nowMs > own.validToDate.getTime()) throw rejected(`it expired at ${own.validToDate.toISOString()}`);
   if (!endsIn(certificatesOf(ca ?? Buffer.alloc(0)), chain)) {
-    throw refuse("it was not issued by an authority in cluster.internal_tls.ca_file");
+    throw rejected("it was not issued by an authority in cluster.internal_tls.ca_file");
   }
 }
 
-/** Whether the first of `chain` was issued by one of `authorities`, or by the next of `chain` that was. */
+/** Whether one of `authorities` issued the first of `chain`, directly or through the certificates that follow it. */
 function endsIn(authorities: readonly X509Certificate[], chain: readonly X509Certificate[]): boolean {
   for (const [index, certificate] of chain.entries()) {
     if (authorities.some((authority) => isIssuer(authority, certificate))) return true;

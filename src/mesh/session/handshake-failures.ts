@@ -1,37 +1,37 @@
 /**
- * Handshake failures: mesh connections that were not established, counted by reason. A wrong authority is a misconfigured
- * or hostile replica, and an expired certificate is a renewal that failed. From outside they look the same, and the
- * person on call needs to know which it is.
+ * Handshake failures: mesh connections that were not established, counted by reason. A wrong authority is a
+ * misconfigured or hostile replica, and an expired certificate is a renewal that failed. From outside they look the
+ * same, and the person on call needs to know which it is.
  */
 import type { Clock } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 
 export const handshakeFailureReasons = [
-  /** The other end showed none. */
+  /** The other end presented none. */
   "no_certificate",
-  /** Its chain does not end in the cluster's authority. */
+  /** The chain of the certificate does not end in the cluster's authority. */
   "unknown_authority",
-  /** It is past its end, or before its beginning. */
+  /** The certificate has expired, or is not valid yet. */
   "expired",
-  /** It is good, and for another cluster. */
+  /** The certificate is valid, but carries another cluster's identity. */
   "wrong_identity",
-  /** It may not be used for this end of TLS. */
+  /** The certificate may not be used for this end of TLS. */
   "wrong_purpose",
   /** Another version of TLS, no HTTP/2, or no TLS at all. */
   "protocol",
-  /** The handshake was not finished in time. */
+  /** The handshake did not finish in time. */
   "timeout",
-  /** The connection could not be made, or broke before the handshake was over. */
+  /** The connection was not opened, or broke during the handshake. */
   "broken",
 ] as const;
 
 export type HandshakeFailureReason = (typeof handshakeFailureReasons)[number];
 
-/** The code of the error with which an end refuses a good certificate that is not of its cluster. */
+/** The error code for a valid certificate that carries another cluster's identity. */
 export const wrongIdentityCode = "ORCA_WRONG_IDENTITY";
 
-/** By error code of Node.js and OpenSSL (https://nodejs.org/api/tls.html#x509-certificate-error-codes). */
+/** By error code of Node.js or OpenSSL (https://nodejs.org/api/tls.html#x509-certificate-error-codes). */
 const reasonByCode: Readonly<Record<string, HandshakeFailureReason>> = {
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "no_certificate",
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "no_certificate",
@@ -55,11 +55,11 @@ const reasonByCode: Readonly<Record<string, HandshakeFailureReason>> = {
   ERR_HTTP2_SESSION_ERROR: "protocol",
 };
 
-/** Why a handshake failed with an error of this code. */
+/** The reason for a handshake failure with this error code. */
 export function handshakeFailureReason(code: unknown): HandshakeFailureReason {
   const known = reasonByCode[String(code)];
   if (known) return known;
-  // What is left of OpenSSL's own are other versions, other protocols and bytes that are no TLS.
+  // OpenSSL's other errors are about versions, protocols and bytes that are not TLS.
   return String(code).startsWith("ERR_SSL_") ? "protocol" : "broken";
 }
 

@@ -1,10 +1,12 @@
 /**
- * Finds dead connections by HTTP/2 pings (RFC 9113 §6.7). TCP alone finds them when it has bytes to send and has tried
- * for a quarter of an hour; until then the streams on such a session hold memory and their readers wait.
+ * Detects dead connections by HTTP/2 pings (RFC 9113 §6.7). TCP alone detects one only if it has bytes to send, and
+ * after it has tried for a quarter of an hour. Until then the streams of the session hold memory, and their readers
+ * wait.
  *
- * A stalled event loop is not taken for a dead peer:
- * 1. we send a ping and stall; 2. the answer comes and waits in the kernel; 3. we go on, and timers fire before sockets
- * are read. A session is given up at the second look that finds no answer, and between two looks sockets are read.
+ * A stall of this replica's event loop must not look like a dead peer:
+ * 1. This replica sends a ping and stalls. 2. The answer arrives and waits in the kernel. 3. The event loop runs again,
+ * and timers fire before sockets are read. So only the second check without an answer ends the session, because sockets
+ * are read between two checks.
  */
 import type { Http2Session } from "node:http2";
 import { assert } from "../../base/assert.ts";
@@ -12,7 +14,7 @@ import type { Clock } from "../../base/clock.ts";
 
 export interface KeepAliveOptions {
   readonly clock: Clock;
-  /** Time between two looks. A peer is found dead two to three of them after it died. */
+  /** Time between two checks. A dead peer is detected after two to three of them. */
   readonly intervalMs: number;
   /** Called before the session is destroyed. */
   readonly onDead: () => void;
@@ -20,9 +22,9 @@ export interface KeepAliveOptions {
 
 const unansweredMax = 2;
 
-/** Keeps watch from now until the session closes; a dead one is destroyed. */
+/** Checks a session until it closes, and destroys a dead one. */
 export function keepAlive(session: Http2Session, { clock, intervalMs, onDead }: KeepAliveOptions): void {
-  assert(intervalMs > 0, "pings have time between them");
+  assert(intervalMs > 0, "the interval between pings is positive");
   let waiting = false;
   let unanswered = 0;
   const timer = clock.timer(intervalMs, () => {

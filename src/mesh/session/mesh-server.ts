@@ -1,9 +1,9 @@
 /**
- * Where other replicas connect: an HTTP/2 server, its limits, and the one switch from a path to who answers it. Streams
- * of chunk bytes go to handlers that write to the stream itself; everything else goes through Connect, whose services
- * are handed in as routes. What is wrong with a connection ends here.
+ * The listener for other replicas: an HTTP/2 server, its limits, and the one switch from a path to its handler. Streams
+ * of chunk bytes go to handlers that write to the stream directly. All other requests go through Connect, which gets
+ * its services as routes. Faults of a connection end here.
  *
- * Invariant: a session in #sessions has shown a member's certificate, or there is no TLS.
+ * Invariant: each session in #sessions has presented a member's certificate, unless the mesh has no TLS.
  */
 import {
   createSecureServer,
@@ -25,42 +25,41 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
-import { serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
+import { messageBytesMax, serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
 import type { MeshTls } from "./mesh-tls.ts";
-import { messageBytesMax } from "./message-limits.ts";
 
-/** Answers one request from its stream. What it throws is a bug. */
+/** Answers the request of one stream. It must not throw. */
 export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
 export interface MeshServerOptions {
   /** `cluster.internal_listen`. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
-  /** Undefined for HTTP/2 without TLS (`internal_tls.enabled: false`), where whoever reaches the port is a member. */
+  /** Undefined without TLS (`internal_tls.enabled: false`). Any client that reaches the port is then a member. */
   readonly tls: MeshTls | undefined;
-  /** By path, `/orca.v1.FillService/FillChunk`. */
+  /** By path, for example `/orca.v1.FillService/FillChunk`. */
   readonly handlers: ReadonlyMap<string, StreamHandler>;
   /** Registers the services that Connect serves. */
   readonly routes: (router: ConnectRouter) => void;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Connections at once, two for each peer; more are closed unanswered. */
+  /** Connections at once, two for each peer. More are closed without an answer. */
   readonly connectionsMax?: number;
-  /** For TLS, and once more for the beginning of HTTP/2. */
+  /** For TLS, and again for the start of HTTP/2. */
   readonly handshakeTimeoutMs?: number;
   readonly pingIntervalMs?: number;
 }
 
 interface MeshServerStats {
-  /** Sessions that were taken, and those that are open. */
+  /** Sessions that were established, and those that are open now. */
   sessions: number;
   sessionsOpen: number;
   /** Ended because the peer did not answer pings. */
   sessionsDead: number;
-  /** Ended by a fault of the protocol: a flood, a broken frame. */
+  /** Ended by a protocol error: a flood, a broken frame. */
   sessionsBroken: number;
-  /** Closed unanswered over the limit of connections. */
+  /** Closed without an answer, over the limit of connections. */
   connectionsDropped: number;
   requests: number;
 }
@@ -76,23 +75,23 @@ export class MeshServer {
     connectionsDropped: 0,
     requests: 0,
   };
-  /** Connections that came to nothing. */
-  readonly refusals: HandshakeFailures;
+  /** Connections that were not established. */
+  readonly handshakeFailures: HandshakeFailures;
   readonly #options: MeshServerOptions & typeof defaults;
   readonly #server: Http2Server | Http2SecureServer;
   readonly #answer: ReturnType<typeof connectNodeAdapter>;
   readonly #sessions = new Set<ServerHttp2Session>();
-  /** All connections, those without a session yet among them. */
+  /** All connections, including those without a session yet. */
   readonly #connections = new Set<Socket>();
   #draining = false;
 
   constructor(options: MeshServerOptions) {
     this.#options = { ...defaults, ...options };
-    this.refusals = new HandshakeFailures(options.clock, options.logger);
+    this.handshakeFailures = new HandshakeFailures(options.clock, options.logger);
     this.#answer = connectNodeAdapter({
       routes: options.routes,
       grpcWeb: false,
-      // Nothing compressed is taken, so a small message cannot become a large one.
+      // Compressed messages are not accepted, so that a small message cannot become a large one.
       acceptCompression: [],
       readMaxBytes: messageBytesMax,
       writeMaxBytes: messageBytesMax,
@@ -104,40 +103,43 @@ export class MeshServer {
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
     });
-    this.#server.on("session", (session) => this.#take(session));
+    this.#server.on("session", (session) => this.#accept(session));
     this.#server.on("stream", (stream, headers, _flags, rawHeaders) =>
       this.#serve(stream, headers, rawHeaders),
     );
   }
 
-  /** Resolves with where it listens. @throws OrcaError config_invalid when the address cannot be had. */
+  /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port, tls, logger } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const refuse = (thrown: unknown): void => {
+    const fail = (thrown: unknown): void => {
       const action = `Cannot listen for other replicas on "${host}:${port}"`;
       reject(OrcaError.from(thrown, "config_invalid", "config", action));
     };
-    this.#server.once("error", refuse);
+    this.#server.once("error", fail);
     this.#server.listen({ port, host, backlog: 1024 }, () => {
-      this.#server.off("error", refuse);
+      this.#server.off("error", fail);
       resolve(this.#server.address() as AddressInfo);
     });
     if (!tls) {
-      logger.warn({ host, port }, "Serving the mesh without TLS: whoever reaches the port is a member");
+      logger.warn(
+        { host, port },
+        "Serving the mesh without TLS: any client that reaches the port is a member",
+      );
     }
     return promise;
   }
 
   /**
-   * Takes no new connections and streams, lets running streams finish for up to `drainTimeoutMs`, then cuts what is
-   * left. Resolves with the number of sessions that had to be cut.
+   * Accepts no new connections and streams, lets running streams finish for up to `drainTimeoutMs`, then cuts the rest.
+   * Resolves with the number of sessions that were cut.
    */
   async drain(drainTimeoutMs: number): Promise<number> {
     this.#draining = true;
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
-    // GOAWAY with the last stream that was taken: what the peer has sent since, it may send to somebody else.
+    // GOAWAY names the last stream that was accepted. The peer may send its later requests to another replica.
     for (const session of this.#sessions) session.close();
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
@@ -149,7 +151,7 @@ export class MeshServer {
     return cut;
   }
 
-  /** Closes the listener and cuts every connection. May be called any number of times, and before {@link start}. */
+  /** Closes the listener, and cuts every connection. May be called any number of times, and before {@link start}. */
   close(): Promise<void> {
     this.#draining = true;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -174,26 +176,26 @@ export class MeshServer {
     });
     tls.serve(server);
     server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
-      // The chain is checked by OpenSSL and judged by Node, which closes the connection with an error of its own.
-      this.#refuse(socket, socket.authorizationError ?? error.code, error.message);
+      // OpenSSL verifies the chain, but Node closes the connection with a general error. The reason is OpenSSL's.
+      this.#handshakeFailed(socket, socket.authorizationError ?? error.code, error.message);
     });
     server.on("unknownProtocol", (socket: Socket) => {
-      this.#refuse(socket, "ERR_HTTP2_ERROR", "it did not ask for HTTP/2");
+      this.#handshakeFailed(socket, "ERR_HTTP2_ERROR", "it did not negotiate HTTP/2");
       socket.destroy();
     });
     return server;
   }
 
-  #take(session: ServerHttp2Session): void {
+  #accept(session: ServerHttp2Session): void {
     const { tls, clock, handshakeTimeoutMs, pingIntervalMs } = this.#options;
     const { stats } = this;
     const socket = session.socket;
     const { remoteAddress } = socket;
     if (tls && !tls.isMember(socket as TLSSocket)) {
-      this.refusals.count(
+      this.handshakeFailures.count(
         "wrong_identity",
         { remoteAddress },
-        `Refused a connection: its certificate is not for "${tls.serverName}"`,
+        `Cannot accept a connection: its certificate does not carry the identity "${tls.serverName}"`,
       );
       session.destroy();
       return;
@@ -202,13 +204,14 @@ export class MeshServer {
       session.destroy();
       return;
     }
-    let greeted = false;
+    let established = false;
     const deadline = clock.timer(handshakeTimeoutMs, () => {
-      this.#refuse({ remoteAddress }, "ERR_TLS_HANDSHAKE_TIMEOUT", "it did not begin to speak HTTP/2");
+      const reason = `it sent no HTTP/2 SETTINGS within ${handshakeTimeoutMs} ms`;
+      this.#handshakeFailed({ remoteAddress }, "ERR_TLS_HANDSHAKE_TIMEOUT", reason);
       session.destroy();
     });
     session.once("remoteSettings", () => {
-      greeted = true;
+      established = true;
       deadline.cancel();
       stats.sessions += 1;
     });
@@ -220,8 +223,8 @@ export class MeshServer {
       this.#sessions.delete(session);
     });
     session.on("error", (error: NodeJS.ErrnoException) => {
-      if (greeted) this.#endBroken(error, remoteAddress);
-      else this.#refuse({ remoteAddress }, error.code, error.message);
+      if (established) this.#sessionBroke(error, remoteAddress);
+      else this.#handshakeFailed({ remoteAddress }, error.code, error.message);
     });
     session.setLocalWindowSize(sessionWindowBytes);
     keepAlive(session, {
@@ -233,7 +236,7 @@ export class MeshServer {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): void {
     this.stats.requests += 1;
-    // A session that ends takes its streams with it, each with an error event; whoever holds one sees its close.
+    // A session that ends closes its streams with an error event each. The handler of a stream sees the close.
     stream.on("error", () => undefined);
     const handler = this.#options.handlers.get(headers[":path"] ?? "");
     if (handler) handler(stream, headers);
@@ -241,16 +244,20 @@ export class MeshServer {
       this.#answer(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
   }
 
-  #refuse({ remoteAddress }: { remoteAddress?: string | undefined }, code: unknown, why: string): void {
-    this.refusals.count(
+  #handshakeFailed(
+    { remoteAddress }: { remoteAddress?: string | undefined },
+    code: unknown,
+    reason: string,
+  ): void {
+    this.handshakeFailures.count(
       handshakeFailureReason(code),
       { remoteAddress, code },
-      `Refused a connection: ${why}`,
+      `Cannot accept a connection: ${reason}`,
     );
   }
 
-  #endBroken(error: NodeJS.ErrnoException, remoteAddress: string | undefined): void {
+  #sessionBroke(error: NodeJS.ErrnoException, remoteAddress: string | undefined): void {
     this.stats.sessionsBroken += 1;
-    this.#options.logger.debug({ error, remoteAddress }, "A session of the mesh ended with an error");
+    this.#options.logger.debug({ error, remoteAddress }, "A mesh session ended with an error");
   }
 }

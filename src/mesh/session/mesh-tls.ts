@@ -1,11 +1,11 @@
 /**
- * Who may speak on the mesh: TLS 1.3, both ends with a certificate of the cluster's own authority that carries the
- * cluster's identity (`internal_tls.server_name`) as a DNS name. The name is the cluster's and not the host's, because
- * replicas come and go with their addresses; and it is asked for besides the authority, because one authority may sign
- * for several clusters, and their replicas must not meet.
+ * Mutual TLS 1.3 between replicas. Each end presents a certificate that the cluster's own authority issued and that
+ * carries the certificate identity (`internal_tls.server_name`) as a DNS name. The identity names the cluster and not a
+ * host, because replicas and their addresses change. The authority alone is not enough: one authority may sign for
+ * several clusters, and their replicas must not connect to each other.
  *
- * Sessions are not resumed: a resumed one would be believed on the strength of a certificate that was checked long ago.
- * A renewed certificate is for new connections; those that run keep theirs, so that no stream is dropped for it.
+ * TLS sessions are not resumed: a resumed one would rest on a certificate that was checked long ago. A renewed
+ * certificate applies to new connections. Existing connections keep theirs, so that no stream is cut.
  */
 import { constants, X509Certificate } from "node:crypto";
 import type { Http2SecureServer } from "node:http2";
@@ -20,16 +20,16 @@ export interface MeshTlsOptions {
   readonly certFile: string;
   readonly keyFile: string;
   readonly caFile: string;
-  /** `internal_tls.server_name`, the cluster's identity. */
+  /** `internal_tls.server_name`, the certificate identity. */
   readonly serverName: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Time between two looks at the files. */
+  /** Time between two checks of the files. */
   readonly pollIntervalMs?: number;
 }
 
 export class MeshTls {
-  /** The cluster's identity. */
+  /** The certificate identity. */
   readonly serverName: string;
   readonly #files: TlsFiles;
   #server: Http2SecureServer | undefined;
@@ -41,7 +41,7 @@ export class MeshTls {
 
   /**
    * Reads the files and begins to watch them.
-   * @throws OrcaError config_invalid for files that cannot be used, and for a certificate that the peers would refuse.
+   * @throws OrcaError config_invalid for unusable files, and for a certificate that the peers would reject.
    */
   static async load({ serverName, caFile, clock, ...options }: MeshTlsOptions): Promise<MeshTls> {
     const check = (content: TlsContent): void =>
@@ -58,22 +58,22 @@ export class MeshTls {
     return tls;
   }
 
-  /** Reloads of the files, and files that could not be taken up. */
+  /** Counts the reloads of the files, and those that failed. */
   get stats(): TlsFiles["stats"] {
     return this.#files.stats;
   }
 
-  /** When this replica's certificate ends, milliseconds since the epoch. */
+  /** When this replica's certificate expires, in milliseconds since the epoch. */
   get expiresMs(): number {
     return this.#files.expiresMs;
   }
 
-  /** For the side that listens, which {@link serve} keeps current. */
+  /** For the listening end. {@link serve} keeps them current. */
   get serverOptions(): TlsOptions {
     return { ...this.#context(), requestCert: true, rejectUnauthorized: true };
   }
 
-  /** For one connection to a peer, with the files as they are now. */
+  /** For one connection to a peer, with the current files. */
   get clientOptions(): ConnectionOptions {
     return {
       ...this.#context(),
@@ -82,18 +82,18 @@ export class MeshTls {
       ALPNProtocols: ["h2"],
       checkServerIdentity: (_host, { raw }) => {
         if (carriesIdentity(new X509Certificate(raw), this.serverName)) return undefined;
-        const error = new Error(`the peer's certificate is not for "${this.serverName}"`);
+        const error = new Error(`the peer's certificate does not carry the identity "${this.serverName}"`);
         return Object.assign(error, { code: wrongIdentityCode });
       },
     };
   }
 
-  /** Renewed certificates are for `server` from here on, until {@link stop}. */
+  /** Gives each renewed certificate to `server`, until {@link stop}. */
   serve(server: Http2SecureServer): void {
     this.#server = server;
   }
 
-  /** Whether the other end of a connection whose chain was found good belongs to this cluster. */
+  /** Whether the peer of this connection belongs to the cluster. TLS has verified the chain of its certificate. */
   isMember(socket: TLSSocket): boolean {
     const certificate = socket.getPeerX509Certificate();
     return certificate !== undefined && carriesIdentity(certificate, this.serverName);
@@ -104,7 +104,7 @@ export class MeshTls {
     this.#server = undefined;
   }
 
-  /** All of it each time: `setSecureContext` forgets what it is not given. */
+  /** Complete each time: `setSecureContext` drops every option that it does not receive. */
   #context(): SecureContextOptions {
     return { ...this.#files.secureContextOptions, secureOptions: constants.SSL_OP_NO_TICKET };
   }

@@ -1,6 +1,7 @@
 /**
- * Calls with one answer to other replicas: each ends within its time, and each failure is an OrcaError. It takes its time
- * from a Clock and does not wait for the transport to notice: a transport that is connecting notices late.
+ * Calls to other replicas that have one answer. Each call ends within its time, and each failure is an OrcaError. The
+ * time comes from the Clock. A late call ends at once, without the transport: a transport that is connecting notices
+ * late.
  */
 import type { DescService } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient } from "@connectrpc/connect";
@@ -17,28 +18,28 @@ export interface PeerCallsOptions {
 
 export type PeerCallStats = {
   calls: number;
-  /** The peer answered with an error of its own. */
-  refused: number;
-  /** There was no answer: not reached, broken off, not in time. */
+  /** The peer answered with an error. */
+  peerError: number;
+  /** The peer did not answer: it was unreachable, broke off or was late. */
   unavailable: number;
-  /** There was an answer, and it was not what it should be. */
+  /** The answer could not be decoded. */
   malformed: number;
 };
 
-export interface PeerCall<Service extends DescService, Wire, Answer> {
+export interface PeerCall<Service extends DescService, Message, Answer> {
   /** `host:port`. */
   readonly address: string;
-  /** All of it, connecting included. */
+  /** For the whole call, including connecting. */
   readonly timeoutMs: number;
-  /** What failed when it fails, such as `Cannot ping r2.test:8444`. */
+  /** Begins the message of a failure, for example `Cannot ping r2.test:8444`. */
   readonly action: string;
-  readonly ask: (client: Client<Service>, options: CallOptions) => Promise<Wire>;
-  /** Checks the answer and takes it apart. What it throws makes the answer malformed. */
-  readonly read: (answer: Wire) => Answer;
+  readonly ask: (client: Client<Service>, options: CallOptions) => Promise<Message>;
+  /** Checks and decodes the answer. An answer for which it throws is malformed. */
+  readonly decode: (answer: Message) => Answer;
 }
 
 export class PeerCalls<Service extends DescService> {
-  readonly stats: PeerCallStats = { calls: 0, refused: 0, unavailable: 0, malformed: 0 };
+  readonly stats: PeerCallStats = { calls: 0, peerError: 0, unavailable: 0, malformed: 0 };
   readonly #service: Service;
   readonly #peers: Peers;
   readonly #clock: Clock;
@@ -49,20 +50,20 @@ export class PeerCalls<Service extends DescService> {
     this.#clock = clock;
   }
 
-  /** @throws OrcaError `peer_unavailable` where no good answer came in time; else what the peer said. */
-  async call<Wire, Answer>(call: PeerCall<Service, Wire, Answer>): Promise<Answer> {
+  /** @throws OrcaError `peer_unavailable` if no valid answer arrived in time, else the peer's error. */
+  async call<Message, Answer>(call: PeerCall<Service, Message, Answer>): Promise<Answer> {
     this.stats.calls += 1;
-    let answer: Wire;
+    let answer: Message;
     try {
       answer = await this.#ask(call);
     } catch (thrown) {
       const error = fromConnectError(thrown, call.action);
       if (error.code === "peer_unavailable") this.stats.unavailable += 1;
-      else this.stats.refused += 1;
+      else this.stats.peerError += 1;
       throw error;
     }
     try {
-      return call.read(answer);
+      return call.decode(answer);
     } catch (thrown) {
       if (thrown instanceof AssertionFailure) throw thrown;
       this.stats.malformed += 1;
@@ -72,7 +73,7 @@ export class PeerCalls<Service extends DescService> {
     }
   }
 
-  async #ask<Wire>(call: PeerCall<Service, Wire, unknown>): Promise<Wire> {
+  async #ask<Message>(call: PeerCall<Service, Message, unknown>): Promise<Message> {
     const { address, timeoutMs, action, ask } = call;
     const stop = new AbortController();
     const late = Promise.withResolvers<never>();

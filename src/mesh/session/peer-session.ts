@@ -1,13 +1,15 @@
 /**
- * One HTTP/2 session to a peer, made when it is first needed and again after it ended. Nobody waits longer than the
- * deadlines for a peer that does not answer; after a failure the next ones fail at once until the backoff is over, so
- * that a dead peer costs its first caller a deadline and the others nothing.
+ * One HTTP/2 session to a peer. It is opened when it is first needed, and again after it has ended. No caller waits
+ * longer than the deadlines for a peer that does not answer. After a failure, requests fail at once until the backoff
+ * is over. So a dead peer costs its first caller a deadline, and the next callers nothing.
  *
- * A session counts as made when the peer's SETTINGS are here, not when TLS is done: in TLS 1.3 a client is done before
- * the server has looked at its certificate.
+ * A session counts as open when the peer's SETTINGS have arrived, not when TLS is done: in TLS 1.3 a client is done
+ * before the server has checked its certificate. A session that receives GOAWAY finishes its streams by itself, and the
+ * next stream opens a new session.
  *
- * Invariants: at most one connection is being made; #session, where there is one, has been greeted and takes streams, or
- * has closed since. A session that was told to go away finishes its streams by itself, and the next stream makes a new one.
+ * Invariants:
+ * 1. At most one connection is being opened.
+ * 2. #session, where it is set, has received SETTINGS. It accepts streams, or has closed since.
  */
 import {
   type ClientHttp2Session,
@@ -36,24 +38,24 @@ import type { MeshTls } from "./mesh-tls.ts";
 export interface PeerTimings {
   /** For TCP. */
   readonly connectTimeoutMs: number;
-  /** For TLS and the beginning of HTTP/2. */
+  /** For TLS and the start of HTTP/2. */
   readonly handshakeTimeoutMs: number;
   readonly pingIntervalMs: number;
-  /** A session without streams is closed after this. */
+  /** A session without streams is closed after this time. */
   readonly idleTimeoutMs: number;
-  /** Between attempts at a peer that could not be reached. Half of the longest one is how late a healed peer is found. */
+  /** Between attempts to reach a peer. On average, a recovered peer is found after half of the longest wait. */
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
 }
 
-/** Of all sessions of all peers together. */
+/** Counted over all sessions of all peers. */
 export interface PeerStats {
   sessions: number;
   sessionsOpen: number;
   /** Ended because the peer did not answer pings. */
   sessionsDead: number;
   connectFailures: number;
-  /** Refused without an attempt, while the backoff lasts. */
+  /** Requests that failed without an attempt to connect, during the backoff. */
   requestsWhileDown: number;
   streams: number;
 }
@@ -66,26 +68,27 @@ export interface PeerSessionOptions {
   readonly tls: MeshTls | undefined;
   readonly timings: PeerTimings;
   readonly stats: PeerStats;
-  readonly refusals: HandshakeFailures;
+  readonly handshakeFailures: HandshakeFailures;
   readonly clock: Clock;
   readonly random: Random;
-  /** Makes the connection beneath, TCP where it is left out. */
+  /** Opens the connection. TCP by default. */
   readonly dial?: ((host: string, port: number) => Socket) | undefined;
 }
 
-/** What a caller of a peer needs of a session. */
+/** The part of a session that a caller needs. */
 export interface StreamOpener {
   /** As ClientHttp2Session.request. @throws ConnectError as {@link PeerSession.request} does. */
   request(headers: OutgoingHttpHeaders, options?: ClientSessionRequestOptions): ClientHttp2Stream;
 }
 
-/** It is Connect's session manager as well: a transport sends its calls through it. */
+/** It is also Connect's session manager: a transport sends its calls through it. */
 export class PeerSession {
-  /** Scheme, host and port, as a URL has them. */
+  /** Scheme, host and port, in the form of a URL. */
   readonly authority: string;
   readonly #options: PeerSessionOptions;
   #session: ClientHttp2Session | undefined;
   #connecting: Promise<ClientHttp2Session> | undefined;
+  /** Ends the attempt to connect that is in progress. */
   #abandon: ((error: Error) => void) | undefined;
   #idleTimer: Timer | undefined;
   #streams = 0;
@@ -104,8 +107,8 @@ export class PeerSession {
   }
 
   /**
-   * A new stream, with the request's headers sent. Nobody needs to listen to its errors: they close it.
-   * @throws ConnectError unavailable when the peer cannot be reached, resource_exhausted over the bound on streams.
+   * Opens a stream, and sends the request's headers. The caller need not listen to its errors, because each closes it.
+   * @throws ConnectError unavailable if the peer is unreachable, resource_exhausted over the limit of streams.
    */
   async request(
     method: string,
@@ -117,7 +120,7 @@ export class PeerSession {
     return opener.request({ ...headers, ":method": method, ":path": path }, options);
   }
 
-  /** What opens streams on the session as it is now. @throws ConnectError unavailable when the peer cannot be reached. */
+  /** Resolves with the current session. @throws ConnectError unavailable if the peer is unreachable. */
   async ready(): Promise<StreamOpener> {
     const session = this.#session;
     const usable = session && !session.closed && !session.destroyed;
@@ -125,16 +128,16 @@ export class PeerSession {
     return { request: (headers, options) => this.#openStream(ready, headers, options) };
   }
 
-  /** For Connect, which tells its own session managers. Here pings alone say whether a peer lives. */
+  /** Connect notifies its session managers of each byte. Here pings alone decide whether a peer is alive. */
   notifyResponseByteRead(): void {}
 
-  /** The peer was heard of since the last attempt failed: the next request makes another one at once. */
+  /** Ends the backoff, because the peer showed a sign of life: the next request connects at once. */
   retryNow(): void {
     this.#failures = 0;
     this.#retryAtMs = -Infinity;
   }
 
-  /** Takes no more requests; streams that run may finish. */
+  /** Accepts no more requests, and lets running streams finish. */
   close(): void {
     this.#closed = true;
     this.#idleTimer?.cancel();
@@ -142,7 +145,7 @@ export class PeerSession {
     this.#session?.close();
   }
 
-  /** {@link close}, and cuts what runs. */
+  /** Accepts no more requests, and cuts running streams. */
   destroy(): void {
     this.close();
     this.#session?.destroy();
@@ -156,7 +159,7 @@ export class PeerSession {
     const { address, stats } = this.#options;
     if (this.#streams >= streamsPerSessionMax) {
       throw new ConnectError(
-        `Cannot ask ${address}: ${this.#streams} streams are open to it`,
+        `Cannot open a stream to ${address}: ${this.#streams} streams are open`,
         Code.ResourceExhausted,
       );
     }
@@ -164,14 +167,14 @@ export class PeerSession {
     try {
       stream = session.request(headers, options);
     } catch (thrown) {
-      // Node's own check of headers fails with ERR_HTTP2_ codes as well, and is a bug of the caller.
+      // Node also throws for invalid headers, with ERR_HTTP2_ codes, too. These are a bug of the caller.
       if (!session.closed && !session.destroyed) throw thrown;
       throw this.#unavailable("the session has ended", thrown);
     }
     stats.streams += 1;
     this.#streams += 1;
     this.#idleTimer?.cancel();
-    // A session that ends takes its streams with it, each with an error event; whoever holds one listens as well.
+    // A session that ends closes its streams with an error event each. The owner of a stream listens for itself.
     stream.on("error", () => undefined);
     stream.once("close", () => {
       this.#streams -= 1;
@@ -188,7 +191,7 @@ export class PeerSession {
 
   #connect(): Promise<ClientHttp2Session> {
     if (this.#connecting) return this.#connecting;
-    if (this.#closed) return Promise.reject(this.#unavailable("it is no longer a peer"));
+    if (this.#closed) return Promise.reject(this.#unavailable("its session is closed"));
     const waitMs = this.#retryAtMs - this.#options.clock.monotonic();
     if (waitMs > 0) {
       this.#options.stats.requestsWhileDown += 1;
@@ -210,7 +213,7 @@ export class PeerSession {
     return this.#connecting;
   }
 
-  /** Resolves when the peer has greeted, rejects with the first thing that went wrong. */
+  /** Resolves when the peer's SETTINGS have arrived. Rejects with the first failure. */
   #open(): Promise<ClientHttp2Session> {
     const { clock, tls, timings, traffic, dial = dialTcp } = this.#options;
     const { hostname, port } = new URL(this.authority);
@@ -234,7 +237,7 @@ export class PeerSession {
     socket.once("connect", () => {
       timer.cancel();
       timer = clock.timer(timings.handshakeTimeoutMs, () =>
-        giveUp(timedOut("no greeting", timings.handshakeTimeoutMs)),
+        giveUp(timedOut("no HTTP/2 SETTINGS", timings.handshakeTimeoutMs)),
       );
     });
     for (const emitter of [socket, connection, session]) emitter.on("error", giveUp);
@@ -270,11 +273,11 @@ export class PeerSession {
   }
 
   #fail(error: Error & { code?: unknown }): ConnectError {
-    const { address, timings, random, clock, stats, refusals } = this.#options;
+    const { address, timings, random, clock, stats, handshakeFailures } = this.#options;
     this.#lastFailure = error.message;
     if (this.#closed) return this.#unavailable(error.message, error);
     stats.connectFailures += 1;
-    refusals.count(
+    handshakeFailures.count(
       handshakeFailureReason(error.code),
       { address },
       `Cannot connect to ${address}: ${error.message}`,

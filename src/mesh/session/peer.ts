@@ -1,17 +1,17 @@
 /**
- * Another replica as this one calls it: one session for control and one for chunk bytes. They are two because all that
- * is on a session shares one connection: behind a few megabytes of chunks a ping of the membership would be late, and
- * load would be taken for death.
+ * The client of one other replica: one session for control, and one for chunk bytes. All streams of a session share one
+ * connection. On a shared one, a ping of the membership would wait for megabytes of chunks, and a loaded replica would
+ * look dead.
  */
 import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
-import type { Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { callDeadline } from "./call-deadline.ts";
-import { messageBytesMax } from "./message-limits.ts";
+import type { Clock } from "../../base/clock.ts";
+import { messageBytesMax } from "./http2-limits.ts";
 import { PeerSession, type PeerSessionOptions, type StreamOpener } from "./peer-session.ts";
 
 export interface PeerOptions extends Omit<PeerSessionOptions, "traffic"> {
-  /** Bound on a call whose caller has no shorter one. */
+  /** For a call whose caller sets no shorter deadline. */
   readonly callTimeoutMs: number;
 }
 
@@ -39,21 +39,21 @@ export class Peer {
     });
   }
 
-  /** Streams that are open to it. */
+  /** Open streams to this peer. */
   get streams(): number {
     return this.#control.streams + this.#bytes.streams;
   }
 
   /**
-   * A stream on the session for chunk bytes, with the headers of a POST sent. It has no bound in time; its reader keeps a
-   * StallDeadline.
-   * @throws ConnectError unavailable when the peer cannot be reached, resource_exhausted over the bound on streams.
+   * Opens a stream on the session for chunk bytes, and sends the headers of a POST. The stream has no deadline as a
+   * whole; its reader uses a StallDeadline.
+   * @throws ConnectError unavailable if the peer is unreachable, resource_exhausted over the limit of streams.
    */
   request(path: string, headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream> {
     return this.#bytes.request("POST", path, headers);
   }
 
-  /** For several streams, or one opened later, on the session for chunk bytes. @throws as {@link request} does. */
+  /** The session for chunk bytes, for several streams or for one opened later. @throws as {@link request} does. */
   bytes(): Promise<StreamOpener> {
     return this.#bytes.ready();
   }
@@ -64,15 +64,39 @@ export class Peer {
     this.#bytes.retryNow();
   }
 
-  /** Takes no more requests; streams that run may finish. */
+  /** Accepts no more requests, and lets running streams finish. */
   close(): void {
     this.#control.close();
     this.#bytes.close();
   }
 
-  /** {@link close}, and cuts what runs. */
+  /** Accepts no more requests, and cuts running streams. */
   destroy(): void {
     this.#control.destroy();
     this.#bytes.destroy();
   }
+}
+
+/**
+ * Ends a call with `deadline_exceeded` after `timeoutMs`, whatever signal the caller sets. Connect has deadlines, too,
+ * but they read the system's time and not the Clock.
+ */
+function callDeadline(clock: Clock, timeoutMs: number): Interceptor {
+  return (next) => async (request) => {
+    if (request.stream) return next(request);
+    const stop = new AbortController();
+    const timer = clock.timer(timeoutMs, () =>
+      stop.abort(
+        new ConnectError(
+          `Cannot call ${request.method.name}: no answer within ${timeoutMs} ms`,
+          Code.DeadlineExceeded,
+        ),
+      ),
+    );
+    try {
+      return await next({ ...request, signal: AbortSignal.any([request.signal, stop.signal]) });
+    } finally {
+      timer.cancel();
+    }
+  };
 }

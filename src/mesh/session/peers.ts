@@ -1,6 +1,6 @@
 /**
- * The peers this replica has sessions to, by address. They are bounded, because addresses come from gossip: a view that
- * names a thousand members must not make a thousand connections.
+ * The peers that this replica has sessions to, by address. Their number is limited, because addresses come from gossip:
+ * a view that names a thousand members must not cause a thousand connections.
  */
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -21,7 +21,7 @@ export interface PeersOptions extends Partial<PeerTimings> {
   readonly logger: Logger;
   readonly peersMax?: number;
   readonly callTimeoutMs?: number;
-  /** Makes connections, by TCP where it is left out. */
+  /** Opens connections. TCP by default. */
   readonly dial?: (host: string, port: number) => Socket;
 }
 
@@ -43,11 +43,11 @@ export class Peers {
     requestsWhileDown: 0,
     streams: 0,
   };
-  /** Connections that came to nothing. */
-  readonly refusals: HandshakeFailures;
+  /** Connections that were not established. */
+  readonly handshakeFailures: HandshakeFailures;
   readonly #options: PeersOptions;
   readonly #timings: PeerTimings;
-  /** Never above its bound: before a peer too many is added, one without streams is dropped. */
+  /** Never above its limit: before a surplus peer is added, one without streams is dropped. */
   readonly #peers: LruMap<string, Peer>;
   #closed = false;
 
@@ -55,7 +55,7 @@ export class Peers {
     this.#options = options;
     this.#timings = { ...defaultTimings, ...options };
     this.#peers = new LruMap({ entriesMax: options.peersMax ?? 256 });
-    this.refusals = new HandshakeFailures(options.clock, options.logger);
+    this.handshakeFailures = new HandshakeFailures(options.clock, options.logger);
   }
 
   get size(): number {
@@ -63,9 +63,9 @@ export class Peers {
   }
 
   /**
-   * The peer at `host:port`. Its sessions are made when they are first used.
-   * @throws ConnectError resource_exhausted when there are `peersMax` others, all with streams open; unavailable after
-   * {@link close}; invalid_argument for an address that is none.
+   * The peer at `host:port`. Its sessions are opened when they are first used.
+   * @throws ConnectError resource_exhausted if there are `peersMax` others, all with open streams; unavailable after
+   * {@link close}; invalid_argument for an invalid address.
    */
   at(address: string): Peer {
     const known = this.#peers.get(address);
@@ -76,14 +76,14 @@ export class Peers {
   }
 
   /**
-   * A member that lives was heard of. Else: (1) a replica starts and knocks at one that does not listen yet; (2) that one
-   * comes up, and makes itself known; (3) for as long as the first waits to knock again, it takes the other for gone.
+   * Ends the backoff of a peer that gossip reports alive. Without it: (1) replica A starts, and connects to B, which
+   * does not listen yet; (2) B starts, and announces itself; (3) until its backoff is over, A takes B for unreachable.
    */
   retryNow(address: string): void {
     this.#peers.peek(address)?.retryNow();
   }
 
-  /** Closes the sessions to a member that left or died; streams that run may finish. */
+  /** Closes the sessions to a member that left or died, and lets running streams finish. */
   drop(address: string): void {
     this.#peers.peek(address)?.close();
     this.#peers.delete(address);
@@ -112,7 +112,7 @@ export class Peers {
       callTimeoutMs,
       timings: this.#timings,
       stats: this.stats,
-      refusals: this.refusals,
+      handshakeFailures: this.handshakeFailures,
     });
   }
 
@@ -123,7 +123,7 @@ export class Peers {
       return;
     }
     throw new ConnectError(
-      `Cannot reach ${address}: there are ${this.#peers.entriesMax} other peers, and all have streams open`,
+      `Cannot reach ${address}: there are ${this.#peers.entriesMax} other peers, and all have open streams`,
       Code.ResourceExhausted,
     );
   }

@@ -1,7 +1,7 @@
 /**
- * What the services that Connect serves have in common: an error goes out with its meaning, and is counted. Connect makes
- * an answer of everything that is thrown; a bug must end the process instead, so it is thrown once more where nobody
- * catches it.
+ * The part that all services behind Connect share: it counts calls, and sends each error with its meaning. Connect
+ * turns every exception into an answer. A bug must end the process instead, so a failed assertion is thrown once more
+ * where nothing catches it.
  */
 import { AssertionFailure } from "../../base/assert.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -10,19 +10,19 @@ import { type Subject, toConnectError } from "../codec/connect-error.ts";
 export class ServiceCalls {
   readonly stats = {
     calls: 0,
-    /** Ended by an error other than the next. */
+    /** Ended by any error that the next two do not count. */
     failed: 0,
-    /** Ended because what was asked makes no sense. */
+    /** Ended because the request was invalid. */
     malformed: 0,
-    /** Ended because another replica is to be asked. */
+    /** Ended because another replica is the coordinator. */
     notCoordinator: 0,
   };
 
-  /** What `give` resolves with. @throws ConnectError with details; `subject` is for a NotCoordinator. */
-  async answer<Answer>(give: () => Answer | Promise<Answer>, subject?: Subject): Promise<Answer> {
+  /** Resolves with the result of `handle`. @throws ConnectError with details. A NotCoordinator names `subject`. */
+  async answer<Answer>(handle: () => Answer | Promise<Answer>, subject?: Subject): Promise<Answer> {
     this.stats.calls += 1;
     try {
-      return await give();
+      return await handle();
     } catch (thrown) {
       if (thrown instanceof AssertionFailure) {
         queueMicrotask(() => {

@@ -1,22 +1,22 @@
 /**
- * A bound on how long a stream may stand still. A stream has no bound in all, because a chunk takes as long as its
- * origin; but one on which nothing moves holds a permit and memory, and somebody waits behind it.
+ * A deadline for silence on a stream. A stream has no deadline as a whole, because a chunk takes as long as its origin.
+ * But a stream without progress holds a permit and memory, and its reader waits.
  *
- * It takes two looks, half of the time apart, for the reason told in keep-alive.ts: after a stall of our own event loop
- * the bytes are there and not yet read.
+ * The deadline passes at the second of two checks, half of the time apart. After a stall of this replica's event loop
+ * the first check fires before the bytes that have arrived are read.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
 
 export class StallDeadline {
   readonly #timer: Timer;
-  #looks = 0;
+  #checks = 0;
   #ended = false;
 
-  /** Calls `onStall` once, when nothing {@link moved} for `timeoutMs`. */
+  /** Calls `onStall` once, when `timeoutMs` pass without a {@link restart}. */
   constructor(clock: Clock, timeoutMs: number, onStall: () => void) {
     this.#timer = clock.timer(timeoutMs / 2, () => {
-      this.#looks += 1;
-      if (this.#looks < 2) {
+      this.#checks += 1;
+      if (this.#checks < 2) {
         this.#timer.refresh();
         return;
       }
@@ -25,10 +25,10 @@ export class StallDeadline {
     });
   }
 
-  /** Bytes came or went: the time begins anew. */
-  moved(): void {
+  /** Starts the time again, because bytes were received or sent. */
+  restart(): void {
     if (this.#ended) return;
-    this.#looks = 0;
+    this.#checks = 0;
     this.#timer.refresh();
   }
 

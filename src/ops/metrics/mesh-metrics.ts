@@ -21,7 +21,7 @@ export interface MeshServerCounters {
     readonly connectionsDropped: number;
     readonly requests: number;
   };
-  readonly refusals: { readonly counts: Counts };
+  readonly handshakeFailures: { readonly counts: Counts };
 }
 
 /** The sessions to peers. */
@@ -32,7 +32,7 @@ export interface PeersCounters {
     readonly requestsWhileDown: number;
     readonly streams: number;
   };
-  readonly refusals: { readonly counts: Counts };
+  readonly handshakeFailures: { readonly counts: Counts };
 }
 
 /** Calls with one answer: all of them, and those that failed by reason. */
@@ -120,8 +120,8 @@ function registerConnections(metrics: MetricsRegistry, { server, peers }: MeshPa
       watch: "Grows for a reason that names a certificate: renew it, or correct it.",
     },
     function* () {
-      for (const [side, { refusals }] of Object.entries({ server, client: peers })) {
-        for (const [reason, value] of Object.entries(refusals.counts))
+      for (const [side, { handshakeFailures }] of Object.entries({ server, client: peers })) {
+        for (const [reason, value] of Object.entries(handshakeFailures.counts))
           yield { labels: { side, reason }, value };
       }
     },
@@ -187,7 +187,7 @@ function registerCalls(metrics: MetricsRegistry, { calls, callsServed }: MeshPar
     "orca_mesh_calls_failed_total",
     {
       meaning:
-        "Calls to peers that failed, by service and reason: refused (the peer returned an error), unavailable, malformed (the answer could not be read).",
+        "Calls to peers that failed, by service and reason: peer_error (the peer returned an error), unavailable, malformed (the answer could not be read).",
       watch: "Unavailable grows: a replica or the network is down.",
     },
     function* () {

@@ -1,4 +1,4 @@
-/** Membership over real sockets: what travels, and what must not get in. */
+/** Membership over real sockets: the messages that it accepts, and those that it must reject. */
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -16,7 +16,7 @@ import type { Gossip } from "../../../src/membership/membership-message.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { announcementRumor, invalidationRumor } from "../../../src/mesh/codec/rumor-codec.ts";
 import { MembershipClient } from "../../../src/mesh/services/membership-client.ts";
-import { messageBytesMax } from "../../../src/mesh/session/message-limits.ts";
+import { messageBytesMax } from "../../../src/mesh/session/http2-limits.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { agreedSettings } from "../../support/membership-fixture.ts";
@@ -26,7 +26,7 @@ import { rejectsWith } from "../../support/rejects-with.ts";
 
 const nothing: Gossip = { changes: [], rumors: [] };
 
-/** Two members that have found each other. */
+/** Two members that see each other. */
 async function pair(context: TestContext, mesh: MeshFixture): Promise<[MeshMember, MeshMember]> {
   const r1 = await meshMember(context, mesh, "r1");
   const r2 = await meshMember(context, mesh, "r2", { seeds: [r1] });
@@ -46,7 +46,7 @@ function errorsOf({ logger }: MeshMember): string[] {
   return logger.events.filter(({ level }) => level === "error").map(({ message }) => message);
 }
 
-/** The error with which a peer answered a message that no honest client can make. */
+/** The error with which a peer answers a message that an honest client never sends. */
 async function answerTo(call: Promise<unknown>): Promise<OrcaError> {
   return call.then(
     () => assert.fail("expected a refusal"),
@@ -54,7 +54,7 @@ async function answerTo(call: Promise<unknown>): Promise<OrcaError> {
   );
 }
 
-test("Membership over the wire: a replica joins, gossips and leaves", async (context) => {
+test("Membership over the mesh: a replica joins, gossips and leaves", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   for (const { membership } of [r1, r2]) {
@@ -76,7 +76,7 @@ test("Membership over the wire: a replica joins, gossips and leaves", async (con
   assert.equal(r1.calls.stats.failed + r1.calls.stats.malformed, 0);
 });
 
-test("Membership over the wire: it works the same over mutual TLS", async (context) => {
+test("Membership over the mesh: works the same over mutual TLS", async (context) => {
   const cluster = await ClusterCertificates.create();
   context.after(() => cluster.remove());
   const mesh = meshFixture(context);
@@ -90,7 +90,7 @@ test("Membership over the wire: it works the same over mutual TLS", async (conte
   assert.deepEqual(statesIn(r1.membership), ["r1 alive", "r2 alive"]);
 });
 
-test("MembershipClient.pingIndirect: the helper tells whether it reached the target, and who that is", async (context) => {
+test("MembershipClient.pingIndirect: the helper answers whether it reached the target, and as which member", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   const { address, membership } = r1;
@@ -104,7 +104,7 @@ test("MembershipClient.pingIndirect: the helper tells whether it reached the tar
   assert.deepEqual([silent.reached, silent.target], [false, undefined]);
 });
 
-test("Membership over the wire: another configuration is refused with the setting named, on both sides", async (context) => {
+test("Membership over the mesh: another configuration is rejected, and both sides learn the setting", async (context) => {
   const mesh = meshFixture(context);
   const settings = { ...agreedSettings.settings, "chunking.size": "1048576" };
   const r1 = await meshMember(context, mesh, "r1");
@@ -130,7 +130,7 @@ test("Membership over the wire: another configuration is refused with the settin
   assert.match(refused.message, /server_name is "orca.test" there and "another" here/);
 });
 
-test("MembershipClient: refusals of a peer are typed, and those of a wrong target are no death", async (context) => {
+test("MembershipClient: errors of a peer are typed, and a wrong target does not count as dead", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   const sender = r2.membership.self;
@@ -143,10 +143,10 @@ test("MembershipClient: refusals of a peer are typed, and those of a wrong targe
   assert.equal(r1.membership.stats.messenger.rejectedTarget, 1);
   r1.membership.stop();
   assert.equal((await rejectsWith("shutting_down", ping("r1"))).source, "membership");
-  assert.deepEqual([r2.client.stats.refused, r2.client.stats.unavailable], [2, 0]);
+  assert.deepEqual([r2.client.stats.peerError, r2.client.stats.unavailable], [2, 0]);
 });
 
-test("Membership over the wire: who floods is refused, and the others are heard", async (context) => {
+test("Membership over the mesh: messages of a flooding member are rejected, those of others are accepted", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   const flooder = { ...r2.membership.self };
@@ -160,13 +160,13 @@ test("Membership over the wire: who floods is refused, and the others are heard"
   const refused = answers.filter((answer) => answer === "overloaded").length;
   assert.equal(answers.filter((answer) => answer === "answered").length + refused, 200);
   assert.equal(r1.membership.stats.messenger.rejectedOverRate, refused);
-  // It joined as a stranger, so all it may send at once as a member was left.
+  // It joined as a stranger, so its whole burst as a member was left.
   assert.equal(refused, 200 - 128);
   const other = memberOf("r3", { address: r2.address });
   assert.ok(await r2.client.ping(r1.address, { sender: other, targetId: "r1", gossip: nothing }, 500));
 });
 
-test("Membership over the wire: old incarnations that are replayed change nothing", async (context) => {
+test("Membership over the mesh: old incarnations that are replayed change nothing", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   const { self } = r2.membership;
@@ -187,7 +187,7 @@ test("Membership over the wire: old incarnations that are replayed change nothin
   assert.equal(r1.membership.live, before);
 });
 
-test("MembershipService: what is malformed is refused whole, and counted", async (context) => {
+test("MembershipService: a malformed message is rejected as a whole, and counted", async (context) => {
   const mesh = meshFixture(context);
   const [r1] = await pair(context, mesh);
   const before = r1.membership.live;
@@ -225,7 +225,7 @@ test("MembershipService: what is malformed is refused whole, and counted", async
   assert.equal(r1.membership.live, before);
 });
 
-test("MembershipClient: a message over the limit is not sent, and a larger one of a peer is not taken", async (context) => {
+test("MembershipClient: a message over the limit is not sent, and one from a peer is not accepted", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
   const change = { member: memberOf("r9", { zone: "z".repeat(200) }), reporterId: "r2" };
@@ -250,7 +250,7 @@ test("MembershipClient: a message over the limit is not sent, and a larger one o
   assert.ok(await r2.client.ping(r1.address, { ...message, gossip: nothing }, 500));
 });
 
-test("MembershipClient: an answer that is malformed is a peer that cannot be asked", async (context) => {
+test("MembershipClient: a malformed answer is peer_unavailable", async (context) => {
   const mesh = meshFixture(context);
   const good = { ...memberOf("r1"), incarnation: 1n, state: MemberState.ALIVE };
   const answers: MessageInitShape<typeof PingResponseSchema>[] = [
@@ -279,10 +279,10 @@ test("MembershipClient: an answer that is malformed is a peer that cannot be ask
   assert.match(error.message, /^Cannot sync with .*: its answer is malformed: .*unknown state 99/);
   const indirect = { sender, target: sender, timeoutMs: 1, gossip: nothing };
   await rejectsWith("peer_unavailable", client.pingIndirect(address, indirect, 500));
-  assert.deepEqual(client.stats, { calls: 5, refused: 0, unavailable: 0, malformed: 5 });
+  assert.deepEqual(client.stats, { calls: 5, peerError: 0, unavailable: 0, malformed: 5 });
 });
 
-test("MembershipClient: a peer that does not answer costs the call's own time, connecting included", async (context) => {
+test("MembershipClient: a peer that does not answer costs the call's timeout, which includes connecting", async (context) => {
   const mesh = meshFixture(context);
   const sockets: Socket[] = [];
   const hole = createServer((socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
@@ -304,5 +304,5 @@ test("MembershipClient: a peer that does not answer costs the call's own time, c
   }
   await rejectsWith("peer_unavailable", client.ping("not an address", message, 300));
   await rejectsWith("peer_unavailable", client.ping("127.0.0.1:1", message, 300));
-  assert.deepEqual(client.stats, { calls: 4, refused: 0, unavailable: 4, malformed: 0 });
+  assert.deepEqual(client.stats, { calls: 4, peerError: 0, unavailable: 4, malformed: 0 });
 });

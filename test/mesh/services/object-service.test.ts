@@ -1,4 +1,4 @@
-/** Metadata over real sockets, between an ObjectClient and the service of another replica. */
+/** Requests for metadata over real sockets, between an ObjectClient and the service of another replica. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -43,7 +43,7 @@ const listRequest: PeerListRequest = {
 };
 const emptyPage: ListPage = { objects: [], commonPrefixes: [], nextContinuationToken: "" };
 
-/** A replica that answers what a test says, and a client that knows it as a member. */
+/** A replica whose answers the test sets, and a client that knows it as a member. */
 async function served(context: TestContext, answers: Partial<ObjectAnswers>) {
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
@@ -60,7 +60,7 @@ async function served(context: TestContext, answers: Partial<ObjectAnswers>) {
   return { ...mesh, calls, client, raw, peer: memberOf("r1", { address }) };
 }
 
-/** `count` keys of `keyBytes` each. */
+/** A page of `count` keys, each of `keyBytes`. */
 function pageOf(count: number, keyBytes: number): ListPage {
   const objects = Array.from({ length: count }, (_, index) => ({
     key: String(index).padStart(keyBytes, "k"),
@@ -71,7 +71,7 @@ function pageOf(count: number, keyBytes: number): ListPage {
   return { objects, commonPrefixes: [], nextContinuationToken: `after ${count}` };
 }
 
-test("HEAD: the coordinator's answer comes with what is left of its time, and nothing is asked twice", async (context) => {
+test("HEAD: the coordinator's answer has the rest of its time to live, and nothing is asked twice", async (context) => {
   const asked: unknown[] = [];
   const { client, calls, peer } = await served(context, {
     head: (request) => {
@@ -81,11 +81,11 @@ test("HEAD: the coordinator's answer comes with what is left of its time, and no
   });
   assert.deepEqual(await client.head(peer, headRequest), { head, remainingMs: 1234 });
   assert.deepEqual(asked, [headRequest]);
-  assert.deepEqual(client.stats, { calls: 1, refused: 0, unavailable: 0, malformed: 0 });
+  assert.deepEqual(client.stats, { calls: 1, peerError: 0, unavailable: 0, malformed: 0 });
   assert.deepEqual(calls.stats, { calls: 1, failed: 0, malformed: 0, notCoordinator: 0 });
 });
 
-test("HEAD: absence and lasting refusals are answers, what the origin said of the moment is an error", async (context) => {
+test("HEAD: absence and lasting errors are answers, passing errors of the origin are errors", async (context) => {
   const results: (OrcaError | Error)[] = [
     new OrcaError("no_such_key", "object", "none"),
     new OrcaError("origin_unsupported", "origin", "an append blob"),
@@ -106,10 +106,10 @@ test("HEAD: absence and lasting refusals are answers, what the origin said of th
   }
   const error = await rejectsWith("origin_throttled", client.head(peer, headRequest));
   assert.deepEqual([error.source, error.message, error.retryAfterSeconds], ["origin", "slow down", 30]);
-  assert.equal(client.stats.refused, 1);
+  assert.equal(client.stats.peerError, 1);
 });
 
-test("HEAD, LIST: who is not the coordinator says who is, and what was asked for", async (context) => {
+test("HEAD, LIST: a replica that is not the coordinator names the coordinator and the subject", async (context) => {
   const coordinator = memberOf("r7");
   const refusal = new NotCoordinator("x", coordinator, [coordinator, memberOf("r1")]);
   const { client, calls, peer } = await served(context, {
@@ -128,7 +128,7 @@ test("HEAD, LIST: who is not the coordinator says who is, and what was asked for
   assert.equal(calls.stats.notCoordinator, 2);
 });
 
-test("LIST: a page comes whole", async (context) => {
+test("LIST: a page arrives unchanged", async (context) => {
   const page = { ...pageOf(1000, 20), commonPrefixes: ["a/", "b/"] };
   const asked: PeerListRequest[] = [];
   const { client, peer } = await served(context, {
@@ -141,7 +141,7 @@ test("LIST: a page comes whole", async (context) => {
   assert.deepEqual(asked, [listRequest]);
 });
 
-test("LIST: a page that is too large for a message is asked for again with half as many keys", async (context) => {
+test("LIST: a page that is too large for a message is requested again with half as many keys", async (context) => {
   const asked: number[] = [];
   const { client, peer } = await served(context, {
     list: ({ request }) => {
@@ -155,7 +155,7 @@ test("LIST: a page that is too large for a message is asked for again with half 
   assert.equal(page.nextContinuationToken, "after 250");
 });
 
-test("LIST: a key that is too large for a message is an error on which others are asked", async (context) => {
+test("LIST: a key that is too large for a message is an error on which the caller asks another replica", async (context) => {
   let asked = 0;
   const { client, peer } = await served(context, {
     list: () => {
@@ -168,7 +168,7 @@ test("LIST: a key that is too large for a message is an error on which others ar
   assert.equal(asked, 11);
 });
 
-test("Invalidate: the object is named, and the id comes back", async (context) => {
+test("Invalidate: the service gets the object, and the caller gets the id", async (context) => {
   const names: ObjectName[] = [];
   const { raw, calls } = await served(context, {
     invalidate: (name) => {
@@ -185,7 +185,7 @@ test("Invalidate: the object is named, and the id comes back", async (context) =
   assert.equal(calls.stats.malformed, 1);
 });
 
-test("ObjectService: a malformed request asks nobody, and is counted", async (context) => {
+test("ObjectService: a malformed request is not passed on, and is counted", async (context) => {
   let asked = 0;
   const never = (): never => {
     asked += 1;
@@ -205,7 +205,7 @@ test("ObjectService: a malformed request asks nobody, and is counted", async (co
   assert.deepEqual([asked, calls.stats.malformed, calls.stats.failed], [0, 5, 0]);
 });
 
-test("ObjectClient: an answer that is malformed, late or missing is a peer that cannot be asked", async (context) => {
+test("ObjectClient: an answer that is malformed, late or missing is peer_unavailable", async (context) => {
   const mesh = meshFixture(context);
   const { address } = await mesh.serve({
     routes: (router) =>
@@ -222,10 +222,10 @@ test("ObjectClient: an answer that is malformed, late or missing is a peer that 
   await mesh.clock.advance(400);
   assert.match((await late).message, /no answer within 400 ms/);
   await rejectsWith("peer_unavailable", client.head({ ...peer, address: "127.0.0.1:1" }, headRequest));
-  assert.deepEqual(client.stats, { calls: 3, refused: 0, unavailable: 2, malformed: 1 });
+  assert.deepEqual(client.stats, { calls: 3, peerError: 0, unavailable: 2, malformed: 1 });
 });
 
-test("ObjectClient: a peer that does not know the method yet cannot be asked", async (context) => {
+test("ObjectClient: a peer that does not know the method yet is peer_unavailable", async (context) => {
   const mesh = meshFixture(context);
   const { address } = await mesh.serve();
   const client = new ObjectClient({ peers: mesh.peers(), clock: mesh.clock });

@@ -12,7 +12,7 @@ import {
 import { ReflectionService } from "../../../src/mesh/services/reflection-service.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 
-type Question = MessageInitShape<typeof ServerReflectionRequestSchema>;
+type Request = MessageInitShape<typeof ServerReflectionRequestSchema>;
 
 async function reflecting(context: TestContext) {
   const service = new ReflectionService();
@@ -22,20 +22,20 @@ async function reflecting(context: TestContext) {
   return { service, transport, client: createClient(ServerReflection, transport) };
 }
 
-async function* stream(questions: readonly Question[]): AsyncGenerator<Question> {
-  yield* questions;
+async function* stream(requests: readonly Request[]): AsyncGenerator<Request> {
+  yield* requests;
 }
 
-async function ask(client: Client<typeof ServerReflection>, ...questions: Question[]) {
+async function ask(client: Client<typeof ServerReflection>, ...requests: Request[]) {
   const answers: ServerReflectionResponse[] = [];
-  for await (const answer of client.serverReflectionInfo(stream(questions))) answers.push(answer);
+  for await (const answer of client.serverReflectionInfo(stream(requests))) answers.push(answer);
   return answers;
 }
 
-const symbol = (value: string): Question => ({ messageRequest: { case: "fileContainingSymbol", value } });
-const fileNamed = (value: string): Question => ({ messageRequest: { case: "fileByFilename", value } });
+const symbol = (value: string): Request => ({ messageRequest: { case: "fileContainingSymbol", value } });
+const fileNamed = (value: string): Request => ({ messageRequest: { case: "fileByFilename", value } });
 
-/** As descriptors, the one asked for first. */
+/** The files of an answer as descriptors, the requested one first. */
 function filesOf(answer: ServerReflectionResponse | undefined): FileDescriptorProto[] {
   assert.ok(answer?.messageResponse.case === "fileDescriptorResponse");
   const { fileDescriptorProto } = answer.messageResponse.value;
@@ -65,7 +65,7 @@ test("ReflectionService: lists the services of the mesh", async (context) => {
   assert.equal(answer.originalRequest?.messageRequest.case, "listServices");
 });
 
-test("ReflectionService: a symbol brings its file and all that it imports, each once", async (context) => {
+test("ReflectionService: a symbol returns its file and all imports, each once", async (context) => {
   const { client, service } = await reflecting(context);
   const expected: readonly (readonly [string, readonly string[]])[] = [
     ["orca.v1.FillService", ["orca/v1/fill.proto", "orca/v1/chunk.proto"]],
@@ -92,10 +92,10 @@ test("ReflectionService: a symbol brings its file and all that it imports, each 
         name,
       );
   }
-  assert.deepEqual(service.stats, { questions: expected.length, unanswered: 0 });
+  assert.deepEqual(service.stats, { requests: expected.length, unanswered: 0 });
 });
 
-test("ReflectionService: a file by its name; what is in none is NOT_FOUND, and the stream goes on", async (context) => {
+test("ReflectionService: finds a file by its name; an unknown name is NOT_FOUND, and the stream goes on", async (context) => {
   const { client, service } = await reflecting(context);
   const answers = await ask(
     client,
@@ -113,10 +113,10 @@ test("ReflectionService: a file by its name; what is in none is NOT_FOUND, and t
   );
   assert.equal(errorOf(answers[5]), Code.Unimplemented);
   assert.equal(filesOf(answers[6])[0]?.name, "orca/v1/object.proto");
-  assert.deepEqual(service.stats, { questions: 7, unanswered: 6 });
+  assert.deepEqual(service.stats, { requests: 7, unanswered: 6 });
 });
 
-test("ReflectionService: v1alpha is the same by its former name", async (context) => {
+test("ReflectionService: v1alpha is the same service under its former name", async (context) => {
   const { transport } = await reflecting(context);
   const typeName = "grpc.reflection.v1alpha.ServerReflection";
   const renamed: Transport = {
@@ -128,12 +128,12 @@ test("ReflectionService: v1alpha is the same by its former name", async (context
   assert.equal(filesOf(answer)[0]?.name, "orca/v1/chunk.proto");
 });
 
-test("ReflectionService: long names and endless questions end the stream", async (context) => {
+test("ReflectionService: names that are too long, and too many requests, end the stream", async (context) => {
   const { client, service } = await reflecting(context);
   const refused = { code: Code.ResourceExhausted };
   await assert.rejects(ask(client, symbol("x".repeat(513))), refused);
   await assert.rejects(ask(client, { ...symbol("x"), host: "h".repeat(513) }), refused);
-  assert.equal(service.stats.questions, 0);
+  assert.equal(service.stats.requests, 0);
   await assert.rejects(ask(client, ...Array.from({ length: 1001 }, () => symbol("x"))), refused);
-  assert.deepEqual(service.stats, { questions: 1000, unanswered: 1000 });
+  assert.deepEqual(service.stats, { requests: 1000, unanswered: 1000 });
 });

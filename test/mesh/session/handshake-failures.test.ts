@@ -4,7 +4,7 @@ import { HandshakeFailures, handshakeFailureReason } from "../../../src/mesh/ses
 import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
-test("refusalReason: tells by the code, and takes OpenSSL's others for another protocol", () => {
+test("handshakeFailureReason: depends on the code, and other codes of OpenSSL are protocol failures", () => {
   assert.equal(handshakeFailureReason("CERT_HAS_EXPIRED"), "expired");
   assert.equal(handshakeFailureReason("UNABLE_TO_VERIFY_LEAF_SIGNATURE"), "unknown_authority");
   assert.equal(handshakeFailureReason("ERR_SSL_WRONG_VERSION_NUMBER"), "protocol");
@@ -12,16 +12,16 @@ test("refusalReason: tells by the code, and takes OpenSSL's others for another p
   assert.equal(handshakeFailureReason(undefined), "broken");
 });
 
-test("Refusals: counts each, and logs the first of a reason in a minute", async () => {
+test("HandshakeFailures: counts each, and logs the first of a reason in a minute", async () => {
   const clock = new FakeClock();
   const logger = new RecordedLogger();
-  const refusals = new HandshakeFailures(clock, logger);
-  for (let count = 0; count < 3; count += 1) refusals.count("expired", {}, "Refused");
-  refusals.count("timeout", {}, "Refused");
+  const failures = new HandshakeFailures(clock, logger);
+  for (let count = 0; count < 3; count += 1) failures.count("expired", {}, "Rejected");
+  failures.count("timeout", {}, "Rejected");
   assert.equal(logger.count("warn"), 2);
   await clock.advance(60_000);
-  refusals.count("expired", {}, "Refused");
+  failures.count("expired", {}, "Rejected");
   assert.equal(logger.count("warn"), 3);
-  assert.equal(refusals.counts.expired, 4);
-  assert.equal(refusals.counts.timeout, 1);
+  assert.equal(failures.counts.expired, 4);
+  assert.equal(failures.counts.timeout, 1);
 });

@@ -9,9 +9,8 @@ import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { MembershipService, PingRequestSchema } from "../../../gen/orca/v1/membership_pb.ts";
 import { MiB } from "../../../src/base/units.ts";
-import { streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
+import { messageBytesMax, streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
 import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
-import { messageBytesMax } from "../../../src/mesh/session/message-limits.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { membershipOf, meshFixture, until, zeros } from "../../support/mesh-fixture.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
@@ -40,7 +39,7 @@ function dial(context: TestContext, port: number): Socket {
   return socket;
 }
 
-/** A stream that a test ends when it likes. */
+/** A stream that the test ends. */
 function held(): {
   readonly streams: ServerHttp2Stream[];
   readonly handlers: Map<string, (stream: ServerHttp2Stream) => void>;
@@ -53,7 +52,7 @@ function held(): {
   return { streams, handlers: new Map([["/hold", hold]]) };
 }
 
-test("MeshServer: without TLS it serves, and warns that everybody is a member", async (context) => {
+test("MeshServer: without TLS it serves, and warns that any client is a member", async (context) => {
   const { serve, peers, logger } = meshFixture(context);
   const { server, address } = await serve();
   const { responder } = await membershipOf(peers(), address).ping({ targetId: "a" });
@@ -62,7 +61,7 @@ test("MeshServer: without TLS it serves, and warns that everybody is a member", 
   assert.equal(logger.count("warn"), 1);
 });
 
-test("MeshServer: a path with a handler is its handler's, all others are Connect's", async (context) => {
+test("MeshServer: a path with a handler goes to its handler, all others go to Connect", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: new Map([["/raw", zeros(3)]]) });
   const mesh = peers();
@@ -79,7 +78,7 @@ test("MeshServer: a path with a handler is its handler's, all others are Connect
   await once(unknown, "close");
 });
 
-test("MeshServer: gRPC clients are served as well", async (context) => {
+test("MeshServer: serves gRPC clients, too", async (context) => {
   const { serve } = meshFixture(context);
   const { port } = await serve();
   const session = connectHttp2(`http://127.0.0.1:${port}`);
@@ -97,7 +96,7 @@ test("MeshServer: gRPC clients are served as well", async (context) => {
   assert.equal(responder?.replicaId, "g");
 });
 
-test("MeshServer: a message over the limit and a compressed one are refused, and the session lives", async (context) => {
+test("MeshServer: rejects a message over the limit and a compressed one, and the session lives", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { server, address } = await serve();
   const mesh = peers();
@@ -120,7 +119,7 @@ test("MeshServer: a message over the limit and a compressed one are refused, and
   assert.equal(server.stats.sessionsBroken, 0);
 });
 
-test("MeshServer: 256 MiB pass over TLS, within the receiver's window and without ENHANCE_YOUR_CALM", async (context) => {
+test("MeshServer: sends 256 MiB over TLS, within the receiver's window and without ENHANCE_YOUR_CALM", async (context) => {
   const { tls, serve, peers } = meshFixture(context);
   const size = 256 * MiB;
   const files = await cluster.files("a");
@@ -132,7 +131,7 @@ test("MeshServer: 256 MiB pass over TLS, within the receiver's window and withou
     bytes += data.length;
     bufferedMax = Math.max(bufferedMax, stream.readableLength);
     pieces += 1;
-    // A reader that stops for a moment every 16 MiB: what comes meanwhile is bounded by the stream's window.
+    // The reader stops for a moment every 16 MiB. The window of the stream bounds the bytes that arrive meanwhile.
     if (pieces % 1024 === 0) {
       stream.pause();
       setImmediate(() => stream.resume());
@@ -144,7 +143,7 @@ test("MeshServer: 256 MiB pass over TLS, within the receiver's window and withou
   assert.ok(bufferedMax <= MiB, `${bufferedMax} bytes were buffered`);
 });
 
-test("MeshServer: many streams that nobody reads hold up neither another stream nor the session", async (context) => {
+test("MeshServer: many unread streams block neither another stream nor the session", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: new Map([["/zeros", zeros(4 * MiB)]]) });
   const peer = peers().at(address);
@@ -161,7 +160,7 @@ test("MeshServer: many streams that nobody reads hold up neither another stream 
   assert.equal(await read(), 4 * MiB);
 });
 
-test("MeshServer: one who does not finish the handshake is cut at the deadline, and counted", async (context) => {
+test("MeshServer: a client that does not finish the HTTP/2 handshake is cut at the deadline, and counted", async (context) => {
   const { serve, clock } = meshFixture(context);
   const { server, port } = await serve({ handshakeTimeoutMs: 3000 });
   const silent = dial(context, port).resume();
@@ -170,16 +169,16 @@ test("MeshServer: one who does not finish the handshake is cut at the deadline, 
   assert.equal(server.stats.sessionsOpen, 1);
   await clock.advance(1);
   await until(() => silent.closed);
-  assert.equal(server.refusals.counts.timeout, 1);
+  assert.equal(server.handshakeFailures.counts.timeout, 1);
   assert.equal(server.stats.sessions, 0);
 });
 
-test("MeshServer: one who does not finish TLS is cut at the deadline, and counted", async (context) => {
+test("MeshServer: a client that does not finish TLS is cut at the deadline, and counted", async (context) => {
   const { serve, tls } = meshFixture(context);
-  // This deadline is Node's own, and reads the system's time.
+  // This deadline is Node's own, and uses the system's time.
   const { server, port } = await serve({ tls: await tls(await cluster.files("a")), handshakeTimeoutMs: 20 });
   await once(dial(context, port), "close");
-  await until(() => server.refusals.counts.timeout === 1);
+  await until(() => server.handshakeFailures.counts.timeout === 1);
 });
 
 test("MeshServer: a flood of pings whose answers are not read ends the session", async (context) => {
@@ -236,14 +235,14 @@ test("MeshServer: a flood of settings and a broken frame end the session", async
   }
 });
 
-test("MeshServer: headers over the limit are refused without a handler", async (context) => {
+test("MeshServer: headers over the limit are rejected before the handler", async (context) => {
   const { serve } = meshFixture(context);
   const { streams, handlers } = held();
   const { port } = await serve({ handlers });
   const session = connectHttp2(`http://127.0.0.1:${port}`).on("error", () => undefined);
   context.after(() => session.destroy());
   await once(session, "remoteSettings");
-  // The limit holds from when the client has acknowledged it, and a ping comes after that.
+  // The limit applies when the client has acknowledged it. The answer to a ping comes later.
   await new Promise<void>((resolve) => void session.ping(() => resolve()));
   const stream = session
     .request({ ":path": "/hold", large: "x".repeat(20_000) })
@@ -271,7 +270,7 @@ test("MeshServer: streams over the limit wait for others to end", async (context
   await until(() => streams.length === streamsPerSessionMax + 1);
 });
 
-test("MeshServer: connections over the limit are closed unanswered", async (context) => {
+test("MeshServer: connections over the limit are closed without an answer", async (context) => {
   const { serve } = meshFixture(context);
   const { server, port } = await serve({ connectionsMax: 2 });
   for (let count = 0; count < 2; count += 1)
@@ -282,7 +281,7 @@ test("MeshServer: connections over the limit are closed unanswered", async (cont
   assert.equal(server.stats.sessionsOpen, 2);
 });
 
-test("MeshServer: a client that vanished is found by pings, and its streams end", async (context) => {
+test("MeshServer: pings detect a dead client, and its streams end", async (context) => {
   const { serve, clock } = meshFixture(context);
   const { streams, handlers } = held();
   const { server, port } = await serve({ handlers, pingIntervalMs: 5000 });
@@ -299,7 +298,7 @@ test("MeshServer: a client that vanished is found by pings, and its streams end"
   assert.equal(streams[0]?.destroyed, true);
 });
 
-test("MeshServer.drain: running streams finish, new ones go elsewhere", async (context) => {
+test("MeshServer.drain: running streams finish, and new ones go to another replica", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { streams, handlers } = held();
   const { server, address } = await serve({ handlers });
@@ -324,7 +323,7 @@ test("MeshServer.drain: running streams finish, new ones go elsewhere", async (c
   assert.equal(received, "to its end");
 });
 
-test("MeshServer.drain: what runs past the deadline is cut, and counted", async (context) => {
+test("MeshServer.drain: streams that run past the deadline are cut, and counted", async (context) => {
   const { serve, peers, clock } = meshFixture(context);
   const { streams, handlers } = held();
   const { server, address } = await serve({ handlers });
@@ -336,7 +335,7 @@ test("MeshServer.drain: what runs past the deadline is cut, and counted", async 
   if (!stream.closed) await once(stream, "close");
 });
 
-test("MeshServer.close: cuts what runs, any number of times, and also a server that never started", async (context) => {
+test("MeshServer.close: cuts running streams, any number of times, and also closes a server that never started", async (context) => {
   const { serve, peers, clock } = meshFixture(context);
   const { streams, handlers } = held();
   const { server, address } = await serve({ handlers });
@@ -358,7 +357,7 @@ test("MeshServer.close: cuts what runs, any number of times, and also a server t
   await never.close();
 });
 
-test("MeshServer.start: an address that is taken is config_invalid", async (context) => {
+test("MeshServer.start: an address in use is config_invalid", async (context) => {
   const { serve } = meshFixture(context);
   const { port } = await serve();
   await assert.rejects(serve({ port }), {

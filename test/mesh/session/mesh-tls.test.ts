@@ -23,7 +23,7 @@ const pastMs = Date.now() - hourMs;
 const member = await cluster.issue("member");
 const ended = { notBeforeMs: pastMs - hourMs, notAfterMs: pastMs };
 
-/** What an end that is no member might show. */
+/** Certificates that an end that is not a member might present, and the reason to reject each. */
 const impostors: readonly [HandshakeFailureReason, { cert?: string; key?: string }][] = [
   ["unknown_authority", await stranger.issue("a")],
   ["expired", await cluster.issue("a", ended)],
@@ -52,13 +52,13 @@ test("MeshTls: members of one cluster call each other over TLS 1.3", async (cont
   const { responder } = await membershipOf(mesh, address).ping({ targetId: "a" });
   assert.equal(responder?.replicaId, "a");
   assert.equal(server.stats.sessionsOpen, 1);
-  assert.ok(Object.values(server.refusals.counts).every((count) => count === 0));
+  assert.ok(Object.values(server.handshakeFailures.counts).every((count) => count === 0));
 });
 
-test("MeshTls: the server refuses whoever is no member, and counts why", async (context) => {
+test("MeshTls: the server rejects a client that is not a member, and counts the reason", async (context) => {
   const { tls, serve } = meshFixture(context);
   const { server, port } = await serve({ tls: await tls(await cluster.files("a")) });
-  const { counts } = server.refusals;
+  const { counts } = server.handshakeFailures;
   const attempts: readonly [HandshakeFailureReason, ConnectionOptions][] = [
     ...impostors,
     ["no_certificate", {}],
@@ -76,13 +76,13 @@ test("MeshTls: the server refuses whoever is no member, and counts why", async (
   await until(() => server.stats.sessionsOpen === 0);
 });
 
-test("MeshTls: a session is not resumed, so every connection shows its certificate", async (context) => {
+test("MeshTls: sessions are not resumed, so every connection presents its certificate", async (context) => {
   const { tls, serve } = meshFixture(context);
   const { server, port } = await serve({ tls: await tls(await cluster.files("a")) });
   const first = attempt(port, member);
   const tickets: Buffer[] = [];
   first.on("session", (ticket) => void tickets.push(ticket));
-  // The server's first frame comes after its tickets.
+  // The server sends its tickets before its first frame.
   await once(first, "data");
   assert.equal(server.stats.sessionsOpen, 1);
   const again = attempt(port, { ...member, session: tickets.at(-1) ?? first.getSession() });
@@ -92,16 +92,16 @@ test("MeshTls: a session is not resumed, so every connection shows its certifica
   again.destroy();
 });
 
-test("MeshTls: the server refuses what is no TLS", async (context) => {
+test("MeshTls: the server rejects a connection without TLS", async (context) => {
   const { tls, serve } = meshFixture(context);
   const { server, port } = await serve({ tls: await tls(await cluster.files("a")) });
   const socket = connectTcp(port, "127.0.0.1").on("error", () => undefined);
   socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   await once(socket, "close");
-  await until(() => server.refusals.counts.protocol === 1);
+  await until(() => server.handshakeFailures.counts.protocol === 1);
 });
 
-test("MeshTls: the client refuses a server that is no member, and counts why", async (context) => {
+test("MeshTls: the client rejects a server that is not a member, and counts the reason", async (context) => {
   const { tls, peers } = meshFixture(context);
   const clientTls = await tls(await cluster.files("b"));
   for (const [reason, pair] of impostors) {
@@ -115,25 +115,25 @@ test("MeshTls: the client refuses a server that is no member, and counts why", a
       assert.equal(error.code, Code.Unavailable, error.message);
       return true;
     });
-    assert.equal(mesh.refusals.counts[reason], 1, reason);
+    assert.equal(mesh.handshakeFailures.counts[reason], 1, reason);
     assert.equal(mesh.stats.connectFailures, 1);
     server.close();
   }
 });
 
-test("MeshTls: one whom the server refuses learns that it cannot reach it", async (context) => {
+test("MeshTls: a client that the server rejects gets unavailable", async (context) => {
   const { tls, serve, peers } = meshFixture(context);
   const { server, address } = await serve({ tls: await tls(await cluster.files("a")) });
-  // Both authorities are good to this client, so it is the server alone who refuses.
+  // This client trusts both authorities, so only the server rejects.
   const files = await stranger.files("b");
   writeFileSync(files.caFile, stranger.authorityCertificate + cluster.authorityCertificate);
   const mesh = peers({ tls: await tls(files) });
   await assert.rejects(membershipOf(mesh, address).ping({}), { code: Code.Unavailable });
-  await until(() => server.refusals.counts.unknown_authority === 1);
+  await until(() => server.handshakeFailures.counts.unknown_authority === 1);
   assert.equal(mesh.stats.sessions, 0);
 });
 
-test("MeshTls: a renewed certificate and a new authority are for new connections, and drop no stream", async (context) => {
+test("MeshTls: a renewed certificate and a new authority apply to new connections, and cut no stream", async (context) => {
   const { clock, tls, serve, peers } = meshFixture(context);
   const files = await cluster.files("renewed");
   const serverTls = await tls(files);
@@ -170,7 +170,7 @@ test("MeshTls: a renewed certificate and a new authority are for new connections
   assert.equal(server.stats.sessions, 2);
 });
 
-test("MeshTls: a client that renewed its certificate shows it to the next peer", async (context) => {
+test("MeshTls: a client presents its renewed certificate to the next peer", async (context) => {
   const { clock, tls, serve, peers } = meshFixture(context);
   const successor = await ClusterCertificates.create();
   context.after(() => successor.remove());
@@ -188,7 +188,7 @@ test("MeshTls: a client that renewed its certificate shows it to the next peer",
   assert.ok(await membershipOf(mesh, address).ping({}));
 });
 
-test("MeshTls.load: a certificate that every peer would refuse is refused here, and says why", async (context) => {
+test("MeshTls.load: rejects a certificate that every peer would reject, and names the reason", async (context) => {
   const { tls } = meshFixture(context);
   const files = await cluster.files("own");
   const message = async (name?: string): Promise<string> =>
@@ -200,10 +200,10 @@ test("MeshTls.load: a certificate that every peer would refuse is refused here, 
   writeFileSync(files.caFile, stranger.authorityCertificate);
   assert.match(await message(), /it was not issued by an authority in cluster\.internal_tls\.ca_file$/);
   await cluster.files("own", ended);
-  assert.match(await message(), /it ended at 20/);
+  assert.match(await message(), /it expired at 20/);
 });
 
-test("MeshTls: a renewed certificate that peers would refuse is not taken up", async (context) => {
+test("MeshTls: a renewed certificate that peers would reject is not loaded", async (context) => {
   const { clock, logger, tls } = meshFixture(context);
   const own = await tls(await cluster.files("careful"));
   await cluster.files("careful", { hosts: ["other.internal"] });

@@ -21,7 +21,7 @@ const hold = new Map([
   ["/end", (stream: ServerHttp2Stream) => stream.respond({ ":status": 200 }, { endStream: true })],
 ]);
 
-/** Accepts, and never answers. */
+/** A server that accepts connections, and never answers. */
 async function blackHole(
   context: TestContext,
 ): Promise<{ readonly address: string; readonly accepted: Socket[] }> {
@@ -38,9 +38,9 @@ async function blackHole(
 
 interface Cable {
   readonly address: string;
-  /** Bytes that came back from the server. */
+  /** Bytes received from the server. */
   bytes(): number;
-  /** Nothing passes on the connections there are, and nobody is told. */
+  /** Drops all bytes of the open connections, without closing them. */
   cut(): void;
 }
 
@@ -69,7 +69,7 @@ async function between(context: TestContext, port: number): Promise<Cable> {
   };
 }
 
-test("PeerSession: control and bytes have a session each, made when first used and then shared", async (context) => {
+test("PeerSession: control and bytes have a session each, opened at the first use and then shared", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { server, address } = await serve({ handlers: hold });
   const mesh = peers();
@@ -93,11 +93,11 @@ test("PeerSession: control and bytes have a session each, made when first used a
   );
 });
 
-test("PeerSession: a connection that is never made ends at the connect deadline", async (context) => {
+test("PeerSession: a connection attempt ends at the connect deadline", async (context) => {
   const { clock, peers } = meshFixture(context);
   const sockets: Socket[] = [];
   const dial = (): Socket => {
-    // It waits for a name that is never resolved, as one waits for a host that does not answer.
+    // The name is never resolved. The socket waits as it does for a host that does not answer.
     const socket = new Socket().connect({ host: "peer.invalid", port: 1, lookup: () => undefined });
     sockets.push(socket);
     return socket;
@@ -112,7 +112,7 @@ test("PeerSession: a connection that is never made ends at the connect deadline"
   await clock.advance(1);
   await asked;
   assert.equal(sockets[0]?.destroyed, true);
-  assert.equal(mesh.refusals.counts.timeout, 1);
+  assert.equal(mesh.handshakeFailures.counts.timeout, 1);
 });
 
 test("PeerSession: a peer that accepts and never answers costs its first caller a deadline, the next ones nothing", async (context) => {
@@ -120,18 +120,21 @@ test("PeerSession: a peer that accepts and never answers costs its first caller 
   const { address, accepted } = await blackHole(context);
   const mesh = peers({ handshakeTimeoutMs: 2000 });
   const ask = (): Promise<unknown> => mesh.at(address).request("/hold", {});
-  const first = assert.rejects(ask(), unreachable(/no greeting within 2000 ms/));
+  const first = assert.rejects(ask(), unreachable(/no HTTP\/2 SETTINGS within 2000 ms/));
   await until(() => accepted.length === 1);
   await clock.advance(2000);
   await first;
-  await assert.rejects(ask(), unreachable(/no greeting within 2000 ms; the next attempt is in \d+ ms/));
+  await assert.rejects(
+    ask(),
+    unreachable(/no HTTP\/2 SETTINGS within 2000 ms; the next attempt is in \d+ ms/),
+  );
   assert.equal(mesh.stats.connectFailures, 1);
   assert.equal(mesh.stats.requestsWhileDown, 1);
   assert.equal(accepted.length, 1);
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("PeerSession: a peer that is down is tried again after a growing backoff, and found when it is back", async (context) => {
+test("PeerSession: an unreachable peer is tried again after a growing backoff, and found when it is back", async (context) => {
   const { clock, serve, peers } = meshFixture(context);
   const { server, port, address } = await serve();
   const drained = server.drain(0);
@@ -152,7 +155,7 @@ test("PeerSession: a peer that is down is tried again after a growing backoff, a
   assert.ok(await ping());
 });
 
-test("PeerSession: a peer that died is found by pings, and its streams end", async (context) => {
+test("PeerSession: pings detect a dead peer, and its streams end", async (context) => {
   const { clock, serve, peers } = meshFixture(context);
   const { port } = await serve({ handlers: hold, pingIntervalMs: 3_600_000 });
   const cable = await between(context, port);
@@ -175,7 +178,7 @@ test("PeerSession: a peer that died is found by pings, and its streams end", asy
   assert.equal(mesh.stats.sessions, 2);
 });
 
-test("PeerSession: a session without streams is closed when idle, one with a stream is not", async (context) => {
+test("PeerSession: an idle session without streams is closed, one with a stream is not", async (context) => {
   const { clock, serve, peers } = meshFixture(context);
   const { address, server } = await serve({ handlers: hold });
   const mesh = peers({ idleTimeoutMs: 1000 });
@@ -193,7 +196,7 @@ test("PeerSession: a session without streams is closed when idle, one with a str
   assert.equal(mesh.stats.sessions, 2);
 });
 
-test("PeerSession: one stream more than the bound is refused, and the others go on", async (context) => {
+test("PeerSession: one stream more than the limit fails, and the others continue", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: hold });
   const peer = peers().at(address);
@@ -208,7 +211,7 @@ test("PeerSession: one stream more than the bound is refused, and the others go 
   assert.ok(await peer.request("/hold", {}));
 });
 
-test("PeerSession: a peer that says it goes is left to finish, and the next stream makes a new session", async (context) => {
+test("PeerSession: after GOAWAY, running streams finish, and the next stream opens a new session", async (context) => {
   const { serve, peers } = meshFixture(context);
   const goers: ServerHttp2Stream[] = [];
   const handlers = new Map([
@@ -236,7 +239,7 @@ test("PeerSession: a peer that says it goes is left to finish, and the next stre
   await until(() => mesh.stats.sessionsOpen === 1);
 });
 
-test("PeerSession: closing while it connects fails those who wait", async (context) => {
+test("PeerSession: closing while it connects fails the requests that wait", async (context) => {
   const { clock, peers } = meshFixture(context);
   const { address, accepted } = await blackHole(context);
   const mesh = peers();

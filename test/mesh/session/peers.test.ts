@@ -9,7 +9,7 @@ import { freePort } from "../../support/process.ts";
 
 const hold = new Map([["/hold", (stream: ServerHttp2Stream) => stream.respond({ ":status": 200 })]]);
 
-test("Peers.at: one peer for an address; what is no address is refused", (context) => {
+test("Peers.at: returns one peer for an address, and rejects an invalid address", (context) => {
   const mesh = meshFixture(context).peers();
   assert.equal(mesh.at("host:1"), mesh.at("host:1"));
   assert.ok(mesh.at("[::1]:8444"));
@@ -29,7 +29,7 @@ test("Peers.at: one peer for an address; what is no address is refused", (contex
   assert.equal(mesh.size, 2);
 });
 
-test("Peers.at: over the bound, the peer without streams that was asked for longest ago gives way", async (context) => {
+test("Peers.at: over the limit, the least recently used peer without streams is dropped", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: hold });
   const mesh = peers({ peersMax: 2 });
@@ -42,7 +42,7 @@ test("Peers.at: over the bound, the peer without streams that was asked for long
   assert.equal(stream.closed, false);
 });
 
-test("Peers.at: over the bound, with streams open to all, one more is refused", async (context) => {
+test("Peers.at: over the limit, with open streams to all, one more fails", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: hold });
   const mesh = peers({ peersMax: 1 });
@@ -51,7 +51,7 @@ test("Peers.at: over the bound, with streams open to all, one more is refused", 
   assert.equal(mesh.size, 1);
 });
 
-test("Peers.retryNow: a peer that was heard of is not waited for", async (context) => {
+test("Peers.retryNow: ends the backoff of a peer", async (context) => {
   const { serve, peers } = meshFixture(context);
   const mesh = peers();
   const port = await freePort();
@@ -65,7 +65,7 @@ test("Peers.retryNow: a peer that was heard of is not waited for", async (contex
   assert.equal(mesh.stats.sessions, 1);
 });
 
-test("Peers.drop: streams that run may finish, and the address is a new peer", async (context) => {
+test("Peers.drop: running streams may finish, and the address is a new peer", async (context) => {
   const { serve, peers } = meshFixture(context);
   const streams: ServerHttp2Stream[] = [];
   const handlers = new Map([["/hold", (stream: ServerHttp2Stream) => void streams.push(stream)]]);
@@ -84,7 +84,7 @@ test("Peers.drop: streams that run may finish, and the address is a new peer", a
   assert.ok(await membershipOf(mesh, address).ping({}));
 });
 
-test("Peers.close: cuts every stream, and makes no more peers", async (context) => {
+test("Peers.close: cuts every stream, and opens no more peers", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({ handlers: hold });
   const mesh = peers();
@@ -95,7 +95,7 @@ test("Peers.close: cuts every stream, and makes no more peers", async (context) 
   await until(() => mesh.stats.sessionsOpen === 0);
 });
 
-test("Peer.transport: a call that is not answered ends at the deadline of the clock", async (context) => {
+test("Peer.transport: a call without an answer ends at the deadline of the clock", async (context) => {
   const { clock, serve, peers } = meshFixture(context);
   let asked = false;
   const { address } = await serve({
@@ -115,7 +115,7 @@ test("Peer.transport: a call that is not answered ends at the deadline of the cl
   await until(() => mesh.at(address).streams === 0);
 });
 
-test("Peer.transport: the signal of a caller ends its call sooner", async (context) => {
+test("Peer.transport: the caller's signal ends its call earlier", async (context) => {
   const { serve, peers } = meshFixture(context);
   const { address } = await serve({
     routes: (router) =>

@@ -9,7 +9,7 @@ import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { TestProcess } from "../../support/process.ts";
 
-test("ServiceCalls.answer: errors go out with their meaning, and are counted by it", async () => {
+test("ServiceCalls.answer: sends errors with their meaning, and counts them by it", async () => {
   const calls = new ServiceCalls();
   assert.equal(await calls.answer(() => 1), 1);
   const errors = [

@@ -14,34 +14,34 @@ function fixture(): {
   return { clock, deadline, stalls: () => stalls };
 }
 
-test("StallDeadline: fires once, when nothing moved for the whole time", async () => {
+test("StallDeadline: fires once, after the whole time without a restart", async () => {
   const { clock, deadline, stalls } = fixture();
   await clock.advance(999);
   assert.equal(stalls(), 0);
   await clock.advance(1);
   assert.equal(stalls(), 1);
-  deadline.moved();
+  deadline.restart();
   await clock.advance(10_000);
   assert.equal(stalls(), 1);
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("StallDeadline: what moves has no bound in all", async () => {
+test("StallDeadline: never fires while it is restarted in time", async () => {
   const { clock, deadline, stalls } = fixture();
   for (let count = 0; count < 100; count += 1) {
     await clock.advance(999);
-    deadline.moved();
+    deadline.restart();
   }
   assert.equal(stalls(), 0);
   await clock.advance(1000);
   assert.equal(stalls(), 1);
 });
 
-test("StallDeadline.end: nothing fires and no timer is left", async () => {
+test("StallDeadline.end: the deadline does not fire, and no timer is left", async () => {
   const { clock, deadline, stalls } = fixture();
   await clock.advance(600);
   deadline.end();
-  deadline.moved();
+  deadline.restart();
   await clock.advance(10_000);
   assert.equal(stalls(), 0);
   assert.equal(clock.pendingTimers, 0);

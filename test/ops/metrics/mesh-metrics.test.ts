@@ -67,7 +67,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(parts.server.stats, "connectionsDropped", "orca_mesh_connections_dropped_total");
   count(parts.server.stats, "requests", 'orca_mesh_requests_total{side="server"}');
   count(
-    parts.server.refusals.counts,
+    parts.server.handshakeFailures.counts,
     "wrong_identity",
     'orca_mesh_handshake_failures_total{side="server",reason="wrong_identity"}',
   );
@@ -77,7 +77,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(parts.peers.stats, "requestsWhileDown", "orca_mesh_requests_while_down_total");
   count(parts.peers.stats, "streams", 'orca_mesh_requests_total{side="client"}');
   count(
-    parts.peers.refusals.counts,
+    parts.peers.handshakeFailures.counts,
     "expired",
     'orca_mesh_handshake_failures_total{side="client",reason="expired"}',
   );
@@ -101,8 +101,8 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(parts.calls.membership.stats, "calls", 'orca_mesh_calls_total{service="membership"}');
   count(
     parts.calls.object.stats,
-    "refused",
-    'orca_mesh_calls_failed_total{service="object",reason="refused"}',
+    "peerError",
+    'orca_mesh_calls_failed_total{service="object",reason="peer_error"}',
   );
   count(parts.callsServed.stats, "calls", "orca_mesh_calls_served_total");
   count(

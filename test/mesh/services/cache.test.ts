@@ -1,4 +1,4 @@
-/** What replicas hold, over real sockets, between a CacheClient and the service of another replica. */
+/** InspectObject over real sockets, between a CacheClient and the service of another replica. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -8,8 +8,7 @@ import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { type CacheAnswers, inspectedChunksMax } from "../../../src/fill/inspection/cache-peers.ts";
 import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
-import { CacheClient } from "../../../src/mesh/services/cache-client.ts";
-import { routeCache } from "../../../src/mesh/services/cache-service.ts";
+import { CacheClient, routeCache } from "../../../src/mesh/services/cache.ts";
 import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
@@ -40,7 +39,7 @@ const nothing = { memory: { peek: () => undefined }, disk: undefined, cachestore
 const alwaysHeld = (): "held" => "held";
 const noFlights = { find: () => undefined };
 
-test("InspectObject: the version arrives as it was, and a byte comes back for each chunk", async (context) => {
+test("InspectObject: the version arrives unchanged, and the answer has a byte for each chunk", async (context) => {
   const asked: ObjectVersion[] = [];
   const { client, peer, calls } = await served(context, {
     inspect: (version) => {
@@ -57,7 +56,7 @@ test("InspectObject: the version arrives as it was, and a byte comes back for ea
   assert.deepEqual(calls.stats, { calls: 1, failed: 0, malformed: 0, notCoordinator: 0 });
 });
 
-test("InspectObject: 100,000 chunks fit into an answer, one more is refused, and an empty object is fine", async (context) => {
+test("InspectObject: an answer holds up to 100,000 chunks, one more is rejected, and an empty object has none", async (context) => {
   const held = new HeldChunks({ ...nothing, disk: { presence: alwaysHeld }, flights: noFlights });
   const { client, peer } = await served(context, held);
   const tiers = await client.inspect(peer, versionOf(inspectedChunksMax * MiB));
@@ -67,7 +66,7 @@ test("InspectObject: 100,000 chunks fit into an answer, one more is refused, and
   assert.equal((await client.inspect(peer, versionOf(0))).length, 0);
 });
 
-test("InspectObject: a malformed request asks nobody", async (context) => {
+test("InspectObject: a malformed request is not passed on", async (context) => {
   let asked = 0;
   const { raw, calls } = await served(context, {
     inspect: () => {
@@ -93,7 +92,7 @@ test("InspectObject: a malformed request asks nobody", async (context) => {
   assert.deepEqual([asked, calls.stats.malformed], [0, 6]);
 });
 
-test("CacheClient: an answer of another length, late or missing is a peer that cannot be asked", async (context) => {
+test("CacheClient: an answer of another length, late or missing is peer_unavailable", async (context) => {
   const answers = [Promise.resolve(new Uint8Array(2)), new Promise<Uint8Array>(() => undefined)];
   const { client, clock, peer } = await served(context, {
     inspect: () => answers.shift() ?? Promise.resolve(new Uint8Array()),
@@ -103,5 +102,5 @@ test("CacheClient: an answer of another length, late or missing is a peer that c
   const late = rejectsWith("peer_unavailable", client.inspect(peer, versionOf(MiB)));
   await clock.advance(400);
   assert.match((await late).message, /^Cannot ask "r1" what it holds of ".*": no answer within 400 ms/);
-  assert.deepEqual(client.stats, { calls: 2, refused: 0, unavailable: 1, malformed: 1 });
+  assert.deepEqual(client.stats, { calls: 2, peerError: 0, unavailable: 1, malformed: 1 });
 });

@@ -1,13 +1,18 @@
-/** What other replicas hold: CachePeers over the control sessions. */
+/**
+ * Both ends of CacheService, over which people inspect the caches of all replicas: CacheClient asks other replicas what
+ * they hold (CachePeers over the control sessions), and routeCache answers them.
+ */
+import type { ConnectRouter } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
-import type { CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
+import type { CacheAnswers, CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
 import type { Member } from "../../membership/member.ts";
-import { decodeInspectAnswer, encodeInspectRequest } from "../codec/cache-codec.ts";
+import { decodeInspectAnswer, decodeInspectRequest, encodeInspectRequest } from "../codec/cache-codec.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
+import type { ServiceCalls } from "../session/service-calls.ts";
 
 export interface CacheClientOptions extends PeerCallsOptions {
-  /** For one answer. It comes from memory, and a person waits for it. */
+  /** For one answer. The peer answers from memory, and a person waits for it. */
   readonly timeoutMs?: number;
 }
 
@@ -28,7 +33,14 @@ export class CacheClient implements CachePeers {
       timeoutMs: this.#timeoutMs,
       action: `Cannot ask "${peer.replicaId}" what it holds of "${version.objectKey}"`,
       ask: (client, options) => client.inspectObject(encodeInspectRequest(version), options),
-      read: (answer) => decodeInspectAnswer(answer, version),
+      decode: (answer) => decodeInspectAnswer(answer, version),
     });
   }
+}
+
+export function routeCache(router: ConnectRouter, cache: CacheAnswers, calls: ServiceCalls): void {
+  router.service(CacheService, {
+    inspectObject: (request) =>
+      calls.answer(async () => ({ chunkTiers: await cache.inspect(decodeInspectRequest(request)) })),
+  });
 }
