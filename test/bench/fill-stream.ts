@@ -9,7 +9,7 @@ import * as http2 from "node:http2";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { callFillChunk } from "../../src/mesh/fill-chunk/fill-chunk-call.ts";
-import { defaultFillTimings } from "../../src/mesh/fill-chunk/fill-timings.ts";
+import { defaultFillTimings } from "../../src/mesh/fill-chunk/fill-chunk-handler.ts";
 import { sessionLimits, sessionWindowBytes, settingsFor } from "../../src/mesh/session/http2-limits.ts";
 import { type CertificateFiles, ClusterCertificates, serverName } from "../support/cluster-certificates.ts";
 import { type Contender, freePort, startNode } from "./contender.ts";

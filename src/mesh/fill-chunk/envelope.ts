@@ -2,19 +2,19 @@
  * The frame around every message of a stream, which Connect and gRPC share: one byte of flags, the length as four
  * big-endian bytes, the message (https://connectrpc.com/docs/protocol#streaming-rpcs,
  * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). They differ only in how a stream ends: Connect with
- * one more enveloped message of JSON, gRPC with HTTP trailers. What stands in either is written and read by Connect's
- * own functions, so that typed details mean here what they mean in its stock handlers.
+ * one more enveloped message of JSON, gRPC with HTTP trailers. Connect's own functions write and read both, so that
+ * typed details are the same as in its stock handlers.
  */
 import { ConnectError } from "@connectrpc/connect";
 import { endStreamFromJson, endStreamToJson } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 
-/** How a stream of envelopes ends. Its `Content-Type` says which it is. */
+/** The protocol of a stream, which determines how it ends. The `Content-Type` names it. */
 export type RpcProtocol = "connect" | "grpc";
 
 export const envelopeSizeBytes = 5;
 
-/** The message is compressed by the stream's encoding. */
+/** The message is compressed with the stream's encoding. */
 export const compressedFlag = 0b01;
 /** Connect only: the message is the end of the stream. */
 export const endStreamFlag = 0b10;
@@ -33,7 +33,7 @@ export function enveloped(flags: number, message: Uint8Array): Buffer {
   return bytes;
 }
 
-/** The protocol of a binary stream; undefined for JSON, for unary calls and for everything else. */
+/** The protocol of a binary stream. Undefined for JSON, for unary calls and for any other type. */
 export function rpcProtocolOf(contentType: string | undefined): RpcProtocol | undefined {
   const type = contentType?.toLowerCase();
   if (type === "application/connect+proto") return "connect";
@@ -51,32 +51,32 @@ export function endStreamEnvelope(error: ConnectError | undefined): Buffer {
   return enveloped(endStreamFlag, Buffer.from(json, "utf8"));
 }
 
-/** What the last envelope of a Connect stream says. @throws ConnectError where it is not what it should be. */
+/** Decodes the last envelope of a Connect stream. @throws ConnectError if it is malformed. */
 export function endStreamError(message: Uint8Array): ConnectError | undefined {
   return endStreamFromJson(message).error;
 }
 
-/** The trailers of a gRPC stream: `grpc-status` and, of an error, `grpc-message` and `grpc-status-details-bin`. */
+/** The trailers of a gRPC stream: `grpc-status` and, for an error, `grpc-message` and `grpc-status-details-bin`. */
 export function grpcTrailers(error: ConnectError | undefined): Record<string, string> {
   if (!error) return Object.fromEntries(setTrailerStatus(new Headers(), undefined));
-  const said = wellFormed(error);
-  const trailers = setTrailerStatus(new Headers(), said);
-  // Connect encodes more than the protocol asks for, and grpc-js does not decode all of that ("%3A" for a colon).
-  trailers.set("grpc-message", encodeURI(said.rawMessage));
+  const encodable = wellFormed(error);
+  const trailers = setTrailerStatus(new Headers(), encodable);
+  // Connect encodes more characters than the protocol requires, and grpc-js does not decode all of them ("%3A").
+  trailers.set("grpc-message", encodeURI(encodable.rawMessage));
   return Object.fromEntries(trailers);
 }
 
-/** A lone surrogate, which a hostile key may bring into a message, cannot be percent-encoded. */
+/** Replaces lone surrogates, which cannot be percent-encoded. A hostile key may put one into a message. */
 function wellFormed(error: ConnectError): ConnectError {
   if (error.rawMessage.isWellFormed()) return error;
-  const mended = new ConnectError(error.rawMessage.toWellFormed(), error.code);
-  mended.details = error.details;
-  return mended;
+  const replaced = new ConnectError(error.rawMessage.toWellFormed(), error.code);
+  replaced.details = error.details;
+  return replaced;
 }
 
 /**
- * What gRPC trailers say; `ended` is false where there is no status among them.
- * @throws ConnectError or RangeError where details cannot be parsed.
+ * Decodes gRPC trailers. `ended` is false if they hold no status.
+ * @throws ConnectError or RangeError if details cannot be parsed.
  */
 export function readGrpcTrailers(trailers: Headers): {
   readonly ended: boolean;

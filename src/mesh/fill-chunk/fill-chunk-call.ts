@@ -1,9 +1,9 @@
 /**
- * The receiving side of FillChunk on a bare HTTP/2 stream: one request, and its answer straight into a sink. There is no
- * wall clock on it, because a fill lasts as long as the origin takes, but two bounds on standing still. Silence tells
- * of the peer: whoever waits for an origin sends heartbeats. Heartbeats without a byte between them tell of the
- * origin, and are borne with for much longer. The call settles when the stream has closed, and by then nobody touches
- * the sink.
+ * The receiving side of FillChunk on a bare HTTP/2 stream: it sends one request, and writes the answer straight into a
+ * sink. A call has no deadline as a whole, because a fill takes as long as its origin. It has two deadlines for
+ * standing still. Silence is the peer's fault, because a peer that waits for its origin sends heartbeats. Heartbeats
+ * without a byte between them are the origin's fault, and the call tolerates them for much longer. The call settles
+ * when the stream has closed. From then on nothing uses the sink.
  */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
@@ -21,23 +21,23 @@ import { FillStreamFault } from "./fill-stream-fault.ts";
 export interface FillChunkCallOptions {
   readonly session: StreamOpener;
   readonly request: MessageInitShape<typeof FillChunkRequestSchema>;
-  /** Judges the header and answers where the bytes go; what it throws ends the call. */
+  /** Checks the header, and returns the sink for the bytes. An exception ends the call. */
   readonly onHeader: FillHeaderReceiver;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   /** How long the peer may be silent. */
   readonly stallTimeoutMs: number;
-  /** How long it may let wait for a byte, however often it says that it is there. */
+  /** How long the peer may send no byte, even if it sends heartbeats. */
   readonly waitMaxMs: number;
-  /** Orca's own calls are Connect. */
+  /** Connect by default, as in all calls of Orca. */
   readonly protocol?: RpcProtocol;
 }
 
 /**
- * Resolves with the trailer when all bytes the header promised are in the sink. After a rejection the sink holds a true
- * prefix of them.
- * @throws ConnectError that the peer answered with, or as {@link StreamOpener.request}; FillStreamFault; what `onHeader`
- * threw; the signal's reason.
+ * Resolves with the trailer when all bytes that the header promised are in the sink. After a rejection the sink holds a
+ * true prefix of them.
+ * @throws the ConnectError that the peer sent, or that of {@link StreamOpener.request}; FillStreamFault; the exception
+ * of `onHeader`; the signal's reason.
  */
 export function callFillChunk(options: FillChunkCallOptions): Promise<FillTrailer> {
   options.signal.throwIfAborted();
@@ -53,11 +53,11 @@ class FillChunkCall {
   readonly #deadline: StallDeadline;
   readonly #clock: Clock;
   readonly #waitMaxMs: number;
-  /** When the first slice came that brought nothing, if nothing came since. */
+  /** When the first slice without data arrived, if none with data has arrived since. */
   #idleSinceMs: number | undefined;
   #failure: unknown;
   #failed = false;
-  /** HTTP trailers; those of a gRPC answer without a body are its headers. */
+  /** HTTP trailers, or the headers of a gRPC answer without a body. */
   #trailers = new Headers();
 
   constructor({ session, request, onHeader, signal, clock, stallTimeoutMs, ...rest }: FillChunkCallOptions) {
@@ -73,7 +73,7 @@ class FillChunkCall {
       ...(this.#protocol === "connect" ? { "connect-protocol-version": "1" } : { te: "trailers" }),
     });
     this.#deadline = new StallDeadline(clock, stallTimeoutMs, () =>
-      this.#fail(new FillStreamFault("truncated", `no byte came within ${stallTimeoutMs} ms`)),
+      this.#fail(new FillStreamFault("truncated", `no byte arrived within ${stallTimeoutMs} ms`)),
     );
     signal.addEventListener("abort", this.#onAbort, { once: true });
     this.#stream
@@ -95,7 +95,7 @@ class FillChunkCall {
       );
     }
     if (rpcProtocolOf(headers["content-type"]) !== this.#protocol) {
-      return this.#fail(new FillStreamFault("malformed", `its type is "${headers["content-type"]}"`));
+      return this.#fail(new FillStreamFault("malformed", `its content type is "${headers["content-type"]}"`));
     }
     if (headers["grpc-status"] !== undefined) this.#collectTrailers(headers);
   }
@@ -113,12 +113,12 @@ class FillChunkCall {
     else this.#onIdle();
   }
 
-  /** A slice brought nothing of the stretch: a heartbeat, or what nobody here knows. */
+  /** A slice held no data: a heartbeat, or fields that this version does not know. */
   #onIdle(): void {
     const nowMs = this.#clock.monotonic();
     this.#idleSinceMs ??= nowMs;
     if (nowMs - this.#idleSinceMs <= this.#waitMaxMs) return;
-    this.#fail(new FillStreamFault("stalled", `it let wait for its next byte for ${this.#waitMaxMs} ms`));
+    this.#fail(new FillStreamFault("stalled", `only heartbeats arrived for ${this.#waitMaxMs} ms`));
   }
 
   #collectTrailers(headers: IncomingHttpHeaders): void {
@@ -139,7 +139,7 @@ class FillChunkCall {
     }
   }
 
-  /** The first failure is the one that counts. The stream is reset, and its close settles the call. */
+  /** Keeps the first failure and resets the stream. Its close settles the call. */
   #fail(reason: unknown): void {
     if (this.#failed) return;
     this.#failed = true;

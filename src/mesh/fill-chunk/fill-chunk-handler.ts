@@ -1,17 +1,17 @@
 /**
- * The sending side of FillChunk on a bare HTTP/2 stream, for Connect and for gRPC. It stands in for Connect's stock handler
- * on this one path, because that one copies every byte three times; every other RPC is stock. One slice is with
- * the stream at a time and stays pinned until its write has called back, or the stream has closed: a stream that dies
- * may never call back.
+ * The sending side of FillChunk on a bare HTTP/2 stream, for Connect and for gRPC. It replaces Connect's stock handler
+ * on this one path, because the stock handler copies every byte three times. Every other RPC uses stock handlers. The
+ * stream gets one slice at a time. The slice stays pinned until its write has called back, or until the stream has
+ * closed, because a stream that dies may never call back.
  *
- * A stream may close while frames of its slice still wait in its session for the socket. (1) A slice is half sent; (2)
- * its stream closes; (3) the segment is given back, and the next owner writes into it; (4) the socket moves on and sends
- * the rest of those frames: other bytes. Where the caller has reset the stream, it reads no more of it. Where the end
- * came from here, it would: so a stream that stands still is not reset, its session is destroyed, and what is pinned
- * is given back when the session's socket has closed.
+ * A stream may close while frames of its slice still wait in the session for the socket: (1) a slice is half sent; (2)
+ * its stream closes; (3) its segment is released, and the next owner writes into it; (4) the socket continues, and
+ * sends other bytes in the remaining frames. If the caller has reset the stream, it does not read them. If this side
+ * reset the stream, the caller would read them. So a stalled stream is not reset: its session is destroyed, and the
+ * slice is released when the session's socket has closed.
  *
- * While there is nothing to write, a heartbeat goes out now and then: so a caller's deadline on silence measures this
- * replica, and a slow origin is not taken for a dead peer.
+ * While there is nothing to send, the handler sends heartbeats. So the caller's deadline for silence measures this
+ * replica, and a slow origin does not look like a dead peer.
  */
 import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -27,24 +27,45 @@ import { type Subject, toConnectError } from "../codec/connect-error.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
 import { compressedFlag, envelopeSizeBytes, rpcProtocolOf } from "./envelope.ts";
 import { FillStreamEncoder } from "./fill-stream-encoder.ts";
-import { defaultFillTimings, type FillTimings } from "./fill-timings.ts";
 
-/** The path of FillChunk, which is the same in both protocols. */
+/**
+ * The timings of both ends of a FillChunk stream. They stand together because they must fit: a sender that waits for
+ * its origin sends several heartbeats within the silence that a caller tolerates.
+ */
+export interface FillTimings {
+  /** How long a caller may take to send its request. */
+  readonly requestTimeoutMs: number;
+  /** Between two heartbeats of a sender that waits for bytes. */
+  readonly heartbeatMs: number;
+  /** How long a sender may be silent, and how long a caller may leave a slice unread. */
+  readonly stallTimeoutMs: number;
+  /** How long a caller waits for the next byte while the sender sends heartbeats. */
+  readonly waitMaxMs: number;
+}
+
+export const defaultFillTimings: FillTimings = {
+  requestTimeoutMs: 5000,
+  heartbeatMs: 1000,
+  stallTimeoutMs: 5000,
+  waitMaxMs: 120_000,
+};
+
+/** The path of FillChunk, the same in both protocols. */
 export const fillChunkPath = "/orca.v1.FillService/FillChunk";
 
-/** A key of 1 KiB, a bucket, an ETag and some numbers, with room for what a newer caller adds. */
+/** A key of 1 KiB, a bucket, an ETag and some numbers, with room for the fields of a newer caller. */
 const requestSizeBytesMax = 16 * KiB;
 
-/** The bytes of a stretch as an ObjectReader gives them out: pulled, one slice pinned at a time. */
+/** The bytes of a range, as an ObjectReader delivers them: on request, with one slice pinned at a time. */
 export interface FillSlices {
   readonly done: boolean;
-  /** The next bytes, or null where they are not there yet. */
+  /** The next bytes, or null if they have not arrived yet. */
   take(): Buffer | null;
-  /** Resolves when {@link take} is worth another try. */
+  /** Resolves when {@link take} may succeed. */
   ready(): Promise<void>;
-  /** Gives back what {@link take} gave out. */
+  /** Releases the slice of the last {@link take}. */
   release(): void;
-  /** Lets go of everything. */
+  /** Releases everything. */
   close(): void;
 }
 
@@ -52,23 +73,23 @@ export interface FillAnswer {
   readonly lengthBytes: number;
   readonly source: ChunkSource;
   readonly slices: FillSlices;
-  /** SHA-256 of the whole chunk, undefined where it is not known. Asked for behind the last byte. */
+  /** SHA-256 of the whole chunk, or undefined if unknown. Called after the last byte. */
   sha256(): Promise<Uint8Array | undefined>;
 }
 
 export interface FillChunkHandlerOptions {
-  /** Judges a request and says where its bytes will come from. What it throws is the answer. */
+  /** Checks a request, and returns the bytes that answer it. The caller receives the error that it throws. */
   readonly answer: (request: FillChunkRequest) => FillAnswer;
   readonly clock: Clock;
   readonly timings?: Partial<FillTimings>;
 }
 
 export class FillChunkHandler {
-  /** `malformed`: no FillChunkRequest could be read. `failed`: answered with an error, those among them. */
+  /** `malformed`: the request could not be decoded. `failed`: the answer was an error; includes malformed requests. */
   readonly stats = { requests: 0, malformed: 0, failed: 0, sentBytes: 0 };
   readonly #options: FillChunkHandlerOptions;
   readonly #timings: FillTimings;
-  /** One listener a session, however many streams it has. */
+  /** One listener for each session, however many streams it has. */
   readonly #closings = new WeakMap<Http2Session, Promise<void>>();
 
   constructor(options: FillChunkHandlerOptions) {
@@ -76,10 +97,10 @@ export class FillChunkHandler {
     this.#timings = { ...defaultFillTimings, ...options.timings };
   }
 
-  /** Takes over a stream whose path is {@link fillChunkPath}. Never throws. */
+  /** Answers a stream whose path is {@link fillChunkPath}. Never throws. */
   handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     this.stats.requests += 1;
-    // A reset by the caller is an error event before it is a close; the close is what counts.
+    // A reset by the caller raises an error event before the close. The handler waits for the close.
     stream.on("error", () => {});
     const protocol = rpcProtocolOf(headers["content-type"]);
     if (!protocol || headers[":method"] !== "POST") {
@@ -122,7 +143,7 @@ export class FillChunkHandler {
     }
   }
 
-  /** Resolves when the socket of a session has closed. */
+  /** Resolves when the session's socket has closed. */
   #closingOf(session: Http2Session): Promise<void> {
     const known = this.#closings.get(session);
     if (known) return known;
@@ -132,28 +153,29 @@ export class FillChunkHandler {
     return promise;
   }
 
-  /** The one message of the request. What follows it is not read: the stream is closed with the answer. */
+  /** Reads the one message of the request. Bytes after it are ignored: the stream is closed with the answer. */
   #readRequest(stream: ServerHttp2Stream): Promise<FillChunkRequest> {
     const { promise, resolve, reject } = Promise.withResolvers<FillChunkRequest>();
     const { requestTimeoutMs } = this.#timings;
     let received: Buffer = Buffer.alloc(0);
-    const refuse = (reason: string, code: Code): void => {
+    const fail = (reason: string, code: Code): void => {
       settle();
       this.stats.malformed += 1;
       reject(new ConnectError(`Cannot read a FillChunk request: ${reason}`, code));
     };
     const timer = this.#options.clock.timer(requestTimeoutMs, () =>
-      refuse(`it has not come within ${requestTimeoutMs} ms`, Code.DeadlineExceeded),
+      fail(`it did not arrive within ${requestTimeoutMs} ms`, Code.DeadlineExceeded),
     );
-    const onEnd = (): void => refuse("it ends before its message", Code.InvalidArgument);
+    const onEnd = (): void => fail("it ends before its message", Code.InvalidArgument);
     const onData = (slice: Buffer): void => {
       received = Buffer.concat([received, slice]);
       if (received.length < envelopeSizeBytes) return;
       const sizeBytes = received.readUInt32BE(1);
-      if ((received[0] as number) & compressedFlag) return refuse("it is compressed", Code.Unimplemented);
-      if (received[0] !== 0) return refuse(`its envelope has the flags ${received[0]}`, Code.InvalidArgument);
+      if ((received[0] as number) & compressedFlag) return fail("it is compressed", Code.Unimplemented);
+      if (received[0] !== 0) return fail(`its envelope has the flags ${received[0]}`, Code.InvalidArgument);
       if (sizeBytes > requestSizeBytesMax) {
-        return refuse(`${sizeBytes} bytes, more than ${requestSizeBytesMax}`, Code.ResourceExhausted);
+        const reason = `it has ${sizeBytes} bytes, at most ${requestSizeBytesMax} are accepted`;
+        return fail(reason, Code.ResourceExhausted);
       }
       if (received.length < envelopeSizeBytes + sizeBytes) return;
       const message = received.subarray(envelopeSizeBytes, envelopeSizeBytes + sizeBytes);
@@ -161,13 +183,13 @@ export class FillChunkHandler {
         resolve(fromBinary(FillChunkRequestSchema, message));
         settle();
       } catch {
-        refuse("it is not a FillChunkRequest", Code.InvalidArgument);
+        fail("it is not a FillChunkRequest", Code.InvalidArgument);
       }
     };
     const settle = (): void => {
       timer.cancel();
       stream.off("data", onData).off("end", onEnd).off("close", onEnd);
-      // The rest is let through, so that the caller's end of the stream is seen.
+      // The rest is discarded, so that the end of the caller's side arrives.
       stream.resume();
     };
     stream.on("data", onData).once("end", onEnd).once("close", onEnd);
@@ -189,7 +211,7 @@ interface FillTransferOptions {
   readonly timings: FillTimings;
 }
 
-/** The way of one answer's bytes into one stream. */
+/** Writes the bytes of one answer to one stream. */
 class FillTransfer {
   sentBytes = 0;
   readonly #options: FillTransferOptions;
@@ -197,9 +219,9 @@ class FillTransfer {
   readonly #answer: FillAnswer;
   readonly #deadline: StallDeadline;
   readonly #done = Promise.withResolvers<void>();
-  /** Runs only while bytes are awaited. */
+  /** Runs only while the transfer waits for bytes. */
   #heartbeat: Timer | undefined;
-  /** A slice is with the stream. */
+  /** The stream has a slice. */
   #writing = false;
 
   constructor(options: FillTransferOptions) {
@@ -207,13 +229,13 @@ class FillTransfer {
     this.#stream = options.stream;
     this.#answer = options.answer;
     this.#deadline = new StallDeadline(options.clock, options.timings.stallTimeoutMs, () => {
-      // An origin that lets us wait has deadlines of its own.
+      // A transfer without a slice waits for its origin, which has deadlines of its own.
       if (this.#writing) options.session.destroy();
       else this.#deadline.restart();
     });
   }
 
-  /** Resolves when all is sent or the caller has gone; rejects with what kept the bytes away. Lets go of them all. */
+  /** Resolves when all is sent or the caller has left. Rejects if the bytes cannot be read. Always releases them. */
   async run(): Promise<void> {
     const { answer, encoder } = this.#options;
     try {
@@ -232,9 +254,9 @@ class FillTransfer {
 
   #next(): void {
     const { slices } = this.#answer;
-    if (slices.done) return this.#await(this.#answer.sha256(), (sha256) => this.#options.encoder.end(sha256));
+    if (slices.done) return this.#wait(this.#answer.sha256(), (sha256) => this.#options.encoder.end(sha256));
     const slice = slices.take();
-    if (slice === null) return this.#await(slices.ready(), () => this.#next());
+    if (slice === null) return this.#wait(slices.ready(), () => this.#next());
     this.sentBytes += slice.length;
     this.#writing = true;
     this.#deadline.restart();
@@ -242,20 +264,20 @@ class FillTransfer {
   }
 
   readonly #onWritten = (error?: Error | null): void => {
-    // With an error the stream closes, and then everything is let go of.
+    // After an error the stream closes, and run() releases everything.
     if (error || this.#stream.destroyed) return;
     this.#writing = false;
     this.#answer.slices.release();
     this.#next();
   };
 
-  /** Goes on with what `awaited` brings. Until it does, the caller hears now and then that there is somebody. */
-  #await<T>(awaited: Promise<T>, goOn: (value: T) => void): void {
+  /** Calls `resume` with the result of `awaited`. Until then, the caller receives heartbeats. */
+  #wait<T>(awaited: Promise<T>, resume: (value: T) => void): void {
     this.#armHeartbeat();
     awaited.then(
       (value) => {
         this.#heartbeat?.cancel();
-        if (!this.#stream.destroyed) goOn(value);
+        if (!this.#stream.destroyed) resume(value);
       },
       (thrown: unknown) => this.#done.reject(thrown),
     );

@@ -1,7 +1,7 @@
 /**
- * The fill's way to other replicas: ChunkPeers over FillChunk streams. What matters to its callers is whose trouble an
- * error is. All that keeps the bytes from coming (no connection, silence, a broken protocol) is the peer's, and
- * `peer_unavailable`; what the peer said is what it said.
+ * Reads ranges of chunks from other replicas: ChunkPeers over FillChunk streams. Its callers need to know whose fault
+ * an error is. No connection, silence and a broken protocol are the peer's fault, and become `peer_unavailable`. An
+ * error that the peer sent keeps its code.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
@@ -15,9 +15,9 @@ import { fromConnectError } from "../codec/connect-error.ts";
 import type { StreamOpener } from "../session/peer-session.ts";
 import type { Peers } from "../session/peers.ts";
 import { callFillChunk } from "./fill-chunk-call.ts";
+import { defaultFillTimings, type FillTimings } from "./fill-chunk-handler.ts";
 import { passedOverMax } from "./fill-service.ts";
 import { FillStreamFault } from "./fill-stream-fault.ts";
-import { defaultFillTimings, type FillTimings } from "./fill-timings.ts";
 
 export interface FillClientOptions {
   readonly peers: Pick<Peers, "at">;
@@ -25,8 +25,8 @@ export interface FillClientOptions {
   readonly timings?: Partial<FillTimings>;
 }
 
-/** A source of a newer peer, and one it did not name, is some fill of its. */
-const sources: Readonly<Record<ChunkSource, PeerSource>> = {
+/** A source that is missing, or that only a newer peer knows, counts as a flight. */
+const peerSources: Readonly<Record<ChunkSource, PeerSource>> = {
   [ChunkSource.UNSPECIFIED]: "flight",
   [ChunkSource.MEMORY]: "memory",
   [ChunkSource.DISK]: "disk",
@@ -36,20 +36,20 @@ const sources: Readonly<Record<ChunkSource, PeerSource>> = {
 };
 
 export class FillClient implements ChunkPeers {
-  /** Requests, bytes of chunks, and requests by how they ended. */
+  /** Requests, bytes of chunks, and requests by their end. */
   readonly stats = {
     requests: 0,
     receivedBytes: 0,
-    /** All bytes came. */
+    /** All bytes arrived. */
     complete: 0,
     notCoordinator: 0,
     notHeld: 0,
-    /** Any other error that the peer told. */
-    refused: 0,
+    /** The peer answered with any other error. */
+    peerError: 0,
     unreachable: 0,
-    /** The stream broke off, fell silent or was not as it should be. */
+    /** The stream broke off, was silent or broke the protocol. */
     broken: 0,
-    /** The caller wanted it no more. */
+    /** The caller cancelled the request. */
     abandoned: 0,
   };
   readonly #options: FillClientOptions;
@@ -62,22 +62,22 @@ export class FillClient implements ChunkPeers {
 
   async read(peer: Member, request: PeerRead, sink: ByteSink, signal: AbortSignal): Promise<PeerReadEnd> {
     this.stats.requests += 1;
-    const session = await this.#reach(peer);
+    const session = await this.#connect(peer);
     let source: PeerSource = "flight";
     const onHeader = (header: FillHeader, lengthBytes: number): ByteSink => {
       if (lengthBytes !== request.lengthBytes) {
-        const reason = `its header promises ${lengthBytes} bytes of ${request.lengthBytes} asked for`;
+        const reason = `its header promises ${lengthBytes} bytes, the request asked for ${request.lengthBytes}`;
         throw new FillStreamFault("wrong_length", reason);
       }
-      source = sources[header.source] ?? source;
-      return this.#counted(sink);
+      source = peerSources[header.source] ?? source;
+      return this.#countingSink(sink);
     };
     try {
       const { clock } = this.#options;
       const { stallTimeoutMs, waitMaxMs } = this.#timings;
       const { sha256 } = await callFillChunk({
         session,
-        request: wireRequest(request),
+        request: encodeRequest(request),
         onHeader,
         signal,
         clock,
@@ -87,11 +87,11 @@ export class FillClient implements ChunkPeers {
       this.stats.complete += 1;
       return { source, sha256: sha256.length === 0 ? undefined : sha256 };
     } catch (thrown) {
-      throw this.#judged(thrown, peer, signal);
+      throw this.#countedError(thrown, peer, signal);
     }
   }
 
-  async #reach(peer: Member): Promise<StreamOpener> {
+  async #connect(peer: Member): Promise<StreamOpener> {
     try {
       return await this.#options.peers.at(peer.address).bytes();
     } catch (thrown) {
@@ -100,7 +100,8 @@ export class FillClient implements ChunkPeers {
     }
   }
 
-  #judged(thrown: unknown, peer: Member, signal: AbortSignal): unknown {
+  /** Counts the end of a request by its error, and returns the error for the caller. */
+  #countedError(thrown: unknown, peer: Member, signal: AbortSignal): unknown {
     const { stats } = this;
     if (signal.aborted && thrown === signal.reason) {
       stats.abandoned += 1;
@@ -110,17 +111,17 @@ export class FillClient implements ChunkPeers {
       stats.broken += 1;
       return thrown;
     }
-    // What is neither of these is a bug of whoever gave the sink.
+    // Any other exception is a bug of the sink.
     if (!(thrown instanceof ConnectError)) return thrown;
     const error = fromConnectError(thrown, actionOf(peer));
     if (error.code === "not_coordinator") stats.notCoordinator += 1;
     else if (error.code === "not_held") stats.notHeld += 1;
     else if (error.code === "peer_unavailable") stats.broken += 1;
-    else stats.refused += 1;
+    else stats.peerError += 1;
     return error;
   }
 
-  #counted(sink: ByteSink): ByteSink {
+  #countingSink(sink: ByteSink): ByteSink {
     return {
       space: () => sink.space(),
       advance: (lengthBytes) => {
@@ -135,7 +136,7 @@ function actionOf(peer: Member): string {
   return `Cannot read a chunk from replica "${peer.replicaId}"`;
 }
 
-function wireRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
+function encodeRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
   return {
     chunkKey: encodeChunkKey(request.key),
     objectSize: BigInt(request.key.version.sizeBytes),

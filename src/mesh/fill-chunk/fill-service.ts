@@ -1,7 +1,7 @@
 /**
- * What a FillChunkRequest asks for, and what it is told. Everything in a request is a stranger's word: sizes are compared
- * with one another before any of them is believed, so that what goes on from here is a stretch of a chunk that could
- * be. Whether it is held, filled or another replica's is not known here.
+ * Decodes and checks a FillChunkRequest, and encodes the source of the answer. A request may be wrong or hostile: its
+ * sizes are compared with each other before any is used. So ChunkAnswers gets only ranges of possible chunks, and
+ * decides whether the chunk is held, is filled or belongs to another replica.
  */
 import { ChunkSource, type FillChunkRequest } from "../../../gen/orca/v1/fill_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -11,7 +11,7 @@ import { malformedMessage, nameField, numberField } from "../codec/message-field
 import { RecentVersions } from "../codec/recent-versions.ts";
 import type { FillAnswer, FillSlices } from "./fill-chunk-handler.ts";
 
-/** As fill/chunk-server.ts gives it. */
+/** An answer, as fill/chunk-server.ts returns it. */
 export interface ChunkAnswer {
   readonly lengthBytes: number;
   readonly source: PeerSource;
@@ -19,9 +19,9 @@ export interface ChunkAnswer {
   sha256(): Promise<Uint8Array | undefined>;
 }
 
-/** Who has the bytes, or knows who has. */
+/** Holds the bytes, or knows the replica to ask. */
 export interface ChunkAnswers {
-  /** Undefined: only what is cached was asked for, and there is nothing. @throws NotCoordinator, OrcaError. */
+  /** Undefined if the request is for cached bytes only, and there are none. @throws NotCoordinator, OrcaError. */
   answer(request: PeerRead): ChunkAnswer | undefined;
 }
 
@@ -30,7 +30,7 @@ export const passedOverMax = 64;
 
 const replicaIdBytesMax = 512;
 
-const wireSource: Readonly<Record<PeerSource, ChunkSource>> = {
+const chunkSources: Readonly<Record<PeerSource, ChunkSource>> = {
   memory: ChunkSource.MEMORY,
   disk: ChunkSource.DISK,
   flight: ChunkSource.FLIGHT,
@@ -39,7 +39,7 @@ const wireSource: Readonly<Record<PeerSource, ChunkSource>> = {
 };
 
 export class FillService {
-  /** `invalid`: requests that no chunk could answer. */
+  /** `invalid`: requests for a range that no chunk can have. */
   readonly stats = { invalid: 0, notHeld: 0 };
   readonly #chunks: ChunkAnswers;
   readonly #versions = new RecentVersions();
@@ -50,31 +50,38 @@ export class FillService {
 
   /**
    * For FillChunkHandler.
-   * @throws OrcaError `invalid_argument` where the request cannot be meant, `not_held` where only what is cached was asked
-   * for; what {@link ChunkAnswers.answer} throws.
+   * @throws OrcaError `invalid_argument` for an invalid request; `not_held` if only cached bytes are wanted and there
+   * are none; the error of {@link ChunkAnswers.answer}.
    */
   answer(request: FillChunkRequest): FillAnswer {
-    const read = this.#read(request);
+    const read = this.#decode(request);
     const answer = this.#chunks.answer(read);
     if (!answer) {
       this.stats.notHeld += 1;
       const path = read.key.version.chunkPath(read.key.index);
-      throw new OrcaError("not_held", "mesh", `Cannot read chunk "${path}": it is not held here`);
+      throw new OrcaError("not_held", "mesh", `Cannot read chunk "${path}": this replica does not hold it`);
     }
     const { lengthBytes, source, slices } = answer;
-    return { lengthBytes, source: wireSource[source], slices, sha256: () => answer.sha256() };
+    return { lengthBytes, source: chunkSources[source], slices, sha256: () => answer.sha256() };
   }
 
-  #read(request: FillChunkRequest): PeerRead {
+  #decode(request: FillChunkRequest): PeerRead {
     try {
-      return this.#checked(request);
+      return this.#decodeFields(request);
     } catch (thrown) {
       this.stats.invalid += 1;
       throw thrown;
     }
   }
 
-  #checked({ chunkKey, objectSize, offset, length, cachedOnly, passedOver }: FillChunkRequest): PeerRead {
+  #decodeFields({
+    chunkKey,
+    objectSize,
+    offset,
+    length,
+    cachedOnly,
+    passedOver,
+  }: FillChunkRequest): PeerRead {
     const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(fields));
     const chunkBytes = key.version.chunkLength(key.index);
     const start = numberField(offset, "offset");
@@ -82,12 +89,12 @@ export class FillService {
     const lengthBytes = numberField(length, "length") || chunkBytes - start;
     if (start + lengthBytes > chunkBytes) {
       throw malformedMessage(
-        `${lengthBytes} bytes from ${start} on pass the end of a chunk of ${chunkBytes} bytes`,
+        `${lengthBytes} bytes at offset ${start} end after a chunk of ${chunkBytes} bytes`,
       );
     }
     if (passedOver.length > passedOverMax) {
       throw malformedMessage(
-        `it passes over ${passedOver.length} replicas, at most ${passedOverMax} are taken`,
+        `passed_over names ${passedOver.length} replicas, at most ${passedOverMax} are accepted`,
       );
     }
     for (const replicaId of passedOver) nameField(replicaId, "passed_over", replicaIdBytesMax);

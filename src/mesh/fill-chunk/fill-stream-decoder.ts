@@ -1,13 +1,13 @@
 /**
- * Reads a FillChunk stream from slices as they come off the wire, cut anywhere, and puts the data straight into a sink.
- * A protobuf library wants a whole message and answers with a copy of its bytes; here a message is walked through where it
- * lies, so a piece of 1 MiB is never collected. One copy is left, from the slice into the sink: node:http2 hands
- * out views of its own 64 KiB read buffer and cannot be told where to read to, as a plain socket can.
+ * Decodes a FillChunk stream from slices as the connection delivers them, cut anywhere, and writes the data straight
+ * into a sink. A protobuf library needs a whole message, and returns a copy of its bytes. This decoder parses a message
+ * in place, so it never collects a piece of 1 MiB. One copy remains, from the slice into the sink: node:http2 delivers
+ * views of its own 64 KiB read buffer and, unlike a plain socket, cannot read into the caller's memory.
  *
  * Invariants:
- * 1. The sink gets only bytes that the header promised, in order; what is too many is refused before it is written.
- * 2. Nothing of a peer's choosing is collected but a small message, up to its limit, and what is skipped is bounded too.
- * 3. After a fault, an end or {@link FillStreamDecoder.stop} neither the sink nor the receiver is touched again.
+ * 1. The sink gets only bytes that the header promised, in order. Surplus bytes are rejected before they are written.
+ * 2. The decoder collects only small messages, each up to its limit. The bytes that it skips are limited, too.
+ * 3. After a fault, an end or {@link FillStreamDecoder.stop}, it uses neither the sink nor the receiver.
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import {
@@ -29,28 +29,28 @@ import {
 } from "./envelope.ts";
 import { FillStreamFault, parsed } from "./fill-stream-fault.ts";
 
-/** Bound on the bytes of one data piece. */
+/** Limit of one piece of data. */
 export const dataSizeBytesMax = MiB;
-/** Bound on a header or a trailer. */
+/** Limit of a header or a trailer. */
 const pieceSizeBytesMax = 4 * KiB;
-/** Bound on Connect's end of stream: an error with its details. */
+/** Limit of Connect's end of stream: an error with its details. */
 const endStreamSizeBytesMax = 64 * KiB;
-/** Bound on a whole message: data, and fields of a newer sender around it. */
+/** Limit of a whole message: data, and fields of a newer sender around it. */
 const messageSizeBytesMax = dataSizeBytesMax + 4 * KiB;
-/** Bound on everything from data to data that is none of the pieces known here: heartbeats, one a second for hours. */
+/** Limit of the bytes between two pieces of data that are no known piece: heartbeats, one a second for hours. */
 const skippedBytesMax = 64 * KiB;
 
-/** Field numbers of FillChunkResponse. */
+/** Field numbers of FillChunkResponse (https://protobuf.dev/programming-guides/encoding). */
 const headerField = 1;
 const dataField = 2;
 const trailerField = 3;
 
-/** Judges the header before the first byte and answers where the bytes go; what it throws ends the stream. */
+/** Checks the header before the first byte, and returns the sink for the bytes. An exception ends the stream. */
 export type FillHeaderReceiver = (header: FillHeader, lengthBytes: number) => ByteSink;
 
 /**
- * What the next byte is a part of. `collect`: a header, a trailer or an end of stream. `skip`: a field nobody here knows,
- * `skipVarint` where it is a number.
+ * The part of the stream that the next byte belongs to. `collect`: a header, a trailer or an end of stream. `skip`: an
+ * unknown field; `skipVarint` if it is a number.
  */
 type Phase =
   | "envelope"
@@ -67,17 +67,17 @@ export class FillStreamDecoder {
   readonly #protocol: RpcProtocol;
   readonly #onHeader: FillHeaderReceiver;
   #phase: Phase = "envelope";
-  /** Bytes of the envelope read, and what they said so far. */
+  /** Bytes of the envelope that were read, and the flags among them. */
   #envelopeBytes = 0;
   #flags = 0;
-  /** Bytes of the message not read yet; while its envelope is read, its length so far. */
+  /** Bytes of the message not read yet. While the envelope is being read, the part of the length read so far. */
   #messageBytes = 0;
   /** Bytes of the field not read yet. */
   #fieldBytes = 0;
   #field = 0;
   #varint = 0;
   #varintBytes = 0;
-  /** Whether the message had its one piece. */
+  /** Whether the message has had its one piece. */
   #pieceSeen = false;
   #collected: Buffer | undefined;
   #collectedBytes = 0;
@@ -91,14 +91,15 @@ export class FillStreamDecoder {
     this.#onHeader = onHeader;
   }
 
-  /** Bytes of data that the header promised and that have not come. */
+  /** Bytes of data that the header promised and that have not arrived. */
   get owedBytes(): number {
     return this.#owedBytes;
   }
 
   /**
-   * The next bytes of the body. They are not needed any more when this returns.
-   * @throws FillStreamFault, the ConnectError that the peer sent, or what the receiver threw. Nothing may follow then.
+   * Decodes the next bytes of the body, and does not use them after it has returned.
+   * @throws FillStreamFault, the ConnectError that the peer sent, or the receiver's exception. It must be the last
+   * call.
    */
   push(slice: Buffer): void {
     let at = 0;
@@ -111,7 +112,7 @@ export class FillStreamDecoder {
   }
 
   /**
-   * The body has ended; `trailers` are the HTTP trailers, or the headers of a gRPC response without a body.
+   * Ends the body. `trailers` are the HTTP trailers, or the headers of a gRPC response without a body.
    * @throws FillStreamFault, or the ConnectError that the peer sent.
    */
   end(trailers: Headers): FillTrailer {
@@ -121,7 +122,7 @@ export class FillStreamDecoder {
     this.stop();
     if (this.#protocol === "connect" && !ended) throw this.#truncated("no end of stream");
     if (this.#protocol === "grpc") {
-      // A status says what went wrong even where the body broke off.
+      // A status gives the reason even if the body broke off.
       const status = parsed("its trailers", () => readGrpcTrailers(trailers));
       if (status.error) throw status.error;
       if (!status.ended) throw this.#truncated("no grpc-status");
@@ -131,14 +132,14 @@ export class FillStreamDecoder {
     return this.#trailer;
   }
 
-  /** Lets go of the sink. May be called from within the sink or the receiver; the rest of a slice is dropped. */
+  /** Releases the sink, and drops the rest of the slice. May be called from within the sink or the receiver. */
   stop(): void {
     this.#phase = "stopped";
     this.#sink = undefined;
     this.#collected = undefined;
   }
 
-  /** Reads on from `at`; answers where the next step begins. */
+  /** Reads from `at`. Returns where the next step begins. */
   #step(slice: Buffer, at: number): number {
     switch (this.#phase) {
       case "data":
@@ -150,7 +151,7 @@ export class FillStreamDecoder {
       case "skip":
         return this.#skip(slice, at);
       case "ended":
-        throw new FillStreamFault("disorder", "bytes come behind its end");
+        throw new FillStreamFault("disorder", "bytes follow its end");
       case "stopped":
         return slice.length;
       default:
@@ -178,22 +179,17 @@ export class FillStreamDecoder {
     }
     if (this.#flags === endStreamFlag && this.#protocol === "connect") {
       this.#beginCollect(0, lengthBytes, endStreamSizeBytesMax);
-      // An empty end is not JSON, and there is no byte to come that would say so.
+      // An empty end is not JSON. No byte follows that would reach the parser, so it is called here.
       if (lengthBytes === 0) this.#finishCollected();
       return;
     }
     if (this.#flags !== 0) throw new FillStreamFault("malformed", `an envelope has the flags ${this.#flags}`);
-    if (lengthBytes > messageSizeBytesMax) {
-      throw new FillStreamFault(
-        "oversize",
-        `a message of ${lengthBytes} bytes, more than ${messageSizeBytesMax}`,
-      );
-    }
+    if (lengthBytes > messageSizeBytesMax) throw oversize("message", lengthBytes, messageSizeBytesMax);
     this.#pieceSeen = false;
     this.#nextField();
   }
 
-  /** Between two fields of a message, or behind the last one. */
+  /** Between two fields of a message, or after the last one. */
   #nextField(): void {
     this.#varint = 0;
     this.#varintBytes = 0;
@@ -201,12 +197,12 @@ export class FillStreamDecoder {
       this.#phase = "tag";
       return;
     }
-    // A message without a known piece costs its reader time and brings nothing, so it counts as skipped.
+    // A message without a known piece costs time and holds no data, so it counts as skipped bytes.
     if (!this.#pieceSeen) this.#countSkipped(envelopeSizeBytes);
     this.#phase = "envelope";
   }
 
-  /** One more byte of a tag, of a length or of a number to skip. All of them are bounded by what a tag or 64 bits need. */
+  /** Adds a byte to a tag, a length or a skipped number. Each has at most 10 bytes, as many as 64 bits need. */
   #readVarint(byte: number): void {
     this.#takeFromMessage(1);
     this.#varint += (byte & 0x7f) * 2 ** (7 * this.#varintBytes);
@@ -224,7 +220,7 @@ export class FillStreamDecoder {
     this.#nextField();
   }
 
-  /** A tag is the field number and, in its three low bits, the wire type (https://protobuf.dev/programming-guides/encoding). */
+  /** A tag is the field number and, in its low three bits, protobuf's wire type. */
   #beginField(tag: number): void {
     this.#field = Math.floor(tag / 8);
     this.#varint = 0;
@@ -240,10 +236,10 @@ export class FillStreamDecoder {
     else if (wireType === 1) this.#beginSkip(8);
     else if (wireType === 2) this.#phase = "fieldLength";
     else if (wireType === 5) this.#beginSkip(4);
-    // Groups are not in proto3 and can be nested, so they are not skipped but refused.
+    // proto3 has no groups, and they can be nested, so they are rejected and not skipped.
     else throw new FillStreamFault("malformed", `field ${this.#field} has the wire type ${wireType}`);
     if (this.#phase !== "skip" && this.#messageBytes === 0) {
-      throw new FillStreamFault("malformed", "a message ends behind a tag");
+      throw new FillStreamFault("malformed", "a message ends after a tag");
     }
   }
 
@@ -254,10 +250,10 @@ export class FillStreamDecoder {
     this.#pieceSeen = true;
     if (this.#field === dataField) return this.#beginData(lengthBytes);
     if ((this.#field === headerField) === (this.#sink !== undefined) || this.#trailer) {
-      throw new FillStreamFault("disorder", `field ${this.#field} comes at the wrong place`);
+      throw new FillStreamFault("disorder", `field ${this.#field} is at the wrong place`);
     }
     if (this.#field === trailerField && this.#owedBytes > 0) {
-      throw new FillStreamFault("too_few", `its trailer comes with ${this.#owedBytes} bytes owed`);
+      throw new FillStreamFault("too_few", `its trailer arrived with ${this.#owedBytes} bytes missing`);
     }
     this.#messageBytes -= lengthBytes;
     this.#beginCollect(this.#field, lengthBytes, pieceSizeBytesMax);
@@ -265,15 +261,13 @@ export class FillStreamDecoder {
   }
 
   #beginData(lengthBytes: number): void {
-    if (!this.#sink || this.#trailer) throw new FillStreamFault("disorder", "data comes at the wrong place");
+    if (!this.#sink || this.#trailer) throw new FillStreamFault("disorder", "data is at the wrong place");
     if (lengthBytes === 0) throw new FillStreamFault("malformed", "a piece of data is empty");
-    if (lengthBytes > dataSizeBytesMax) {
-      throw new FillStreamFault("oversize", `a piece of ${lengthBytes} bytes, more than ${dataSizeBytesMax}`);
-    }
+    if (lengthBytes > dataSizeBytesMax) throw oversize("piece", lengthBytes, dataSizeBytesMax);
     if (lengthBytes > this.#owedBytes) {
       throw new FillStreamFault(
         "too_many",
-        `a piece of ${lengthBytes} bytes with ${this.#owedBytes} bytes owed`,
+        `a piece has ${lengthBytes} bytes, ${this.#owedBytes} are missing`,
       );
     }
     this.#skippedBytes = 0;
@@ -287,21 +281,19 @@ export class FillStreamDecoder {
     const space = sink.space();
     assert(
       space.length > 0 && space.length <= this.#owedBytes,
-      "a sink has room for what is owed, and no more",
+      "a sink has room for the promised bytes, and for no more",
     );
     const copied = slice.copy(space, 0, at, Math.min(slice.length, at + this.#fieldBytes));
     this.#owedBytes -= copied;
     this.#fieldBytes -= copied;
     if (this.#fieldBytes === 0) this.#nextField();
-    // Last, because the sink may stop this decoder from within.
+    // This is the last step, because the sink may stop this decoder from within.
     sink.advance(copied);
     return at + copied;
   }
 
   #beginCollect(field: number, lengthBytes: number, limitBytes: number): void {
-    if (lengthBytes > limitBytes) {
-      throw new FillStreamFault("oversize", `a message of ${lengthBytes} bytes, more than ${limitBytes}`);
-    }
+    if (lengthBytes > limitBytes) throw oversize("message", lengthBytes, limitBytes);
     this.#field = field;
     this.#fieldBytes = lengthBytes;
     this.#collected = Buffer.allocUnsafe(lengthBytes);
@@ -372,7 +364,7 @@ export class FillStreamDecoder {
   #countSkipped(lengthBytes: number): void {
     this.#skippedBytes += lengthBytes;
     if (this.#skippedBytes > skippedBytesMax) {
-      throw new FillStreamFault("oversize", `more than ${skippedBytesMax} bytes of it are of no known piece`);
+      throw new FillStreamFault("oversize", `${skippedBytesMax} bytes in a row hold no known piece`);
     }
   }
 
@@ -382,11 +374,18 @@ export class FillStreamDecoder {
   }
 
   #pastMessage(lengthBytes: number): FillStreamFault {
-    const reason = `field ${this.#field} has ${lengthBytes} bytes, its message ${this.#messageBytes} more`;
+    const reason = `field ${this.#field} has ${lengthBytes} bytes, but its message has only ${this.#messageBytes} more`;
     return new FillStreamFault("malformed", reason);
   }
 
   #truncated(reason: string): FillStreamFault {
-    return new FillStreamFault("truncated", `it ended with ${this.#owedBytes} bytes of data owed: ${reason}`);
+    return new FillStreamFault("truncated", `it ended with ${this.#owedBytes} bytes missing: ${reason}`);
   }
+}
+
+function oversize(what: string, lengthBytes: number, maxBytes: number): FillStreamFault {
+  return new FillStreamFault(
+    "oversize",
+    `a ${what} has ${lengthBytes} bytes, at most ${maxBytes} are accepted`,
+  );
 }

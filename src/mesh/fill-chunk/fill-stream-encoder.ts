@@ -1,7 +1,7 @@
 /**
- * Writes a FillChunk stream around slices that stay where they are. A protobuf library would copy 1 MiB into a message
- * and once more into its envelope; here a piece of data is nine bytes in front of the slice, and the two are handed
- * to the HTTP/2 stream together. What the slice lies in must not be given away until its write has called back.
+ * Writes a FillChunk stream without copying its slices. A protobuf library would copy 1 MiB into a message, and again
+ * into its envelope. Here a piece of data is a prefix of nine bytes and the slice, which go to the HTTP/2 stream
+ * together. The memory of the slice must not be reused before its write has called back.
  */
 import type { ServerHttp2Stream } from "node:http2";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
@@ -25,7 +25,7 @@ const dataTag = (2 << 3) | 2;
 /** A FillChunkResponse without a piece. */
 const heartbeat = enveloped(0, new Uint8Array());
 
-/** Called once the bytes are with the kernel, or with the error that kept them from it. */
+/** Called when the kernel has the bytes, or with the error that prevented it. */
 export type OnWritten = (error?: Error | null) => void;
 
 export class FillStreamEncoder {
@@ -39,7 +39,7 @@ export class FillStreamEncoder {
     this.#protocol = protocol;
   }
 
-  /** Says how many bytes of data will come, and from where. */
+  /** Sends the header: how many bytes of data follow, and where this replica reads them. */
   begin(lengthBytes: number, source: ChunkSource): void {
     assert(!this.#begun, "a stream begins once");
     this.#begun = true;
@@ -48,36 +48,36 @@ export class FillStreamEncoder {
     this.#stream.write(piece({ case: "header", value: { length: BigInt(lengthBytes), source } }));
   }
 
-  /** The next bytes, 1 byte to 1 MiB. They are not copied and stay the stream's until `onWritten`. */
+  /** Sends the next bytes, 1 byte to 1 MiB. They are not copied, and the stream uses them until `onWritten`. */
   data(slice: Buffer, onWritten: OnWritten): void {
     this.#owedBytes -= slice.length;
     assert(this.#begun && this.#owedBytes >= 0, "no more is sent than the header said");
     const stream = this.#stream;
-    // Corked, the two go down as one vector; apart, nine bytes would be a write and a frame of their own.
+    // Corked, the two are one vectored write. Apart, the nine bytes would be a write and a frame of their own.
     stream.cork();
     stream.write(dataPrefix(slice.length));
     stream.write(slice, onWritten);
     stream.uncork();
   }
 
-  /** Says that more will come. A caller that has not read the last one, or any data before it, gets no second one. */
+  /** Sends a sign of life. A caller that has not read the last one, or the data before it, gets no second one. */
   heartbeat(): void {
     if (this.#stream.writableLength === 0) this.#stream.write(heartbeat);
   }
 
-  /** All data is sent. `sha256` is that of the whole chunk, undefined where it is not known. */
+  /** Ends the stream after all data. `sha256` is that of the whole chunk, or undefined if unknown. */
   end(sha256: Uint8Array = new Uint8Array()): void {
     assert(this.#begun && this.#owedBytes === 0, "a stream that looks complete is complete");
     this.#stream.write(piece({ case: "trailer", value: { sha256 } }));
     this.#finish(undefined);
   }
 
-  /** Says why there will be no more bytes, or none at all. */
+  /** Ends the stream with an error, before or after the first byte. */
   fail(error: ConnectError): void {
     if (this.#begun) return this.#finish(error);
     this.#begun = true;
     if (this.#protocol === "grpc") {
-      // Without a body, what would be trailers are headers ("Trailers-Only").
+      // A gRPC response without a body carries its trailers as headers ("Trailers-Only").
       this.#stream.respond({ ...this.#headers(), ...grpcTrailers(error) }, { endStream: true });
       return;
     }
@@ -100,12 +100,12 @@ export class FillStreamEncoder {
   }
 }
 
-/** A header or a trailer as a whole message. Those are small; their library may copy them. */
+/** A header or a trailer as a whole message. Both are small, so the library may copy them. */
 function piece(value: MessageInitShape<typeof FillChunkResponseSchema>["piece"] & {}): Buffer {
   return enveloped(0, toBinary(FillChunkResponseSchema, create(FillChunkResponseSchema, { piece: value })));
 }
 
-/** All of a data message but its data: envelope, tag, and the length as a varint of up to three bytes. */
+/** The part of a data message before its data: envelope, tag, and the length as a varint of up to three bytes. */
 function dataPrefix(lengthBytes: number): Buffer {
   assert(lengthBytes > 0 && lengthBytes <= dataSizeBytesMax, "a piece of data is 1 byte to 1 MiB");
   const lengthSizeBytes = lengthBytes < 1 << 7 ? 1 : lengthBytes < 1 << 14 ? 2 : 3;

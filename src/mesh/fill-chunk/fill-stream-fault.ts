@@ -1,19 +1,19 @@
 /**
- * What is wrong with a FillChunk stream as seen by who reads it: the peer broke off or does not keep to the protocol.
- * It is apart from what a peer *says* went wrong, because the remedy is another: the bytes that came before are
- * right, and the rest can be had elsewhere.
+ * A fault in a FillChunk stream, as its reader sees it: the peer broke off, or broke the protocol. It is not an error
+ * that the peer sends, because the remedy differs: the bytes before the fault are right, and another replica can send
+ * the rest.
  */
 import { OrcaError } from "../../base/orca-error.ts";
 
 /**
- * - `truncated`: the stream ended before its end was said.
- * - `wrong_length`: its header promises another number of bytes than was asked for.
- * - `too_few`, `too_many`: the bytes of data are not as many as its header said.
- * - `oversize`: a message passes its limit.
- * - `compressed`: a message is compressed. It was not inflated: nobody knows how large it would have become.
- * - `disorder`: the pieces do not come as header, data, trailer.
- * - `malformed`: it is not protobuf, not JSON, not an envelope.
- * - `stalled`: it says that bytes will come, and none have for too long.
+ * - `truncated`: the stream broke off, without an end.
+ * - `wrong_length`: the header promises another number of bytes than the request asked for.
+ * - `too_few`, `too_many`: the number of data bytes is not the one in the header.
+ * - `oversize`: a message is larger than its limit.
+ * - `compressed`: a message is compressed. It was not inflated, because its real size is unknown.
+ * - `disorder`: the pieces are not in the order header, data, trailer.
+ * - `malformed`: it is not protobuf, not JSON or not an envelope.
+ * - `stalled`: only heartbeats arrived for too long.
  */
 export type FillStreamFaultKind =
   | "truncated"
@@ -35,7 +35,7 @@ export class FillStreamFault extends OrcaError {
   }
 }
 
-/** What `parse` answers; whatever it throws becomes a fault. */
+/** The result of `parse`. Every exception of it becomes a fault. */
 export function parsed<T>(what: string, parse: () => T): T {
   try {
     return parse();

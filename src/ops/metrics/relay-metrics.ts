@@ -78,7 +78,7 @@ function registerRequested(metrics: MetricsRegistry, { stats }: FillClientCounte
     "orca_fill_chunk_calls_total",
     {
       meaning:
-        "Requests to peers for bytes of a chunk, by end: complete, not_coordinator, not_held, refused (any other error that the peer returned), unreachable, broken, abandoned (no reader wanted the bytes any more).",
+        "Requests to peers for bytes of a chunk, by end: complete, not_coordinator, not_held, peer_error (any other error that the peer returned), unreachable, broken, abandoned (no reader wanted the bytes any more).",
       watch: "Unreachable or broken grow: a replica or the network is down.",
     },
     () => {

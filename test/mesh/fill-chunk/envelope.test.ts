@@ -20,7 +20,7 @@ test("enveloped: flags, a big-endian length, the message", () => {
   assert.deepEqual(bytes.subarray(envelopeSizeBytes), message);
 });
 
-test("wireProtocolOf: only binary streams", () => {
+test("rpcProtocolOf: only binary streams have a protocol", () => {
   assert.equal(rpcProtocolOf("application/connect+proto"), "connect");
   assert.equal(rpcProtocolOf("application/grpc"), "grpc");
   assert.equal(rpcProtocolOf("Application/gRPC+proto"), "grpc");
@@ -35,7 +35,7 @@ test("wireProtocolOf: only binary streams", () => {
   }
 });
 
-test("endStreamEnvelope, grpcTrailers: any message comes back, with its details", () => {
+test("endStreamEnvelope, grpcTrailers: any message and its details can be decoded", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (message) => {
       const error = new ConnectError(message, Code.DataLoss, undefined, throttled().details as []);
@@ -52,13 +52,13 @@ test("endStreamEnvelope, grpcTrailers: any message comes back, with its details"
   );
 });
 
-test("endStreamEnvelope, grpcTrailers: a lone surrogate is replaced, not thrown over", () => {
+test("endStreamEnvelope, grpcTrailers: a lone surrogate is replaced", () => {
   const error = new ConnectError("key \ud800", Code.NotFound);
   assert.equal(readGrpcTrailers(new Headers(grpcTrailers(error))).error?.rawMessage, "key \ufffd");
   assert.ok(endStreamError(endStreamEnvelope(error).subarray(envelopeSizeBytes)));
 });
 
-test("readGrpcTrailers: without a status nothing has ended", () => {
+test("readGrpcTrailers: without a status the stream has not ended", () => {
   assert.deepEqual(readGrpcTrailers(new Headers()), { ended: false, error: undefined });
   assert.deepEqual(readGrpcTrailers(new Headers(grpcTrailers(undefined))), { ended: true, error: undefined });
 });

@@ -18,9 +18,12 @@ import { SystemClock } from "../../../src/base/clock.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { contentTypeOf, type RpcProtocol } from "../../../src/mesh/fill-chunk/envelope.ts";
 import { callFillChunk } from "../../../src/mesh/fill-chunk/fill-chunk-call.ts";
-import { type FillSlices, fillChunkPath } from "../../../src/mesh/fill-chunk/fill-chunk-handler.ts";
+import {
+  defaultFillTimings,
+  type FillSlices,
+  fillChunkPath,
+} from "../../../src/mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillStreamFault } from "../../../src/mesh/fill-chunk/fill-stream-fault.ts";
-import { defaultFillTimings } from "../../../src/mesh/fill-chunk/fill-timings.ts";
 import type { StreamOpener } from "../../../src/mesh/session/peer-session.ts";
 import { FakeClock, settle } from "../../support/fake-clock.ts";
 import { answerOf, anyRequest, PatternSlices, Peer, throttled } from "../../support/fill-peer.ts";
@@ -57,7 +60,7 @@ async function* stockPieces(bytes: number, pieceBytes: number): AsyncGenerator<{
 }
 type FillPiece = FillChunkResponse["piece"];
 
-/** Status, body and trailers as they are on the wire. */
+/** The status, body and trailers of a raw response. */
 async function raw(peer: Peer, contentType: string, body: Buffer, method = "POST") {
   const session = http2.connect(peer.url);
   const stream = session.request({ ":method": method, ":path": fillChunkPath, "content-type": contentType });
@@ -79,7 +82,7 @@ async function raw(peer: Peer, contentType: string, body: Buffer, method = "POST
 const emptyRequest = Buffer.alloc(5);
 
 for (const protocol of protocols) {
-  test(`FillChunkHandler: a stock ${protocol} client reads it`, async () => {
+  test(`FillChunkHandler: a stock ${protocol} client reads its stream`, async () => {
     const slices = new PatternSlices(1, lengthBytes);
     await using peer = await Peer.ours(() => answerOf(slices, lengthBytes, sha256));
     const create = protocol === "connect" ? createConnectTransport : createGrpcTransport;
@@ -101,7 +104,7 @@ for (const protocol of protocols) {
     assert.equal(slices.pinned, 0);
   });
 
-  test(`FillChunkHandler: a stock ${protocol} client sees the typed detail, before and behind the first byte`, async () => {
+  test(`FillChunkHandler: a stock ${protocol} client gets the typed detail, before and after the first byte`, async () => {
     for (const failAt of [-1, 0, MiB]) {
       const slices = new PatternSlices(1, lengthBytes);
       Object.assign(slices, { failAt, failure: throttled() });
@@ -172,7 +175,7 @@ for (const protocol of protocols) {
     }
   });
 
-  test(`FillChunkHandler: over ${protocol} its bytes are those of the stock handler`, async () => {
+  test(`FillChunkHandler: over ${protocol} it sends the bytes of the stock handler`, async () => {
     await using ours = await Peer.ours(() => answerOf(new PatternSlices(1, 1000, 300), 1000, sha256));
     await using stock = await Peer.stock((router) =>
       router.service(FillService, {
@@ -195,7 +198,7 @@ for (const protocol of protocols) {
     assert.equal(own.status, 200);
   });
 
-  test(`callFillChunk: over ${protocol} its request is that of the stock client`, async () => {
+  test(`callFillChunk: over ${protocol} it sends the bytes of the stock client`, async () => {
     const requests: { readonly type: string | undefined; readonly body: string }[] = [];
     const server = http2.createServer();
     server.on("stream", (stream: http2.ServerHttp2Stream, headers) => {
@@ -215,7 +218,7 @@ for (const protocol of protocols) {
     assert.deepEqual(requests[1], requests[0]);
   });
 
-  test(`callFillChunk: over ${protocol}, a connection that is cut surfaces as truncation`, async () => {
+  test(`callFillChunk: over ${protocol}, a cut connection is a truncated stream`, async () => {
     const slices = new PatternSlices(1, 2 * MiB);
     await using peer = await Peer.ours(() => answerOf(slices, 2 * MiB));
     const sink = new MemorySink(2 * MiB);
@@ -233,7 +236,7 @@ for (const protocol of protocols) {
   });
 }
 
-test("FillChunkHandler: a grpc-js client reads it, and its typed detail", async () => {
+test("FillChunkHandler: a grpc-js client reads its stream, and its typed detail", async () => {
   let fails = false;
   await using peer = await Peer.ours((request) => {
     assert.equal(request.objectSize, 1_000_000_000n);
@@ -241,7 +244,7 @@ test("FillChunkHandler: a grpc-js client reads it, and its typed detail", async 
     return answerOf(new PatternSlices(1, lengthBytes), lengthBytes, sha256);
   });
   const definition = loadSync("orca/v1/fill.proto", { includeDirs: ["proto"], oneofs: true, keepCase: true });
-  // What proto-loader makes has no types.
+  // The clients of proto-loader have no types.
   const { orca } = grpc.loadPackageDefinition(definition) as unknown as {
     orca: { v1: { FillService: grpc.ServiceClientConstructor } };
   };
@@ -269,7 +272,7 @@ test("FillChunkHandler: a grpc-js client reads it, and its typed detail", async 
   }
 });
 
-test("FillChunkHandler: the bytes on the wire, written out", async () => {
+test("FillChunkHandler: the bytes of a whole stream", async () => {
   await using peer = await Peer.ours(() => answerOf(oneSlice(Buffer.from("abc")), 3));
   const { body } = await raw(peer, "application/connect+proto", emptyRequest);
   const expected = ["00000000060a0408031001", "00000000051203616263", "00000000021a00"];
@@ -292,24 +295,24 @@ function oneSlice(slice: Buffer): FillSlices {
   };
 }
 
-test("FillChunkHandler: a request that is none is refused with a typed error", async () => {
+test("FillChunkHandler: a malformed request is answered with a typed error", async () => {
   await using peer = await Peer.ours(() => assert.fail("never asked"));
-  const refusal = async (body: Buffer): Promise<string> => {
+  const answerTo = async (body: Buffer): Promise<string> => {
     const answer = await raw(peer, "application/connect+proto", body);
     assert.equal(answer.body[0], 2);
     return (JSON.parse(answer.body.subarray(5).toString()) as { error: { code: string } }).error.code;
   };
-  assert.equal(await refusal(Buffer.from([1, 0, 0, 0, 1, 0])), "unimplemented");
-  assert.equal(await refusal(Buffer.from([4, 0, 0, 0, 1, 0])), "invalid_argument");
-  assert.equal(await refusal(Buffer.from([0, 0xff, 0, 0, 0, 0])), "resource_exhausted");
-  assert.equal(await refusal(Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])), "invalid_argument");
-  assert.equal(await refusal(Buffer.from([0, 0, 0, 0, 9, 1])), "invalid_argument");
-  assert.equal(await refusal(Buffer.alloc(0)), "invalid_argument");
+  assert.equal(await answerTo(Buffer.from([1, 0, 0, 0, 1, 0])), "unimplemented");
+  assert.equal(await answerTo(Buffer.from([4, 0, 0, 0, 1, 0])), "invalid_argument");
+  assert.equal(await answerTo(Buffer.from([0, 0xff, 0, 0, 0, 0])), "resource_exhausted");
+  assert.equal(await answerTo(Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])), "invalid_argument");
+  assert.equal(await answerTo(Buffer.from([0, 0, 0, 0, 9, 1])), "invalid_argument");
+  assert.equal(await answerTo(Buffer.alloc(0)), "invalid_argument");
   assert.equal((await raw(peer, "application/json", emptyRequest)).status, 415);
   assert.equal((await raw(peer, "application/connect+proto", emptyRequest, "PUT")).status, 405);
 });
 
-test("FillChunkHandler: a request that does not come is answered when its time is over", async () => {
+test("FillChunkHandler: a request that does not arrive is answered at its deadline", async () => {
   const clock = new FakeClock();
   await using peer = await Peer.ours(() => assert.fail("never asked"), clock);
   const session = peer.connect();
@@ -329,7 +332,7 @@ test("FillChunkHandler: a request that does not come is answered when its time i
   assert.match(Buffer.concat(slices).toString(), /deadline_exceeded/);
 });
 
-test("FillChunkHandler: a caller that leaves unpins what it had, and is told nothing more", async () => {
+test("FillChunkHandler: when a caller leaves, its slice is released, and nothing more is sent", async () => {
   const clock = new FakeClock();
   const slices = new PatternSlices(1, lengthBytes);
   await using peer = await Peer.ours(() => answerOf(slices, lengthBytes), clock);
@@ -345,13 +348,13 @@ test("FillChunkHandler: a caller that leaves unpins what it had, and is told not
   sink.assertUntouched();
 });
 
-test("FillChunkHandler: a caller that does not read loses its session, and only then is its slice given back", async () => {
+test("FillChunkHandler: a caller that does not read loses its session, and only then is its slice released", async () => {
   const clock = new FakeClock();
   const slices = new PatternSlices(1, lengthBytes);
   await using peer = await Peer.ours(() => answerOf(slices, lengthBytes), clock);
   const session = peer.connect();
   const headers = { ":method": "POST", ":path": fillChunkPath, "content-type": contentTypeOf("connect") };
-  // Nobody listens for its data, so its window closes before the first slice is through.
+  // Nothing reads its data, so its window closes before the first slice is sent.
   const stream = session.request(headers);
   stream.on("error", () => {});
   stream.end(emptyRequest);
@@ -363,7 +366,7 @@ test("FillChunkHandler: a caller that does not read loses its session, and only 
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("callFillChunk: a peer that is silent costs one stall deadline", async () => {
+test("callFillChunk: a silent peer costs one stall deadline", async () => {
   const clock = new FakeClock();
   const slices = new PatternSlices(1, lengthBytes);
   slices.gate = Promise.withResolvers<void>().promise;
@@ -386,7 +389,7 @@ test("callFillChunk: a peer that is silent costs one stall deadline", async () =
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("callFillChunk: what the receiver of the header throws is what the caller sees", async () => {
+test("callFillChunk: the caller gets the exception of the header's receiver", async () => {
   await using peer = await Peer.ours(() => answerOf(new PatternSlices(1, lengthBytes), lengthBytes));
   const disagreement = new Error("another length");
   const onHeader = (): never => {
@@ -395,7 +398,7 @@ test("callFillChunk: what the receiver of the header throws is what the caller s
   await assert.rejects(call(peer, new MemorySink(1), { onHeader }), disagreement);
 });
 
-test("callFillChunk: an answer that is not HTTP 200, or of another type, is typed", async () => {
+test("callFillChunk: an answer of another status or content type is a typed error", async () => {
   const server = http2.createServer();
   let status = 503;
   server.on("stream", (stream: http2.ServerHttp2Stream) =>
@@ -414,7 +417,7 @@ test("callFillChunk: an answer that is not HTTP 200, or of another type, is type
 });
 
 for (const protocol of protocols) {
-  test(`FillChunkHandler: while it waits, a stock ${protocol} client sees the header and then empty messages`, async () => {
+  test(`FillChunkHandler: while it waits, a stock ${protocol} client receives the header and then empty messages`, async () => {
     const clock = new FakeClock();
     const slices = new PatternSlices(1, 1000);
     const gate = Promise.withResolvers<void>();
@@ -434,7 +437,7 @@ for (const protocol of protocols) {
   });
 }
 
-test("FillChunkHandler: no timer runs for heartbeats but while it waits", async () => {
+test("FillChunkHandler: the timer of heartbeats runs only while it waits", async () => {
   const clock = new FakeClock();
   const timers: number[] = [];
   let left = 3;
@@ -453,12 +456,12 @@ test("FillChunkHandler: no timer runs for heartbeats but while it waits", async 
   };
   await using peer = await Peer.ours(() => answerOf(slices, 30), clock);
   await call(peer, new MemorySink(30));
-  // The one is the deadline of the stream.
+  // The one timer is the deadline of the stream.
   assert.deepEqual(timers, [1, 1, 1]);
   await until(() => clock.pendingTimers === 0);
 });
 
-test("FillChunkHandler: behind what a caller has not read there are no heartbeats", async () => {
+test("FillChunkHandler: a caller that does not read gets no heartbeats", async () => {
   const clock = new FakeClock();
   const slices = new PatternSlices(1, lengthBytes);
   slices.gate = Promise.withResolvers<void>().promise;
@@ -478,7 +481,7 @@ test("FillChunkHandler: behind what a caller has not read there are no heartbeat
   });
   stream.on("error", () => {});
   stream.end(emptyRequest);
-  // The header waits for a window, and behind it nothing is put.
+  // The header waits for a window, and nothing is queued after it.
   await until(() => (sent?.writableLength ?? 0) > 0);
   const headerBytes = sent?.writableLength;
   await clock.advance(10 * heartbeatMs);
@@ -487,7 +490,7 @@ test("FillChunkHandler: behind what a caller has not read there are no heartbeat
   await until(() => slices.closed && clock.pendingTimers === 0);
 });
 
-test("callFillChunk: heartbeats keep a slow origin from being taken for a dead peer", async () => {
+test("callFillChunk: with heartbeats, a slow origin does not look like a dead peer", async () => {
   const clock = new FakeClock();
   const slices = new PatternSlices(1, 1000);
   const gate = Promise.withResolvers<void>();
@@ -513,7 +516,7 @@ test("callFillChunk: heartbeats keep a slow origin from being taken for a dead p
   assertPattern(sink.received, 1, 0);
 });
 
-test("callFillChunk: a peer that sends nothing but heartbeats is waited for as long as is allowed", async () => {
+test("callFillChunk: a peer that sends only heartbeats is tolerated for waitMaxMs", async () => {
   const clock = new FakeClock();
   const server = http2.createServer();
   const streams: http2.ServerHttp2Stream[] = [];

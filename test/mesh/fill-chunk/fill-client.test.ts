@@ -42,7 +42,7 @@ function readOf(fields: Partial<PeerRead> = {}): PeerRead {
 
 const never = new AbortController().signal;
 
-/** A client, and a peer that handles FillChunk streams by `handler`. */
+/** A client, and a peer whose FillChunk streams `handler` answers. */
 async function meshOf(context: TestContext, handler: StreamHandler) {
   const { clock, serve, peers } = meshFixture(context);
   const { server, address } = await serve({ handlers: new Map([[fillChunkPath, handler]]) });
@@ -51,7 +51,7 @@ async function meshOf(context: TestContext, handler: StreamHandler) {
   return { client, clock, server, mesh, peer: memberOf("r1", { address }) };
 }
 
-/** The same with Orca's own handler and service over `answer`. */
+/** The same with Orca's own handler, and a service over `answer`. */
 function answering(context: TestContext, answer: (request: PeerRead) => ChunkAnswer | undefined) {
   const { promise, resolve } = Promise.withResolvers<FillChunkHandler>();
   const made = meshOf(context, (stream, headers) => {
@@ -73,7 +73,7 @@ function holding(source: PeerSource, sha256?: Uint8Array): (request: PeerRead) =
   });
 }
 
-test("FillClient.read: brings the bytes, where they are from, and their digest", async (context) => {
+test("FillClient.read: reads the bytes, their source and their digest", async (context) => {
   const digest = createHash("sha256").update("chunk").digest();
   const { client, peer } = await answering(context, holding("disk", digest));
   const sink = new MemorySink(5 * MiB);
@@ -88,7 +88,7 @@ test("FillClient.read: brings the bytes, where they are from, and their digest",
   assert.equal(client.stats.receivedBytes, 5 * MiB);
 });
 
-test("FillClient.read: every source is told, and an unknown digest is undefined", async (context) => {
+test("FillClient.read: returns every source, and undefined for an unknown digest", async (context) => {
   const sources: PeerSource[] = ["memory", "disk", "flight", "origin", "cachestore"];
   const left = [...sources];
   const { client, peer } = await answering(context, (read) => holding(left.shift() as PeerSource)(read));
@@ -98,7 +98,7 @@ test("FillClient.read: every source is told, and an unknown digest is undefined"
   }
 });
 
-test("FillClient.read: the peer is asked for what was meant", async (context) => {
+test("FillClient.read: the peer receives the request unchanged", async (context) => {
   const asked: PeerRead[] = [];
   const { client, peer } = await answering(context, (read) => {
     asked.push(read);
@@ -112,13 +112,13 @@ test("FillClient.read: the peer is asked for what was meant", async (context) =>
   const { key: ours, ...expected } = request;
   assert.deepEqual(rest, expected);
   assert.equal(key.version.memoryKey(key.index), version.memoryKey(ours.index));
-  // Whoever lost more replicas than may be told still gets an answer.
+  // A caller that could not reach more replicas than a request can name still gets an answer.
   const many = Array.from({ length: 100 }, (_, index) => `r${index}`);
   await client.read(peer, readOf({ passedOver: many }), new MemorySink(1000), never);
   assert.deepEqual(asked[1]?.passedOver, many.slice(0, 64));
 });
 
-test("FillClient.read: what the peer says is thrown as what it was, and counted by what it was", async (context) => {
+test("FillClient.read: throws the peer's error with its code, and counts it by its code", async (context) => {
   let thrown: Error = new Error("none");
   const { client, peer } = await answering(context, () => {
     throw thrown;
@@ -132,7 +132,7 @@ test("FillClient.read: what the peer says is thrown as what it was, and counted 
     assert.equal((await fails(code)).source, "origin");
   }
   for (const code of ["shutting_down", "internal"] as const) await fails(code);
-  assert.equal(client.stats.refused, 7);
+  assert.equal(client.stats.peerError, 7);
   const members = [memberOf("r1"), memberOf("r2")] as const;
   thrown = new NotCoordinator("the chunk", members[1], members);
   const told = await rejectsWith("not_coordinator", client.read(peer, readOf(), new MemorySink(1000), never));
@@ -147,14 +147,14 @@ function byId(left: { replicaId: string }, right: { replicaId: string }): number
   return left.replicaId < right.replicaId ? -1 : 1;
 }
 
-test("FillClient.read: what is only wanted if cached, and is not, is not_held", async (context) => {
+test("FillClient.read: with cachedOnly, a chunk that is not cached is not_held", async (context) => {
   const { client, peer } = await answering(context, () => undefined);
   const read = client.read(peer, readOf({ cachedOnly: true }), new MemorySink(1000), never);
   await rejectsWith("not_held", read);
   assert.equal(client.stats.notHeld, 1);
 });
 
-test("FillClient.read: an origin's error behind the first byte is typed, and the sink holds a true prefix", async (context) => {
+test("FillClient.read: an origin's error after the first byte is typed, and the sink holds a true prefix", async (context) => {
   const slices = new PatternSlices(1, 3 * MiB);
   slices.failAt = MiB;
   slices.failure = new OrcaError("origin_unavailable", "origin", "Cannot read: gone");
@@ -185,10 +185,10 @@ const trailer = message({ case: "trailer", value: {} });
 const end = endStreamEnvelope(undefined);
 const bomb = gzipSync(Buffer.alloc(8 * MiB));
 
-/** What a peer of ill will may send, the bytes of it that count, and what is found wrong with it. */
+/** Streams that a hostile peer may send, the number of their bytes that count, and the fault. */
 const illWilled: Readonly<Record<string, [Buffer[], number, FillStreamFaultKind]>> = {
-  "fewer bytes than were asked for": [[header(999)], 0, "wrong_length"],
-  "more bytes than were asked for": [[header(1001)], 0, "wrong_length"],
+  "fewer bytes than the request asked for": [[header(999)], 0, "wrong_length"],
+  "more bytes than the request asked for": [[header(1001)], 0, "wrong_length"],
   "no bytes": [[header(0), trailer, end], 0, "wrong_length"],
   "fewer bytes than it promised": [[header(1000), data(0, 999), trailer, end], 999, "too_few"],
   "more bytes than it promised": [[header(1000), data(0, 999), data(999, 2), trailer, end], 999, "too_many"],
@@ -221,7 +221,7 @@ for (const [what, [pieces, receivedBytes, kind]] of Object.entries(illWilled)) {
   });
 }
 
-test("FillClient.read: an answer that is not Orca's word is peer_unavailable, whatever its status", async (context) => {
+test("FillClient.read: an answer that is not Orca's is peer_unavailable, whatever its status", async (context) => {
   const statuses = [404, 429, 500, 503];
   const left = [...statuses];
   const { client, peer } = await meshOf(context, (stream) => {
@@ -236,7 +236,7 @@ test("FillClient.read: an answer that is not Orca's word is peer_unavailable, wh
   assert.equal(client.stats.broken, statuses.length + 1);
 });
 
-test("FillClient.read: a peer that cannot be reached is peer_unavailable", async (context) => {
+test("FillClient.read: an unreachable peer is peer_unavailable", async (context) => {
   const { clock, peers } = meshFixture(context);
   const client = new FillClient({ peers: peers(), clock });
   const server = createServer().listen(0, "127.0.0.1");
@@ -250,7 +250,7 @@ test("FillClient.read: a peer that cannot be reached is peer_unavailable", async
   assert.equal(client.stats.unreachable, 2);
 });
 
-test("FillClient.read: over the bound on streams to a peer, another one is asked", async (context) => {
+test("FillClient.read: one stream more than the limit to a peer is peer_unavailable", async (context) => {
   const { client, peer, mesh } = await meshOf(context, () => undefined);
   const opener = await mesh.at(peer.address).bytes();
   for (let streams = 0; streams < streamsPerSessionMax; streams += 1) {
@@ -259,7 +259,7 @@ test("FillClient.read: over the bound on streams to a peer, another one is asked
   await rejectsWith("peer_unavailable", client.read(peer, readOf(), new MemorySink(1000), never));
 });
 
-test("FillClient.read: a peer that swallows a request costs one stall deadline", async (context) => {
+test("FillClient.read: a peer that ignores a request costs one stall deadline", async (context) => {
   let swallowed = 0;
   const { client, peer, clock } = await meshOf(context, () => void (swallowed += 1));
   let settledMs = Number.NaN;
@@ -275,7 +275,7 @@ test("FillClient.read: a peer that swallows a request costs one stall deadline",
   assert.equal(client.stats.broken, 1);
 });
 
-test("FillClient.read: whoever leaves gets the reason it left for, and the peer lets go", async (context) => {
+test("FillClient.read: a caller that cancels gets its own reason, and the peer releases its slice", async (context) => {
   const slices = new PatternSlices(1, 3 * MiB);
   const { client, peer } = await answering(context, ({ lengthBytes }) => ({
     lengthBytes,

@@ -8,7 +8,7 @@ import { ErrorDetailSchema, NotCoordinatorSchema } from "../../../gen/orca/v1/er
 import {
   ChunkSource,
   FillChunkRequestSchema,
-  FillService as WireFillService,
+  FillService as FillServiceSchema,
 } from "../../../gen/orca/v1/fill_pb.ts";
 import { GiB, MiB } from "../../../src/base/units.ts";
 import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
@@ -32,7 +32,7 @@ const key = {
 /** The third and last chunk has 1000 bytes. */
 const valid: Request = { chunkKey: key, objectSize: BigInt(16 * MiB + 1000) };
 
-/** Writes down what it is asked, and has everything, or nothing. */
+/** Records its requests, and holds every chunk or none. */
 class RecordedChunks implements ChunkAnswers {
   readonly reads: PeerRead[] = [];
   source: PeerSource | undefined = "memory";
@@ -53,7 +53,7 @@ function asked(request: Request): PeerRead {
   return chunks.reads[0] as PeerRead;
 }
 
-test("FillService.answer: what is asked for goes on as it was said, with the sender's chunk size", () => {
+test("FillService.answer: passes the request on unchanged, with the sender's chunk size", () => {
   const chunkKey = { ...key, chunkSize: 1000n, chunkIndex: 7n };
   const request = { objectSize: 7600n, offset: 20n, length: 30n, cachedOnly: true, passedOver: ["r1", "r2"] };
   const read = asked({ chunkKey, ...request });
@@ -65,13 +65,13 @@ test("FillService.answer: what is asked for goes on as it was said, with the sen
   assert.deepEqual(read.passedOver, ["r1", "r2"]);
 });
 
-test("FillService.answer: a length of 0 is up to the end of the chunk", () => {
+test("FillService.answer: a length of 0 means up to the end of the chunk", () => {
   assert.equal(asked(valid).lengthBytes, 1000);
   assert.equal(asked({ ...valid, offset: 999n }).lengthBytes, 1);
   assert.equal(asked({ ...valid, chunkKey: { ...key, chunkIndex: 0n } }).lengthBytes, 8 * MiB);
 });
 
-test("FillService.answer: every source has its name on the wire", () => {
+test("FillService.answer: every source has its ChunkSource", () => {
   const chunks = new RecordedChunks();
   const service = new FillService(chunks);
   const request = create(FillChunkRequestSchema, valid);
@@ -82,13 +82,13 @@ test("FillService.answer: every source has its name on the wire", () => {
     ["origin", ChunkSource.ORIGIN],
     ["cachestore", ChunkSource.CACHESTORE],
   ];
-  for (const [source, wire] of expected) {
+  for (const [source, chunkSource] of expected) {
     chunks.source = source;
-    assert.equal(service.answer(request).source, wire);
+    assert.equal(service.answer(request).source, chunkSource);
   }
 });
 
-test("FillService.answer: what is not held is not_held, and counted", () => {
+test("FillService.answer: a chunk that is not held is not_held, and counted", () => {
   const chunks = new RecordedChunks();
   chunks.source = undefined;
   const service = new FillService(chunks);
@@ -112,9 +112,9 @@ const malformed: Readonly<Record<string, Request>> = {
   "chunks of no bytes": { ...valid, chunkKey: { ...key, chunkSize: 0n } },
   "chunks of more than 1 GiB": { ...valid, chunkKey: { ...key, chunkSize: BigInt(GiB) + 1n } },
   "a negative chunk size": { ...valid, chunkKey: { ...key, chunkSize: huge } },
-  "a chunk behind the end": { ...valid, chunkKey: { ...key, chunkIndex: 3n } },
+  "a chunk after the end": { ...valid, chunkKey: { ...key, chunkIndex: 3n } },
   "a negative chunk": { ...valid, chunkKey: { ...key, chunkIndex: huge } },
-  "a chunk as far off as a number goes": { ...valid, chunkKey: { ...key, chunkIndex: 2n ** 53n - 1n } },
+  "the largest chunk index": { ...valid, chunkKey: { ...key, chunkIndex: 2n ** 53n - 1n } },
   "an empty object": { ...valid, objectSize: 0n, chunkKey: { ...key, chunkIndex: 0n } },
   "an object that ends where the chunk begins": { ...valid, objectSize: BigInt(16 * MiB) },
   "a negative object": { ...valid, objectSize: huge },
@@ -123,13 +123,13 @@ const malformed: Readonly<Record<string, Request>> = {
   "a negative offset": { ...valid, offset: huge },
   "one byte too many": { ...valid, offset: 10n, length: 991n },
   "a negative length": { ...valid, length: huge },
-  "65 replicas passed over": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
-  "a nameless replica passed over": { ...valid, passedOver: [""] },
-  "a replica of 513 bytes passed over": { ...valid, passedOver: ["r".repeat(513)] },
+  "65 unreachable replicas": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
+  "an unreachable replica without a name": { ...valid, passedOver: [""] },
+  "an unreachable replica whose id has 513 bytes": { ...valid, passedOver: ["r".repeat(513)] },
 };
 
 for (const [what, request] of Object.entries(malformed)) {
-  test(`FillService.answer: ${what} is invalid_argument, counted, and goes no further`, () => {
+  test(`FillService.answer: ${what} is invalid_argument, counted, and not passed on`, () => {
     const chunks = new RecordedChunks();
     const service = new FillService(chunks);
     throwsWith("invalid_argument", () => service.answer(create(FillChunkRequestSchema, request)));
@@ -138,7 +138,7 @@ for (const [what, request] of Object.entries(malformed)) {
   });
 }
 
-test("FillService.answer: whatever the numbers, a stretch that goes on lies in a chunk that lies in its object", () => {
+test("FillService.answer: whatever the numbers are, a range that is passed on is in a chunk, and the chunk is in its object", () => {
   const anyNumber = fc.oneof(
     fc.bigInt({ min: 0n, max: 40n }),
     fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
@@ -170,12 +170,12 @@ test("FillService.answer: whatever the numbers, a stretch that goes on lies in a
   );
 });
 
-test("FillService.answer: over the wire a malformed request is typed, and the next one is answered", async () => {
+test("FillService.answer: over a connection, a malformed request gets a typed error, and the next one is answered", async () => {
   const chunks = new RecordedChunks();
   const service = new FillService(chunks);
   await using peer = await Peer.ours((request) => service.answer(request));
   const client = createClient(
-    WireFillService,
+    FillServiceSchema,
     createConnectTransport({ baseUrl: peer.url, httpVersion: "2" }),
   );
   const read = async (request: Request): Promise<number> => {
@@ -197,7 +197,7 @@ test("FillService.answer: over the wire a malformed request is typed, and the ne
   assert.equal(await read(valid), 1000);
 });
 
-test("FillService.answer: an object_size that disagrees with what is held is another object, of which nothing is held", async () => {
+test("FillService.answer: another object_size than that of the held chunk is another object, of which nothing is held", async () => {
   const { replicas, origin, version } = clusterFixture({ replicas: 1, chunkSizeBytes: MiB });
   const [replica] = replicas;
   assert.ok(replica);
@@ -228,7 +228,7 @@ test("FillService.answer: an object_size that disagrees with what is held is ano
   assert.equal(origin.reads.length, 1);
 });
 
-test("FillService.answer: another replica's chunk is told with the view and what was asked for", async () => {
+test("FillService.answer: for another replica's chunk the answer names that replica, the view and the chunk", async () => {
   const { replicas, ranked, version, members } = clusterFixture({ chunkSizeBytes: MiB });
   const of = version("k", 3 * MiB);
   const [coordinator, other] = ranked(of, 1);
@@ -236,7 +236,7 @@ test("FillService.answer: another replica's chunk is told with the view and what
   const service = new FillService(other.server);
   await using peer = await Peer.ours((request) => service.answer(request));
   const client = createClient(
-    WireFillService,
+    FillServiceSchema,
     createConnectTransport({ baseUrl: peer.url, httpVersion: "2" }),
   );
   const chunkKey = { originId: of.originId, bucket: "b", objectKey: "k", etag: "v1" };
@@ -270,7 +270,7 @@ const fields = {
   chunkSizeBytes: 10,
 };
 
-test("RecentVersions.of: the same fields are hashed once, other fields are another version", () => {
+test("RecentVersions.of: hashes the same fields once, and other fields are another version", () => {
   const versions = new RecentVersions();
   const first = versions.of(fields);
   assert.equal(versions.of({ ...fields }), first);
@@ -289,7 +289,7 @@ test("RecentVersions.of: the same fields are hashed once, other fields are anoth
   }
 });
 
-test("RecentVersions.of: the oldest goes first, and no more are kept than allowed", () => {
+test("RecentVersions.of: evicts the oldest first, and keeps no more than allowed", () => {
   const versions = new RecentVersions(2);
   const first = versions.of(fields);
   const second = versions.of({ ...fields, objectKey: "l" });

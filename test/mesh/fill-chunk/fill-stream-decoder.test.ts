@@ -37,7 +37,7 @@ const data = (offset: number, lengthBytes: number): Buffer =>
 const trailer = (sha256 = Buffer.alloc(32, 9)): Buffer =>
   message({ case: "trailer", value: { sha256 } as never });
 
-/** A field that FillChunkResponse does not have, of every wire type but groups, as a newer sender would write it. */
+/** Unknown fields of a newer sender, of every wire type but groups. */
 function unknownFields(): Uint8Array {
   return new BinaryWriter()
     .tag(15, WireType.Varint)
@@ -57,7 +57,7 @@ function raw(...parts: Uint8Array[]): Buffer {
   return enveloped(0, Buffer.concat(parts));
 }
 
-/** Feeds `bytes` cut at `cuts`; answers with the sink once the stream has ended well. */
+/** Decodes `bytes`, cut at `cuts`. Returns the sink after the end of the stream. */
 function decode(
   bytes: Buffer,
   protocol: RpcProtocol = "connect",
@@ -73,7 +73,7 @@ function decode(
   try {
     let from = 0;
     for (const to of [...cuts, bytes.length]) {
-      // A copy of its own, wiped afterwards: the decoder must not need a slice any longer than its push.
+      // A copy, wiped afterwards: the decoder must not use a slice after its push.
       const slice = Buffer.from(bytes.subarray(from, to));
       decoder.push(slice);
       slice.fill(0xdb);
@@ -109,7 +109,7 @@ function faults(
   }
 }
 
-test("FillStreamDecoder: however the bytes are cut, the same comes out", () => {
+test("FillStreamDecoder: the result does not depend on the cuts between slices", () => {
   const pieces = fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 8 });
   fc.assert(
     fc.property(
@@ -139,7 +139,7 @@ test("FillStreamDecoder: however the bytes are cut, the same comes out", () => {
   );
 });
 
-test("FillStreamDecoder: cut at every byte", () => {
+test("FillStreamDecoder: decodes a stream that is cut at every byte", () => {
   const bytes = Buffer.concat([header(300n), data(0, 200), data(200, 100), trailer(Buffer.alloc(0)), end]);
   const cuts = Array.from({ length: bytes.length }, (_, at) => at);
   const { sink, sha256 } = decode(bytes, "connect", cuts);
@@ -147,13 +147,13 @@ test("FillStreamDecoder: cut at every byte", () => {
   assert.equal(sha256.length, 0);
 });
 
-test("FillStreamDecoder: the largest piece passes, one byte more does not", () => {
+test("FillStreamDecoder: accepts the largest piece, and rejects one byte more", () => {
   const most = Buffer.concat([header(BigInt(MiB)), data(0, MiB), trailer(), end]);
   assert.equal(decode(most).sink.receivedBytes, MiB);
   faults("oversize", Buffer.concat([header(BigInt(2 * MiB)), data(0, MiB + 1)]));
 });
 
-test("FillStreamDecoder: every truncation is a fault, or the error that was sent", () => {
+test("FillStreamDecoder: every truncation is a fault, or the error that the peer sent", () => {
   const connect = Buffer.concat([header(300n), data(0, 200), data(200, 100), trailer(), end]);
   for (let at = 0; at < connect.length; at += 1) faults("truncated", connect.subarray(0, at));
   const grpc = connect.subarray(0, connect.length - end.length);
@@ -162,7 +162,7 @@ test("FillStreamDecoder: every truncation is a fault, or the error that was sent
     faults("truncated", grpc.subarray(0, at), "grpc", new Headers());
 });
 
-test("FillStreamDecoder: a status in gRPC trailers is thrown, wherever the body stopped", () => {
+test("FillStreamDecoder: throws the status in gRPC trailers, wherever the body stopped", () => {
   const trailers = new Headers(grpcTrailers(throttled()));
   const bytes = Buffer.concat([header(300n), data(0, 200)]);
   for (const at of [0, 3, bytes.length]) {
@@ -173,7 +173,7 @@ test("FillStreamDecoder: a status in gRPC trailers is thrown, wherever the body 
   }
 });
 
-test("FillStreamDecoder: an end of stream with an error is thrown, whatever was owed", () => {
+test("FillStreamDecoder: throws the error in an end of stream, whatever is missing", () => {
   const bytes = Buffer.concat([header(300n), data(0, 200), endStreamEnvelope(throttled())]);
   assert.throws(
     () => decode(bytes),
@@ -182,13 +182,13 @@ test("FillStreamDecoder: an end of stream with an error is thrown, whatever was 
   );
 });
 
-test("FillStreamDecoder: too few and too many bytes are told apart from truncation", () => {
+test("FillStreamDecoder: too few and too many bytes differ from truncation", () => {
   faults("too_few", Buffer.concat([header(300n), data(0, 200), trailer(), end]));
   faults("too_many", Buffer.concat([header(300n), data(0, 200), data(200, 101)]));
   faults("too_many", Buffer.concat([header(0n), data(0, 1)]));
 });
 
-test("FillStreamDecoder: a compressed message is refused and never inflated", () => {
+test("FillStreamDecoder: rejects a compressed message, and never inflates it", () => {
   const bomb = gzipSync(Buffer.alloc(4 * MiB));
   faults("compressed", enveloped(1, bomb));
   faults("compressed", enveloped(1, bomb), "grpc");
@@ -196,7 +196,7 @@ test("FillStreamDecoder: a compressed message is refused and never inflated", ()
   faults("compressed", Buffer.from([1, 0xff, 0xff, 0xff, 0xff]));
 });
 
-test("FillStreamDecoder: pieces out of order are refused", () => {
+test("FillStreamDecoder: rejects pieces out of order", () => {
   faults("disorder", data(0, 1));
   faults("disorder", trailer());
   faults("disorder", Buffer.concat([header(1n), header(1n)]));
@@ -208,7 +208,7 @@ test("FillStreamDecoder: pieces out of order are refused", () => {
   faults("disorder", Buffer.concat([header(0n), trailer(), end, Buffer.alloc(1)]));
 });
 
-test("FillStreamDecoder: what is not protobuf, JSON or an envelope is refused", () => {
+test("FillStreamDecoder: rejects bytes that are not protobuf, JSON or an envelope", () => {
   const malformed: Buffer[] = [
     enveloped(4, Buffer.alloc(1)),
     enveloped(0x80, Buffer.alloc(1)),
@@ -244,19 +244,21 @@ test("FillStreamDecoder: what is not protobuf, JSON or an envelope is refused", 
   );
 });
 
-test("FillStreamDecoder: what a peer can make it keep or read in vain is bounded", () => {
+test("FillStreamDecoder: limits the bytes that it collects, and those that it skips", () => {
   faults("oversize", Buffer.from([0, 0xff, 0xff, 0xff, 0xff]));
   faults("oversize", Buffer.from([2, 0, 1, 0, 1]));
   faults("oversize", raw(Buffer.from([0x0a, 0x81, 0x20]), Buffer.alloc(4097)));
   faults("oversize", Buffer.alloc(5 * 14_000));
-  const vain = raw(new BinaryWriter().tag(9, WireType.LengthDelimited).bytes(Buffer.alloc(40_000)).finish());
-  faults("oversize", Buffer.concat([vain, vain]));
+  const unknown = raw(
+    new BinaryWriter().tag(9, WireType.LengthDelimited).bytes(Buffer.alloc(40_000)).finish(),
+  );
+  faults("oversize", Buffer.concat([unknown, unknown]));
   const numbers = new BinaryWriter();
   for (let count = 0; count < 70_000; count += 1) numbers.tag(9, WireType.Varint).uint32(1);
   faults("oversize", raw(numbers.finish()));
 });
 
-test("FillStreamDecoder: any bytes end in a fault or in order, and never in a bug", () => {
+test("FillStreamDecoder: any bytes end in a result or a fault, and never in a bug", () => {
   const valid = Buffer.concat([header(300n), data(0, 200), data(200, 100), trailer(), end]);
   fc.assert(
     fc.property(
@@ -281,7 +283,7 @@ test("FillStreamDecoder: any bytes end in a fault or in order, and never in a bu
   );
 });
 
-/** Room for any length in one page of memory. */
+/** Accepts any number of bytes with one page of memory. */
 class RepeatingSink {
   readonly #page = Buffer.alloc(4096);
   #owedBytes: number;
@@ -299,7 +301,7 @@ class RepeatingSink {
   }
 }
 
-test("FillStreamDecoder: a sink that stops it from within is not touched again", () => {
+test("FillStreamDecoder: does not use a sink that has stopped it", () => {
   const sink = new MemorySink(300);
   const decoder = new FillStreamDecoder("connect", () => sink);
   sink.onAdvance = () => {
@@ -311,7 +313,7 @@ test("FillStreamDecoder: a sink that stops it from within is not touched again",
   sink.assertUntouched();
 });
 
-test("FillStreamDecoder: what the receiver throws ends it", () => {
+test("FillStreamDecoder: an exception of the receiver ends it", () => {
   const refusal = new Error("another length");
   const decoder = new FillStreamDecoder("connect", (received, lengthBytes) => {
     assert.equal(received.source, ChunkSource.DISK);
