@@ -1,6 +1,7 @@
 /** `orca serve` as a process of its own, with what a test asks of it: the way a client and an operator see a replica. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { httpGet } from "./http-get.ts";
 import { TestProcess } from "./process.ts";
 import { testBucket } from "./replica-fixture.ts";
 
@@ -30,9 +31,9 @@ export async function serveOrca(folder: string, name: string, configuration: str
   return {
     child,
     opsEndpoint,
-    get: (key, headers = {}) => fetch(`${endpoint}/${testBucket}/${key}`, { headers }),
+    get: (key, headers) => httpGet(`${endpoint}/${testBucket}/${key}`, headers),
     metric: async (series) => {
-      const text = await (await fetch(`${opsEndpoint}/metrics`)).text();
+      const text = await (await httpGet(`${opsEndpoint}/metrics`)).text();
       const line = text.split("\n").find((each) => each.startsWith(`${series} `));
       return Number(line?.slice(series.length + 1) ?? 0);
     },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { assertPattern, PatternChecker, patternBytes } from "./pattern.ts";
+import { assertPattern, PatternChecker, patternBytes, sharedPatternBytes } from "./pattern.ts";
 
 const offsets = fc.nat({ max: 1024 ** 4 });
 const lengths = fc.nat({ max: 5000 });
@@ -32,6 +32,20 @@ test("patternBytes: the blocks go on across 32 GiB as they begin there", () => {
   const across = patternBytes(5, 2 ** 35 - 16, 32);
   assert.deepEqual(across.subarray(16), patternBytes(5, 2 ** 35, 16));
   assert.notDeepEqual(across.subarray(16), patternBytes(5, 0, 16));
+});
+
+test("sharedPatternBytes: are the bytes of patternBytes, however many slices have been used since", () => {
+  fc.assert(
+    fc.property(
+      fc.nat({ max: 3 }),
+      fc.nat({ max: 2 ** 27 }),
+      fc.nat({ max: 300_000 }),
+      (seed, offset, length) => {
+        assert.deepEqual(sharedPatternBytes(seed, offset, length), patternBytes(seed, offset, length));
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 test("assertPattern: names the first wrong absolute offset", () => {

@@ -9,6 +9,7 @@ import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
 import { Replica } from "../../src/replica/replica.ts";
+import { httpGet } from "./http-get.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
 import { S3Server } from "./s3-server.ts";
 
@@ -87,9 +88,9 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     diskRoot,
     endpoint,
     opsEndpoint,
-    get: (key, headers = {}) => fetch(`${endpoint}/${testBucket}/${key}`, { headers }),
+    get: (key, headers) => httpGet(`${endpoint}/${testBucket}/${key}`, headers),
     metric: async (series) => {
-      const text = await (await fetch(`${opsEndpoint}/metrics`)).text();
+      const text = await (await httpGet(`${opsEndpoint}/metrics`)).text();
       const line = text.split("\n").find((each) => each.startsWith(`${series} `));
       return Number(line?.slice(series.length + 1) ?? 0);
     },

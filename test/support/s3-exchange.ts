@@ -5,8 +5,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../src/base/clock.ts";
+import { sliceSizeBytes } from "./pattern.ts";
 import type { Fault, S3Operation } from "./s3-fault.ts";
-import { type S3Object, sliceSizeBytes } from "./s3-object.ts";
+import type { S3Object } from "./s3-object.ts";
 import { errorXml } from "./s3-xml.ts";
 
 /** One request as the server saw it. */

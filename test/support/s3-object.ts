@@ -4,10 +4,7 @@
  * does at S3.
  */
 import { createHash } from "node:crypto";
-import { patternBytes } from "./pattern.ts";
-
-/** How many bytes a body is read and sent at a time. */
-export const sliceSizeBytes = 256 * 1024;
+import { sharedPatternBytes } from "./pattern.ts";
 
 interface S3ObjectFields {
   /** Content-* headers, Cache-Control, Expires, x-amz-meta-* and x-amz-version-id, names in lower case. */
@@ -40,10 +37,11 @@ export class S3Object {
     } else {
       this.sizeBytes = input.sizeBytes;
       this.etag = input.etag ?? md5(`seed ${input.seed}, ${input.sizeBytes} bytes`);
-      this.#read = (offset, lengthBytes) => patternBytes(input.seed, offset, lengthBytes);
+      this.#read = (offset, lengthBytes) => sharedPatternBytes(input.seed, offset, lengthBytes);
     }
   }
 
+  /** The memory is the object's own: nobody writes to it. */
   read(offset: number, lengthBytes: number): Buffer {
     return this.#read(offset, lengthBytes);
   }

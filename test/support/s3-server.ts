@@ -10,8 +10,8 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { buffer } from "node:stream/consumers";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
+import { bytesOf } from "./http-get.ts";
 import { end, pause, refuse, type S3Exchange, type S3Request, sendBody } from "./s3-exchange.ts";
 import { FaultScript, type Gate, type S3Operation } from "./s3-fault.ts";
 import { answerObject } from "./s3-get.ts";
@@ -253,7 +253,7 @@ export class S3Server {
   async #store(exchange: S3Exchange): Promise<void> {
     const { record, request, response } = exchange;
     // A client that leaves in the middle of its body has stored nothing.
-    const body = await buffer(request).catch(() => undefined);
+    const body = await bytesOf(request).catch(() => undefined);
     if (body === undefined) return;
     const streamed = String(request.headers["x-amz-content-sha256"]).startsWith("STREAMING-");
     const subresource = [...record.query.keys()].some((name) => name !== "x-id");
