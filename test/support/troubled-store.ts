@@ -1,23 +1,24 @@
 /**
- * An S3 store that a test gets into trouble and out of it again: Ceph RGW where that is installed, and there the trouble is
- * real (the process killed or stopped, the user suspended, the quota used up); elsewhere the in-repo server, which
- * answers as RGW would. It takes the keys that replica-fixture.ts gives its replicas, once they are let in.
+ * An S3 store that a test gets into trouble and out of it again: the in-repo server, which answers as Ceph RGW does, or
+ * another store whose owner says how (test/system/troubled-rgw.ts). It takes the keys that replica-fixture.ts gives its
+ * replicas, once they are let in.
  */
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
-import { rgwAvailable, startRgw } from "./rgw.ts";
 import { S3Server } from "./s3-server.ts";
 
 /** Gone; takes connections and says nothing; 403 to everything; 403 QuotaExceeded to a put. */
 export type StoreTrouble = "stopped" | "hanging" | "denying" | "full";
 
-const credentials = { accessKey: "test", secretKey: "test-secret" };
+/** The keys that replica-fixture.ts gives its replicas. */
+export const replicaKeys = { accessKey: "test", secretKey: "test-secret" };
 
 interface Trouble {
   strike(): unknown;
   heal(): unknown;
 }
 
-interface StoreBehind {
+/** The store itself. Its bucket maker, {@link replicaKeys}, is unknown to it until `letIn`. */
+export interface StoreBehind {
   readonly endpoint: string;
   readonly troubles: Readonly<Record<StoreTrouble, Trouble>>;
   letIn(): unknown;
@@ -25,18 +26,14 @@ interface StoreBehind {
 }
 
 export class TroubledStore {
-  /** For the names of tests. */
-  static readonly kind = rgwAvailable()
-    ? "Ceph RGW"
-    : "the in-repo S3 server, for want of radosgw on the PATH";
   readonly endpoint: string;
   readonly #behind: StoreBehind;
   readonly #client: S3Client;
   #isLetIn = false;
   #trouble: Trouble | undefined;
 
-  private constructor(behind: StoreBehind) {
-    const { accessKey: accessKeyId, secretKey: secretAccessKey } = credentials;
+  constructor(behind: StoreBehind) {
+    const { accessKey: accessKeyId, secretKey: secretAccessKey } = replicaKeys;
     this.#behind = behind;
     this.endpoint = behind.endpoint;
     this.#client = new S3Client({
@@ -47,9 +44,9 @@ export class TroubledStore {
     });
   }
 
-  /** The replicas' keys are not known to it yet. */
-  static async start(): Promise<TroubledStore> {
-    return new TroubledStore(await (rgwAvailable() ? rgwBehind() : serverBehind()));
+  /** The in-repo server. */
+  static async startServer(): Promise<TroubledStore> {
+    return new TroubledStore(await serverBehind());
   }
 
   /** Makes the replicas' keys known, where they are not yet. */
@@ -88,35 +85,8 @@ export class TroubledStore {
   }
 }
 
-async function rgwBehind(): Promise<StoreBehind> {
-  const rgw = await startRgw();
-  const { accessKey, secretKey } = credentials;
-  const uid = "--uid=orca";
-  const quota = ["--quota-scope=bucket", uid];
-  return {
-    endpoint: rgw.endpoint,
-    troubles: {
-      stopped: { strike: () => rgw.killGateway(), heal: () => rgw.startGateway() },
-      hanging: { strike: () => rgw.signalGateway("SIGSTOP"), heal: () => rgw.signalGateway("SIGCONT") },
-      denying: {
-        strike: () => rgw.admin("user", "suspend", uid),
-        heal: () => rgw.admin("user", "enable", uid),
-      },
-      full: {
-        strike: async () => {
-          await rgw.admin("quota", "set", "--max-objects=1", ...quota);
-          await rgw.admin("quota", "enable", ...quota);
-        },
-        heal: () => rgw.admin("quota", "disable", ...quota),
-      },
-    },
-    letIn: () => rgw.admin("key", "create", uid, `--access-key=${accessKey}`, `--secret-key=${secretKey}`),
-    stop: () => rgw.stop(),
-  };
-}
-
 async function serverBehind(): Promise<StoreBehind> {
-  const server = await S3Server.start({ credentials });
+  const server = await S3Server.start({ credentials: replicaKeys });
   const { faults } = server;
   faults.always("*", "*", { status: 403, code: "InvalidAccessKeyId" });
   const heal = (): void => faults.clear();

@@ -1,38 +1,54 @@
-/** The S3 cachestore on Ceph RGW where that is installed; elsewhere on the stand-in, and the suite's name says so. */
+/** On a real S3 store: the origin's and the cachestore's contracts, a whole replica, and three with a store in trouble. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { after, before, test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
+import { originContract } from "../contract/origin.ts";
+import { storeContract } from "../contract/store.ts";
+import { cachestoreTroubles } from "../e2e/cachestore-troubles.ts";
+import { readThroughS3 } from "../e2e/read-through.ts";
 import { S3CachestoreFixture } from "../store/cachestore/s3/s3-cachestore-fixture.ts";
 import { refOf } from "../store/disk/disk-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
-import { rgwAvailable, startRgw } from "../support/rgw.ts";
-import { startSignedS3Server } from "../support/s3-fixture.ts";
-import { storeContract } from "./store.ts";
+import { type Rgw, rgwAvailable, startRgw } from "../support/rgw.ts";
+import { openS3Fixture, s3Traits } from "../support/s3-fixture.ts";
+import { suiteWith } from "./installed.ts";
+import { troubledRgw } from "./troubled-rgw.ts";
 
-const rgw = rgwAvailable() ? await startRgw() : undefined;
-const server = rgw ?? (await startSignedS3Server());
-after(() => server.stop());
+const radosgw = {
+  name: "radosgw",
+  isInstalled: rgwAvailable,
+  install: "apt-get install --no-install-recommends radosgw ceph-mon ceph-osd",
+  isInstalledByCi: true,
+};
+
+let rgw: Rgw;
 let buckets = 0;
 
 function openBucket(): Promise<S3CachestoreFixture> {
   buckets += 1;
-  return S3CachestoreFixture.open(server, `chunks-${buckets}`);
+  return S3CachestoreFixture.open(rgw, `chunks-${buckets}`);
 }
 
-storeContract(
-  rgw ? "S3Cachestore on Ceph RGW" : "S3Cachestore on the in-repo S3 server, for want of radosgw on the PATH",
-  async () => {
-    const fixture = await openBucket();
-    return {
-      store: await fixture.guarded(),
-      budget: fixture.budget,
-      clock: fixture.clock,
-      cleanup: () => fixture.close(),
-    };
-  },
-);
+suiteWith(radosgw, "Ceph RGW", () => {
+  before(async () => {
+    rgw = await startRgw();
+  });
+  after(() => rgw?.stop());
 
-if (rgw) {
+  originContract("S3Origin on Ceph RGW", s3Traits, () => openS3Fixture({ ...rgw, stop: async () => {} }));
+  storeContract("S3Cachestore on Ceph RGW", async () => {
+    const fixture = await openBucket();
+    const { budget, clock } = fixture;
+    return { store: await fixture.guarded(), budget, clock, cleanup: () => fixture.close() };
+  });
+  realStore();
+  test("replica in front of Ceph RGW: reads cold, warm, ranged and listed", () => readThroughS3(rgw));
+  // It comes last, because it ends the gateway.
+  cachestoreTroubles("Ceph RGW", async () => troubledRgw(rgw));
+});
+
+/** What the in-repo server cannot show. */
+function realStore(): void {
   test("S3Cachestore on Ceph RGW: of two puts through two gateways, one stores", async () => {
     const fixture = await openBucket();
     const stores = [await fixture.store(), await fixture.store({ endpoint: await rgw.addGateway() })];

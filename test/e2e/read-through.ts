@@ -1,0 +1,87 @@
+/** Reads one object of a real store through a whole replica, cold and warm, ranged and listed. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { SystemClock } from "../../src/base/clock.ts";
+import { SeededRandom } from "../../src/base/random.ts";
+import { MiB } from "../../src/base/units.ts";
+import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
+import { Replica } from "../../src/replica/replica.ts";
+import { assertPattern, patternBytes } from "../support/pattern.ts";
+import { RecordedLogger } from "../support/recorded-logger.ts";
+import type { S3Endpoint } from "../support/s3-fixture.ts";
+
+/** The object, which the store's owner puts there. */
+export const key = "dir a/weights+1.bin";
+const sizeBytes = 20 * MiB + 5;
+
+export function objectBytes(): Buffer {
+  return patternBytes(9, 0, sizeBytes);
+}
+
+export async function readThrough(
+  bucket: string,
+  origin: SettingsTree,
+  env: Record<string, string>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "orca-origins-"));
+  const config = loadConfig({
+    env,
+    overrides: {
+      server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" },
+      origin: { id: "real", ...origin },
+      disk: { root: folder },
+    },
+  });
+  const replica = await Replica.open({
+    config,
+    clock: new SystemClock(),
+    random: new SeededRandom(1),
+    logger: new RecordedLogger(),
+  });
+  try {
+    const { s3 } = await replica.start();
+    const base = `http://127.0.0.1:${s3.port}/${bucket}`;
+    for (const status of ["orca; fwd=miss; detail=origin", "orca; hit; detail=memory"]) {
+      const response = await fetch(`${base}/dir%20a/weights%2B1.bin`);
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.get("cache-status"), status);
+      const bytes = Buffer.from(await response.arrayBuffer());
+      assert.equal(bytes.length, sizeBytes);
+      assertPattern(bytes, 9, 0);
+    }
+    const range = await fetch(`${base}/dir%20a/weights%2B1.bin`, { headers: { range: "bytes=-5" } });
+    assertPattern(Buffer.from(await range.arrayBuffer()), 9, sizeBytes - 5);
+    assert.equal((await fetch(`${base}/nothing`)).status, 404);
+    const list = await (await fetch(`${base}?list-type=2&prefix=dir%20`)).text();
+    assert.match(list, /<Key>dir a\/weights\+1\.bin<\/Key>/);
+  } finally {
+    await replica.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Puts the object into a bucket of an S3 store, and reads it through a replica. */
+export async function readThroughS3({ endpoint, accessKey, secretKey }: S3Endpoint): Promise<void> {
+  const bucket = "weights";
+  const client = new S3Client({
+    endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+  });
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: objectBytes() }));
+    await readThrough(
+      bucket,
+      { driver: "awss3", awss3: { bucket, endpoint, use_path_style: true } },
+      { ORCA_AWSS3_ACCESS_KEY: accessKey, ORCA_AWSS3_SECRET_KEY: secretKey },
+    );
+  } finally {
+    client.destroy();
+  }
+}

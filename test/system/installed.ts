@@ -1,0 +1,27 @@
+/**
+ * What a suite of this folder needs beyond `npm ci`, and what becomes of the suite where that is absent: one test that is
+ * skipped, so that it shows with what to install, and is counted. Under CI=true it fails, where `.ci/run` should have
+ * installed the thing.
+ */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+
+export interface Requirement {
+  readonly name: string;
+  readonly isInstalled: () => boolean;
+  /** The command that installs it on Debian. */
+  readonly install: string;
+  /** `.ci/run` does. */
+  readonly isInstalledByCi: boolean;
+}
+
+/** Registers a suite that needs `required`. */
+export function suiteWith(required: Requirement, name: string, register: () => void): void {
+  if (required.isInstalled()) {
+    suite(name, register);
+    return;
+  }
+  const reason = `${required.name} is not installed (${required.install})`;
+  const mustBeThere = process.env["CI"] === "true" && required.isInstalledByCi;
+  test(name, { skip: mustBeThere ? false : `skipped: ${reason}` }, () => assert.fail(reason));
+}
