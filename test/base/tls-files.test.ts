@@ -10,6 +10,7 @@ import { TlsFiles } from "../../src/base/tls-files.ts";
 import { selfSignedCertificate, type TestCertificate } from "../support/certificate.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
+import { until } from "../support/until.ts";
 
 const old = selfSignedCertificate({ commonName: "old" });
 const renewed = selfSignedCertificate({ commonName: "renewed", notAfterMs: Date.UTC(2040, 5, 1) });
@@ -48,7 +49,7 @@ async function fixture(context: TestContext): Promise<Fixture> {
   };
   const poll = async (): Promise<void> => {
     await clock.advance(pollIntervalMs);
-    while (clock.pendingTimers === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => clock.pendingTimers > 0);
   };
   await write(old);
   return { directory, certFile, keyFile, clock, logger, changes, write, load, poll };
@@ -179,6 +180,6 @@ test("TlsFiles: a server takes up a renewed pair while it listens", async (conte
   files.watch((options) => server.setSecureContext(options));
   await write(renewed);
   await clock.advance(pollIntervalMs);
-  while (clock.pendingTimers === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => clock.pendingTimers > 0);
   assert.equal(await servedName(), "renewed");
 });

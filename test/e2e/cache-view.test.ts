@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
@@ -15,6 +14,7 @@ import type { InspectDocument } from "../../src/ops/endpoints/inspect-endpoint.t
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { until } from "../support/until.ts";
 
 const chunking = { size: "1MiB", tiers: [] };
 const seed = 5;
@@ -75,14 +75,6 @@ function indexesOf(ranges: string | null): number[] {
 }
 
 /** Commits end behind the answers that caused them. */
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 10_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < endMs, `within 10 s: ${holds.toString()}`);
-    await sleep(10);
-  }
-}
-
 /** Files of chunks on the disk of a replica. */
 function chunkFiles({ diskRoot }: ReplicaFixture): string[] {
   return readdirSync(diskRoot, { recursive: true, encoding: "utf8" })
@@ -108,7 +100,7 @@ test("inspect: three replicas tell where each chunk lies, and who coordinates it
   );
   await read(asked, "dir/k", sizeBytes);
   for (const replica of replicas) {
-    await eventually(async () => (await replica.metric("orca_flights")) === 0);
+    await until(async () => (await replica.metric("orca_flights")) === 0);
   }
   const warm = await inspected(other, "dir/k");
   const all = Array.from({ length: 16 }, (_, index) => index);
@@ -163,7 +155,7 @@ test("cache stats: tells of each tier what it holds", async () => {
   single.origin.put(testBucket, "k", { seed, sizeBytes: 3 * MiB });
   await read(single, "k", 3 * MiB);
   await read(single, "k", 3 * MiB);
-  await eventually(async () => (await metric("orca_commits_total")) === 3);
+  await until(async () => (await metric("orca_commits_total")) === 3);
   const { exitCode, stdout } = await run(cacheStats, single, {});
   assert.equal(exitCode, 0);
   assert.match(stdout, /^memory +3 +3 MiB +256 MiB +\d+ +\d+ +0$/m);
@@ -177,7 +169,7 @@ test("cache verify: finds a flipped bit, removes it, and the next read heals it"
   const { origin, metric } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
-  await eventually(async () => (await metric("orca_commits_total")) === 8);
+  await until(async () => (await metric("orca_commits_total")) === 8);
   const [victim = ""] = chunkFiles(single);
   const bytes = readFileSync(victim);
   bytes[1000] = (bytes[1000] as number) ^ 1;
@@ -208,7 +200,7 @@ test("cache verify: the scrub goes on when the client disconnects, and the next 
   const { origin, metric, opsEndpoint } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
-  await eventually(async () => (await metric("orca_commits_total")) === 8);
+  await until(async () => (await metric("orca_commits_total")) === 8);
   const before = await metric('orca_scrub_passes_total{end="finished"}');
   const stop = new AbortController();
   const verify = async () =>
@@ -220,7 +212,7 @@ test("cache verify: the scrub goes on when the client disconnects, and the next 
   });
   await response.body?.getReader().read();
   stop.abort();
-  await eventually(async () => (await verify()).checked_chunks > 0);
+  await until(async () => (await verify()).checked_chunks > 0);
   assert.equal((await verify()).state, "running");
   assert.equal(await metric("orca_scrub_running"), 1);
   const rest = await run(cacheVerify, single, { progress, rateBytes: 1024 * MiB });
@@ -233,7 +225,7 @@ test("scrub: a replica runs it by itself, and stats tell what it found", async (
   const { origin, metric, diskRoot } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 4 * MiB });
   await read(single, "k", 4 * MiB);
-  await eventually(async () => (await metric("orca_commits_total")) === 4);
+  await until(async () => (await metric("orca_commits_total")) === 4);
   const [victim = ""] = chunkFiles(single);
   await single.replica.stop();
   const bytes = readFileSync(victim);
@@ -243,8 +235,8 @@ test("scrub: a replica runs it by itself, and stats tell what it found", async (
   rmSync(join(diskRoot, "orca-disk.v1", name, "scrub.json"));
   const again = await startReplica({ disk: true, diskRoot, origin, settings: { chunking } });
   try {
-    await eventually(async () => (await again.metric("orca_scrub_running")) === 0);
-    await eventually(async () => (await again.metric('orca_scrub_passes_total{end="finished"}')) === 1);
+    await until(async () => (await again.metric("orca_scrub_running")) === 0);
+    await until(async () => (await again.metric('orca_scrub_passes_total{end="finished"}')) === 1);
     assert.equal(await again.metric('orca_scrub_chunks_total{result="damaged"}'), 1);
     assert.equal(chunkFiles(again).length, 3);
     const { stdout } = await run(cacheStats, again, {});
@@ -265,7 +257,7 @@ test("cache clear: a prefix goes from memory, disk and directory; the rest stays
     origin.put(testBucket, key, { seed, sizeBytes: 2 * MiB });
     await read(single, key, 2 * MiB);
   }
-  await eventually(async () => (await metric("orca_commits_total")) === 6);
+  await until(async () => (await metric("orca_commits_total")) === 6);
   const part = await run(cacheClear, single, { prefix: `${testBucket}/a/`, cachestore: false });
   assert.deepEqual([part.exitCode, part.stderr], [0, ""]);
   assert.equal(
@@ -287,7 +279,7 @@ disk         4  4 MiB
       [1, 2],
     ],
   );
-  await eventually(async () => (await metric("orca_commits_total")) === 10);
+  await until(async () => (await metric("orca_commits_total")) === 10);
   const all = await run(cacheClear, single, { cachestore: false, json: true });
   assert.deepEqual(JSON.parse(all.stdout).memory.chunks, 6);
   assert.deepEqual(chunkFiles(single), []);

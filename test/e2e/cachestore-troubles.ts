@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { after, afterEach, before, suite, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
@@ -12,6 +11,7 @@ import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import type { StoreTrouble, TroubledStore } from "../support/troubled-store.ts";
+import { until } from "../support/until.ts";
 
 /** Two whole chunks and the start of a third. */
 const sizeBytes = 4 * MiB + 17;
@@ -19,7 +19,6 @@ const chunksPerObject = 3;
 const keys = ["k0", "k1", "k2", "k3", "k4", "k5"];
 /** Of no chunk of `keys`. */
 const beaconBytes = 100;
-const timeoutMs = 20_000;
 /** Stopped comes last: Ceph waits half a minute for a gateway that was killed before it lets anybody make a bucket. */
 const troubles: readonly StoreTrouble[] = ["hanging", "denying", "full", "stopped"];
 
@@ -71,14 +70,6 @@ function settingsOn(store: TroubledStore, bucket: string, trouble?: StoreTrouble
       breaker_open: "300ms",
     },
   };
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within ${timeoutMs} ms: ${condition.toString()}`);
-    await sleep(20);
-  }
 }
 
 /** Whole objects, and ranges at the start, across a chunk's border, and at the end: `bytes=` of each. */

@@ -3,13 +3,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
+import { until } from "../support/until.ts";
 
 const storeBucket = "chunks";
 const sizeBytes = 6 * MiB + 17;
@@ -57,14 +57,6 @@ async function cluster(): Promise<ReplicaCluster> {
 async function readAll(response: Response): Promise<Buffer> {
   assert.equal(response.status, 200);
   return Buffer.from(await response.arrayBuffer());
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 10_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within 10 s: ${condition.toString()}`);
-    await sleep(10);
-  }
 }
 
 const storedTotal = 'orca_cachestore_commits_total{result="stored"}';

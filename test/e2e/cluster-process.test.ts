@@ -11,9 +11,9 @@ import { assertPattern } from "../support/pattern.ts";
 import { freePort, TestProcess } from "../support/process.ts";
 import { testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
+import { until } from "../support/until.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
-const timeoutMs = 20_000;
 
 interface Replica {
   readonly child: TestProcess;
@@ -82,14 +82,6 @@ async function live({ ops }: Replica): Promise<number> {
 async function flights({ ops }: Replica): Promise<number> {
   const text = await (await fetch(`${ops}/metrics`)).text();
   return Number(/^orca_flights (\d+)$/m.exec(text)?.[1]);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within ${timeoutMs} ms: ${condition.toString()}`);
-    await sleep(20);
-  }
 }
 
 async function read({ endpoint }: Replica, key: string, range?: string): Promise<Buffer> {

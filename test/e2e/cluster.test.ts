@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { ObjectService } from "../../gen/orca/v1/object_pb.ts";
 import { SystemClock } from "../../src/base/clock.ts";
@@ -16,6 +15,7 @@ import {
   startReplicas,
 } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
+import { until } from "../support/until.ts";
 
 let cluster: ReplicaCluster | undefined;
 
@@ -55,14 +55,6 @@ async function download(
     connection.close();
   }
   if (leaveAfterBytes > expected.length) assert.equal(offset, expected.length);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 10_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within 10 s: ${condition.toString()}`);
-    await sleep(20);
-  }
 }
 
 async function readAll(response: Response): Promise<Buffer> {

@@ -10,6 +10,7 @@ import type { SettingsTree } from "../../src/config/load.ts";
 import { selfSignedCertificate } from "../support/certificate.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { until } from "../support/until.ts";
 
 let orca: ReplicaFixture | undefined;
 const sockets: Socket[] = [];
@@ -79,11 +80,9 @@ test("clients that send many requests at once and go away leave nothing behind",
   const { socket } = open(fixture);
   socket.pause();
   socket.write(requestFor("k").repeat(10));
-  while ((await fixture.metric("orca_requests_in_flight")) < 10)
-    await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await fixture.metric("orca_requests_in_flight")) >= 10);
   socket.resetAndDestroy();
-  while ((await fixture.metric("orca_requests_in_flight")) > 0)
-    await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await fixture.metric("orca_requests_in_flight")) === 0);
 });
 
 test("requests sent at once are answered in order, each with its own bytes", async () => {

@@ -3,12 +3,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { run, TestProcess } from "../support/process.ts";
+import { until } from "../support/until.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
 const demoMain = join(import.meta.dirname, "../../deploy/demo/main.ts");
-const timeoutMs = 10_000;
 
 let folder: string;
 let demo: TestProcess;
@@ -23,14 +22,6 @@ afterEach(async () => {
   await until(() => readdirSync(folder).length === 0);
   rmSync(folder, { recursive: true });
 });
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within ${timeoutMs} ms: ${condition.toString()}`);
-    await sleep(20);
-  }
-}
 
 async function answers(address: string): Promise<boolean> {
   return fetch(`http://${address}/healthz`).then(

@@ -19,6 +19,7 @@ import { assertPattern, PatternChecker } from "../support/pattern.ts";
 import { TestProcess } from "../support/process.ts";
 import { startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
+import { until } from "../support/until.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
 let origin: S3Server;
@@ -70,7 +71,7 @@ async function metric(ops: string, series: string): Promise<number> {
 }
 
 async function metricReaches(ops: string, series: string, value: number): Promise<void> {
-  while ((await metric(ops, series)) < value) await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await metric(ops, series)) >= value);
 }
 
 function chunkFiles(name: string): string[] {
@@ -295,8 +296,7 @@ test("a client that takes no byte is cut off after client_stall_timeout, and its
   const socket = connect(Number(new URL(replica.endpoint).port), "127.0.0.1");
   socket.write(`GET /${testBucket}/stall HTTP/1.1\r\nHost: h\r\n\r\n`);
   socket.pause();
-  while ((await replica.metric("orca_clients_stalled_total")) === 0)
-    await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await replica.metric("orca_clients_stalled_total")) > 0);
   socket.destroy();
   assert.equal(await replica.metric("orca_requests_in_flight"), 0);
   await replica.stop();

@@ -7,7 +7,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { GiB, KiB } from "../../src/base/units.ts";
 import { ClusterCertificates, serverName } from "../support/cluster-certificates.ts";
 import { type OrcaProcess, orca, serveOrca } from "../support/orca-process.ts";
@@ -15,6 +14,7 @@ import { assertPattern } from "../support/pattern.ts";
 import { freePort } from "../support/process.ts";
 import { testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
+import { until } from "../support/until.ts";
 
 /** One chunk each. Memory holds a third of them, so that most reads are of disks. */
 const objects = 300;
@@ -130,14 +130,6 @@ function liveCounts(): Promise<number[]> {
       return status.members.filter(({ state }) => state === "alive").length;
     }),
   );
-}
-
-async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < endMs, `within ${timeoutMs} ms: ${condition.toString()}`);
-    await sleep(50);
-  }
 }
 
 /** Every object from one number to another once, through the given replicas in turn, by several clients. */

@@ -7,6 +7,7 @@ import { KiB, MiB } from "../../src/base/units.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { allKnowAll, type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
+import { until } from "../support/until.ts";
 
 let cluster: ReplicaCluster | undefined;
 
@@ -48,14 +49,6 @@ function copies(replicas: readonly ReplicaFixture[]): Map<string, number> {
     }
   }
   return found;
-}
-
-async function until(condition: () => boolean, timeoutMs = 20_000): Promise<void> {
-  const endMs = Date.now() + timeoutMs;
-  while (!condition()) {
-    assert.ok(Date.now() < endMs, `within ${timeoutMs} ms: ${condition.toString()}`);
-    await sleep(20);
-  }
 }
 
 test("three replicas, two copies: every chunk on exactly two disks, from one GET, and a fourth needs no origin", async () => {

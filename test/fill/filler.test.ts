@@ -7,6 +7,7 @@ import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
 import { FakeStore } from "../support/fake-store.ts";
 import { drain, fillFixture } from "../support/fill-fixture.ts";
+import { until } from "../support/until.ts";
 
 const generousOrigin = {
   async read({ lengthBytes }: RangeRequest, sink: ByteSink): Promise<void> {
@@ -51,6 +52,6 @@ test("Filler.promote: while it asks peers for bytes that the disk could not read
   const origins = new Map([[origin.id, generousOrigin]]);
   const filler = new Filler({ origins, memory, disk, budget, queueTimeoutMs: 5000, copySource });
   filler.promote(key, 0);
-  while (filler.flightsInProgress > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => filler.flightsInProgress === 0);
   assert.deepEqual(rooted, [false]);
 });

@@ -6,8 +6,8 @@ import { OrcaError } from "../../src/base/orca-error.ts";
 import type { OpsActions } from "../../src/ops/action-guard.ts";
 import { jsonPage, type OpsEndpoint, textPage } from "../../src/ops/ops-endpoint.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
-import { until } from "../support/mesh-fixture.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
+import { until } from "../support/until.ts";
 
 async function serveAll(context: TestContext, endpoints: readonly OpsEndpoint[], actions?: OpsActions) {
   const logger = new RecordedLogger();

@@ -1,5 +1,4 @@
 /** Both ends of the mesh on loopback: a server that answers what a test says, and the sessions of another replica. */
-import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
@@ -72,17 +71,6 @@ export function meshFixture(context: TestContext): MeshFixture {
 
 export function membershipOf(peers: Peers, address: string): Client<typeof MembershipService> {
   return createClient(MembershipService, peers.at(address).transport);
-}
-
-const untilTimeoutMs = 5000;
-
-/** Lets sockets be read until `condition` holds. */
-export async function until(condition: () => boolean): Promise<void> {
-  const endMs = Date.now() + untilTimeoutMs;
-  while (!condition()) {
-    assert.ok(Date.now() < endMs, `within ${untilTimeoutMs} ms: ${condition.toString()}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 /** Answers with `bytes` zeros, from one piece of memory, as fast as they are taken. */

@@ -28,8 +28,8 @@ import type { StreamOpener } from "../../../src/mesh/session/peer-session.ts";
 import { FakeClock, settle } from "../../support/fake-clock.ts";
 import { answerOf, anyRequest, PatternSlices, Peer, throttled } from "../../support/fill-peer.ts";
 import { MemorySink } from "../../support/memory-sink.ts";
-import { until } from "../../support/mesh-fixture.ts";
 import { assertPattern, patternBytes } from "../../support/pattern.ts";
+import { until } from "../../support/until.ts";
 
 const protocols: readonly RpcProtocol[] = ["connect", "grpc"];
 const { heartbeatMs } = defaultFillTimings;
@@ -322,7 +322,7 @@ test("FillChunkHandler: a request that does not arrive is answered at its deadli
     "content-type": contentTypeOf("connect"),
   });
   stream.write(Buffer.from([0, 0]));
-  while (clock.pendingTimers === 0) await new Promise(setImmediate);
+  await until(() => clock.pendingTimers > 0);
   await clock.advance(5000);
   const slices: Buffer[] = [];
   for await (const slice of stream) {
@@ -342,7 +342,7 @@ test("FillChunkHandler: when a caller leaves, its slice is released, and nothing
   sink.onAdvance = () => abort.abort(reason);
   await assert.rejects(call(peer, sink, { signal: abort.signal }), reason);
   sink.settle();
-  while (!slices.closed) await new Promise(setImmediate);
+  await until(() => slices.closed);
   assert.equal(slices.pinned, 0);
   assert.equal(clock.pendingTimers, 0);
   sink.assertUntouched();
@@ -358,11 +358,11 @@ test("FillChunkHandler: a caller that does not read loses its session, and only 
   const stream = session.request(headers);
   stream.on("error", () => {});
   stream.end(emptyRequest);
-  while (slices.pinned === 0) await new Promise(setImmediate);
+  await until(() => slices.pinned > 0);
   await clock.advance(4999);
   assert.equal(slices.pinned, 1);
   await clock.advance(1);
-  while (!slices.closed) await new Promise(setImmediate);
+  await until(() => slices.closed);
   assert.equal(clock.pendingTimers, 0);
 });
 

@@ -22,9 +22,10 @@ import type { StreamHandler } from "../../../src/mesh/session/mesh-server.ts";
 import { PatternSlices } from "../../support/fill-peer.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { MemorySink } from "../../support/memory-sink.ts";
-import { meshFixture, until } from "../../support/mesh-fixture.ts";
+import { meshFixture } from "../../support/mesh-fixture.ts";
 import { assertPattern, patternBytes } from "../../support/pattern.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { until } from "../../support/until.ts";
 
 const version = new ObjectVersion({
   originId: "origin-a",

@@ -16,8 +16,8 @@ import { RecentVersions } from "../../../src/mesh/codec/recent-versions.ts";
 import { type ChunkAnswers, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
 import { clusterFixture } from "../../support/cluster-fixture.ts";
 import { PatternSlices, Peer } from "../../support/fill-peer.ts";
-import { until } from "../../support/mesh-fixture.ts";
 import { throwsWith } from "../../support/throws-with.ts";
+import { until } from "../../support/until.ts";
 
 type Request = MessageInitShape<typeof FillChunkRequestSchema>;
 

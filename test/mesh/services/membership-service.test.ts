@@ -20,9 +20,10 @@ import { messageBytesMax } from "../../../src/mesh/session/http2-limits.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { agreedSettings } from "../../support/membership-fixture.ts";
-import { type MeshFixture, membershipOf, meshFixture, until } from "../../support/mesh-fixture.ts";
+import { type MeshFixture, membershipOf, meshFixture } from "../../support/mesh-fixture.ts";
 import { type MeshMember, meshMember } from "../../support/mesh-member.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { until } from "../../support/until.ts";
 
 const nothing: Gossip = { changes: [], rumors: [] };
 

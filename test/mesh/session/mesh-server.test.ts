@@ -12,8 +12,9 @@ import { MiB } from "../../../src/base/units.ts";
 import { messageBytesMax, streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
 import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
-import { membershipOf, meshFixture, until, zeros } from "../../support/mesh-fixture.ts";
+import { membershipOf, meshFixture, zeros } from "../../support/mesh-fixture.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
+import { until } from "../../support/until.ts";
 
 const cluster = await ClusterCertificates.create();
 after(() => cluster.remove());

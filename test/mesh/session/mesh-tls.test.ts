@@ -8,8 +8,9 @@ import { type ConnectionOptions, connect, createServer, type TLSSocket } from "n
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { HandshakeFailureReason } from "../../../src/mesh/session/handshake-failures.ts";
 import { ClusterCertificates, serverName } from "../../support/cluster-certificates.ts";
-import { membershipOf, meshFixture, pollIntervalMs, until } from "../../support/mesh-fixture.ts";
+import { membershipOf, meshFixture, pollIntervalMs } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { until } from "../../support/until.ts";
 
 const cluster = await ClusterCertificates.create();
 const stranger = await ClusterCertificates.create();

@@ -5,7 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, Socket } from "no
 import { type TestContext, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
-import { membershipOf, meshFixture, until } from "../../support/mesh-fixture.ts";
+import { membershipOf, meshFixture } from "../../support/mesh-fixture.ts";
+import { until } from "../../support/until.ts";
 
 function unreachable(reason: RegExp): (error: unknown) => true {
   return (error) => {

@@ -4,8 +4,9 @@ import type { ServerHttp2Stream } from "node:http2";
 import { test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { MembershipService } from "../../../gen/orca/v1/membership_pb.ts";
-import { membershipOf, meshFixture, until } from "../../support/mesh-fixture.ts";
+import { membershipOf, meshFixture } from "../../support/mesh-fixture.ts";
 import { freePort } from "../../support/process.ts";
+import { until } from "../../support/until.ts";
 
 const hold = new Map([["/hold", (stream: ServerHttp2Stream) => stream.respond({ ":status": 200 })]]);
 

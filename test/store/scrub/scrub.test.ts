@@ -8,9 +8,9 @@ import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store/scrub/scrub.ts";
 import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
-import { until } from "../../support/mesh-fixture.ts";
 import { throwsWith } from "../../support/throws-with.ts";
 import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
+import { until } from "../../support/until.ts";
 
 interface Scrubbing {
   readonly disk: DiskFixture;

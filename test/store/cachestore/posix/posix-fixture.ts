@@ -141,8 +141,3 @@ export function openBelow(directory: string): number {
   }
   return count;
 }
-
-/** Lets other threads run until `condition` holds. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise<void>((resolve) => setImmediate(resolve));
-}

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import { MiB } from "../../../../src/base/units.ts";
 import type { PosixCachestore } from "../../../../src/store/cachestore/posix/posix-cachestore.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
+import { until } from "../../../support/until.ts";
 import { chunkOf, refOf } from "../../disk/disk-fixture.ts";
-import { criterion, openBelow, readAll, until } from "./posix-fixture.ts";
+import { criterion, openBelow, readAll } from "./posix-fixture.ts";
 
 const isBack = (store: PosixCachestore) => until(() => store.lateCalls === 0);
 
