@@ -1,6 +1,7 @@
 /**
  * Texts for property tests of parsers and escapers: mostly ASCII, where the syntax lies, with all of Unicode mixed in.
- * fast-check's own `unit: "binary"` does the same, but takes a second in every test process to set itself up.
+ * fast-check's own `unit: "binary"` does the same, but takes a second in every test process to set itself up, as does
+ * `webPath`.
  */
 import fc from "fast-check";
 

@@ -9,8 +9,8 @@ import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store/scrub/scrub.ts";
 import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
 import { throwsWith } from "../../support/throws-with.ts";
-import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
 import { until } from "../../support/until.ts";
+import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
 
 interface Scrubbing {
   readonly disk: DiskFixture;

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type HitRatios, hitRatios } from "../../bench/hit-ratio.ts";
-import { type RequestTrace, requestTraces } from "../../bench/request-traces.ts";
+import { type HitRatios, hitRatios } from "../bench/hit-ratio.ts";
+import { type RequestTrace, requestTraces } from "../bench/request-traces.ts";
 
 const names = new Set([
   "Zipf 1.0",
