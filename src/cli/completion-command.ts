@@ -20,10 +20,11 @@ export function completionCommand({ stdout }: CommandContext): OrcaCommand {
       "orca completion zsh > ~/.zsh/completion/_orca",
     );
   return completion.runs(async (_, shell: (typeof shells)[number]) => {
-    const { completionTree } = await import("./completion-tree.ts");
+    const { completionTree } = await import("./completion/completion-tree.ts");
     const tree = completionTree(rootOf(completion));
-    if (shell === "bash") stdout.write((await import("./bash-completion.ts")).bashCompletion(tree));
-    else stdout.write((await import("./zsh-completion.ts")).zshCompletion(tree));
+    if (shell === "bash")
+      stdout.write((await import("./completion/bash-completion.ts")).bashCompletion(tree));
+    else stdout.write((await import("./completion/zsh-completion.ts")).zshCompletion(tree));
     return 0;
   });
 }

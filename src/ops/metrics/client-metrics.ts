@@ -52,7 +52,7 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
     "orca_requests_in_flight",
     {
       meaning: "Requests being answered.",
-      watch: "At server.max_requests further clients are told to slow down.",
+      watch: "At server.max_requests further requests get 503 SlowDown.",
     },
     () => listener.requestsInFlight,
   );

@@ -4,7 +4,7 @@
  * A pass that was interrupted goes on at its cursor, also after a restart.
  *
  * Invariants:
- * 1. One pass runs at a time, whoever started it.
+ * 1. One pass runs at a time, started by the schedule or by a command.
  * 2. The interval counts from the end of the last finished pass, across restarts.
  * 3. When stop() has resolved, nothing is read, deleted or written any more.
  */

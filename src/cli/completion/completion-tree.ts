@@ -3,7 +3,7 @@
  * or an argument takes. The kind is in the name of the value: FILE and DIR are paths, COMMAND is the words of a command.
  */
 import type { Argument, Command, Option } from "commander";
-import { wordsOf } from "./command-help.ts";
+import { wordsOf } from "../command-help.ts";
 
 export interface CompletedCommand {
   /** `["orca", "cache", "verify"]` */
