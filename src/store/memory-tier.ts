@@ -144,7 +144,7 @@ export class MemoryTier {
       const victim = this.#policy.evict();
       if (victim === undefined) break;
       if (freesMemory(victim.chunk)) {
-        for (const entry of pinned) this.#policy.putBack(entry);
+        for (const entry of pinned) this.#policy.reinsert(entry);
         this.#evict(victim);
         if (wholeSlabs) this.#evictNeighbours(victim);
         return true;

@@ -1,6 +1,6 @@
 /**
- * What `npm run bench -- hit-ratio` shows of the eviction policy, on some of the same traces, small enough for every day.
- * The bounds are a little wider: these caches are replaced so few times that it shows what learning costs.
+ * The checks of `npm run bench -- hit-ratio` on some of the same traces, small enough for every day. The bounds are a
+ * little wider: the contents of these caches are replaced only a few times, so the cost of learning shows.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -32,12 +32,12 @@ function asText(ratios: HitRatios): string {
   return `of ${ratios.cacheShare}: ${figures.map(([name, percent]) => `${name} ${percent.toFixed(2)}`).join(", ")}`;
 }
 
-test("hit ratio: every trace asked for is there", () => {
+test("hit ratio: every named trace exists", () => {
   assert.deepEqual(new Set(traces.map((trace) => trace.name)), names);
 });
 
 for (const trace of traces) {
-  test(`hit ratio: ${trace.name}: no less than LRU, and than S3-FIFO and SIEVE by no more than promised`, () => {
+  test(`hit ratio: ${trace.name}: not below LRU, nor below S3-FIFO and SIEVE by more than the bound`, () => {
     for (const cacheShare of [0.03, 0.1]) {
       const ratios = hitRatios(trace, cacheShare);
       assert.ok(ratios.orca >= ratios.lru - lruDeficitMax, asText(ratios));
@@ -46,7 +46,7 @@ for (const trace of traces) {
   });
 }
 
-test("hit ratio: ten points over LRU at Zipf 1.0 with a cache of a hundredth", () => {
+test("hit ratio: ten points above LRU at Zipf 1.0 with a cache of a hundredth", () => {
   const zipf = traces.find((trace) => trace.name === "Zipf 1.0");
   assert.ok(zipf);
   const ratios = hitRatios(zipf, 0.01);

@@ -153,7 +153,7 @@ export class DiskIndex {
     this.#setFirstToGo(entry, isFirst);
     if (isFirst) return this.#policy.supersede(entry);
     this.#policy.remove(entry);
-    this.#policy.putBack(entry);
+    this.#policy.reinsert(entry);
   }
 
   remove(key: string): DiskEntry | undefined {

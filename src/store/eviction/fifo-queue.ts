@@ -1,6 +1,4 @@
-/**
- * A queue of entries that are linked to each other, so that any of them leaves it in a few writes, wherever it stands.
- */
+/** A queue of linked entries. An entry leaves it in a few writes, whatever its position. */
 import { assert } from "../../base/assert.ts";
 import type { Evictable } from "./evictable.ts";
 
@@ -19,7 +17,7 @@ export class FifoQueue<Entry extends Evictable = Evictable> {
   }
 
   push(entry: Entry): void {
-    assert(entry.queue === undefined, "an entry stands in one queue");
+    assert(entry.queue === undefined, "an entry is in one queue at a time");
     entry.queue = this;
     entry.older = this.#newest;
     if (this.#newest) this.#newest.newer = entry;
@@ -29,7 +27,7 @@ export class FifoQueue<Entry extends Evictable = Evictable> {
   }
 
   remove(entry: Entry): void {
-    assert(entry.queue === this, "an entry leaves the queue it stands in");
+    assert(entry.queue === this, "an entry leaves the queue that it is in");
     const newer = entry.newer as Entry | undefined;
     const older = entry.older as Entry | undefined;
     if (newer) newer.older = older;
@@ -42,7 +40,7 @@ export class FifoQueue<Entry extends Evictable = Evictable> {
     this.#bytes -= entry.sizeBytes;
   }
 
-  /** Takes out the entry that has stood here the longest. */
+  /** Removes and returns the oldest entry. */
   shift(): Entry | undefined {
     const entry = this.#oldest;
     if (entry) this.remove(entry);

@@ -1,11 +1,11 @@
 /**
- * A cache without contents: the policy in one shape, and the keys that a tier of this shape would hold of a sample of
- * what is asked for. A few hundred keys are enough to tell its hit ratio within a point or two (Waldspurger, Saemundsson,
- * Ahmad, Park: "Cache modeling and optimization using miniature simulations", USENIX ATC 2017).
+ * A cache without contents: S3-FIFO in one shape, with the keys that a tier of this shape would hold. It sees a sample
+ * of the tier's requests. A few hundred keys are enough to predict the hit ratio within a point or two (Waldspurger,
+ * Saemundsson, Ahmad, Park: "Cache modeling and optimization using miniature simulations", USENIX ATC 2017).
  *
- * It begins full of placeholders that nobody asks for. A cache that begins empty has given all its room to the small
- * queue by the time it is full, and where little moves on to main, it stays so for long: it would tell of hits that a
- * tier cannot have which takes this shape later.
+ * It starts full of placeholders that no request asks for. A cache that starts empty has given all its room to the
+ * small queue when it becomes full. If few entries then move to the main queue, it stays so for a long time, and
+ * predicts hits that a tier cannot have if it takes this shape later.
  */
 import { Evictable } from "./evictable.ts";
 import { S3Fifo, type S3FifoShape } from "./s3-fifo.ts";
@@ -22,7 +22,7 @@ export class MiniatureCache {
     this.#policy = new S3Fifo(shape);
   }
 
-  /** Brings a key in where it is not held, and says whether it was. What is larger than the whole is never held. */
+  /** Returns whether the key is held, and adds it if not. An entry larger than the cache is never held. */
   request(key: string, sizeBytes: number, capacityBytes: number): boolean {
     const held = this.#entries.get(key);
     if (held !== undefined) {

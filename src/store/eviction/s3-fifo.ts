@@ -1,36 +1,36 @@
 /**
- * S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO queues are all you need for cache eviction", SOSP 2023), sized in
- * bytes. New entries stand in a small queue; most are never used again and leave from there soon (quick demotion), so
- * that a scan passes through without touching the main queue. What was used meanwhile moves to the main queue when its
- * turn comes (lazy promotion), and what comes back shortly after it left goes there at once: a ghost queue remembers the
- * keys. A use is one small write, and nothing is moved.
+ * S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO queues are all you need for cache eviction", SOSP 2023), with sizes in
+ * bytes. A new entry goes into a small queue. Most entries are never used again and leave it soon (quick demotion), so
+ * a scan passes through without touching the main queue. An entry that was used meanwhile moves to the main queue when
+ * its turn comes (lazy promotion). A ghost queue remembers the keys of evicted entries: an entry that returns soon goes
+ * to the main queue at once. A use is one small write and moves nothing.
  *
- * Three things differ from the paper. The capacity is whatever is held when room is needed, because memory is shared
- * with fills. Entries fetched ahead wait for their first use in a queue of their own: to the small queue they would look
- * like a scan, and a reader that is a few chunks behind its read-ahead would have them fetched again. And the numbers
- * that the paper fixes are a {@link S3FifoShape}, which can be another from one eviction to the next.
+ * Three things differ from the paper. The capacity is the number of bytes held when room is needed, because fills use
+ * the same memory. Entries fetched ahead wait for their first use in a queue of their own: in the small queue they
+ * would look like a scan, and a reader that is a few chunks behind its read-ahead would fetch them again. The numbers
+ * that the paper fixes are an {@link S3FifoShape}, which may change between two evictions.
  *
  * Invariants:
- * 1. An entry stands in exactly one of the queues; what was evicted or removed stands in none.
- * 2. The ghosts are keys that are not held. After an eviction that added one they are together at most as large as the
- *    shape's share of what was held.
+ * 1. An entry that is held is in exactly one queue. An evicted or removed entry is in none.
+ * 2. The ghosts are keys that are not held. After an eviction that added a ghost, the sum of their sizes is at most the
+ *    shape's share of the bytes that were held.
  */
 import { LruMap } from "../../base/lru-map.ts";
 import type { Evictable } from "./evictable.ts";
 import type { EvictionPolicy } from "./eviction-policy.ts";
 import { FifoQueue } from "./fifo-queue.ts";
 
-/** Shares are of what is held, in bytes. */
+/** Shares are parts of the bytes held. */
 export interface S3FifoShape {
-  /** What the small queue is meant to hold; the rest is the main queue's. */
+  /** The target for the small queue; the main queue has the rest. */
   readonly smallShare: number;
-  /** How much the ghosts remember. */
+  /** The sum of the sizes that the ghosts remember. */
   readonly ghostShare: number;
-  /** Uses while in the small queue that earn a place in main. Where it is 2, one may be the echo of the first. */
+  /** Uses in the small queue that move an entry to main. With 2, one of them may be a mere echo of the first request. */
   readonly usesForMain: number;
-  /** Uses while in main that count, each for one more round. Few forget soon what was popular. */
+  /** Uses in main that count, each for one more round. With a small number, former popularity is soon forgotten. */
   readonly usesCounted: number;
-  /** Whether what was used in the small queue, if not enough for main, goes through the small queue once more. */
+  /** Whether an entry that was used in the small queue, but too seldom for main, goes through the small queue again. */
   readonly secondChance: boolean;
 }
 
@@ -42,9 +42,9 @@ export const paperShape: S3FifoShape = {
   secondChance: false,
 };
 
-/** What is fetched ahead may take half of the tier. */
+/** Entries fetched ahead may take half of the tier. */
 const aheadShareMax = 0.5;
-/** As many as any shape counts. */
+/** At least as many as any shape counts. */
 const frequencyMax = 7;
 
 export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
@@ -52,7 +52,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
   readonly #small = new FifoQueue<Entry>();
   readonly #main = new FifoQueue<Entry>();
   readonly #ahead = new FifoQueue<Entry>();
-  /** Superseded and not used since: the first to go. */
+  /** Superseded entries that were not used since. They are evicted first. */
   readonly #doomed = new FifoQueue<Entry>();
   /** Keys, each weighing the bytes that its entry had. */
   readonly #ghosts = new LruMap<string, true>();
@@ -66,7 +66,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     return this.#small.bytes + this.#main.bytes + this.#ahead.bytes + this.#doomed.bytes;
   }
 
-  /** Without what is fetched ahead and what is superseded, neither of which waits for its turn. */
+  /** Without entries fetched ahead and superseded entries, which are evicted by other rules. */
   get rankedBytes(): number {
     return this.#small.bytes + this.#main.bytes;
   }
@@ -86,7 +86,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
 
   touch(entry: Entry): void {
     if (entry.queue === this.#ahead || entry.queue === this.#doomed) {
-      // For what was fetched ahead it is the moment at which others are inserted; what was doomed begins anew.
+      // For an entry fetched ahead, the first use is what an insertion is for others. A superseded entry begins anew.
       entry.queue.remove(entry);
       this.#small.push(entry);
     } else if (entry.frequency < frequencyMax) {
@@ -94,7 +94,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     }
   }
 
-  putBack(entry: Entry): void {
+  reinsert(entry: Entry): void {
     entry.frequency = 0;
     this.#ghosts.delete(entry.key);
     this.#main.push(entry);
@@ -114,7 +114,7 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     const heldBytes = this.bytes;
     for (;;) {
       if (this.#doomed.oldest !== undefined) return this.#doomed.shift();
-      if (this.#aheadGivesWay(heldBytes)) return this.#ahead.shift();
+      if (this.#evictsAhead(heldBytes)) return this.#ahead.shift();
       const fromSmall =
         this.#small.bytes >= this.shape.smallShare * heldBytes || this.#main.oldest === undefined;
       const entry = fromSmall ? this.#small.shift() : this.#main.shift();
@@ -147,8 +147,8 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     return true;
   }
 
-  /** Where too much is fetched ahead, or the oldest was not used while everything held was replaced once. */
-  #aheadGivesWay(heldBytes: number): boolean {
+  /** Whether too much is fetched ahead, or the oldest such entry was not used while all held bytes were replaced once. */
+  #evictsAhead(heldBytes: number): boolean {
     const oldest = this.#ahead.oldest;
     if (oldest === undefined) return false;
     const isAbandoned = this.#insertedBytes - oldest.arrivedAtBytes > heldBytes;

@@ -1,40 +1,46 @@
 /**
- * Finds the shape of S3-FIFO that fits what is asked for now. No one shape does: a small queue of a tenth loses to LRU
- * where chunks are asked for twice and far apart, and a large one loses everywhere else. So the shapes that are best at
- * something run as miniatures beside the tier, on a sample of its requests, and where one of them would have had more
- * hits than the tier had, the tier takes its shape. (Moving a share step by step towards the hits of ghosts, as ARC
- * does, was tried: it gets stuck where the hit ratio falls off between two good shares.)
+ * Finds the shape of S3-FIFO that fits the current requests. No shape fits all requests: a small queue of a tenth loses
+ * to LRU if chunks are requested twice and far apart, and a large one loses everywhere else. So several shapes, each
+ * the best at something, run as miniature caches beside the tier, on a sample of its requests. When one of them would
+ * have had more hits than the tier had, the tier takes its shape. (Another design was tried: to move a share step by
+ * step towards the hits of ghosts, as ARC does. It gets stuck where the hit ratio drops between two good shares.)
  *
- * The comparison is a CUSUM chart (Page, 1954): a lead is what a challenger has gained since it was last level with the
- * tier, so that a better past does not count against a tier whose requests have changed.
+ * The comparison is a CUSUM chart (Page, 1954): a lead is the number of hits that a challenger has gained since it was
+ * last level with the tier. So the time before, when the tier's shape was the better one, does not delay a change.
  *
  * Invariants:
- * 1. All miniatures see the same requests and have the same capacity.
- * 2. No lead is negative, and that of the shape in use is 0.
+ * 1. All miniature caches see the same requests and have the same capacity.
+ * 2. No lead is negative, and the lead of the shape in use is 0.
  */
 import { assert } from "../../base/assert.ts";
 import { MiniatureCache } from "./miniature-cache.ts";
 import { paperShape, type S3FifoShape } from "./s3-fifo.ts";
 
-/** The first is what a tier begins with. */
+/** A tier starts with the first. */
 const shapes: readonly S3FifoShape[] = [
   paperShape,
-  // Popularity that lasts: hard to get into main, and slow to leave it.
+  // Popularity that lasts: an entry needs many uses to enter main, and leaves it slowly.
   { smallShare: 0.02, ghostShare: 0.3, usesForMain: 2, usesCounted: 7, secondChance: false },
-  // Popularity that moves.
+  // Popularity that changes.
   { smallShare: 0.05, ghostShare: 0.9, usesForMain: 1, usesCounted: 1, secondChance: false },
-  // A second use that comes late.
+  // A second use long after the first.
   { smallShare: 0.6, ghostShare: 0.9, usesForMain: 2, usesCounted: 1, secondChance: true },
-  // Only what was used last is used again: nearly LRU.
+  // Only the entries used last are used again: nearly LRU.
   { smallShare: 0.8, ghostShare: 0.1, usesForMain: 1, usesCounted: 1, secondChance: false },
 ];
 
-/** Leads are hits; these are parts of the number of entries. To change the shape costs about as much as it replaces. */
+/**
+ * A challenger must lead by the number of entries times the reluctance, because a change of shape costs about one miss
+ * for each entry that it replaces.
+ */
 const reluctanceMin = 0.25;
 const reluctanceMax = 4;
-/** Each change doubles the reluctance, or equals would take turns. It halves while everything is replaced so often. */
+/**
+ * Each change doubles the reluctance, since equal shapes would alternate otherwise. It halves while all entries are
+ * replaced this many times.
+ */
 const turnoversToRelent = 100;
-/** What a miss of the tier takes from every lead, so that chance does not add up. */
+/** A miss of the tier takes this from every lead, so that gains by chance do not add up. */
 const missToll = 0.01;
 
 interface Challenger {
@@ -52,7 +58,7 @@ export class ShapeTuner {
   constructor() {
     this.#challengers = shapes.map((shape) => ({ miniature: new MiniatureCache(shape), lead: 0 }));
     const [first] = this.#challengers;
-    assert(first !== undefined, "there is a shape to begin with");
+    assert(first !== undefined, "there is a shape to start with");
     this.#inUse = first;
   }
 
@@ -60,13 +66,13 @@ export class ShapeTuner {
     return this.#inUse.miniature.shape;
   }
 
-  /** What the sample has of the tier. */
+  /** Sets the size of the tier, scaled down to the sample. */
   resize(capacityBytes: number, entryCount: number): void {
     this.#capacityBytes = capacityBytes;
     this.#entryCount = entryCount;
   }
 
-  /** A request of the sample, and whether the tier had it. */
+  /** Counts a request of the sample. `isHit`: the tier held the chunk. */
   request(key: string, sizeBytes: number, isHit: boolean): void {
     const tierScore = isHit ? 1 : missToll;
     let leader = this.#inUse;

@@ -1,25 +1,26 @@
 /**
- * The eviction policy of both tiers: S3-FIFO whose shape follows what is asked for (shape-contest.ts). Which requests the
- * contest sees is decided by their keys, so that it sees every use of some chunks and none of the others: of all chunks
- * where the tier holds a few hundred, of as many where it holds more. A use of another chunk is one small write; a use of
- * one of the sample is a look-up in each miniature besides, next to a chunk that has to be sent.
+ * The eviction policy of both tiers: S3-FIFO with a shape that follows the requests (shape-tuner.ts). The tuner sees a
+ * sample. A chunk's key decides whether it is sampled, so the tuner sees every use of some chunks and no use of the
+ * others. If the tier holds a few hundred chunks, all are sampled; if it holds more, about as many. A use of a chunk
+ * outside the sample is one small write. A use of a sampled chunk also costs a look-up in each miniature cache, which
+ * is little compared with sending the chunk.
  *
  * Invariants:
- * 1. Nothing is sampled before the first eviction, because nobody knows before how much the tier can hold.
- * 2. As of the last eviction, at most twice {@link sampledEntries} of the entries held are sampled, and at least half as
- *    many where there are as many. The share is a power of two, so that it seldom changes.
+ * 1. Before the first eviction nothing is sampled, because the capacity of the tier is unknown.
+ * 2. As of the last eviction, at most twice {@link sampledEntries} of the entries held are sampled, and at least half
+ *    of {@link sampledEntries} if the tier holds so many. The share is a power of two, so that it seldom changes.
  */
 import type { Evictable } from "./evictable.ts";
 import type { EvictionPolicy } from "./eviction-policy.ts";
 import { S3Fifo } from "./s3-fifo.ts";
 import { ShapeTuner } from "./shape-tuner.ts";
 
-/** With a quarter of them, the outcome would too often be a matter of chance. */
+/** With a quarter of this number, chance would decide too often. */
 const sampledEntries = 512;
 
 export class TunedS3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
   readonly #queues = new S3Fifo<Entry>();
-  readonly #contest = new ShapeTuner();
+  readonly #tuner = new ShapeTuner();
   #entryCount = 0;
   /** The part of all keys that is sampled. */
   #sampledShare = 0;
@@ -32,18 +33,18 @@ export class TunedS3Fifo<Entry extends Evictable> implements EvictionPolicy<Entr
     entry.sampleAt = placeOf(entry.key);
     this.#entryCount += 1;
     this.#queues.insert(entry, ahead);
-    // What was fetched ahead is asked for when it is touched.
-    if (!ahead && entry.sampleAt < this.#sampledShare) this.#compete(entry, false);
+    // A chunk fetched ahead is requested when it is touched for the first time.
+    if (!ahead && entry.sampleAt < this.#sampledShare) this.#tune(entry, false);
   }
 
   touch(entry: Entry): void {
     this.#queues.touch(entry);
-    if (entry.sampleAt < this.#sampledShare) this.#compete(entry, true);
+    if (entry.sampleAt < this.#sampledShare) this.#tune(entry, true);
   }
 
-  putBack(entry: Entry): void {
+  reinsert(entry: Entry): void {
     this.#entryCount += 1;
-    this.#queues.putBack(entry);
+    this.#queues.reinsert(entry);
   }
 
   supersede(entry: Entry): void {
@@ -66,9 +67,9 @@ export class TunedS3Fifo<Entry extends Evictable> implements EvictionPolicy<Entr
     return this.#queues.remembers(key);
   }
 
-  #compete(entry: Entry, isHit: boolean): void {
-    this.#contest.request(entry.key, entry.sizeBytes, isHit);
-    this.#queues.shape = this.#contest.shape;
+  #tune(entry: Entry, isHit: boolean): void {
+    this.#tuner.request(entry.key, entry.sizeBytes, isHit);
+    this.#queues.shape = this.#tuner.shape;
   }
 
   #sample(): void {
@@ -78,11 +79,14 @@ export class TunedS3Fifo<Entry extends Evictable> implements EvictionPolicy<Entr
       this.#sampledShare *= 2;
     }
     const share = this.#sampledShare;
-    this.#contest.resize(this.#queues.rankedBytes * share, this.#entryCount * share);
+    this.#tuner.resize(this.#queues.rankedBytes * share, this.#entryCount * share);
   }
 }
 
-/** Where a key falls in [0, 1): FNV-1a, with the finalizer of MurmurHash3, because FNV mixes the last characters little. */
+/**
+ * The place of a key in [0, 1): FNV-1a, then the finalizer of MurmurHash3, because FNV mixes the last characters
+ * little.
+ */
 function placeOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);

@@ -36,7 +36,7 @@ export class FifoPolicy implements EvictionPolicy<DiskEntry> {
     this.#entries.delete(entry);
   }
 
-  putBack(entry: DiskEntry): void {
+  reinsert(entry: DiskEntry): void {
     this.#entries.add(entry);
   }
 

@@ -19,7 +19,7 @@ test("MiniatureCache.request: the first request for a key is a miss, the next a 
   assert.equal(cache.request("a", 1, 10), true);
 });
 
-test("MiniatureCache.request: what is larger than the whole is not held, and pushes nothing out", () => {
+test("MiniatureCache.request: an entry larger than the cache is not held, and evicts nothing", () => {
   const cache = new MiniatureCache(paperShape);
   cache.request("small", 1, 10);
   assert.equal(cache.request("large", 11, 10), false);
@@ -27,25 +27,25 @@ test("MiniatureCache.request: what is larger than the whole is not held, and pus
   assert.equal(cache.request("small", 1, 10), true);
 });
 
-test("MiniatureCache.request: a loop that fits is all hits in the end, though it begins full of placeholders", () => {
+test("MiniatureCache.request: a loop that fits is all hits in the end, although the cache starts full of placeholders", () => {
   const cache = new MiniatureCache(paperShape);
   hitsOf(cache, loop(90, 90 * 20), 100);
   assert.equal(hitsOf(cache, loop(90, 900), 100), 900);
 });
 
-test("MiniatureCache.request: gives way where the capacity shrinks", () => {
+test("MiniatureCache.request: evicts when the capacity shrinks", () => {
   const cache = new MiniatureCache(paperShape);
   hitsOf(cache, loop(50, 500), 100);
   cache.request("new", 1, 10);
   assert.ok(hitsOf(cache, loop(50, 50), 10) <= 10);
 });
 
-/** Each key twice, with 50 others in between: a small queue of a tenth has lost it by then, a large one has not. */
+/** Each key twice, with 50 others in between: a small queue of a tenth has evicted it by then, a large one has not. */
 function* pairs(): Generator<string> {
   for (let pair = 50; pair < 2000; pair += 1) yield* [`k${pair}`, `k${pair - 50}`];
 }
 
-test("MiniatureCache: tells of no hits that only a cache has which began empty", () => {
+test("MiniatureCache: predicts no hits that only a cache that started empty has", () => {
   const inMostlySmall = hitsOf(new MiniatureCache({ ...paperShape, smallShare: 0.8 }), pairs(), 100);
   const inPaperShape = hitsOf(new MiniatureCache(paperShape), pairs(), 100);
   assert.ok(inMostlySmall > 1800 && inPaperShape < 50, `${inMostlySmall} and ${inPaperShape} of 1900`);

@@ -1,4 +1,4 @@
-/** A tier of some bytes around an eviction policy, which is all that a test of one needs, and what every policy owes it. */
+/** A tier of a given size around an eviction policy, and the checks that every policy must pass. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Evictable } from "../../../src/store/eviction/evictable.ts";
@@ -19,7 +19,7 @@ export class PolicyTier<Policy extends CountingPolicy> {
     this.policy = policy;
   }
 
-  /** Nothing happens where the entry is larger than the tier, but that all others go. */
+  /** An entry larger than the tier is not inserted, but all others are evicted. */
   insert(key: string, sizeBytes = 1, ahead = false): void {
     while (this.policy.bytes + sizeBytes > this.#capacityBytes) {
       const victim = this.policy.evict();
@@ -56,12 +56,15 @@ export class PolicyTier<Policy extends CountingPolicy> {
 }
 
 const anyStep = fc.record({
-  kind: fc.constantFrom("request", "request", "request", "ahead", "remove", "evict", "supersede", "putBack"),
+  kind: fc.constantFrom("request", "request", "request", "ahead", "remove", "evict", "supersede", "reinsert"),
   key: fc.nat(30),
   sizeBytes: fc.integer({ min: 1, max: 20 }),
 });
 
-/** Has the policy hold what was inserted and not evicted or removed, each once, whatever comes in whatever order. */
+/**
+ * Checks that the policy holds each entry that was inserted and not evicted or removed, once, after any steps in any
+ * order.
+ */
 export function assertAccounts<Policy extends CountingPolicy>(makeTier: () => PolicyTier<Policy>): void {
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 300 }), (steps) => {
@@ -74,9 +77,9 @@ export function assertAccounts<Policy extends CountingPolicy>(makeTier: () => Po
           const victim = policy.evict();
           assert.equal(victim === undefined, held.size === 0);
           if (victim) assert.ok(held.delete(victim.key));
-        } else if (kind === "putBack") {
+        } else if (kind === "reinsert") {
           const victim = policy.evict();
-          if (victim) policy.putBack(victim);
+          if (victim) policy.reinsert(victim);
         } else if (kind === "supersede") {
           if (entry) policy.supersede(entry);
         } else if (kind === "remove") {

@@ -12,7 +12,7 @@ test("S3Fifo: an empty policy has no victim", () => {
   assert.equal(new S3Fifo().evict(), undefined);
 });
 
-test("S3Fifo: what was not used leaves in the order it came, and is remembered", () => {
+test("S3Fifo: unused entries are evicted in the order of insertion, and are remembered", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 12);
   assert.deepEqual(tier.evicted, ["k0", "k1"]);
@@ -20,7 +20,7 @@ test("S3Fifo: what was not used leaves in the order it came, and is remembered",
   assert.ok(!tier.policy.remembers("k2"));
 });
 
-test("S3Fifo: two uses in the small queue earn a place in main, one does not", () => {
+test("S3Fifo: two uses in the small queue move an entry to main, one does not", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.touch("k0", 2);
@@ -30,7 +30,7 @@ test("S3Fifo: two uses in the small queue earn a place in main, one does not", (
   assert.ok(tier.held.has("k0"));
 });
 
-test("S3Fifo: what comes back while it is remembered goes to main, and a scan does not reach it there", () => {
+test("S3Fifo: an entry that returns while it is remembered goes to main, and a scan does not evict it there", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 11);
   assert.deepEqual(tier.evicted, ["k0"]);
@@ -40,7 +40,7 @@ test("S3Fifo: what comes back while it is remembered goes to main, and a scan do
   assert.ok(tier.held.has("k0"));
 });
 
-/** How often main is gone through before a chunk leaves it that was used a hundred times. */
+/** The rounds through main before a chunk that was used a hundred times is evicted. */
 function roundsOf(usesCounted: number): number {
   const policy = new S3Fifo<Evictable>({ ...paperShape, usesCounted });
   const insert = (key: string, uses: number): Evictable => {
@@ -59,11 +59,11 @@ function roundsOf(usesCounted: number): number {
   }
 }
 
-test("S3Fifo: uses in main are good for one more round each, for as many as the shape counts", () => {
+test("S3Fifo: each use in main gives one more round, up to the number that the shape counts", () => {
   assert.deepEqual([1, 3, 7].map(roundsOf), [1, 3, 7]);
 });
 
-test("S3Fifo: a use in main is good for one more round", () => {
+test("S3Fifo: a use in main gives one more round", () => {
   const policy = new S3Fifo<Evictable>();
   const busy = new Evictable("busy", 1);
   const idle = new Evictable("idle", 1);
@@ -81,7 +81,7 @@ test("S3Fifo: a use in main is good for one more round", () => {
   assert.equal(policy.evict(), undefined);
 });
 
-test("S3Fifo: where the shape asks for one use, one earns a place in main", () => {
+test("S3Fifo: with usesForMain 1, one use moves an entry to main", () => {
   const tier = tierOf(10, { usesForMain: 1 });
   tier.insertAll("k", 10);
   tier.touch("k0");
@@ -91,7 +91,7 @@ test("S3Fifo: where the shape asks for one use, one earns a place in main", () =
   assert.ok(tier.held.has("k0"));
 });
 
-test("S3Fifo: by a second chance one use is good for another round in the small queue, and no more", () => {
+test("S3Fifo: with secondChance, one use gives one more round in the small queue", () => {
   const tier = tierOf(10, { secondChance: true });
   tier.insertAll("k", 10);
   tier.touch("k0");
@@ -101,7 +101,7 @@ test("S3Fifo: by a second chance one use is good for another round in the small 
   assert.ok(!tier.held.has("k0"));
 });
 
-test("S3Fifo: what is evicted follows the shape as it is at that moment", () => {
+test("S3Fifo: an eviction follows the shape of that moment", () => {
   const tier = tierOf(100);
   const heldNow = (prefix: string): number =>
     [...tier.held.keys()].filter((key) => key.startsWith(prefix)).length;
@@ -114,7 +114,7 @@ test("S3Fifo: what is evicted follows the shape as it is at that moment", () => 
   assert.equal(heldNow("second"), 60);
 });
 
-test("S3Fifo: what is superseded goes first, wherever it stood, and is not remembered", () => {
+test("S3Fifo: a superseded entry is evicted first, from any queue, and is not remembered", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.touch("k5", 3);
@@ -125,7 +125,7 @@ test("S3Fifo: what is superseded goes first, wherever it stood, and is not remem
   assert.ok(!tier.policy.remembers("k5"));
 });
 
-test("S3Fifo: what is used although it is superseded is as what has just come", () => {
+test("S3Fifo: a superseded entry that is used counts as newly inserted", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 10);
   tier.policy.supersede(tier.held.get("k3") as Evictable);
@@ -136,18 +136,18 @@ test("S3Fifo: what is used although it is superseded is as what has just come", 
   assert.ok(!tier.held.has("k3"));
 });
 
-test("S3Fifo: what is put back stands in main, and is not remembered as evicted", () => {
+test("S3Fifo: a reinserted entry is in main, and is not remembered as evicted", () => {
   const tier = tierOf(10);
   tier.insertAll("k", 10);
   const victim = tier.policy.evict() as Evictable;
   assert.ok(tier.policy.remembers(victim.key));
-  tier.policy.putBack(victim);
+  tier.policy.reinsert(victim);
   assert.ok(!tier.policy.remembers(victim.key));
   tier.insertAll("scan", 100);
   assert.ok(tier.held.has(victim.key));
 });
 
-test("S3Fifo: keys evicted from main are not remembered: they had their chance", () => {
+test("S3Fifo: keys evicted from main are not remembered", () => {
   const policy = new S3Fifo<Evictable>();
   const entry = new Evictable("old", 1);
   policy.insert(entry);
@@ -157,7 +157,7 @@ test("S3Fifo: keys evicted from main are not remembered: they had their chance",
   assert.ok(!policy.remembers("old"));
 });
 
-test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest are forgotten first", () => {
+test("S3Fifo: ghosts are bounded by nine tenths of the bytes held, and the oldest are forgotten first", () => {
   const tier = tierOf(100);
   tier.insertAll("k", 400);
   assert.ok(tier.policy.ghostBytes <= 90);
@@ -165,7 +165,7 @@ test("S3Fifo: ghosts are bounded by nine tenths of what is held, and the oldest 
   assert.ok(!tier.policy.remembers("k200"));
 });
 
-test("S3Fifo: a removed entry is no victim and is not remembered", () => {
+test("S3Fifo: a removed entry is not evicted and not remembered", () => {
   const tier = tierOf(3);
   tier.insertAll("k", 3);
   tier.policy.remove(tier.held.get("k0") as Evictable);
@@ -174,7 +174,7 @@ test("S3Fifo: a removed entry is no victim and is not remembered", () => {
   assert.ok(!tier.policy.remembers("k0"));
 });
 
-test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
+test("S3Fifo: a loop that fits is all hits, whatever was held before", () => {
   const tier = tierOf(100);
   for (let index = 0; index < 1000; index += 1) tier.request(`before${index % 150}`);
   let hits = 0;
@@ -184,7 +184,7 @@ test("S3Fifo: a loop that fits is all hits, whatever was there before", () => {
   assert.equal(hits, 30 * 90);
 });
 
-test("S3Fifo: what is fetched ahead stays until its first use, while others pass", () => {
+test("S3Fifo: entries fetched ahead stay until their first use, while others are evicted", () => {
   const tier = tierOf(20);
   tier.insertAll("before", 16);
   for (const key of ["a0", "a1", "a2", "a3"]) tier.insert(key, 1, true);
@@ -199,14 +199,14 @@ test("S3Fifo: what is fetched ahead stays until its first use, while others pass
   assert.ok(!tier.held.has("a0"), "used once, it is as any other");
 });
 
-test("S3Fifo: what is fetched ahead and not used leaves once everything held was replaced", () => {
+test("S3Fifo: an entry fetched ahead and not used is evicted once all held bytes were replaced", () => {
   const tier = tierOf(20);
   tier.insert("abandoned", 1, true);
   tier.insertAll("k", 22);
   assert.ok(!tier.held.has("abandoned"));
 });
 
-test("S3Fifo: what is fetched ahead takes half of the tier and no more while there is anything else", () => {
+test("S3Fifo: entries fetched ahead take at most half of the tier while there are others", () => {
   const tier = tierOf(20);
   tier.insertAll("k", 20);
   for (let index = 0; index < 15; index += 1) tier.insert(`a${index}`, 1, true);
@@ -215,6 +215,6 @@ test("S3Fifo: what is fetched ahead takes half of the tier and no more while the
   assert.ok(tier.held.has("a14"));
 });
 
-test("S3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
+test("S3Fifo: holds each inserted entry once until it is evicted or removed, after any steps in any order", () => {
   assertAccounts(() => tierOf(60));
 });

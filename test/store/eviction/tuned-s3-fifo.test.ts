@@ -22,7 +22,7 @@ function hitsOfPairs(tier: Tier, first: number, count: number, distance: number)
   return hits;
 }
 
-/** Popular keys, so that the queues stand as they do in a tier that has been in use. */
+/** Requests popular keys, so that the queues are in the state of a tier that has been in use. */
 function useForLong(tier: Tier, requests: number, keys: number): void {
   const random = new SeededRandom(1);
   for (let request = 0; request < requests; request += 1) {
@@ -31,7 +31,7 @@ function useForLong(tier: Tier, requests: number, keys: number): void {
 }
 
 for (const capacity of [100, 1000, 10_000]) {
-  test(`TunedS3Fifo: of ${capacity} held, second uses that come late are hits soon, which the paper's shape misses`, () => {
+  test(`TunedS3Fifo: with ${capacity} entries, late second uses soon become hits, which the paper's shape misses`, () => {
     const hits = [new TunedS3Fifo<Evictable>(), new S3Fifo<Evictable>()].map((policy) => {
       const tier = tierOf(capacity, policy);
       useForLong(tier, 20 * capacity, 5 * capacity);
@@ -61,7 +61,7 @@ test("TunedS3Fifo: the same requests in the same order evict the same", () => {
   assert.deepEqual(evicted[0], evicted[1]);
 });
 
-test("TunedS3Fifo: what is fetched ahead and never asked for is no request, and changes no shape", () => {
+test("TunedS3Fifo: a chunk fetched ahead and never requested changes no shape", () => {
   const [plain, spoilt] = [0, 1].map((aheadPerRequest) => {
     const tier = tierOf(200);
     useForLong(tier, 20_000, 1000);
@@ -75,7 +75,7 @@ test("TunedS3Fifo: what is fetched ahead and never asked for is no request, and 
   assert.ok(plain > 900 && spoilt > 900, `${plain} and ${spoilt} of 1000`);
 });
 
-test("TunedS3Fifo: a tier that shrinks and grows goes on, with whatever sizes", () => {
+test("TunedS3Fifo: a tier of any sizes shrinks and grows", () => {
   const policy = new TunedS3Fifo<Evictable>();
   const large = tierOf(1 << 20, policy);
   for (let index = 0; index < 5000; index += 1) large.request(`large${index}`, 1 + (index % 1000));
@@ -85,6 +85,6 @@ test("TunedS3Fifo: a tier that shrinks and grows goes on, with whatever sizes", 
   assert.ok(policy.bytes <= 1000);
 });
 
-test("TunedS3Fifo: holds what was inserted and not evicted or removed, each once, whatever comes in whatever order", () => {
+test("TunedS3Fifo: holds each inserted entry once until it is evicted or removed, after any steps in any order", () => {
   assertAccounts(() => tierOf(Number.POSITIVE_INFINITY));
 });
