@@ -87,7 +87,7 @@ function lay(directory: string, objectKey: string, seed: number): void {
   });
   const bytes = patternBytes(seed, 0, sizeBytes);
   const footer = encodeFooter({
-    identity: storedKeyOf({ version, index: 0 }),
+    storedKey: storedKeyOf({ version, index: 0 }),
     lengthBytes: sizeBytes,
     blockCrcs: Uint32Array.of(crc32(bytes)),
     sha256: createHash("sha256").update(bytes).digest(),

@@ -1,7 +1,7 @@
 /**
- * How a chunk becomes a file: written aside, hashed on the way, and linked into place. A reader sees the name only when
- * the file behind it is whole. link() never clobbers, so that of two who bring the same chunk one is simply late, be
- * they two flights of one process or two replicas on one shared directory.
+ * Writes a chunk to a file: first to a staging file, hashed on the way, which is then linked to the final path. A
+ * reader sees the final path only when the file is whole. link() never replaces a file. So of two writers of one chunk
+ * the later one finds it present, whether they are two flights of one process or two replicas on one cachestore.
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
@@ -16,31 +16,34 @@ import {
 } from "../disk/job-file-system.ts";
 import { chunkFileSize, encodeFooter, type StoredChunkKey } from "./chunk-file.ts";
 
-/** Where a chunk is written, and where it is linked to. */
+/** The paths of a chunk file: where it is written, and where it is linked to. */
 export interface ChunkPlace {
   readonly stagingPath: string;
   readonly finalPath: string;
-  readonly identity: StoredChunkKey;
+  readonly storedKey: StoredChunkKey;
   readonly fsync: boolean;
 }
 
 export interface ChunkWrite extends ChunkPlace {
-  /** The chunk's blocks where they lie, in memory shared with the thread. */
+  /** The chunk's blocks, in memory that the thread shares. They are not copied. */
   readonly blocks: readonly Uint8Array[];
 }
 
 const blocksPerWrite = 8;
-/** The first finds a damaged file, which makes way; the others are for races with those who found it, too. */
+/**
+ * The first attempt may find a damaged file, which is deleted. The others are for races with writers that found it,
+ * too.
+ */
 const linkAttemptsMax = 3;
 
-/** Hex SHA-256 of the chunk that was stored, or `present`. @throws the system's error; then nothing was stored. */
+/** Returns the hex SHA-256 of the stored chunk, or `present`. @throws the system's error; then nothing was stored. */
 export function commitChunk(
   fileSystem: JobFileSystem,
   write: ChunkWrite,
 ): "present" | { readonly sha256: string } {
   const { stagingPath, finalPath } = write;
-  const sizeBytes = chunkFileSize(write.identity);
-  // One look, against writing a whole chunk only to find at the end that it is there.
+  const sizeBytes = chunkFileSize(write.storedKey);
+  // Without this check, a whole chunk is written before link() finds that it is there already.
   if (sizeOf(fileSystem, finalPath) === sizeBytes) return "present";
   try {
     const sha256 = stage(fileSystem, write);
@@ -50,12 +53,15 @@ export function commitChunk(
   }
 }
 
-/** Gives a staged file its name; false where the chunk is there already. @throws the system's error; then it has not got it. */
+/**
+ * Links a staged file to its final path. False if the chunk is there already. @throws the system's error; then it is
+ * not linked.
+ */
 export function linkChunk(fileSystem: JobFileSystem, place: ChunkPlace): boolean {
-  const { stagingPath, finalPath, identity, fsync } = place;
+  const { stagingPath, finalPath, storedKey, fsync } = place;
   const directory = dirname(finalPath);
   fileSystem.mkdirSync(directory, { recursive: true });
-  if (!link(fileSystem, stagingPath, finalPath, chunkFileSize(identity))) return false;
+  if (!link(fileSystem, stagingPath, finalPath, chunkFileSize(storedKey))) return false;
   try {
     if (fsync) syncDirectory(fileSystem, directory);
     return true;
@@ -65,29 +71,35 @@ export function linkChunk(fileSystem: JobFileSystem, place: ChunkPlace): boolean
   }
 }
 
-/** Writes the whole file aside and closes it, so that an error the kernel kept for close() is met before the link. */
+/**
+ * Writes and closes the whole staging file, so that an error that the kernel reports at close() comes before the link.
+ */
 function stage(fileSystem: JobFileSystem, write: ChunkWrite): Buffer {
   const fd = fileSystem.openSync(write.stagingPath, "wx", 0o640);
   try {
     const sha256 = writeChunk(fileSystem, fd, write);
-    settleStaged(fileSystem, fd, write);
+    sealStagedFile(fileSystem, fd, write);
     return sha256;
   } finally {
     fileSystem.closeSync(fd);
   }
 }
 
-/** All of a staged file is written: sees to it that it is all there. @throws the system's error. */
-export function settleStaged(fileSystem: JobFileSystem, fd: number, { identity, fsync }: ChunkPlace): void {
-  // Reading back would only read the page cache: every block is checked again whenever it is read.
+/** Checks the size of a completely written staging file, and syncs it if required. @throws the system's error. */
+export function sealStagedFile(
+  fileSystem: JobFileSystem,
+  fd: number,
+  { storedKey, fsync }: ChunkPlace,
+): void {
+  // To read the bytes back would only read the page cache. Every block is checked whenever it is read.
   const { size } = fileSystem.fstatSync(fd);
-  if (size !== chunkFileSize(identity)) throw ioError("EIO", `the staged file has ${size} bytes`);
+  if (size !== chunkFileSize(storedKey)) throw ioError("EIO", `the staging file has ${size} bytes`);
   if (fsync) fileSystem.fsyncSync(fd);
 }
 
-/** Hashes and writes a few blocks at a time, while they are still in the processor's cache. Answers the SHA-256. */
+/** Hashes and writes a few blocks at a time, while they are in the processor's cache. Returns the SHA-256. */
 function writeChunk(fileSystem: JobFileSystem, fd: number, write: ChunkWrite): Buffer {
-  const { blocks, identity } = write;
+  const { blocks, storedKey } = write;
   const hash = createHash("sha256");
   const blockCrcs = new Uint32Array(blocks.length);
   let lengthBytes = 0;
@@ -101,16 +113,16 @@ function writeChunk(fileSystem: JobFileSystem, fd: number, write: ChunkWrite): B
     writeAll(fileSystem, fd, batch);
   }
   const sha256 = hash.digest();
-  writeAll(fileSystem, fd, [encodeFooter({ identity, lengthBytes, blockCrcs, sha256 })]);
+  writeAll(fileSystem, fd, [encodeFooter({ storedKey, lengthBytes, blockCrcs, sha256 })]);
   return sha256;
 }
 
 /**
- * False where a file of the right size has the name already. One of another size is damaged and makes way. Two who find
- * it so may get into each other's way, and both end with a whole file under the name:
+ * False if a file of the right size has the name already. A file of another size is damaged and is deleted. Two writers
+ * that find such a file may interfere, and both end with a whole file under the name:
  * 1. A and B fail to link, and see that the file has the wrong size;
- * 2. A unlinks it and links its own;
- * 3. B unlinks A's and links its own, or finds A's when it links, and is late.
+ * 2. A unlinks it and links its own file;
+ * 3. B unlinks A's file and links its own, or fails to link and finds that A's file has the right size.
  */
 function link(fileSystem: JobFileSystem, from: string, to: string, sizeBytes: number): boolean {
   for (let attempt = 1; ; attempt += 1) {

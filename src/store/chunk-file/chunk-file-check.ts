@@ -1,7 +1,7 @@
 /**
- * Reads the whole file of a chunk and believes nothing: its size, its footer, that it is the chunk its name says, the
- * CRC-32 of every block and the SHA-256 of all of them. It is a generator, so that whoever runs it goes on when there is
- * time for the next block and not before; one that is left early closes its file all the same.
+ * Checks the whole file of a chunk: its size, its footer, whether it holds the chunk that its name stands for, the
+ * CRC-32 of every block and the SHA-256 of all of them. The check is a generator, so that its caller decides when to
+ * read the next block. A check that is abandoned early closes its file all the same.
  */
 import { createHash } from "node:crypto";
 import type fs from "node:fs";
@@ -24,13 +24,13 @@ export type CheckFileSystem = Pick<typeof fs, "openSync" | "fstatSync" | "readSy
 const tailBytesMax = 64 * 1024;
 
 /**
- * Checks the file at `path`, which is named for the chunk `key`. Yields the bytes of each block that proved right, and
- * returns what is wrong with the file, if anything is. `scratch` is overwritten, and holds a block.
+ * Checks the file at `path`, whose name stands for the chunk at `chunkPath`. Yields the length of each block that is
+ * right, and returns the fault of the file, if it has one. `scratch` has room for a block and is overwritten.
  */
 export function* checkChunkFile(
   fileSystem: CheckFileSystem,
   path: string,
-  key: string,
+  chunkPath: string,
   scratch: Buffer,
 ): Generator<number, DiskFault | undefined, void> {
   let fd: number | undefined;
@@ -38,7 +38,7 @@ export function* checkChunkFile(
     fd = fileSystem.openSync(path, "r");
     const footer = readFooter(fileSystem, fd);
     if (typeof footer === "string") return damaged(footer);
-    if (chunkPathOf(footer.identity) !== key) return damaged("identity");
+    if (chunkPathOf(footer.storedKey) !== chunkPath) return damaged("stored-key");
     const hash = createHash("sha256");
     for (const [index, blockCrc] of footer.blockCrcs.entries()) {
       const offset = index * blockSizeBytes;
@@ -56,13 +56,13 @@ export function* checkChunkFile(
   }
 }
 
-/** Which chunk the file at `path` holds, by its footer; undefined where that cannot be read or is no chunk's. */
+/** The stored key in the footer of the file at `path`; undefined if the file has no footer or cannot be read. */
 export function identifyChunkFile(fileSystem: CheckFileSystem, path: string): StoredChunkKey | undefined {
   let fd: number | undefined;
   try {
     fd = fileSystem.openSync(path, "r");
     const footer = readFooter(fileSystem, fd);
-    return typeof footer === "string" ? undefined : footer.identity;
+    return typeof footer === "string" ? undefined : footer.storedKey;
   } catch (error) {
     faultOf(error);
     return undefined;
@@ -71,21 +71,21 @@ export function identifyChunkFile(fileSystem: CheckFileSystem, path: string): St
   }
 }
 
-function chunkPathOf(identity: StoredChunkKey): string {
-  return `${identity.originId}/${versionHash(identity)}/${identity.index}`;
+function chunkPathOf(storedKey: StoredChunkKey): string {
+  return `${storedKey.originId}/${versionHash(storedKey)}/${storedKey.index}`;
 }
 
-/** The footer of a file that is as long as it says, else what is wrong with it. */
+/** The footer, if the file is as long as it says; else the fault. */
 function readFooter(fileSystem: CheckFileSystem, fd: number): ChunkFooter | string {
   const { size } = fileSystem.fstatSync(fd);
   const tail = Buffer.alloc(Math.min(size, tailBytesMax));
   if (readAt(fileSystem, fd, tail, size - tail.length) !== tail.length) return "size";
   const footer = decodeFooter(tail);
   if (typeof footer === "string") return footer;
-  return chunkFileSize(footer.identity) === size ? footer : "size";
+  return chunkFileSize(footer.storedKey) === size ? footer : "size";
 }
 
-/** pread(2) may read less than it was asked for, and nothing only at the end of the file. */
+/** pread(2) may read less than requested. It reads nothing only at the end of the file. */
 function readAt(fileSystem: CheckFileSystem, fd: number, target: Buffer, offset: number): number {
   let filled = 0;
   while (filled < target.length) {
@@ -100,7 +100,7 @@ function damaged(reason: string): DiskFault {
   return { kind: "damaged", reason };
 }
 
-/** @throws what is no error of the system: a bug. */
+/** @throws any error that is not the system's: it is a bug. */
 function faultOf(error: unknown): DiskFault {
   const code = systemErrorCode(error);
   if (code === undefined) throw error;
@@ -111,6 +111,6 @@ function closeQuietly(fileSystem: CheckFileSystem, fd: number): void {
   try {
     fileSystem.closeSync(fd);
   } catch {
-    // close(2) of a file that was only read has nothing left to lose.
+    // The file was only read, so an error of close(2) loses nothing.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The format of a chunk on disk, frozen as version 1: the bytes as they were at the origin, then a footer that lets
- * a reader trust nothing else. The bytes come first so that a block is read at its own offset and could be sent from
- * the file as it lies; the footer ends in a trailer of fixed size, so that one read from the tail finds everything.
+ * The format of a chunk file, frozen as version 1: the chunk's bytes as the origin sent them, then a footer with which
+ * a reader verifies everything else. The bytes come first, so that a block is read at its own offset and could be sent
+ * straight from the file. The footer ends in a trailer of fixed size, so that one read of the tail finds everything.
  *
  *     chunk bytes
  *     LE32 CRC-32 of each 1 MiB block                          footer begins here
@@ -14,8 +14,8 @@
  *     LE32 format version
  *     8 B  magic "orcachnk"
  *
- * The identity stands in full, although the name of the file holds its hash: it proves that the file is what its
- * name says, and lets a tool find all chunks of a prefix without asking the origin.
+ * The footer holds the stored key in full, although the name of the file contains its hash. The stored key proves that
+ * the file holds the chunk of that name, and lets a tool find all chunks of a prefix without asking the origin.
  */
 import { crc32 } from "node:zlib";
 import { segmentSizeBytes } from "../../base/memory-budget.ts";
@@ -23,7 +23,7 @@ import { chunkLength } from "../../chunk/chunk-layout.ts";
 import type { ChunkKey } from "../chunk-store.ts";
 
 const formatVersion = 1;
-/** A block is what one segment holds: the unit of reading and of checking. */
+/** A block fills one segment. It is the unit of reading and of checking. */
 export const blockSizeBytes = segmentSizeBytes;
 export const trailerLengthBytes = 28;
 
@@ -31,7 +31,7 @@ const magic = Buffer.from("orcachnk", "latin1");
 const sha256LengthBytes = 32;
 const numbersLengthBytes = 3 * 8;
 
-/** Which chunk of which version of which object a file holds. */
+/** The fields of a chunk key, as the footer of a chunk file holds them. */
 export interface StoredChunkKey {
   readonly originId: string;
   readonly bucket: string;
@@ -43,20 +43,20 @@ export interface StoredChunkKey {
 }
 
 export interface ChunkFooter {
-  readonly identity: StoredChunkKey;
-  /** Length of the chunk bytes in front of the footer. */
+  readonly storedKey: StoredChunkKey;
+  /** Length of the chunk's bytes, which come before the footer. */
   readonly lengthBytes: number;
   /** CRC-32 of each block, in order. */
   readonly blockCrcs: Uint32Array;
   readonly sha256: Buffer;
 }
 
-/** What is wrong with a footer; a damaged file is a value, because the disk tier answers it with a miss. */
+/** The fault of a footer. A damaged file is a value and not an error, because a read of it is a miss. */
 type FooterFault = "truncated" | "magic" | "version" | "footer-length" | "checksum" | "malformed";
 
-export function storedKeyOf(ref: ChunkKey): StoredChunkKey {
-  const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes } = ref.version;
-  return { originId, bucket, objectKey, etag, chunkSizeBytes, objectSizeBytes: sizeBytes, index: ref.index };
+export function storedKeyOf(key: ChunkKey): StoredChunkKey {
+  const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes } = key.version;
+  return { originId, bucket, objectKey, etag, chunkSizeBytes, objectSizeBytes: sizeBytes, index: key.index };
 }
 
 export function storedKeyEquals(left: StoredChunkKey, right: StoredChunkKey): boolean {
@@ -72,8 +72,8 @@ export function storedKeyEquals(left: StoredChunkKey, right: StoredChunkKey): bo
 }
 
 /**
- * Where the chunk `<origin_id>/<hash>/<index>` lies: `<origin_id>.<hash>.<index>` below two characters of fan-out.
- * An origin id with characters that a file name cannot hold is percent-encoded.
+ * The path of a chunk's file: the chunk path `<origin_id>/<hash>/<index>` becomes `<origin_id>.<hash>.<index>`, below
+ * two characters of fan-out. Characters of an origin id that a file name cannot hold are percent-encoded.
  */
 export function chunkFilePath(directory: string, chunkPath: string): string {
   const indexAt = chunkPath.lastIndexOf("/") + 1;
@@ -83,12 +83,12 @@ export function chunkFilePath(directory: string, chunkPath: string): string {
   return `${directory}/${hash.slice(0, 2)}/${originId}.${hash}.${chunkPath.slice(indexAt)}`;
 }
 
-/** The names of the directories that chunks' files lie in, in order: the first two characters of a hash. */
+/** The names of the directories that hold chunk files, in order: the first two characters of a hash. */
 export const fanOuts: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
   byte.toString(16).padStart(2, "0"),
 );
 
-/** The chunk path that a file name stands for, or undefined for a foreign name. */
+/** The chunk path that a file name stands for; undefined for a foreign name. */
 export function chunkPathOfFileName(name: string): string | undefined {
   const match = /^(.+)\.([0-9a-f]{64})\.(0|[1-9]\d{0,15})$/.exec(name);
   if (!match) return undefined;
@@ -100,32 +100,32 @@ export function chunkPathOfFileName(name: string): string | undefined {
   }
 }
 
-export function footerLength(identity: StoredChunkKey): number {
-  const { originId, bucket, objectKey, etag } = identity;
+export function footerLength(storedKey: StoredChunkKey): number {
+  const { originId, bucket, objectKey, etag } = storedKey;
   let textBytes = 0;
   for (const text of [originId, bucket, objectKey, etag]) textBytes += 8 + Buffer.byteLength(text, "utf8");
-  const lengthBytes = chunkLength(identity.objectSizeBytes, identity.chunkSizeBytes, identity.index);
+  const lengthBytes = chunkLength(storedKey.objectSizeBytes, storedKey.chunkSizeBytes, storedKey.index);
   const blocks = Math.ceil(lengthBytes / blockSizeBytes);
   return 4 * blocks + sha256LengthBytes + textBytes + numbersLengthBytes + trailerLengthBytes;
 }
 
-/** Size of the whole file: known before a byte is written, which is what makes a reservation exact. */
-export function chunkFileSize(identity: StoredChunkKey): number {
-  const { objectSizeBytes, chunkSizeBytes, index } = identity;
-  return chunkLength(objectSizeBytes, chunkSizeBytes, index) + footerLength(identity);
+/** Size of the whole file. It is known before the first byte is written, so a reservation is exact. */
+export function chunkFileSize(storedKey: StoredChunkKey): number {
+  const { objectSizeBytes, chunkSizeBytes, index } = storedKey;
+  return chunkLength(objectSizeBytes, chunkSizeBytes, index) + footerLength(storedKey);
 }
 
 export function encodeFooter(footer: ChunkFooter): Buffer {
-  const { identity, lengthBytes, blockCrcs, sha256 } = footer;
-  const bytes = Buffer.alloc(footerLength(identity));
+  const { storedKey, lengthBytes, blockCrcs, sha256 } = footer;
+  const bytes = Buffer.alloc(footerLength(storedKey));
   let offset = 0;
   for (const crc of blockCrcs) offset = bytes.writeUInt32LE(crc, offset);
   offset += sha256.copy(bytes, offset);
-  for (const text of [identity.originId, identity.bucket, identity.objectKey, identity.etag]) {
+  for (const text of [storedKey.originId, storedKey.bucket, storedKey.objectKey, storedKey.etag]) {
     offset = bytes.writeBigUInt64LE(BigInt(Buffer.byteLength(text, "utf8")), offset);
     offset += bytes.write(text, offset, "utf8");
   }
-  for (const number of [identity.chunkSizeBytes, identity.objectSizeBytes, identity.index, lengthBytes]) {
+  for (const number of [storedKey.chunkSizeBytes, storedKey.objectSizeBytes, storedKey.index, lengthBytes]) {
     offset = bytes.writeBigUInt64LE(BigInt(number), offset);
   }
   offset = bytes.writeUInt32LE(bytes.length, offset);
@@ -135,7 +135,7 @@ export function encodeFooter(footer: ChunkFooter): Buffer {
   return bytes;
 }
 
-/** Reads the footer at the end of `tail`, which is the last bytes of a file, at least as many as its footer has. */
+/** Decodes the footer at the end of `tail`, the last bytes of a file. `tail` must contain the whole footer. */
 export function decodeFooter(tail: Buffer): ChunkFooter | FooterFault {
   if (tail.length < trailerLengthBytes) return "truncated";
   const trailer = tail.subarray(tail.length - trailerLengthBytes);
@@ -148,12 +148,12 @@ export function decodeFooter(tail: Buffer): ChunkFooter | FooterFault {
   try {
     return parseFooter(footer);
   } catch {
-    // Only a footer made by somebody else gets here with a right checksum; its fields may point anywhere.
+    // The checksum is right, so another program wrote this footer. Its fields may point anywhere.
     return "malformed";
   }
 }
 
-/** @throws RangeError where a field reaches past the footer. */
+/** @throws RangeError if a field reaches past the footer. */
 function parseFooter(footer: Buffer): ChunkFooter | FooterFault {
   let offset = 0;
   const number = (): number => {
@@ -172,7 +172,7 @@ function parseFooter(footer: Buffer): ChunkFooter | FooterFault {
   for (let block = 0; block < blocks; block += 1, offset += 4) blockCrcs[block] = footer.readUInt32LE(offset);
   const sha256 = Buffer.from(footer.subarray(offset, offset + sha256LengthBytes));
   offset += sha256LengthBytes;
-  const identity: StoredChunkKey = {
+  const storedKey: StoredChunkKey = {
     originId: text(),
     bucket: text(),
     objectKey: text(),
@@ -181,8 +181,8 @@ function parseFooter(footer: Buffer): ChunkFooter | FooterFault {
     objectSizeBytes: number(),
     index: number(),
   };
-  const { chunkSizeBytes, objectSizeBytes, index } = identity;
+  const { chunkSizeBytes, objectSizeBytes, index } = storedKey;
   const whole = offset === footer.length - trailerLengthBytes && index * chunkSizeBytes < objectSizeBytes;
   if (!whole || chunkLength(objectSizeBytes, chunkSizeBytes, index) !== chunkLengthBytes) return "malformed";
-  return { identity, lengthBytes: chunkLengthBytes, blockCrcs, sha256 };
+  return { storedKey, lengthBytes: chunkLengthBytes, blockCrcs, sha256 };
 }

@@ -1,10 +1,10 @@
 /**
- * A chunk's file, open and proven: its footer was read and is the chunk's own. Opening costs four system calls and a
- * check, reading a block one, so files stay open (disk-open-files.ts). A file that is evicted or found damaged may be
- * unlinked while reads run: the descriptor keeps its bytes, and the last read closes it.
+ * An open chunk file whose footer matches its chunk. To open it costs four system calls and a check, to read a block
+ * costs one call, so files stay open (disk-open-files.ts). An evicted or damaged file may be unlinked while reads run:
+ * the descriptor keeps its bytes, and the last read closes it.
  *
- * Invariant: the descriptor is closed once, when the file is retired and no read runs; so a number that the kernel
- * gave to another file meanwhile is never read from.
+ * Invariant: the descriptor is closed once, when the file is retired and no read runs. So no read uses a descriptor
+ * number that the kernel has given to another file meanwhile.
  */
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
@@ -20,10 +20,10 @@ import {
   storedKeyOf,
 } from "./chunk-file.ts";
 
-/** How a call of the read path ends. */
+/** Receives the result of a call of the read path. */
 export type FileCallback<Value> = (error: NodeJS.ErrnoException | null, value: Value) => void;
 
-/** The calls of the read path: node:fs, one whose calls have a deadline (timely-file-system.ts), or a test's that fails. */
+/** The calls of the read path: node:fs, a file system with deadlines (timely-file-system.ts), or a test's that fails. */
 export interface ReadFileSystem {
   readonly open: (path: string, flags: "r", done: FileCallback<number>) => void;
   readonly fstat: (fd: number, done: FileCallback<{ readonly size: number }>) => void;
@@ -39,20 +39,20 @@ export interface ReadFileSystem {
   readonly unlink: (path: string, done: (error: NodeJS.ErrnoException | null) => void) => void;
 }
 
-/** Why a file cannot be read from: it is not what its name or its checksums say, or the code of the system's error. */
+/** Why a chunk file cannot be read: it does not match its name or its checksums, or the system returned an error. */
 export interface DiskFault {
   readonly kind: "damaged" | "error";
-  /** `size`, `magic`, `block-checksum` …, or `ENOENT`, `EIO` … */
+  /** `size`, `magic`, `block-checksum` …, or the code of the system's error: `ENOENT`, `EIO` … */
   readonly reason: string;
 }
 
-/** Of this process, not of the file: the chunk is as good as before. */
-export const passingErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+/** Errors of this process and not of the file: the chunk on disk is intact. */
+export const transientErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
 
 export class DiskFile {
   /** Length of the chunk. */
   readonly lengthBytes: number;
-  /** Hex SHA-256 of the chunk, as its footer says. */
+  /** Hex SHA-256 of the chunk, from the footer. */
   readonly sha256: string;
   readonly #fileSystem: ReadFileSystem;
   readonly #fd: number;
@@ -68,13 +68,13 @@ export class DiskFile {
     this.sha256 = footer.sha256.toString("hex");
   }
 
-  /** Opens the file of `ref` and checks size, footer and identity. Never rejects. */
-  static async open(fileSystem: ReadFileSystem, path: string, ref: ChunkKey): Promise<DiskFile | DiskFault> {
+  /** Opens the file of `key` and checks its size, footer and stored key. Never rejects. */
+  static async open(fileSystem: ReadFileSystem, path: string, key: ChunkKey): Promise<DiskFile | DiskFault> {
     let fd: number | undefined;
     let fault: DiskFault;
     try {
       fd = await promisify(fileSystem.open)(path, "r");
-      const footer = await readFooter(fileSystem, fd, ref);
+      const footer = await readFooter(fileSystem, fd, key);
       if (typeof footer !== "string") return new DiskFile(fileSystem, fd, footer);
       fault = { kind: "damaged", reason: footer };
     } catch (error) {
@@ -85,11 +85,12 @@ export class DiskFile {
   }
 
   /**
-   * Reads a block into `target`, as long as the block, and checks it; `done` gets undefined when it is right. The
-   * check is CRC-32 on this thread: 0.2 ms a block, about what it costs to hand a block to another thread and back.
+   * Reads a block into `target`, which is as long as the block, and checks it. `done` receives undefined if it is
+   * right. The CRC-32 is computed on this thread: it takes 0.2 ms a block, about as long as passing a block to another
+   * thread and back.
    */
   readBlock(blockIndex: number, target: Buffer, done: (fault: DiskFault | undefined) => void): void {
-    assert(!this.#retired, "a retired file is not read from");
+    assert(!this.#retired, "a retired file is not read");
     this.#readsRunning += 1;
     const offset = blockIndex * blockSizeBytes;
     this.#fileSystem.read(this.#fd, target, 0, target.length, offset, (error, bytesRead) => {
@@ -107,7 +108,7 @@ export class DiskFile {
     return this.#retired;
   }
 
-  /** No read begins after this; the descriptor is closed when those that run have ended. */
+  /** No read begins after this. The descriptor is closed when the running reads have ended. */
   retire(): void {
     if (this.#retired) return;
     this.#retired = true;
@@ -119,17 +120,17 @@ export class DiskFile {
   }
 }
 
-/** The footer where it is the one that `ref` must have, else what is wrong with it. Rejects with a system error. */
+/** The footer, if it is the one that `key` requires; else the fault. Rejects with a system error. */
 async function readFooter(
   fileSystem: ReadFileSystem,
   fd: number,
-  ref: ChunkKey,
+  key: ChunkKey,
 ): Promise<ChunkFooter | string> {
-  const identity = storedKeyOf(ref);
-  const sizeBytes = chunkFileSize(identity);
+  const storedKey = storedKeyOf(key);
+  const sizeBytes = chunkFileSize(storedKey);
   const { size } = await promisify(fileSystem.fstat)(fd);
   if (size !== sizeBytes) return "size";
-  const tail = Buffer.allocUnsafe(footerLength(identity));
+  const tail = Buffer.allocUnsafe(footerLength(storedKey));
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   fileSystem.read(fd, tail, 0, tail.length, sizeBytes - tail.length, (error, bytesRead) => {
     if (error) reject(error);
@@ -138,8 +139,8 @@ async function readFooter(
   if ((await promise) !== tail.length) return "size";
   const footer = decodeFooter(tail);
   if (typeof footer === "string") return footer;
-  return storedKeyEquals(footer.identity, identity) ? footer : "identity";
+  return storedKeyEquals(footer.storedKey, storedKey) ? footer : "stored-key";
 }
 
-/** close(2) of a file that was only read has nothing left to lose. */
+/** The file was only read, so an error of close(2) loses nothing. */
 function ignoreCloseError(): void {}

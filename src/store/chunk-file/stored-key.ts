@@ -1,6 +1,6 @@
 /**
- * Which chunk a file holds, for whoever knows only its name, which is a hash. It is read from the footer each time:
- * names of ten thousand objects in memory would cost more than the rare walk that asks for them.
+ * Reads the stored key of a chunk file, for callers that know only its name, which contains a hash. The footer is read
+ * each time: to keep the names of ten thousand objects in memory would cost more than the rare rounds that need them.
  */
 import { promisify } from "node:util";
 import { MiB } from "../../base/units.ts";
@@ -10,7 +10,7 @@ import type { ReadFileSystem } from "./disk-file.ts";
 /** A footer of 262,144 blocks, more than any chunk has. */
 const footerBytesMax = MiB;
 
-/** Undefined where the file is gone, unreadable or damaged: a read of the chunk finds out which. Never rejects. */
+/** Undefined if the file is missing, unreadable or damaged; a read of the chunk finds out which. Never rejects. */
 export async function readStoredKey(
   fileSystem: ReadFileSystem,
   path: string,
@@ -23,7 +23,7 @@ export async function readStoredKey(
     const footerBytes = trailer.readUInt32LE(8);
     if (footerBytes > footerBytesMax || footerBytes > size) return undefined;
     const footer = decodeFooter(await readTail(fileSystem, fd, size, footerBytes));
-    return typeof footer === "string" ? undefined : footer.identity;
+    return typeof footer === "string" ? undefined : footer.storedKey;
   } catch {
     return undefined;
   } finally {
@@ -31,7 +31,7 @@ export async function readStoredKey(
   }
 }
 
-/** The last `lengthBytes` of a file. Rejects where it has not so many. */
+/** The last `lengthBytes` of a file. Rejects if the file is shorter. */
 function readTail(
   fileSystem: ReadFileSystem,
   fd: number,

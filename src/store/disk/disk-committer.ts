@@ -65,11 +65,11 @@ export class DiskCommitter {
   }
 
   /** The tier sees to it that one commit of a chunk runs at a time. */
-  commit(key: string, identity: StoredChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+  commit(key: string, storedKey: StoredChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const { index, writer } = this.#options;
     const { promise, resolve } = Promise.withResolvers<PutResult>();
-    const sizeBytes = chunkFileSize(identity);
-    const write = this.#chunkWrite(key, identity, chunk);
+    const sizeBytes = chunkFileSize(storedKey);
+    const write = this.#chunkWrite(key, storedKey, chunk);
     let room: Room | undefined;
     writer.enqueue({
       bytes: chunk.lengthBytes,
@@ -94,23 +94,23 @@ export class DiskCommitter {
   }
 
   /** A chunk that is to come piece by piece. `isOpen`: whether the thread may still be given jobs. */
-  stage(key: string, identity: StoredChunkKey, isOpen: () => boolean): DiskStage {
+  stage(key: string, storedKey: StoredChunkKey, isOpen: () => boolean): DiskStage {
     const { index, writer, stats } = this.#options;
-    const place = this.#place(key, identity);
+    const place = this.#place(key, storedKey);
     return new DiskStage({ key, place, room: this.#room, index, writer, stats, isOpen });
   }
 
-  #place(key: string, identity: StoredChunkKey): ChunkPlace {
+  #place(key: string, storedKey: StoredChunkKey): ChunkPlace {
     const { root, fsync } = this.#options;
     return {
       stagingPath: `${root.stagingDirectory}/${randomUUID()}`,
       finalPath: chunkFilePath(root.directory, key),
-      identity,
+      storedKey,
       fsync,
     };
   }
 
-  #chunkWrite(key: string, identity: StoredChunkKey, chunk: ChunkBytes): ChunkWrite {
+  #chunkWrite(key: string, storedKey: StoredChunkKey, chunk: ChunkBytes): ChunkWrite {
     const blocks = chunk.segments.map((segment) => segment.bytes);
     for (const block of blocks) {
       assert(
@@ -118,7 +118,7 @@ export class DiskCommitter {
         "a segment is shared with the disk thread, not copied to it",
       );
     }
-    return { ...this.#place(key, identity), blocks };
+    return { ...this.#place(key, storedKey), blocks };
   }
 
   #settleCommit(key: string, sizeBytes: number, result: TaskResult): PutResult {

@@ -1,6 +1,7 @@
 /** What the disk tier asks a writing thread to do, one job at a time, and what it answers. */
+
+import type { CachestoreDirectoryCheck } from "../chunk-file/cachestore-directory.ts";
 import type { ChunkPlace, ChunkWrite } from "../chunk-file/chunk-commit.ts";
-import type { SharedDirectoryCheck } from "../chunk-file/shared-directory.ts";
 
 /**
  * `evict`: unlinks files. `commit`: the same to make room, then writes a chunk. `append`: the same, then writes the next
@@ -33,7 +34,7 @@ export type DiskJobResult =
   /** Of `finish`: the chunk is not the one with that SHA-256, and nothing of it is left. */
   | { readonly outcome: "mismatch" }
   | { readonly outcome: "scanned"; readonly foreignFilesRemoved: number; readonly stagedFilesRemoved: number }
-  | SharedDirectoryCheck
+  | CachestoreDirectoryCheck
   | { readonly outcome: "failed"; readonly code: string; readonly victimsGone: number };
 
 /** What a scan found, in parallel arrays: ten thousand small objects cost more to post than two arrays. */

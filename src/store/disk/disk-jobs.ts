@@ -4,9 +4,9 @@
  * also what makes the account exact: victims are gone before the bytes that take their place are written.
  */
 import { basename, join } from "node:path";
+import { checkCachestoreDirectory } from "../chunk-file/cachestore-directory.ts";
 import { commitChunk } from "../chunk-file/chunk-commit.ts";
 import { chunkPathOfFileName, trailerLengthBytes } from "../chunk-file/chunk-file.ts";
-import { checkSharedDirectory } from "../chunk-file/shared-directory.ts";
 import type { DiskJob, DiskJobResult, ScanBatch } from "./disk-job.ts";
 import { type JobFileSystem, systemErrorCode, unlinkIfPresent, unlinkQuietly } from "./job-file-system.ts";
 import type { StagedWrites } from "./staged-writes.ts";
@@ -22,7 +22,7 @@ export function runDiskJob(
 ): DiskJobResult {
   let victimsGone = 0;
   try {
-    if (job.kind === "check") return checkSharedDirectory(fileSystem, job.root);
+    if (job.kind === "check") return checkCachestoreDirectory(fileSystem, job.root);
     if (job.kind === "scan") return scan(fileSystem, job.directory, onBatch);
     if (job.kind === "finish") return staged.finish(job.place, job.expectedSha256);
     if (job.kind === "abandon") return staged.abandon(job.stagingPath);

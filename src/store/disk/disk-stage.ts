@@ -37,7 +37,7 @@ export class DiskStage implements StagedChunk {
 
   constructor(options: DiskStageOptions) {
     this.#options = options;
-    this.#sizeBytes = chunkFileSize(options.place.identity);
+    this.#sizeBytes = chunkFileSize(options.place.storedKey);
   }
 
   get stagedBytes(): number {
@@ -88,8 +88,8 @@ export class DiskStage implements StagedChunk {
   commit(expectedSha256: string | undefined): Promise<StageResult> {
     const { index, key, room, writer, place, isOpen } = this.#options;
     if (this.#over || !isOpen()) return Promise.resolve("refused");
-    const { identity, stagingPath, finalPath } = place;
-    const lengthBytes = chunkLength(identity.objectSizeBytes, identity.chunkSizeBytes, identity.index);
+    const { storedKey, stagingPath, finalPath } = place;
+    const lengthBytes = chunkLength(storedKey.objectSizeBytes, storedKey.chunkSizeBytes, storedKey.index);
     assert(
       !this.#busy && this.#stagedBytes === lengthBytes,
       "a chunk is committed when all of it is written",

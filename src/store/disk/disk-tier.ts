@@ -16,7 +16,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { chunkFilePath, chunkFileSize, storedKeyOf } from "../chunk-file/chunk-file.ts";
-import { type DiskFault, DiskFile, passingErrors, type ReadFileSystem } from "../chunk-file/disk-file.ts";
+import { type DiskFault, DiskFile, type ReadFileSystem, transientErrors } from "../chunk-file/disk-file.ts";
 import { readStoredKey } from "../chunk-file/stored-key.ts";
 import type { ChunkKey, Presence, PutResult } from "../chunk-store.ts";
 import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
@@ -158,9 +158,9 @@ export class DiskTier implements StagingStore, ListedStore {
 
   async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
     if (this.#state === "closed" || this.#index.get(path) === undefined) return undefined;
-    const identity = await readStoredKey(this.#fileSystem, chunkFilePath(this.#root.directory, path));
-    if (identity === undefined) return undefined;
-    const { index, objectSizeBytes: sizeBytes, ...fields } = identity;
+    const storedKey = await readStoredKey(this.#fileSystem, chunkFilePath(this.#root.directory, path));
+    if (storedKey === undefined) return undefined;
+    const { index, objectSizeBytes: sizeBytes, ...fields } = storedKey;
     const ref = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
     return ref.version.chunkPath(index) === path ? ref : undefined;
   }
@@ -349,7 +349,7 @@ export class DiskTier implements StagingStore, ListedStore {
       this.#faultLog.countDamaged(fault.reason, key);
     } else {
       this.#faultLog.countError(fault.reason, "read a chunk from disk");
-      if (passingErrors.has(fault.reason)) return;
+      if (transientErrors.has(fault.reason)) return;
     }
     await this.#discard(key);
     this.onLost();

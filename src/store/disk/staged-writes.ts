@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
-import { type ChunkPlace, linkChunk, settleStaged } from "../chunk-file/chunk-commit.ts";
+import { type ChunkPlace, linkChunk, sealStagedFile } from "../chunk-file/chunk-commit.ts";
 import { blockSizeBytes, encodeFooter } from "../chunk-file/chunk-file.ts";
 import type { DiskJobResult } from "./disk-job.ts";
 import { type JobFileSystem, unlinkIfPresent, unlinkQuietly, writeAll } from "./job-file-system.ts";
@@ -88,9 +88,9 @@ export class StagedWrites {
       const sha256 = hash.digest();
       if (expectedSha256 !== undefined && sha256.toString("hex") !== expectedSha256) return undefined;
       const blockCrcs = Uint32Array.from(write.blockCrcs);
-      const footer = encodeFooter({ identity: place.identity, lengthBytes, blockCrcs, sha256 });
+      const footer = encodeFooter({ storedKey: place.storedKey, lengthBytes, blockCrcs, sha256 });
       writeAll(this.#fileSystem, fd, [footer]);
-      settleStaged(this.#fileSystem, fd, place);
+      sealStagedFile(this.#fileSystem, fd, place);
       return sha256.toString("hex");
     } finally {
       this.#fileSystem.closeSync(fd);

@@ -18,7 +18,7 @@ import {
   trailerLengthBytes,
 } from "../../../src/store/chunk-file/chunk-file.ts";
 
-const goldenIdentity: StoredChunkKey = {
+const goldenKey: StoredChunkKey = {
   originId: "origin-a",
   bucket: "b",
   objectKey: "k",
@@ -28,16 +28,16 @@ const goldenIdentity: StoredChunkKey = {
   index: 7,
 };
 
-function footerOf(identity: StoredChunkKey, bytes: Buffer): ChunkFooter {
+function footerOf(storedKey: StoredChunkKey, bytes: Buffer): ChunkFooter {
   const blockCrcs = new Uint32Array(Math.ceil(bytes.length / MiB));
   for (let block = 0; block < blockCrcs.length; block += 1) {
     blockCrcs[block] = crc32(bytes.subarray(block * MiB, (block + 1) * MiB));
   }
   const sha256 = createHash("sha256").update(bytes).digest();
-  return { identity, lengthBytes: bytes.length, blockCrcs, sha256 };
+  return { storedKey, lengthBytes: bytes.length, blockCrcs, sha256 };
 }
 
-const goldenFooter = footerOf(goldenIdentity, Buffer.from("hello"));
+const goldenFooter = footerOf(goldenKey, Buffer.from("hello"));
 
 test("encodeFooter: the format is frozen", () => {
   assert.equal(
@@ -61,8 +61,8 @@ test("encodeFooter: the format is frozen", () => {
   );
 });
 
-test("chunkFilePath: the name holds origin, hash and index below the hash's first two characters", () => {
-  const version = new ObjectVersion({ ...goldenIdentity, sizeBytes: goldenIdentity.objectSizeBytes });
+test("chunkFilePath: the name contains origin, hash and index, below the first two characters of the hash", () => {
+  const version = new ObjectVersion({ ...goldenKey, sizeBytes: goldenKey.objectSizeBytes });
   const hash = "cc0e4b455e06eb99a21504f612a81a6668b63886990b32c1b3758aae4a33a7ad";
   assert.equal(chunkFilePath("/d", version.chunkPath(7)), `/d/cc/origin-a.${hash}.7`);
 });
@@ -95,9 +95,9 @@ test("chunkPathOfFileName: foreign names are undefined, never an error", () => {
   fc.assert(fc.property(fc.string(), (name) => void chunkPathOfFileName(name)));
 });
 
-test("decodeFooter: gives back what was encoded, from any longer tail", () => {
+test("decodeFooter: returns the encoded footer, from any longer tail", () => {
   const texts = fc.string({ unit: "grapheme", maxLength: 40 });
-  const identities = fc.record(
+  const storedKeys = fc.record(
     {
       originId: texts,
       bucket: texts,
@@ -110,15 +110,15 @@ test("decodeFooter: gives back what was encoded, from any longer tail", () => {
     { noNullPrototype: true },
   );
   fc.assert(
-    fc.property(identities, fc.uint8Array({ maxLength: 50 }), (identity, before) => {
-      const bytes = Buffer.alloc(Math.min(identity.chunkSizeBytes, identity.objectSizeBytes), 1);
-      const encoded = encodeFooter(footerOf(identity, bytes));
-      assert.equal(encoded.length, footerLength(identity));
-      assert.equal(chunkFileSize(identity), bytes.length + encoded.length);
+    fc.property(storedKeys, fc.uint8Array({ maxLength: 50 }), (storedKey, before) => {
+      const bytes = Buffer.alloc(Math.min(storedKey.chunkSizeBytes, storedKey.objectSizeBytes), 1);
+      const encoded = encodeFooter(footerOf(storedKey, bytes));
+      assert.equal(encoded.length, footerLength(storedKey));
+      assert.equal(chunkFileSize(storedKey), bytes.length + encoded.length);
       const decoded = decodeFooter(Buffer.concat([before, encoded]));
       assert.ok(typeof decoded !== "string");
-      assert.ok(storedKeyEquals(decoded.identity, identity));
-      assert.deepEqual(decoded, footerOf(identity, bytes));
+      assert.ok(storedKeyEquals(decoded.storedKey, storedKey));
+      assert.deepEqual(decoded, footerOf(storedKey, bytes));
     }),
     { numRuns: 30 },
   );
@@ -133,7 +133,7 @@ test("decodeFooter: any flipped bit is found, in every field", () => {
   }
 });
 
-test("decodeFooter: says what is wrong", () => {
+test("decodeFooter: returns the fault", () => {
   const encoded = encodeFooter(goldenFooter);
   const withByte = (offsetFromEnd: number, value: number): Buffer => {
     const changed = Buffer.from(encoded);

@@ -102,7 +102,7 @@ function forgeSha256(path: string, ref: ChunkKey): void {
     bytes.readUInt32LE(lengthBytes + 4 * block),
   );
   const footer = encodeFooter({
-    identity: storedKeyOf(ref),
+    storedKey: storedKeyOf(ref),
     lengthBytes,
     blockCrcs,
     sha256: Buffer.alloc(32, 7),

@@ -19,9 +19,9 @@ import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
+import { cachestoreDirectoryOf } from "../../chunk-file/cachestore-directory.ts";
 import { blockSizeBytes, chunkFilePath } from "../../chunk-file/chunk-file.ts";
 import { type DiskFault, DiskFile, type ReadFileSystem } from "../../chunk-file/disk-file.ts";
-import { sharedDirectoryOf } from "../../chunk-file/shared-directory.ts";
 import type { ChunkKey } from "../../chunk-store.ts";
 import { DiskOpenFiles } from "../../disk/disk-open-files.ts";
 import type { CachestoreDriver } from "../cachestore-driver.ts";
@@ -68,7 +68,7 @@ export class PosixCachestore implements CachestoreDriver {
 
   constructor(options: PosixCachestoreOptions) {
     const { root, clock, logger } = options;
-    this.#directory = sharedDirectoryOf(root).directory;
+    this.#directory = cachestoreDirectoryOf(root).directory;
     this.#logger = logger;
     this.#pace = new LogPace(clock);
     this.#timely = new TimelyFileSystem({

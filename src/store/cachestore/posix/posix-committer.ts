@@ -14,9 +14,9 @@ import type { Clock, Timer } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
+import { cachestoreDirectoryOf } from "../../chunk-file/cachestore-directory.ts";
 import type { ChunkWrite } from "../../chunk-file/chunk-commit.ts";
 import { chunkFilePath, storedKeyOf } from "../../chunk-file/chunk-file.ts";
-import { sharedDirectoryOf } from "../../chunk-file/shared-directory.ts";
 import type { ChunkKey, PutResult } from "../../chunk-store.ts";
 import type { DiskJob } from "../../disk/disk-job.ts";
 import { DiskWriter, type TaskResult } from "../../disk/disk-writer.ts";
@@ -52,7 +52,7 @@ export class PosixCommitter {
   #closed = false;
 
   constructor(options: PosixCommitterOptions) {
-    const { directory, staging } = sharedDirectoryOf(options.root);
+    const { directory, staging } = cachestoreDirectoryOf(options.root);
     this.#root = options.root;
     this.#directory = directory;
     this.#staging = staging;
@@ -167,7 +167,7 @@ export class PosixCommitter {
     return {
       stagingPath: `${this.#staging}/${randomUUID()}`,
       finalPath: chunkFilePath(this.#directory, key),
-      identity: storedKeyOf(ref),
+      storedKey: storedKeyOf(ref),
       blocks,
       // Every replica would come upon what a crash of the server tore, so nothing is told as stored before it is.
       fsync: true,

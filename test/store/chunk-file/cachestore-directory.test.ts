@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import fs, { copyFileSync, existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { checkSharedDirectory } from "../../../src/store/chunk-file/shared-directory.ts";
+import { checkCachestoreDirectory } from "../../../src/store/chunk-file/cachestore-directory.ts";
 import type { JobFileSystem } from "../../../src/store/disk/job-file-system.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 import { PosixFixture, readAll } from "../cachestore/posix/posix-fixture.ts";
 import { refOf } from "../disk/disk-fixture.ts";
 
 function criterion(title: string, body: (fixture: PosixFixture) => Promise<void> | void): void {
-  test(`checkSharedDirectory: ${title}`, async () => {
+  test(`checkCachestoreDirectory: ${title}`, async () => {
     const fixture = new PosixFixture();
     try {
       await body(fixture);
@@ -19,8 +19,8 @@ function criterion(title: string, body: (fixture: PosixFixture) => Promise<void>
   });
 }
 
-criterion("a directory that links is made ready, and nothing of the self-test stays", (fixture) => {
-  assert.deepEqual(checkSharedDirectory(fs, fixture.root), { outcome: "checked", stagedFilesRemoved: 0 });
+criterion("a directory with links is prepared, and no file of the self-test stays", (fixture) => {
+  assert.deepEqual(checkCachestoreDirectory(fs, fixture.root), { outcome: "checked", stagedFilesRemoved: 0 });
   assert.deepEqual(fixture.files(), []);
   assert.ok(existsSync(fixture.staging));
 });
@@ -46,14 +46,14 @@ criterion("staged files older than an hour are swept, those of living writers ar
   assert.ok(await readAll(second, refOf("k", 1000)));
 });
 
-criterion("a root that is not there is refused and not made", async (fixture) => {
+criterion("a missing root is an error, and is not created", async (fixture) => {
   rmSync(fixture.root, { recursive: true });
   const error = await rejectsWith("config_invalid", fixture.unchecked().check());
   assert.equal(error.message, `Cannot use "${fixture.root}" as a cachestore: cannot look at it: ENOENT`);
   assert.equal(existsSync(fixture.root), false);
 });
 
-criterion("a root that is a file is refused", async (fixture) => {
+criterion("a root that is a file is an error", async (fixture) => {
   const root = join(fixture.root, "file");
   writeFileSync(root, "");
   const error = await rejectsWith("config_invalid", fixture.unchecked({ root }).check());
@@ -77,23 +77,26 @@ for (const [call, code, reason] of [
   ["unlinkSync", "EACCES", "cannot unlink a file: EACCES"],
   ["readdirSync", "EACCES", "cannot sweep the staging directory: EACCES"],
 ] as const) {
-  criterion(`${code} at ${call} is told`, (fixture) => {
-    assert.deepEqual(checkSharedDirectory(failing(call, code), fixture.root), { outcome: "unfit", reason });
+  criterion(`${code} at ${call} is the reason`, (fixture) => {
+    assert.deepEqual(checkCachestoreDirectory(failing(call, code), fixture.root), {
+      outcome: "unfit",
+      reason,
+    });
   });
 }
 
-criterion("a file system whose link() clobbers is unfit", (fixture) => {
+criterion("a file system whose link() replaces files is unfit", (fixture) => {
   const clobbering: JobFileSystem = { ...fs, linkSync: (from, to) => copyFileSync(from, to) };
-  assert.deepEqual(checkSharedDirectory(clobbering, fixture.root), {
+  assert.deepEqual(checkCachestoreDirectory(clobbering, fixture.root), {
     outcome: "unfit",
     reason: "cannot link a second file to a name that is taken: it was not refused",
   });
   assert.deepEqual(fixture.files(), []);
 });
 
-criterion("a file system that reads other bytes is unfit", (fixture) => {
+criterion("a file system that reads other bytes than were written is unfit", (fixture) => {
   const forgetful = { ...fs, readFileSync: () => Buffer.from("other") } as unknown as JobFileSystem;
-  assert.deepEqual(checkSharedDirectory(forgetful, fixture.root), {
+  assert.deepEqual(checkCachestoreDirectory(forgetful, fixture.root), {
     outcome: "unfit",
     reason: "cannot read a file: it holds other bytes",
   });

@@ -1,8 +1,8 @@
 /**
- * Makes a shared directory ready and asks of its file system all that commits rely on: that a name given by link() is
- * given once, that what was written is read back, and that what was unlinked is gone. Some file systems that call
- * themselves shared do not (FAT over the network and some FUSE mounts have no links), and it is better to know before
- * the first chunk than to have two replicas write to one name.
+ * Prepares the directory of the POSIX cachestore, and checks that its file system has the properties that commits need:
+ * link() creates a name only once, a reader finds the bytes that were written, and an unlinked file is gone. Some
+ * network file systems lack them (FAT over the network and some FUSE mounts have no links). It is better to know this
+ * before the first chunk than to let two replicas write to one name.
  */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
@@ -15,24 +15,27 @@ import {
   writeAll,
 } from "../disk/job-file-system.ts";
 
-/** Other replicas stage here as well: only what no living writer can still be at is swept. */
+/** Other replicas stage files here, too. Only files that no living writer can still be writing are swept. */
 const stagedFileAgeMaxMs = 3_600_000;
 
-/** How the directory of a shared store is laid out below `cachestore.posixfs.root`. */
-export function sharedDirectoryOf(root: string): { readonly directory: string; readonly staging: string } {
+/** The directories below `cachestore.posixfs.root`. */
+export function cachestoreDirectoryOf(root: string): {
+  readonly directory: string;
+  readonly staging: string;
+} {
   const directory = join(root, "orca-posixfs.v1");
   return { directory, staging: join(directory, "staging") };
 }
 
-export type SharedDirectoryCheck =
+export type CachestoreDirectoryCheck =
   | { readonly outcome: "checked"; readonly stagedFilesRemoved: number }
   /** `reason` completes "Cannot use …:". */
   | { readonly outcome: "unfit"; readonly reason: string };
 
-/** Never throws for what a file system can do. The root itself is not made: it is missing when a mount is. */
-export function checkSharedDirectory(fileSystem: JobFileSystem, root: string): SharedDirectoryCheck {
+/** Never throws for an error of the file system. It does not create the root: a missing root may be a missing mount. */
+export function checkCachestoreDirectory(fileSystem: JobFileSystem, root: string): CachestoreDirectoryCheck {
   let step = "look at it";
-  const { directory, staging } = sharedDirectoryOf(root);
+  const { directory, staging } = cachestoreDirectoryOf(root);
   const written = join(staging, `selftest-${randomUUID()}`);
   const linked = join(directory, `selftest-${randomUUID()}`);
   try {
@@ -46,7 +49,7 @@ export function checkSharedDirectory(fileSystem: JobFileSystem, root: string): S
     fileSystem.linkSync(written, linked);
     syncDirectory(fileSystem, directory);
     step = "link a second file to a name that is taken";
-    if (!isRefused(fileSystem, written, linked)) return unfit(step, "it was not refused");
+    if (!isTaken(fileSystem, written, linked)) return unfit(step, "it was not refused");
     step = "read a file";
     if (!fileSystem.readFileSync(linked).equals(content)) return unfit(step, "it holds other bytes");
     step = "unlink a file";
@@ -64,7 +67,7 @@ export function checkSharedDirectory(fileSystem: JobFileSystem, root: string): S
   }
 }
 
-function unfit(step: string, reason: string): SharedDirectoryCheck {
+function unfit(step: string, reason: string): CachestoreDirectoryCheck {
   return { outcome: "unfit", reason: `cannot ${step}: ${reason}` };
 }
 
@@ -78,7 +81,8 @@ function writeFile(fileSystem: JobFileSystem, path: string, content: Buffer): vo
   }
 }
 
-function isRefused(fileSystem: JobFileSystem, from: string, to: string): boolean {
+/** Whether link() fails because the name `to` is taken. */
+function isTaken(fileSystem: JobFileSystem, from: string, to: string): boolean {
   try {
     fileSystem.linkSync(from, to);
     return false;
@@ -88,7 +92,7 @@ function isRefused(fileSystem: JobFileSystem, from: string, to: string): boolean
   }
 }
 
-/** Ages are told by the server's clock alone: the file just written says what time it is there. */
+/** Ages are computed with the server's clock alone: the file just written shows the server's time. */
 function sweepStaging(fileSystem: JobFileSystem, staging: string, justWritten: string): number {
   const nowMs = fileSystem.statSync(justWritten).mtimeMs;
   let removed = 0;
