@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { SignedRequests } from "../../src/s3-client/signed-requests.ts";
-import { storeFaults } from "../../src/store/cachestore/s3/store-faults.ts";
+import { storeFaults } from "../../src/store/cachestore/s3/chunk-bucket.ts";
 
 const [port, endpoint, bucket = "", readsAtOnce] = argv.slice(2);
 const timeoutMs = 10_000;

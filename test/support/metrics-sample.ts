@@ -17,7 +17,7 @@ import { Breaker } from "../../src/store/cachestore/breaker.ts";
 import type { CachestoreDriver } from "../../src/store/cachestore/cachestore-driver.ts";
 import { Catalog } from "../../src/store/cachestore/catalog.ts";
 import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
-import { S3CachestoreStats } from "../../src/store/cachestore/s3/s3-cachestore-stats.ts";
+import { S3CachestoreStats } from "../../src/store/cachestore/s3/s3-cachestore.ts";
 import { DiskStats } from "../../src/store/disk/disk-stats.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { agreedSettings } from "./membership-fixture.ts";

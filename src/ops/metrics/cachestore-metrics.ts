@@ -3,7 +3,7 @@ import type { Breaker } from "../../store/cachestore/breaker.ts";
 import type { Catalog } from "../../store/cachestore/catalog.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { PosixStats } from "../../store/cachestore/posix/posix-stats.ts";
-import type { S3CachestoreStats } from "../../store/cachestore/s3/s3-cachestore-stats.ts";
+import type { S3CachestoreStats } from "../../store/cachestore/s3/s3-cachestore.ts";
 import { type LabelledValue, labelled, type MetricsRegistry } from "./metrics.ts";
 
 export interface CachestoreParts {

@@ -1,7 +1,7 @@
 /**
- * Tells when to stop asking a store that fails, and when to try it again. It does no I/O and sets no timer: it is told
- * how operations ended, and looks at the clock when the next one wants to begin, so that a store nobody asks for
- * anything costs nothing. (The pattern is Nygard's circuit breaker, "Release It!", chapter 5.)
+ * Decides when to stop using a store that fails, and when to try it again. It does no I/O and sets no timer. Its caller
+ * reports how operations end, and it reads the clock when the next one is about to begin, so an unused store costs
+ * nothing. (The pattern is Nygard's circuit breaker, "Release It!", chapter 5.)
  *
  *     closed ──── errorsToOpen errors within windowMs ───▶ open
  *     open ────── openMs later, at the next admit ───────▶ half-open
@@ -9,14 +9,15 @@
  *     half-open ─ one error ─────────────────────────────▶ open
  *
  * Invariants:
- * 1. Every admitted operation ends in one of `succeeded`, `failed` and `withdrawn`, so half-open always comes to an end.
- * 2. While half-open, no more than probesToClose operations are admitted that were not withdrawn.
- * 3. While open, nothing is admitted, and how earlier operations end changes nothing but the counters.
+ * 1. Every admitted operation ends in one of `succeeded`, `failed` and `withdrawn`, so half-open always ends.
+ * 2. While half-open, at most probesToClose operations are admitted. Withdrawn ones do not count.
+ * 3. While open, no operation is admitted, and the end of an earlier operation changes only the counters.
  *
  * An operation may begin in one state and end in another: (1) it is admitted while closed; (2) others fail and open the
- * breaker; (3) half-open begins; (4) it ends. Its success or its error then counts as a probe's would: it is as late a
- * word from the store as any. That it is withdrawn is no word from the store, and it has no probe's place to give back:
- * for this, admissions are numbered by how often the breaker had opened before them.
+ * breaker; (3) half-open begins; (4) it ends. Its success or error then counts like that of a probe, because it is as
+ * recent an answer from the store. If it is withdrawn, the store has not answered, and the count of admitted probes
+ * must not change, because the operation was none of them. To recognize this case, each admission has a number: how
+ * often the breaker had opened before it.
  */
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -33,11 +34,11 @@ export type BreakerListener = (state: BreakerState, previous: BreakerState) => v
 
 export interface BreakerOptions {
   readonly clock: Clock;
-  /** So many errors within `windowMs` open the breaker, for `openMs`. */
+  /** This many errors within `windowMs` open the breaker for `openMs`. */
   readonly errorsToOpen?: number;
   readonly windowMs?: number;
   readonly openMs?: number;
-  /** So many operations are let through then, and all must succeed. */
+  /** Then this many operations are admitted, and all must succeed. */
   readonly probesToClose?: number;
 }
 
@@ -51,10 +52,10 @@ export class Breaker {
   readonly #openMs: number;
   readonly #probesToClose: number;
   readonly #listeners: BreakerListener[] = [];
-  /** When the last errors happened, the oldest first; no more of them than open the breaker. */
+  /** The times of the last errors, the oldest first; at most as many as open the breaker. */
   #errorsAtMs: number[] = [];
   #state: BreakerState = closed;
-  /** How often it has opened: while it is half-open, the number that its probes have and nobody else. */
+  /** How often the breaker has opened. While it is half-open, only its probes have this number. */
   #admission = 0;
   #deniedInARow = 0;
 
@@ -64,14 +65,17 @@ export class Breaker {
     this.#windowMs = options.windowMs ?? 30_000;
     this.#openMs = options.openMs ?? 30_000;
     this.#probesToClose = options.probesToClose ?? 3;
-    assert(this.#errorsToOpen > 0 && this.#probesToClose > 0, "a breaker opens and closes by something");
+    assert(
+      this.#errorsToOpen > 0 && this.#probesToClose > 0,
+      "a breaker opens after an error and closes after a probe",
+    );
   }
 
   get state(): BreakerState {
     return this.#state;
   }
 
-  /** How many of the last operations ended in `store_denied` one after the other. */
+  /** The number of latest operations that all ended in `store_denied`. */
   get deniedInARow(): number {
     return this.#deniedInARow;
   }
@@ -94,8 +98,8 @@ export class Breaker {
   }
 
   /**
-   * Undefined where an operation may not begin. One that may ends in exactly one of the three calls below; the number is
-   * for {@link withdrawn}.
+   * Undefined if the operation may not begin. An admitted operation ends in exactly one of the three calls below; the
+   * number is for {@link withdrawn}.
    */
   admit(): number | undefined {
     if (!this.admits) {
@@ -108,7 +112,7 @@ export class Breaker {
     return this.#admission;
   }
 
-  /** The store answered; that it does not hold something is an answer. */
+  /** The store answered. "Not found" is an answer, too. */
   succeeded(): void {
     this.stats.succeeded += 1;
     this.#deniedInARow = 0;
@@ -120,7 +124,7 @@ export class Breaker {
     this.#change(closed);
   }
 
-  /** The store failed, did not answer in time, or refused Orca's credentials (`store_denied`). */
+  /** The store failed, did not answer in time, or denied Orca access (`store_denied`). */
   failed(error: OrcaError): void {
     this.stats.failed += 1;
     this.#deniedInARow = error.code === "store_denied" ? this.#deniedInARow + 1 : 0;
@@ -138,7 +142,7 @@ export class Breaker {
     this.#change({ kind: "open", untilMs: nowMs + this.#openMs, cause: error });
   }
 
-  /** The operation ended without a word about the store: its caller gave up, or this replica had no room for it. */
+  /** The operation ended without an answer from the store: its caller gave up, or there was no room for it. */
   withdrawn(admission: number): void {
     this.stats.withdrawn += 1;
     const state = this.#state;

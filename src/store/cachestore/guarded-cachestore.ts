@@ -1,12 +1,12 @@
 /**
- * The cachestore as the rest of Orca sees it: a tier that never fails. Around a driver stand a breaker, so that a store in
- * trouble is left alone instead of waited for, and the catalog, so that what the store is believed to hold is read
- * without asking. Every error becomes a miss or a refused commit here, and is counted.
+ * The cachestore as the rest of Orca sees it: a tier that never fails. It puts a breaker around a driver, so that Orca
+ * stops using a store in trouble instead of waiting for it. It keeps the catalog, so that no request is needed to find
+ * out whether the store holds a chunk. An error becomes a miss or a commit that stores nothing, and is counted.
  *
  * Invariants:
- * 1. Every operation that the breaker admits is told to it once: succeeded, failed or withdrawn.
- * 2. A hint is forgotten by whoever finds it wrong. An error says nothing about what the store holds, so hints outlive
- *    an outage.
+ * 1. Every operation that the breaker admits is reported to it once: succeeded, failed or withdrawn.
+ * 2. A read that finds a hint wrong removes it. An error says nothing about which chunks the store holds, so hints
+ *    outlive an outage.
  */
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -28,28 +28,30 @@ export interface GuardedCachestoreOptions {
   readonly logger: Logger;
 }
 
-/** So many denials in a row are no accident of one request. */
-const denialsToTell = 3;
+/** A single denial may be an accident of one request; this many in a row are not. */
+const denialsToReport = 3;
 
 const never = new AbortController().signal;
 
 export class GuardedCachestore implements ChunkStore {
   readonly name = "cachestore";
   readonly stats = {
-    /** Reads by how they ended; of the misses, those that were not asked for because the breaker was open. */
+    /** Reads by result. */
     hits: 0,
     misses: 0,
+    /** Of the misses, those that the open breaker turned away. */
     missesUnasked: 0,
-    /** By hits alone; what a read brought that broke off is not counted. */
+    /** Bytes of hits. The bytes of a read that broke off do not count. */
     bytesRead: 0,
-    /** Hints of the catalog that proved wrong. */
+    /** Hints of the catalog that were wrong. */
     hintsWrong: 0,
     stored: 0,
     present: 0,
-    /** Commits not kept, whatever the reason; of these, those that the open breaker turned away. */
+    /** Commits that stored nothing, whatever the reason. */
     refused: 0,
+    /** Of these, those that the open breaker turned away. */
     commitsDropped: 0,
-    /** Operations that failed, by what failed. */
+    /** Failed operations by kind. */
     readsFailed: 0,
     commitsFailed: 0,
     deletesFailed: 0,
@@ -59,7 +61,7 @@ export class GuardedCachestore implements ChunkStore {
   readonly #catalog: Catalog;
   readonly #logger: Logger;
   readonly #pace: LogPace;
-  #denialTold = false;
+  #isDenialReported = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: GuardedCachestoreOptions) {
@@ -68,7 +70,7 @@ export class GuardedCachestore implements ChunkStore {
     this.#catalog = options.catalog;
     this.#logger = options.logger;
     this.#pace = new LogPace(options.clock);
-    options.breaker.onChange((state) => this.#tellChange(state));
+    options.breaker.onChange((state) => this.#onBreakerChange(state));
   }
 
   get kind(): CachestoreDriver["kind"] {
@@ -79,27 +81,27 @@ export class GuardedCachestore implements ChunkStore {
     return this.#breaker.state.kind;
   }
 
-  /** Whether the store refuses Orca's credentials again and again: something for /readyz, and for a person. */
+  /** Whether the store denies Orca access again and again. /readyz reports it, because only a person can correct it. */
   get denied(): boolean {
-    return this.#breaker.deniedInARow >= denialsToTell;
+    return this.#breaker.deniedInARow >= denialsToReport;
   }
 
-  /** @throws OrcaError `config_invalid`, with the reason why this store cannot be used. */
+  /** @throws OrcaError `config_invalid`, with the reason why Orca cannot use this store. */
   check(): Promise<void> {
     return this.#driver.check();
   }
 
-  /** `absent` while the breaker is open: nothing can be had from there, whatever it holds. */
-  presence(ref: ChunkKey): Presence {
-    return this.#breaker.admits ? this.#catalog.believes(ref) : "absent";
+  /** `absent` while the breaker is open: no chunk can be read then, whatever the store holds. */
+  presence(key: ChunkKey): Presence {
+    return this.#breaker.admits ? this.#catalog.believes(key) : "absent";
   }
 
-  /** As {@link presence}, and no use of what the catalog knows: for looks that nobody reads behind. */
-  peek(ref: ChunkKey): Presence {
-    return this.#breaker.admits ? this.#catalog.peek(ref) : "absent";
+  /** Like {@link presence}, but does not count as a use in the catalog: for a look that no read follows. */
+  peek(key: ChunkKey): Presence {
+    return this.#breaker.admits ? this.#catalog.peek(key) : "absent";
   }
 
-  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     let filledBytes = 0;
     const sink: ByteSink = {
       space: () => target.subarray(filledBytes),
@@ -107,16 +109,15 @@ export class GuardedCachestore implements ChunkStore {
         filledBytes += lengthBytes;
       },
     };
-    return (await this.read(ref, blockIndex * blockSizeBytes, target.length, sink, never)) === "hit";
+    return (await this.read(key, blockIndex * blockSizeBytes, target.length, sink, never)) === "hit";
   }
 
   /**
-   * Brings a stretch of a chunk into `sink`, in one question to the store. After a miss the sink holds a true prefix of the
-   * stretch and is not touched any more; somebody else may go on from there. Never rejects, and a read that is
-   * aborted is a miss.
+   * Reads a range of a chunk into `sink`, with one request to the store. After a miss the sink holds a true prefix of
+   * the range and is no longer used; another source may continue from there. Never rejects. An aborted read is a miss.
    */
   async read(
-    ref: ChunkKey,
+    key: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
@@ -130,13 +131,13 @@ export class GuardedCachestore implements ChunkStore {
     }
     let outcome: "hit" | "miss" = "miss";
     try {
-      outcome = await this.#driver.read(ref, offset, lengthBytes, sink, signal);
+      outcome = await this.#driver.read(key, offset, lengthBytes, sink, signal);
       this.#succeeded();
-      if (outcome === "hit") this.#catalog.learn(ref);
-      else if (this.#catalog.forget(ref)) this.stats.hintsWrong += 1;
+      if (outcome === "hit") this.#catalog.learn(key);
+      else if (this.#catalog.forget(key)) this.stats.hintsWrong += 1;
     } catch (thrown) {
       this.stats.readsFailed += 1;
-      this.#failed(thrown, "read from the cachestore", signal, admission);
+      this.#failed(thrown, "read a chunk from the cachestore", signal, admission);
     }
     if (outcome === "miss") {
       this.stats.misses += 1;
@@ -147,26 +148,26 @@ export class GuardedCachestore implements ChunkStore {
     return "hit";
   }
 
-  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
-    const result = await this.#put(ref, chunk);
+  async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+    const result = await this.#put(key, chunk);
     this.stats[result] += 1;
     return result;
   }
 
-  async delete(ref: ChunkKey): Promise<void> {
-    this.#catalog.forget(ref);
+  async delete(key: ChunkKey): Promise<void> {
+    this.#catalog.forget(key);
     const admission = this.#breaker.admit();
     if (admission === undefined) return;
     try {
-      await this.#driver.delete(ref);
+      await this.#driver.delete(key);
       this.#succeeded();
     } catch (thrown) {
       this.stats.deletesFailed += 1;
-      this.#failed(thrown, "delete from the cachestore", never, admission);
+      this.#failed(thrown, "delete a chunk from the cachestore", never, admission);
     }
   }
 
-  /** A last resort for the memory budget: lets go of commits that have not started, the newest first. */
+  /** A last resort of the memory budget: drops commits that have not started, the newest first. */
   dropQueued(bytesWanted: number): void {
     this.#driver.dropQueued(bytesWanted);
   }
@@ -177,56 +178,53 @@ export class GuardedCachestore implements ChunkStore {
     return this.#closing;
   }
 
-  async #put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+  async #put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const admission = this.#breaker.admit();
     if (admission === undefined) {
       this.stats.commitsDropped += 1;
       return "refused";
     }
     try {
-      const result = await this.#driver.put(ref, chunk);
+      const result = await this.#driver.put(key, chunk);
       this.#succeeded();
-      this.#catalog.learn(ref);
+      this.#catalog.learn(key);
       return result;
     } catch (thrown) {
       this.stats.commitsFailed += 1;
-      this.#failed(thrown, "store in the cachestore", never, admission);
+      this.#failed(thrown, "store a chunk in the cachestore", never, admission);
       return "refused";
     }
   }
 
   #succeeded(): void {
     this.#breaker.succeeded();
-    this.#denialTold = false;
+    this.#isDenialReported = false;
   }
 
   /** `action` completes "Cannot …". */
   #failed(thrown: unknown, action: string, signal: AbortSignal, admission: number): void {
     const error = OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot ${action}`);
     if (!signal.aborted && this.#pace.isDue(error.code)) {
-      this.#logger.warn(
-        { err: error },
-        "The cachestore did not do what it was asked; Orca goes on without it",
-      );
+      this.#logger.warn({ err: error }, "An operation of the cachestore failed; Orca continues without it");
     }
     if (signal.aborted || error.code === "overloaded") {
       this.#breaker.withdrawn(admission);
       return;
     }
     this.#breaker.failed(error);
-    if (!this.denied || this.#denialTold) return;
-    this.#denialTold = true;
+    if (!this.denied || this.#isDenialReported) return;
+    this.#isDenialReported = true;
     this.#logger.error({ err: error }, "The cachestore refuses Orca's credentials or rights again and again");
   }
 
-  #tellChange(state: BreakerState): void {
+  #onBreakerChange(state: BreakerState): void {
     switch (state.kind) {
       case "open":
-        // Commits that wait would else be sent to it one after the other, with their chunks in memory all the while.
+        // Otherwise the waiting commits would be sent one after the other, and hold their chunks in memory meanwhile.
         this.#driver.dropQueued(Number.POSITIVE_INFINITY);
         this.#logger.error(
           { err: state.cause },
-          "The cachestore fails and is left alone for a while; reads go to peers and the origin",
+          "The cachestore fails, so Orca stops using it for a while; reads go to peers and the origin",
         );
         return;
       case "half-open":

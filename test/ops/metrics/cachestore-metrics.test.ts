@@ -8,7 +8,7 @@ import {
 } from "../../../src/ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
 import { PosixStats } from "../../../src/store/cachestore/posix/posix-stats.ts";
-import { S3CachestoreStats } from "../../../src/store/cachestore/s3/s3-cachestore-stats.ts";
+import { S3CachestoreStats } from "../../../src/store/cachestore/s3/s3-cachestore.ts";
 import { cachestoreParts } from "../../support/metrics-sample.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../../docs/metrics.md"), "utf8");

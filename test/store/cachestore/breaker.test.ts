@@ -58,7 +58,7 @@ test("Breaker: ten errors in more than 30 s leave it closed, and the window slid
   const { breaker, clock } = fixture;
   for (let error = 0; error < 30; error += 1) {
     fixture.fail(1);
-    // Nine steps of this are a millisecond or more beyond the window.
+    // Nine such steps are longer than the window, by a millisecond or more.
     await clock.advance(3334);
   }
   assert.equal(breaker.state.kind, "closed");
@@ -74,7 +74,7 @@ test("Breaker: successes between the errors do not keep it closed", () => {
   assert.equal(fixture.breaker.state.kind, "open");
 });
 
-test("Breaker: while open it admits nothing, for 30 s to the millisecond", async () => {
+test("Breaker: while open it admits nothing, for exactly 30 s", async () => {
   const fixture = new Fixture();
   const { breaker, clock } = fixture;
   fixture.fail(10);
@@ -128,7 +128,7 @@ test("Breaker: one probe that fails opens it for another 30 s", async () => {
   assert.deepEqual([breaker.stats.opened, breaker.stats.closed], [2, 1]);
 });
 
-test("Breaker: after it has closed, errors of before do not count", async () => {
+test("Breaker: after it has closed, earlier errors do not count", async () => {
   const fixture = new Fixture();
   await fixture.halfOpen();
   fixture.succeed(3);
@@ -138,7 +138,7 @@ test("Breaker: after it has closed, errors of before do not count", async () => 
   assert.equal(fixture.breaker.state.kind, "open");
 });
 
-test("Breaker: a probe that is withdrawn makes room for another", async () => {
+test("Breaker: a withdrawn probe makes room for another", async () => {
   const fixture = new Fixture();
   const { breaker } = fixture;
   await fixture.halfOpen();
@@ -152,7 +152,7 @@ test("Breaker: a probe that is withdrawn makes room for another", async () => {
   assert.equal(breaker.stats.withdrawn, 1);
 });
 
-test("Breaker: an operation of an earlier time that is withdrawn makes no room for a fourth probe", async () => {
+test("Breaker: a withdrawn operation from before half-open makes no room for a fourth probe", async () => {
   const fixture = new Fixture();
   const { breaker } = fixture;
   const whileClosed = admitted(breaker.admit());
@@ -167,7 +167,7 @@ test("Breaker: an operation of an earlier time that is withdrawn makes no room f
   assert.equal(breaker.admits, false);
 });
 
-test("Breaker: how earlier operations end changes nothing while it is open", async () => {
+test("Breaker: while it is open, the end of an earlier operation changes nothing", async () => {
   const fixture = new Fixture();
   const { breaker, clock } = fixture;
   const [late] = [breaker.admit(), breaker.admit(), breaker.admit()];
@@ -180,7 +180,7 @@ test("Breaker: how earlier operations end changes nothing while it is open", asy
   assert.deepEqual(fixture.changes, ["closed -> open"]);
 });
 
-test("Breaker: denials in a row are counted until the store says something else", () => {
+test("Breaker: denials in a row are counted until an operation ends otherwise", () => {
   const fixture = new Fixture();
   const { breaker } = fixture;
   fixture.fail(3, denied);

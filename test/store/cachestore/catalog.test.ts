@@ -6,7 +6,7 @@ import { refOf } from "../disk/disk-fixture.ts";
 
 const ref = (index: number) => refOf("object", 800 * MiB, index);
 
-test("Catalog: what was learned is held, everything else unknown", () => {
+test("Catalog: a learned chunk is held, any other is unknown", () => {
   const catalog = new Catalog();
   assert.equal(catalog.believes(ref(0)), "unknown");
   catalog.learn(ref(0));
@@ -15,7 +15,7 @@ test("Catalog: what was learned is held, everything else unknown", () => {
   assert.equal(catalog.believes(refOf("another", 800 * MiB, 0)), "unknown");
 });
 
-test("Catalog: a hint that is forgotten is unknown, and told once", () => {
+test("Catalog: a forgotten hint is unknown, and forget returns true once", () => {
   const catalog = new Catalog();
   catalog.learn(ref(0));
   assert.equal(catalog.forget(ref(0)), true);
@@ -24,7 +24,7 @@ test("Catalog: a hint that is forgotten is unknown, and told once", () => {
   assert.deepEqual(catalog.stats, { learned: 1, forgotten: 1, evicted: 0 });
 });
 
-test("Catalog: it never has more entries than allowed, and the least recently used goes first", () => {
+test("Catalog: it never has more entries than allowed, and evicts the least recently used first", () => {
   const catalog = new Catalog(3);
   for (const index of [0, 1, 2]) catalog.learn(ref(index));
   catalog.believes(ref(0));
@@ -38,7 +38,7 @@ test("Catalog: it never has more entries than allowed, and the least recently us
   assert.deepEqual(catalog.stats, { learned: 4, forgotten: 0, evicted: 1 });
 });
 
-test("Catalog.peek: a look is no use", () => {
+test("Catalog.peek: does not count as a use", () => {
   const catalog = new Catalog(2);
   for (const index of [0, 1]) catalog.learn(ref(index));
   assert.deepEqual([catalog.peek(ref(0)), catalog.peek(ref(2))], ["held", "unknown"]);

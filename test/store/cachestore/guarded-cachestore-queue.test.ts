@@ -14,7 +14,7 @@ import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { chunkOf, refOf } from "../disk/disk-fixture.ts";
 
-/** A store that takes puts and says nothing for 5 s, behind the queue of the S3 driver. */
+/** A store that accepts puts and does not answer for 5 s, after the queue of the S3 driver. */
 class HangingDriver implements CachestoreDriver {
   readonly kind = "s3";
   asked = 0;
@@ -49,7 +49,7 @@ class HangingDriver implements CachestoreDriver {
   async close(): Promise<void> {}
 }
 
-test("GuardedCachestore: commits that wait are let go of, memory and all, when the breaker opens", async () => {
+test("GuardedCachestore: waiting commits are dropped and their memory is released when the breaker opens", async () => {
   const clock = new FakeClock();
   const driver = new HangingDriver(clock);
   const breaker = new Breaker({ clock });
@@ -71,7 +71,7 @@ test("GuardedCachestore: commits that wait are let go of, memory and all, when t
   await clock.advance(10_000);
   assert.equal(store.breakerState, "open");
   await clock.advance(5000);
-  // Eight at a time: the first eight fail, and then two of the next, each of which lets one more begin.
+  // Eight run at a time: the first eight fail, then two of the next, and each failure starts one more.
   assert.equal(driver.asked, 18);
   assert.equal(budget.usedBytes, 0);
   await clock.advance(60_000);

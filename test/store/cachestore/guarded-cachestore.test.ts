@@ -17,14 +17,14 @@ const unavailable = new OrcaError("store_unavailable", "cachestore", "Cannot rea
 const denied = new OrcaError("store_denied", "cachestore", "Cannot reach the store: 403");
 const overloaded = new OrcaError("overloaded", "cachestore", "Cannot store: there is no room");
 
-/** A driver that answers as it is told, and counts what it is asked. */
+/** A driver with scripted answers, which counts its calls. */
 class ScriptedDriver implements CachestoreDriver {
   readonly kind = "posixfs";
   readonly asked = { read: 0, put: 0, delete: 0 };
   readonly closedWithinMs: number[] = [];
   outcome: "hit" | "miss" = "hit";
   failure: unknown;
-  /** How many bytes a read brings before it ends. */
+  /** The bytes that a read writes before it ends. */
   bytes = Number.POSITIVE_INFINITY;
 
   check(): Promise<void> {
@@ -88,7 +88,7 @@ class Fixture {
   }
 }
 
-test("GuardedCachestore: what the driver brings is a hit, and the catalog learns it", async () => {
+test("GuardedCachestore: a chunk that the driver reads is a hit, and the catalog learns it", async () => {
   const { store, driver, ref } = new Fixture();
   const target = Buffer.alloc(MiB);
   assert.equal(store.presence(ref), "unknown");
@@ -99,7 +99,7 @@ test("GuardedCachestore: what the driver brings is a hit, and the catalog learns
   assert.deepEqual(driver.asked, { read: 1, put: 0, delete: 0 });
 });
 
-test("GuardedCachestore: a hint that proves wrong is forgotten and counted, and a miss is no error", async () => {
+test("GuardedCachestore: a wrong hint is forgotten and counted, and a miss is no error", async () => {
   const fixture = new Fixture();
   const { store, catalog, driver, ref } = fixture;
   catalog.learn(ref);
@@ -130,7 +130,7 @@ test("GuardedCachestore: an error is a miss that leaves a true prefix, and the h
   assert.deepEqual([store.stats.readsFailed, store.stats.misses], [1, 1]);
 });
 
-test("GuardedCachestore: ten errors stop the asking: reads miss, commits are dropped, nothing is held", async () => {
+test("GuardedCachestore: after ten errors the store is not used: reads miss, commits are dropped, nothing is held", async () => {
   const fixture = new Fixture();
   const { store, catalog, driver, ref, logger } = fixture;
   catalog.learn(ref);
@@ -145,7 +145,7 @@ test("GuardedCachestore: ten errors stop the asking: reads miss, commits are dro
   assert.deepEqual([logger.count("warn"), logger.count("error")], [1, 1]);
 });
 
-test("GuardedCachestore: the store is asked again after 30 s, and used when three probes went well", async () => {
+test("GuardedCachestore: the store is tried again after 30 s, and used after three successful probes", async () => {
   const fixture = new Fixture();
   const { store, catalog, clock, driver, ref } = fixture;
   driver.failure = unavailable;
@@ -165,7 +165,7 @@ test("GuardedCachestore: the store is asked again after 30 s, and used when thre
   assert.equal(fixture.logger.count("info"), 3);
 });
 
-test("GuardedCachestore: no room and callers who leave say nothing about the store", async () => {
+test("GuardedCachestore: a lack of room and an aborted read do not count against the store", async () => {
   const fixture = new Fixture();
   const { store, breaker, driver, ref } = fixture;
   driver.failure = overloaded;
@@ -182,14 +182,14 @@ test("GuardedCachestore: no room and callers who leave say nothing about the sto
   assert.equal(fixture.logger.count("warn"), 1);
 });
 
-test("GuardedCachestore: an error of no known kind counts against the store", async () => {
+test("GuardedCachestore: an unknown error counts against the store", async () => {
   const fixture = new Fixture();
   fixture.driver.failure = new TypeError("socket hang up");
   assert.equal(await fixture.read(), false);
   assert.equal(fixture.breaker.stats.failed, 1);
 });
 
-test("GuardedCachestore: repeated denials are readable, told once, and forgotten with the first success", async () => {
+test("GuardedCachestore: repeated denials set `denied`, are logged once, and end with the first success", async () => {
   const fixture = new Fixture();
   const { store, driver, logger } = fixture;
   const told = () =>
@@ -207,7 +207,7 @@ test("GuardedCachestore: repeated denials are readable, told once, and forgotten
   assert.deepEqual([store.denied, told()], [true, 2]);
 });
 
-test("GuardedCachestore: a chunk that is stored is known, one that is deleted is not, even where that fails", async () => {
+test("GuardedCachestore: the catalog learns a stored chunk and forgets a deleted one, even if the deletion fails", async () => {
   const fixture = new Fixture();
   const { store, driver, ref } = fixture;
   assert.equal(await fixture.put(), "stored");
@@ -218,7 +218,7 @@ test("GuardedCachestore: a chunk that is stored is known, one that is deleted is
   assert.deepEqual([store.stats.stored, store.stats.deletesFailed], [1, 1]);
 });
 
-test("GuardedCachestore.peek: what presence says, and no use of the hint", () => {
+test("GuardedCachestore.peek: returns the presence, and does not count as a use of the hint", () => {
   const { store, catalog, breaker, ref } = new Fixture();
   assert.equal(store.peek(ref), "unknown");
   catalog.learn(ref);

@@ -1,4 +1,4 @@
-/** A driver of the cachestore as the rest of Orca sees it, with a breaker and a catalog at their defaults. */
+/** Makes a GuardedCachestore of a driver, with a breaker and a catalog at their defaults. */
 import type { Clock } from "../../../src/base/clock.ts";
 import type { Logger } from "../../../src/base/logger.ts";
 import { Breaker } from "../../../src/store/cachestore/breaker.ts";

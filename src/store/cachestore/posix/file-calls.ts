@@ -1,14 +1,14 @@
 /**
- * The far end of timely-file-system.ts: single calls of a file system, made by a thread that may hang in any of them.
- * What is read goes into scratch memory that the thread shares with the other end and nobody else knows, so that a read
- * that comes back when nobody waits for it any more has written over nothing. One call at a time, so scratch is
- * the answer's until the next call.
+ * The thread's side of timely-file-system.ts: single calls of a file system, made by a thread that may hang in any of
+ * them. It reads into scratch memory that only it and the TimelyFileSystem know. So a read that returns after its
+ * deadline overwrites no memory of a caller. The thread makes one call at a time, so the scratch memory keeps the
+ * result until the next call.
  */
 import type fs from "node:fs";
 import type { MessagePort } from "node:worker_threads";
 import { systemErrorCode } from "../../disk/job-file-system.ts";
 
-/** The calls made: node:fs, or a test's file system that fails or hangs. */
+/** The calls that the thread makes: node:fs, or a test's file system that fails or hangs. */
 export type CallFileSystem = Pick<
   typeof fs,
   "openSync" | "fstatSync" | "readSync" | "closeSync" | "unlinkSync"
@@ -17,12 +17,12 @@ export type CallFileSystem = Pick<
 export type FileCall =
   | { readonly kind: "open"; readonly path: string }
   | { readonly kind: "fstat"; readonly fd: number }
-  /** No longer than scratch is. */
+  /** At most as long as the scratch memory. */
   | { readonly kind: "read"; readonly fd: number; readonly lengthBytes: number; readonly position: number }
   | { readonly kind: "close"; readonly fd: number }
   | { readonly kind: "unlink"; readonly path: string };
 
-/** `value`: the descriptor that was opened, the size of the file, the bytes read, else 0. `code`: the system's error. */
+/** `value`: the opened descriptor, the size of the file, the number of bytes read, or 0. `code`: the system's error. */
 export type FileCallReply = { readonly value: number } | { readonly code: string };
 
 export function serveFileCalls(
@@ -34,7 +34,7 @@ export function serveFileCalls(
   port.on("message", (call: FileCall) => port.postMessage(answer(fileSystem, call, target)));
 }
 
-/** Never throws for what a file system can do; whatever else is thrown is a bug and ends the thread. */
+/** Never throws for an error of the file system. Any other error is a bug and ends the thread. */
 function answer(fileSystem: CallFileSystem, call: FileCall, target: Buffer): FileCallReply {
   try {
     return { value: make(fileSystem, call, target) };

@@ -1,16 +1,17 @@
 /**
- * The cachestore as a directory that all replicas mount, over NFS or any file system with hard links. A chunk is a file
- * of the same format as on a replica's own disk, and checked as it is there: footer and identity when it is opened, a
- * checksum with every block. There is no index, since others write and delete as well; to look is to open.
+ * The cachestore as a directory that all replicas mount, over NFS or any other file system with hard links. A chunk is
+ * a file of the same format as on a replica's own disk, with the same checks: the footer and the stored key when it is
+ * opened, a checksum for every block. There is no index, because other replicas store and delete chunks, too. To look
+ * for a chunk, the cachestore opens its file.
  *
  *     <root>/orca-posixfs.v1/staging/<uuid>
  *     <root>/orca-posixfs.v1/<xx>/<origin id>.<hash>.<index>
  *
  * Invariants:
- * 1. Nothing waits longer for this file system than its deadlines: reading goes through timely-file-system.ts, writing
- *    through posix-committer.ts, and neither holds a thread that anything else of the process needs.
- * 2. A file stays open only after its footer was found to be the chunk's own. Paths name the bytes, so a file that
- *    somebody deleted or replaced meanwhile goes on being right.
+ * 1. No caller waits longer for this file system than its deadlines. Reads go through timely-file-system.ts and writes
+ *    through posix-committer.ts. Neither occupies a thread that another part of the process needs.
+ * 2. A file stays open only after its footer has matched the chunk. A path determines the bytes, so an open file stays
+ *    right even if another replica has deleted or replaced it.
  */
 import { assert } from "../../../base/assert.ts";
 import type { ByteSink } from "../../../base/byte-sink.ts";
@@ -26,23 +27,22 @@ import type { ChunkKey } from "../../chunk-store.ts";
 import { DiskOpenFiles } from "../../disk/disk-open-files.ts";
 import type { CachestoreDriver } from "../cachestore-driver.ts";
 import { PosixCommitter } from "./posix-committer.ts";
-import { posixError } from "./posix-errors.ts";
 import { PosixStats } from "./posix-stats.ts";
 import { TimelyFileSystem } from "./timely-file-system.ts";
 
 export interface PosixCachestoreOptions {
-  /** `cachestore.posixfs.root`: must be there; what is missing may be a mount. */
+  /** `cachestore.posixfs.root`. It must exist: a missing root may be a missing mount. */
   readonly root: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** For one call of the file system; opening a file takes three, a block one. */
+  /** For one call of the file system. To open a file takes three calls, to read a block takes one. */
   readonly callTimeoutMs?: number;
   /** For one commit, and for the self-test. */
   readonly commitTimeoutMs?: number;
-  /** How many calls of reading run at once, each in a thread. */
+  /** Calls of the read path that run at once, each in a thread. */
   readonly readsMax?: number;
   readonly openFilesMax?: number;
-  /** What blocks are read through, what reads and what writes; for tests. */
+  /** The file system that blocks are read through, and the modules of both threads; for tests. */
   readonly fileSystem?: ReadFileSystem;
   readonly readThreadModule?: URL;
   readonly writeThreadModule?: URL;
@@ -90,7 +90,7 @@ export class PosixCachestore implements CachestoreDriver {
     });
   }
 
-  /** Chunk bytes in memory that commits still hold. */
+  /** Chunk bytes in memory that commits hold. */
   get pendingBytes(): number {
     return this.#committer.pendingBytes;
   }
@@ -99,7 +99,7 @@ export class PosixCachestore implements CachestoreDriver {
     return this.#files.count;
   }
 
-  /** Threads that hang in a call whose deadline has passed. */
+  /** Threads that hang in a call after its deadline. */
   get lateCalls(): number {
     return this.#timely.lateCalls;
   }
@@ -108,41 +108,41 @@ export class PosixCachestore implements CachestoreDriver {
     return this.#committer.check();
   }
 
-  /** As the interface says. An aborted read ends with the block at hand, which the deadline of a call bounds. */
+  /** See the interface. An aborted read ends after the current block, which takes at most the deadline of a call. */
   async read(
-    ref: ChunkKey,
+    key: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<"hit" | "miss"> {
     const end = offset + lengthBytes;
-    assert(offset >= 0 && end <= ref.version.chunkLength(ref.index), "a stretch lies inside its chunk");
-    const key = ref.version.chunkPath(ref.index);
+    assert(offset >= 0 && end <= key.version.chunkLength(key.index), "a range lies inside its chunk");
+    const path = key.version.chunkPath(key.index);
     let at = offset;
     while (at < end) {
       signal.throwIfAborted();
-      const cached = this.#cached(key, ref);
-      const file = cached ?? (await this.#open(key, ref));
+      const cached = this.#cached(path, key);
+      const file = cached ?? (await this.#open(path, key));
       if (file === undefined || file.retired) return "miss";
       const blockEnd = Math.min(end, at - (at % blockSizeBytes) + blockSizeBytes);
       const fault = await this.#readBlock(file, at, blockEnd, sink, signal);
       if (fault === undefined) at = blockEnd;
-      else if (fault.reason === "ESTALE" && cached) this.#dropStale(key, file);
-      else return this.#lose(key, file, fault);
+      else if (fault.reason === "ESTALE" && cached) this.#dropStale(path, file);
+      else return this.#handleFault(path, file, fault);
     }
     return "hit";
   }
 
-  put(ref: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
-    assert(chunk.lengthBytes === ref.version.chunkLength(ref.index), "a chunk is put whole");
-    return this.#committer.commit(ref.version.chunkPath(ref.index), ref, chunk);
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
+    assert(chunk.lengthBytes === key.version.chunkLength(key.index), "a chunk is put whole");
+    return this.#committer.commit(key.version.chunkPath(key.index), key, chunk);
   }
 
-  async delete(ref: ChunkKey): Promise<void> {
-    const key = ref.version.chunkPath(ref.index);
-    const code = await this.#unlink(key);
-    if (code !== undefined) throw this.#error(code, `delete chunk "${key}" from the cachestore`);
+  async delete(key: ChunkKey): Promise<void> {
+    const path = key.version.chunkPath(key.index);
+    const code = await this.#unlink(path);
+    if (code !== undefined) throw this.stats.countError(code, `delete chunk "${path}" from the cachestore`);
   }
 
   dropQueued(bytesWanted: number): void {
@@ -156,7 +156,7 @@ export class PosixCachestore implements CachestoreDriver {
     await this.#timely.stop(deadlineMs);
   }
 
-  /** Reads one block, or the part of it from `at` to `end`, and hands it on once it is known to be right. */
+  /** Reads one block, or the part of it from `at` to `end`, and passes it to the sink after the check. */
   async #readBlock(
     file: DiskFile,
     at: number,
@@ -167,7 +167,7 @@ export class PosixCachestore implements CachestoreDriver {
     const begin = at - (at % blockSizeBytes);
     const blockBytes = Math.min(blockSizeBytes, file.lengthBytes - begin);
     const space = sink.space();
-    // Only a whole block can be checked. Where the sink has no room for it in one piece, it is read aside.
+    // Only a whole block can be checked. If the sink has no room for it in one piece, it is read into other memory.
     const isWhole = end - at === blockBytes && space.length >= blockBytes;
     const block = isWhole ? space.subarray(0, blockBytes) : Buffer.allocUnsafe(blockBytes);
     const fault = await readBlock(file, begin / blockSizeBytes, block);
@@ -180,84 +180,79 @@ export class PosixCachestore implements CachestoreDriver {
     return undefined;
   }
 
-  /** The chunk's file, or undefined where there is none that is right. @throws OrcaError as {@link read}. */
-  async #open(key: string, ref: ChunkKey): Promise<DiskFile | undefined> {
+  /** The chunk's file; undefined if there is no right one. @throws OrcaError like {@link read}. */
+  async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
     if (this.#closed) {
-      throw new OrcaError("overloaded", "cachestore", `Cannot read chunk "${key}": Orca is stopping`);
+      throw new OrcaError("overloaded", "cachestore", `Cannot read chunk "${path}": Orca is stopping`);
     }
-    let opening = this.#openings.get(key);
+    let opening = this.#openings.get(path);
     if (opening === undefined) {
-      opening = this.#openOnce(key, ref);
-      this.#openings.set(key, opening);
+      opening = this.#openOnce(path, key);
+      this.#openings.set(path, opening);
     }
     const opened = await opening;
     if (opened instanceof DiskFile) return opened;
-    await this.#lose(key, undefined, opened);
+    await this.#handleFault(path, undefined, opened);
     return undefined;
   }
 
-  async #openOnce(key: string, ref: ChunkKey): Promise<DiskFile | DiskFault> {
-    const opened = await DiskFile.open(this.#fileSystem, chunkFilePath(this.#directory, key), ref);
-    this.#openings.delete(key);
+  async #openOnce(path: string, key: ChunkKey): Promise<DiskFile | DiskFault> {
+    const opened = await DiskFile.open(this.#fileSystem, chunkFilePath(this.#directory, path), key);
+    this.#openings.delete(path);
     if (!(opened instanceof DiskFile)) {
-      if (opened.kind === "damaged") this.#countDamaged(opened.reason, key);
+      if (opened.kind === "damaged") this.#countDamaged(opened.reason, path);
     } else if (this.#closed) opened.retire();
-    else this.#files.add(key, opened);
+    else this.#files.add(path, opened);
     return opened;
   }
 
-  /** Draws the conclusion of a fault: a miss where it says something about the chunk, an error where about the store. */
-  async #lose(key: string, file: DiskFile | undefined, fault: DiskFault): Promise<"miss"> {
+  /** A fault of the chunk is a miss, and a damaged chunk is deleted. A fault of the store is an error. */
+  async #handleFault(path: string, file: DiskFile | undefined, fault: DiskFault): Promise<"miss"> {
     if (fault.reason === "ENOENT") return "miss";
     if (fault.kind === "error") {
-      this.#retire(key, file);
-      throw this.#error(fault.reason, `read chunk "${key}" from the cachestore`);
+      this.#retire(path, file);
+      throw this.stats.countError(fault.reason, `read chunk "${path}" from the cachestore`);
     }
-    // Of many readers who met the damage, the first says so.
-    if (file !== undefined && !file.retired) this.#countDamaged(fault.reason, key);
-    this.#retire(key, file);
-    await this.#unlink(key);
+    // Many readers may find the damage. The first one counts it.
+    if (file !== undefined && !file.retired) this.#countDamaged(fault.reason, path);
+    this.#retire(path, file);
+    await this.#unlink(path);
     return "miss";
   }
 
-  /** Another replica deleted the file, and perhaps somebody has brought it again: it is opened anew. */
-  /** The open file of a chunk. An origin may give one ETag to bytes of two sizes: a file of the other is no use. */
-  #cached(key: string, ref: ChunkKey): DiskFile | undefined {
-    const file = this.#files.get(key);
-    if (file === undefined || file.lengthBytes === ref.version.chunkLength(ref.index)) return file;
-    this.#files.retire(key);
+  /** The open file of a chunk. An origin may give one ETag to bytes of two sizes; a file of the other size is useless. */
+  #cached(path: string, key: ChunkKey): DiskFile | undefined {
+    const file = this.#files.get(path);
+    if (file === undefined || file.lengthBytes === key.version.chunkLength(key.index)) return file;
+    this.#files.retire(path);
     return undefined;
   }
 
-  #dropStale(key: string, file: DiskFile): void {
+  /** Another replica has deleted the file. The chunk may have been stored again, so its file is opened again. */
+  #dropStale(path: string, file: DiskFile): void {
     this.stats.stale += 1;
-    this.#retire(key, file);
+    this.#retire(path, file);
   }
 
-  #retire(key: string, file: DiskFile | undefined): void {
-    if (file !== undefined && !file.retired && this.#files.get(key) === file) this.#files.retire(key);
+  #retire(path: string, file: DiskFile | undefined): void {
+    if (file !== undefined && !file.retired && this.#files.get(path) === file) this.#files.retire(path);
   }
 
-  /** The code of the error, where the file may still be there. */
-  #unlink(key: string): Promise<string | undefined> {
-    this.#files.retire(key);
+  /** The code of the error, if the file may still exist. */
+  #unlink(path: string): Promise<string | undefined> {
+    this.#files.retire(path);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    this.#fileSystem.unlink(chunkFilePath(this.#directory, key), (error) =>
+    this.#fileSystem.unlink(chunkFilePath(this.#directory, path), (error) =>
       resolve(error === null || error.code === "ENOENT" ? undefined : (error.code ?? "EUNKNOWN")),
     );
     return promise;
   }
 
-  #countDamaged(reason: string, key: string): void {
+  #countDamaged(reason: string, path: string): void {
     this.stats.damaged += 1;
     if (this.#pace.isDue(reason)) {
-      this.#logger.warn({ chunk: key, reason }, "A chunk in the cachestore is damaged; it is deleted");
+      this.#logger.warn({ chunk: path, reason }, "A chunk in the cachestore is damaged; Orca deletes it");
     }
-  }
-
-  #error(systemCode: string, action: string): OrcaError {
-    this.stats.countError(systemCode);
-    return posixError(systemCode, action);
   }
 }
 

@@ -1,12 +1,12 @@
 /**
- * What the POSIX cachestore asks of its writing thread: the self-test at start, and commits. The thread is the disk
- * tier's (disk-writer.ts); what is new is that it may hang. A write cannot be called back, and the thread goes on reading
- * the memory of the chunk for as long as it hangs in it. So a commit that is late is given up while its memory stays
- * pinned, and one commit runs at a time, so that this is the memory of one chunk and not of all that wait.
+ * The jobs of the POSIX cachestore's writing thread: the self-test at start, and commits. The thread is like the disk
+ * tier's (disk-writer.ts), but it may hang. A running write cannot be stopped, and the thread reads the memory of the
+ * chunk for as long as it hangs. So a late commit fails while its memory stays pinned. One commit runs at a time, so
+ * that this is the memory of one chunk and not of all that wait.
  *
  * Invariants:
- * 1. A chunk that the thread may read from is held until the thread has answered, whatever its put was told.
- * 2. While a commit is late, no other one waits behind it: new ones fail at once.
+ * 1. A chunk that the thread may read is held until the thread has answered, whatever result the put returned.
+ * 2. While a commit is late, no other one waits for the thread: new ones fail at once.
  */
 import { randomUUID } from "node:crypto";
 import { assert } from "../../../base/assert.ts";
@@ -20,12 +20,11 @@ import { chunkFilePath, storedKeyOf } from "../../chunk-file/chunk-file.ts";
 import type { ChunkKey, PutResult } from "../../chunk-store.ts";
 import type { DiskJob } from "../../disk/disk-job.ts";
 import { DiskWriter, type TaskResult } from "../../disk/disk-writer.ts";
-import { posixError } from "./posix-errors.ts";
 import type { PosixStats } from "./posix-stats.ts";
 
 export interface PosixCommitterOptions {
   readonly root: string;
-  /** For a commit or the self-test, from when the thread begins with it. */
+  /** For a commit or the self-test, from the moment when the thread begins it. */
   readonly timeoutMs: number;
   readonly stats: PosixStats;
   readonly clock: Clock;
@@ -34,10 +33,10 @@ export interface PosixCommitterOptions {
 }
 
 type Stored = Exclude<PutResult, "refused">;
-/** `late`: given up by the deadline, and the thread may still be at it. */
+/** `late`: the deadline has passed, and the thread may still be working. */
 type RunResult = TaskResult | { readonly outcome: "late" };
 
-/** What a thread that does not hang needs to end, when it is told to in the middle of a write. */
+/** The time that a thread that does not hang needs to end, if it is terminated during a write. */
 const terminationMs = 1000;
 
 export class PosixCommitter {
@@ -71,7 +70,7 @@ export class PosixCommitter {
     });
   }
 
-  /** Chunk bytes in memory that commits still hold. */
+  /** Chunk bytes in memory that commits hold. */
   get pendingBytes(): number {
     return this.#writer.pendingBytes;
   }
@@ -80,7 +79,7 @@ export class PosixCommitter {
     this.#writer.dropQueued(bytesWanted);
   }
 
-  /** @throws OrcaError `config_invalid`, with what the directory cannot do. */
+  /** @throws OrcaError `config_invalid`, with the property that the directory lacks. */
   async check(): Promise<void> {
     const result = await this.#run(0, { kind: "check", root: this.#root });
     if (result.outcome === "checked") {
@@ -94,10 +93,10 @@ export class PosixCommitter {
     throw new OrcaError("config_invalid", "cachestore", `${action}: ${reason}`);
   }
 
-  /** @throws OrcaError as CachestoreDriver.put. */
-  async commit(key: string, ref: ChunkKey, chunk: ChunkBytes): Promise<Stored> {
-    if (this.#late || this.#closed) throw this.#error(key, this.#late ? "ETIMEDOUT" : undefined);
-    const write = this.#chunkWrite(key, ref, chunk);
+  /** @throws OrcaError like CachestoreDriver.put. */
+  async commit(path: string, key: ChunkKey, chunk: ChunkBytes): Promise<Stored> {
+    if (this.#late || this.#closed) throw this.#error(path, this.#late ? "ETIMEDOUT" : undefined);
+    const write = this.#chunkWrite(path, key, chunk);
     const hold = chunk.share();
     const job: DiskJob = { kind: "commit", victims: [], write };
     const result = await this.#run(chunk.lengthBytes, job, () => hold.release());
@@ -108,23 +107,23 @@ export class PosixCommitter {
         return result.outcome;
       case "dropped":
         this.#stats.commitsDropped += 1;
-        throw this.#error(key, this.#late ? "ETIMEDOUT" : undefined);
+        throw this.#error(path, this.#late ? "ETIMEDOUT" : undefined);
       case "failed":
-        throw this.#error(key, result.code);
+        throw this.#error(path, result.code);
       case "late":
-        throw this.#error(key, "ETIMEDOUT");
+        throw this.#error(path, "ETIMEDOUT");
       default:
-        // The thread died. What it had linked is whole and stays; what it had staged is nobody's.
+        // The thread died. A file that it had linked is whole and stays. Its staging file is deleted.
         void this.#run(0, { kind: "evict", victims: [write.stagingPath] });
-        throw this.#error(key, "EIO");
+        throw this.#error(path, "EIO");
     }
   }
 
-  /** Waits up to `deadlineMs` for commits. A thread that hangs is left behind, and so is the memory it reads from. */
+  /** Waits up to `deadlineMs` for commits. A thread that hangs is abandoned, and so is the memory that it reads. */
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
     const closing = this.#writer.close(this.#late ? 0 : deadlineMs);
-    // A thread that hangs does not end by being told to.
+    // A thread that hangs in a call does not end when it is terminated.
     if (this.#late) return;
     const { promise: gaveUp, resolve: giveUp } = Promise.withResolvers<void>();
     const timer = this.#clock.timer(deadlineMs + terminationMs, giveUp);
@@ -132,7 +131,7 @@ export class PosixCommitter {
     timer.cancel();
   }
 
-  /** Runs a job for as long as it is given. `onEnd` is called when the thread has nothing of it in use any more. */
+  /** Runs a job until its deadline. `onEnd` is called when the thread no longer uses anything of the job. */
   #run(bytes: number, job: DiskJob, onEnd: () => void = () => {}): Promise<RunResult> {
     const { promise, resolve } = Promise.withResolvers<RunResult>();
     let timer: Timer | undefined;
@@ -156,7 +155,7 @@ export class PosixCommitter {
     return promise;
   }
 
-  #chunkWrite(key: string, ref: ChunkKey, chunk: ChunkBytes): ChunkWrite {
+  #chunkWrite(path: string, key: ChunkKey, chunk: ChunkBytes): ChunkWrite {
     const blocks = chunk.segments.map((segment) => segment.bytes);
     for (const block of blocks) {
       assert(
@@ -166,24 +165,24 @@ export class PosixCommitter {
     }
     return {
       stagingPath: `${this.#staging}/${randomUUID()}`,
-      finalPath: chunkFilePath(this.#directory, key),
-      storedKey: storedKeyOf(ref),
+      finalPath: chunkFilePath(this.#directory, path),
+      storedKey: storedKeyOf(key),
       blocks,
-      // Every replica would come upon what a crash of the server tore, so nothing is told as stored before it is.
+      // After a crash of the server, every replica would find a torn file. So a chunk counts as stored once it is
+      // synced.
       fsync: true,
     };
   }
 
-  #error(key: string, systemCode: string | undefined): OrcaError {
-    const action = `store chunk "${key}" in the cachestore`;
+  #error(path: string, systemCode: string | undefined): OrcaError {
+    const action = `store chunk "${path}" in the cachestore`;
     if (systemCode === undefined) {
       return new OrcaError(
         "overloaded",
         "cachestore",
-        `Cannot ${action}: its memory is needed, or Orca is stopping`,
+        `Cannot ${action}: memory is short, or Orca is stopping`,
       );
     }
-    this.#stats.countError(systemCode);
-    return posixError(systemCode, action);
+    return this.#stats.countError(systemCode, action);
   }
 }

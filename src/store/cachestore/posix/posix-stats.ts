@@ -1,22 +1,44 @@
-/** The counters of the POSIX cachestore: plain numbers, written by its pieces and read when metrics are asked for. */
+/**
+ * The counters of the POSIX cachestore, and the errors that it throws for the error codes of its file system. The
+ * cachestore and its committer share one of these; metrics read it.
+ */
+import { type ErrorCode, OrcaError } from "../../../base/orca-error.ts";
+
+const errorBySystemCode: Readonly<Record<string, ErrorCode>> = {
+  EACCES: "store_denied",
+  EPERM: "store_denied",
+  EROFS: "store_denied",
+  // Limits of this process, not of the store.
+  EMFILE: "overloaded",
+  ENFILE: "overloaded",
+  ENOMEM: "overloaded",
+  EAGAIN: "overloaded",
+  // A full store can still be read from.
+  ENOSPC: "overloaded",
+  EDQUOT: "overloaded",
+};
+
 export class PosixStats {
   blocksRead = 0;
   bytesRead = 0;
   stored = 0;
   present = 0;
-  /** Puts let go of before they had started. */
+  /** Puts that were dropped before they had started. */
   commitsDropped = 0;
-  /** Files whose size, footer, identity or block checksum was wrong; deleted. */
+  /** Files whose size, footer, stored key or block checksum was wrong; deleted. */
   damaged = 0;
-  /** Open files that had been deleted on the server (ESTALE). */
+  /** Open files that were deleted on the server (ESTALE). */
   stale = 0;
-  /** Swept at start: what writers left behind that have been dead for an hour. */
+  /** Swept at start: staging files of writers that have been dead for an hour. */
   stagedFilesRemoved = 0;
   threadCrashes = 0;
   /** Errors of the file system by code (`ENOSPC`, `EIO`, `ETIMEDOUT`, …). */
   readonly errorsByCode: Record<string, number> = {};
 
-  countError(code: string): void {
-    this.errorsByCode[code] = (this.errorsByCode[code] ?? 0) + 1;
+  /** Counts an error of the file system, and returns it as an OrcaError. `action` completes "Cannot …". */
+  countError(systemCode: string, action: string): OrcaError {
+    this.errorsByCode[systemCode] = (this.errorsByCode[systemCode] ?? 0) + 1;
+    const code = errorBySystemCode[systemCode] ?? "store_unavailable";
+    return new OrcaError(code, "cachestore", `Cannot ${action}: ${systemCode}`);
   }
 }

@@ -1,17 +1,17 @@
 /**
- * The calls of the read path on a file system that may hang, as NFS does when its server is gone: every call ends by a
- * deadline, with ETIMEDOUT. The kernel does not take a call back, so somebody must go on hanging in it. These are a few
- * threads of this class's own, because the four that Node has for a whole process would take the disk tier, name
- * look-ups and everything else that waits for them down with the mount.
+ * The calls of the read path on a file system that may hang, as NFS does when its server is unreachable. Every call
+ * ends by a deadline, with ETIMEDOUT. The kernel cannot cancel a call, so a thread must hang in it until it returns.
+ * This class has a few threads of its own for that. Node has only four for the whole process: if these hung with the
+ * mount, then the disk tier, name look-ups and everything else that needs them would hang, too.
  *
  * Invariants:
- * 1. The kernel has at most threadsMax of these calls at hand. A thread whose call is late is used again when that call
- *    comes back. When all are late, calls fail at once.
+ * 1. At most threadsMax of these calls are in the kernel. A thread whose call is late is used again when that call
+ *    returns. When all threads are late, calls fail at once.
  * 2. `done` is called once, and never before the call has returned to its caller.
- * 3. A caller's buffer is written to just before `done`, and never after: a thread reads into scratch of its own
- *    (1 MiB), and what came in time is copied from there. The price is that copy, 0.08 ms a MiB on the event loop where
- *    the checksum takes 0.2 ms, and the heap of a thread for every call that may run at once.
- * 4. A descriptor that comes back late is closed. Closing has no deadline, since nobody waits for it.
+ * 3. A caller's buffer is written just before `done`, and never later: a thread reads into its own scratch memory of 1
+ *    MiB, and bytes that arrive in time are copied from there. The price is this copy, 0.08 ms a MiB on the event loop,
+ *    where the checksum takes 0.2 ms, and the heap of a thread for every call that may run at once.
+ * 4. A descriptor that is opened too late is closed. Closing has no deadline, because no caller waits for it.
  */
 import { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
@@ -27,7 +27,7 @@ interface PendingCall {
   readonly call: FileCall;
   readonly settle: (reply: FileCallReply, scratch: Buffer) => void;
   timer: Timer | undefined;
-  /** Nobody waits any more; what comes back is let go of. */
+  /** The deadline has passed, and no caller waits. The result is discarded. */
   late: boolean;
 }
 
@@ -40,10 +40,10 @@ interface FileThread {
 export interface TimelyFileSystemOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** For a call, from when it is made: waiting for a thread counts. */
+  /** For a call, from the moment when it is made. Waiting for a thread counts. */
   readonly deadlineMs: number;
   readonly threadsMax: number;
-  /** What the threads run; for tests. */
+  /** The module that the threads run; for tests. */
   readonly threadModule?: URL | undefined;
 }
 
@@ -58,7 +58,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   readonly #threadsMax: number;
   readonly #threadModule: URL;
   readonly #threads = new Set<FileThread>();
-  /** In the order in which they came. Bounded by those who wait, each with memory for what it reads. */
+  /** In order of arrival. Bounded by the number of callers, each of which has memory for its read. */
   readonly #waiting = new Set<PendingCall>();
   #stopped = false;
   #onIdle: (() => void) | undefined;
@@ -71,7 +71,7 @@ export class TimelyFileSystem implements ReadFileSystem {
     this.#threadModule = options.threadModule ?? new URL("./timely-file-thread.ts", import.meta.url);
   }
 
-  /** Threads that hang in a call nobody waits for any more. */
+  /** Threads that hang in a call after its deadline. */
   get lateCalls(): number {
     let late = 0;
     for (const { running } of this.#threads) if (running?.late) late += 1;
@@ -99,8 +99,8 @@ export class TimelyFileSystem implements ReadFileSystem {
     this.#make({ kind: "unlink", path }, (reply) => finish(reply, done));
 
   /**
-   * Takes no more calls, waits up to `deadlineMs` for those there are, and ends the threads. One that still hangs is left
-   * behind: it ends with its call, or with the process, and that only by SIGKILL.
+   * Accepts no more calls, waits up to `deadlineMs` for the running ones, and ends the threads. A thread that still
+   * hangs is abandoned: it ends with its call, or with the process, which then ends only by SIGKILL.
    */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopped = true;
@@ -126,7 +126,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   #make(call: FileCall, settle: PendingCall["settle"]): void {
     const pending: PendingCall = { call, settle, timer: undefined, late: false };
     if (call.kind === "close" && this.#stopped && this.#threads.size === 0) {
-      // What is left open goes with the process; a thread that was started for it now would be ended by nobody.
+      // The end of the process closes the descriptor. A thread that was started for it now would never be ended.
       queueMicrotask(() => settle({ value: 0 }, noBytes));
       return;
     }
@@ -179,10 +179,10 @@ export class TimelyFileSystem implements ReadFileSystem {
     const scratch = new SharedArrayBuffer(blockSizeBytes);
     const worker = new Worker(this.#threadModule, {
       name: "orca-cachestore",
-      // It holds next to nothing, and a heap of the default size per thread would be memory that nobody counts.
+      // The thread needs little memory, and no budget counts its heap. So the heap is smaller than by default.
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
       workerData: scratch,
-      // A file is opened by one thread, read from by all and closed by any: none of them owns its descriptor.
+      // One thread opens a file, all read it and any closes it, so no thread owns a descriptor.
       trackUnmanagedFds: false,
     });
     const thread: FileThread = { worker, scratch: Buffer.from(scratch), running: undefined };
@@ -192,7 +192,7 @@ export class TimelyFileSystem implements ReadFileSystem {
       this.#startNext();
     });
     worker.on("error", (error) =>
-      this.#logger.error({ err: error }, "A thread that reads the cachestore failed; a new one is started"),
+      this.#logger.error({ err: error }, "A thread that reads the cachestore failed; Orca starts a new one"),
     );
     worker.on("exit", () => {
       this.stats.threadCrashes += 1;
@@ -218,5 +218,5 @@ function finish(reply: FileCallReply, done: (error: SystemError | null, value: n
   else done(Object.assign(new Error(`the file system answered ${reply.code}`), { code: reply.code }), 0);
 }
 
-/** close(2) of a file that was only read has nothing left to lose. */
+/** The file was only read, so an error of close(2) loses nothing. */
 function ignoreCloseError(): void {}

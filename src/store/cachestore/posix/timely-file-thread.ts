@@ -1,4 +1,4 @@
-/** A thread that makes one call of the file system at a time, and may be left hanging in it (timely-file-system.ts). */
+/** The thread of timely-file-system.ts: it makes one call of the file system at a time, and may hang in it. */
 import fs from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";

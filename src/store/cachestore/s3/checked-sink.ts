@@ -1,9 +1,9 @@
 /**
- * A stretch of a stored chunk on its way to a reader. Bytes go straight to where the reader has room for them, but are
- * handed on a block at a time, when the block's checksum is right: so a flipped bit never reaches anybody, at the price
- * of a first byte that waits for its block. What has to be read to check the first and the last block, and was not asked
- * for, is thrown away. Without checksums bytes are handed on as they come. Nothing is copied, unless the reader's room is
- * cut otherwise than in blocks.
+ * Checks a range of a stored chunk on its way to a reader. Bytes go straight into the reader's memory, but the reader
+ * receives them a block at a time, after the checksum of the block. So a flipped bit never reaches a reader. The price
+ * is that the first byte waits for its block. To check the first and the last block, bytes outside the range are read,
+ * too; they are discarded. Without checksums, the reader receives bytes as they arrive. Bytes are copied only if the
+ * reader's memory is not divided into blocks.
  */
 import { crc32 } from "node:zlib";
 import { assert } from "../../../base/assert.ts";
@@ -13,16 +13,16 @@ import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
 
 const scratchSizeBytes = 64 * KiB;
 
-/** `[offset, offset + lengthBytes)` of a chunk of `chunkLengthBytes`. */
-export interface ChunkStretch {
+/** The range `[offset, offset + lengthBytes)` of a chunk of `chunkLengthBytes`. */
+export interface ChunkRange {
   readonly offset: number;
   readonly lengthBytes: number;
   readonly chunkLengthBytes: number;
 }
 
-/** The whole blocks that a stretch lies in: what has to be read for it. `end` is exclusive. */
-export function blocksAround(stretch: ChunkStretch): { readonly start: number; readonly end: number } {
-  const { offset, lengthBytes, chunkLengthBytes } = stretch;
+/** The whole blocks that contain a range: they must be read for it. `end` is exclusive. */
+export function blocksAround(range: ChunkRange): { readonly start: number; readonly end: number } {
+  const { offset, lengthBytes, chunkLengthBytes } = range;
   const blockEnd = Math.ceil((offset + lengthBytes) / blockSizeBytes) * blockSizeBytes;
   return { start: offset - (offset % blockSizeBytes), end: Math.min(chunkLengthBytes, blockEnd) };
 }
@@ -34,31 +34,31 @@ export class CheckedSink implements ByteSink {
   readonly #end: number;
   readonly #blockCrcs: Uint32Array | undefined;
   readonly #onBlock: (isRight: boolean) => void;
-  /** Of the next byte, in the chunk. */
+  /** The offset of the next byte in the chunk. */
   #position: number;
   #crc = 0;
-  /** Room for what the reader wants of this block, and how much of it is written: the reader's own, or a copy. */
+  /** Memory for the wanted bytes of this block, and how much of it is written: the reader's memory, or a copy. */
   #room: Buffer | undefined;
   #roomUsedBytes = 0;
   #isCopy = false;
-  /** What {@link space} answered last. */
+  /** The last result of {@link space}. */
   #space: Buffer | undefined;
   #scratch: Buffer | undefined;
 
   /**
-   * `sink` gets the stretch. The bytes that come are those of {@link blocksAround}. `onBlock` is called at the end of
-   * each block; after a wrong one no more bytes may come.
+   * `sink` receives the range. The caller writes the bytes of {@link blocksAround}. `onBlock` is called at the end of
+   * each block; after a wrong block the caller must stop.
    */
   constructor(
     sink: ByteSink,
-    stretch: ChunkStretch,
+    range: ChunkRange,
     blockCrcs: Uint32Array | undefined,
     onBlock: (isRight: boolean) => void,
   ) {
-    const { start, end } = blocksAround(stretch);
+    const { start, end } = blocksAround(range);
     this.#sink = sink;
-    this.#from = stretch.offset;
-    this.#to = stretch.offset + stretch.lengthBytes;
+    this.#from = range.offset;
+    this.#to = range.offset + range.lengthBytes;
     this.#end = end;
     this.#position = start;
     this.#blockCrcs = blockCrcs;
@@ -71,14 +71,14 @@ export class CheckedSink implements ByteSink {
   }
 
   advance(lengthBytes: number): void {
-    assert(this.#space !== undefined, "bytes come into a space");
+    assert(this.#space !== undefined, "bytes are written into a space");
     if (this.#blockCrcs) this.#crc = crc32(this.#space.subarray(0, lengthBytes), this.#crc);
     if (this.#isWanted) this.#roomUsedBytes += lengthBytes;
     this.#position += lengthBytes;
     this.#space = undefined;
     const isBlockEnd = this.#position % blockSizeBytes === 0 || this.#position === this.#end;
     if (isBlockEnd) this.#endBlock();
-    else if (!this.#blockCrcs) this.#handOn();
+    else if (!this.#blockCrcs) this.#passOn();
   }
 
   get #isWanted(): boolean {
@@ -107,11 +107,11 @@ export class CheckedSink implements ByteSink {
     const index = Math.ceil(this.#position / blockSizeBytes) - 1;
     const isRight = this.#blockCrcs === undefined || this.#blockCrcs[index] === this.#crc;
     this.#crc = 0;
-    if (isRight) this.#handOn();
+    if (isRight) this.#passOn();
     this.#onBlock(isRight);
   }
 
-  #handOn(): void {
+  #passOn(): void {
     const room = this.#room;
     const lengthBytes = this.#roomUsedBytes;
     this.#room = undefined;

@@ -1,55 +1,68 @@
 /**
- * The bucket of the S3 cachestore as four questions, each of them one attempt. Keys are chunk paths and an object is the
- * chunk's bytes alone, so a bucket that the Go Orca filled is read as it is. What a status means is decided here, once.
+ * The requests to the bucket of the S3 cachestore: read, size, put and delete, each of them one attempt. A key is a
+ * chunk path, and an object contains only the chunk's bytes, so Orca can use a bucket that the Go Orca filled. This
+ * file alone decides what a status means.
  */
 import type { ByteSink } from "../../../base/byte-sink.ts";
 import type { Clock, Timer } from "../../../base/clock.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
+import type { RemoteFaults } from "../../../http-client/remote-faults.ts";
 import type { ResponseHead } from "../../../http-client/response-head.ts";
 import type { SignedRequests } from "../../../s3-client/signed-requests.ts";
 import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
-import { blocksAround, CheckedSink, type ChunkStretch } from "./checked-sink.ts";
+import { blocksAround, CheckedSink, type ChunkRange } from "./checked-sink.ts";
 import { blockCrcsOf, type ChunkDigest, digestHeaders } from "./chunk-digest.ts";
 import { S3ErrorDocument } from "./s3-error-document.ts";
 
+/** The errors for faults of the HTTP client in requests to the cachestore. */
+export const storeFaults: RemoteFaults = {
+  source: "cachestore",
+  unavailable: "store_unavailable",
+  unsupported: "store_unavailable",
+  denied: "store_denied",
+};
+
 /**
- * `checked`, `unchecked`: all bytes have arrived, compared with the checksums of their blocks, or there are none.
- * `absent`: there is no such object. `missized`: it has another size than the chunk. `damaged`: a checksum is wrong; the
- * sink holds the blocks before it.
+ * `checked`, `unchecked`: all bytes have arrived, with or without checksums of their blocks. `absent`: there is no such
+ * object. `missized`: its size is not the size of the chunk. `damaged`: a checksum is wrong; the sink holds the blocks
+ * before it.
  */
 export type BucketRead = "checked" | "unchecked" | "absent" | "missized" | "damaged";
 
-/** `taken`: the condition did not hold. `unsupported`: the store knows no conditions. `full`: it has no room, or a quota. */
+/**
+ * `taken`: the condition did not hold. `unsupported`: the store has no conditions. `full`: no room, or a quota is used
+ * up.
+ */
 export type BucketPut = "stored" | "taken" | "unsupported" | "full";
 
 export interface ChunkBucketOptions {
-  readonly wire: SignedRequests;
+  readonly requests: SignedRequests;
   readonly name: string;
-  /** In which a block of 1 MiB must have come: a store that is slower than that is as good as down. */
+  /** The time in which a block of 1 MiB must arrive. A slower store is as good as down. */
   readonly blockTimeoutMs: number;
   readonly clock: Clock;
 }
 
 export class ChunkBucket {
   readonly name: string;
-  readonly #wire: SignedRequests;
+  readonly #requests: SignedRequests;
   readonly #blockTimeoutMs: number;
   readonly #clock: Clock;
 
   constructor(options: ChunkBucketOptions) {
     this.name = options.name;
-    this.#wire = options.wire;
+    this.#requests = options.requests;
     this.#blockTimeoutMs = options.blockTimeoutMs;
     this.#clock = options.clock;
   }
 
   /**
-   * Brings a stretch of a chunk into `sink`, which is not touched once the promise has settled. Whole blocks are read.
+   * Reads a range of a chunk into `sink`, in whole blocks. The sink is not used after the promise has settled.
    * @throws OrcaError store_unavailable, store_denied; the reason of `signal`.
    */
-  async read(key: string, stretch: ChunkStretch, sink: ByteSink, signal: AbortSignal): Promise<BucketRead> {
+  async read(key: string, range: ChunkRange, sink: ByteSink, signal: AbortSignal): Promise<BucketRead> {
     const action = `Cannot read "${this.name}/${key}"`;
-    const { start, end } = blocksAround(stretch);
+    const { start, end } = blocksAround(range);
     const stop = new AbortController();
     let outcome: BucketRead = "checked";
     let timer: Timer | undefined;
@@ -59,19 +72,19 @@ export class ChunkBucket {
       stop.abort();
     };
     const onHead = (head: ResponseHead): ByteSink | null => {
-      outcome = judgeRead(head, start, end, stretch.chunkLengthBytes, action);
+      outcome = judgeRead(head, start, end, range.chunkLengthBytes, action);
       if (outcome !== "checked") return null;
       timer = this.#clock.timer(this.#blockTimeoutMs, () =>
         stop.abort(unavailable(`${action}: no whole block within ${this.#blockTimeoutMs} ms`)),
       );
-      const blockCrcs = blockCrcsOf(head.headers, Math.ceil(stretch.chunkLengthBytes / blockSizeBytes));
+      const blockCrcs = blockCrcsOf(head.headers, Math.ceil(range.chunkLengthBytes / blockSizeBytes));
       if (blockCrcs === "malformed") {
         outcome = "damaged";
         return null;
       }
-      if (blockCrcs !== "absent") return new CheckedSink(sink, stretch, blockCrcs, onBlock);
+      if (blockCrcs !== "absent") return new CheckedSink(sink, range, blockCrcs, onBlock);
       outcome = "unchecked";
-      return new CheckedSink(sink, stretch, undefined, onBlock);
+      return new CheckedSink(sink, range, undefined, onBlock);
     };
     try {
       const request = {
@@ -80,7 +93,7 @@ export class ChunkBucket {
         key,
         headers: { range: `bytes=${start}-${end - 1}` },
       } as const;
-      await this.#wire.request(request, onHead, AbortSignal.any([signal, stop.signal]));
+      await this.#requests.request(request, onHead, AbortSignal.any([signal, stop.signal]));
     } catch (thrown) {
       if (!isDamaged(outcome)) throw thrown;
     } finally {
@@ -89,9 +102,9 @@ export class ChunkBucket {
     return outcome;
   }
 
-  /** Bytes of an object, or undefined where there is none. @throws as {@link read}. */
+  /** The size of an object; undefined if there is none. @throws like {@link read}. */
   async size(key: string, signal: AbortSignal): Promise<number | undefined> {
-    const head = await this.#wire.request({ method: "HEAD", bucket: this.name, key }, () => null, signal);
+    const head = await this.#requests.request({ method: "HEAD", bucket: this.name, key }, () => null, signal);
     if (head.status === 404) return undefined;
     if (head.status !== 200 || head.contentLength === undefined) {
       throw errorOf(head, `Cannot look for "${this.name}/${key}"`);
@@ -100,8 +113,8 @@ export class ChunkBucket {
   }
 
   /**
-   * Stores an object: over another one of this key, or only where there is none yet.
-   * @throws as {@link read}.
+   * Stores an object. `none`: it replaces an object with this key. `absent`: it is stored only if there is none.
+   * @throws like {@link read}.
    */
   async put(
     key: string,
@@ -117,28 +130,32 @@ export class ChunkBucket {
       headers: { ...(condition === "absent" ? { "if-none-match": "*" } : {}), ...digestHeaders(digest) },
       payload: { slices: blocks, sha256: digest.sha256 },
     } as const;
-    const refusal = new S3ErrorDocument();
-    const head = await this.#wire.request(
+    const errorDocument = new S3ErrorDocument();
+    const head = await this.#requests.request(
       request,
-      (answer) => (answer.status === 403 ? refusal.sink(answer) : null),
+      (answer) => (answer.status === 403 ? errorDocument.sink(answer) : null),
       signal,
     );
     if (head.status === 200) return "stored";
-    if (head.status === 507 || refusal.code === "QuotaExceeded") return "full";
-    // 409 is said to one of two that put at the same time (AWS), 412 to one that comes later.
+    if (head.status === 507 || errorDocument.code === "QuotaExceeded") return "full";
+    // 409 is the answer to one of two puts at the same time (AWS), 412 the answer to a later one.
     if (condition === "absent" && (head.status === 412 || head.status === 409)) return "taken";
     if (condition === "absent" && head.status === 501) return "unsupported";
     throw errorOf(head, `Cannot write "${this.name}/${key}"`);
   }
 
-  /** Nothing happens where there is no such object. @throws as {@link read}. */
+  /** Deletes an object, if it exists. @throws like {@link read}. */
   async delete(key: string, signal: AbortSignal): Promise<void> {
-    const head = await this.#wire.request({ method: "DELETE", bucket: this.name, key }, () => null, signal);
+    const head = await this.#requests.request(
+      { method: "DELETE", bucket: this.name, key },
+      () => null,
+      signal,
+    );
     if (head.status >= 300 && head.status !== 404) throw errorOf(head, `Cannot delete "${this.name}/${key}"`);
   }
 }
 
-/** `checked` where the body is exactly the bytes `[start, end)` of an object of the right size. */
+/** `checked` if the body is exactly the bytes `[start, end)` of an object of the right size. */
 function judgeRead(
   head: ResponseHead,
   start: number,
@@ -147,7 +164,7 @@ function judgeRead(
   action: string,
 ): "checked" | "absent" | "missized" {
   if (head.status === 404) return "absent";
-  // Behind the end of what is there.
+  // The range begins after the end of the object.
   if (head.status === 416) return "missized";
   const isWhole = start === 0 && end === sizeBytes;
   if (head.status === 200 && isWhole) return head.contentLength === sizeBytes ? "checked" : "missized";
@@ -161,7 +178,7 @@ function judgeRead(
   return "checked";
 }
 
-/** By a call, since the compiler does not see what a callback wrote. */
+/** A function, because the compiler does not see the assignment in a callback. */
 function isDamaged(outcome: BucketRead): boolean {
   return outcome === "damaged";
 }

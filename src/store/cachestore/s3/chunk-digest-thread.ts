@@ -1,6 +1,6 @@
 /**
- * The thread that hashes chunks on their way to the S3 cachestore, whose SHA-256 is sent before their first byte. Like
- * the disk thread it steps back behind the thread that serves clients.
+ * The thread that hashes chunks for the S3 cachestore, because their SHA-256 is sent before their first byte. Like the
+ * disk's thread, it has a lower priority than the thread that serves clients.
  */
 import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
@@ -12,7 +12,7 @@ const niceness = 10;
 try {
   setPriority(0, niceness);
 } catch {
-  // A sandbox may forbid it. The thread then competes as any other does.
+  // A sandbox may forbid it. Then the thread runs at normal priority.
 }
 const port = parentPort;
 assert(port !== null, "the digest thread is started as a thread");

@@ -1,7 +1,8 @@
 /**
- * What a chunk in the S3 cachestore is checked by. An object there is the chunk's bytes alone, so this travels as its
- * metadata: the SHA-256 of the whole, which tools compare, and the CRC-32 of each block, by which a read of any stretch
- * is checked before a reader sees a byte of it. Objects of another writer may have neither, and are then only measured.
+ * The checksums of a chunk in the S3 cachestore. An object contains only the chunk's bytes, so its metadata hold the
+ * checksums: the SHA-256 of the whole chunk, which tools compare, and the CRC-32 of each block, with which a read of
+ * any range is checked before a reader sees a byte of it. An object from another writer may have neither; then only its
+ * size is checked.
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -16,10 +17,10 @@ export interface ChunkDigest {
 const sha256Header = "x-amz-meta-orca-sha256";
 const blockCrcsHeader = "x-amz-meta-orca-crc32";
 
-/** S3 takes 2 KB of metadata; so many checksums of 4 bytes, in Base64, leave some of it free. Chunks up to 256 MiB. */
+/** S3 allows 2 KB of metadata. This many checksums of 4 bytes, in Base64, leave some of it free. Chunks up to 256 MiB. */
 const blockCrcsMax = 256;
 
-/** 0.9 ms per MiB: for a thread. */
+/** Takes 0.9 ms per MiB, so a thread calls it. */
 export function digestOf(blocks: readonly Uint8Array[]): ChunkDigest {
   const hash = createHash("sha256");
   const blockCrcs = new Uint32Array(blocks.length);
@@ -38,7 +39,7 @@ export function digestHeaders({ sha256, blockCrcs }: ChunkDigest): Readonly<Reco
   return { [sha256Header]: sha256, [blockCrcsHeader]: bytes.toString("base64") };
 }
 
-/** The checksums in the headers of a GET: `absent` where the writer gave none, `malformed` where they are of no use. */
+/** The checksums in the headers of a GET. `absent`: the writer stored none. `malformed`: they cannot be used. */
 export function blockCrcsOf(
   headers: ReadonlyMap<string, string>,
   blockCount: number,

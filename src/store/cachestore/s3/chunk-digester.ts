@@ -1,10 +1,10 @@
 /**
- * Digests chunks off the event loop, in a thread that reads them where they lie. A chunk that goes to the disk tier too
- * is hashed twice, since that tier hashes as it writes; to hand one result to both would have the one wait for the other.
+ * Hashes chunks off the event loop, in a thread that shares their memory. A chunk that also goes to the disk tier is
+ * hashed twice, because that tier hashes as it writes. If both used one result, one of them would wait for the other.
  *
  * Invariants:
- * 1. The thread answers in the order it was asked; #pending is that order.
- * 2. A chunk's memory is in use until its promise settles, and not after: also not when the thread dies.
+ * 1. The thread answers in the order of the requests; #pending has that order.
+ * 2. The memory of a chunk is in use until its promise settles, and no longer, even if the thread dies.
  */
 import { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
@@ -19,13 +19,13 @@ export class ChunkDigester {
   #pending: PromiseWithResolvers<ChunkDigest>[] = [];
   #thread: Worker | undefined;
 
-  /** `threadModule` is what the thread runs; for tests. */
+  /** `threadModule`: the module that the thread runs; for tests. */
   constructor(logger: Logger, threadModule = new URL("./chunk-digest-thread.ts", import.meta.url)) {
     this.#logger = logger;
     this.#threadModule = threadModule;
   }
 
-  /** Borrows `chunk` until it settles. @throws OrcaError `overloaded` where the thread ended under it. */
+  /** Borrows `chunk` until the promise settles. @throws OrcaError `overloaded` if the thread ends meanwhile. */
   digest(chunk: ChunkBytes): Promise<ChunkDigest> {
     const blocks = chunk.segments.map((segment) => segment.bytes);
     for (const block of blocks) {
@@ -51,7 +51,7 @@ export class ChunkDigester {
     thread.on("error", (error) =>
       this.#logger.error(
         { err: error },
-        "The digest thread failed; its chunks are not kept, a new one is started",
+        "The thread that hashes chunks failed; its chunks are not stored, and Orca starts a new thread",
       ),
     );
     thread.on("exit", () => {
@@ -60,7 +60,7 @@ export class ChunkDigester {
       this.#pending = [];
       for (const { reject } of left) {
         reject(
-          new OrcaError("overloaded", "cachestore", "Cannot digest a chunk: the thread that does it ended"),
+          new OrcaError("overloaded", "cachestore", "Cannot hash a chunk: the thread that hashes it ended"),
         );
       }
     });

@@ -1,7 +1,7 @@
 /**
- * The queue in front of puts to the cachestore: a few run at once, so that they leave room for reads. Those that wait
- * hold the memory of their chunk and have no bound but the memory budget: when memory is short they are let go of, the
- * newest first, since a chunk that is not kept costs one fetch later and a request without memory costs an error now.
+ * The queue of puts to the cachestore. Only a few run at once, so that they leave capacity for reads. Waiting puts hold
+ * the memory of their chunks, and only the memory budget bounds them. When memory is short they are dropped, the newest
+ * first: a chunk that is not stored costs one fetch later, but a request without memory costs an error now.
  */
 import { assert } from "../../../base/assert.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
@@ -18,13 +18,13 @@ export class PutQueue {
   readonly #waiting: Waiter[] = [];
   #running = 0;
   #pendingBytes = 0;
-  /** Dropped, and not yet given back by those who wait for it. */
+  /** Bytes of dropped puts whose callers have not released the memory yet. */
   #settlingBytes = 0;
   #closed = false;
   #onIdle: (() => void) | undefined;
 
   constructor(runningMax: number) {
-    assert(runningMax > 0, "a queue lets somebody through");
+    assert(runningMax > 0, "a queue runs at least one put at a time");
     this.#runningMax = runningMax;
   }
 
@@ -42,8 +42,8 @@ export class PutQueue {
   }
 
   /**
-   * Runs `put` when its turn comes. @throws what it throws; OrcaError `overloaded` where it was let go of before its turn
-   * or the queue is closed.
+   * Runs `put` when its turn comes. @throws the error of `put`; OrcaError `overloaded` if the put was dropped before
+   * its turn or the queue is closed.
    */
   async run<Result>(bytes: number, put: () => Promise<Result>): Promise<Result> {
     if (this.#closed) throw dropped("Orca is stopping");
@@ -59,11 +59,11 @@ export class PutQueue {
       return await put();
     } finally {
       this.#pendingBytes -= bytes;
-      this.#passOn();
+      this.#startNext();
     }
   }
 
-  /** Lets go of puts that wait, the newest first, until `bytesWanted` are free. */
+  /** Drops waiting puts, the newest first, until `bytesWanted` are released. */
   dropQueued(bytesWanted: number): void {
     const missingBytes = bytesWanted - this.#settlingBytes;
     let droppedBytes = 0;
@@ -71,17 +71,17 @@ export class PutQueue {
       const newest = this.#waiting.pop();
       if (newest === undefined) break;
       droppedBytes += newest.bytes;
-      this.#drop(newest, "memory is needed");
+      this.#drop(newest, "memory is short");
     }
     if (droppedBytes === 0) return;
-    // Their memory comes back when whoever waits for them runs, which is after this call.
+    // Their callers release the memory after this call.
     this.#settlingBytes += droppedBytes;
     setImmediate(() => {
       this.#settlingBytes -= droppedBytes;
     });
   }
 
-  /** Takes no more puts; resolves when there are none left. */
+  /** Accepts no more puts. Resolves when the last one has ended. */
   async drain(): Promise<void> {
     this.#closed = true;
     if (this.#running === 0) return;
@@ -90,7 +90,7 @@ export class PutQueue {
     await promise;
   }
 
-  /** Lets go of all that wait. */
+  /** Drops all waiting puts. */
   clear(): void {
     for (const waiter of this.#waiting.splice(0)) this.#drop(waiter, "Orca is stopping");
   }
@@ -101,8 +101,8 @@ export class PutQueue {
     return promise;
   }
 
-  /** The place of one that has ended goes to the one that has waited longest. */
-  #passOn(): void {
+  /** Gives the place of a put that has ended to the put that has waited longest. */
+  #startNext(): void {
     const next = this.#waiting.shift();
     if (next) return next.start();
     this.#running -= 1;
@@ -116,5 +116,5 @@ export class PutQueue {
 }
 
 function dropped(reason: string): OrcaError {
-  return new OrcaError("overloaded", "cachestore", `Cannot keep a chunk in the cachestore: ${reason}`);
+  return new OrcaError("overloaded", "cachestore", `Cannot store a chunk in the cachestore: ${reason}`);
 }

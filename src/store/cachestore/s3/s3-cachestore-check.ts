@@ -1,7 +1,7 @@
 /**
- * What Orca asks of a bucket before it keeps chunks there, and how it finds out how to put them. The bucket must not have
- * versions: an overwritten or deleted chunk would go on costing its room, and Ceph RGW passes over conditions there. The
- * rest is tried out under a name of its own: put, put again, get, compare, delete, look.
+ * Checks that a bucket is fit to hold chunks, and finds out how to put them. The bucket must not have versions: an
+ * overwritten or deleted chunk would still take room, and Ceph RGW ignores conditions in such a bucket. The check tries
+ * everything else under a name of its own: put, put again, get, compare, delete, look.
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { ByteSink } from "../../../base/byte-sink.ts";
@@ -9,31 +9,30 @@ import type { Clock } from "../../../base/clock.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import { withDeadline } from "../../../http-client/with-deadline.ts";
 import type { SignedRequests } from "../../../s3-client/signed-requests.ts";
-import type { BucketPut, ChunkBucket } from "./chunk-bucket.ts";
+import { type BucketPut, type ChunkBucket, storeFaults } from "./chunk-bucket.ts";
 import { digestOf } from "./chunk-digest.ts";
-import { storeFaults } from "./store-faults.ts";
 
-/** `conditional`: put only where nothing is (`If-None-Match: *`). `stat`: look, then put. */
+/** `conditional`: put only if there is no object (`If-None-Match: *`). `stat`: look, then put. */
 export type PutPolicy = "conditional" | "stat";
 
 export interface CachestoreCheck {
-  readonly wire: SignedRequests;
+  readonly requests: SignedRequests;
   readonly bucket: ChunkBucket;
   readonly commit: PutPolicy | "auto";
   /** For messages. */
   readonly endpoint: string;
-  /** For each question that the SDK asks. */
+  /** For each request of the SDK. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** More than what comes with a head, so that both ways of a body are tried. */
+/** More bytes than arrive with a response head, so that both ways to receive a body are tried. */
 const probeSizeBytes = 100_000;
 
 /**
- * Resolves with the way to put. @throws OrcaError `config_invalid` with the reason and what to do, where the bucket is not
- * fit to hold chunks or cannot be reached.
+ * Resolves with the way to put. @throws OrcaError `config_invalid`, with the reason and what to do, if the bucket is
+ * not fit to hold chunks or is unreachable.
  */
 export async function checkCachestoreBucket(check: CachestoreCheck): Promise<PutPolicy> {
   await checkBucket(check);
@@ -53,9 +52,9 @@ export async function checkCachestoreBucket(check: CachestoreCheck): Promise<Put
 }
 
 async function checkBucket(check: CachestoreCheck): Promise<void> {
-  const { wire, bucket } = check;
+  const { requests, bucket } = check;
   const { HeadBucketCommand, GetBucketVersioningCommand } = await import("@aws-sdk/client-s3");
-  const sdk = await wire.sdk();
+  const sdk = await requests.sdk();
   const Bucket = bucket.name;
   await ask(check, "reach it", (signal) =>
     sdk.send(new HeadBucketCommand({ Bucket }), { abortSignal: signal }),
@@ -64,13 +63,13 @@ async function checkBucket(check: CachestoreCheck): Promise<void> {
     try {
       return (await sdk.send(new GetBucketVersioningCommand({ Bucket }), { abortSignal: signal })).Status;
     } catch (thrown) {
-      // A store that does not know the question has no versions.
+      // A store that does not support this request has no versions.
       if (statusOf(thrown) === 501) return undefined;
       throw thrown;
     }
   });
   if (versioning === undefined) return;
-  throw unfit(check, `its versioning is ${versioning}`, "take a bucket that never had versioning");
+  throw unfit(check, `its versioning is ${versioning}`, "use a bucket that never had versioning");
 }
 
 async function ask<Answer>(
@@ -107,7 +106,7 @@ async function tryOut(check: CachestoreCheck, key: string): Promise<PutPolicy> {
   await compare(check, key, isConditional ? first : second);
   await bucket.delete(key, signal);
   if ((await bucket.size(key, signal)) !== undefined) {
-    throw unfit(check, "it still has an object that was deleted", "take a store that is strongly consistent");
+    throw unfit(check, "it still has an object that was deleted", "use a strongly consistent store");
   }
   return isConditional ? "conditional" : "stat";
 }
@@ -121,18 +120,14 @@ async function compare(check: CachestoreCheck, key: string, expected: Buffer): P
       receivedBytes += lengthBytes;
     },
   };
-  const stretch = { offset: 0, lengthBytes: expected.length, chunkLengthBytes: expected.length };
-  const outcome = await check.bucket.read(key, stretch, sink, check.signal);
+  const range = { offset: 0, lengthBytes: expected.length, chunkLengthBytes: expected.length };
+  const outcome = await check.bucket.read(key, range, sink, check.signal);
   if (outcome === "unchecked") {
-    throw unfit(check, "it loses the metadata of objects", "take a store that keeps x-amz-meta headers");
+    throw unfit(check, "it loses the metadata of objects", "use a store that keeps x-amz-meta headers");
   }
   if (outcome === "checked" && received.equals(expected)) return;
-  const found = outcome === "checked" ? "other bytes" : `what is ${outcome}`;
-  throw unfit(
-    check,
-    `it gave back ${found} where an object had been put`,
-    "take a store that is strongly consistent",
-  );
+  const found = outcome === "checked" ? "has other bytes" : `is ${outcome}`;
+  throw unfit(check, `an object that it had stored ${found} when read`, "use a strongly consistent store");
 }
 
 function unfit(
@@ -160,7 +155,7 @@ function remedyOf(status: number | undefined): string {
   }
 }
 
-/** HTTP status in an error of the SDK. */
+/** The HTTP status in an error of the SDK. */
 function statusOf(thrown: unknown): number | undefined {
   const status: unknown = (thrown as { $metadata?: { httpStatusCode?: unknown } } | undefined)?.$metadata
     ?.httpStatusCode;

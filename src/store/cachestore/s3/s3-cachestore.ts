@@ -1,10 +1,11 @@
 /**
- * An S3 bucket that all replicas share, as a driver of the cachestore. Reads stream into the reader's own memory, checked
- * block by block. A put is conditional where the store honours that, and else looks first; both are safe, because the key
- * names the bytes: of two that write a chunk, either may win.
+ * The cachestore as an S3 bucket. Reads stream into the reader's own memory and are checked block by block. A put is
+ * conditional if the store honours conditions; otherwise it looks first. Both are safe, because the key determines the
+ * bytes: of two replicas that store a chunk, either may win.
  *
- * A put reads the chunk where it lies. Its SHA-256 must be known before the first byte is sent, for it is in the headers
- * twice: as metadata, and as the payload's signature, so that the store itself refuses what the network has changed.
+ * A put sends the chunk from its own memory. The SHA-256 must be known before the first byte is sent, because the
+ * headers contain it twice: as metadata, and as the hash of the signed payload. With the latter, the store rejects
+ * bytes that the network has changed.
  */
 import { assert } from "../../../base/assert.ts";
 import type { ByteSink } from "../../../base/byte-sink.ts";
@@ -17,19 +18,17 @@ import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../../../s3-client/signed-requests.ts";
 import type { ChunkKey } from "../../chunk-store.ts";
 import type { CachestoreDriver } from "../cachestore-driver.ts";
-import { ChunkBucket } from "./chunk-bucket.ts";
+import { ChunkBucket, storeFaults } from "./chunk-bucket.ts";
 import type { ChunkDigest } from "./chunk-digest.ts";
 import { ChunkDigester } from "./chunk-digester.ts";
 import { PutQueue } from "./put-queue.ts";
 import { checkCachestoreBucket, type PutPolicy } from "./s3-cachestore-check.ts";
-import { S3CachestoreStats } from "./s3-cachestore-stats.ts";
-import { storeFaults } from "./store-faults.ts";
 
 export interface S3CachestoreOptions extends Omit<SignedRequestsOptions, "faults"> {
   readonly bucket: string;
-  /** `cachestore.s3.commit`. `auto` finds out whether the store honours conditions. */
+  /** `cachestore.s3.commit`. `auto`: the check finds out whether the store honours conditions. */
   readonly commit: PutPolicy | "auto";
-  /** Reads in flight at once, bodies included, and how long one waits for its turn. */
+  /** Reads in flight at once, bodies included, and how long a read waits for its turn. */
   readonly readsInFlightMax: number;
   readonly queueTimeoutMs: number;
   readonly putsInFlightMax: number;
@@ -40,30 +39,55 @@ export interface S3CachestoreOptions extends Omit<SignedRequestsOptions, "faults
 /** Reads that wait for their turn at once; each waits no longer than `queueTimeoutMs`. */
 const readsQueuedMax = 10_000;
 
-/** A put that loses looks at who has won, and tries once more where it finds nobody. */
+/** A conditional put that loses looks at the other object, and tries once more if there is none. */
 const putAttemptsMax = 2;
+
+export class S3CachestoreStats {
+  hits = 0;
+  /** Reads of chunks that are absent, missized or damaged. */
+  misses = 0;
+  bytesRead = 0;
+  /** Of the hits, those whose object has no checksums: written by another program, or larger than 256 MiB. */
+  unchecked = 0;
+  /** Objects of the wrong size that reads found. */
+  missized = 0;
+  /** Objects with a wrong checksum that reads found; deleted. */
+  damaged = 0;
+  stored = 0;
+  present = 0;
+  bytesWritten = 0;
+  /** Conditional puts that found the key taken. */
+  racesLost = 0;
+  /** Objects of the wrong size that puts found and replaced. */
+  overwritten = 0;
+  /** Puts that failed because of a quota or a full medium. */
+  full = 0;
+  deleted = 0;
+  /** Damaged objects that could not be deleted. The next read of such an object tries again. */
+  removalsFailed = 0;
+}
 
 export class S3Cachestore implements CachestoreDriver {
   readonly kind = "s3";
   readonly stats = new S3CachestoreStats();
   readonly #options: S3CachestoreOptions;
-  readonly #wire: SignedRequests;
+  readonly #requests: SignedRequests;
   readonly #bucket: ChunkBucket;
   readonly #reads: Semaphore;
   readonly #puts: PutQueue;
   readonly #digester: ChunkDigester;
   readonly #pace: LogPace;
   readonly #closing = new AbortController();
-  /** What was found damaged and is being deleted, by key. No reader waits for it; a put of the same key does. */
+  /** Deletions of damaged objects, by chunk path. No reader waits for them; a put of the same chunk does. */
   readonly #removals = new Map<string, Promise<void>>();
   #putPolicy: PutPolicy | undefined;
 
   constructor(options: S3CachestoreOptions) {
     const { clock, logger } = options;
     this.#options = options;
-    this.#wire = new SignedRequests({ ...options, faults: storeFaults });
+    this.#requests = new SignedRequests({ ...options, faults: storeFaults });
     this.#bucket = new ChunkBucket({
-      wire: this.#wire,
+      requests: this.#requests,
       name: options.bucket,
       blockTimeoutMs: options.stallTimeoutMs,
       clock,
@@ -80,7 +104,7 @@ export class S3Cachestore implements CachestoreDriver {
     this.#pace = new LogPace(clock);
   }
 
-  /** How puts are kept from overwriting each other; undefined before {@link check}. */
+  /** How puts avoid overwriting each other; undefined before {@link check}. */
   get putPolicy(): PutPolicy | undefined {
     return this.#putPolicy;
   }
@@ -97,7 +121,7 @@ export class S3Cachestore implements CachestoreDriver {
     return this.#puts.waiting;
   }
 
-  /** Chunk bytes in memory that puts still hold. */
+  /** Chunk bytes in memory that puts hold. */
   get pendingBytes(): number {
     return this.#puts.pendingBytes;
   }
@@ -105,7 +129,7 @@ export class S3Cachestore implements CachestoreDriver {
   async check(): Promise<void> {
     const { commit, endpoint, clock, attemptTimeoutMs, logger, bucket } = this.#options;
     this.#putPolicy = await checkCachestoreBucket({
-      wire: this.#wire,
+      requests: this.#requests,
       bucket: this.#bucket,
       commit,
       endpoint: endpoint ?? "AWS",
@@ -117,7 +141,7 @@ export class S3Cachestore implements CachestoreDriver {
   }
 
   async read(
-    ref: ChunkKey,
+    key: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
@@ -126,7 +150,7 @@ export class S3Cachestore implements CachestoreDriver {
     const permit = await this.#reads.acquire(this.#options.queueTimeoutMs);
     try {
       return await this.#read(
-        ref,
+        key,
         offset,
         lengthBytes,
         sink,
@@ -137,17 +161,17 @@ export class S3Cachestore implements CachestoreDriver {
     }
   }
 
-  put(ref: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
-    assert(chunk.lengthBytes === ref.version.chunkLength(ref.index), "a chunk is put whole");
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
+    assert(chunk.lengthBytes === key.version.chunkLength(key.index), "a chunk is put whole");
     return this.#puts.run(chunk.lengthBytes, async () => {
-      const result = await this.#put(ref.version.chunkPath(ref.index), chunk);
+      const result = await this.#put(key.version.chunkPath(key.index), chunk);
       this.stats[result] += 1;
       return result;
     });
   }
 
-  delete(ref: ChunkKey): Promise<void> {
-    return this.#delete(ref.version.chunkPath(ref.index));
+  delete(key: ChunkKey): Promise<void> {
+    return this.#delete(key.version.chunkPath(key.index));
   }
 
   dropQueued(bytesWanted: number): void {
@@ -166,19 +190,19 @@ export class S3Cachestore implements CachestoreDriver {
     timer.cancel();
     stop();
     await this.#digester.close();
-    this.#wire.close();
+    this.#requests.close();
   }
 
   async #read(
-    ref: ChunkKey,
+    key: ChunkKey,
     offset: number,
     lengthBytes: number,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<"hit" | "miss"> {
-    const key = ref.version.chunkPath(ref.index);
-    const stretch = { offset, lengthBytes, chunkLengthBytes: ref.version.chunkLength(ref.index) };
-    const outcome = await this.#bucket.read(key, stretch, sink, signal);
+    const path = key.version.chunkPath(key.index);
+    const range = { offset, lengthBytes, chunkLengthBytes: key.version.chunkLength(key.index) };
+    const outcome = await this.#bucket.read(path, range, sink, signal);
     switch (outcome) {
       case "checked":
       case "unchecked":
@@ -190,71 +214,71 @@ export class S3Cachestore implements CachestoreDriver {
         this.stats.misses += 1;
         return "miss";
       case "missized":
-        // The next put overwrites it. To delete it here could hit the right one, which another replica has just put.
+        // The next put overwrites it. A deletion could hit the right object, which another replica has just put.
         this.stats.misses += 1;
         this.stats.missized += 1;
-        this.#warn(key, "A chunk in the cachestore has the wrong size; it is passed over");
+        this.#warn(path, "A chunk in the cachestore has the wrong size; Orca ignores it");
         return "miss";
       case "damaged":
-        // A put would find an object of the right size and leave it.
+        // Without the deletion, a put would find an object of the right size and keep it.
         this.stats.misses += 1;
         this.stats.damaged += 1;
-        this.#warn(key, "A chunk in the cachestore is damaged; it is deleted");
-        this.#remove(key);
+        this.#warn(path, "A chunk in the cachestore is damaged; Orca deletes it");
+        this.#remove(path);
         return "miss";
     }
   }
 
-  async #delete(key: string): Promise<void> {
-    await this.#bucket.delete(key, this.#closing.signal);
+  async #delete(path: string): Promise<void> {
+    await this.#bucket.delete(path, this.#closing.signal);
     this.stats.deleted += 1;
   }
 
-  /** In the background. Where too many run already it is left to the next read of the chunk. */
-  #remove(key: string): void {
-    if (this.#removals.has(key) || this.#removals.size >= this.#options.readsInFlightMax) return;
-    const removal = this.#delete(key)
+  /** Deletes in the background. If too many deletions run, the next read of the chunk tries again. */
+  #remove(path: string): void {
+    if (this.#removals.has(path) || this.#removals.size >= this.#options.readsInFlightMax) return;
+    const removal = this.#delete(path)
       .catch((thrown: unknown) => {
-        OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot delete "${key}"`);
+        OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot delete "${path}"`);
         this.stats.removalsFailed += 1;
       })
-      .finally(() => this.#removals.delete(key));
-    this.#removals.set(key, removal);
+      .finally(() => this.#removals.delete(path));
+    this.#removals.set(path, removal);
   }
 
-  async #put(key: string, chunk: ChunkBytes): Promise<"stored" | "present"> {
+  async #put(path: string, chunk: ChunkBytes): Promise<"stored" | "present"> {
     assert(this.#putPolicy !== undefined, "a cachestore is checked before it is used");
-    // It would take what is damaged for held.
-    await this.#removals.get(key);
-    if (this.#putPolicy === "stat" && (await this.#isHeld(key, chunk.lengthBytes))) return "present";
+    // Otherwise the put would find the damaged object and take it for the chunk.
+    await this.#removals.get(path);
+    if (this.#putPolicy === "stat" && (await this.#isHeld(path, chunk.lengthBytes))) return "present";
     const digest = await this.#digester.digest(chunk);
     for (let attempt = 1; this.#putPolicy === "conditional" && attempt <= putAttemptsMax; attempt += 1) {
-      if (await this.#send(key, chunk, digest, "absent")) return "stored";
+      if (await this.#send(path, chunk, digest, "absent")) return "stored";
       this.stats.racesLost += 1;
-      const sizeBytes = await this.#bucket.size(key, this.#closing.signal);
+      const sizeBytes = await this.#bucket.size(path, this.#closing.signal);
       if (sizeBytes === chunk.lengthBytes) return "present";
       if (sizeBytes === undefined) continue;
       this.stats.overwritten += 1;
       break;
     }
-    await this.#send(key, chunk, digest, "none");
+    await this.#send(path, chunk, digest, "none");
     return "stored";
   }
 
-  /** What has the wrong size is not held, and is overwritten. */
-  async #isHeld(key: string, lengthBytes: number): Promise<boolean> {
-    return (await this.#bucket.size(key, this.#closing.signal)) === lengthBytes;
+  /** An object of the wrong size does not count; it is overwritten. */
+  async #isHeld(path: string, lengthBytes: number): Promise<boolean> {
+    return (await this.#bucket.size(path, this.#closing.signal)) === lengthBytes;
   }
 
-  /** False where the condition did not hold. */
+  /** False if the condition did not hold. */
   async #send(
-    key: string,
+    path: string,
     chunk: ChunkBytes,
     digest: ChunkDigest,
     condition: "none" | "absent",
   ): Promise<boolean> {
     const blocks = chunk.segments.map((segment) => segment.bytes);
-    const result = await this.#bucket.put(key, blocks, digest, condition, this.#closing.signal);
+    const result = await this.#bucket.put(path, blocks, digest, condition, this.#closing.signal);
     switch (result) {
       case "stored":
         this.stats.bytesWritten += chunk.lengthBytes;
@@ -262,20 +286,20 @@ export class S3Cachestore implements CachestoreDriver {
       case "taken":
         return false;
       case "full":
-        // Nothing against the store: it can still be read from.
+        // This does not count against the store: it can still be read from.
         this.stats.full += 1;
-        this.#warn(key, "The cachestore is full; chunks are not kept");
-        throw new OrcaError("overloaded", "cachestore", `Cannot write "${key}": the store is full`);
+        this.#warn(path, "The cachestore is full; new chunks are not stored");
+        throw new OrcaError("overloaded", "cachestore", `Cannot write "${path}": the store is full`);
       case "unsupported":
         throw new OrcaError(
           "store_unavailable",
           "cachestore",
-          `Cannot write "${key}": the store takes no conditions any more`,
+          `Cannot write "${path}": the store no longer honours conditions`,
         );
     }
   }
 
-  #warn(key: string, message: string): void {
-    if (this.#pace.isDue(message)) this.#options.logger.warn({ chunk: key }, message);
+  #warn(path: string, message: string): void {
+    if (this.#pace.isDue(message)) this.#options.logger.warn({ chunk: path }, message);
   }
 }

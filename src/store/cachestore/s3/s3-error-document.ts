@@ -1,6 +1,6 @@
 /**
- * The `Code` of an S3 error, for the one status that does not say enough: Ceph RGW answers 403 where Orca may not write,
- * and where a quota is used up. In the one case the credentials are wrong, in the other all is well but the size.
+ * Receives an S3 error document for its `Code`, because one status is ambiguous: Ceph RGW answers 403 if Orca may not
+ * write, and also if a quota is used up. In the first case the credentials are wrong, in the second the store is full.
  */
 import type { ByteSink } from "../../../base/byte-sink.ts";
 import { KiB } from "../../../base/units.ts";
@@ -12,12 +12,12 @@ export class S3ErrorDocument {
   #body: Buffer | undefined;
   #receivedBytes = 0;
 
-  /** Undefined where there was no error document, or one that is too long for what it has to say. */
+  /** Undefined if there was no error document, or one that is longer than any real one. */
   get code(): string | undefined {
     return /<Code>(\w+)<\/Code>/.exec(this.#body?.toString("utf8", 0, this.#receivedBytes) ?? "")?.[1];
   }
 
-  /** Where the body of this answer shall go, if anywhere. */
+  /** The sink for the body of this answer; null if the body is not needed. */
   sink({ contentLength = 0 }: ResponseHead): ByteSink | null {
     if (contentLength === 0 || contentLength > bodySizeBytesMax) return null;
     const body = Buffer.alloc(contentLength);

@@ -17,9 +17,9 @@ import { TestProcess } from "../../../support/process.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { faultyThread } from "../../disk/disk-faulty-thread.ts";
 import { refOf } from "../../disk/disk-fixture.ts";
-import { criterion, type PosixFixture, readAll, readStretch } from "./posix-fixture.ts";
+import { criterion, type PosixFixture, readAll, readRange } from "./posix-fixture.ts";
 
-criterion("a chunk that one replica put is read by another, now and after a restart", async (fixture) => {
+criterion("a chunk that one replica stored is read by another, also after a restart", async (fixture) => {
   const ref = refOf("k", 20 * MiB + 17, 2);
   const [one, two] = [await fixture.open(), await fixture.open()];
   assert.equal(await readAll(two, ref), false);
@@ -33,7 +33,7 @@ criterion("a chunk that one replica put is read by another, now and after a rest
 });
 
 criterion(
-  "a chunk lies at its frozen path in the format of the disk, and nothing else lies there",
+  "a chunk is at its frozen path in the format of the disk, and there is no other file",
   async (fixture) => {
     const ref = refOf("k", 3 * MiB);
     await fixture.put(await fixture.open(), ref);
@@ -44,7 +44,7 @@ criterion(
   },
 );
 
-criterion("any stretch of a chunk is read", async (fixture) => {
+criterion("any range of a chunk is read", async (fixture) => {
   const ref = refOf("k", 3 * MiB + 1000);
   const store = await fixture.open();
   await fixture.put(store, ref);
@@ -57,19 +57,19 @@ criterion("any stretch of a chunk is read", async (fixture) => {
     [3 * MiB, 3 * MiB + 1000],
     [3 * MiB + 999, 3 * MiB + 1000],
   ] as const) {
-    assert.ok(await readStretch(store, ref, offset, end - offset), `${offset} to ${end}`);
+    assert.ok(await readRange(store, ref, offset, end - offset), `${offset} to ${end}`);
   }
 });
 
-criterion("an aborted read rejects with the reason, and leaves the sink alone", async (fixture) => {
+criterion("an aborted read rejects with the reason, and no longer uses the sink", async (fixture) => {
   const ref = refOf("k", 3 * MiB);
   const store = await fixture.open();
   await fixture.put(store, ref);
   const before = new AbortController();
   before.abort(new Error("the reader left"));
-  await assert.rejects(readStretch(store, ref, 0, 3 * MiB, before.signal), /the reader left/);
+  await assert.rejects(readRange(store, ref, 0, 3 * MiB, before.signal), /the reader left/);
   const during = new AbortController();
-  const reading = readStretch(store, ref, 0, 3 * MiB, during.signal);
+  const reading = readRange(store, ref, 0, 3 * MiB, during.signal);
   during.abort(new Error("the reader left"));
   await assert.rejects(reading, /the reader left/);
   assert.deepEqual(store.stats.errorsByCode, {});
@@ -91,7 +91,7 @@ for (const [title, change] of [
   ["an empty file", (path: string) => truncateSync(path, 0)],
   ["a file with a byte too much", (path: string) => writeFileSync(path, Buffer.alloc(1), { flag: "a" })],
 ] as const) {
-  criterion(`${title} is found by whoever reads it, deleted, counted and logged once`, async (fixture) => {
+  criterion(`${title} is found by a read, deleted, counted and logged once`, async (fixture) => {
     const ref = refOf("k", 2 * MiB + MiB / 2);
     await fixture.put(await fixture.open(), ref);
     change(fixture.pathOf(ref));
@@ -116,7 +116,7 @@ criterion("a whole chunk under another chunk's name is damaged", async (fixture)
   assert.deepEqual([store.stats.damaged, fixture.files()], [1, []]);
 });
 
-criterion("damage met by many readers at once is counted once", async (fixture) => {
+criterion("damage that many readers find at once is counted once", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const store = await fixture.open();
   await fixture.put(store, ref);
@@ -136,16 +136,19 @@ criterion("a file of the wrong size is replaced", async (fixture) => {
   assert.deepEqual(fixture.files(), [fixture.pathOf(ref)]);
 });
 
-criterion("of two replicas that commit a chunk at once one stores it, and both go on", async (fixture) => {
-  const [one, two] = [await fixture.open(), await fixture.open()];
-  for (let round = 0; round < 8; round += 1) {
-    const ref = refOf(`k${round}`, 2 * MiB);
-    const results = await Promise.all([fixture.put(one, ref), fixture.put(two, ref)]);
-    assert.deepEqual(results.sort(), ["present", "stored"]);
-    assert.deepEqual([await readAll(one, ref), await readAll(two, ref)], [true, true]);
-  }
-  assert.equal(fixture.files().length, 8);
-});
+criterion(
+  "of two replicas that commit a chunk at once, one stores it and the other finds it present",
+  async (fixture) => {
+    const [one, two] = [await fixture.open(), await fixture.open()];
+    for (let round = 0; round < 8; round += 1) {
+      const ref = refOf(`k${round}`, 2 * MiB);
+      const results = await Promise.all([fixture.put(one, ref), fixture.put(two, ref)]);
+      assert.deepEqual(results.sort(), ["present", "stored"]);
+      assert.deepEqual([await readAll(one, ref), await readAll(two, ref)], [true, true]);
+    }
+    assert.equal(fixture.files().length, 8);
+  },
+);
 
 criterion("of three processes that commit the same chunks, each chunk has one winner", async (fixture) => {
   await fixture.open();
@@ -158,7 +161,7 @@ criterion("of three processes that commit the same chunks, each chunk has one wi
   const results = await race(fixture, 3, chunks.length);
   for (const [index, ref] of chunks.entries()) {
     const outcomes = results.map((each) => each[index] as string).sort();
-    // Where a damaged file is in the way, one may take the other's good file for it, and replace that.
+    // If there was a damaged file, one process may take the good file of another for it, and replace it.
     if (damaged.includes(ref)) assert.ok(outcomes.includes("stored"), `chunk ${index}`);
     else assert.deepEqual(outcomes, ["present", "present", "stored"], `chunk ${index}`);
   }
@@ -167,7 +170,7 @@ criterion("of three processes that commit the same chunks, each chunk has one wi
   assert.deepEqual([reader.stats.damaged, fixture.files().length], [0, 24]);
 });
 
-/** What each of several processes got for each chunk. */
+/** The result of each process for each chunk. */
 async function race(fixture: PosixFixture, processes: number, chunks: number): Promise<string[][]> {
   const script = fileURLToPath(new URL("./posix-scribbler.ts", import.meta.url));
   const startSignal = join(fixture.root, "start");
@@ -186,7 +189,7 @@ async function race(fixture: PosixFixture, processes: number, chunks: number): P
   }
 }
 
-criterion("a chunk is deleted for all, and deleting what is not there does nothing", async (fixture) => {
+criterion("a chunk is deleted for all replicas, and a second deletion does nothing", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const [one, two] = [await fixture.open(), await fixture.open()];
   await fixture.put(one, ref);
@@ -196,7 +199,7 @@ criterion("a chunk is deleted for all, and deleting what is not there does nothi
   assert.deepEqual(fixture.files(), []);
 });
 
-criterion("an open file goes on being read after another replica deleted it", async (fixture) => {
+criterion("an open file is still read after another replica has deleted it", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const [one, two] = [await fixture.open(), await fixture.open()];
   await fixture.put(one, ref);
@@ -239,7 +242,7 @@ for (const [call, systemCode, code] of [
   });
 }
 
-criterion("a stale file is opened anew, and is a miss where it is gone", async (fixture) => {
+criterion("a stale file is opened again, and is a miss if it is gone", async (fixture) => {
   const ref = refOf("k", MiB);
   const fileSystem = failing("read", "ESTALE", 0);
   const real = fileSystem.read;
@@ -288,7 +291,7 @@ for (const [call, systemCode, code] of [
   );
 }
 
-criterion("a writing thread that crashes is replaced, and what it had staged is swept", async (fixture) => {
+criterion("a writing thread that crashes is replaced, and its staging file is deleted", async (fixture) => {
   await fixture.open();
   const writeThreadModule = faultyThread({ call: "writevSync", code: "CRASH", after: 2, times: 1 });
   const store = fixture.unchecked({ writeThreadModule });
@@ -322,7 +325,7 @@ criterion("no more files stay open than allowed", async (fixture) => {
   }
 });
 
-criterion("close waits for puts, and nothing is taken after it", async (fixture) => {
+criterion("close waits for puts, and later puts fail", async (fixture) => {
   const store = await fixture.open();
   const refs = ["a", "b", "c"].map((key) => refOf(key, 2 * MiB));
   const puts = refs.map((ref) => fixture.put(store, ref));

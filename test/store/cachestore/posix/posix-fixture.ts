@@ -1,6 +1,6 @@
 /**
- * A directory that replicas share, with as many of their stores on it as a test opens, and eyes on what really lies
- * there. A store that hangs is let go before it is closed (gate.ts).
+ * A directory for the POSIX cachestores of several replicas, and a view of its files. A test opens the gate (gate.ts)
+ * before it closes a store that hangs.
  */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
@@ -39,7 +39,7 @@ export class PosixFixture {
     mkdirSync(this.root);
   }
 
-  /** A store that has not checked its root. */
+  /** A store whose check has not run. */
   unchecked(overrides: Partial<PosixCachestoreOptions> = {}): PosixCachestore {
     const store = new PosixCachestore({
       root: this.root,
@@ -74,7 +74,7 @@ export class PosixFixture {
     return chunkFilePath(this.directory, ref.version.chunkPath(ref.index));
   }
 
-  /** Paths of all files below the directory, staged ones included. */
+  /** Paths of all files below the directory, staging files included. */
   files(): string[] {
     const entries = readdirSync(this.directory, { recursive: true, withFileTypes: true });
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -90,7 +90,7 @@ export class PosixFixture {
   }
 }
 
-/** A test with a shared directory of its own, and nothing held, open or armed at its end. */
+/** A test with a directory of its own. At its end no memory is held, no file is open and no timer runs. */
 export function criterion(title: string, body: (fixture: PosixFixture) => Promise<void>): void {
   test(`PosixCachestore: ${title}`, async () => {
     const fixture = new PosixFixture();
@@ -100,13 +100,13 @@ export function criterion(title: string, body: (fixture: PosixFixture) => Promis
       await fixture.close();
     }
     assert.equal(openBelow(fixture.root), 0, "every file was closed");
-    assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
+    assert.equal(fixture.budget.usedBytes, 0, "all memory was released");
     assert.equal(fixture.clock.pendingTimers, 0, "every timer was cancelled");
   });
 }
 
-/** Reads a stretch into a sink that watches over its use; false is a miss. @throws what the store throws. */
-export async function readStretch(
+/** Reads a range into a sink that checks its use. False is a miss. @throws the error of the store. */
+export async function readRange(
   store: PosixCachestore,
   ref: ChunkKey,
   offset: number,
@@ -126,7 +126,7 @@ export async function readStretch(
 }
 
 export function readAll(store: PosixCachestore, ref: ChunkKey): Promise<boolean> {
-  return readStretch(store, ref, 0, ref.version.chunkLength(ref.index));
+  return readRange(store, ref, 0, ref.version.chunkLength(ref.index));
 }
 
 /** Descriptors of this process that refer to a file below `directory`. */

@@ -10,7 +10,7 @@ import { criterion, openBelow, readAll } from "./posix-fixture.ts";
 const isBack = (store: PosixCachestore) => until(() => store.lateCalls === 0);
 
 criterion(
-  "a read that hangs fails at its deadline, and the thread is used again when it comes back",
+  "a read that hangs fails at its deadline, and the thread is used again when the call returns",
   async (fixture) => {
     const ref = refOf("k", 3 * MiB);
     const store = await fixture.open({ readThreadModule: fixture.gate.readThread("readSync") });
@@ -29,7 +29,7 @@ criterion(
   },
 );
 
-criterion("a late block is not written into memory that is somebody else's by then", async (fixture) => {
+criterion("a late block is not written into the caller's memory", async (fixture) => {
   const ref = refOf("k", MiB);
   const store = await fixture.open({ readThreadModule: fixture.gate.readThread("readSync") });
   await fixture.put(store, ref);
@@ -47,7 +47,7 @@ criterion("a late block is not written into memory that is somebody else's by th
 });
 
 criterion(
-  "while every thread hangs reads fail at once, and the process reads its own files",
+  "while every thread hangs, reads fail at once, and the process can read its own files",
   async (fixture) => {
     const refs = ["a", "b", "c"].map((key) => refOf(key, MiB));
     const store = await fixture.open({ readThreadModule: fixture.gate.readThread("openSync") });
@@ -68,7 +68,7 @@ criterion(
   },
 );
 
-criterion("a file that opens late is closed", async (fixture) => {
+criterion("a file that is opened too late is closed", async (fixture) => {
   const ref = refOf("k", MiB);
   const store = await fixture.open({ readThreadModule: fixture.gate.readThread("openSync") });
   await fixture.put(store, ref);
@@ -83,7 +83,7 @@ criterion("a file that opens late is closed", async (fixture) => {
 });
 
 criterion(
-  "a commit that hangs is given up while its memory stays held, and no other waits",
+  "a commit that hangs fails while its memory stays held, and no other commit waits",
   async (fixture) => {
     const { budget, gate } = fixture;
     const store = await fixture.open({ writeThreadModule: gate.writeThread("writevSync") });
@@ -105,14 +105,14 @@ criterion(
     assert.deepEqual(store.stats.errorsByCode, { ETIMEDOUT: 3 });
     gate.open();
     await until(() => budget.usedBytes === 0);
-    // Nobody was told, but the bytes were right, and now they are there.
+    // The put failed, but the thread stored the chunk in the end.
     assert.equal(await fixture.put(store, hung), "present");
     assert.equal(await fixture.put(store, refused), "stored");
     assert.deepEqual([await readAll(store, hung), await readAll(store, refused)], [true, true]);
   },
 );
 
-criterion("closing does not wait for a thread that hangs", async (fixture) => {
+criterion("close does not wait for a thread that hangs", async (fixture) => {
   const { gate, clock } = fixture;
   const store = await fixture.open({
     readThreadModule: gate.readThread("openSync"),
@@ -132,7 +132,7 @@ criterion("closing does not wait for a thread that hangs", async (fixture) => {
   await until(() => fixture.budget.usedBytes === 0);
 });
 
-criterion("a root that hangs is refused, with the time it was given", async (fixture) => {
+criterion("a root that hangs fails the check, and the message names the timeout", async (fixture) => {
   const store = fixture.unchecked({ writeThreadModule: fixture.gate.writeThread("statSync") });
   fixture.gate.shut();
   const checking = rejectsWith("config_invalid", store.check());

@@ -1,6 +1,7 @@
 /**
- * A process that commits chunks to the shared directory of its argument, in the same order as others do, and says how it
- * went. It begins when the file of its last argument is there, so that several begin together.
+ * A process that commits chunks to the cachestore's directory in its argument, in the same order as other processes,
+ * and prints the results. It begins when the file of its last argument exists, so that several processes begin
+ * together.
  */
 import { existsSync } from "node:fs";
 import { MemoryBudget } from "../../../../src/base/memory-budget.ts";

@@ -7,7 +7,7 @@ import { KiB, MiB } from "../../../../src/base/units.ts";
 import {
   blocksAround,
   CheckedSink,
-  type ChunkStretch,
+  type ChunkRange,
 } from "../../../../src/store/cachestore/s3/checked-sink.ts";
 import { digestOf } from "../../../../src/store/cachestore/s3/chunk-digest.ts";
 import { patternBytes } from "../../../support/pattern.ts";
@@ -24,14 +24,14 @@ function blocksOf(bytes: Buffer): Buffer[] {
   return blocks;
 }
 
-/** A reader whose room is cut where segments are, or after every `roomBytes`. */
+/** A reader whose memory is divided into segments, or into pieces of `roomBytes`. */
 class Reader implements ByteSink {
   readonly received: Buffer;
   readonly #offset: number;
   readonly #roomBytes: number;
   receivedBytes = 0;
 
-  constructor({ offset, lengthBytes }: ChunkStretch, roomBytes = segmentSizeBytes) {
+  constructor({ offset, lengthBytes }: ChunkRange, roomBytes = segmentSizeBytes) {
     this.received = Buffer.alloc(lengthBytes);
     this.#offset = offset;
     this.#roomBytes = roomBytes;
@@ -47,19 +47,19 @@ class Reader implements ByteSink {
   }
 }
 
-/** Sends what lies around the stretch in pieces of at most `pieceBytes`; answers how many blocks were right, and wrong. */
+/** Sends the blocks around the range in pieces of at most `pieceBytes`. Returns the numbers of right and wrong blocks. */
 function send(
   sink: ByteSink,
-  stretch: ChunkStretch,
+  range: ChunkRange,
   pieceBytes: number,
   body: Buffer,
   crcs: Uint32Array | undefined,
 ) {
   const ended = { right: 0, wrong: 0 };
-  const checked = new CheckedSink(sink, stretch, crcs, (isRight) => {
+  const checked = new CheckedSink(sink, range, crcs, (isRight) => {
     ended[isRight ? "right" : "wrong"] += 1;
   });
-  const { start, end } = blocksAround(stretch);
+  const { start, end } = blocksAround(range);
   for (let position = start; position < end && ended.wrong === 0; ) {
     const space = checked.space();
     assert.ok(space.length > 0, "there is room while bytes are owed");
@@ -71,7 +71,7 @@ function send(
 }
 
 suite("CheckedSink", () => {
-  test("blocksAround: whole blocks, the last one as long as the chunk has bytes", () => {
+  test("blocksAround: whole blocks, the last one up to the end of the chunk", () => {
     const around = (offset: number, lengthBytes: number) =>
       blocksAround({ offset, lengthBytes, chunkLengthBytes });
     assert.deepEqual(around(0, 1), { start: 0, end: MiB });
@@ -80,8 +80,8 @@ suite("CheckedSink", () => {
     assert.deepEqual(around(3 * MiB + 4999, 1), { start: 3 * MiB, end: chunkLengthBytes });
   });
 
-  test("any stretch, in pieces of any size, with and without checksums, into room of any cut", () => {
-    const stretches = fc.integer({ min: 0, max: chunkLengthBytes - 1 }).chain((offset) =>
+  test("any range, in pieces of any size, with and without checksums, into memory in pieces of any size", () => {
+    const ranges = fc.integer({ min: 0, max: chunkLengthBytes - 1 }).chain((offset) =>
       fc.integer({ min: 1, max: chunkLengthBytes - offset }).map((lengthBytes) => ({
         offset,
         lengthBytes,
@@ -91,37 +91,37 @@ suite("CheckedSink", () => {
     const pieces = fc.integer({ min: 10 * KiB, max: 2 * MiB });
     const rooms = fc.constantFrom(segmentSizeBytes, 300 * KiB, 8 * MiB);
     fc.assert(
-      fc.property(stretches, pieces, rooms, fc.boolean(), (stretch, pieceBytes, roomBytes, hasCrcs) => {
-        const reader = new Reader(stretch, roomBytes);
-        const ended = send(reader, stretch, pieceBytes, chunk, hasCrcs ? blockCrcs : undefined);
+      fc.property(ranges, pieces, rooms, fc.boolean(), (range, pieceBytes, roomBytes, hasCrcs) => {
+        const reader = new Reader(range, roomBytes);
+        const ended = send(reader, range, pieceBytes, chunk, hasCrcs ? blockCrcs : undefined);
         assert.equal(ended.wrong, 0);
-        assert.equal(reader.receivedBytes, stretch.lengthBytes);
-        const { offset, lengthBytes } = stretch;
+        assert.equal(reader.receivedBytes, range.lengthBytes);
+        const { offset, lengthBytes } = range;
         assert.ok(reader.received.equals(chunk.subarray(offset, offset + lengthBytes)));
       }),
       { numRuns: 60 },
     );
   });
 
-  test("of a damaged block no byte is handed on, also where the flipped bit was not asked for", () => {
+  test("no byte of a damaged block is passed on, also if the flipped bit is outside the range", () => {
     for (const flippedAt of [MiB + 10, 2 * MiB - 1]) {
       const body = Buffer.from(chunk);
       body[flippedAt] = (body[flippedAt] as number) ^ 1;
-      const stretch = { offset: 100, lengthBytes: 2 * MiB - 1000, chunkLengthBytes };
-      const reader = new Reader(stretch);
-      assert.deepEqual(send(reader, stretch, 64 * KiB, body, blockCrcs), { right: 1, wrong: 1 });
+      const range = { offset: 100, lengthBytes: 2 * MiB - 1000, chunkLengthBytes };
+      const reader = new Reader(range);
+      assert.deepEqual(send(reader, range, 64 * KiB, body, blockCrcs), { right: 1, wrong: 1 });
       assert.equal(reader.receivedBytes, MiB - 100);
     }
   });
 
-  test("checked bytes wait for their block, others do not; both are written where the reader has room", () => {
+  test("checked bytes wait for their block, others do not; both are written into the reader's memory", () => {
     for (const [crcs, handedOn] of [
       [blockCrcs, 0],
       [undefined, 1000],
     ] as const) {
-      const stretch = { offset: 0, lengthBytes: MiB, chunkLengthBytes };
-      const reader = new Reader(stretch);
-      const checked = new CheckedSink(reader, stretch, crcs, () => {});
+      const range = { offset: 0, lengthBytes: MiB, chunkLengthBytes };
+      const reader = new Reader(range);
+      const checked = new CheckedSink(reader, range, crcs, () => {});
       chunk.copy(checked.space(), 0, 0, 1000);
       checked.advance(1000);
       assert.equal(reader.receivedBytes, handedOn);

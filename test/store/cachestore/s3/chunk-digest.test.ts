@@ -13,7 +13,7 @@ import { patternBytes } from "../../../support/pattern.ts";
 const blocks = [patternBytes(1, 0, 2 ** 20), patternBytes(1, 2 ** 20, 77)];
 const headersOf = (digest: ChunkDigest) => new Map(Object.entries(digestHeaders(digest)));
 
-/** What S3 counts of the headers: names without their prefix, and values. */
+/** The metadata size that S3 counts: names without their prefix, and values. */
 function metadataBytes(blockCount: number): number {
   const headers = digestHeaders({ sha256: "0".repeat(64), blockCrcs: new Uint32Array(blockCount) });
   const prefixBytes = "x-amz-meta-".length;
@@ -41,12 +41,12 @@ suite("ChunkDigest", () => {
     });
   });
 
-  test("blockCrcsOf: gives back what digestHeaders laid down", () => {
+  test("blockCrcsOf: is the inverse of digestHeaders", () => {
     const digest = digestOf(blocks);
     assert.deepEqual(blockCrcsOf(headersOf(digest), 2), digest.blockCrcs);
   });
 
-  test("blockCrcsOf: none is absent, any other number of them or other text is malformed", () => {
+  test("blockCrcsOf: no checksums are absent; a wrong number of them or other text is malformed", () => {
     const headers = headersOf(digestOf(blocks));
     assert.equal(blockCrcsOf(new Map(), 2), "absent");
     assert.equal(blockCrcsOf(headers, 3), "malformed");
@@ -55,7 +55,7 @@ suite("ChunkDigest", () => {
     }
   });
 
-  test("digestHeaders: stays below the 2 KB of metadata that S3 takes", () => {
+  test("digestHeaders: stays below the 2 KB of metadata that S3 allows", () => {
     assert.ok(metadataBytes(256) > 1024 && metadataBytes(256) < 1536);
     assert.ok(metadataBytes(257) < 100);
   });

@@ -12,7 +12,7 @@ import { rejectsWith } from "../../../support/rejects-with.ts";
 const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: new FakeClock() });
 
 suite("ChunkDigester", () => {
-  test("digest: each chunk gets its own, however many are asked at once", async () => {
+  test("digest: each chunk gets its own digest, with many at once", async () => {
     const digester = new ChunkDigester(new RecordedLogger());
     const chunks = [3 * MiB + 5, 1, 2 * MiB].map((lengthBytes, seed) => chunkOf(budget, lengthBytes, seed));
     const digests = await Promise.all(chunks.map((chunk) => digester.digest(chunk)));
@@ -23,7 +23,7 @@ suite("ChunkDigester", () => {
     await digester.close();
   });
 
-  test("digest: a thread that dies is overloaded for all that waited, and the next one gets another", async () => {
+  test("digest: if the thread dies, all pending chunks are overloaded, and the next one gets a new thread", async () => {
     const logger = new RecordedLogger();
     const digester = new ChunkDigester(logger, new URL("./digest-crasher.ts", import.meta.url));
     const chunk = chunkOf(budget, 1000);

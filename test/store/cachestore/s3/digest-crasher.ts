@@ -1,4 +1,4 @@
-/** A digest thread that dies of the first chunk it is asked about. */
+/** A digest thread that dies at the first chunk. */
 import { parentPort } from "node:worker_threads";
 
 parentPort?.on("message", () => {

@@ -4,7 +4,7 @@ import { PutQueue } from "../../../../src/store/cachestore/s3/put-queue.ts";
 import { settle } from "../../../support/fake-clock.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 
-/** Puts of 10 bytes that end when they are told to, in the order they started. */
+/** Puts of 10 bytes, in the order of their start; the test ends each of them. */
 function scripted(runningMax: number) {
   const queue = new PutQueue(runningMax);
   const started: {
@@ -24,7 +24,7 @@ function scripted(runningMax: number) {
 }
 
 suite("PutQueue", () => {
-  test("run: a few at once, the others in the order they came", async () => {
+  test("run: a few at once, the others in the order of arrival", async () => {
     const { queue, started, put, names } = scripted(2);
     const puts = ["a", "b", "c", "d"].map(put);
     assert.deepEqual(names(), ["a", "b"]);
@@ -40,7 +40,7 @@ suite("PutQueue", () => {
     assert.deepEqual([queue.running, queue.waiting, queue.pendingBytes], [0, 0, 0]);
   });
 
-  test("run: one that fails makes place as any other", async () => {
+  test("run: a put that fails starts the next one, too", async () => {
     const { queue, started, put, names } = scripted(1);
     const failed = assert.rejects(put("a"), /broken/);
     const next = put("b");
@@ -53,13 +53,13 @@ suite("PutQueue", () => {
     assert.equal(queue.pendingBytes, 0);
   });
 
-  test("dropQueued: the newest of those that wait, as many as are needed, and those that run never", async () => {
+  test("dropQueued: drops the newest of the waiting puts, as many as needed, and never a running one", async () => {
     const { queue, started, put } = scripted(1);
     const kept = [put("a"), put("b")];
     const dropped = [put("c"), put("d")].map((each) => rejectsWith("overloaded", each));
     queue.dropQueued(11);
     assert.equal(queue.waiting, 1);
-    // The same memory wanted again, before it could come back.
+    // The same memory is wanted again, before it could be released.
     queue.dropQueued(20);
     assert.equal(queue.waiting, 1);
     await Promise.all(dropped);
@@ -74,7 +74,7 @@ suite("PutQueue", () => {
     assert.equal(queue.pendingBytes, 0);
   });
 
-  test("drain, clear: no more are taken, those that wait go on or are let go of", async () => {
+  test("drain, clear: no more puts are accepted; waiting puts run or are dropped", async () => {
     const { queue, started, put } = scripted(1);
     const running = put("a");
     const waiting = rejectsWith("overloaded", put("b"));

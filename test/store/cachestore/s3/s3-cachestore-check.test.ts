@@ -11,7 +11,7 @@ import { S3CachestoreFixture } from "./s3-cachestore-fixture.ts";
 
 const credentials = { accessKey: "orcatest", secretKey: "orcatestsecret" };
 
-/** Whatever the self-test put is gone. */
+/** Asserts that the self-test has deleted all its objects. */
 function assertEmpty(server: S3Server): void {
   const names = new Set(server.requests.filter(({ operation }) => operation === "PUT").map(({ key }) => key));
   for (const name of names) {
@@ -77,23 +77,23 @@ suite("checkCachestoreBucket", () => {
   }
 
   for (const conditionalPuts of ["ignored", "refused"] as const) {
-    test(`conditions ${conditionalPuts}, commit: conditional is refused`, async () => {
+    test(`conditions ${conditionalPuts}, commit: conditional fails the check`, async () => {
       const { message } = await refusal({ commit: "conditional" }, { conditionalPuts });
       assert.match(message, /does not honour If-None-Match; set cachestore\.s3\.commit to auto or stat/);
     });
   }
 
   for (const versioning of ["Enabled", "Suspended"] as const) {
-    test(`versioning ${versioning} is refused`, async () => {
+    test(`versioning ${versioning} fails the check`, async () => {
       const { message } = await refusal({}, { versioning });
       assert.match(
         message,
-        new RegExp(`its versioning is ${versioning}; take a bucket that never had versioning`),
+        new RegExp(`its versioning is ${versioning}; use a bucket that never had versioning`),
       );
     });
   }
 
-  test("a bucket that is not there is refused", async () => {
+  test("a missing bucket fails the check", async () => {
     const { message } = await refusal({ bucket: "nowhere" });
     assert.match(
       message,
@@ -101,17 +101,17 @@ suite("checkCachestoreBucket", () => {
     );
   });
 
-  test("credentials that the store does not take are refused", async () => {
+  test("wrong credentials fail the check", async () => {
     const { message } = await refusal({ credentials: { accessKeyId: "orcatest", secretAccessKey: "wrong" } });
     assert.match(message, /the store answered 403\); check the credentials/);
   });
 
-  test("a store that cannot be reached is refused", async () => {
+  test("an unreachable store fails the check", async () => {
     const { message } = await refusal({ endpoint: `http://127.0.0.1:${await freePort()}` });
     assert.match(message, /Orca cannot reach it \(.*ECONNREFUSED.*\); check cachestore\.s3\.endpoint/);
   });
 
-  test("a store that hangs is refused in time", async () => {
+  test("a store that hangs fails the check in time", async () => {
     const { server } = await open();
     const clock = new FakeClock();
     const fixture = await S3CachestoreFixture.open(
@@ -128,7 +128,7 @@ suite("checkCachestoreBucket", () => {
     gate.release();
   });
 
-  test("a store that knows no versions passes", async () => {
+  test("a store without versioning passes", async () => {
     const { server, fixture } = await open();
     server.faults.next("GET_VERSIONING", "*", { status: 501 });
     await fixture.store();
@@ -145,44 +145,34 @@ suite("checkCachestoreBucket", () => {
     ["may not read", "GET", [{ status: 403 }], /self-test failed \(.*answered 403\)/],
     ["may not delete", "DELETE", [{ status: 403 }], /self-test failed \(.*answered 403\)/],
     [
-      "is told 403 for what is not there",
+      "receives 403 for an absent object",
       "HEAD",
       [{ status: 403 }],
       /answered 403\); see to it that Orca may list it/,
     ],
     ["finds it full", "PUT", [{ status: 507 }], /it is full; make room/],
     [
-      "is given back a shorter object",
+      "reads a shorter object",
       "GET",
       [{ headers: { "content-range": "bytes 0-9/10" } }],
-      /gave back what is missized/,
+      /an object that it had stored is missized/,
     ],
+    ["reads no metadata", "GET", [{ headers: { "x-amz-meta-orca-crc32": null } }], /loses the metadata/],
     [
-      "is given back no metadata",
-      "GET",
-      [{ headers: { "x-amz-meta-orca-crc32": null } }],
-      /loses the metadata/,
-    ],
-    [
-      "is given back other checksums",
+      "reads other checksums",
       "GET",
       [{ headers: { "x-amz-meta-orca-crc32": "AAAAAA==" } }],
-      /what is damaged/,
+      /an object that it had stored is damaged/,
     ],
-    [
-      "is told that what is deleted is there",
-      "HEAD",
-      [{ status: 200 }],
-      /still has an object that was deleted/,
-    ],
+    ["finds a deleted object", "HEAD", [{ status: 200 }], /still has an object that was deleted/],
   ] as const satisfies readonly (readonly [string, S3Operation, readonly Fault[], RegExp])[]) {
-    test(`a store where Orca ${name} is refused`, async () => {
+    test(`a store where Orca ${name} fails the check`, async () => {
       const { message } = await refusal({}, {}, (server) => server.faults.next(operation, "*", ...faults));
       assert.match(message, reason);
     });
   }
 
-  test("a self-test that fails half-way takes its object away", async () => {
+  test("a self-test that fails half-way deletes its object", async () => {
     const { server, fixture } = await open();
     server.faults.next("GET", "*", { status: 500 });
     await rejectsWith("config_invalid", fixture.unchecked().check());

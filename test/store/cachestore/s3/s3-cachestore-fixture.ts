@@ -1,6 +1,6 @@
 /**
- * A bucket that replicas share, with as many of their stores on it as a test opens. What lies in it is put, looked at and
- * taken away through the SDK, so that the store under test never checks its own work.
+ * A bucket for the S3 cachestores of several replicas. The fixture puts, reads and deletes objects through the SDK, so
+ * that the store under test never checks its own work.
  */
 import {
   CreateBucketCommand,
@@ -50,7 +50,7 @@ export class S3CachestoreFixture {
     });
   }
 
-  /** Makes the bucket. The server stays its owner's. */
+  /** Creates the bucket. The caller still owns the server. */
   static async open(
     server: Omit<S3Endpoint, "stop">,
     bucket = "chunks",
@@ -61,7 +61,7 @@ export class S3CachestoreFixture {
     return fixture;
   }
 
-  /** A store that has not checked its bucket. */
+  /** A store whose check has not run. */
   unchecked(overrides: Partial<S3CachestoreOptions> = {}): S3Cachestore {
     const { endpoint, accessKey, secretKey } = this.#server;
     const store = new S3Cachestore({
@@ -100,7 +100,7 @@ export class S3CachestoreFixture {
     return putChunk(store, this.budget, ref);
   }
 
-  /** What lies at the key of a chunk; undefined where nothing does. */
+  /** The object of a chunk; undefined if there is none. */
   async look(ref: ChunkKey): Promise<StoredObject | undefined> {
     try {
       const Key = ref.version.chunkPath(ref.index);
@@ -113,7 +113,7 @@ export class S3CachestoreFixture {
     }
   }
 
-  /** Lays an object at the key of a chunk, over what is there. */
+  /** Writes the object of a chunk, and replaces an existing one. */
   async lay(ref: ChunkKey, body: Uint8Array, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
     const Key = ref.version.chunkPath(ref.index);
     await this.#client.send(

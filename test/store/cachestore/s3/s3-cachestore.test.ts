@@ -16,7 +16,7 @@ import { S3CachestoreFixture } from "./s3-cachestore-fixture.ts";
 
 const credentials = { accessKey: "orcatest", secretKey: "orcatestsecret" };
 const never = new AbortController().signal;
-/** The last chunk of an object: two whole blocks and an odd rest. */
+/** The last chunk of an object: two whole blocks and a shorter one. */
 const ref = refOf("key", 10 * MiB + 777, 1);
 const lengthBytes = 2 * MiB + 777;
 const key = ref.version.chunkPath(1);
@@ -28,23 +28,23 @@ interface Opened {
   readonly clock: FakeClock;
 }
 
-/** Reads a stretch into a sink that watches over its use, and checks what has come of it, be it all or a part. */
+/** Reads a range into a sink that checks its use, and checks the bytes that have arrived. */
 async function read(
   store: S3Cachestore,
   offset = 0,
-  stretchBytes = lengthBytes,
+  rangeBytes = lengthBytes,
   signal = never,
   of: ChunkKey = ref,
 ): Promise<{ readonly outcome: "hit" | "miss" | OrcaError; readonly receivedBytes: number }> {
-  const sink = new MemorySink(stretchBytes);
-  const outcome = await store.read(of, offset, stretchBytes, sink, signal).catch((thrown: unknown) => {
+  const sink = new MemorySink(rangeBytes);
+  const outcome = await store.read(of, offset, rangeBytes, sink, signal).catch((thrown: unknown) => {
     if (thrown instanceof OrcaError) return thrown;
     throw thrown;
   });
   sink.settle();
   sink.assertUntouched();
   assertPattern(sink.received, seedOf(of), offset);
-  if (outcome === "hit") assert.equal(sink.receivedBytes, stretchBytes);
+  if (outcome === "hit") assert.equal(sink.receivedBytes, rangeBytes);
   return { outcome, receivedBytes: sink.receivedBytes };
 }
 
@@ -84,7 +84,7 @@ suite("S3Cachestore", () => {
   }
 
   suite("put", () => {
-    test("the frozen path holds exactly the bytes, its SHA-256 stands beside it", async () => {
+    test("the object at the frozen path contains exactly the bytes, and the metadata their SHA-256", async () => {
       const { fixture } = await filled();
       assert.equal(key, `origin-a/${ref.version.hash}/1`);
       const found = await fixture.look(ref);
@@ -92,7 +92,7 @@ suite("S3Cachestore", () => {
       assert.equal(found?.metadata["orca-sha256"], createHash("sha256").update(bytes).digest("hex"));
     });
 
-    test("conditional: one request; a second put is one more and a look", async () => {
+    test("conditional: a put is one request; a second put is one more and a look", async () => {
       const { server, fixture, store } = await filled();
       assert.equal(store.putPolicy, "conditional");
       assert.equal(await fixture.put(store, ref), "present");
@@ -139,7 +139,7 @@ suite("S3Cachestore", () => {
       );
     });
 
-    test("conditional: 409 is a lost race too, and where nobody has won after all the chunk is put", async () => {
+    test("conditional: 409 is a lost race, too; if there is no object then, the chunk is put again", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store();
       server.forgetRequests();
@@ -166,7 +166,7 @@ suite("S3Cachestore", () => {
       });
     }
 
-    test("a full store is overloaded, by status or by code, and warned of once", async () => {
+    test("a full store is overloaded, by status or by code, and one warning is logged", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store();
       server.faults.next("PUT", "*", { status: 507 }, { status: 403, code: "QuotaExceeded" });
@@ -190,13 +190,13 @@ suite("S3Cachestore", () => {
         server.faults.next("PUT", "*", { status: Number(status) });
         await rejectsWith(code as "store_denied", fixture.put(store, ref));
       }
-      // The first one meets a kept connection, and is sent again on a new one.
+      // The first request uses a kept connection, and is sent again on a new one.
       server.faults.next("PUT", "*", { reset: true }, { reset: true });
       await rejectsWith("store_unavailable", fixture.put(store, ref));
       assert.equal(fixture.budget.usedBytes, 0);
     });
 
-    test("a store that hangs is store_unavailable after attemptTimeoutMs, and the chunk is let go of", async () => {
+    test("a store that hangs is store_unavailable after attemptTimeoutMs, and the chunk is released", async () => {
       const { server, fixture, clock } = await open();
       const store = await fixture.store({ attemptTimeoutMs: 500 });
       const gate = server.hold("PUT", key);
@@ -210,7 +210,7 @@ suite("S3Cachestore", () => {
       gate.release();
     });
 
-    test("dropQueued: puts that wait are overloaded, the one that runs is not", async () => {
+    test("dropQueued: waiting puts are overloaded, the running one is not", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
       const gate = server.hold("PUT", key);
@@ -228,9 +228,9 @@ suite("S3Cachestore", () => {
   });
 
   suite("read", () => {
-    test("one ranged GET of the blocks around the stretch", async () => {
+    test("a read is one ranged GET of the blocks around the range", async () => {
       const { server, store } = await filled();
-      const stretches = [
+      const ranges = [
         [0, lengthBytes, `bytes=0-${lengthBytes - 1}`],
         [MiB, MiB, `bytes=${MiB}-${2 * MiB - 1}`],
         [2 * MiB, 777, `bytes=${2 * MiB}-${lengthBytes - 1}`],
@@ -238,26 +238,26 @@ suite("S3Cachestore", () => {
         [MiB - 1, 2, `bytes=0-${2 * MiB - 1}`],
         [2 * MiB + 776, 1, `bytes=${2 * MiB}-${lengthBytes - 1}`],
       ] as const;
-      for (const [offset, stretchBytes] of stretches) {
-        assert.equal((await read(store, offset, stretchBytes)).outcome, "hit");
+      for (const [offset, rangeBytes] of ranges) {
+        assert.equal((await read(store, offset, rangeBytes)).outcome, "hit");
       }
       assert.deepEqual(
         server.requests.map(({ range }) => range),
-        stretches.map(([, , range]) => range),
+        ranges.map(([, , range]) => range),
       );
       assert.equal(server.connections, 0);
       assert.equal(store.stats.hits, 6);
       assert.equal(store.stats.unchecked, 0);
     });
 
-    test("what is not there is a miss", async () => {
+    test("an absent chunk is a miss", async () => {
       const { store } = await filled();
       const stranger = refOf("stranger", 1000);
       assert.deepEqual(await read(store, 0, 1000, never, stranger), { outcome: "miss", receivedBytes: 0 });
       assert.equal(store.stats.misses, 1);
     });
 
-    test("an object of another writer is read as it is, and counted", async () => {
+    test("an object of another writer is read unchecked, and counted", async () => {
       const { fixture, store } = await filled();
       await fixture.lay(ref, bytes);
       assert.equal((await read(store, MiB + 3, MiB)).outcome, "hit");
@@ -265,7 +265,7 @@ suite("S3Cachestore", () => {
       assert.equal(await fixture.put(store, ref), "present");
     });
 
-    test("a flipped bit is a miss behind the last right block, and the object is deleted", async () => {
+    test("a flipped bit is a miss after the last right block, and the object is deleted", async () => {
       const { fixture, store } = await filled();
       const metadata = (await fixture.look(ref))?.metadata ?? {};
       const flipped = Buffer.from(bytes);
@@ -279,7 +279,7 @@ suite("S3Cachestore", () => {
       assert.equal(fixture.logger.count("warn"), 1);
     });
 
-    test("checksums that are none of this chunk's are damage, before a byte is read", async () => {
+    test("malformed checksums are damage, before a byte is read", async () => {
       const { fixture, store } = await filled();
       await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
       assert.deepEqual(await read(store), { outcome: "miss", receivedBytes: 0 });
@@ -287,7 +287,7 @@ suite("S3Cachestore", () => {
       assert.equal(await fixture.look(ref), undefined);
     });
 
-    test("no reader waits until what is damaged is deleted; a put of it does, and so does close", async () => {
+    test("readers do not wait for the deletion of a damaged object; a put of the chunk does, and so does close", async () => {
       const { server, fixture, store } = await filled();
       const damage = () => fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
       await damage();
@@ -308,7 +308,7 @@ suite("S3Cachestore", () => {
       assert.equal(await fixture.look(ref), undefined);
     });
 
-    test("where what is damaged cannot be deleted, that is counted, and the read is a miss", async () => {
+    test("a damaged object that cannot be deleted is counted, and the read is a miss", async () => {
       const { server, fixture, store } = await filled();
       await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
       server.faults.next("DELETE", key, { status: 403 });
@@ -317,7 +317,7 @@ suite("S3Cachestore", () => {
       assert.deepEqual([store.stats.deleted, store.stats.removalsFailed], [0, 1]);
     });
 
-    test("a close does not wait beyond its deadline for a delete", async () => {
+    test("close does not wait beyond its deadline for a deletion", async () => {
       const { server, fixture, store, clock } = await filled();
       await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
       const gate = new Gate();
@@ -347,7 +347,7 @@ suite("S3Cachestore", () => {
       assert.equal(await outcomeOf(store), "hit");
     });
 
-    test("a body that breaks off is store_unavailable, with the whole blocks before in the sink", async () => {
+    test("a body that breaks off is store_unavailable, and the sink holds the whole blocks before", async () => {
       const { server, store } = await filled();
       server.faults.next("GET", key, { cutAfterBytes: MiB + 300_000 });
       const { outcome, receivedBytes } = await read(store);
@@ -356,7 +356,7 @@ suite("S3Cachestore", () => {
       assert.equal(receivedBytes, MiB);
     });
 
-    test("a store that ignores the range, or sends another one, slips nothing in", async () => {
+    test("a store that ignores the range, or sends another one, delivers no byte", async () => {
       const { server, store } = await filled();
       server.faults.next(
         "GET",
@@ -392,7 +392,7 @@ suite("S3Cachestore", () => {
       assert.equal(store.readsInFlight, 0);
     });
 
-    test("a store that drips is store_unavailable when a block takes longer than stallTimeoutMs", async () => {
+    test("a slow store is store_unavailable when a block takes longer than stallTimeoutMs", async () => {
       const { server, store, clock } = await filled({ stallTimeoutMs: 10_000 });
       server.faults.next("GET", key, { bytesPerSecond: 50_000 });
       const reading = read(store);
@@ -416,7 +416,7 @@ suite("S3Cachestore", () => {
       assert.equal(await outcomeOf(store), "hit");
     });
 
-    test("no more than readsInFlightMax at once; one that waits too long is overloaded", async () => {
+    test("at most readsInFlightMax reads run at once; one that waits too long is overloaded", async () => {
       const { server, store, clock } = await filled({ readsInFlightMax: 2, queueTimeoutMs: 100 });
       const gate = server.hold("GET", key);
       const other = server.hold("GET", key);
@@ -439,7 +439,7 @@ suite("S3Cachestore", () => {
   });
 
   suite("delete", () => {
-    test("takes the object away; where there is none, nothing happens; an error is typed", async () => {
+    test("deletes the object; if there is none, nothing happens; an error is typed", async () => {
       const { server, fixture, store } = await filled();
       await store.delete(ref);
       assert.equal(await fixture.look(ref), undefined);
@@ -450,7 +450,7 @@ suite("S3Cachestore", () => {
   });
 
   suite("close", () => {
-    test("waits for puts that were accepted, and takes no more", async () => {
+    test("waits for accepted puts, and accepts no more", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
       const gate = server.hold("PUT", key);
@@ -463,7 +463,7 @@ suite("S3Cachestore", () => {
       await closing;
     });
 
-    test("at the deadline, puts that run and wait are overloaded, and so are reads", async () => {
+    test("at the deadline, running and waiting puts are overloaded, and so are reads", async () => {
       const { server, fixture, clock } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
       const gate = server.hold("PUT", key);
