@@ -48,9 +48,9 @@ function tiersTable({ memory, disk, cachestore }: CacheDocument): string {
 function notesOf({ disk, cachestore }: CacheDocument): string[] {
   const notes: string[] = [];
   if (disk) {
-    const { blocks_read: blocks, bytes_read: bytes, stored, refused } = disk;
+    const { blocks_read: blocks, bytes_read: bytes, stored, not_stored: notStored } = disk;
     notes.push(
-      `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${refused} not stored`,
+      `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${notStored} not stored`,
     );
     if (disk.damaged > 0) notes.push(`disk: ${counted(disk.damaged, "chunk")} found damaged and deleted`);
     if (disk.vanished > 0) notes.push(`disk: ${counted(disk.vanished, "file")} missing when read`);
@@ -60,9 +60,9 @@ function notesOf({ disk, cachestore }: CacheDocument): string[] {
     if (disk.scrub) notes.push(`scrub: ${scrubNote(disk.scrub)}`);
   }
   if (cachestore) {
-    const { driver, breaker, hints, stored, refused } = cachestore;
+    const { driver, breaker, hints, stored, not_stored: notStored } = cachestore;
     notes.push(
-      `cachestore: ${printable(driver)}, breaker ${printable(breaker)}, ${counted(hints, "chunk")} expected in it, ${stored} stored, ${refused} not stored`,
+      `cachestore: ${printable(driver)}, breaker ${printable(breaker)}, ${counted(hints, "chunk")} expected in it, ${stored} stored, ${notStored} not stored`,
     );
   }
   return notes;

@@ -61,7 +61,7 @@ function isStats(value: unknown): value is CacheDocument {
         blocks_read: "number",
         bytes_read: "number",
         stored: "number",
-        refused: "number",
+        not_stored: "number",
         damaged: "number",
         vanished: "number",
       }) &&
@@ -75,7 +75,7 @@ function isStats(value: unknown): value is CacheDocument {
         hits: "number",
         misses: "number",
         stored: "number",
-        refused: "number",
+        not_stored: "number",
       })) &&
     hasEach(value["directories"], { origin: "string", objects: "number", hits: "number", misses: "number" })
   );

@@ -310,7 +310,7 @@ export class Filler implements ChunkFlights {
     const { memory, disk, digests, onStoredOnDisk } = this.#options;
     if (!disk || disk.presence(key) === "held") return;
     const result = await disk.put(key, chunk);
-    if (result === "refused") this.stats.commitsNotStored += 1;
+    if (result === "not_stored") this.stats.commitsNotStored += 1;
     if (result !== "stored") return;
     // The disk's thread has hashed what it wrote.
     const sha256 = digests?.sha256(key);

@@ -1,7 +1,7 @@
 /**
- * What every tier that keeps whole chunks outside this process's heap can do. The interface is narrow on purpose:
- * a read is one verified 1 MiB block into memory the caller owns, a write is one whole chunk, and a store that is
- * in trouble answers with a miss and a counter, never with an error a reader would have to handle.
+ * The interface of every tier that holds whole chunks. It is narrow on purpose. A read is one verified block of 1 MiB
+ * into the caller's memory, and a write is one whole chunk. A store in trouble answers with a miss and counts it; it
+ * never throws an error that a reader would have to handle.
  */
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
@@ -12,31 +12,31 @@ export interface ChunkKey {
   readonly index: number;
 }
 
-/** What a store believes without asking the medium. `unknown`: only a read can tell. */
+/** The belief of a store, without a look at the medium. `unknown`: only a read can tell. */
 export type Presence = "held" | "absent" | "unknown";
 
-/** `stored`: now held. `present`: it was held already. `refused`: not kept (full, switched off, failed); counted. */
-export type PutResult = "stored" | "present" | "refused";
+/** `stored`: now held. `present`: it was held already. `not_stored`: nothing was kept (full, closed, failed); counted. */
+export type PutResult = "stored" | "present" | "not_stored";
 
 export interface ChunkStore {
   readonly name: "memory" | "disk" | "cachestore";
 
   /** A hint, answered without I/O. */
-  presence(ref: ChunkKey): Presence;
+  presence(key: ChunkKey): Presence;
 
   /**
    * Reads block `blockIndex` (1 MiB each, the last one shorter) of a chunk into `target`, which is exactly as long as
-   * the block. True when `target` holds the block, verified against its checksum. False is a miss: the chunk is not
-   * held, or was found damaged, which is counted and deleted. Never rejects.
+   * the block. True: `target` holds the block, verified against its checksum. False is a miss: the chunk is not held,
+   * or it is damaged; then the store counts that and deletes the chunk. Never rejects.
    */
-  readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean>;
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean>;
 
   /**
-   * Keeps a whole chunk. The store borrows `chunk` until the promise settles and does not release it. Commits are
-   * all or nothing: a chunk that is not whole and verified is never seen by `presence` or `readBlock`. Never rejects.
+   * Stores a whole chunk. The store borrows `chunk` until the promise settles and does not release it. A commit is all
+   * or nothing: `presence` and `readBlock` never see a chunk that is not whole and verified. Never rejects.
    */
-  put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
 
-  /** Lets go of a chunk; nothing happens where it is not held. */
-  delete(ref: ChunkKey): Promise<void>;
+  /** Deletes a chunk, if it is held. */
+  delete(key: ChunkKey): Promise<void>;
 }

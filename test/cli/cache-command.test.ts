@@ -143,7 +143,7 @@ test("stats: tell how far the scrub is, what it found, and when it last finished
     next: null,
   };
   const counts = { chunks: 0, bytes: 0, max_bytes: 1, evictions: 0, hits: 0, misses: 0 };
-  const disk = { blocks_read: 0, bytes_read: 0, stored: 0, refused: 0, damaged: 0, vanished: 0 };
+  const disk = { blocks_read: 0, bytes_read: 0, stored: 0, not_stored: 0, damaged: 0, vanished: 0 };
   const report = (fields: Partial<typeof scrub>): string =>
     cacheReport(
       {

@@ -57,7 +57,7 @@ export class SimulatedDisk implements DigestStore {
     this.#check(ref, chunk);
     await this.#pass(1, 80);
     this.#check(ref, chunk);
-    if (this.refuses) return "refused";
+    if (this.refuses) return "not_stored";
     if (medium.has(pathOf(ref))) return "present";
     medium.set(pathOf(ref), "whole");
     return "stored";

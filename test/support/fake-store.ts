@@ -30,7 +30,7 @@ export class FakeStore implements ChunkStore {
   async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     this.puts.push(pathOf(ref));
     await this.commitGate;
-    if (this.refuses) return "refused";
+    if (this.refuses) return "not_stored";
     if (this.chunks.has(pathOf(ref))) return "present";
     this.chunks.set(pathOf(ref), Buffer.concat(chunk.segments.map((segment) => segment.bytes)));
     return "stored";

@@ -215,7 +215,7 @@ export class Pull {
       this.#senders.clear();
       return "again";
     }
-    if (result === "refused") return "not_stored";
+    if (result === "not_stored") return "not_stored";
     if (result === "present") return "moot";
     if (!sha256) stats.unverified += 1;
     return "pulled";

@@ -7,11 +7,11 @@
  *       "memory": { "chunks": 12, "bytes": 96468992, "used_bytes": 104857600, "max_bytes": 1073741824,
  *                   "hits": 5, "misses": 7, "evictions": 0 },       used_bytes: with fills and responses
  *       "disk": { "chunks": 12, "bytes": 96470000, "max_bytes": 10737418240, "pending_bytes": 0,
- *                 "blocks_read": 0, "bytes_read": 0, "stored": 12, "refused": 0, "evictions": 0,
+ *                 "blocks_read": 0, "bytes_read": 0, "stored": 12, "not_stored": 0, "evictions": 0,
  *                 "damaged": 0, "vanished": 0, "errors": { "EIO": 1 },
  *                 "scrub": { "state": "complete", "checked_chunks": 12, … } },        null without a disk tier
  *       "cachestore": { "driver": "s3", "breaker": "closed", "hints": 12, "hits": 0, "misses": 12, "bytes_read": 0,
- *                       "stored": 12, "refused": 0 },                                   null without a cachestore
+ *                       "stored": 12, "not_stored": 0 },                                null without a cachestore
  *       "directories": [ { "origin": "weights", "objects": 3, "hits": 9, "misses": 3 } ]
  *     }
  */
@@ -83,7 +83,7 @@ interface DiskDocument {
   readonly blocks_read: number;
   readonly bytes_read: number;
   readonly stored: number;
-  readonly refused: number;
+  readonly not_stored: number;
   readonly evictions: number;
   readonly damaged: number;
   readonly vanished: number;
@@ -99,7 +99,7 @@ interface CachestoreDocument {
   readonly misses: number;
   readonly bytes_read: number;
   readonly stored: number;
-  readonly refused: number;
+  readonly not_stored: number;
 }
 
 /** The document above. */
@@ -170,7 +170,7 @@ function diskStats(
     blocks_read: stats.blocksRead,
     bytes_read: stats.bytesRead,
     stored: stats.stored,
-    refused: stats.refused,
+    not_stored: stats.notStored,
     evictions: stats.evictions,
     damaged: stats.damaged,
     vanished: stats.vanished,
@@ -183,7 +183,7 @@ function cachestoreStats({
   store,
   catalog,
 }: NonNullable<CacheStatsSource["cachestore"]>): CachestoreDocument {
-  const { hits, misses, bytesRead, stored, refused } = store.stats;
+  const { hits, misses, bytesRead, stored, notStored } = store.stats;
   return {
     driver: store.kind,
     breaker: store.breakerState,
@@ -192,6 +192,6 @@ function cachestoreStats({
     misses,
     bytes_read: bytesRead,
     stored,
-    refused,
+    not_stored: notStored,
   };
 }

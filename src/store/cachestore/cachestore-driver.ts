@@ -47,7 +47,7 @@ export interface CachestoreDriver {
    * The driver borrows `chunk` until the promise settles. If it must use the chunk longer, because a running write
    * cannot be stopped, it takes a hold of its own. @throws OrcaError as above.
    */
-  put(key: ChunkKey, chunk: ChunkBytes): Promise<Exclude<PutResult, "refused">>;
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<Exclude<PutResult, "not_stored">>;
 
   /** Deletes a chunk, if the store holds it. @throws OrcaError as above. */
   delete(key: ChunkKey): Promise<void>;

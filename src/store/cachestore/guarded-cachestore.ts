@@ -48,7 +48,7 @@ export class GuardedCachestore implements ChunkStore {
     stored: 0,
     present: 0,
     /** Commits that stored nothing, whatever the reason. */
-    refused: 0,
+    notStored: 0,
     /** Of these, those that the open breaker turned away. */
     commitsDropped: 0,
     /** Failed operations by kind. */
@@ -150,7 +150,7 @@ export class GuardedCachestore implements ChunkStore {
 
   async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const result = await this.#put(key, chunk);
-    this.stats[result] += 1;
+    this.stats[result === "not_stored" ? "notStored" : result] += 1;
     return result;
   }
 
@@ -182,7 +182,7 @@ export class GuardedCachestore implements ChunkStore {
     const admission = this.#breaker.admit();
     if (admission === undefined) {
       this.stats.commitsDropped += 1;
-      return "refused";
+      return "not_stored";
     }
     try {
       const result = await this.#driver.put(key, chunk);
@@ -192,7 +192,7 @@ export class GuardedCachestore implements ChunkStore {
     } catch (thrown) {
       this.stats.commitsFailed += 1;
       this.#failed(thrown, "store a chunk in the cachestore", never, admission);
-      return "refused";
+      return "not_stored";
     }
   }
 

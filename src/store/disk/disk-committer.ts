@@ -77,13 +77,13 @@ export class DiskCommitter {
         const isHeld = index.get(key) !== undefined;
         room = isHeld || index.isLeaving(key) ? undefined : this.#room.reserve(sizeBytes);
         if (room !== undefined) return { kind: "commit", victims: room.victimPaths, write };
-        resolve(isHeld ? "present" : "refused");
+        resolve(isHeld ? "present" : "not_stored");
         return undefined;
       },
       settle: (result) => {
         this.#room.settleVictims(room?.victims ?? [], result);
         if (result.outcome === "crashed") {
-          this.#room.sweep([write.stagingPath, write.finalPath], sizeBytes, () => resolve("refused"));
+          this.#room.sweep([write.stagingPath, write.finalPath], sizeBytes, () => resolve("not_stored"));
           return;
         }
         if (room !== undefined) this.#room.release(sizeBytes);
@@ -133,12 +133,12 @@ export class DiskCommitter {
         return "present";
       case "failed":
         this.#room.countFailure(result.code);
-        return "refused";
+        return "not_stored";
       case "dropped":
         stats.commitsDropped += 1;
-        return "refused";
+        return "not_stored";
       default:
-        return "refused";
+        return "not_stored";
     }
   }
 }

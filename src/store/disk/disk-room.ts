@@ -3,11 +3,10 @@
  * before its first byte, and says afterwards how that went, so that the account follows the disk and not the plan.
  */
 import { chunkFilePath } from "../chunk-file/chunk-file.ts";
-import type { DiskFaultLog } from "./disk-fault-log.ts";
 import type { DiskEntry, DiskIndex } from "./disk-index.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskRoot } from "./disk-root.ts";
-import type { DiskStats } from "./disk-stats.ts";
+import type { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import type { DiskWriter, TaskResult } from "./disk-writer.ts";
 
 export interface DiskRoomOptions {

@@ -87,7 +87,7 @@ export class DiskStage implements StagedChunk {
   /** The tier sees to it that it runs in turn with other commits of the chunk. */
   commit(expectedSha256: string | undefined): Promise<StageResult> {
     const { index, key, room, writer, place, isOpen } = this.#options;
-    if (this.#over || !isOpen()) return Promise.resolve("refused");
+    if (this.#over || !isOpen()) return Promise.resolve("not_stored");
     const { storedKey, stagingPath, finalPath } = place;
     const lengthBytes = chunkLength(storedKey.objectSizeBytes, storedKey.chunkSizeBytes, storedKey.index);
     assert(
@@ -104,7 +104,7 @@ export class DiskStage implements StagedChunk {
         if (result.outcome === "crashed" || result.outcome === "lost") {
           // A thread that died may have linked the file and not said so; one that knew nothing has not.
           const paths = result.outcome === "crashed" ? [stagingPath, finalPath] : [stagingPath];
-          room.sweep(paths, this.#sizeBytes, () => resolve("refused"));
+          room.sweep(paths, this.#sizeBytes, () => resolve("not_stored"));
           return;
         }
         room.release(this.#sizeBytes);
@@ -151,9 +151,9 @@ export class DiskStage implements StagedChunk {
         return "mismatch";
       case "failed":
         room.countFailure(result.code);
-        return "refused";
+        return "not_stored";
       default:
-        return "refused";
+        return "not_stored";
     }
   }
 

@@ -22,11 +22,10 @@ import type { ChunkKey, Presence, PutResult } from "../chunk-store.ts";
 import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
 import type { ListedStore } from "../listed-store.ts";
 import { DiskCommitter } from "./disk-committer.ts";
-import { DiskFaultLog } from "./disk-fault-log.ts";
 import { type DiskEntry, DiskIndex } from "./disk-index.ts";
 import { DiskOpenFiles } from "./disk-open-files.ts";
 import { DiskRoot } from "./disk-root.ts";
-import { DiskStats } from "./disk-stats.ts";
+import { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
 import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
 
@@ -195,7 +194,7 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#commits.set(key, commit);
     return commit.then((result) => {
       this.#commits.delete(key);
-      this.stats[result] += 1;
+      this.stats.countPut(result);
       return result;
     });
   }
@@ -384,17 +383,17 @@ export class DiskTier implements StagingStore, ListedStore {
       await before;
     }
     const running = commit();
-    const asPut = running.then((result) => (result === "mismatch" ? "refused" : result));
+    const asPut = running.then((result) => (result === "mismatch" ? "not_stored" : result));
     this.#commits.set(key, asPut);
     const result = await running;
     this.#commits.delete(key);
-    this.stats[await asPut] += 1;
+    this.stats.countPut(await asPut);
     return result;
   }
 
   #commit(key: string, ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     if (this.#index.get(key) !== undefined) return Promise.resolve("present");
-    if (this.#state !== "open") return Promise.resolve("refused");
+    if (this.#state !== "open") return Promise.resolve("not_stored");
     return this.#committer.commit(key, storedKeyOf(ref), chunk);
   }
 }

@@ -6,7 +6,7 @@
 import type { ChunkKey, ChunkStore } from "../chunk-store.ts";
 
 /** `mismatch`: the bytes are not those of the SHA-256. Whatever the result, nothing unfinished is left behind. */
-export type StageResult = "stored" | "present" | "mismatch" | "refused";
+export type StageResult = "stored" | "present" | "mismatch" | "not_stored";
 
 export interface StagedChunk {
   /** How much of the chunk is written: the offset of the next byte. */
@@ -28,5 +28,5 @@ export interface StagedChunk {
 /** A store that takes chunks piece by piece. */
 export interface StagingStore extends ChunkStore {
   /** Undefined where the chunk is held, comes or goes already, or the store takes none now. No room is reserved yet. */
-  stage(ref: ChunkKey): StagedChunk | undefined;
+  stage(key: ChunkKey): StagedChunk | undefined;
 }

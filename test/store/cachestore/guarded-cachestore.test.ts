@@ -136,12 +136,12 @@ test("GuardedCachestore: after ten errors the store is not used: reads miss, com
   catalog.learn(ref);
   driver.failure = unavailable;
   await fixture.reads(25);
-  assert.deepEqual([await fixture.put(), await fixture.put()], ["refused", "refused"]);
+  assert.deepEqual([await fixture.put(), await fixture.put()], ["not_stored", "not_stored"]);
   await store.delete(ref);
   assert.deepEqual(driver.asked, { read: 10, put: 0, delete: 0 });
   assert.deepEqual([store.breakerState, store.presence(ref)], ["open", "absent"]);
-  const { misses, missesUnasked, readsFailed, refused, commitsDropped } = store.stats;
-  assert.deepEqual([misses, missesUnasked, readsFailed, refused, commitsDropped], [25, 15, 10, 2, 2]);
+  const { misses, missesUnasked, readsFailed, notStored, commitsDropped } = store.stats;
+  assert.deepEqual([misses, missesUnasked, readsFailed, notStored, commitsDropped], [25, 15, 10, 2, 2]);
   assert.deepEqual([logger.count("warn"), logger.count("error")], [1, 1]);
 });
 
@@ -169,7 +169,7 @@ test("GuardedCachestore: a lack of room and an aborted read do not count against
   const fixture = new Fixture();
   const { store, breaker, driver, ref } = fixture;
   driver.failure = overloaded;
-  for (let count = 0; count < 20; count += 1) assert.equal(await fixture.put(), "refused");
+  for (let count = 0; count < 20; count += 1) assert.equal(await fixture.put(), "not_stored");
   const left = new AbortController();
   left.abort(new Error("the reader left"));
   driver.failure = left.signal.reason;

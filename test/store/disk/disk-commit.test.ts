@@ -42,9 +42,9 @@ for (const [call, code] of [
     async (fixture) => {
       const tier = await fixture.open({ threadModule: faultyThread({ call, code, times: 1 }) });
       const ref = refOf("k", MiB);
-      assert.equal(await fixture.put(tier, ref), "refused");
+      assert.equal(await fixture.put(tier, ref), "not_stored");
       assert.deepEqual(tier.stats.errorsByCode, { [code]: 1 });
-      assert.deepEqual([tier.stats.refused, tier.stats.threadCrashes, tier.usedBytes], [1, 0, 0]);
+      assert.deepEqual([tier.stats.notStored, tier.stats.threadCrashes, tier.usedBytes], [1, 0, 0]);
       assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
       assert.equal(await fixture.put(tier, ref), "stored");
       assert.ok(await readChunk(tier, ref));
@@ -57,7 +57,7 @@ criterion("EIO while the directory is synced takes the chunk back", async (fixtu
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "EIO", after: 1, times: 1 }),
   });
-  assert.equal(await fixture.put(tier, refOf("k", MiB)), "refused");
+  assert.equal(await fixture.put(tier, refOf("k", MiB)), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
 });
 
@@ -79,7 +79,7 @@ criterion("ENOSPC evicts a share of the chunks, once", async (fixture) => {
     threadModule: faultyThread({ call: "writevSync", code: "ENOSPC", times: 3 }),
   });
   const results = await Promise.all(["a", "b", "c"].map((key) => fixture.put(tier, refOf(key, MiB))));
-  assert.deepEqual(results, ["refused", "refused", "refused"]);
+  assert.deepEqual(results, ["not_stored", "not_stored", "not_stored"]);
   assert.equal(await fixture.put(tier, refOf("d", MiB)), "stored");
   assert.deepEqual(tier.stats.errorsByCode, { ENOSPC: 3 });
   assert.equal(heldCount(tier, chunks), 17);
@@ -93,7 +93,7 @@ criterion("a thread that crashes is replaced, its commits are refused and leave 
   });
   const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
   assert.equal(await fixture.put(tier, one), "stored");
-  assert.equal(await fixture.put(tier, two), "refused");
+  assert.equal(await fixture.put(tier, two), "not_stored");
   assert.equal(await fixture.put(tier, three), "stored");
   assert.equal(tier.stats.threadCrashes, 1);
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles().length], [[], 2]);
@@ -105,7 +105,7 @@ criterion("a thread that crashes after the link leaves no chunk that is not coun
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "CRASH", after: 1, times: 1 }),
   });
-  assert.equal(await fixture.put(tier, refOf("k", MiB)), "refused");
+  assert.equal(await fixture.put(tier, refOf("k", MiB)), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
 
@@ -116,7 +116,7 @@ criterion("a scan that fails leaves reading on and writing off", async (fixture)
   await first.close(60_000);
   const tier = await fixture.open({ threadModule: faultyThread({ call: "readdirSync", code: "EIO" }) });
   assert.ok(await readChunk(tier, ref));
-  assert.equal(await fixture.put(tier, refOf("l", MiB)), "refused");
+  assert.equal(await fixture.put(tier, refOf("l", MiB)), "not_stored");
   assert.deepEqual(tier.stats.errorsByCode, { EIO: 1 });
 });
 
@@ -166,7 +166,7 @@ criterion("with many commits at once bytes on disk never pass max_bytes", async 
 criterion("a chunk larger than the disk is refused and evicts nothing", async (fixture) => {
   const tier = await fixture.open({ maxBytes: 2 * MiB });
   await fixture.put(tier, refOf("small", 1000));
-  assert.equal(await fixture.put(tier, refOf("large", 3 * MiB)), "refused");
+  assert.equal(await fixture.put(tier, refOf("large", 3 * MiB)), "not_stored");
   assert.equal(tier.presence(refOf("small", 1000)), "held");
 });
 
@@ -233,8 +233,8 @@ criterion("queued commits are dropped newest first, and settle as refused", asyn
   tier.dropQueued(3 * MiB);
   assert.equal(tier.pendingBytes, 8 * MiB);
   await Promise.all(puts);
-  assert.deepEqual(results, ["stored", "stored", "stored", "stored", "refused", "refused"]);
-  assert.deepEqual([tier.stats.commitsDropped, tier.stats.refused, tier.pendingBytes], [2, 2, 0]);
+  assert.deepEqual(results, ["stored", "stored", "stored", "stored", "not_stored", "not_stored"]);
+  assert.deepEqual([tier.stats.commitsDropped, tier.stats.notStored, tier.pendingBytes], [2, 2, 0]);
 });
 
 criterion("close waits for queued commits", async (fixture) => {
@@ -254,7 +254,7 @@ criterion("close drops what is left at its deadline", async (fixture) => {
   const tier = fixture.openUnscanned();
   const puts = refs(20, 4 * MiB).map((ref) => fixture.put(tier, ref));
   await tier.close(0);
-  assert.deepEqual(new Set(await Promise.all(puts)), new Set<PutResult>(["refused"]));
+  assert.deepEqual(new Set(await Promise.all(puts)), new Set<PutResult>(["not_stored"]));
   assert.equal(tier.stats.commitsDropped, 20);
   const next = await fixture.open();
   assert.equal(next.usedBytes, fixture.bytesOnDisk());

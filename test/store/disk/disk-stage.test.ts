@@ -76,7 +76,7 @@ criterion("a chunk with another SHA-256 is not kept, and leaves nothing", async 
   await appendTo(stage, ref);
   assert.equal(await stage.commit("00".repeat(32)), "mismatch");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
-  assert.equal(tier.stats.refused, 1);
+  assert.equal(tier.stats.notStored, 1);
   const again = stageOf(tier, ref);
   await appendTo(again, ref);
   assert.equal(await again.commit(undefined), "stored");
@@ -174,7 +174,7 @@ for (const [call, code] of [
     const ref = refOf("k", MiB);
     const stage = stageOf(tier, ref);
     await appendTo(stage, ref);
-    assert.equal(await stage.commit(undefined), "refused");
+    assert.equal(await stage.commit(undefined), "not_stored");
     assert.deepEqual(tier.stats.errorsByCode, { [code]: 1 });
     assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
   });
@@ -200,7 +200,7 @@ criterion("a thread that dies after the link leaves no chunk that is not counted
   const ref = refOf("k", MiB);
   const stage = stageOf(tier, ref);
   await appendTo(stage, ref);
-  assert.equal(await stage.commit(undefined), "refused");
+  assert.equal(await stage.commit(undefined), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
 
@@ -230,7 +230,7 @@ criterion(
     await appendTo(stage, ref, MiB);
     await tier.close(60_000);
     assert.equal(await appendTo(stage, ref), false);
-    assert.equal(await stage.commit(undefined), "refused");
+    assert.equal(await stage.commit(undefined), "not_stored");
     await stage.discard();
     assert.equal(fixture.stagedFiles().length, 1);
     const next = await fixture.open();

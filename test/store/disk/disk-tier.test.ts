@@ -291,7 +291,7 @@ criterion("after close every read is a miss and every put refused", async (fixtu
   await tier.close(60_000);
   await tier.close(60_000);
   assert.equal(await readBlock(tier, ref), false);
-  assert.equal(await fixture.put(tier, refOf("l", MiB)), "refused");
+  assert.equal(await fixture.put(tier, refOf("l", MiB)), "not_stored");
   await tier.delete(ref);
   assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
 });

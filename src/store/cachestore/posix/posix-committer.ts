@@ -32,7 +32,7 @@ export interface PosixCommitterOptions {
   readonly threadModule?: URL | undefined;
 }
 
-type Stored = Exclude<PutResult, "refused">;
+type Stored = Exclude<PutResult, "not_stored">;
 /** `late`: the deadline has passed, and the thread may still be working. */
 type RunResult = TaskResult | { readonly outcome: "late" };
 
