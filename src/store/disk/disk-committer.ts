@@ -1,7 +1,7 @@
 /**
- * Everything the disk tier asks of its writing thread: the scan at start, commits, and evictions to make room. It
- * decides when a job's turn comes and not when it is queued, so a commit that is dropped has evicted nothing, and
- * what was already stored meanwhile is not written again.
+ * The jobs of the disk tier's writing thread: the scan at start, commits, and evictions to make room. It decides about
+ * a job when its turn comes and not when it is queued. So a dropped commit has evicted nothing, and a chunk that was
+ * stored meanwhile is not written again.
  */
 import { randomUUID } from "node:crypto";
 import { assert } from "../../base/assert.ts";
@@ -39,8 +39,8 @@ export class DiskCommitter {
   }
 
   /**
-   * Sweeps the directory and fills the index; resolves when that is done and what passes the watermark is gone. Where
-   * the scan fails nobody knows what there is room for: chunks are read as before, and none is kept until a restart.
+   * Sweeps the directory and fills the index. Resolves when that is done and the bytes above the watermark are evicted.
+   * If the scan fails, the free room is unknown: chunks are read as before, but none is stored until a restart.
    */
   scan(): Promise<void> {
     const { root, index, writer, faultLog, stats } = this.#options;
@@ -58,24 +58,24 @@ export class DiskCommitter {
         stats.stagedFilesRemoved = result.stagedFilesRemoved;
         stats.foreignFilesRemoved = result.foreignFilesRemoved;
         index.endScan();
-        this.#room.evictSurplus(resolve);
+        this.#room.evictExcess(resolve);
       },
     });
     return promise;
   }
 
-  /** The tier sees to it that one commit of a chunk runs at a time. */
-  commit(key: string, storedKey: StoredChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+  /** The tier ensures that one commit of a chunk runs at a time. */
+  commit(path: string, storedKey: StoredChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const { index, writer } = this.#options;
     const { promise, resolve } = Promise.withResolvers<PutResult>();
     const sizeBytes = chunkFileSize(storedKey);
-    const write = this.#chunkWrite(key, storedKey, chunk);
+    const write = this.#chunkWrite(path, storedKey, chunk);
     let room: Room | undefined;
     writer.enqueue({
       bytes: chunk.lengthBytes,
       start: () => {
-        const isHeld = index.get(key) !== undefined;
-        room = isHeld || index.isLeaving(key) ? undefined : this.#room.reserve(sizeBytes);
+        const isHeld = index.get(path) !== undefined;
+        room = isHeld || index.isBeingDeleted(path) ? undefined : this.#room.reserve(sizeBytes);
         if (room !== undefined) return { kind: "commit", victims: room.victimPaths, write };
         resolve(isHeld ? "present" : "not_stored");
         return undefined;
@@ -87,30 +87,30 @@ export class DiskCommitter {
           return;
         }
         if (room !== undefined) this.#room.release(sizeBytes);
-        resolve(this.#settleCommit(key, sizeBytes, result));
+        resolve(this.#settleCommit(path, sizeBytes, result));
       },
     });
     return promise;
   }
 
-  /** A chunk that is to come piece by piece. `isOpen`: whether the thread may still be given jobs. */
-  stage(key: string, storedKey: StoredChunkKey, isOpen: () => boolean): DiskStage {
+  /** A stage for a chunk that arrives in pieces. `isOpen`: whether the thread still accepts jobs. */
+  stage(path: string, storedKey: StoredChunkKey, isOpen: () => boolean): DiskStage {
     const { index, writer, stats } = this.#options;
-    const place = this.#place(key, storedKey);
-    return new DiskStage({ key, place, room: this.#room, index, writer, stats, isOpen });
+    const place = this.#place(path, storedKey);
+    return new DiskStage({ path, place, room: this.#room, index, writer, stats, isOpen });
   }
 
-  #place(key: string, storedKey: StoredChunkKey): ChunkPlace {
+  #place(path: string, storedKey: StoredChunkKey): ChunkPlace {
     const { root, fsync } = this.#options;
     return {
       stagingPath: `${root.stagingDirectory}/${randomUUID()}`,
-      finalPath: chunkFilePath(root.directory, key),
+      finalPath: chunkFilePath(root.directory, path),
       storedKey,
       fsync,
     };
   }
 
-  #chunkWrite(key: string, storedKey: StoredChunkKey, chunk: ChunkBytes): ChunkWrite {
+  #chunkWrite(path: string, storedKey: StoredChunkKey, chunk: ChunkBytes): ChunkWrite {
     const blocks = chunk.segments.map((segment) => segment.bytes);
     for (const block of blocks) {
       assert(
@@ -118,18 +118,18 @@ export class DiskCommitter {
         "a segment is shared with the disk thread, not copied to it",
       );
     }
-    return { ...this.#place(key, storedKey), blocks };
+    return { ...this.#place(path, storedKey), blocks };
   }
 
-  #settleCommit(key: string, sizeBytes: number, result: TaskResult): PutResult {
+  #settleCommit(path: string, sizeBytes: number, result: TaskResult): PutResult {
     const { index, stats } = this.#options;
     switch (result.outcome) {
       case "stored":
-        index.add(key, sizeBytes, result.sha256);
+        index.add(path, sizeBytes, result.sha256);
         return "stored";
       case "present":
-        // Put there by nobody we know, of the right size, and checked when it is opened, as any other.
-        index.add(key, sizeBytes);
+        // The origin of this file is unknown. It has the right size, and is checked when it is opened, like any other.
+        index.add(path, sizeBytes);
         return "present";
       case "failed":
         this.#room.countFailure(result.code);

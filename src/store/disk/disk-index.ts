@@ -1,15 +1,15 @@
 /**
- * What the disk tier believes to be on disk, and the account of its bytes. Names and sizes only: what a file holds is
- * believed when it is opened and its footer checked. Bytes are sizes of files, footer included, because that is what
- * `disk.max_bytes` is asked to bound; directories and the rounding of a file system to its blocks are not counted.
+ * The chunks that the disk tier believes to be on disk, and the account of their bytes. It holds only paths and sizes:
+ * the content of a file is trusted only after its footer was checked at opening. Bytes are sizes of files, footers
+ * included, because `disk.max_bytes` bounds these. Directories, and the rounding to blocks of the file system, do not
+ * count.
  *
  * Invariants:
- * 1. usedBytes is the sum of sizeBytes over all entries, of what is reserved for commits, and of what is leaving.
- * 2. Once the scan has ended, usedBytes <= maxBytes: nothing is reserved before, and no more than fits after.
- * 3. The policy holds exactly the entries there are.
+ * 1. usedBytes is the sum of the sizes of all entries, of the reservations for commits, and of the files being deleted.
+ * 2. After the scan, usedBytes <= maxBytes: nothing is reserved before its end, and only what fits after it.
+ * 3. The policy holds exactly the entries of the index.
  * 4. firstToGoBytes is the sum of sizeBytes over the entries that are marked as the first to be evicted.
- * 5. Until the scan ends, a key that was taken out is not put in again by the scan, which may have seen the file
- *    before it was unlinked.
+ * 5. The scan does not add a path that was removed before its end, because it may have seen the file before the unlink.
  */
 import { assert } from "../../base/assert.ts";
 import { fanOuts } from "../chunk-file/chunk-file.ts";
@@ -18,11 +18,11 @@ import { Evictable } from "../eviction/evictable.ts";
 import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
 import type { ScanBatch } from "./disk-job.ts";
 
-/** A file that is on disk: `key` is its chunk path, `sizeBytes` the size of the file, footer included. */
+/** A file on disk. `key` is its chunk path, `sizeBytes` the size of the file, footer included. */
 export class DiskEntry extends Evictable {
-  /** Hex, where it is known: from the commit, or from the footer once the file was opened. */
+  /** Hex, if it is known: from the commit, or from the footer after the file was opened. */
   sha256: string | undefined = undefined;
-  /** The block after the one read last: a read that begins there goes on with an earlier one. */
+  /** The block after the one read last. A read of it continues an earlier read. */
   nextBlock = 0;
   /** Marked by {@link DiskIndex.evictFirst}, and not used since. */
   isFirstToGo = false;
@@ -30,7 +30,7 @@ export class DiskEntry extends Evictable {
 
 export interface DiskIndexOptions {
   readonly maxBytes: number;
-  /** Parts of maxBytes: a reservation that would pass the high one evicts down to the low one. */
+  /** Parts of maxBytes. A reservation that would exceed the high one evicts down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
   readonly policy: EvictionPolicy<DiskEntry>;
@@ -43,14 +43,14 @@ export class DiskIndex {
   readonly #lowWatermark: number;
   readonly #policy: EvictionPolicy<DiskEntry>;
   readonly #entries = new Map<string, DiskEntry>();
-  /** The keys again, by the two characters of their fan-out: what a listing goes through in order. */
+  /** The paths by their fan-out of two characters, for the inventory, which goes through them in order. */
   readonly #shelves = new Map<string, Set<string>>();
-  readonly #leaving = new Set<string>();
+  readonly #deletions = new Set<string>();
   #removedWhileScanning: Set<string> | undefined = new Set();
   #entryBytes = 0;
   #firstToGoBytes = 0;
   #reservedBytes = 0;
-  #leavingBytes = 0;
+  #deletionBytes = 0;
 
   constructor(options: DiskIndexOptions) {
     this.#maxBytes = options.maxBytes;
@@ -61,13 +61,13 @@ export class DiskIndex {
   }
 
   get usedBytes(): number {
-    return this.#entryBytes + this.#reservedBytes + this.#leavingBytes;
+    return this.#entryBytes + this.#reservedBytes + this.#deletionBytes;
   }
 
   /**
-   * What can be written without evicting an entry that is not marked. A write past the high watermark evicts down to
-   * the low one, so marked entries count only for what they hold beyond one such eviction. (It evicts whole chunks, so
-   * each eviction may take one more than is counted.)
+   * The bytes that can be written without evicting an unmarked entry. A write that exceeds the high watermark evicts
+   * down to the low one, so marked entries count only for the bytes that they hold beyond one such eviction. (It evicts
+   * whole chunks, so each eviction may take one more than is counted.)
    */
   get spareBytes(): number {
     const evictedAtOnceBytes = this.#highBytes - this.#lowBytes;
@@ -79,55 +79,56 @@ export class DiskIndex {
     return this.#entries.size;
   }
 
-  /** Whether every file is known, so that what has no entry is not on disk. */
+  /** Whether every file is known: then a chunk without an entry is not on disk. */
   get complete(): boolean {
     return this.#removedWhileScanning === undefined;
   }
 
-  keys(): IterableIterator<string> {
+  paths(): IterableIterator<string> {
     return this.#entries.keys();
   }
 
-  get(key: string): DiskEntry | undefined {
-    return this.#entries.get(key);
+  get(path: string): DiskEntry | undefined {
+    return this.#entries.get(path);
   }
 
   /**
-   * The next keys behind `after` (empty: from the first), at most `keysMax`, in an order that does not depend on what
-   * comes and goes. It sorts a 256th of all keys at a time, so that nobody waits for a page of a large disk.
+   * The next paths after `after` (empty: from the first), at most `pathsMax`, in an order that does not change when
+   * chunks are stored or deleted. It sorts a 256th of all paths at a time, so that a page of a large disk does not
+   * delay others.
    */
-  keysAfter(after: string, keysMax: number): string[] {
+  pathsAfter(after: string, pathsMax: number): string[] {
     const found: string[] = [];
     const begin = after === "" ? "00" : fanOutOf(after);
     for (const fanOut of fanOuts) {
-      if (found.length === keysMax) break;
+      if (found.length === pathsMax) break;
       const shelf = fanOut < begin ? undefined : this.#shelves.get(fanOut);
       if (shelf === undefined) continue;
-      const keys = fanOut === begin ? [...shelf].filter((key) => key > after) : [...shelf];
-      found.push(...keys.sort().slice(0, keysMax - found.length));
+      const paths = fanOut === begin ? [...shelf].filter((path) => path > after) : [...shelf];
+      found.push(...paths.sort().slice(0, pathsMax - found.length));
     }
     return found;
   }
 
-  presence(key: string): Presence {
-    if (this.#entries.has(key)) return "held";
-    return this.#removedWhileScanning?.has(key) === false ? "unknown" : "absent";
+  presence(path: string): Presence {
+    if (this.#entries.has(path)) return "held";
+    return this.#removedWhileScanning?.has(path) === false ? "unknown" : "absent";
   }
 
-  add(key: string, sizeBytes: number, sha256?: string): DiskEntry {
-    assert(!this.#entries.has(key), "a chunk is indexed once");
-    const entry = new DiskEntry(key, sizeBytes);
+  add(path: string, sizeBytes: number, sha256?: string): DiskEntry {
+    assert(!this.#entries.has(path), "a chunk is indexed once");
+    const entry = new DiskEntry(path, sizeBytes);
     entry.sha256 = sha256;
-    this.#entries.set(key, entry);
-    this.#shelve(key);
+    this.#entries.set(path, entry);
+    this.#shelve(path);
     this.#entryBytes += sizeBytes;
     this.#policy.insert(entry);
     return entry;
   }
 
   /**
-   * Tells the policy of a use. Blocks of one chunk read in a row are one use, else a single pass over a large chunk
-   * would look like a hundred requests for it, and a scan of the cache would push out what is asked for again.
+   * Reports a use to the policy. A sequential read of a chunk's blocks is one use. Otherwise a single pass over a large
+   * chunk would look like a hundred requests for it, and a scan would evict chunks that clients request again.
    */
   touch(entry: DiskEntry, blockIndex: number): void {
     if (blockIndex === 0 || blockIndex !== entry.nextBlock) {
@@ -137,18 +138,18 @@ export class DiskIndex {
     entry.nextBlock = blockIndex + 1;
   }
 
-  /** Nobody will ask for the chunk again, so that it is the first to go. Forgotten with the process. */
-  supersede(key: string): void {
-    const entry = this.#entries.get(key);
+  /** Makes the chunk the first to be evicted, because its object has changed. A restart forgets this. */
+  supersede(path: string): void {
+    const entry = this.#entries.get(path);
     if (entry !== undefined) this.#policy.supersede(entry);
   }
 
   /**
-   * Marks an entry as the first to be evicted, or removes the mark. Where a use has removed the mark already, the
-   * policy has given the entry a place, and it keeps that place.
+   * Marks an entry as the first to be evicted, or removes the mark. If a use has removed the mark already, the entry
+   * keeps the place that the policy has given it.
    */
-  evictFirst(key: string, isFirst: boolean): void {
-    const entry = this.#entries.get(key);
+  evictFirst(path: string, isFirst: boolean): void {
+    const entry = this.#entries.get(path);
     if (entry === undefined || entry.isFirstToGo === isFirst) return;
     this.#setFirstToGo(entry, isFirst);
     if (isFirst) return this.#policy.supersede(entry);
@@ -156,67 +157,67 @@ export class DiskIndex {
     this.#policy.reinsert(entry);
   }
 
-  remove(key: string): DiskEntry | undefined {
-    const entry = this.#entries.get(key);
+  remove(path: string): DiskEntry | undefined {
+    const entry = this.#entries.get(path);
     if (entry !== undefined) this.#policy.remove(entry);
-    this.#takeOut(key, entry);
+    this.#removeEntry(path, entry);
     return entry;
   }
 
   /**
-   * Promises `sizeBytes` to a commit. Answers the entries it takes out for that, whose files must be unlinked before a
-   * byte is written; undefined where there is no room, or where it is not known yet.
+   * Reserves `sizeBytes` for a commit. Returns the entries that it removes for that; their files must be unlinked
+   * before the first byte is written. Undefined if there is no room, or the free room is not known yet.
    */
   reserve(sizeBytes: number): DiskEntry[] | undefined {
-    const fixedBytes = this.#reservedBytes + this.#leavingBytes + sizeBytes;
+    const fixedBytes = this.#reservedBytes + this.#deletionBytes + sizeBytes;
     if (!this.complete || fixedBytes > this.#maxBytes) return undefined;
     const fits = this.usedBytes + sizeBytes <= this.#highBytes;
     const victims = fits ? [] : this.#takeVictims(this.#lowBytes - fixedBytes);
     this.#reservedBytes += sizeBytes;
-    assert(this.usedBytes <= this.#maxBytes, "bytes on disk never pass disk.max_bytes");
+    assert(this.usedBytes <= this.#maxBytes, "bytes on disk never exceed disk.max_bytes");
     return victims;
   }
 
-  /** The commit has ended: its bytes are an entry's now, or nobody's. */
+  /** The commit has ended: its bytes belong to an entry now, or are not on disk. */
   endReservation(sizeBytes: number): void {
     this.#reservedBytes -= sizeBytes;
     assert(this.#reservedBytes >= 0, "a reservation ends once");
   }
 
-  /** Takes out what is above the low watermark where the high one is passed: the disk of an earlier, larger limit. */
-  takeSurplus(): DiskEntry[] {
+  /** If the high watermark is exceeded, removes entries down to the low one: the limit was larger in an earlier run. */
+  takeExcess(): DiskEntry[] {
     return this.usedBytes > this.#highBytes ? this.#takeVictims(this.#lowBytes) : [];
   }
 
   /**
-   * Takes out a share of what is held, as from the limit to the low watermark: the medium is full although the limit
-   * is not reached, so somebody else uses it, and the limit says nothing.
+   * Removes the share of the entries that lies above the low watermark, as if the limit was reached. The medium is full
+   * before the limit, so other programs use it, too, and the limit does not help.
    */
   takeShare(): DiskEntry[] {
     return this.#takeVictims(Math.ceil(this.#entryBytes * this.#lowWatermark));
   }
 
-  /** Takes out `key`; its bytes stay in the account until {@link endLeaving}. */
-  startLeaving(key: string): number {
-    const sizeBytes = this.remove(key)?.sizeBytes ?? 0;
-    this.#leaving.add(key);
-    this.#leavingBytes += sizeBytes;
+  /** Removes the entry for a deletion. Its bytes stay in the account until {@link endDeletion}. */
+  startDeletion(path: string): number {
+    const sizeBytes = this.remove(path)?.sizeBytes ?? 0;
+    this.#deletions.add(path);
+    this.#deletionBytes += sizeBytes;
     return sizeBytes;
   }
 
-  /** The bytes of a file that could not be unlinked are counted for good: nobody knows how to get them back. */
-  endLeaving(key: string, sizeBytes: number, gone: boolean): void {
-    this.#leaving.delete(key);
-    if (gone) this.#leavingBytes -= sizeBytes;
+  /** The bytes of a file that could not be unlinked count forever, because it may still be on disk. */
+  endDeletion(path: string, sizeBytes: number, gone: boolean): void {
+    this.#deletions.delete(path);
+    if (gone) this.#deletionBytes -= sizeBytes;
   }
 
-  isLeaving(key: string): boolean {
-    return this.#leaving.has(key);
+  isBeingDeleted(path: string): boolean {
+    return this.#deletions.has(path);
   }
 
   addScanned(batch: ScanBatch): void {
-    for (const [position, key] of batch.keys.entries()) {
-      if (this.presence(key) === "unknown") this.add(key, batch.sizesBytes[position] as number);
+    for (const [position, path] of batch.paths.entries()) {
+      if (this.presence(path) === "unknown") this.add(path, batch.sizesBytes[position] as number);
     }
   }
 
@@ -228,17 +229,17 @@ export class DiskIndex {
     const victims: DiskEntry[] = [];
     while (this.#entryBytes > Math.max(0, entryBytesMax)) {
       const victim = this.#policy.evict();
-      assert(victim !== undefined, "the policy knows the entries there are");
-      this.#takeOut(victim.key, victim);
+      assert(victim !== undefined, "the policy holds all entries");
+      this.#removeEntry(victim.key, victim);
       victims.push(victim);
     }
     return victims;
   }
 
-  #takeOut(key: string, entry: DiskEntry | undefined): void {
-    this.#removedWhileScanning?.add(key);
-    this.#entries.delete(key);
-    this.#shelves.get(fanOutOf(key))?.delete(key);
+  #removeEntry(path: string, entry: DiskEntry | undefined): void {
+    this.#removedWhileScanning?.add(path);
+    this.#entries.delete(path);
+    this.#shelves.get(fanOutOf(path))?.delete(path);
     this.#entryBytes -= entry?.sizeBytes ?? 0;
     if (entry !== undefined) this.#setFirstToGo(entry, false);
   }
@@ -249,16 +250,16 @@ export class DiskIndex {
     this.#firstToGoBytes += isFirst ? entry.sizeBytes : -entry.sizeBytes;
   }
 
-  #shelve(key: string): void {
-    const fanOut = fanOutOf(key);
+  #shelve(path: string): void {
+    const fanOut = fanOutOf(path);
     const shelf = this.#shelves.get(fanOut);
-    if (shelf === undefined) this.#shelves.set(fanOut, new Set([key]));
-    else shelf.add(key);
+    if (shelf === undefined) this.#shelves.set(fanOut, new Set([path]));
+    else shelf.add(path);
   }
 }
 
 /** The first two characters of the hash in `<origin_id>/<hash>/<chunk_index>`. */
-function fanOutOf(key: string): string {
-  const hashAt = key.lastIndexOf("/", key.lastIndexOf("/") - 1) + 1;
-  return key.slice(hashAt, hashAt + 2);
+function fanOutOf(path: string): string {
+  const hashAt = path.lastIndexOf("/", path.lastIndexOf("/") - 1) + 1;
+  return path.slice(hashAt, hashAt + 2);
 }

@@ -1,12 +1,12 @@
-/** What the disk tier asks a writing thread to do, one job at a time, and what it answers. */
+/** The messages between the disk tier and its writing thread: jobs, one at a time, and their results. */
 
 import type { CachestoreDirectoryCheck } from "../chunk-file/cachestore-directory.ts";
 import type { ChunkPlace, ChunkWrite } from "../chunk-file/chunk-commit.ts";
 
 /**
- * `evict`: unlinks files. `commit`: the same to make room, then writes a chunk. `append`: the same, then writes the next
- * bytes of a chunk that comes piece by piece; `finish` and `abandon` end that. `scan`: lists and sweeps a directory of
- * this replica's own. `check`: makes one that is shared ready.
+ * `evict`: unlinks files. `commit`: unlinks files to make room, then writes a chunk. `append`: unlinks files to make
+ * room, then writes the next bytes of a chunk that arrives in pieces; `finish` and `abandon` end such a chunk. `scan`:
+ * lists and sweeps the directory of a disk tier. `check`: prepares and checks the directory of a cachestore.
  */
 export type DiskJob =
   | { readonly kind: "evict"; readonly victims: readonly string[] }
@@ -15,7 +15,7 @@ export type DiskJob =
       readonly kind: "append";
       readonly victims: readonly string[];
       readonly stagingPath: string;
-      /** Of the chunk; at 0 the file is made. */
+      /** The offset in the chunk. At 0 the file is created. */
       readonly offset: number;
       readonly bytes: Uint8Array;
     }
@@ -24,26 +24,29 @@ export type DiskJob =
   | { readonly kind: "scan"; readonly directory: string }
   | { readonly kind: "check"; readonly root: string };
 
-/** How a job ended. `victimsGone` counts from the front; those behind it are still on disk. */
+/** The result of a job. `victimsGone`: the number of unlinked victims, from the first; later ones are still on disk. */
 export type DiskJobResult =
   | { readonly outcome: "done" }
   | { readonly outcome: "stored"; readonly sha256: string }
   | { readonly outcome: "present" }
-  /** Of `append` and `finish`: what was written before is not known, because another thread has written it. */
+  /** Of `append` and `finish`: the state of the chunk is lost, because another thread wrote its earlier bytes. */
   | { readonly outcome: "lost" }
-  /** Of `finish`: the chunk is not the one with that SHA-256, and nothing of it is left. */
+  /** Of `finish`: the chunk does not have the expected SHA-256, and is deleted. */
   | { readonly outcome: "mismatch" }
   | { readonly outcome: "scanned"; readonly foreignFilesRemoved: number; readonly stagedFilesRemoved: number }
   | CachestoreDirectoryCheck
   | { readonly outcome: "failed"; readonly code: string; readonly victimsGone: number };
 
-/** What a scan found, in parallel arrays: ten thousand small objects cost more to post than two arrays. */
+/** Any number of batches of a scan, then the result of the same job. */
+export type DiskJobReply = { readonly batch: ScanBatch } | { readonly result: DiskJobResult };
+
+/** Files that a scan found, in parallel arrays: to post ten thousand small objects costs more than two arrays. */
 export interface ScanBatch {
-  readonly keys: readonly string[];
+  readonly paths: readonly string[];
   readonly sizesBytes: readonly number[];
 }
 
-/** Whether bytes that are promised to nobody yet come free by it, or become known. */
+/** Whether the job frees or finds bytes that are not reserved yet. No other job may start before it ends. */
 export function runsAlone(job: DiskJob): boolean {
   if (job.kind === "finish" || job.kind === "abandon") return false;
   return !("victims" in job) || job.victims.length > 0;

@@ -1,20 +1,31 @@
 /**
- * What a writing thread does, as plain synchronous functions over a narrow file system: there is nothing else for that
- * thread to do meanwhile, and a fault at any step can be put in its way by a test. One job at a time and in order is
- * also what makes the account exact: victims are gone before the bytes that take their place are written.
+ * The work of a writing thread, as synchronous functions over a narrow file system. The thread has nothing else to do
+ * meanwhile, and a test can make any call of the file system fail. Jobs run one at a time and in order, which keeps the
+ * account exact: victims are gone before the bytes that replace them are written.
  */
 import { basename, join } from "node:path";
+import type { MessagePort } from "node:worker_threads";
 import { checkCachestoreDirectory } from "../chunk-file/cachestore-directory.ts";
 import { commitChunk } from "../chunk-file/chunk-commit.ts";
 import { chunkPathOfFileName, trailerLengthBytes } from "../chunk-file/chunk-file.ts";
-import type { DiskJob, DiskJobResult, ScanBatch } from "./disk-job.ts";
+import type { DiskJob, DiskJobReply, DiskJobResult, ScanBatch } from "./disk-job.ts";
 import { type JobFileSystem, systemErrorCode, unlinkIfPresent, unlinkQuietly } from "./job-file-system.ts";
-import type { StagedWrites } from "./staged-writes.ts";
+import { StagedWrites } from "./staged-writes.ts";
 
 const namesPerBatch = 512;
 
-/** Never throws for what a disk can do; whatever else is thrown is a bug and ends the thread. */
-export function runDiskJob(
+/** Runs the jobs that arrive at a port, one at a time, and answers each. In a test, the file system may fail. */
+export function serveDiskJobs(port: MessagePort, fileSystem: JobFileSystem): void {
+  const staged = new StagedWrites(fileSystem);
+  const onBatch = (batch: ScanBatch): void => port.postMessage({ batch } satisfies DiskJobReply);
+  port.on("message", (job: DiskJob) => {
+    const result = runDiskJob(fileSystem, job, staged, onBatch);
+    port.postMessage({ result } satisfies DiskJobReply);
+  });
+}
+
+/** Never throws for an error of the file system. Any other error is a bug and ends the thread. */
+function runDiskJob(
   fileSystem: JobFileSystem,
   job: DiskJob,
   staged: StagedWrites,
@@ -42,8 +53,8 @@ export function runDiskJob(
 }
 
 /**
- * Lists the chunks below `directory` by name and size, and sweeps what no run left on purpose: staged files of a
- * killed process, names that are no chunk's, files too small to have a footer.
+ * Lists the chunks below `directory` by path and size. Deletes staging files of a killed process, files with foreign
+ * names, and files that are too small to have a footer.
  */
 function scan(
   fileSystem: JobFileSystem,
@@ -52,7 +63,7 @@ function scan(
 ): DiskJobResult {
   let stagedFilesRemoved = 0;
   let foreignFilesRemoved = 0;
-  let keys: string[] = [];
+  let paths: string[] = [];
   let sizesBytes: number[] = [];
   const staging = join(directory, "staging");
   for (const name of fileSystem.readdirSync(staging)) {
@@ -62,33 +73,37 @@ function scan(
   for (const fanOut of fileSystem.readdirSync(directory)) {
     if (!/^[0-9a-f]{2}$/.test(fanOut)) continue;
     for (const name of fileSystem.readdirSync(join(directory, fanOut))) {
-      const path = join(directory, fanOut, name);
-      const found = inspect(fileSystem, path, fanOut);
+      const filePath = join(directory, fanOut, name);
+      const found = inspect(fileSystem, filePath, fanOut);
       if (found === "foreign") {
-        unlinkIfPresent(fileSystem, path);
+        unlinkIfPresent(fileSystem, filePath);
         foreignFilesRemoved += 1;
       } else if (found !== "ignored") {
-        keys.push(found.key);
+        paths.push(found.path);
         sizesBytes.push(found.sizeBytes);
       }
-      if (keys.length < namesPerBatch) continue;
-      onBatch({ keys, sizesBytes });
-      keys = [];
+      if (paths.length < namesPerBatch) continue;
+      onBatch({ paths, sizesBytes });
+      paths = [];
       sizesBytes = [];
     }
   }
-  onBatch({ keys, sizesBytes });
+  onBatch({ paths, sizesBytes });
   return { outcome: "scanned", foreignFilesRemoved, stagedFilesRemoved };
 }
 
-type Inspected = { readonly key: string; readonly sizeBytes: number } | "foreign" | "ignored";
+type Inspected = { readonly path: string; readonly sizeBytes: number } | "foreign" | "ignored";
 
-function inspect(fileSystem: JobFileSystem, path: string, fanOut: string): Inspected {
-  const stat = fileSystem.statSync(path, { throwIfNoEntry: false });
+function inspect(fileSystem: JobFileSystem, filePath: string, fanOut: string): Inspected {
+  const stat = fileSystem.statSync(filePath, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isFile()) return "ignored";
-  const key = chunkPathOfFileName(basename(path));
-  if (key === undefined || stat.size <= trailerLengthBytes || key.split("/").at(-2)?.slice(0, 2) !== fanOut) {
+  const path = chunkPathOfFileName(basename(filePath));
+  if (
+    path === undefined ||
+    stat.size <= trailerLengthBytes ||
+    path.split("/").at(-2)?.slice(0, 2) !== fanOut
+  ) {
     return "foreign";
   }
-  return { key, sizeBytes: stat.size };
+  return { path, sizeBytes: stat.size };
 }

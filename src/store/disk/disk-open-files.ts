@@ -1,7 +1,7 @@
 /**
- * The files of the disk tier that stay open, by chunk path. Where there are too many, the least recently used one is
- * retired: it is closed when its last read ends. A part that takes a file out of the index retires it here as well, so
- * that the disk gets its bytes back.
+ * The chunk files that stay open, by chunk path. If there are too many, the least recently used one is retired: it is
+ * closed when its last read ends. A part that deletes a chunk also retires its file here, so that the file system can
+ * free the bytes.
  */
 import { LruMap } from "../../base/lru-map.ts";
 import type { DiskFile } from "../chunk-file/disk-file.ts";
@@ -17,18 +17,18 @@ export class DiskOpenFiles {
     return this.#files.size;
   }
 
-  get(key: string): DiskFile | undefined {
-    return this.#files.get(key);
+  get(path: string): DiskFile | undefined {
+    return this.#files.get(path);
   }
 
-  add(key: string, file: DiskFile): void {
-    this.retire(key);
-    this.#files.set(key, file);
+  add(path: string, file: DiskFile): void {
+    this.retire(path);
+    this.#files.set(path, file);
   }
 
-  retire(key: string): void {
-    this.#files.peek(key)?.retire();
-    this.#files.delete(key);
+  retire(path: string): void {
+    this.#files.peek(path)?.retire();
+    this.#files.delete(path);
   }
 
   close(): void {

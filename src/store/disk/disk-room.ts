@@ -1,6 +1,7 @@
 /**
- * Room on disk: promised by the index, made by the writing thread. Whoever writes gets the paths of what must be unlinked
- * before its first byte, and says afterwards how that went, so that the account follows the disk and not the plan.
+ * Room on disk: the index reserves it, and the writing thread makes it. A writer receives the paths of the victims,
+ * which must be unlinked before its first byte. It reports the result afterwards, so that the account follows the disk
+ * and not the plan.
  */
 import { chunkFilePath } from "../chunk-file/chunk-file.ts";
 import type { DiskEntry, DiskIndex } from "./disk-index.ts";
@@ -18,7 +19,7 @@ export interface DiskRoomOptions {
   readonly stats: DiskStats;
 }
 
-/** Promised to one file: what gives way for it, and where that lies. */
+/** Room for one file: the entries that are evicted for it, and the paths of their files. */
 export interface Room {
   readonly victims: readonly DiskEntry[];
   readonly victimPaths: readonly string[];
@@ -42,24 +43,25 @@ export class DiskRoom {
     this.#stats = options.stats;
   }
 
-  /** Undefined where there is none. */
+  /** Undefined if there is no room. */
   reserve(sizeBytes: number): Room | undefined {
     const victims = this.#index.reserve(sizeBytes);
     return victims && { victims, victimPaths: this.#retire(victims) };
   }
 
-  /** What was reserved is an entry's now, or nobody's. */
+  /** Ends a reservation: its bytes belong to an entry now, or are not on disk. */
   release(sizeBytes: number): void {
     this.#index.endReservation(sizeBytes);
   }
 
-  /** Victims that may still be on disk are entries again: what was to be written in their place was not. */
+  /** Victims that may still be on disk become entries again: the bytes that should replace them were not written. */
   settleVictims(victims: readonly DiskEntry[], result: TaskResult): void {
     let gone = victims.length;
     if (result.outcome === "failed") gone = result.victimsGone;
     else if (result.outcome === "crashed") gone = 0;
     this.#stats.evictions += gone;
-    for (const { key, sizeBytes, sha256 } of victims.slice(gone)) this.#index.add(key, sizeBytes, sha256);
+    for (const { key: path, sizeBytes, sha256 } of victims.slice(gone))
+      this.#index.add(path, sizeBytes, sha256);
   }
 
   /** A chunk could not be written. */
@@ -69,8 +71,8 @@ export class DiskRoom {
   }
 
   /**
-   * The thread died somewhere in a commit, perhaps between linking the file and saying so. Both its names are unlinked
-   * by the next thread; should that one not manage either, the bytes stay reserved, since they may lie there.
+   * The thread died in a commit, perhaps after it had linked the file and before it answered. The next thread unlinks
+   * both names of the file. If that fails, too, the bytes stay reserved, since they may be on disk.
    */
   sweep(paths: readonly string[], sizeBytes: number, onEnd: () => void): void {
     const settle = (result: TaskResult): void => {
@@ -80,12 +82,12 @@ export class DiskRoom {
     this.#writer.enqueue({ bytes: 0, start: () => ({ kind: "evict", victims: paths }), settle }, "first");
   }
 
-  /** Evicts what passes the watermark. */
-  evictSurplus(onEnd: () => void): void {
-    this.#evict(() => this.#index.takeSurplus(), onEnd);
+  /** Evicts the bytes above the watermark. */
+  evictExcess(onEnd: () => void): void {
+    this.#evict(() => this.#index.takeExcess(), onEnd);
   }
 
-  /** The medium is full. A share of it is evicted once, however many commits meet that before it is done. */
+  /** The medium is full, so a share of the chunks is evicted: once, even if several commits fail before it ends. */
   #evictShare(): void {
     if (this.#makingRoom) return;
     this.#makingRoom = true;
@@ -113,11 +115,11 @@ export class DiskRoom {
     this.#writer.enqueue({ bytes: 0, start, settle }, "first");
   }
 
-  /** Paths of the victims' files, which are not opened or read from any more. */
+  /** The paths of the victims' files. The files are no longer opened or read. */
   #retire(victims: readonly DiskEntry[]): string[] {
-    return victims.map(({ key }) => {
-      this.#files.retire(key);
-      return chunkFilePath(this.#root.directory, key);
+    return victims.map(({ key: path }) => {
+      this.#files.retire(path);
+      return chunkFilePath(this.#root.directory, path);
     });
   }
 }

@@ -1,18 +1,18 @@
 /**
- * The directory a disk tier lives in, and the right to it. Two processes on one root would each evict against its
- * own account of the same bytes, so the second is refused for as long as the first lives.
+ * The directory of a disk tier, and its lock. Two processes on one root would each evict by its own account of the same
+ * bytes, so the second cannot open the root while the first lives.
  *
- * Node has no flock. A lock file with a pid in it needs somebody to judge whether that pid still lives and to take
- * the file over, and between the judging and the taking two can both win; pids of another container cannot be judged
- * at all. A lock of the kernel ends with its process, kill -9 included, and is granted to one. SQLite, which is part
- * of Node, takes such a lock (fcntl) for an exclusive transaction: here on an empty database that is never written.
- * The kernel also knows who holds it: /proc/locks names the pid, so nothing stale is ever read from a file.
+ * Node has no flock. A lock file with a pid needs a process that judges whether that pid still lives and then takes the
+ * file over; between the two steps, two processes can both win. Pids of another container cannot be judged at all. A
+ * lock of the kernel ends with its process, even with kill -9, and only one process gets it. SQLite, which is part of
+ * Node, takes such a lock (fcntl) for an exclusive transaction: here on an empty database that is never written. The
+ * kernel also knows the holder: /proc/locks names the pid, so no file can hold a stale one.
  *
- * A lock of fcntl is lost when the process closes *any* descriptor of that file: nothing here opens `lock` but SQLite.
- * It also goes when the DiskRoot is collected as garbage, so whoever writes below a root keeps the root.
+ * A lock of fcntl is lost when the process closes *any* descriptor of that file, so only SQLite opens `lock`. It is
+ * also lost when the DiskRoot is collected as garbage, so a part that writes below a root keeps the DiskRoot.
  *
  *     <disk.root>/orca-disk.v1/lock          held while the replica runs
- *     <disk.root>/orca-disk.v1/replica-id    the id below
+ *     <disk.root>/orca-disk.v1/replica-id    the id in the next line
  *     <disk.root>/orca-disk.v1/<replica-id>/ staging/ and two hex characters of fan-out
  */
 import { randomBytes } from "node:crypto";
@@ -39,9 +39,11 @@ export class DiskRoot {
   }
 
   /**
-   * Takes the lock and makes the directories. Without `replicaId` the id of the last run stays, or a random one is
-   * made; with another one than last time, the chunks move with it: their names do not depend on it.
-   * @throws OrcaError `config_invalid`: held by another process, not writable, or an id no directory can have.
+   * Takes the lock and creates the directories. Without `replicaId`, the id of the last run stays, or a random one is
+   * made. With a new id, the directory of the last run is renamed, and the chunks stay: their names do not depend on
+   * the id.
+   * @throws OrcaError `config_invalid` if another process holds the lock, the root is not writable, or a directory
+   * cannot have the id as its name.
    */
   static open(root: string, replicaId?: string): DiskRoot {
     const base = join(root, versionDirectory);
@@ -58,7 +60,7 @@ export class DiskRoot {
     }
   }
 
-  /** The result of `make`, which then owns the root. Where it fails, releases the lock. */
+  /** The result of `make`, which then owns the root. If `make` fails, the lock is released. */
   orClose<Made>(make: (root: DiskRoot) => Made): Made {
     try {
       return make(this);
@@ -68,7 +70,7 @@ export class DiskRoot {
     }
   }
 
-  /** Gives the lock back. Exactly once, after the last write. */
+  /** Releases the lock. To be called once, after the last write. */
   close(): void {
     this.#lock.close();
   }
@@ -86,7 +88,7 @@ function acquireLock(path: string, root: string): DatabaseSync {
     throw new OrcaError(
       "config_invalid",
       "disk",
-      `Cannot open disk root "${root}": ${holderOf(path)} uses it; give each replica a disk.root of its own`,
+      `Cannot open disk root "${root}": ${holderOf(path)} uses it. Give each replica a disk.root of its own`,
       { cause: error },
     );
   }
@@ -95,7 +97,7 @@ function acquireLock(path: string, root: string): DatabaseSync {
 /** https://www.sqlite.org/rescode.html#busy */
 const sqliteBusy = 5;
 
-/** `process 1234` from /proc/locks (proc_locks(5)), or as much as can be known where it does not tell. */
+/** `process 1234` from /proc/locks (proc_locks(5)), or `another process` if the pid is unknown. */
 function holderOf(path: string): string {
   try {
     const inode = statSync(path).ino;
@@ -104,7 +106,7 @@ function holderOf(path: string): string {
       if (match && Number(match[2]) === inode && Number(match[1]) > 0) return `process ${match[1]}`;
     }
   } catch {
-    // Not Linux, or /proc is hidden: the refusal stands without a pid.
+    // Not Linux, or /proc is hidden: the message has no pid.
   }
   return "another process";
 }

@@ -1,10 +1,11 @@
 /**
- * A chunk on its way to disk piece by piece. Here is the account of it, in the writing thread (staged-writes.ts) the file
- * and its hash. Room for the whole file is reserved when the turn of its first piece comes, so whatever is begun fits.
+ * A chunk that is written to disk in pieces. This class keeps the account; the writing thread (staged-writes.ts) keeps
+ * the file and its hash. Room for the whole file is reserved when the turn of its first piece comes, so a chunk that
+ * has begun fits.
  *
  * Invariants:
- * 1. From the first piece until the end its whole size is reserved, and while the file may be on disk it stays so.
- * 2. It ends once: committed, discarded or refused. After that no job is given to the thread.
+ * 1. From the first piece to the end the whole size is reserved. It stays reserved while the file may be on disk.
+ * 2. A stage ends once: it is committed, discarded or not stored. After that the thread gets no job of it.
  */
 import { assert } from "../../base/assert.ts";
 import { chunkLength } from "../../chunk/chunk-layout.ts";
@@ -17,13 +18,13 @@ import type { DiskWriter, TaskResult } from "./disk-writer.ts";
 import type { StagedChunk, StageResult } from "./staged-chunk.ts";
 
 export interface DiskStageOptions {
-  readonly key: string;
+  readonly path: string;
   readonly place: ChunkPlace;
   readonly room: DiskRoom;
   readonly index: DiskIndex;
   readonly writer: DiskWriter;
   readonly stats: DiskStats;
-  /** False once the tier is closing: then the thread gets no more jobs, and the next start sweeps what is left. */
+  /** False when the tier is closing: then the thread gets no more jobs, and the next start sweeps the staging file. */
   readonly isOpen: () => boolean;
 }
 
@@ -84,9 +85,9 @@ export class DiskStage implements StagedChunk {
     return promise;
   }
 
-  /** The tier sees to it that it runs in turn with other commits of the chunk. */
+  /** The tier ensures that this and other commits of the chunk run one after the other. */
   commit(expectedSha256: string | undefined): Promise<StageResult> {
-    const { index, key, room, writer, place, isOpen } = this.#options;
+    const { index, path, room, writer, place, isOpen } = this.#options;
     if (this.#over || !isOpen()) return Promise.resolve("not_stored");
     const { storedKey, stagingPath, finalPath } = place;
     const lengthBytes = chunkLength(storedKey.objectSizeBytes, storedKey.chunkSizeBytes, storedKey.index);
@@ -94,7 +95,7 @@ export class DiskStage implements StagedChunk {
       !this.#busy && this.#stagedBytes === lengthBytes,
       "a chunk is committed when all of it is written",
     );
-    if (index.get(key) !== undefined) return this.discard().then(() => "present");
+    if (index.get(path) !== undefined) return this.discard().then(() => "present");
     const { promise, resolve } = Promise.withResolvers<StageResult>();
     this.#over = true;
     writer.enqueue({
@@ -102,7 +103,7 @@ export class DiskStage implements StagedChunk {
       start: () => ({ kind: "finish", place, expectedSha256 }),
       settle: (result) => {
         if (result.outcome === "crashed" || result.outcome === "lost") {
-          // A thread that died may have linked the file and not said so; one that knew nothing has not.
+          // A thread that died may have linked the file before. A thread that lost the state has not linked it.
           const paths = result.outcome === "crashed" ? [stagingPath, finalPath] : [stagingPath];
           room.sweep(paths, this.#sizeBytes, () => resolve("not_stored"));
           return;
@@ -115,7 +116,7 @@ export class DiskStage implements StagedChunk {
   }
 
   discard(): Promise<void> {
-    assert(!this.#busy, "a piece is on its way");
+    assert(!this.#busy, "a stage is not discarded while it writes a piece");
     const { room, writer, place, isOpen } = this.#options;
     if (this.#over) return Promise.resolve();
     this.#over = true;
@@ -126,7 +127,7 @@ export class DiskStage implements StagedChunk {
         bytes: 0,
         start: () => ({ kind: "abandon", stagingPath: place.stagingPath }),
         settle: (result) => {
-          // Where it could not be unlinked, its bytes lie there until the next start.
+          // If the file could not be unlinked, its bytes stay on disk and reserved until the next start.
           if (result.outcome === "done") room.release(this.#sizeBytes);
           else if (result.outcome === "crashed")
             return room.sweep([place.stagingPath], this.#sizeBytes, resolve);
@@ -139,13 +140,13 @@ export class DiskStage implements StagedChunk {
   }
 
   #settleCommit(result: TaskResult): StageResult {
-    const { index, key, room } = this.#options;
+    const { index, path, room } = this.#options;
     switch (result.outcome) {
       case "stored":
-        index.add(key, this.#sizeBytes, result.sha256);
+        index.add(path, this.#sizeBytes, result.sha256);
         return "stored";
       case "present":
-        index.add(key, this.#sizeBytes);
+        index.add(path, this.#sizeBytes);
         return "present";
       case "mismatch":
         return "mismatch";

@@ -1,20 +1,25 @@
 /**
- * The queue in front of the disk thread. Commits hold the memory of their chunk while they wait, so the queue has no
- * bound but the memory budget: when memory is short, those that have not started are let go, the newest first, since
- * a chunk that is not kept costs one fetch later and a request that finds no memory costs an error now.
+ * The queue of the disk's thread. Waiting commits hold the memory of their chunks, and only the memory budget bounds
+ * them. When memory is short, commits that have not started are dropped, the newest first: a chunk that is not stored
+ * costs one fetch later, but a request without memory costs an error now.
  *
  * Invariants:
- * 1. Jobs are answered in the order they were started; #started is that order.
- * 2. Behind a job that unlinks or scans nothing is started until it is answered: the bytes it frees are promised to
- *    nobody before they are known to be free.
- * 3. Every task is settled exactly once, also when the thread dies.
+ * 1. Jobs are answered in the order in which they were started; #started has that order.
+ * 2. After a job that unlinks or scans, no job is started until it is answered: the bytes that it frees are reserved
+ *    only after they are known to be free.
+ * 3. Every task is settled exactly once, even if the thread dies.
  */
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { MiB } from "../../base/units.ts";
-import { type DiskJob, type DiskJobResult, runsAlone, type ScanBatch } from "./disk-job.ts";
-import type { DiskJobReply } from "./disk-job-server.ts";
+import {
+  type DiskJob,
+  type DiskJobReply,
+  type DiskJobResult,
+  runsAlone,
+  type ScanBatch,
+} from "./disk-job.ts";
 
 /** `dropped`: never started. `crashed`: the thread ended while the job ran. */
 export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { readonly outcome: "crashed" };
@@ -22,15 +27,15 @@ export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { rea
 export interface DiskTask {
   /** Chunk bytes that stay in memory until the task is settled. Zero: not a commit, and never dropped. */
   readonly bytes: number;
-  /** The job, made when its turn comes; undefined where it has become pointless, and the task has settled itself. */
+  /** Makes the job when its turn comes. Undefined: there is nothing to do any more, and the task has settled itself. */
   start(): DiskJob | undefined;
   settle(result: TaskResult): void;
   onBatch?(batch: ScanBatch): void;
 }
 
 /**
- * Enough that the thread finds its next job without a turn of the event loop; few enough that most stay droppable, and
- * that what they reserve on a small disk leaves room for each other.
+ * Large enough that the thread finds its next job without a turn of the event loop. Small enough that most commits can
+ * still be dropped, and that on a small disk the reservations of started commits leave room for each other.
  */
 const startedBytesMax = 16 * MiB;
 const startedMaxDefault = 4;
@@ -39,11 +44,11 @@ export interface DiskWriterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onThreadCrash: () => void;
-  /** The thread's, for logs and for top(1). */
+  /** The name of the thread, for logs and for top(1). */
   readonly threadName?: string;
-  /** How many tasks may be started at once. */
+  /** The number of tasks that may be started at once. */
   readonly startedMax?: number;
-  /** What the thread runs; for tests. */
+  /** The module that the thread runs; for tests. */
   readonly threadModule?: URL | undefined;
 }
 
@@ -60,7 +65,7 @@ export class DiskWriter {
   #waitingBytes = 0;
   #startedBytes = 0;
   #settlingBytes = 0;
-  /** The started task of invariant 2, if one is. */
+  /** The started task that invariant 2 is about, if there is one. */
   #alone: DiskTask | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -73,12 +78,12 @@ export class DiskWriter {
     this.#threadModule = options.threadModule ?? new URL("./disk-writer-thread.ts", import.meta.url);
   }
 
-  /** Chunk bytes held by tasks that are not settled. */
+  /** Chunk bytes that unsettled tasks hold. */
   get pendingBytes(): number {
     return this.#waitingBytes + this.#startedBytes;
   }
 
-  /** Puts `task` behind the others, or in front of all that wait. */
+  /** Adds `task` at the end of the queue, or before all waiting tasks. */
   enqueue(task: DiskTask, place: "last" | "first" = "last"): void {
     if (place === "last") this.#waiting.push(task);
     else this.#waiting.unshift(task);
@@ -87,8 +92,8 @@ export class DiskWriter {
   }
 
   /**
-   * Drops commits that have not started, the newest first, until `bytesWanted` are let go. Their memory comes back when
-   * whoever waits for them runs, which is after this call; until then what was dropped counts for later calls.
+   * Drops commits that have not started, the newest first, until `bytesWanted` are released. Their callers release the
+   * memory after this call. Until then, the dropped bytes count for later calls.
    */
   dropQueued(bytesWanted: number): void {
     const missingBytes = bytesWanted - this.#settlingBytes;
@@ -109,8 +114,8 @@ export class DiskWriter {
   }
 
   /**
-   * Waits for all tasks, at most `deadlineMs`, and ends the thread. What is left then is settled as dropped; the file
-   * that was being written stays in staging, where the next start sweeps it.
+   * Waits for all tasks, at most `deadlineMs`, and ends the thread. The remaining tasks are settled as dropped. The
+   * file that the thread was writing stays in the staging directory, and the next start sweeps it.
    */
   async close(deadlineMs: number): Promise<void> {
     if (deadlineMs > 0 && (this.#started.length > 0 || this.#waiting.length > 0)) {
@@ -127,7 +132,7 @@ export class DiskWriter {
     this.#thread = undefined;
     thread?.removeAllListeners("message").removeAllListeners("exit");
     await thread?.terminate();
-    // Only now: until the thread has ended, it may still read the memory of these chunks.
+    // Not earlier: until the thread has ended, it may read the memory of these chunks.
     for (const task of left) task.settle({ outcome: "dropped" });
   }
 
@@ -150,7 +155,7 @@ export class DiskWriter {
   #startThread(): Worker {
     const thread = new Worker(this.#threadModule, {
       name: this.#threadName,
-      // Bytes come in memory that is shared: a young generation of the default size would be memory for nothing.
+      // Chunk bytes are in shared memory, so the thread needs no young generation of the default size.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
     thread.on("message", (reply: DiskJobReply) => {
@@ -160,7 +165,7 @@ export class DiskWriter {
     thread.on("error", (error) =>
       this.#logger.error(
         { err: error },
-        `The thread "${this.#threadName}" failed; its chunks are not kept, a new one is started`,
+        `The thread "${this.#threadName}" failed; its chunks are not stored, and Orca starts a new thread`,
       ),
     );
     thread.on("exit", () => {

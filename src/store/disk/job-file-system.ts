@@ -1,10 +1,10 @@
 /**
- * The synchronous file system that jobs run on, in threads that have nothing else to do meanwhile, and the few steps
- * that several jobs share. It is narrow so that a test can put a fault in the way of every call there is.
+ * The synchronous file system of the jobs, which run in threads that have nothing else to do meanwhile, and steps that
+ * several jobs need. It is narrow, so that a test can make each of its calls fail.
  */
 import type fs from "node:fs";
 
-/** The calls a job makes: node:fs, or a test's file system that fails. */
+/** The calls of a job: node:fs, or a test's file system that fails. */
 export type JobFileSystem = Pick<
   typeof fs,
   | "openSync"
@@ -20,13 +20,13 @@ export type JobFileSystem = Pick<
   | "statSync"
 >;
 
-/** The code of a system's error (`ENOSPC`, `EIO`, …); undefined for anything else that was thrown. */
+/** The code of a system error (`ENOSPC`, `EIO`, …); undefined for any other error. */
 export function systemErrorCode(error: unknown): string | undefined {
   const { code } = error as NodeJS.ErrnoException;
   return code !== undefined && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** writev(2) may write less than it was given, as at the edge of a quota, and says why only at the next call. */
+/** writev(2) may write less than requested, for example near a quota. Only the next call returns the reason. */
 export function writeAll(fileSystem: JobFileSystem, fd: number, buffers: readonly Uint8Array[]): void {
   let rest = [...buffers];
   while (rest.length > 0) {
@@ -59,12 +59,12 @@ export function unlinkIfPresent(fileSystem: JobFileSystem, path: string): void {
   }
 }
 
-/** For clean-up on the way out: what stays behind in staging is swept at a later start. */
+/** For clean-up after a failure. A file that stays in the staging directory is swept at a later start. */
 export function unlinkQuietly(fileSystem: JobFileSystem, path: string): void {
   try {
     fileSystem.unlinkSync(path);
   } catch {
-    // The fault that led here is the one worth reporting.
+    // Only the fault that led here is worth reporting.
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * Chunks that are written piece by piece, as their bytes come from elsewhere: the writing thread's part of DiskStage. A
- * chunk is hashed on its way to the file, so that a copy that broke off goes on at any byte and nothing of it is read
- * again. What is known of an unfinished chunk (hash, checksums, descriptor) is in this thread alone and dies with it.
+ * Chunks that are written in pieces: the writing thread's part of DiskStage. Each piece is hashed when it is written,
+ * so a transfer that broke off continues at any byte, and no byte is read again. The state of an unfinished chunk
+ * (hash, checksums, descriptor) exists only in this thread and dies with it.
  *
  * Invariants:
- * 1. A write's file holds exactly its lengthBytes, all of them hashed; after a fault it is only abandoned.
- * 2. After `finish` or `abandon` there is neither write nor staged file, however that ended.
+ * 1. The file of a write contains exactly its lengthBytes, all of them hashed. After a fault, a write is only
+ *    abandoned.
+ * 2. After `finish` or `abandon`, whatever its result, there is neither a write nor a staging file.
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -17,7 +18,7 @@ import { type JobFileSystem, unlinkIfPresent, unlinkQuietly, writeAll } from "./
 interface StagedWrite {
   readonly fd: number;
   readonly hash: ReturnType<typeof createHash>;
-  /** Of each block begun; the last one is of what there is of it. */
+  /** CRC-32 of each block that has begun; the last one covers the bytes so far. */
   readonly blockCrcs: number[];
   lengthBytes: number;
 }
@@ -30,7 +31,7 @@ export class StagedWrites {
     this.#fileSystem = fileSystem;
   }
 
-  /** Writes the bytes that come next, those at `offset` of the chunk. @throws the system's error. */
+  /** Writes the next bytes, which are at `offset` of the chunk. @throws the system's error. */
   append(stagingPath: string, offset: number, bytes: Uint8Array): DiskJobResult {
     const write = offset === 0 ? this.#begin(stagingPath) : this.#writes.get(stagingPath);
     if (write === undefined || write.lengthBytes !== offset) return { outcome: "lost" };
@@ -47,7 +48,7 @@ export class StagedWrites {
     return { outcome: "done" };
   }
 
-  /** Writes the footer and links the chunk into place, if it is the one that is meant. @throws the system's error. */
+  /** Writes the footer and links the file, if the chunk has the expected SHA-256. @throws the system's error. */
   finish(place: ChunkPlace, expectedSha256: string | undefined): DiskJobResult {
     const { stagingPath } = place;
     const write = this.#writes.get(stagingPath);
@@ -61,7 +62,7 @@ export class StagedWrites {
     }
   }
 
-  /** @throws the system's error. */
+  /** Closes and deletes the file. @throws the system's error. */
   abandon(stagingPath: string): DiskJobResult {
     const write = this.#writes.get(stagingPath);
     this.#writes.delete(stagingPath);
@@ -80,7 +81,7 @@ export class StagedWrites {
     return write;
   }
 
-  /** Completes and closes the file. Its SHA-256 in hex, or undefined where that is not the expected one. */
+  /** Completes and closes the file. Returns its SHA-256 in hex, or undefined if it is not the expected one. */
   #settle(write: StagedWrite, place: ChunkPlace, expectedSha256: string | undefined): string | undefined {
     const { fd, hash, lengthBytes } = write;
     this.#writes.delete(place.stagingPath);

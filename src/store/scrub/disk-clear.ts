@@ -11,7 +11,7 @@ import type { DiskTier } from "../disk/disk-tier.ts";
 import { DiskAudit } from "./disk-audit.ts";
 
 /** What a clear needs of the disk tier. */
-export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "keys" | "discard">;
+export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "paths" | "discard">;
 
 export interface Cleared {
   readonly chunks: number;
@@ -32,7 +32,7 @@ export async function clearDisk(
   // Until the scan has ended, the tier does not know all chunks.
   await Promise.race([disk.ready, once(signal, "abort")]);
   signal.throwIfAborted();
-  if (prefix === undefined) return discardAll(disk, [...disk.keys()], signal);
+  if (prefix === undefined) return discardAll(disk, [...disk.paths()], signal);
   const audit = new DiskAudit();
   try {
     let [chunks, bytes] = [0, 0];

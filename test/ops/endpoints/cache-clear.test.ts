@@ -81,7 +81,7 @@ test("CacheClear: one runs at a time", async () => {
     disk: {
       directory: "/nowhere",
       ready: ready.promise,
-      keys: () => new Set<string>().values(),
+      paths: () => new Set<string>().values(),
       discard: () => Promise.resolve(0),
     },
     cachestore: undefined,
@@ -121,7 +121,7 @@ test("CacheClear: it does not wait for a disk's scan when whoever asked has gone
     disk: {
       directory: "/nowhere",
       ready: new Promise(() => {}),
-      keys: () => new Set<string>().values(),
+      paths: () => new Set<string>().values(),
       discard: () => Promise.resolve(0),
     },
     cachestore: undefined,

@@ -19,7 +19,7 @@ const scannedDisk: ScrubbedDisk & ConstructorParameters<typeof CacheClear>[0]["d
   readsInProgress: 0,
   entry: () => undefined,
   distrust: () => Promise.resolve(false),
-  keys: () => new Set<string>().values(),
+  paths: () => new Set<string>().values(),
   discard: () => Promise.resolve(0),
 };
 

@@ -1,7 +1,7 @@
 /** A disk thread whose file system fails where a test wants it to. */
 import fs from "node:fs";
 import { parentPort } from "node:worker_threads";
-import { serveDiskJobs } from "../../../src/store/disk/disk-job-server.ts";
+import { serveDiskJobs } from "../../../src/store/disk/disk-jobs.ts";
 import type { JobFileSystem } from "../../../src/store/disk/job-file-system.ts";
 
 export interface DiskThreadFault {

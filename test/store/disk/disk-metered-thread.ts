@@ -5,7 +5,7 @@
 import fs from "node:fs";
 import { dirname, join } from "node:path";
 import { parentPort } from "node:worker_threads";
-import { serveDiskJobs } from "../../../src/store/disk/disk-job-server.ts";
+import { serveDiskJobs } from "../../../src/store/disk/disk-jobs.ts";
 
 /** A module for `threadModule`: a worker is told nothing but its module, so the limit is written into that. */
 export function meteredThread(bytesMax: number): URL {

@@ -7,7 +7,7 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { type CallFileSystem, serveFileCalls } from "../../../src/store/cachestore/posix/file-calls.ts";
-import { serveDiskJobs } from "../../../src/store/disk/disk-job-server.ts";
+import { serveDiskJobs } from "../../../src/store/disk/disk-jobs.ts";
 import type { JobFileSystem } from "../../../src/store/disk/job-file-system.ts";
 
 export class Gate {

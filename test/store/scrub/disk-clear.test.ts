@@ -73,10 +73,10 @@ test("clearDisk: a signal ends it between two chunks, and what is cleared by the
   const disk = {
     directory: "/nowhere",
     ready: Promise.resolve(),
-    keys: () => new Set(["one", "two", "three"]).values(),
-    discard: async (key: string) => {
-      discarded.push(key);
-      if (key === "two") gone.abort(new Error("gone"));
+    paths: () => new Set(["one", "two", "three"]).values(),
+    discard: async (path: string) => {
+      discarded.push(path);
+      if (path === "two") gone.abort(new Error("gone"));
       return 1;
     },
   };

@@ -1,0 +1,134 @@
+/**
+ * Reads blocks from the files of the disk tier, on the event loop: one read into the caller's memory and one checksum.
+ * The first read of a chunk opens its file, which then stays open. The tier handles the faults that a read finds.
+ *
+ * Invariants:
+ * 1. A file stays open only while its chunk has an entry in the index.
+ * 2. At most one opening runs for a chunk.
+ */
+import { assert } from "../../base/assert.ts";
+import { ObjectVersion } from "../../chunk/object-version.ts";
+import { chunkFilePath, chunkFileSize, storedKeyOf } from "../chunk-file/chunk-file.ts";
+import { type DiskFault, DiskFile, type ReadFileSystem } from "../chunk-file/disk-file.ts";
+import { readStoredKey } from "../chunk-file/stored-key.ts";
+import type { ChunkKey } from "../chunk-store.ts";
+import type { DiskEntry, DiskIndex } from "./disk-index.ts";
+import type { DiskOpenFiles } from "./disk-open-files.ts";
+import type { DiskStats } from "./disk-stats.ts";
+
+export interface DiskReaderOptions {
+  /** The directory that holds the chunk files. */
+  readonly directory: string;
+  readonly fileSystem: ReadFileSystem;
+  readonly index: DiskIndex;
+  readonly files: DiskOpenFiles;
+  readonly stats: DiskStats;
+  /** A read found a fault in the file of `entry`; of a chunk without an entry if the scan has not found it yet. */
+  readonly onFault: (path: string, entry: DiskEntry | undefined, fault: DiskFault) => Promise<void>;
+}
+
+const miss = Promise.resolve(false);
+
+export class DiskReader {
+  readonly #directory: string;
+  readonly #fileSystem: ReadFileSystem;
+  readonly #index: DiskIndex;
+  readonly #files: DiskOpenFiles;
+  readonly #stats: DiskStats;
+  readonly #onFault: DiskReaderOptions["onFault"];
+  readonly #openings = new Map<string, Promise<DiskFile | undefined>>();
+  #readsInProgress = 0;
+  #closed = false;
+
+  constructor(options: DiskReaderOptions) {
+    this.#directory = options.directory;
+    this.#fileSystem = options.fileSystem;
+    this.#index = options.index;
+    this.#files = options.files;
+    this.#stats = options.stats;
+    this.#onFault = options.onFault;
+  }
+
+  get readsInProgress(): number {
+    return this.#readsInProgress;
+  }
+
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+    const path = key.version.chunkPath(key.index);
+    const file = this.#files.get(path);
+    if (file !== undefined) return this.#read(path, file, blockIndex, target);
+    if (this.#closed || this.#index.presence(path) === "absent") return miss;
+    return this.#openAndRead(path, key, blockIndex, target);
+  }
+
+  /** The chunk key in the file of a held chunk; undefined if the file is missing, damaged or another chunk's. */
+  async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
+    if (this.#closed || this.#index.get(path) === undefined) return undefined;
+    const storedKey = await readStoredKey(this.#fileSystem, chunkFilePath(this.#directory, path));
+    if (storedKey === undefined) return undefined;
+    const { index, objectSizeBytes: sizeBytes, ...fields } = storedKey;
+    const key = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
+    return key.version.chunkPath(index) === path ? key : undefined;
+  }
+
+  /** Opens no more files. Resolves when the running openings have ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#openings.values());
+  }
+
+  #read(path: string, file: DiskFile, blockIndex: number, target: Buffer): Promise<boolean> {
+    const entry = this.#index.get(path);
+    assert(entry !== undefined, "a file is open only while it has an entry");
+    this.#index.touch(entry, blockIndex);
+    this.#readsInProgress += 1;
+    return new Promise((resolve) => {
+      file.readBlock(blockIndex, target, (fault) => {
+        this.#readsInProgress -= 1;
+        if (fault === undefined) {
+          this.#stats.blocksRead += 1;
+          this.#stats.bytesRead += target.length;
+          resolve(true);
+        } else {
+          void this.#onFault(path, entry, fault).then(() => resolve(false));
+        }
+      });
+    });
+  }
+
+  async #openAndRead(path: string, key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+    let opening = this.#openings.get(path);
+    if (opening === undefined) {
+      opening = this.#open(path, key);
+      this.#openings.set(path, opening);
+    }
+    const file = await opening;
+    return file !== undefined && !file.retired && this.#read(path, file, blockIndex, target);
+  }
+
+  /**
+   * While a file is being opened, its entry may be removed and even added again:
+   * 1. a read finds the entry of the chunk and begins to open its file;
+   * 2. a commit evicts the chunk, the thread unlinks the file, and a later commit stores the chunk again;
+   * 3. the opening ends, with the old file or with none.
+   * So the result says something about the chunk only if the entry is still the one of step 1.
+   */
+  async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
+    const before = this.#index.get(path);
+    const opened = await DiskFile.open(this.#fileSystem, chunkFilePath(this.#directory, path), key);
+    this.#openings.delete(path);
+    const overtaken = before !== undefined && this.#index.get(path) !== before;
+    if (!(opened instanceof DiskFile)) {
+      if (!overtaken) await this.#onFault(path, before, opened);
+      return undefined;
+    }
+    if (overtaken || this.#closed || this.#index.presence(path) === "absent") {
+      opened.retire();
+      return undefined;
+    }
+    const entry = this.#index.get(path) ?? this.#index.add(path, chunkFileSize(storedKeyOf(key)));
+    entry.sha256 = opened.sha256;
+    this.#files.add(path, opened);
+    return opened;
+  }
+}
