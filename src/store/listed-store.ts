@@ -4,13 +4,13 @@ import type { ChunkKey } from "./chunk-store.ts";
 export interface ListedStore {
   readonly chunkCount: number;
 
-  /** What can be written without evicting a chunk that is not marked by {@link evictFirst}. */
+  /** The bytes that can be written without evicting a chunk that is not marked by {@link evictFirst}. */
   readonly spareBytes: number;
 
   /** Paths of the next held chunks after `after` (empty: from the first), at most `pathsMax`; fewer are the last. */
   pathsAfter(after: string, pathsMax: number): readonly string[];
 
-  /** Reads from its file which chunk a path names; undefined where the file is missing or damaged. Never rejects. */
+  /** Reads from its file which chunk a path names; undefined if the file is missing or damaged. Never rejects. */
   chunkKeyOf(path: string): Promise<ChunkKey | undefined>;
 
   /** Marks a chunk as the first to be evicted, or removes the mark. A use of the chunk removes the mark, too. */

@@ -1,12 +1,12 @@
 /**
- * Whole chunks in memory, for as long as nobody needs their room more. The tier has no capacity of its own: it holds
- * what the memory budget leaves, and lets go chunk by chunk when the budget asks. Everything here is synchronous,
- * because a hit is answered without an await.
+ * Whole chunks in memory. The tier has no capacity of its own: it uses the memory that the budget leaves, and evicts
+ * one chunk after the other when the budget needs room. Everything here is synchronous, because a hit is answered
+ * without an await.
  *
  * Invariants:
- * 1. The policy holds exactly the entries of the map, and the tier one hold on each of their chunks.
- * 2. Small chunks, those of one piece of a slab, stand in the set of their slab as well.
- * 3. stats.bytes and stats.chunks are the sum of the lengths and the number of those chunks.
+ * 1. The policy holds exactly the entries of the map, and the tier has one hold on each of their chunks.
+ * 2. Small chunks, which use one piece of a slab, are also in the set of their slab.
+ * 3. stats.bytes is the sum of the lengths of these chunks, and stats.chunks is their number.
  */
 import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
@@ -18,23 +18,24 @@ import { Evictable } from "./eviction/evictable.ts";
 import type { EvictionPolicy } from "./eviction/eviction-policy.ts";
 import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
 
-/** Victims in a row that free nothing at once, after which a reservation had better wait than empty the tier. */
+/** After so many victims in a row that free no memory at once, a reservation waits instead of emptying the tier. */
 const pinnedVictimsMax = 16;
 
-/** Misses of the last so many chunks are remembered: as many as are held, and these where fewer are. */
+/** The tier remembers the misses of as many chunks as it holds, and at least of this many. */
 const missesRememberedMin = 128;
 
 /**
- * To the policy a chunk is as large as the memory it takes. By its length, the smallest chunks would weigh next to
- * nothing, and the keys of evicted ones, remembered up to a share of what is held, would be millions.
+ * For the policy, the size of a chunk is the memory that it uses. With their lengths instead, the smallest chunks would
+ * weigh almost nothing, and the policy would remember millions of evicted keys, because the sum of their sizes is
+ * bounded.
  */
 class MemoryEntry extends Evictable {
   readonly chunk: ChunkBytes;
-  /** A name holds a hash; this is what is asked for its bucket and key. */
+  /** The memory key contains only a hash; the version has the bucket and the object key. */
   readonly version: ObjectVersion | undefined;
 
-  constructor(path: string, chunk: ChunkBytes, version: ObjectVersion | undefined) {
-    super(path, memoryOf(chunk));
+  constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined) {
+    super(memoryKey, memoryOf(chunk));
     this.chunk = chunk;
     this.version = version;
   }
@@ -53,19 +54,19 @@ export class MemoryTier {
   readonly #misses = new LruMap<string, number>({ entriesMax: missesRememberedMin });
 
   constructor(options: MemoryTierOptions) {
-    options.budget.addReclaimer((wholeSlabs) => this.#letGo(wholeSlabs));
+    options.budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
   }
 
   get bytes(): number {
     return this.stats.bytes;
   }
 
-  /** The chunk, for a use that counts. It stays the tier's own: the caller shares or retains what it keeps. */
-  get(path: string): ChunkBytes | undefined {
-    const entry = this.#entries.get(path);
+  /** The chunk, for a use that counts. The tier still owns it: a caller that keeps it takes a hold of its own. */
+  get(memoryKey: string): ChunkBytes | undefined {
+    const entry = this.#entries.get(memoryKey);
     if (entry === undefined) {
       this.stats.misses += 1;
-      this.#noteMiss(path);
+      this.#noteMiss(memoryKey);
       return undefined;
     }
     this.stats.hits += 1;
@@ -73,36 +74,36 @@ export class MemoryTier {
     return entry.chunk;
   }
 
-  /** The chunk, for a look that is not a use. */
-  peek(path: string): ChunkBytes | undefined {
-    return this.#entries.get(path)?.chunk;
+  /** The chunk, for a look that does not count as a use. */
+  peek(memoryKey: string): ChunkBytes | undefined {
+    return this.#entries.get(memoryKey)?.chunk;
   }
 
   /**
-   * Keeps a chunk, by a hold of its own. Nothing happens where it is held already. `ahead` says that the chunk was
-   * fetched before anybody asked for it. A chunk that is put without its version belongs to no prefix.
+   * Stores a chunk, with a hold of its own. Does nothing if the chunk is held already. `ahead`: the chunk was fetched
+   * before any reader asked for it. A chunk that is put without its version matches no prefix.
    */
-  put(path: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
-    if (this.#entries.has(path)) return;
-    const entry = new MemoryEntry(path, chunk.share(), version);
-    this.#entries.set(path, entry);
+  put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
+    if (this.#entries.has(memoryKey)) return;
+    const entry = new MemoryEntry(memoryKey, chunk.share(), version);
+    this.#entries.set(memoryKey, entry);
     this.#policy.insert(entry, ahead);
     this.#joinSlab(entry);
-    this.#misses.delete(path);
+    this.#misses.delete(memoryKey);
     this.stats.bytes += chunk.lengthBytes;
     this.stats.chunks += 1;
   }
 
-  delete(path: string): void {
-    const entry = this.#entries.get(path);
+  delete(memoryKey: string): void {
+    const entry = this.#entries.get(memoryKey);
     if (entry === undefined) return;
     this.#policy.remove(entry);
     this.#drop(entry);
   }
 
   /**
-   * Lets the chunks of a version be the first to go: its object is known by another ETag, and nobody who asks for it now
-   * will ask for them. A reader that is under way finds them for as long as there is room.
+   * Makes the chunks of a version the first to be evicted: its object has another ETag now, and new readers do not ask
+   * for this version. A reader that has begun still finds them while there is room.
    */
   supersede(version: ObjectVersion): void {
     for (let index = 0; index < version.chunkCount; index += 1) {
@@ -111,34 +112,35 @@ export class MemoryTier {
     }
   }
 
-  /** Lets go of the chunks of all objects, or of those below `prefix`. What readers still hold frees its memory later. */
+  /** Deletes the chunks of all objects, or of those below `prefix`. Chunks that readers hold free their memory later. */
   clear(prefix?: ObjectPrefix): { readonly chunks: number; readonly bytes: number } {
     const { chunks, bytes } = this.stats;
-    for (const [path, { version }] of this.#entries) {
-      if (prefix === undefined || (version && isBelow(prefix, version))) this.delete(path);
+    for (const [memoryKey, { version }] of this.#entries) {
+      if (prefix === undefined || (version && isBelow(prefix, version))) this.delete(memoryKey);
     }
     return { chunks: chunks - this.stats.chunks, bytes: bytes - this.stats.bytes };
   }
 
   /**
-   * Whether a chunk that is not held was asked for before the {@link get} that has just missed it: it was evicted
-   * lately, or missed twice. Such a chunk is worth bringing from disk as a whole.
+   * Whether a chunk that is not held was requested before the {@link get} that has just missed it: it was evicted
+   * lately, or missed twice. Such a chunk is worth reading from disk as a whole.
    */
-  wasSeen(path: string): boolean {
-    return (this.#misses.peek(path) ?? 0) > 1 || this.#policy.remembers(path);
+  wasSeen(memoryKey: string): boolean {
+    return (this.#misses.peek(memoryKey) ?? 0) > 1 || this.#policy.remembers(memoryKey);
   }
 
-  #noteMiss(path: string): void {
+  #noteMiss(memoryKey: string): void {
     this.#misses.entriesMax = Math.max(missesRememberedMin, this.#entries.size);
-    this.#misses.set(path, (this.#misses.peek(path) ?? 0) + 1);
+    this.#misses.set(memoryKey, (this.#misses.peek(memoryKey) ?? 0) + 1);
   }
 
   /**
-   * Makes some room: evicts one chunk that frees memory at once, and puts back those that others hold in whole, for
-   * they are in use. Where only such chunks come up, they are let go of, though it frees nothing yet: whoever waits for
-   * memory is woken when their users finish, and would not be if the tier went on holding them.
+   * Makes some room: evicts one chunk that frees memory at once. Victims before it that others hold as a whole are in
+   * use, so they are inserted again. If there are only such victims, they are evicted, although that frees no memory
+   * yet. Their memory is freed when their users finish, which wakes a waiting reservation. It would not be freed if the
+   * tier kept its holds.
    */
-  #letGo(wholeSlabs: boolean): boolean {
+  #makeRoom(wholeSlabs: boolean): boolean {
     const pinned: MemoryEntry[] = [];
     while (pinned.length < pinnedVictimsMax) {
       const victim = this.#policy.evict();
@@ -156,8 +158,8 @@ export class MemoryTier {
   }
 
   /**
-   * Frees the rest of the slab that a small victim was a part of. After some time the small chunks of a slab are of any
-   * age, and in the order of the policy nearly all small chunks would have to go until a few slabs were free.
+   * Frees the rest of the slab of a small victim. After some time a slab contains small chunks of any age. If they were
+   * evicted in the order of the policy, nearly all small chunks would be evicted before a few slabs were free.
    */
   #evictNeighbours(victim: MemoryEntry): void {
     const slab = slabOf(victim.chunk);
@@ -198,12 +200,12 @@ export class MemoryTier {
   }
 }
 
-/** Bytes of the pieces of slabs that a chunk lies in. */
+/** The sum of the sizes of the pieces of slabs that a chunk uses. */
 function memoryOf(chunk: ChunkBytes): number {
   return chunk.segments.reduce((sum, segment) => sum + pieceSizeFor(segment.bytes.length), 0);
 }
 
-/** The memory that a small chunk shares with others; undefined for a chunk that has slabs of its own. */
+/** The slab that a small chunk shares with others; undefined for a chunk with slabs of its own. */
 function slabOf(chunk: ChunkBytes): ArrayBufferLike | undefined {
   return chunk.lengthBytes <= largestPieceBytes ? chunk.segments[0]?.bytes.buffer : undefined;
 }

@@ -19,7 +19,7 @@ function tierOf(maxBytes: number) {
   return { clock, budget, tier: new MemoryTier({ budget }) };
 }
 
-/** Puts a chunk that only the tier holds, as it is once a flight has closed. */
+/** Puts a chunk that only the tier holds, as after the end of a flight. */
 function fill(
   budget: MemoryBudget,
   tier: MemoryTier,
@@ -51,7 +51,7 @@ test("MemoryTier: get counts hits and misses, peek counts nothing", () => {
   assert.deepEqual(tier.stats, { hits: 1, misses: 1, evictions: 0, bytes: 2 * MiB + 5, chunks: 1 });
 });
 
-test("MemoryTier.put: a chunk that is held already is left as it is, and no hold is taken", () => {
+test("MemoryTier.put: a chunk that is held already stays, and no hold is taken", () => {
   const { budget, tier } = tierOf(8 * MiB);
   fill(budget, tier, "a", MiB, 1);
   fill(budget, tier, "a", MiB, 2);
@@ -60,7 +60,7 @@ test("MemoryTier.put: a chunk that is held already is left as it is, and no hold
   assert.deepEqual([tier.stats.chunks, tier.stats.bytes], [1, MiB]);
 });
 
-test("MemoryTier.delete and clear: memory goes back, and no eviction is counted", () => {
+test("MemoryTier.delete and clear: memory is released, and no eviction is counted", () => {
   const { budget, tier } = tierOf(8 * MiB);
   for (const path of ["a", "b", "c"]) fill(budget, tier, path);
   tier.delete("a");
@@ -71,7 +71,7 @@ test("MemoryTier.delete and clear: memory goes back, and no eviction is counted"
   assert.deepEqual(tier.stats, { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 });
 });
 
-test("MemoryTier: cached chunks give way to a reservation, as many as it needs", () => {
+test("MemoryTier: a reservation evicts as many cached chunks as it needs", () => {
   const { budget, tier } = tierOf(4 * MiB);
   for (const path of ["a", "b", "c", "d"]) fill(budget, tier, path);
   const reservation = budget.tryReserve(2 * MiB);
@@ -84,7 +84,7 @@ test("MemoryTier: cached chunks give way to a reservation, as many as it needs",
   assert.equal(tier.bytes, 2 * MiB);
 });
 
-test("MemoryTier: a chunk that is used survives a scan many times the memory", () => {
+test("MemoryTier: a chunk that is used survives a scan of many times the memory", () => {
   const { budget, tier } = tierOf(16 * MiB);
   fill(budget, tier, "hot");
   for (let index = 0; index < 100; index += 1) {
@@ -93,7 +93,7 @@ test("MemoryTier: a chunk that is used survives a scan many times the memory", (
   }
 });
 
-test("MemoryTier: an evicted chunk's bytes stay with the reader that holds a segment", () => {
+test("MemoryTier: a reader that holds a segment of an evicted chunk keeps its bytes", () => {
   const { budget, tier } = tierOf(4 * MiB);
   fill(budget, tier, "a", 4 * MiB, 9);
   const pinned = (tier.get("a") as ChunkBytes).segmentAt(MiB).retain();
@@ -105,7 +105,7 @@ test("MemoryTier: an evicted chunk's bytes stay with the reader that holds a seg
   assert.equal(budget.usedBytes, 0);
 });
 
-test("MemoryTier: a chunk that others hold in whole is passed over for one that frees memory", () => {
+test("MemoryTier: a chunk that others hold as a whole stays, and one that frees memory is evicted", () => {
   const { budget, tier } = tierOf(4 * MiB);
   const committing = chunkOf(budget, MiB);
   tier.put("committing", committing);
@@ -117,7 +117,7 @@ test("MemoryTier: a chunk that others hold in whole is passed over for one that 
   committing.release();
 });
 
-test("MemoryTier: where only held chunks are left, who waits for memory is woken when they are given back", async () => {
+test("MemoryTier: if others hold all chunks, a waiting reservation is woken when one is released", async () => {
   const { budget, tier } = tierOf(2 * MiB);
   const chunks = ["a", "b"].map((path) => {
     const chunk = chunkOf(budget, MiB);
@@ -135,7 +135,7 @@ test("MemoryTier: where only held chunks are left, who waits for memory is woken
   chunks[1]?.release();
 });
 
-test("MemoryTier: small chunks evict few of their kind, and use the memory they left", () => {
+test("MemoryTier: a small chunk evicts one small chunk, and uses its memory", () => {
   const { budget, tier } = tierOf(2 * MiB);
   for (let index = 0; index < 512; index += 1) fill(budget, tier, `k${index}`, 4 * KiB);
   assert.equal(tier.stats.evictions, 0);
@@ -157,7 +157,7 @@ test("MemoryTier: a large chunk takes the slabs of a few small ones, whatever th
   assert.equal(tier.stats.evictions - evictionsBefore, 2 * 64);
 });
 
-test("MemoryTier: a small chunk that is being read keeps its slab, and the others of it still go", () => {
+test("MemoryTier: a small chunk that is being read keeps its slab, but the others in it are evicted", () => {
   const { budget, tier } = tierOf(2 * MiB);
   for (let index = 0; index < 8; index += 1) fill(budget, tier, `k${index}`, 256 * KiB);
   const reader = (tier.peek("k1") as ChunkBytes).segmentAt(0).retain();
@@ -168,7 +168,7 @@ test("MemoryTier: a small chunk that is being read keeps its slab, and the other
   reader.release();
 });
 
-test("MemoryTier.supersede: the chunks of an old version go first, and those alone", () => {
+test("MemoryTier.supersede: the chunks of an old version are evicted first, and only those", () => {
   const { budget, tier } = tierOf(8 * MiB);
   const [old, current] = ["etag-1", "etag-2"].map(
     (etag) =>
@@ -196,14 +196,14 @@ test("MemoryTier.supersede: the chunks of an old version go first, and those alo
   assert.ok(["a", "b", ...[0, 1, 2].map((index) => current.memoryKey(index))].every(isHeld));
 });
 
-test("MemoryTier: a chunk fetched ahead is there when its reader comes, whatever passes meanwhile", () => {
+test("MemoryTier: a chunk fetched ahead stays until its reader comes, whatever is put meanwhile", () => {
   const { budget, tier } = tierOf(16 * MiB);
   for (let index = 0; index < 4; index += 1) fill(budget, tier, `ahead${index}`, MiB, 1, true);
   for (let index = 0; index < 10; index += 1) fill(budget, tier, `other${index}`);
   for (let index = 0; index < 4; index += 1) assert.ok(tier.get(`ahead${index}`));
 });
 
-test("MemoryTier.wasSeen: not for the first miss, but for the second, and for what was evicted", () => {
+test("MemoryTier.wasSeen: false after the first miss; true after the second, and after an eviction", () => {
   const { budget, tier } = tierOf(2 * MiB);
   tier.get("a");
   assert.equal(tier.wasSeen("a"), false);
@@ -216,7 +216,7 @@ test("MemoryTier.wasSeen: not for the first miss, but for the second, and for wh
   assert.equal(tier.wasSeen("b"), true);
 });
 
-test("MemoryTier.wasSeen: a miss is forgotten after as many others as a small tier could have held", () => {
+test("MemoryTier.wasSeen: a miss is forgotten after the bounded number of other misses", () => {
   const { tier } = tierOf(2 * MiB);
   tier.get("a");
   for (let index = 0; index < 128; index += 1) tier.get(`other${index}`);
@@ -224,7 +224,7 @@ test("MemoryTier.wasSeen: a miss is forgotten after as many others as a small ti
   assert.equal(tier.wasSeen("a"), false);
 });
 
-test("MemoryTier.wasSeen: evicted chunks of a byte are remembered as many as memory could hold, beside a large one", () => {
+test("MemoryTier.wasSeen: the number of remembered evicted chunks is bounded by the memory that they used", () => {
   const { budget, tier } = tierOf(8 * MiB);
   fill(budget, tier, "large", 7 * MiB);
   const use = (path: string): void => void (tier.get(path), tier.get(path), tier.get(path));
@@ -235,7 +235,7 @@ test("MemoryTier.wasSeen: evicted chunks of a byte are remembered as many as mem
   assert.equal(tier.wasSeen("tiny-4000"), true);
 });
 
-test("MemoryTier: within its bound, its sums right and its bytes true, whatever comes in whatever order", () => {
+test("MemoryTier: stays within its bound, with right sums and true bytes, after any steps in any order", () => {
   const step = fc.record({
     kind: fc.constantFrom("get", "get", "fill", "fill", "ahead", "pin", "unpin", "delete"),
     key: fc.nat(20),

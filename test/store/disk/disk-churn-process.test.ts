@@ -10,7 +10,7 @@ import { meteredThread } from "./disk-metered-thread.ts";
 const metered = meteredThread(churnBytesMax);
 
 for (const seed of [1, 2]) {
-  test(`DiskTier: after 4,000 operations the account is what the file system says (seed ${seed})`, async () => {
+  test(`DiskTier: after 4,000 operations the account matches the file system (seed ${seed})`, async () => {
     const disk = new DiskFixture();
     try {
       const tier = await disk.open({ maxBytes: churnBytesMax, policy: new S3Fifo(), threadModule: metered });
@@ -20,7 +20,7 @@ for (const seed of [1, 2]) {
         assert.equal(tier.chunkCount, disk.chunkFiles().length);
         assert.deepEqual(disk.stagedFiles(), []);
       }
-      // The thread would have ended on the first byte too much.
+      // The thread would have ended at the first byte over the limit.
       assert.equal(tier.stats.threadCrashes, 0);
       assert.ok(tier.stats.evictions > 100, `${tier.stats.evictions} evictions`);
       assert.deepEqual([tier.stats.damaged, tier.stats.vanished], [0, 0]);
@@ -35,7 +35,7 @@ for (const seed of [1, 2]) {
   });
 }
 
-test("DiskTier: the meter of this test sees a byte too much", async () => {
+test("DiskTier: the meter of this test sees a byte over the limit", async () => {
   const disk = new DiskFixture();
   try {
     const tier = await disk.open({
@@ -51,7 +51,7 @@ test("DiskTier: the meter of this test sees a byte too much", async () => {
   }
 });
 
-test("DiskTier: after kill -9 in the middle of it, again and again, the account is exact", async () => {
+test("DiskTier: after repeated kill -9 during operations the account is exact", async () => {
   const disk = new DiskFixture();
   const script = fileURLToPath(new URL("./disk-churner.ts", import.meta.url));
   try {

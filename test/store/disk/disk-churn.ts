@@ -1,4 +1,4 @@
-/** Seeded use of a disk tier that is too small for what it is given: puts, reads and deletes, several at once. */
+/** Seeded use of a disk tier that is too small for its chunks: puts, reads and deletes, several at once. */
 import type { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { SeededRandom } from "../../../src/base/random.ts";
 import { KiB, MiB } from "../../../src/base/units.ts";
@@ -8,11 +8,11 @@ import { chunkOf, readChunk, refOf } from "./disk-fixture.ts";
 
 export const churnBytesMax = 24 * MiB;
 
-/** What the chunks of a churn take together is more than twice {@link churnBytesMax}. */
+/** The chunks of a churn are together more than twice as large as {@link churnBytesMax}. */
 const objects = 240;
 const lanes = 6;
 
-/** Most objects are small, every twelfth has a chunk of more than a block. */
+/** Most objects are small; every twelfth has a chunk of more than one block. */
 export function churnedRef(index: number): ChunkKey {
   const sizeBytes = index % 12 === 0 ? MiB + index * KiB : 1 + index * 997;
   return refOf(`churned-${index}`, sizeBytes);

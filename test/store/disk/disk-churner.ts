@@ -1,4 +1,4 @@
-/** A process that churns the disk root of its arguments until it is killed, and says how far it has come. */
+/** A process that churns the disk root of its arguments until it is killed, and prints its progress. */
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { S3Fifo } from "../../../src/store/eviction/s3-fifo.ts";

@@ -38,7 +38,7 @@ for (const [call, code] of [
   ["linkSync", "EIO"],
 ] as const) {
   criterion(
-    `${code} at ${call} is refused and counted, leaves no file, and the next put works`,
+    `${code} at ${call} is not_stored and counted, leaves no file, and the next put works`,
     async (fixture) => {
       const tier = await fixture.open({ threadModule: faultyThread({ call, code, times: 1 }) });
       const ref = refOf("k", MiB);
@@ -52,7 +52,7 @@ for (const [call, code] of [
   );
 }
 
-criterion("EIO while the directory is synced takes the chunk back", async (fixture) => {
+criterion("EIO while the directory is synced deletes the chunk again", async (fixture) => {
   const tier = await fixture.open({
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "EIO", after: 1, times: 1 }),
@@ -61,7 +61,7 @@ criterion("EIO while the directory is synced takes the chunk back", async (fixtu
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
 });
 
-criterion("short writes are gone on with", async (fixture) => {
+criterion("short writes are continued", async (fixture) => {
   const tier = await fixture.open({
     threadModule: faultyThread({ call: "writevSync", code: "SHORT", times: 9 }),
   });
@@ -87,20 +87,23 @@ criterion("ENOSPC evicts a share of the chunks, once", async (fixture) => {
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
 });
 
-criterion("a thread that crashes is replaced, its commits are refused and leave nothing", async (fixture) => {
-  const tier = await fixture.open({
-    threadModule: faultyThread({ call: "closeSync", code: "CRASH", after: 1 }),
-  });
-  const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
-  assert.equal(await fixture.put(tier, one), "stored");
-  assert.equal(await fixture.put(tier, two), "not_stored");
-  assert.equal(await fixture.put(tier, three), "stored");
-  assert.equal(tier.stats.threadCrashes, 1);
-  assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles().length], [[], 2]);
-  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
-});
+criterion(
+  "a thread that crashes is replaced, its commits are not_stored and leave nothing",
+  async (fixture) => {
+    const tier = await fixture.open({
+      threadModule: faultyThread({ call: "closeSync", code: "CRASH", after: 1 }),
+    });
+    const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
+    assert.equal(await fixture.put(tier, one), "stored");
+    assert.equal(await fixture.put(tier, two), "not_stored");
+    assert.equal(await fixture.put(tier, three), "stored");
+    assert.equal(tier.stats.threadCrashes, 1);
+    assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles().length], [[], 2]);
+    assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+  },
+);
 
-criterion("a thread that crashes after the link leaves no chunk that is not counted", async (fixture) => {
+criterion("a thread that crashes after the link leaves no uncounted chunk", async (fixture) => {
   const tier = await fixture.open({
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "CRASH", after: 1, times: 1 }),
@@ -109,7 +112,7 @@ criterion("a thread that crashes after the link leaves no chunk that is not coun
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
 
-criterion("a scan that fails leaves reading on and writing off", async (fixture) => {
+criterion("after a scan that fails, chunks are read but not stored", async (fixture) => {
   const ref = refOf("k", MiB);
   const first = await fixture.open();
   await fixture.put(first, ref);
@@ -121,7 +124,7 @@ criterion("a scan that fails leaves reading on and writing off", async (fixture)
 });
 
 criterion(
-  "bytes on disk never pass max_bytes, and eviction goes from the high to the low watermark",
+  "bytes on disk never exceed max_bytes, and an eviction goes from the high to the low watermark",
   async (fixture) => {
     const chunks = refs(60, 64 * 1024);
     const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
@@ -134,13 +137,13 @@ criterion(
       heldMax = Math.max(heldMax, heldCount(tier, chunks));
     }
     assert.equal(heldMax, 19);
-    // 19 fill it to 0.95; the 20th leaves 17 in all; then two more fit, and so on.
+    // 19 chunks fill it to 0.95. The 20th evicts down to 17 in all; then two more fit, and so on.
     assert.equal(tier.stats.evictions, 60 - heldCount(tier, chunks));
     assert.equal(tier.stats.evictions % 3, 0);
   },
 );
 
-criterion("with many commits at once bytes on disk never pass max_bytes", async (fixture) => {
+criterion("with many commits at once, bytes on disk never exceed max_bytes", async (fixture) => {
   const chunks = refs(64, 256 * 1024);
   const maxBytes = 10 * fileSizeOf(chunks[0] as ChunkKey);
   const tier = await fixture.open({ maxBytes });
@@ -163,26 +166,29 @@ criterion("with many commits at once bytes on disk never pass max_bytes", async 
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
 });
 
-criterion("a chunk larger than the disk is refused and evicts nothing", async (fixture) => {
+criterion("a chunk larger than the disk is not_stored and evicts nothing", async (fixture) => {
   const tier = await fixture.open({ maxBytes: 2 * MiB });
   await fixture.put(tier, refOf("small", 1000));
   assert.equal(await fixture.put(tier, refOf("large", 3 * MiB)), "not_stored");
   assert.equal(tier.presence(refOf("small", 1000)), "held");
 });
 
-criterion("a disk of an earlier, larger limit is evicted down at start", async (fixture) => {
-  const chunks = refs(30, 1000);
-  const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
-  const first = await fixture.open();
-  for (const ref of chunks) await fixture.put(first, ref);
-  await first.close(60_000);
-  const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
-  assert.equal(tier.usedBytes, 17 * sizeBytes);
-  assert.equal(fixture.bytesOnDisk(), 17 * sizeBytes);
-  assert.equal(tier.stats.evictions, 13);
-});
+criterion(
+  "if the limit was larger in an earlier run, the start evicts down to the low watermark",
+  async (fixture) => {
+    const chunks = refs(30, 1000);
+    const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
+    const first = await fixture.open();
+    for (const ref of chunks) await fixture.put(first, ref);
+    await first.close(60_000);
+    const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
+    assert.equal(tier.usedBytes, 17 * sizeBytes);
+    assert.equal(fixture.bytesOnDisk(), 17 * sizeBytes);
+    assert.equal(tier.stats.evictions, 13);
+  },
+);
 
-criterion("the scan sweeps staging and files that are no chunks", async (fixture) => {
+criterion("the scan sweeps staging files and files that are no chunks", async (fixture) => {
   const ref = refOf("k", MiB);
   const first = await fixture.open();
   await fixture.put(first, ref);
@@ -219,9 +225,9 @@ criterion("ten thousand chunks are scanned within 2 s, on another thread", async
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
 });
 
-criterion("queued commits are dropped newest first, and settle as refused", async (fixture) => {
+criterion("queued commits are dropped newest first, and settle as not_stored", async (fixture) => {
   const tier = fixture.openUnscanned();
-  // The scan is running, so none of these has started.
+  // The scan is running, so none of these commits has started.
   const chunks = refs(6, 2 * MiB);
   const results: PutResult[] = [];
   const puts = chunks.map(async (ref, position) => {
@@ -229,7 +235,7 @@ criterion("queued commits are dropped newest first, and settle as refused", asyn
   });
   assert.equal(tier.pendingBytes, 12 * MiB);
   tier.dropQueued(3 * MiB);
-  // Asked again before anybody could let go of the memory, nothing more is dropped.
+  // The dropped memory is not released yet, so a second request drops no more.
   tier.dropQueued(3 * MiB);
   assert.equal(tier.pendingBytes, 8 * MiB);
   await Promise.all(puts);
@@ -250,7 +256,7 @@ criterion("close waits for queued commits", async (fixture) => {
   assert.equal(fixture.clock.pendingTimers, 0);
 });
 
-criterion("close drops what is left at its deadline", async (fixture) => {
+criterion("close drops the remaining commits at its deadline", async (fixture) => {
   const tier = fixture.openUnscanned();
   const puts = refs(20, 4 * MiB).map((ref) => fixture.put(tier, ref));
   await tier.close(0);

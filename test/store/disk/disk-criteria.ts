@@ -1,9 +1,9 @@
-/** The tests of what runs on a disk tier: each has a root of its own, and no memory may be held at its end. */
+/** Tests on a disk tier. Each has a root of its own, and at its end no memory may be held. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DiskFixture } from "./disk-fixture.ts";
 
-/** What defines the tests of `subject`, which stands in front of every title. */
+/** Returns a function that defines tests of `subject`, which precedes every title. */
 export function diskCriteria(
   subject: string,
 ): (title: string, body: (fixture: DiskFixture) => Promise<void>) => void {
@@ -15,7 +15,7 @@ export function diskCriteria(
       } finally {
         await fixture.close();
       }
-      assert.equal(fixture.budget.usedBytes, 0, "every hold on memory was given back");
+      assert.equal(fixture.budget.usedBytes, 0, "all memory was released");
     });
   };
 }

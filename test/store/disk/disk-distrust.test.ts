@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
 import { DiskFixture, readBlock, refOf } from "./disk-fixture.ts";
 
-test("DiskTier.distrust: a file found gone while it is open is a miss for the next reader, and no bug", async () => {
+test("DiskTier.distrust: an open file that is found missing is a miss for the next reader", async () => {
   const disk = new DiskFixture();
   try {
     const tier = await disk.open();
@@ -14,7 +14,7 @@ test("DiskTier.distrust: a file found gone while it is open is a miss for the ne
     rmSync(disk.pathOf(ref));
     const entry = tier.entry(ref.version.chunkPath(ref.index));
     assert.ok(entry);
-    // As a scrub does that comes to the file after somebody has removed it.
+    // A scrub does this if it finds that the file was deleted.
     assert.equal(await tier.distrust(entry, { kind: "error", reason: "ENOENT" }), true);
     assert.equal(tier.openFiles, 0);
     assert.equal(await readBlock(tier, ref, 1), false);

@@ -1,4 +1,4 @@
-/** A disk thread whose file system fails where a test wants it to. */
+/** A disk thread whose file system fails at a call that the test chooses. */
 import fs from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { serveDiskJobs } from "../../../src/store/disk/disk-jobs.ts";
@@ -8,13 +8,13 @@ export interface DiskThreadFault {
   readonly call: keyof JobFileSystem;
   /** A system error, `SHORT` for a write of half a buffer, or `CRASH` for the end of the thread. */
   readonly code: string;
-  /** Calls that go well before the first that fails. */
+  /** The number of calls that succeed before the first failure. */
   readonly after?: number;
-  /** How many calls fail; all, where it is not given. */
+  /** The number of calls that fail; by default all. */
   readonly times?: number;
 }
 
-/** A module for `threadModule`: a worker is told nothing but its module, so the fault is written into that. */
+/** A module for `threadModule`. A worker receives only its module, so the fault is part of the module. */
 export function faultyThread(fault: DiskThreadFault): URL {
   const source = `import { serveFaulty } from "${import.meta.url}"; serveFaulty(${JSON.stringify(fault)});`;
   return new URL(`data:text/javascript,${encodeURIComponent(source)}`);

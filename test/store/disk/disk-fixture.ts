@@ -1,6 +1,6 @@
 /**
- * A disk tier in a directory of its own, with chunks whose every byte depends on its offset, and eyes on what really
- * lies on disk, so that a test asks the file system and not the tier's own account.
+ * A disk tier in a directory of its own, with chunks in which every byte depends on its offset, and a view of the files
+ * on disk. So a test checks the file system and not the tier's own account.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ import { FakeClock } from "../../support/fake-clock.ts";
 import { assertPattern } from "../../support/pattern.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
-/** First in, first out: the order in which a test put its chunks is the order in which they go. */
+/** First in, first out: chunks are evicted in the order in which a test has put them. */
 export class FifoPolicy implements EvictionPolicy<DiskEntry> {
   #entries = new Set<DiskEntry>();
   touches = 0;
@@ -57,7 +57,7 @@ export class FifoPolicy implements EvictionPolicy<DiskEntry> {
   }
 }
 
-/** Opens a tier on a root, not yet scanned. One of 1 GiB where `overrides` do not say otherwise. */
+/** Opens a tier on a root, and does not wait for the scan. Its size is 1 GiB unless `overrides` set another. */
 export function openTier(root: string, overrides: Partial<DiskTierOptions> = {}): DiskTier {
   return DiskTier.open({
     root,
@@ -80,7 +80,7 @@ export class DiskFixture {
   readonly budget = new MemoryBudget({ maxBytes: 256 * MiB, clock: this.clock, poison: true });
   readonly #tiers: DiskTier[] = [];
 
-  /** As {@link openTier}; closed with the fixture. */
+  /** Like {@link openTier}. The tier is closed with the fixture. */
   openUnscanned(overrides: Partial<DiskTierOptions> = {}): DiskTier {
     const tier = openTier(this.root, { clock: this.clock, logger: this.logger, ...overrides });
     this.#tiers.push(tier);
@@ -112,7 +112,7 @@ export class DiskFixture {
     );
   }
 
-  /** Sizes of all files of chunks, staged ones included. */
+  /** The sum of the sizes of all chunk files and staging files. */
   bytesOnDisk(): number {
     const staged = this.stagedFiles().map((name) => join(this.directory, "staging", name));
     let bytes = 0;
@@ -156,7 +156,7 @@ export function chunkOf(budget: MemoryBudget, ref: ChunkKey): ChunkBytes {
   return patternChunk(budget, ref.version.chunkLength(ref.index), seedOf(ref));
 }
 
-/** Puts the chunk of a ref and lets go of it as soon as the store has. */
+/** Puts a chunk, and releases it when the put has ended. */
 export async function putChunk<Result>(
   store: { put(ref: ChunkKey, chunk: ChunkBytes): Promise<Result> },
   budget: MemoryBudget,
@@ -170,7 +170,7 @@ export async function putChunk<Result>(
   }
 }
 
-/** Reads one block; false is a miss. @throws AssertionError where the tier gave a wrong byte. */
+/** Reads one block. False is a miss. @throws AssertionError if the tier returned a wrong byte. */
 export async function readBlock(tier: DiskTier, ref: ChunkKey, blockIndex = 0): Promise<boolean> {
   const restBytes = ref.version.chunkLength(ref.index) - blockIndex * segmentSizeBytes;
   const target = Buffer.from(new SharedArrayBuffer(Math.min(segmentSizeBytes, restBytes)));
@@ -179,7 +179,7 @@ export async function readBlock(tier: DiskTier, ref: ChunkKey, blockIndex = 0): 
   return true;
 }
 
-/** Reads a whole chunk; false where any block is a miss. */
+/** Reads a whole chunk. False if any block is a miss. */
 export async function readChunk(tier: DiskTier, ref: ChunkKey): Promise<boolean> {
   const blocks = Math.ceil(ref.version.chunkLength(ref.index) / segmentSizeBytes);
   for (let block = 0; block < blocks; block += 1) {

@@ -1,4 +1,6 @@
-/** A process that holds the disk root of its argument until it is killed; says `held`, or `refused` and why. */
+/**
+ * A process that holds the disk root of its argument until it is killed. It prints `held`, or `refused` and the reason.
+ */
 import { DiskRoot } from "../../../src/store/disk/disk-root.ts";
 
 const [, , path] = process.argv;
@@ -9,5 +11,5 @@ try {
 } catch (error) {
   console.log(`refused: ${(error as Error).message}`);
 }
-// The reference keeps the lock from being collected with the object that holds it.
+// The reference prevents that the DiskRoot is collected as garbage, with its lock.
 setInterval(() => root?.replicaId, 60_000);

@@ -18,7 +18,7 @@ function refs(count: number): ChunkKey[] {
 }
 
 criterion(
-  "what is held is listed once, page by page, in the same order whatever comes and goes",
+  "each held chunk is listed once, page by page, in an order that stays when chunks are stored or deleted",
   async (fixture) => {
     const tier = await fixture.open();
     const held = refs(600);
@@ -39,7 +39,7 @@ criterion(
   },
 );
 
-criterion("which chunk a path stands for is read from its file, after a restart as well", async (fixture) => {
+criterion("the chunk key of a path is read from its file, also after a restart", async (fixture) => {
   const first = await fixture.open();
   const ref = refOf(`dir/${"k".repeat(900)} \u{1F40B}`, 20 * MiB + 1, 2);
   await fixture.put(first, ref);
@@ -50,7 +50,7 @@ criterion("which chunk a path stands for is read from its file, after a restart 
   assert.equal(await tier.chunkKeyOf(pathOf(refOf("other", KiB))), undefined);
 });
 
-criterion("a file that is damaged, short, gone or another chunk's stands for none", async (fixture) => {
+criterion("a file that is damaged, short, missing or another chunk's has no chunk key", async (fixture) => {
   const tier = await fixture.open();
   const [torn, short, empty, other] = refs(4) as [ChunkKey, ChunkKey, ChunkKey, ChunkKey];
   for (const ref of [torn, short, empty, other]) await fixture.put(tier, ref);
@@ -61,21 +61,18 @@ criterion("a file that is damaged, short, gone or another chunk's stands for non
   assert.ok(await tier.chunkKeyOf(pathOf(other)));
 });
 
-criterion(
-  "what can be written without evicting anything is the room below the high watermark",
-  async (fixture) => {
-    const [ref] = refs(1) as [ChunkKey];
-    const tier = await fixture.open({ maxBytes: 10 * MiB, highWatermark: 0.5, lowWatermark: 0.4 });
-    assert.equal(tier.spareBytes, 5 * MiB);
-    await fixture.put(tier, ref);
-    assert.equal(tier.spareBytes, 5 * MiB - chunkFileSize(storedKeyOf(ref)));
-  },
-);
+criterion("without marked chunks, spareBytes is the room below the high watermark", async (fixture) => {
+  const [ref] = refs(1) as [ChunkKey];
+  const tier = await fixture.open({ maxBytes: 10 * MiB, highWatermark: 0.5, lowWatermark: 0.4 });
+  assert.equal(tier.spareBytes, 5 * MiB);
+  await fixture.put(tier, ref);
+  assert.equal(tier.spareBytes, 5 * MiB - chunkFileSize(storedKeyOf(ref)));
+});
 
 criterion(
-  "of chunks marked to go first, as much can be written as they hold beyond one eviction, and nothing else goes for it",
+  "spareBytes counts the bytes of marked chunks beyond one eviction, and writing them evicts no unmarked chunk",
   async (fixture) => {
-    // All of one size: a file holds the name of its object.
+    // All keys have the same length, because a file contains the key of its object: so all files have one size.
     const keys = refs(24).slice(10);
     const sizeBytes = chunkFileSize(storedKeyOf(keys[0] as ChunkKey));
     const tier = await fixture.open({

@@ -1,13 +1,14 @@
 /**
- * A disk thread that looks at the whole directory before each chunk is linked: the moment at which most is there. More
- * than it was told is a bug that ends it. Nobody else makes files meanwhile, so what it counts was there all at once.
+ * A disk thread that measures the whole directory before it links each chunk, when most bytes are there. More bytes
+ * than the limit are a bug, which ends the thread. Only this thread creates files, so all the bytes that it counts are
+ * there at the same time.
  */
 import fs from "node:fs";
 import { dirname, join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { serveDiskJobs } from "../../../src/store/disk/disk-jobs.ts";
 
-/** A module for `threadModule`: a worker is told nothing but its module, so the limit is written into that. */
+/** A module for `threadModule`. A worker receives only its module, so the limit is part of the module. */
 export function meteredThread(bytesMax: number): URL {
   const source = `import { serveMetered } from "${import.meta.url}"; serveMetered(${bytesMax});`;
   return new URL(`data:text/javascript,${encodeURIComponent(source)}`);

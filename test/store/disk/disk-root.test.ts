@@ -33,7 +33,7 @@ function refusal(root: string, replicaId?: string): OrcaError {
   assert.fail("the root is refused");
 }
 
-withRoot("DiskRoot: an id that was made once stays", (root) => {
+withRoot("DiskRoot: a generated id stays", (root) => {
   const first = DiskRoot.open(root);
   assert.match(first.replicaId, /^[0-9a-f]{16}$/);
   assert.equal(first.directory, join(root, "orca-disk.v1", first.replicaId));
@@ -48,7 +48,7 @@ withRoot("DiskRoot: an id that was made once stays", (root) => {
   );
 });
 
-withRoot("DiskRoot: another id takes the chunks with it", (root) => {
+withRoot("DiskRoot: a new id keeps the chunks", (root) => {
   const first = DiskRoot.open(root, "replica-a");
   writeFileSync(join(first.directory, "chunk"), "bytes");
   first.close();
@@ -61,18 +61,18 @@ withRoot("DiskRoot: another id takes the chunks with it", (root) => {
   third.close();
 });
 
-withRoot("DiskRoot: an id that no directory can have is refused", (root) => {
+withRoot("DiskRoot: an id that is no valid name of a directory is an error", (root) => {
   for (const id of ["", ".", "..", "a/b", "lock", "replica-id", "a\0b", "x".repeat(129)]) {
     assert.match(refusal(root, id).message, /^Cannot use replica id /);
   }
 });
 
-withRoot("DiskRoot: a root that cannot be made is refused", (root) => {
+withRoot("DiskRoot: a root that cannot be created is an error", (root) => {
   writeFileSync(join(root, "file"), "");
   assert.match(refusal(join(root, "file")).message, /^Cannot open disk root /);
 });
 
-withRoot("DiskRoot: a second one in the same process is refused", (root) => {
+withRoot("DiskRoot: a second one in the same process is an error", (root) => {
   const first = DiskRoot.open(root);
   assert.match(refusal(root).message, new RegExp(`process ${process.pid} uses it`));
   assert.match(refusal(root).message, /uses it/);
@@ -80,15 +80,15 @@ withRoot("DiskRoot: a second one in the same process is refused", (root) => {
   DiskRoot.open(root).close();
 });
 
-withRoot("DiskTier.open: where its thread cannot start, the root is free again", (root) => {
-  // Only a file can be the module of a thread.
+withRoot("DiskTier.open: if its thread cannot start, the root is free again", (root) => {
+  // The module of a thread must be a file.
   const threadModule = new URL("https://localhost/thread.ts");
   assert.throws(() => openTier(root, { threadModule }), { code: "ERR_INVALID_URL_SCHEME" });
   DiskRoot.open(root).close();
 });
 
 withRoot(
-  "DiskRoot: the second process is told the pid of the first, and takes over after kill -9",
+  "DiskRoot: the error of a second process names the pid of the first, and after kill -9 it opens the root",
   async (root) => {
     const holder = new TestProcess("holder", process.execPath, [holderPath, root]);
     try {

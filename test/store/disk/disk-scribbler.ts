@@ -1,4 +1,4 @@
-/** A process that writes chunks to the disk root of its argument until it is killed, and says how many are stored. */
+/** A process that writes chunks to the disk root of its argument until it is killed, and prints how many are stored. */
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { FakeClock } from "../../support/fake-clock.ts";

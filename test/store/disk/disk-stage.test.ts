@@ -27,7 +27,7 @@ function fileSizeOf(ref: ChunkKey): number {
   return chunkFileSize(storedKeyOf(ref));
 }
 
-/** Appends the bytes up to `end` in pieces; false with the first that is not taken. */
+/** Appends the bytes up to `end` in pieces. False at the first piece that is not accepted. */
 async function appendTo(
   stage: StagedChunk,
   ref: ChunkKey,
@@ -43,7 +43,7 @@ async function appendTo(
   return true;
 }
 
-/** The SHA-256 that a tier gives the chunk when it is put whole. */
+/** The SHA-256 that a tier computes when the chunk is put whole. */
 async function sha256Of(fixture: DiskFixture, tier: DiskTier, ref: ChunkKey): Promise<string> {
   await fixture.put(tier, ref);
   const sha256 = tier.sha256(ref);
@@ -53,23 +53,26 @@ async function sha256Of(fixture: DiskFixture, tier: DiskTier, ref: ChunkKey): Pr
 }
 
 for (const pieceBytes of [MiB, 700_001]) {
-  criterion(`a chunk written in pieces of ${pieceBytes} bytes is the chunk put whole`, async (fixture) => {
-    const tier = await fixture.open();
-    const ref = refOf("k", 3 * MiB + 12_345);
-    const sha256 = await sha256Of(fixture, tier, ref);
-    const stage = stageOf(tier, ref);
-    assert.ok(await appendTo(stage, ref, lengthOf(ref), pieceBytes));
-    assert.equal(tier.presence(ref), "absent");
-    assert.equal(tier.usedBytes, fileSizeOf(ref));
-    assert.equal(await stage.commit(sha256), "stored");
-    assert.equal(tier.sha256(ref), sha256);
-    assert.ok(await readChunk(tier, ref));
-    assert.deepEqual([fixture.stagedFiles(), tier.usedBytes], [[], fixture.bytesOnDisk()]);
-    assert.equal(tier.stats.stored, 2);
-  });
+  criterion(
+    `a chunk written in pieces of ${pieceBytes} bytes is equal to the chunk put whole`,
+    async (fixture) => {
+      const tier = await fixture.open();
+      const ref = refOf("k", 3 * MiB + 12_345);
+      const sha256 = await sha256Of(fixture, tier, ref);
+      const stage = stageOf(tier, ref);
+      assert.ok(await appendTo(stage, ref, lengthOf(ref), pieceBytes));
+      assert.equal(tier.presence(ref), "absent");
+      assert.equal(tier.usedBytes, fileSizeOf(ref));
+      assert.equal(await stage.commit(sha256), "stored");
+      assert.equal(tier.sha256(ref), sha256);
+      assert.ok(await readChunk(tier, ref));
+      assert.deepEqual([fixture.stagedFiles(), tier.usedBytes], [[], fixture.bytesOnDisk()]);
+      assert.equal(tier.stats.stored, 2);
+    },
+  );
 }
 
-criterion("a chunk with another SHA-256 is not kept, and leaves nothing", async (fixture) => {
+criterion("a chunk with another SHA-256 is not stored, and leaves nothing", async (fixture) => {
   const tier = await fixture.open();
   const ref = refOf("k", MiB + 1);
   const stage = stageOf(tier, ref);
@@ -82,7 +85,7 @@ criterion("a chunk with another SHA-256 is not kept, and leaves nothing", async 
   assert.equal(await again.commit(undefined), "stored");
 });
 
-criterion("a stage that is let go of leaves nothing, and may be let go of again", async (fixture) => {
+criterion("a discarded stage leaves nothing, and may be discarded again", async (fixture) => {
   const tier = await fixture.open();
   const ref = refOf("k", 2 * MiB);
   const stage = stageOf(tier, ref);
@@ -95,7 +98,7 @@ criterion("a stage that is let go of leaves nothing, and may be let go of again"
   assert.equal(await stageOf(tier, ref).discard(), undefined);
 });
 
-criterion("what is held, or not known yet, is not staged", async (fixture) => {
+criterion("a chunk that is held, or unknown before the end of the scan, is not staged", async (fixture) => {
   const tier = fixture.openUnscanned();
   const ref = refOf("k", MiB);
   assert.equal(tier.stage(ref), undefined);
@@ -104,7 +107,7 @@ criterion("what is held, or not known yet, is not staged", async (fixture) => {
   assert.equal(tier.stage(ref), undefined);
 });
 
-criterion("one that is larger than the disk is refused and evicts nothing", async (fixture) => {
+criterion("a chunk larger than the disk is not stored and evicts nothing", async (fixture) => {
   const tier = await fixture.open({ maxBytes: 2 * MiB });
   await fixture.put(tier, refOf("small", 1000));
   assert.equal(await appendTo(stageOf(tier, refOf("large", 3 * MiB)), refOf("large", 3 * MiB)), false);
@@ -112,7 +115,7 @@ criterion("one that is larger than the disk is refused and evicts nothing", asyn
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
 });
 
-criterion("its first piece makes room, and bytes on disk never pass max_bytes", async (fixture) => {
+criterion("its first piece makes room, and bytes on disk never exceed max_bytes", async (fixture) => {
   const refs = Array.from({ length: 12 }, (_, index) => refOf(`key-${index}`, 256 * 1024));
   const sizeBytes = fileSizeOf(refs[0] as ChunkKey);
   const tier = await fixture.open({ maxBytes: 5 * sizeBytes, highWatermark: 1, lowWatermark: 0.8 });
@@ -168,7 +171,7 @@ for (const [call, code] of [
   ["mkdirSync", "ENOSPC"],
   ["linkSync", "EIO"],
 ] as const) {
-  criterion(`${code} at ${call} while it is committed is refused and leaves nothing`, async (fixture) => {
+  criterion(`${code} at ${call} while it is committed is not_stored and leaves nothing`, async (fixture) => {
     const after = call === "writevSync" ? 1 : 0;
     const tier = await fixture.open({ threadModule: faultyThread({ call, code, after, times: 1 }) });
     const ref = refOf("k", MiB);
@@ -180,7 +183,7 @@ for (const [call, code] of [
   });
 }
 
-criterion("a thread that dies takes its stages with it, and nothing is left of them", async (fixture) => {
+criterion("a thread that dies ends its stages, and nothing is left of them", async (fixture) => {
   const crash = faultyThread({ call: "writevSync", code: "CRASH", after: 2, times: 1 });
   const tier = await fixture.open({ threadModule: crash });
   const [one, two] = [refOf("one", 2 * MiB), refOf("two", 2 * MiB)] as const;
@@ -188,13 +191,13 @@ criterion("a thread that dies takes its stages with it, and nothing is left of t
   await appendTo(stages[0], one, MiB);
   await appendTo(stages[1], two, MiB);
   assert.equal(await appendTo(stages[0], one), false);
-  // The other one finds out when it goes on: the thread that knew it is gone.
+  // The other stage fails at its next piece, because the thread that knew it has died.
   assert.equal(await appendTo(stages[1], two), false);
   assert.equal(tier.stats.threadCrashes, 1);
   assert.deepEqual([fixture.stagedFiles(), tier.usedBytes], [[], 0]);
 });
 
-criterion("a thread that dies after the link leaves no chunk that is not counted", async (fixture) => {
+criterion("a thread that dies after the link leaves no uncounted chunk", async (fixture) => {
   const crash = faultyThread({ call: "fsyncSync", code: "CRASH", after: 1, times: 1 });
   const tier = await fixture.open({ fsync: true, threadModule: crash });
   const ref = refOf("k", MiB);
@@ -204,11 +207,11 @@ criterion("a thread that dies after the link leaves no chunk that is not counted
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
 
-criterion("memory that is short ends a stage whose piece still waits", async (fixture) => {
+criterion("a memory shortage ends a stage whose piece is waiting", async (fixture) => {
   const tier = await fixture.open();
   const [one, two] = [refOf("one", 2 * MiB), refOf("two", 2 * MiB)] as const;
   const stages = [stageOf(tier, one), stageOf(tier, two)] as const;
-  // A job that unlinks runs alone, so what comes after it waits.
+  // A job that unlinks runs alone, so the jobs after it wait.
   await fixture.put(tier, refOf("held", MiB));
   const puts = Array.from({ length: 6 }, (_, index) => fixture.put(tier, refOf(`p${index}`, MiB)));
   const appended = appendTo(stages[0], one, MiB);
@@ -222,7 +225,7 @@ criterion("memory that is short ends a stage whose piece still waits", async (fi
 });
 
 criterion(
-  "a closing tier takes no more pieces, and the next start sweeps what is staged",
+  "a closing tier accepts no more pieces, and the next start sweeps the staging file",
   async (fixture) => {
     const tier = await fixture.open();
     const ref = refOf("k", 2 * MiB);
@@ -238,7 +241,7 @@ criterion(
   },
 );
 
-criterion("kill -9 amid a stage leaves nothing of it after the next start", async (fixture) => {
+criterion("after kill -9 during a stage, the next start leaves nothing of it", async (fixture) => {
   const script = fileURLToPath(new URL("./disk-stager.ts", import.meta.url));
   const stager = new TestProcess("stager", process.execPath, [script, fixture.root]);
   await stager.line(/^staged 4$/);

@@ -1,4 +1,4 @@
-/** A process that writes one chunk whole and another piece by piece to the disk root of its argument, until it is killed. */
+/** A process that writes one chunk whole and another in pieces to the disk root of its argument, until it is killed. */
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { FakeClock } from "../../support/fake-clock.ts";

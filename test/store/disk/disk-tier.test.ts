@@ -46,7 +46,7 @@ criterion("with fsync the result is the same", async (fixture) => {
   assert.ok(await readChunk(tier, ref));
 });
 
-criterion("until the scan ends presence is unknown, and a read tries the file", async (fixture) => {
+criterion("before the scan ends, the presence is unknown, and a read tries the file", async (fixture) => {
   const held = refOf("held", 3 * MiB);
   const absent = refOf("absent", 3 * MiB);
   const first = await fixture.open();
@@ -64,7 +64,7 @@ criterion("until the scan ends presence is unknown, and a read tries the file", 
   assert.deepEqual([tier.chunkCount, tier.usedBytes, tier.stats.vanished], [1, fileSizeOf(held), 0]);
 });
 
-/** Puts a chunk of 2.5 blocks, damages its file in a fresh run, and expects one miss, one count and no file. */
+/** Puts a chunk of 2.5 blocks, damages its file in a new run, and expects one miss, one count and no file. */
 function damage(title: string, change: (path: string, ref: ChunkKey) => void): void {
   criterion(`${title} is found, deleted and counted, and the chunk can be put again`, async (fixture) => {
     const ref = refOf("k", 2 * MiB + MiB / 2);
@@ -115,7 +115,7 @@ criterion("a whole chunk under another chunk's name is damaged", async (fixture)
   assert.deepEqual(fixture.chunkFiles(), []);
 });
 
-criterion("damage met by many readers at once is counted once", async (fixture) => {
+criterion("damage that many readers find at once is counted once", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);
@@ -126,7 +126,7 @@ criterion("damage met by many readers at once is counted once", async (fixture) 
   assert.deepEqual(fixture.chunkFiles(), []);
 });
 
-criterion("a file deleted behind its back is a counted miss", async (fixture) => {
+criterion("a file that another program deleted is a counted miss", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);
@@ -138,7 +138,7 @@ criterion("a file deleted behind its back is a counted miss", async (fixture) =>
   assert.ok(await readChunk(tier, ref));
 });
 
-criterion("directories deleted behind its back are made again", async (fixture) => {
+criterion("directories that another program deleted are created again", async (fixture) => {
   const ref = refOf("k", MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);
@@ -155,7 +155,7 @@ function failing(call: keyof ReadFileSystem, code: string): ReadFileSystem {
   return { ...fs, [call]: fail };
 }
 
-criterion("EIO while reading is a counted miss, and the chunk is let go", async (fixture) => {
+criterion("EIO while reading is a counted miss, and the chunk is deleted", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open({ fileSystem: failing("read", "EIO") });
   await fixture.put(tier, ref);
@@ -174,7 +174,7 @@ criterion("too many open files is a miss that keeps the chunk", async (fixture) 
   assert.deepEqual(tier.stats.errorsByCode, { EMFILE: 1 });
 });
 
-criterion("bytes of a file that cannot be unlinked stay counted", async (fixture) => {
+criterion("the bytes of a file that cannot be unlinked stay counted", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open({ fileSystem: failing("unlink", "EROFS") });
   await fixture.put(tier, ref);
@@ -222,7 +222,7 @@ criterion("no more files stay open than allowed, and closed ones are opened agai
   assert.equal(opened.size, 0);
 });
 
-criterion("blocks in a row are one use, another start is another", async (fixture) => {
+criterion("sequential blocks are one use, a new start is another", async (fixture) => {
   const policy = new FifoPolicy();
   const tier = await fixture.open({ policy });
   const ref = refOf("k", 4 * MiB);
@@ -243,26 +243,29 @@ criterion("two puts of a chunk at once make one file", async (fixture) => {
   assert.equal(tier.usedBytes, fileSizeOf(ref));
 });
 
-criterion("the chunks of a superseded version go first, and are read until then", async (fixture) => {
-  const refs = Array.from({ length: 9 }, (_, index) => refOf("k", 9 * MiB, index, MiB));
-  const tier = await fixture.open({
-    maxBytes: 21 * MiB,
-    highWatermark: 1,
-    lowWatermark: 1,
-    policy: new TunedS3Fifo(),
-  });
-  const others = Array.from({ length: 20 }, (_, index) => refOf(`other${index}`, MiB));
-  for (const ref of [...others.slice(0, 11), ...refs]) assert.equal(await fixture.put(tier, ref), "stored");
-  const { version } = refs[0] as ChunkKey;
-  tier.supersede(version);
-  assert.ok(await readChunk(tier, refs[8] as ChunkKey), "and whoever reads one keeps it");
-  for (const ref of others.slice(11)) assert.equal(await fixture.put(tier, ref), "stored");
-  const isHeld = (ref: ChunkKey): boolean => tier.presence(ref) === "held";
-  assert.deepEqual(refs.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
-  assert.equal(others.filter(isHeld).length, 20 - 1);
-});
+criterion(
+  "the chunks of a superseded version are evicted first, and are read until then",
+  async (fixture) => {
+    const refs = Array.from({ length: 9 }, (_, index) => refOf("k", 9 * MiB, index, MiB));
+    const tier = await fixture.open({
+      maxBytes: 21 * MiB,
+      highWatermark: 1,
+      lowWatermark: 1,
+      policy: new TunedS3Fifo(),
+    });
+    const others = Array.from({ length: 20 }, (_, index) => refOf(`other${index}`, MiB));
+    for (const ref of [...others.slice(0, 11), ...refs]) assert.equal(await fixture.put(tier, ref), "stored");
+    const { version } = refs[0] as ChunkKey;
+    tier.supersede(version);
+    assert.ok(await readChunk(tier, refs[8] as ChunkKey), "and whoever reads one keeps it");
+    for (const ref of others.slice(11)) assert.equal(await fixture.put(tier, ref), "stored");
+    const isHeld = (ref: ChunkKey): boolean => tier.presence(ref) === "held";
+    assert.deepEqual(refs.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
+    assert.equal(others.filter(isHeld).length, 20 - 1);
+  },
+);
 
-criterion("a chunk that somebody else put there is present", async (fixture) => {
+criterion("a chunk file that another program created is present", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);
@@ -274,7 +277,7 @@ criterion("a chunk that somebody else put there is present", async (fixture) => 
   assert.ok(await readChunk(tier, ref));
 });
 
-criterion("a stray file of another length makes way", async (fixture) => {
+criterion("a stray file of another length is replaced", async (fixture) => {
   const ref = refOf("k", 2 * MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);
@@ -284,7 +287,7 @@ criterion("a stray file of another length makes way", async (fixture) => {
   assert.ok(await readChunk(tier, ref));
 });
 
-criterion("after close every read is a miss and every put refused", async (fixture) => {
+criterion("after close every read is a miss and every put not_stored", async (fixture) => {
   const ref = refOf("k", MiB);
   const tier = await fixture.open();
   await fixture.put(tier, ref);

@@ -1,6 +1,6 @@
 /**
- * A file system that hangs as a network mount does: threads that come to a gated call stop in the kernel, in open(2) of
- * a named pipe nobody writes to, until the test lets them through. While the pipe is not there, nothing hangs.
+ * A file system that hangs as a network mount does. A thread that makes a gated call stops in the kernel, in open(2) of
+ * a named pipe without a writer, until the test opens the gate. While the pipe does not exist, no call hangs.
  */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
@@ -22,7 +22,7 @@ export class Gate {
     execFileSync("mkfifo", [this.#path]);
   }
 
-  /** Lets through those who hang and all who come. */
+  /** Ends the hanging calls. From now on, calls do not hang. */
   open(): void {
     const fd = fs.openSync(this.#path, fs.constants.O_RDWR);
     fs.unlinkSync(this.#path);
