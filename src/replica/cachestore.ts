@@ -88,7 +88,7 @@ function openDriver({
 export function announcing(
   { membership }: Pick<MeshClient, "membership">,
   { catalog }: Pick<OpenCachestore, "catalog">,
-): (ref: ChunkKey) => void {
+): (key: ChunkKey) => void {
   membership.listen("announcement", ({ objectSizeBytes: sizeBytes, chunkIndex: index, ...body }) =>
     catalog.learn({ version: new ObjectVersion({ ...body, sizeBytes }), index }),
   );

@@ -39,7 +39,7 @@ const sabotages: readonly Sabotage[] = [
     what: "replicas that all fill for themselves",
     kind: "calm",
     commit: ({ relay, filler }) => {
-      relay.fill = (ref, request) => filler.fill(ref, request);
+      relay.fill = (key, request) => filler.fill(key, request);
     },
     found: /was fetched in|were fetched twice/,
   },

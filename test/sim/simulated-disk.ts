@@ -35,47 +35,47 @@ export class SimulatedDisk implements DigestStore {
     this.#options = options;
   }
 
-  presence(ref: ChunkKey): Presence {
-    return this.#options.medium.has(pathOf(ref)) ? "held" : "absent";
+  presence(key: ChunkKey): Presence {
+    return this.#options.medium.has(pathOf(key)) ? "held" : "absent";
   }
 
-  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     const { medium } = this.#options;
     await this.#pass(0.2, 8);
-    const path = pathOf(ref);
+    const path = pathOf(key);
     if (medium.get(path) !== "whole") {
       medium.delete(path);
       return false;
     }
-    const offset = ref.index * ref.version.chunkSizeBytes + blockIndex * segmentSizeBytes;
-    versionBytes(this.#ordinalOf(ref), offset, target.length).copy(target);
+    const offset = key.index * key.version.chunkSizeBytes + blockIndex * segmentSizeBytes;
+    versionBytes(this.#ordinalOf(key), offset, target.length).copy(target);
     return true;
   }
 
-  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+  async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     const { medium } = this.#options;
-    this.#check(ref, chunk);
+    this.#check(key, chunk);
     await this.#pass(1, 80);
-    this.#check(ref, chunk);
+    this.#check(key, chunk);
     if (this.refuses) return "not_stored";
-    if (medium.has(pathOf(ref))) return "present";
-    medium.set(pathOf(ref), "whole");
+    if (medium.has(pathOf(key))) return "present";
+    medium.set(pathOf(key), "whole");
     return "stored";
   }
 
-  async delete(ref: ChunkKey): Promise<void> {
-    this.#options.medium.delete(pathOf(ref));
+  async delete(key: ChunkKey): Promise<void> {
+    this.#options.medium.delete(pathOf(key));
   }
 
   sha256(): undefined {
     return undefined;
   }
 
-  #check(ref: ChunkKey, chunk: ChunkBytes): void {
-    let offset = ref.index * ref.version.chunkSizeBytes;
+  #check(key: ChunkKey, chunk: ChunkBytes): void {
+    let offset = key.index * key.version.chunkSizeBytes;
     try {
       for (const { bytes } of chunk.segments) {
-        assertVersionBytes(bytes, this.#ordinalOf(ref), offset, "what is committed");
+        assertVersionBytes(bytes, this.#ordinalOf(key), offset, "what is committed");
         offset += bytes.length;
       }
     } catch (thrown) {
@@ -92,6 +92,6 @@ export class SimulatedDisk implements DigestStore {
   }
 }
 
-function pathOf(ref: ChunkKey): string {
-  return ref.version.chunkPath(ref.index);
+function pathOf(key: ChunkKey): string {
+  return key.version.chunkPath(key.index);
 }

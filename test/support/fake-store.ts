@@ -15,32 +15,32 @@ export class FakeStore implements ChunkStore {
   commitGate: Promise<void> = Promise.resolve();
   refuses = false;
 
-  presence(ref: ChunkKey): Presence {
-    return this.believes ?? (this.chunks.has(pathOf(ref)) ? "held" : "absent");
+  presence(key: ChunkKey): Presence {
+    return this.believes ?? (this.chunks.has(pathOf(key)) ? "held" : "absent");
   }
 
-  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     this.blockReads += 1;
-    const bytes = this.chunks.get(pathOf(ref));
+    const bytes = this.chunks.get(pathOf(key));
     if (!bytes) return false;
     bytes.copy(target, 0, blockIndex * 2 ** 20, blockIndex * 2 ** 20 + target.length);
     return true;
   }
 
-  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
-    this.puts.push(pathOf(ref));
+  async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+    this.puts.push(pathOf(key));
     await this.commitGate;
     if (this.refuses) return "not_stored";
-    if (this.chunks.has(pathOf(ref))) return "present";
-    this.chunks.set(pathOf(ref), Buffer.concat(chunk.segments.map((segment) => segment.bytes)));
+    if (this.chunks.has(pathOf(key))) return "present";
+    this.chunks.set(pathOf(key), Buffer.concat(chunk.segments.map((segment) => segment.bytes)));
     return "stored";
   }
 
-  async delete(ref: ChunkKey): Promise<void> {
-    this.chunks.delete(pathOf(ref));
+  async delete(key: ChunkKey): Promise<void> {
+    this.chunks.delete(pathOf(key));
   }
 }
 
-function pathOf(ref: ChunkKey): string {
-  return ref.version.chunkPath(ref.index);
+function pathOf(key: ChunkKey): string {
+  return key.version.chunkPath(key.index);
 }

@@ -11,27 +11,27 @@ export class MemoryStore implements ChunkStore {
     this.#tier = tier;
   }
 
-  presence(ref: ChunkKey): Presence {
-    return this.#tier.peek(pathOf(ref)) ? "held" : "absent";
+  presence(key: ChunkKey): Presence {
+    return this.#tier.peek(pathOf(key)) ? "held" : "absent";
   }
 
-  async readBlock(ref: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
-    const block = this.#tier.get(pathOf(ref))?.segments[blockIndex];
+  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+    const block = this.#tier.get(pathOf(key))?.segments[blockIndex];
     block?.bytes.copy(target);
     return block !== undefined;
   }
 
-  async put(ref: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
-    if (this.#tier.peek(pathOf(ref))) return "present";
-    this.#tier.put(pathOf(ref), chunk);
+  async put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
+    if (this.#tier.peek(pathOf(key))) return "present";
+    this.#tier.put(pathOf(key), chunk);
     return "stored";
   }
 
-  async delete(ref: ChunkKey): Promise<void> {
-    this.#tier.delete(pathOf(ref));
+  async delete(key: ChunkKey): Promise<void> {
+    this.#tier.delete(pathOf(key));
   }
 }
 
-function pathOf(ref: ChunkKey): string {
-  return ref.version.chunkPath(ref.index);
+function pathOf(key: ChunkKey): string {
+  return key.version.chunkPath(key.index);
 }

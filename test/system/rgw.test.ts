@@ -7,7 +7,7 @@ import { storeContract } from "../contract/store.ts";
 import { cachestoreTroubles } from "../e2e/cachestore-troubles.ts";
 import { readThroughS3 } from "../e2e/read-through.ts";
 import { S3CachestoreFixture } from "../store/cachestore/s3/s3-cachestore-fixture.ts";
-import { refOf } from "../store/disk/disk-fixture.ts";
+import { keyOf } from "../store/disk/disk-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { type Rgw, rgwAvailable, startRgw } from "../support/rgw.ts";
 import { openS3Fixture, s3Traits } from "../support/s3-fixture.ts";
@@ -53,8 +53,8 @@ function realStore(): void {
     const fixture = await openBucket();
     const stores = [await fixture.store(), await fixture.store({ endpoint: await rgw.addGateway() })];
     for (let index = 0; index < 16; index += 1) {
-      const ref = refOf("race", 16 * MiB, index, MiB);
-      const results = await Promise.all(stores.map((store) => fixture.put(store, ref)));
+      const key = keyOf("race", 16 * MiB, index, MiB);
+      const results = await Promise.all(stores.map((store) => fixture.put(store, key)));
       assert.deepEqual(results.sort(), ["present", "stored"]);
     }
     assert.deepEqual(
@@ -67,12 +67,12 @@ function realStore(): void {
   test("S3Cachestore on Ceph RGW: an object of the wrong size is a miss, and overwritten", async () => {
     const fixture = await openBucket();
     const store = await fixture.guarded();
-    const ref = refOf("missized", 3000);
-    await fixture.lay(ref, Buffer.alloc(2999));
-    assert.equal(await store.readBlock(ref, 0, Buffer.alloc(3000)), false);
+    const key = keyOf("missized", 3000);
+    await fixture.lay(key, Buffer.alloc(2999));
+    assert.equal(await store.readBlock(key, 0, Buffer.alloc(3000)), false);
     const driver = await fixture.store();
-    assert.equal(await fixture.put(driver, ref), "stored");
-    assert.equal((await fixture.look(ref))?.body.length, 3000);
+    assert.equal(await fixture.put(driver, key), "stored");
+    assert.equal((await fixture.look(key))?.body.length, 3000);
     await fixture.close();
   });
 

@@ -127,8 +127,9 @@ export class DiskIndex {
   }
 
   /**
-   * Reports a use to the policy. A sequential read of a chunk's blocks is one use. Otherwise a single pass over a large
-   * chunk would look like a hundred requests for it, and a scan would evict chunks that clients request again.
+   * Reports a use to the policy. A sequential read of a chunk's blocks is one use. If each block was a use, such a read
+   * of a large chunk would look like a hundred requests for it, and a scan would evict chunks that clients request
+   * again.
    */
   touch(entry: DiskEntry, blockIndex: number): void {
     if (blockIndex === 0 || blockIndex !== entry.nextBlock) {

@@ -5,12 +5,12 @@ import { MiB } from "../../../src/base/units.ts";
 import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../../../src/fill/inspection/object-inspection.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
-import { refOf } from "../../store/disk/disk-fixture.ts";
+import { keyOf } from "../../store/disk/disk-fixture.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 
 test("HeldChunks: each tier has its bit, and a chunk of unknown presence is not held", async () => {
-  const { version } = refOf("k", 6 * MiB, 0, MiB);
+  const { version } = keyOf("k", 6 * MiB, 0, MiB);
   const held = new HeldChunks({
     memory: { peek: (memoryKey) => (memoryKey === version.memoryKey(0) ? ({} as never) : undefined) },
     disk: { presence: ({ index }: ChunkKey) => (index < 2 ? "held" : "unknown") },
@@ -21,7 +21,7 @@ test("HeldChunks: each tier has its bit, and a chunk of unknown presence is not 
 });
 
 test("ObjectInspection: only live members are asked; one that fails is listed with the reason", async () => {
-  const { version } = refOf("k", 2 * MiB, 0, MiB);
+  const { version } = keyOf("k", 2 * MiB, 0, MiB);
   const members = [
     memberOf("r3", { state: "suspect" }),
     memberOf("r1"),
@@ -67,7 +67,7 @@ test("ObjectInspection: an object with too many chunks is rejected before any me
     flights: { find: () => undefined },
   });
   const inspection = new ObjectInspection({ replicaId: "r0", held, cluster: undefined });
-  const { version } = refOf("k", 100_001 * MiB, 0, MiB);
+  const { version } = keyOf("k", 100_001 * MiB, 0, MiB);
   const error = await rejectsWith("invalid_argument", inspection.inspect(version));
   assert.match(error.message, /it has 100001 chunks, at most 100000 can be inspected/);
 });

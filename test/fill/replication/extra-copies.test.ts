@@ -9,21 +9,21 @@ import type { Member } from "../../../src/membership/member.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
-import { DiskFixture, readChunk, refOf } from "../../store/disk/disk-fixture.ts";
+import { DiskFixture, keyOf, readChunk } from "../../store/disk/disk-fixture.ts";
 import { memberOf } from "../../support/member-of.ts";
 
 const objects = 40;
 const debounceMs = 10_000;
 
-function keyOf(number: number): ChunkKey {
-  return refOf(`key-${1000 + number}`, 64 * KiB);
+function numberedKey(number: number): ChunkKey {
+  return keyOf(`key-${1000 + number}`, 64 * KiB);
 }
 
 /** A disk that holds 40 chunks and has room for no more, of a replica that is alone until others join. */
 async function extraCopiesFixture(context: TestContext) {
   const fixture = new DiskFixture();
   const { clock, logger } = fixture;
-  const maxBytes = objects * chunkFileSize(storedKeyOf(keyOf(0)));
+  const maxBytes = objects * chunkFileSize(storedKeyOf(numberedKey(0)));
   const disk = await fixture.open({ maxBytes, highWatermark: 1, lowWatermark: 1, policy: new TunedS3Fifo() });
   const self = memberOf("r0");
   let live: readonly Member[] = [self];
@@ -63,11 +63,11 @@ async function extraCopiesFixture(context: TestContext) {
   };
   const isExtra = (key: ChunkKey): boolean => !keepers.isKeptHere(key.version.chunkPath(key.index));
   const isHeld = (key: ChunkKey): boolean => disk.presence(key) === "held";
-  const keys = Array.from({ length: objects }, (_, number) => keyOf(number));
+  const keys = Array.from({ length: objects }, (_, number) => numberedKey(number));
   for (const key of keys) assert.equal(await fixture.put(disk, key), "stored");
   /** Chunks that this replica keeps and does not hold yet. */
   const fresh = function* (): Generator<ChunkKey> {
-    for (let number = objects; ; number += 1) if (!isExtra(keyOf(number))) yield keyOf(number);
+    for (let number = objects; ; number += 1) if (!isExtra(numberedKey(number))) yield numberedKey(number);
   };
   return { fixture, disk, antiEntropy, setPeers, isExtra, isHeld, keys, fresh: fresh() };
 }

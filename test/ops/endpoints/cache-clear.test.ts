@@ -7,11 +7,11 @@ import type { ObjectPrefix } from "../../../src/chunk/object-prefix.ts";
 import type { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { CacheClear } from "../../../src/ops/endpoints/cache-clear.ts";
 import { MemoryTier } from "../../../src/store/memory-tier.ts";
-import { chunkOf, refOf } from "../../store/disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../../store/disk/disk-fixture.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 
-const versions = ["a/1", "a/2", "b/1"].map((key) => refOf(key, 3 * MiB, 0, MiB).version);
+const versions = ["a/1", "a/2", "b/1"].map((objectKey) => keyOf(objectKey, 3 * MiB, 0, MiB).version);
 const never = new AbortController().signal;
 const below: ObjectPrefix = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
 

@@ -12,7 +12,7 @@ import { PutQueue } from "../../../src/store/cachestore/s3/put-queue.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
-import { chunkOf, refOf } from "../disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../disk/disk-fixture.ts";
 
 /** A store that accepts puts and does not answer for 5 s, after the queue of the S3 driver. */
 class HangingDriver implements CachestoreDriver {
@@ -63,9 +63,9 @@ test("GuardedCachestore: waiting commits are dropped and their memory is release
   });
   const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock });
   const puts = Array.from({ length: 48 }, async (_, number) => {
-    const ref = refOf(`k${number}`, MiB);
-    const chunk = chunkOf(budget, ref);
-    await store.put(ref, chunk);
+    const key = keyOf(`k${number}`, MiB);
+    const chunk = chunkOf(budget, key);
+    await store.put(key, chunk);
     chunk.release();
   });
   await clock.advance(10_000);

@@ -11,7 +11,7 @@ import { GuardedCachestore } from "../../../src/store/cachestore/guarded-cachest
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
-import { chunkOf, refOf } from "../disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../disk/disk-fixture.ts";
 
 const unavailable = new OrcaError("store_unavailable", "cachestore", "Cannot reach the store: no answer");
 const denied = new OrcaError("store_denied", "cachestore", "Cannot reach the store: 403");
@@ -67,11 +67,11 @@ class Fixture {
   readonly breaker = new Breaker({ clock: this.clock });
   readonly catalog = new Catalog();
   readonly store = new GuardedCachestore(this);
-  readonly ref = refOf("k", 2 * MiB);
+  readonly key = keyOf("k", 2 * MiB);
   readonly #budget = new MemoryBudget({ maxBytes: 8 * MiB, clock: this.clock });
 
   read(): Promise<boolean> {
-    return this.store.readBlock(this.ref, 0, Buffer.alloc(MiB));
+    return this.store.readBlock(this.key, 0, Buffer.alloc(MiB));
   }
 
   async reads(times: number): Promise<void> {
@@ -79,9 +79,9 @@ class Fixture {
   }
 
   async put(): Promise<string> {
-    const chunk = chunkOf(this.#budget, this.ref);
+    const chunk = chunkOf(this.#budget, this.key);
     try {
-      return await this.store.put(this.ref, chunk);
+      return await this.store.put(this.key, chunk);
     } finally {
       chunk.release();
     }
@@ -89,31 +89,31 @@ class Fixture {
 }
 
 test("GuardedCachestore: a chunk that the driver reads is a hit, and the catalog learns it", async () => {
-  const { store, driver, ref } = new Fixture();
+  const { store, driver, key } = new Fixture();
   const target = Buffer.alloc(MiB);
-  assert.equal(store.presence(ref), "unknown");
-  assert.equal(await store.readBlock(ref, 1, target), true);
+  assert.equal(store.presence(key), "unknown");
+  assert.equal(await store.readBlock(key, 1, target), true);
   assert.ok(target.every((byte) => byte === 7));
-  assert.equal(store.presence(ref), "held");
+  assert.equal(store.presence(key), "held");
   assert.deepEqual([store.stats.hits, store.stats.misses, store.stats.bytesRead], [1, 0, MiB]);
   assert.deepEqual(driver.asked, { read: 1, put: 0, delete: 0 });
 });
 
 test("GuardedCachestore: a wrong hint is forgotten and counted, and a miss is no error", async () => {
   const fixture = new Fixture();
-  const { store, catalog, driver, ref } = fixture;
-  catalog.learn(ref);
+  const { store, catalog, driver, key } = fixture;
+  catalog.learn(key);
   driver.outcome = "miss";
-  assert.equal(store.presence(ref), "held");
+  assert.equal(store.presence(key), "held");
   await fixture.reads(20);
-  assert.equal(store.presence(ref), "unknown");
+  assert.equal(store.presence(key), "unknown");
   assert.deepEqual([store.stats.hintsWrong, store.stats.misses, store.breakerState], [1, 20, "closed"]);
 });
 
 test("GuardedCachestore: an error is a miss that leaves a true prefix, and the hint stays", async () => {
   const fixture = new Fixture();
-  const { store, catalog, driver, ref } = fixture;
-  catalog.learn(ref);
+  const { store, catalog, driver, key } = fixture;
+  catalog.learn(key);
   driver.failure = unavailable;
   driver.bytes = 1000;
   const target = Buffer.alloc(MiB);
@@ -124,22 +124,22 @@ test("GuardedCachestore: an error is a miss that leaves a true prefix, and the h
       filledBytes += lengthBytes;
     },
   };
-  assert.equal(await store.read(ref, 0, MiB, sink, new AbortController().signal), "miss");
+  assert.equal(await store.read(key, 0, MiB, sink, new AbortController().signal), "miss");
   assert.equal(filledBytes, 1000);
-  assert.equal(store.presence(ref), "held");
+  assert.equal(store.presence(key), "held");
   assert.deepEqual([store.stats.readsFailed, store.stats.misses], [1, 1]);
 });
 
 test("GuardedCachestore: after ten errors the store is not used: reads miss, commits are dropped, nothing is held", async () => {
   const fixture = new Fixture();
-  const { store, catalog, driver, ref, logger } = fixture;
-  catalog.learn(ref);
+  const { store, catalog, driver, key, logger } = fixture;
+  catalog.learn(key);
   driver.failure = unavailable;
   await fixture.reads(25);
   assert.deepEqual([await fixture.put(), await fixture.put()], ["not_stored", "not_stored"]);
-  await store.delete(ref);
+  await store.delete(key);
   assert.deepEqual(driver.asked, { read: 10, put: 0, delete: 0 });
-  assert.deepEqual([store.breakerState, store.presence(ref)], ["open", "absent"]);
+  assert.deepEqual([store.breakerState, store.presence(key)], ["open", "absent"]);
   const { misses, missesUnasked, readsFailed, notStored, commitsDropped } = store.stats;
   assert.deepEqual([misses, missesUnasked, readsFailed, notStored, commitsDropped], [25, 15, 10, 2, 2]);
   assert.deepEqual([logger.count("warn"), logger.count("error")], [1, 1]);
@@ -147,7 +147,7 @@ test("GuardedCachestore: after ten errors the store is not used: reads miss, com
 
 test("GuardedCachestore: the store is tried again after 30 s, and used after three successful probes", async () => {
   const fixture = new Fixture();
-  const { store, catalog, clock, driver, ref } = fixture;
+  const { store, catalog, clock, driver, key } = fixture;
   driver.failure = unavailable;
   await fixture.reads(10);
   await clock.advance(30_000);
@@ -155,8 +155,8 @@ test("GuardedCachestore: the store is tried again after 30 s, and used after thr
   assert.deepEqual([driver.asked.read, store.breakerState], [11, "open"]);
   await clock.advance(30_000);
   driver.failure = undefined;
-  catalog.learn(ref);
-  assert.equal(store.presence(ref), "held");
+  catalog.learn(key);
+  assert.equal(store.presence(key), "held");
   assert.equal(await fixture.read(), true);
   assert.equal(await fixture.put(), "stored");
   assert.equal(store.breakerState, "half-open");
@@ -167,7 +167,7 @@ test("GuardedCachestore: the store is tried again after 30 s, and used after thr
 
 test("GuardedCachestore: a lack of room and an aborted read do not count against the store", async () => {
   const fixture = new Fixture();
-  const { store, breaker, driver, ref } = fixture;
+  const { store, breaker, driver, key } = fixture;
   driver.failure = overloaded;
   for (let count = 0; count < 20; count += 1) assert.equal(await fixture.put(), "not_stored");
   const left = new AbortController();
@@ -175,7 +175,7 @@ test("GuardedCachestore: a lack of room and an aborted read do not count against
   driver.failure = left.signal.reason;
   const sink: ByteSink = { space: () => Buffer.alloc(MiB), advance: () => {} };
   for (let count = 0; count < 20; count += 1) {
-    assert.equal(await store.read(ref, 0, MiB, sink, left.signal), "miss");
+    assert.equal(await store.read(key, 0, MiB, sink, left.signal), "miss");
   }
   assert.equal(store.breakerState, "closed");
   assert.deepEqual([breaker.stats.withdrawn, breaker.stats.failed], [40, 0]);
@@ -209,22 +209,22 @@ test("GuardedCachestore: repeated denials set `denied`, are logged once, and end
 
 test("GuardedCachestore: the catalog learns a stored chunk and forgets a deleted one, even if the deletion fails", async () => {
   const fixture = new Fixture();
-  const { store, driver, ref } = fixture;
+  const { store, driver, key } = fixture;
   assert.equal(await fixture.put(), "stored");
-  assert.equal(store.presence(ref), "held");
+  assert.equal(store.presence(key), "held");
   driver.failure = unavailable;
-  await store.delete(ref);
-  assert.equal(store.presence(ref), "unknown");
+  await store.delete(key);
+  assert.equal(store.presence(key), "unknown");
   assert.deepEqual([store.stats.stored, store.stats.deletesFailed], [1, 1]);
 });
 
 test("GuardedCachestore.peek: returns the presence, and does not count as a use of the hint", () => {
-  const { store, catalog, breaker, ref } = new Fixture();
-  assert.equal(store.peek(ref), "unknown");
-  catalog.learn(ref);
-  assert.equal(store.peek(ref), "held");
+  const { store, catalog, breaker, key } = new Fixture();
+  assert.equal(store.peek(key), "unknown");
+  catalog.learn(key);
+  assert.equal(store.peek(key), "held");
   for (let error = 0; error < 10; error += 1) breaker.failed(unavailable);
-  assert.equal(store.peek(ref), "absent");
+  assert.equal(store.peek(key), "absent");
 });
 
 test("GuardedCachestore.close: closes the driver once, by the deadline of the first call", async () => {

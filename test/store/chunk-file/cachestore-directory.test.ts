@@ -6,7 +6,7 @@ import { checkCachestoreDirectory } from "../../../src/store/chunk-file/cachesto
 import type { JobFileSystem } from "../../../src/store/disk/job-file-system.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 import { PosixFixture, readAll } from "../cachestore/posix/posix-fixture.ts";
-import { refOf } from "../disk/disk-fixture.ts";
+import { keyOf } from "../disk/disk-fixture.ts";
 
 function criterion(title: string, body: (fixture: PosixFixture) => Promise<void> | void): void {
   test(`checkCachestoreDirectory: ${title}`, async () => {
@@ -27,7 +27,7 @@ criterion("a directory with links is prepared, and no file of the self-test stay
 
 criterion("staged files older than an hour are swept, those of living writers are not", async (fixture) => {
   const first = await fixture.open();
-  await fixture.put(first, refOf("k", 1000));
+  await fixture.put(first, keyOf("k", 1000));
   for (const [name, ageSeconds] of [
     ["dead", 3700],
     ["living", 3500],
@@ -41,9 +41,9 @@ criterion("staged files older than an hour are swept, those of living writers ar
   assert.equal(second.stats.stagedFilesRemoved, 1);
   assert.deepEqual(
     fixture.files().sort(),
-    [fixture.pathOf(refOf("k", 1000)), join(fixture.staging, "living")].sort(),
+    [fixture.pathOf(keyOf("k", 1000)), join(fixture.staging, "living")].sort(),
   );
-  assert.ok(await readAll(second, refOf("k", 1000)));
+  assert.ok(await readAll(second, keyOf("k", 1000)));
 });
 
 criterion("a missing root is an error, and is not created", async (fixture) => {

@@ -4,7 +4,7 @@ import { SeededRandom } from "../../../src/base/random.ts";
 import { KiB, MiB } from "../../../src/base/units.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
-import { chunkOf, readChunk, refOf } from "./disk-fixture.ts";
+import { chunkOf, keyOf, readChunk } from "./disk-fixture.ts";
 
 export const churnBytesMax = 24 * MiB;
 
@@ -15,7 +15,7 @@ const lanes = 6;
 /** Most objects are small; every twelfth has a chunk of more than one block. */
 export function churnedRef(index: number): ChunkKey {
   const sizeBytes = index % 12 === 0 ? MiB + index * KiB : 1 + index * 997;
-  return refOf(`churned-${index}`, sizeBytes);
+  return keyOf(`churned-${index}`, sizeBytes);
 }
 
 export async function churn(
@@ -31,11 +31,11 @@ export async function churn(
   const work = async (): Promise<void> => {
     while (begun < operations) {
       begun += 1;
-      const ref = churnedRef(Math.floor(random.next() * objects));
+      const key = churnedRef(Math.floor(random.next() * objects));
       const kind = random.next();
-      if (kind < 0.6) await put(tier, budget, ref);
-      else if (kind < 0.85) await readChunk(tier, ref);
-      else await tier.delete(ref);
+      if (kind < 0.6) await put(tier, budget, key);
+      else if (kind < 0.85) await readChunk(tier, key);
+      else await tier.delete(key);
       done += 1;
       onOperation(done);
     }
@@ -43,10 +43,10 @@ export async function churn(
   await Promise.all(Array.from({ length: lanes }, work));
 }
 
-async function put(tier: DiskTier, budget: MemoryBudget, ref: ChunkKey): Promise<void> {
-  const chunk = chunkOf(budget, ref);
+async function put(tier: DiskTier, budget: MemoryBudget, key: ChunkKey): Promise<void> {
+  const chunk = chunkOf(budget, key);
   try {
-    await tier.put(ref, chunk);
+    await tier.put(key, chunk);
   } finally {
     chunk.release();
   }

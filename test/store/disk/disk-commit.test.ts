@@ -9,23 +9,23 @@ import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { TestProcess } from "../../support/process.ts";
 import { diskCriteria } from "./disk-criteria.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
-import { readChunk, refOf } from "./disk-fixture.ts";
+import { keyOf, readChunk } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
-function fileSizeOf(ref: ChunkKey): number {
-  return chunkFileSize(storedKeyOf(ref));
+function fileSizeOf(key: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(key));
 }
 
 /** Chunks of the same file size, so that a test can count in chunks. */
-function refs(count: number, sizeBytes = MiB): ChunkKey[] {
+function keysOf(count: number, sizeBytes = MiB): ChunkKey[] {
   return Array.from({ length: count }, (_, index) =>
-    refOf(`key-${String(index).padStart(6, "0")}`, sizeBytes),
+    keyOf(`key-${String(index).padStart(6, "0")}`, sizeBytes),
   );
 }
 
 function heldCount(tier: DiskTier, chunks: readonly ChunkKey[]): number {
-  return chunks.filter((ref) => tier.presence(ref) === "held").length;
+  return chunks.filter((key) => tier.presence(key) === "held").length;
 }
 
 for (const [call, code] of [
@@ -41,13 +41,13 @@ for (const [call, code] of [
     `${code} at ${call} is not_stored and counted, leaves no file, and the next put works`,
     async (fixture) => {
       const tier = await fixture.open({ threadModule: faultyThread({ call, code, times: 1 }) });
-      const ref = refOf("k", MiB);
-      assert.equal(await fixture.put(tier, ref), "not_stored");
+      const key = keyOf("k", MiB);
+      assert.equal(await fixture.put(tier, key), "not_stored");
       assert.deepEqual(tier.stats.errorsByCode, { [code]: 1 });
       assert.deepEqual([tier.stats.notStored, tier.stats.threadCrashes, tier.usedBytes], [1, 0, 0]);
       assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
-      assert.equal(await fixture.put(tier, ref), "stored");
-      assert.ok(await readChunk(tier, ref));
+      assert.equal(await fixture.put(tier, key), "stored");
+      assert.ok(await readChunk(tier, key));
     },
   );
 }
@@ -57,7 +57,7 @@ criterion("EIO while the directory is synced deletes the chunk again", async (fi
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "EIO", after: 1, times: 1 }),
   });
-  assert.equal(await fixture.put(tier, refOf("k", MiB)), "not_stored");
+  assert.equal(await fixture.put(tier, keyOf("k", MiB)), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles()], [[], []]);
 });
 
@@ -65,22 +65,24 @@ criterion("short writes are continued", async (fixture) => {
   const tier = await fixture.open({
     threadModule: faultyThread({ call: "writevSync", code: "SHORT", times: 9 }),
   });
-  const ref = refOf("k", 5 * MiB + 3);
-  assert.equal(await fixture.put(tier, ref), "stored");
-  assert.ok(await readChunk(tier, ref));
+  const key = keyOf("k", 5 * MiB + 3);
+  assert.equal(await fixture.put(tier, key), "stored");
+  assert.ok(await readChunk(tier, key));
 });
 
 criterion("ENOSPC evicts a share of the chunks, once", async (fixture) => {
   const first = await fixture.open();
-  const chunks = refs(20, 1000);
-  for (const ref of chunks) await fixture.put(first, ref);
+  const chunks = keysOf(20, 1000);
+  for (const key of chunks) await fixture.put(first, key);
   await first.close(60_000);
   const tier = await fixture.open({
     threadModule: faultyThread({ call: "writevSync", code: "ENOSPC", times: 3 }),
   });
-  const results = await Promise.all(["a", "b", "c"].map((key) => fixture.put(tier, refOf(key, MiB))));
+  const results = await Promise.all(
+    ["a", "b", "c"].map((objectKey) => fixture.put(tier, keyOf(objectKey, MiB))),
+  );
   assert.deepEqual(results, ["not_stored", "not_stored", "not_stored"]);
-  assert.equal(await fixture.put(tier, refOf("d", MiB)), "stored");
+  assert.equal(await fixture.put(tier, keyOf("d", MiB)), "stored");
   assert.deepEqual(tier.stats.errorsByCode, { ENOSPC: 3 });
   assert.equal(heldCount(tier, chunks), 17);
   assert.equal(tier.stats.evictions, 3);
@@ -93,7 +95,7 @@ criterion(
     const tier = await fixture.open({
       threadModule: faultyThread({ call: "closeSync", code: "CRASH", after: 1 }),
     });
-    const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
+    const [one, two, three] = [keyOf("one", MiB), keyOf("two", MiB), keyOf("three", MiB)] as const;
     assert.equal(await fixture.put(tier, one), "stored");
     assert.equal(await fixture.put(tier, two), "not_stored");
     assert.equal(await fixture.put(tier, three), "stored");
@@ -108,30 +110,30 @@ criterion("a thread that crashes after the link leaves no uncounted chunk", asyn
     fsync: true,
     threadModule: faultyThread({ call: "fsyncSync", code: "CRASH", after: 1, times: 1 }),
   });
-  assert.equal(await fixture.put(tier, refOf("k", MiB)), "not_stored");
+  assert.equal(await fixture.put(tier, keyOf("k", MiB)), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
 
 criterion("after a scan that fails, chunks are read but not stored", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const first = await fixture.open();
-  await fixture.put(first, ref);
+  await fixture.put(first, key);
   await first.close(60_000);
   const tier = await fixture.open({ threadModule: faultyThread({ call: "readdirSync", code: "EIO" }) });
-  assert.ok(await readChunk(tier, ref));
-  assert.equal(await fixture.put(tier, refOf("l", MiB)), "not_stored");
+  assert.ok(await readChunk(tier, key));
+  assert.equal(await fixture.put(tier, keyOf("l", MiB)), "not_stored");
   assert.deepEqual(tier.stats.errorsByCode, { EIO: 1 });
 });
 
 criterion(
   "bytes on disk never exceed max_bytes, and an eviction goes from the high to the low watermark",
   async (fixture) => {
-    const chunks = refs(60, 64 * 1024);
+    const chunks = keysOf(60, 64 * 1024);
     const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
     const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
     let heldMax = 0;
-    for (const ref of chunks) {
-      assert.equal(await fixture.put(tier, ref), "stored");
+    for (const key of chunks) {
+      assert.equal(await fixture.put(tier, key), "stored");
       assert.ok(fixture.bytesOnDisk() <= 20 * sizeBytes);
       assert.equal(tier.usedBytes, fixture.bytesOnDisk());
       heldMax = Math.max(heldMax, heldCount(tier, chunks));
@@ -144,7 +146,7 @@ criterion(
 );
 
 criterion("with many commits at once, bytes on disk never exceed max_bytes", async (fixture) => {
-  const chunks = refs(64, 256 * 1024);
+  const chunks = keysOf(64, 256 * 1024);
   const maxBytes = 10 * fileSizeOf(chunks[0] as ChunkKey);
   const tier = await fixture.open({ maxBytes });
   let largestBytes = 0;
@@ -156,8 +158,8 @@ criterion("with many commits at once, bytes on disk never exceed max_bytes", asy
     }
   };
   const watching = watchBytes();
-  const reading = Promise.all(chunks.map((ref) => readChunk(tier, ref)));
-  const results = await Promise.all(chunks.map((ref) => fixture.put(tier, ref)));
+  const reading = Promise.all(chunks.map((key) => readChunk(tier, key)));
+  const results = await Promise.all(chunks.map((key) => fixture.put(tier, key)));
   await reading;
   watch.running = false;
   await watching;
@@ -168,18 +170,18 @@ criterion("with many commits at once, bytes on disk never exceed max_bytes", asy
 
 criterion("a chunk larger than the disk is not_stored and evicts nothing", async (fixture) => {
   const tier = await fixture.open({ maxBytes: 2 * MiB });
-  await fixture.put(tier, refOf("small", 1000));
-  assert.equal(await fixture.put(tier, refOf("large", 3 * MiB)), "not_stored");
-  assert.equal(tier.presence(refOf("small", 1000)), "held");
+  await fixture.put(tier, keyOf("small", 1000));
+  assert.equal(await fixture.put(tier, keyOf("large", 3 * MiB)), "not_stored");
+  assert.equal(tier.presence(keyOf("small", 1000)), "held");
 });
 
 criterion(
   "if the limit was larger in an earlier run, the start evicts down to the low watermark",
   async (fixture) => {
-    const chunks = refs(30, 1000);
+    const chunks = keysOf(30, 1000);
     const sizeBytes = fileSizeOf(chunks[0] as ChunkKey);
     const first = await fixture.open();
-    for (const ref of chunks) await fixture.put(first, ref);
+    for (const key of chunks) await fixture.put(first, key);
     await first.close(60_000);
     const tier = await fixture.open({ maxBytes: 20 * sizeBytes });
     assert.equal(tier.usedBytes, 17 * sizeBytes);
@@ -189,31 +191,31 @@ criterion(
 );
 
 criterion("the scan sweeps staging files and files that are no chunks", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const first = await fixture.open();
-  await fixture.put(first, ref);
+  await fixture.put(first, key);
   await first.close(60_000);
-  const fanOut = join(fixture.directory, ref.version.hash.slice(0, 2));
-  const otherFanOut = join(fixture.directory, ref.version.hash.startsWith("00") ? "01" : "00");
+  const fanOut = join(fixture.directory, key.version.hash.slice(0, 2));
+  const otherFanOut = join(fixture.directory, key.version.hash.startsWith("00") ? "01" : "00");
   mkdirSync(otherFanOut);
   mkdirSync(join(fanOut, "directory"));
   writeFileSync(join(fixture.directory, "staging", "half"), "bytes");
   writeFileSync(join(fanOut, "README"), Buffer.alloc(100));
-  writeFileSync(join(fanOut, `origin-a.${ref.version.hash}.1`), "too small");
-  writeFileSync(join(otherFanOut, `origin-a.${ref.version.hash}.0`), Buffer.alloc(100));
+  writeFileSync(join(fanOut, `origin-a.${key.version.hash}.1`), "too small");
+  writeFileSync(join(otherFanOut, `origin-a.${key.version.hash}.0`), Buffer.alloc(100));
   const tier = await fixture.open();
   assert.deepEqual([tier.stats.stagedFilesRemoved, tier.stats.foreignFilesRemoved], [1, 3]);
-  assert.deepEqual([tier.chunkCount, tier.usedBytes], [1, fileSizeOf(ref)]);
+  assert.deepEqual([tier.chunkCount, tier.usedBytes], [1, fileSizeOf(key)]);
   assert.deepEqual(fixture.stagedFiles(), []);
 });
 
 criterion("ten thousand chunks are scanned within 2 s, on another thread", async (fixture) => {
   const first = await fixture.open();
   await first.close(60_000);
-  const chunks = refs(10_000, 40);
-  for (const ref of chunks) {
-    mkdirSync(join(fixture.directory, ref.version.hash.slice(0, 2)), { recursive: true });
-    writeFileSync(fixture.pathOf(ref), Buffer.alloc(fileSizeOf(ref)));
+  const chunks = keysOf(10_000, 40);
+  for (const key of chunks) {
+    mkdirSync(join(fixture.directory, key.version.hash.slice(0, 2)), { recursive: true });
+    writeFileSync(fixture.pathOf(key), Buffer.alloc(fileSizeOf(key)));
   }
   const startedAt = performance.now();
   const tier = fixture.openUnscanned();
@@ -228,10 +230,10 @@ criterion("ten thousand chunks are scanned within 2 s, on another thread", async
 criterion("queued commits are dropped newest first, and settle as not_stored", async (fixture) => {
   const tier = fixture.openUnscanned();
   // The scan is running, so none of these commits has started.
-  const chunks = refs(6, 2 * MiB);
+  const chunks = keysOf(6, 2 * MiB);
   const results: PutResult[] = [];
-  const puts = chunks.map(async (ref, position) => {
-    results[position] = await fixture.put(tier, ref);
+  const puts = chunks.map(async (key, position) => {
+    results[position] = await fixture.put(tier, key);
   });
   assert.equal(tier.pendingBytes, 12 * MiB);
   tier.dropQueued(3 * MiB);
@@ -245,8 +247,8 @@ criterion("queued commits are dropped newest first, and settle as not_stored", a
 
 criterion("close waits for queued commits", async (fixture) => {
   const tier = fixture.openUnscanned();
-  const chunks = refs(5, 2 * MiB);
-  const puts = chunks.map((ref) => fixture.put(tier, ref));
+  const chunks = keysOf(5, 2 * MiB);
+  const puts = chunks.map((key) => fixture.put(tier, key));
   await tier.close(60_000);
   assert.deepEqual(
     await Promise.all(puts),
@@ -258,7 +260,7 @@ criterion("close waits for queued commits", async (fixture) => {
 
 criterion("close drops the remaining commits at its deadline", async (fixture) => {
   const tier = fixture.openUnscanned();
-  const puts = refs(20, 4 * MiB).map((ref) => fixture.put(tier, ref));
+  const puts = keysOf(20, 4 * MiB).map((key) => fixture.put(tier, key));
   await tier.close(0);
   assert.deepEqual(new Set(await Promise.all(puts)), new Set<PutResult>(["not_stored"]));
   assert.equal(tier.stats.commitsDropped, 20);
@@ -277,8 +279,8 @@ criterion("kill -9 while writing leaves only whole chunks", async (fixture) => {
     assert.ok(tier.chunkCount >= 5);
     let whole = 0;
     for (let index = 0; index < 200; index += 1) {
-      const ref = refOf(`scribble-${round}`, 800 * MiB, index, 4 * MiB);
-      if (tier.presence(ref) === "held" && (await readChunk(tier, ref))) whole += 1;
+      const key = keyOf(`scribble-${round}`, 800 * MiB, index, 4 * MiB);
+      if (tier.presence(key) === "held" && (await readChunk(tier, key))) whole += 1;
     }
     assert.ok(whole >= 5);
     assert.deepEqual([tier.stats.damaged, tier.stats.foreignFilesRemoved], [0, 0]);

@@ -97,8 +97,8 @@ export class DiskFixture {
     return join(this.root, "orca-disk.v1", "replica-a");
   }
 
-  pathOf(ref: ChunkKey): string {
-    return chunkFilePath(this.directory, ref.version.chunkPath(ref.index));
+  pathOf(key: ChunkKey): string {
+    return chunkFilePath(this.directory, key.version.chunkPath(key.index));
   }
 
   stagedFiles(): string[] {
@@ -127,16 +127,16 @@ export class DiskFixture {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  chunk(ref: ChunkKey): ChunkBytes {
-    return chunkOf(this.budget, ref);
+  chunk(key: ChunkKey): ChunkBytes {
+    return chunkOf(this.budget, key);
   }
 
-  put(tier: DiskTier, ref: ChunkKey): Promise<PutResult> {
-    return putChunk(tier, this.budget, ref);
+  put(tier: DiskTier, key: ChunkKey): Promise<PutResult> {
+    return putChunk(tier, this.budget, key);
   }
 }
 
-export function refOf(objectKey: string, sizeBytes: number, index = 0, chunkSizeBytes = 8 * MiB): ChunkKey {
+export function keyOf(objectKey: string, sizeBytes: number, index = 0, chunkSizeBytes = 8 * MiB): ChunkKey {
   const version = new ObjectVersion({
     originId: "origin-a",
     bucket: "bucket",
@@ -148,42 +148,42 @@ export function refOf(objectKey: string, sizeBytes: number, index = 0, chunkSize
   return { version, index };
 }
 
-export function seedOf(ref: ChunkKey): number {
-  return Number.parseInt(ref.version.hash.slice(0, 7), 16) + ref.index;
+export function seedOf(key: ChunkKey): number {
+  return Number.parseInt(key.version.hash.slice(0, 7), 16) + key.index;
 }
 
-export function chunkOf(budget: MemoryBudget, ref: ChunkKey): ChunkBytes {
-  return patternChunk(budget, ref.version.chunkLength(ref.index), seedOf(ref));
+export function chunkOf(budget: MemoryBudget, key: ChunkKey): ChunkBytes {
+  return patternChunk(budget, key.version.chunkLength(key.index), seedOf(key));
 }
 
 /** Puts a chunk, and releases it when the put has ended. */
 export async function putChunk<Result>(
-  store: { put(ref: ChunkKey, chunk: ChunkBytes): Promise<Result> },
+  store: { put(key: ChunkKey, chunk: ChunkBytes): Promise<Result> },
   budget: MemoryBudget,
-  ref: ChunkKey,
+  key: ChunkKey,
 ): Promise<Result> {
-  const chunk = chunkOf(budget, ref);
+  const chunk = chunkOf(budget, key);
   try {
-    return await store.put(ref, chunk);
+    return await store.put(key, chunk);
   } finally {
     chunk.release();
   }
 }
 
 /** Reads one block. False is a miss. @throws AssertionError if the tier returned a wrong byte. */
-export async function readBlock(tier: DiskTier, ref: ChunkKey, blockIndex = 0): Promise<boolean> {
-  const restBytes = ref.version.chunkLength(ref.index) - blockIndex * segmentSizeBytes;
+export async function readBlock(tier: DiskTier, key: ChunkKey, blockIndex = 0): Promise<boolean> {
+  const restBytes = key.version.chunkLength(key.index) - blockIndex * segmentSizeBytes;
   const target = Buffer.from(new SharedArrayBuffer(Math.min(segmentSizeBytes, restBytes)));
-  if (!(await tier.readBlock(ref, blockIndex, target))) return false;
-  assertPattern(target, seedOf(ref), blockIndex * segmentSizeBytes);
+  if (!(await tier.readBlock(key, blockIndex, target))) return false;
+  assertPattern(target, seedOf(key), blockIndex * segmentSizeBytes);
   return true;
 }
 
 /** Reads a whole chunk. False if any block is a miss. */
-export async function readChunk(tier: DiskTier, ref: ChunkKey): Promise<boolean> {
-  const blocks = Math.ceil(ref.version.chunkLength(ref.index) / segmentSizeBytes);
+export async function readChunk(tier: DiskTier, key: ChunkKey): Promise<boolean> {
+  const blocks = Math.ceil(key.version.chunkLength(key.index) / segmentSizeBytes);
   for (let block = 0; block < blocks; block += 1) {
-    if (!(await readBlock(tier, ref, block))) return false;
+    if (!(await readBlock(tier, key, block))) return false;
   }
   return true;
 }

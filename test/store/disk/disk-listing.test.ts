@@ -5,7 +5,7 @@ import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { diskCriteria } from "./disk-criteria.ts";
-import { readChunk, refOf } from "./disk-fixture.ts";
+import { keyOf, readChunk } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
@@ -13,16 +13,16 @@ function pathOf({ version, index }: ChunkKey): string {
   return version.chunkPath(index);
 }
 
-function refs(count: number): ChunkKey[] {
-  return Array.from({ length: count }, (_, index) => refOf(`key-${index}`, KiB));
+function keysOf(count: number): ChunkKey[] {
+  return Array.from({ length: count }, (_, index) => keyOf(`key-${index}`, KiB));
 }
 
 criterion(
   "each held chunk is listed once, page by page, in an order that stays when chunks are stored or deleted",
   async (fixture) => {
     const tier = await fixture.open();
-    const held = refs(600);
-    for (const ref of held) await fixture.put(tier, ref);
+    const held = keysOf(600);
+    for (const key of held) await fixture.put(tier, key);
     const found: string[] = [];
     for (let page = tier.pathsAfter("", 7); page.length > 0; page = tier.pathsAfter(found.at(-1) ?? "", 7)) {
       found.push(...page);
@@ -41,39 +41,39 @@ criterion(
 
 criterion("the chunk key of a path is read from its file, also after a restart", async (fixture) => {
   const first = await fixture.open();
-  const ref = refOf(`dir/${"k".repeat(900)} \u{1F40B}`, 20 * MiB + 1, 2);
-  await fixture.put(first, ref);
+  const key = keyOf(`dir/${"k".repeat(900)} \u{1F40B}`, 20 * MiB + 1, 2);
+  await fixture.put(first, key);
   await first.close(60_000);
   const tier = await fixture.open();
-  const found = await tier.chunkKeyOf(pathOf(ref));
-  assert.deepEqual(found && storedKeyOf(found), storedKeyOf(ref));
-  assert.equal(await tier.chunkKeyOf(pathOf(refOf("other", KiB))), undefined);
+  const found = await tier.chunkKeyOf(pathOf(key));
+  assert.deepEqual(found && storedKeyOf(found), storedKeyOf(key));
+  assert.equal(await tier.chunkKeyOf(pathOf(keyOf("other", KiB))), undefined);
 });
 
 criterion("a file that is damaged, short, missing or another chunk's has no chunk key", async (fixture) => {
   const tier = await fixture.open();
-  const [torn, short, empty, other] = refs(4) as [ChunkKey, ChunkKey, ChunkKey, ChunkKey];
-  for (const ref of [torn, short, empty, other]) await fixture.put(tier, ref);
+  const [torn, short, empty, other] = keysOf(4) as [ChunkKey, ChunkKey, ChunkKey, ChunkKey];
+  for (const key of [torn, short, empty, other]) await fixture.put(tier, key);
   writeFileSync(fixture.pathOf(torn), Buffer.alloc(chunkFileSize(storedKeyOf(torn)), 1));
   truncateSync(fixture.pathOf(short), 20);
   truncateSync(fixture.pathOf(empty), 0);
-  for (const ref of [torn, short, empty]) assert.equal(await tier.chunkKeyOf(pathOf(ref)), undefined);
+  for (const key of [torn, short, empty]) assert.equal(await tier.chunkKeyOf(pathOf(key)), undefined);
   assert.ok(await tier.chunkKeyOf(pathOf(other)));
 });
 
 criterion("without marked chunks, spareBytes is the room below the high watermark", async (fixture) => {
-  const [ref] = refs(1) as [ChunkKey];
+  const [key] = keysOf(1) as [ChunkKey];
   const tier = await fixture.open({ maxBytes: 10 * MiB, highWatermark: 0.5, lowWatermark: 0.4 });
   assert.equal(tier.spareBytes, 5 * MiB);
-  await fixture.put(tier, ref);
-  assert.equal(tier.spareBytes, 5 * MiB - chunkFileSize(storedKeyOf(ref)));
+  await fixture.put(tier, key);
+  assert.equal(tier.spareBytes, 5 * MiB - chunkFileSize(storedKeyOf(key)));
 });
 
 criterion(
   "spareBytes counts the bytes of marked chunks beyond one eviction, and writing them evicts no unmarked chunk",
   async (fixture) => {
     // All keys have the same length, because a file contains the key of its object: so all files have one size.
-    const keys = refs(24).slice(10);
+    const keys = keysOf(24).slice(10);
     const sizeBytes = chunkFileSize(storedKeyOf(keys[0] as ChunkKey));
     const tier = await fixture.open({
       maxBytes: 10 * sizeBytes,
@@ -96,7 +96,7 @@ criterion(
       kept.map(() => "held"),
     );
     assert.equal(tier.chunkCount, kept.length, "two evictions, of three each");
-    tier.evictFirst(pathOf(refOf("unknown", KiB)), true);
+    tier.evictFirst(pathOf(keyOf("unknown", KiB)), true);
     assert.equal(tier.spareBytes, 2 * sizeBytes, "a path that is not held is no mark");
   },
 );

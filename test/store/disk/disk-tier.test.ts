@@ -8,47 +8,47 @@ import type { ReadFileSystem } from "../../../src/store/chunk-file/disk-file.ts"
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { diskCriteria } from "./disk-criteria.ts";
-import { FifoPolicy, readBlock, readChunk, refOf } from "./disk-fixture.ts";
+import { FifoPolicy, keyOf, readBlock, readChunk } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
-function fileSizeOf(ref: ChunkKey): number {
-  return chunkFileSize(storedKeyOf(ref));
+function fileSizeOf(key: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(key));
 }
 
 criterion("a chunk survives a restart, with its SHA-256", async (fixture) => {
-  const ref = refOf("k", 20 * MiB + 17, 2);
-  const chunk = fixture.chunk(ref);
+  const key = keyOf("k", 20 * MiB + 17, 2);
+  const chunk = fixture.chunk(key);
   const hash = createHash("sha256");
   for (const segment of chunk.segments) hash.update(segment.bytes);
   chunk.release();
   const sha256 = hash.digest("hex");
 
   const first = await fixture.open();
-  assert.equal(await fixture.put(first, ref), "stored");
-  assert.equal(first.sha256(ref), sha256);
-  assert.equal(statSync(fixture.pathOf(ref)).size, fileSizeOf(ref));
+  assert.equal(await fixture.put(first, key), "stored");
+  assert.equal(first.sha256(key), sha256);
+  assert.equal(statSync(fixture.pathOf(key)).size, fileSizeOf(key));
   await first.close(60_000);
 
   const second = await fixture.open();
-  assert.equal(second.presence(ref), "held");
-  assert.equal(second.usedBytes, fileSizeOf(ref));
-  assert.equal(second.sha256(ref), undefined);
-  assert.ok(await readChunk(second, ref));
-  assert.equal(second.sha256(ref), sha256);
+  assert.equal(second.presence(key), "held");
+  assert.equal(second.usedBytes, fileSizeOf(key));
+  assert.equal(second.sha256(key), undefined);
+  assert.ok(await readChunk(second, key));
+  assert.equal(second.sha256(key), sha256);
   assert.deepEqual([second.stats.blocksRead, second.stats.bytesRead], [5, 4 * MiB + 17]);
 });
 
 criterion("with fsync the result is the same", async (fixture) => {
   const tier = await fixture.open({ fsync: true });
-  const ref = refOf("k", MiB);
-  assert.equal(await fixture.put(tier, ref), "stored");
-  assert.ok(await readChunk(tier, ref));
+  const key = keyOf("k", MiB);
+  assert.equal(await fixture.put(tier, key), "stored");
+  assert.ok(await readChunk(tier, key));
 });
 
 criterion("before the scan ends, the presence is unknown, and a read tries the file", async (fixture) => {
-  const held = refOf("held", 3 * MiB);
-  const absent = refOf("absent", 3 * MiB);
+  const held = keyOf("held", 3 * MiB);
+  const absent = keyOf("absent", 3 * MiB);
   const first = await fixture.open();
   await fixture.put(first, held);
   await first.close(60_000);
@@ -65,23 +65,23 @@ criterion("before the scan ends, the presence is unknown, and a read tries the f
 });
 
 /** Puts a chunk of 2.5 blocks, damages its file in a new run, and expects one miss, one count and no file. */
-function damage(title: string, change: (path: string, ref: ChunkKey) => void): void {
+function damage(title: string, change: (path: string, key: ChunkKey) => void): void {
   criterion(`${title} is found, deleted and counted, and the chunk can be put again`, async (fixture) => {
-    const ref = refOf("k", 2 * MiB + MiB / 2);
-    const other = refOf("other", MiB);
+    const key = keyOf("k", 2 * MiB + MiB / 2);
+    const other = keyOf("other", MiB);
     const first = await fixture.open();
-    await fixture.put(first, ref);
+    await fixture.put(first, key);
     await fixture.put(first, other);
     await first.close(60_000);
-    change(fixture.pathOf(ref), ref);
+    change(fixture.pathOf(key), key);
     const tier = await fixture.open();
-    assert.equal(await readChunk(tier, ref), false);
-    assert.equal(tier.presence(ref), "absent");
+    assert.equal(await readChunk(tier, key), false);
+    assert.equal(tier.presence(key), "absent");
     assert.equal(tier.stats.damaged, 1);
     assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(other)]);
     assert.equal(tier.usedBytes, fileSizeOf(other));
-    assert.equal(await fixture.put(tier, ref), "stored");
-    assert.ok(await readChunk(tier, ref));
+    assert.equal(await fixture.put(tier, key), "stored");
+    assert.ok(await readChunk(tier, key));
     assert.ok(await readChunk(tier, other));
   });
 }
@@ -103,7 +103,7 @@ damage("a file that ends with its data", (path) => truncateSync(path, 2 * MiB + 
 damage("a file without its last byte", (path) => truncateSync(path, statSync(path).size - 1));
 damage("a file with a byte too much", (path) => writeFileSync(path, Buffer.alloc(1), { flag: "a" }));
 criterion("a whole chunk under another chunk's name is damaged", async (fixture) => {
-  const [one, two] = [refOf("k1", MiB), refOf("k2", MiB)];
+  const [one, two] = [keyOf("k1", MiB), keyOf("k2", MiB)];
   const first = await fixture.open();
   await fixture.put(first, one);
   await fixture.put(first, two);
@@ -116,35 +116,35 @@ criterion("a whole chunk under another chunk's name is damaged", async (fixture)
 });
 
 criterion("damage that many readers find at once is counted once", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
-  flipByte(fixture.pathOf(ref), 7);
-  const results = await Promise.all(Array.from({ length: 8 }, () => readBlock(tier, ref, 0)));
+  await fixture.put(tier, key);
+  flipByte(fixture.pathOf(key), 7);
+  const results = await Promise.all(Array.from({ length: 8 }, () => readBlock(tier, key, 0)));
   assert.ok(results.every((result) => !result));
   assert.equal(tier.stats.damaged, 1);
   assert.deepEqual(fixture.chunkFiles(), []);
 });
 
 criterion("a file that another program deleted is a counted miss", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
-  rmSync(fixture.pathOf(ref));
-  assert.equal(await readBlock(tier, ref), false);
-  assert.equal(await readBlock(tier, ref), false);
+  await fixture.put(tier, key);
+  rmSync(fixture.pathOf(key));
+  assert.equal(await readBlock(tier, key), false);
+  assert.equal(await readBlock(tier, key), false);
   assert.deepEqual([tier.stats.vanished, tier.usedBytes], [1, 0]);
-  assert.equal(await fixture.put(tier, ref), "stored");
-  assert.ok(await readChunk(tier, ref));
+  assert.equal(await fixture.put(tier, key), "stored");
+  assert.ok(await readChunk(tier, key));
 });
 
 criterion("directories that another program deleted are created again", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
-  rmSync(join(fixture.directory, ref.version.hash.slice(0, 2)), { recursive: true });
-  assert.equal(await readBlock(tier, ref), false);
-  assert.equal(await fixture.put(tier, ref), "stored");
+  await fixture.put(tier, key);
+  rmSync(join(fixture.directory, key.version.hash.slice(0, 2)), { recursive: true });
+  assert.equal(await readBlock(tier, key), false);
+  assert.equal(await fixture.put(tier, key), "stored");
 });
 
 function failing(call: keyof ReadFileSystem, code: string): ReadFileSystem {
@@ -156,42 +156,42 @@ function failing(call: keyof ReadFileSystem, code: string): ReadFileSystem {
 }
 
 criterion("EIO while reading is a counted miss, and the chunk is deleted", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open({ fileSystem: failing("read", "EIO") });
-  await fixture.put(tier, ref);
-  assert.equal(await readBlock(tier, ref), false);
-  assert.equal(tier.presence(ref), "absent");
+  await fixture.put(tier, key);
+  assert.equal(await readBlock(tier, key), false);
+  assert.equal(tier.presence(key), "absent");
   assert.deepEqual(tier.stats.errorsByCode, { EIO: 1 });
   assert.deepEqual([tier.usedBytes, fixture.bytesOnDisk()], [0, 0]);
 });
 
 criterion("too many open files is a miss that keeps the chunk", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open({ fileSystem: failing("open", "EMFILE") });
-  await fixture.put(tier, ref);
-  assert.equal(await readBlock(tier, ref), false);
-  assert.equal(tier.presence(ref), "held");
+  await fixture.put(tier, key);
+  assert.equal(await readBlock(tier, key), false);
+  assert.equal(tier.presence(key), "held");
   assert.deepEqual(tier.stats.errorsByCode, { EMFILE: 1 });
 });
 
 criterion("the bytes of a file that cannot be unlinked stay counted", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open({ fileSystem: failing("unlink", "EROFS") });
-  await fixture.put(tier, ref);
-  await tier.delete(ref);
-  assert.equal(tier.presence(ref), "absent");
+  await fixture.put(tier, key);
+  await tier.delete(key);
+  assert.equal(tier.presence(key), "absent");
   assert.deepEqual(tier.stats.errorsByCode, { EROFS: 1 });
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
 });
 
 criterion("an error is logged once a minute", async (fixture) => {
   const tier = await fixture.open({ fileSystem: failing("open", "EMFILE") });
-  const ref = refOf("k", MiB);
-  await fixture.put(tier, ref);
-  for (let round = 0; round < 5; round += 1) await readBlock(tier, ref);
+  const key = keyOf("k", MiB);
+  await fixture.put(tier, key);
+  for (let round = 0; round < 5; round += 1) await readBlock(tier, key);
   assert.equal(fixture.logger.count("error"), 1);
   await fixture.clock.advance(60_000);
-  for (let round = 0; round < 5; round += 1) await readBlock(tier, ref);
+  for (let round = 0; round < 5; round += 1) await readBlock(tier, key);
   assert.equal(fixture.logger.count("error"), 2);
   assert.deepEqual(tier.stats.errorsByCode, { EMFILE: 10 });
 });
@@ -211,10 +211,10 @@ criterion("no more files stay open than allowed, and closed ones are opened agai
     },
   };
   const tier = await fixture.open({ openFilesMax: 2, fileSystem });
-  const refs = ["a", "b", "c", "d"].map((key) => refOf(key, MiB));
-  for (const ref of refs) await fixture.put(tier, ref);
+  const keys = ["a", "b", "c", "d"].map((objectKey) => keyOf(objectKey, MiB));
+  for (const key of keys) await fixture.put(tier, key);
   for (let round = 0; round < 3; round += 1) {
-    assert.ok((await Promise.all(refs.map((ref) => readBlock(tier, ref)))).every(Boolean));
+    assert.ok((await Promise.all(keys.map((key) => readBlock(tier, key)))).every(Boolean));
     assert.equal(tier.openFiles, 2);
     assert.equal(opened.size, 2);
   }
@@ -225,76 +225,76 @@ criterion("no more files stay open than allowed, and closed ones are opened agai
 criterion("sequential blocks are one use, a new start is another", async (fixture) => {
   const policy = new FifoPolicy();
   const tier = await fixture.open({ policy });
-  const ref = refOf("k", 4 * MiB);
-  await fixture.put(tier, ref);
-  for (const block of [0, 1, 2, 3]) await readBlock(tier, ref, block);
+  const key = keyOf("k", 4 * MiB);
+  await fixture.put(tier, key);
+  for (const block of [0, 1, 2, 3]) await readBlock(tier, key, block);
   assert.equal(policy.touches, 1);
-  await readBlock(tier, ref, 2);
-  await readBlock(tier, ref, 0);
+  await readBlock(tier, key, 2);
+  await readBlock(tier, key, 0);
   assert.equal(policy.touches, 3);
 });
 
 criterion("two puts of a chunk at once make one file", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
-  const results = await Promise.all([fixture.put(tier, ref), fixture.put(tier, ref)]);
+  const results = await Promise.all([fixture.put(tier, key), fixture.put(tier, key)]);
   assert.deepEqual(results.sort(), ["present", "stored"]);
-  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
-  assert.equal(tier.usedBytes, fileSizeOf(ref));
+  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(key)]);
+  assert.equal(tier.usedBytes, fileSizeOf(key));
 });
 
 criterion(
   "the chunks of a superseded version are evicted first, and are read until then",
   async (fixture) => {
-    const refs = Array.from({ length: 9 }, (_, index) => refOf("k", 9 * MiB, index, MiB));
+    const keys = Array.from({ length: 9 }, (_, index) => keyOf("k", 9 * MiB, index, MiB));
     const tier = await fixture.open({
       maxBytes: 21 * MiB,
       highWatermark: 1,
       lowWatermark: 1,
       policy: new TunedS3Fifo(),
     });
-    const others = Array.from({ length: 20 }, (_, index) => refOf(`other${index}`, MiB));
-    for (const ref of [...others.slice(0, 11), ...refs]) assert.equal(await fixture.put(tier, ref), "stored");
-    const { version } = refs[0] as ChunkKey;
+    const others = Array.from({ length: 20 }, (_, index) => keyOf(`other${index}`, MiB));
+    for (const key of [...others.slice(0, 11), ...keys]) assert.equal(await fixture.put(tier, key), "stored");
+    const { version } = keys[0] as ChunkKey;
     tier.supersede(version);
-    assert.ok(await readChunk(tier, refs[8] as ChunkKey), "and whoever reads one keeps it");
-    for (const ref of others.slice(11)) assert.equal(await fixture.put(tier, ref), "stored");
-    const isHeld = (ref: ChunkKey): boolean => tier.presence(ref) === "held";
-    assert.deepEqual(refs.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
+    assert.ok(await readChunk(tier, keys[8] as ChunkKey), "and whoever reads one keeps it");
+    for (const key of others.slice(11)) assert.equal(await fixture.put(tier, key), "stored");
+    const isHeld = (key: ChunkKey): boolean => tier.presence(key) === "held";
+    assert.deepEqual(keys.map(isHeld), [...Array.from({ length: 8 }, () => false), true]);
     assert.equal(others.filter(isHeld).length, 20 - 1);
   },
 );
 
 criterion("a chunk file that another program created is present", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
-  const bytes = readFileSync(fixture.pathOf(ref));
-  await tier.delete(ref);
-  writeFileSync(fixture.pathOf(ref), bytes);
-  assert.equal(await fixture.put(tier, ref), "present");
+  await fixture.put(tier, key);
+  const bytes = readFileSync(fixture.pathOf(key));
+  await tier.delete(key);
+  writeFileSync(fixture.pathOf(key), bytes);
+  assert.equal(await fixture.put(tier, key), "present");
   assert.deepEqual([tier.usedBytes, fixture.bytesOnDisk()], [bytes.length, bytes.length]);
-  assert.ok(await readChunk(tier, ref));
+  assert.ok(await readChunk(tier, key));
 });
 
 criterion("a stray file of another length is replaced", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
-  await tier.delete(ref);
-  writeFileSync(fixture.pathOf(ref), "stray");
-  assert.equal(await fixture.put(tier, ref), "stored");
-  assert.ok(await readChunk(tier, ref));
+  await fixture.put(tier, key);
+  await tier.delete(key);
+  writeFileSync(fixture.pathOf(key), "stray");
+  assert.equal(await fixture.put(tier, key), "stored");
+  assert.ok(await readChunk(tier, key));
 });
 
 criterion("after close every read is a miss and every put not_stored", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const tier = await fixture.open();
-  await fixture.put(tier, ref);
+  await fixture.put(tier, key);
   await tier.close(60_000);
   await tier.close(60_000);
-  assert.equal(await readBlock(tier, ref), false);
-  assert.equal(await fixture.put(tier, refOf("l", MiB)), "not_stored");
-  await tier.delete(ref);
-  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(ref)]);
+  assert.equal(await readBlock(tier, key), false);
+  assert.equal(await fixture.put(tier, keyOf("l", MiB)), "not_stored");
+  await tier.delete(key);
+  assert.deepEqual(fixture.chunkFiles(), [fixture.pathOf(key)]);
 });

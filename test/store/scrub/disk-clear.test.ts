@@ -4,17 +4,17 @@ import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import { clearDisk } from "../../../src/store/scrub/disk-clear.ts";
-import { DiskFixture, readChunk, refOf } from "../disk/disk-fixture.ts";
+import { DiskFixture, keyOf, readChunk } from "../disk/disk-fixture.ts";
 
 const never = new AbortController().signal;
-const refs = ["a/1", "a/2", "ab", "b/1"].map((key) => refOf(key, 3 * MiB, 0));
+const keys = ["a/1", "a/2", "ab", "b/1"].map((objectKey) => keyOf(objectKey, 3 * MiB, 0));
 
 test("clearDisk: lets go of a prefix, of a bucket, of everything, and says how much", async () => {
   const disk = new DiskFixture();
   try {
     const tier = await disk.open();
-    for (const ref of refs) await disk.put(tier, ref);
-    const sizeBytes = chunkFileSize(storedKeyOf(refs[0] as (typeof refs)[number]));
+    for (const key of keys) await disk.put(tier, key);
+    const sizeBytes = chunkFileSize(storedKeyOf(keys[0] as (typeof keys)[number]));
     const below = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
     assert.deepEqual(await clearDisk(tier, { ...below, bucket: "bucket2" }, never), { chunks: 0, bytes: 0 });
     assert.deepEqual(await clearDisk(tier, { ...below, originId: "origin-b" }, never), {
@@ -23,13 +23,13 @@ test("clearDisk: lets go of a prefix, of a bucket, of everything, and says how m
     });
     assert.deepEqual(await clearDisk(tier, below, never), { chunks: 2, bytes: 2 * sizeBytes });
     assert.deepEqual(
-      refs.map((ref) => tier.presence(ref)),
+      keys.map((key) => tier.presence(key)),
       ["absent", "absent", "held", "held"],
     );
     assert.equal(disk.bytesOnDisk(), tier.usedBytes);
-    for (const ref of refs) await disk.put(tier, ref);
+    for (const key of keys) await disk.put(tier, key);
     assert.equal((await clearDisk(tier, { ...below, keyPrefix: "" }, never)).chunks, 4);
-    for (const ref of refs) await disk.put(tier, ref);
+    for (const key of keys) await disk.put(tier, key);
     assert.equal((await clearDisk(tier, undefined, never)).chunks, 4);
     assert.deepEqual([tier.usedBytes, disk.chunkFiles()], [0, []]);
   } finally {
@@ -41,11 +41,11 @@ test("clearDisk: a file that does not say whose it is stays for a scrub, unless 
   const disk = new DiskFixture();
   try {
     const tier = await disk.open();
-    for (const ref of refs) await disk.put(tier, ref);
-    truncateSync(disk.pathOf(refs[0] as (typeof refs)[number]), MiB);
+    for (const key of keys) await disk.put(tier, key);
+    truncateSync(disk.pathOf(keys[0] as (typeof keys)[number]), MiB);
     const prefix = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
     assert.equal((await clearDisk(tier, prefix, never)).chunks, 1);
-    assert.ok(await readChunk(tier, refs[3] as (typeof refs)[number]));
+    assert.ok(await readChunk(tier, keys[3] as (typeof keys)[number]));
     assert.equal((await clearDisk(tier, undefined, never)).chunks, 3);
     assert.deepEqual(disk.chunkFiles(), []);
   } finally {
@@ -57,7 +57,7 @@ test("clearDisk: after a restart, a prefix is still found", async () => {
   const disk = new DiskFixture();
   try {
     const first = await disk.open();
-    for (const ref of refs) await disk.put(first, ref);
+    for (const key of keys) await disk.put(first, key);
     await first.close(60_000);
     const tier = disk.openUnscanned();
     const cleared = await clearDisk(tier, { originId: "origin-a", bucket: "bucket", keyPrefix: "a" }, never);

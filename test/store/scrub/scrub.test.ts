@@ -10,7 +10,7 @@ import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store
 import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
 import { throwsWith } from "../../support/throws-with.ts";
 import { until } from "../../support/until.ts";
-import { DiskFixture, readBlock, readChunk, refOf } from "../disk/disk-fixture.ts";
+import { DiskFixture, keyOf, readBlock, readChunk } from "../disk/disk-fixture.ts";
 
 interface Scrubbing {
   readonly disk: DiskFixture;
@@ -77,13 +77,13 @@ const scannedDisk: ScrubbedDisk = {
 
 /** `count` chunks of 2.5 blocks. */
 async function putChunks(disk: DiskFixture, tier: DiskTier, count: number): Promise<ChunkKey[]> {
-  const refs = Array.from({ length: count }, (_, index) => refOf(`k${index}`, 2.5 * MiB));
-  for (const ref of refs) assert.equal(await disk.put(tier, ref), "stored");
-  return refs;
+  const keys = Array.from({ length: count }, (_, index) => keyOf(`k${index}`, 2.5 * MiB));
+  for (const key of keys) assert.equal(await disk.put(tier, key), "stored");
+  return keys;
 }
 
-function fileSizeOf(ref: ChunkKey): number {
-  return chunkFileSize(storedKeyOf(ref));
+function fileSizeOf(key: ChunkKey): number {
+  return chunkFileSize(storedKeyOf(key));
 }
 
 function flipBit(path: string, offset: number): void {
@@ -93,16 +93,16 @@ function flipBit(path: string, offset: number): void {
 }
 
 /** A chunk whose blocks have right checksums, and which is not the one its SHA-256 is of. */
-function forgeSha256(path: string, ref: ChunkKey): void {
+function forgeSha256(path: string, key: ChunkKey): void {
   const bytes = readFileSync(path);
-  const lengthBytes = ref.version.chunkLength(ref.index);
+  const lengthBytes = key.version.chunkLength(key.index);
   const data = bytes.subarray(0, lengthBytes);
   const blocks = Math.ceil(lengthBytes / MiB);
   const blockCrcs = Uint32Array.from({ length: blocks }, (_, block) =>
     bytes.readUInt32LE(lengthBytes + 4 * block),
   );
   const footer = encodeFooter({
-    storedKey: storedKeyOf(ref),
+    storedKey: storedKeyOf(key),
     lengthBytes,
     blockCrcs,
     sha256: Buffer.alloc(32, 7),
@@ -111,7 +111,7 @@ function forgeSha256(path: string, ref: ChunkKey): void {
 }
 
 criterion("what is right is checked once, and stays", async ({ disk, tier, scrub }) => {
-  const refs = await putChunks(disk, tier, 12);
+  const keys = await putChunks(disk, tier, 12);
   const bytes = tier.usedBytes;
   const made = scrub();
   assert.equal(made.progress.state, "idle");
@@ -137,7 +137,7 @@ criterion("what is right is checked once, and stays", async ({ disk, tier, scrub
       dueMs: undefined,
     },
   );
-  for (const ref of refs) assert.ok(await readChunk(tier, ref));
+  for (const key of keys) assert.ok(await readChunk(tier, key));
   assert.equal((await runToEnd(made)).checkedChunks, 12);
   assert.deepEqual([made.stats.passes, made.stats.checkedChunks], [2, 24]);
 });
@@ -148,7 +148,7 @@ criterion("nothing on disk is nothing to check, and takes no thread", async ({ s
   assert.deepEqual([state, checkedChunks], ["complete", 0]);
 });
 
-const damages: Readonly<Record<string, (path: string, ref: ChunkKey) => void>> = {
+const damages: Readonly<Record<string, (path: string, key: ChunkKey) => void>> = {
   "a flipped bit in the first block": (path) => flipBit(path, 3),
   "a flipped bit in the last block": (path) => flipBit(path, 2.5 * MiB - 1),
   "a flipped bit in the footer": (path) => flipBit(path, statSync(path).size - 70),
@@ -161,16 +161,16 @@ const damages: Readonly<Record<string, (path: string, ref: ChunkKey) => void>> =
 for (const [title, damage] of Object.entries(damages)) {
   criterion(`${title} is found, removed and counted, and the next put heals it`, async (scrubbing) => {
     const { disk, tier, scrub } = scrubbing;
-    const [ref, ...others] = (await putChunks(disk, tier, 4)) as [ChunkKey, ...ChunkKey[]];
-    damage(disk.pathOf(ref), ref);
+    const [key, ...others] = (await putChunks(disk, tier, 4)) as [ChunkKey, ...ChunkKey[]];
+    damage(disk.pathOf(key), key);
     const progress = await runToEnd(scrub());
     assert.deepEqual([progress.checkedChunks, progress.badChunks, progress.skippedChunks], [4, 1, 0]);
-    assert.equal(tier.presence(ref), "absent");
+    assert.equal(tier.presence(key), "absent");
     assert.equal(tier.stats.damaged, 1);
-    assert.equal(tier.usedBytes, 3 * fileSizeOf(ref));
+    assert.equal(tier.usedBytes, 3 * fileSizeOf(key));
     assert.equal(disk.bytesOnDisk(), tier.usedBytes);
-    assert.equal(await disk.put(tier, ref), "stored");
-    for (const each of [ref, ...others]) assert.ok(await readChunk(tier, each));
+    assert.equal(await disk.put(tier, key), "stored");
+    for (const each of [key, ...others]) assert.ok(await readChunk(tier, each));
     assert.equal((await runToEnd(scrub())).badChunks, 0);
   });
 }
@@ -221,7 +221,7 @@ criterion("it yields while blocks are read, and goes on in the end", async ({ di
     directory: tier.directory,
     usedBytes: tier.usedBytes,
     ready: tier.ready,
-    entry: (key: string) => tier.entry(key),
+    entry: (path: string) => tier.entry(path),
     distrust: tier.distrust.bind(tier),
     get readsInProgress() {
       return readsInProgress;
@@ -279,7 +279,7 @@ criterion("stop keeps the cursor, and a part of a chunk counts for nothing", asy
   await ended;
   const { state, checkedChunks, checkedBytes, cursor } = made.progress;
   assert.deepEqual([state, checkedChunks], ["stopped", 2]);
-  assert.equal(checkedBytes, 2 * fileSizeOf(refOf("k0", 2.5 * MiB)));
+  assert.equal(checkedBytes, 2 * fileSizeOf(keyOf("k0", 2.5 * MiB)));
   const after = scrub();
   const progress = await runToEnd(after);
   assert.deepEqual([progress.state, progress.checkedChunks, after.stats.checkedChunks], ["complete", 6, 4]);
@@ -288,7 +288,7 @@ criterion("stop keeps the cursor, and a part of a chunk counts for nothing", asy
 
 criterion("it goes on at its cursor after a restart, and begins anew after its end", async (scrubbing) => {
   const { disk, tier, scrub } = scrubbing;
-  const refs = await putChunks(disk, tier, 6);
+  const keys = await putChunks(disk, tier, 6);
   const files = disk
     .chunkFiles()
     .map((path) => path.slice(disk.directory.length + 1))
@@ -304,7 +304,7 @@ criterion("it goes on at its cursor after a restart, and begins anew after its e
   assert.equal(before.progress.cursor, files[2]);
 
   // What lies before the cursor is damaged meanwhile: the next pass finds it, not this one.
-  const damaged = refs.find((ref) => disk.pathOf(ref).endsWith(files[0] as string)) as ChunkKey;
+  const damaged = keys.find((key) => disk.pathOf(key).endsWith(files[0] as string)) as ChunkKey;
   flipBit(disk.pathOf(damaged), 5);
   const after = scrub();
   assert.deepEqual([after.progress.state, after.progress.cursor], ["stopped", files[2]]);
@@ -349,15 +349,15 @@ criterion("the state file is none of the tier's: a scan leaves it", async ({ dis
 criterion(
   "a chunk that was away and back while it was checked is not judged",
   async ({ disk, tier, scrub }) => {
-    const [ref] = (await putChunks(disk, tier, 1)) as [ChunkKey];
-    const key = ref.version.chunkPath(ref.index);
-    flipBit(disk.pathOf(ref), 2 * MiB);
+    const [key] = (await putChunks(disk, tier, 1)) as [ChunkKey];
+    const path = key.version.chunkPath(key.index);
+    flipBit(disk.pathOf(key), 2 * MiB);
     const made = scrub();
     const ended = made.verify(MiB);
     // The first block is read, the file is open.
     await until(() => disk.clock.pendingTimers === 1);
-    await tier.discard(key);
-    assert.equal(await disk.put(tier, ref), "stored");
+    await tier.discard(path);
+    assert.equal(await disk.put(tier, key), "stored");
     await disk.clock.advance(5000);
     for (let turn = 0; made.progress.state === "running" && turn < 5; turn += 1) {
       await until(() => disk.clock.pendingTimers === 1 || made.progress.state !== "running");
@@ -365,7 +365,7 @@ criterion(
     }
     await ended;
     assert.deepEqual([made.progress.badChunks, made.progress.checkedChunks], [0, 0]);
-    assert.ok(await readChunk(tier, ref));
+    assert.ok(await readChunk(tier, key));
   },
 );
 

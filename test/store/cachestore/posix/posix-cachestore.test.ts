@@ -16,38 +16,38 @@ import type { ReadFileSystem } from "../../../../src/store/chunk-file/disk-file.
 import { TestProcess } from "../../../support/process.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { faultyThread } from "../../disk/disk-faulty-thread.ts";
-import { refOf } from "../../disk/disk-fixture.ts";
+import { keyOf } from "../../disk/disk-fixture.ts";
 import { criterion, type PosixFixture, readAll, readRange } from "./posix-fixture.ts";
 
 criterion("a chunk that one replica stored is read by another, also after a restart", async (fixture) => {
-  const ref = refOf("k", 20 * MiB + 17, 2);
+  const key = keyOf("k", 20 * MiB + 17, 2);
   const [one, two] = [await fixture.open(), await fixture.open()];
-  assert.equal(await readAll(two, ref), false);
-  assert.equal(await fixture.put(one, ref), "stored");
-  assert.equal(await readAll(two, ref), true);
+  assert.equal(await readAll(two, key), false);
+  assert.equal(await fixture.put(one, key), "stored");
+  assert.equal(await readAll(two, key), true);
   assert.deepEqual([two.stats.blocksRead, two.stats.bytesRead, two.openFiles], [5, 4 * MiB + 17, 1]);
   await one.close(60_000);
   const three = await fixture.open();
-  assert.equal(await readAll(three, ref), true);
-  assert.equal(await fixture.put(three, ref), "present");
+  assert.equal(await readAll(three, key), true);
+  assert.equal(await fixture.put(three, key), "present");
 });
 
 criterion(
   "a chunk is at its frozen path in the format of the disk, and there is no other file",
   async (fixture) => {
-    const ref = refOf("k", 3 * MiB);
-    await fixture.put(await fixture.open(), ref);
-    const { hash } = ref.version;
+    const key = keyOf("k", 3 * MiB);
+    await fixture.put(await fixture.open(), key);
+    const { hash } = key.version;
     const path = `${fixture.root}/orca-posixfs.v1/${hash.slice(0, 2)}/origin-a.${hash}.0`;
     assert.deepEqual(fixture.files(), [path]);
-    assert.equal(statSync(path).size, chunkFileSize(storedKeyOf(ref)));
+    assert.equal(statSync(path).size, chunkFileSize(storedKeyOf(key)));
   },
 );
 
 criterion("any range of a chunk is read", async (fixture) => {
-  const ref = refOf("k", 3 * MiB + 1000);
+  const key = keyOf("k", 3 * MiB + 1000);
   const store = await fixture.open();
-  await fixture.put(store, ref);
+  await fixture.put(store, key);
   for (const [offset, end] of [
     [0, 1],
     [5, MiB],
@@ -57,19 +57,19 @@ criterion("any range of a chunk is read", async (fixture) => {
     [3 * MiB, 3 * MiB + 1000],
     [3 * MiB + 999, 3 * MiB + 1000],
   ] as const) {
-    assert.ok(await readRange(store, ref, offset, end - offset), `${offset} to ${end}`);
+    assert.ok(await readRange(store, key, offset, end - offset), `${offset} to ${end}`);
   }
 });
 
 criterion("an aborted read rejects with the reason, and no longer uses the sink", async (fixture) => {
-  const ref = refOf("k", 3 * MiB);
+  const key = keyOf("k", 3 * MiB);
   const store = await fixture.open();
-  await fixture.put(store, ref);
+  await fixture.put(store, key);
   const before = new AbortController();
   before.abort(new Error("the reader left"));
-  await assert.rejects(readRange(store, ref, 0, 3 * MiB, before.signal), /the reader left/);
+  await assert.rejects(readRange(store, key, 0, 3 * MiB, before.signal), /the reader left/);
   const during = new AbortController();
-  const reading = readRange(store, ref, 0, 3 * MiB, during.signal);
+  const reading = readRange(store, key, 0, 3 * MiB, during.signal);
   during.abort(new Error("the reader left"));
   await assert.rejects(reading, /the reader left/);
   assert.deepEqual(store.stats.errorsByCode, {});
@@ -92,22 +92,22 @@ for (const [title, change] of [
   ["a file with a byte too much", (path: string) => writeFileSync(path, Buffer.alloc(1), { flag: "a" })],
 ] as const) {
   criterion(`${title} is found by a read, deleted, counted and logged once`, async (fixture) => {
-    const ref = refOf("k", 2 * MiB + MiB / 2);
-    await fixture.put(await fixture.open(), ref);
-    change(fixture.pathOf(ref));
+    const key = keyOf("k", 2 * MiB + MiB / 2);
+    await fixture.put(await fixture.open(), key);
+    change(fixture.pathOf(key));
     const store = await fixture.open();
-    assert.equal(await readAll(store, ref), false);
-    assert.equal(await readAll(store, ref), false);
+    assert.equal(await readAll(store, key), false);
+    assert.equal(await readAll(store, key), false);
     assert.deepEqual([store.stats.damaged, store.stats.errorsByCode], [1, {}]);
     assert.equal(fixture.logger.count("warn"), 1);
     assert.deepEqual(fixture.files(), []);
-    assert.equal(await fixture.put(store, ref), "stored");
-    assert.equal(await readAll(store, ref), true);
+    assert.equal(await fixture.put(store, key), "stored");
+    assert.equal(await readAll(store, key), true);
   });
 }
 
 criterion("a whole chunk under another chunk's name is damaged", async (fixture) => {
-  const [one, two] = [refOf("k1", MiB), refOf("k2", MiB)];
+  const [one, two] = [keyOf("k1", MiB), keyOf("k2", MiB)];
   const store = await fixture.open();
   await fixture.put(store, one);
   mkdirSync(dirname(fixture.pathOf(two)), { recursive: true });
@@ -117,23 +117,23 @@ criterion("a whole chunk under another chunk's name is damaged", async (fixture)
 });
 
 criterion("damage that many readers find at once is counted once", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const store = await fixture.open();
-  await fixture.put(store, ref);
-  flipByte(fixture.pathOf(ref), 7);
-  const results = await Promise.all(Array.from({ length: 8 }, () => readAll(store, ref)));
+  await fixture.put(store, key);
+  flipByte(fixture.pathOf(key), 7);
+  const results = await Promise.all(Array.from({ length: 8 }, () => readAll(store, key)));
   assert.ok(results.every((result) => !result));
   assert.deepEqual([store.stats.damaged, fixture.files()], [1, []]);
 });
 
 criterion("a file of the wrong size is replaced", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const store = await fixture.open();
-  mkdirSync(dirname(fixture.pathOf(ref)), { recursive: true });
-  writeFileSync(fixture.pathOf(ref), "stray");
-  assert.equal(await fixture.put(store, ref), "stored");
-  assert.equal(await readAll(store, ref), true);
-  assert.deepEqual(fixture.files(), [fixture.pathOf(ref)]);
+  mkdirSync(dirname(fixture.pathOf(key)), { recursive: true });
+  writeFileSync(fixture.pathOf(key), "stray");
+  assert.equal(await fixture.put(store, key), "stored");
+  assert.equal(await readAll(store, key), true);
+  assert.deepEqual(fixture.files(), [fixture.pathOf(key)]);
 });
 
 criterion(
@@ -141,10 +141,10 @@ criterion(
   async (fixture) => {
     const [one, two] = [await fixture.open(), await fixture.open()];
     for (let round = 0; round < 8; round += 1) {
-      const ref = refOf(`k${round}`, 2 * MiB);
-      const results = await Promise.all([fixture.put(one, ref), fixture.put(two, ref)]);
+      const key = keyOf(`k${round}`, 2 * MiB);
+      const results = await Promise.all([fixture.put(one, key), fixture.put(two, key)]);
       assert.deepEqual(results.sort(), ["present", "stored"]);
-      assert.deepEqual([await readAll(one, ref), await readAll(two, ref)], [true, true]);
+      assert.deepEqual([await readAll(one, key), await readAll(two, key)], [true, true]);
     }
     assert.equal(fixture.files().length, 8);
   },
@@ -152,21 +152,21 @@ criterion(
 
 criterion("of three processes that commit the same chunks, each chunk has one winner", async (fixture) => {
   await fixture.open();
-  const chunks = Array.from({ length: 24 }, (_, index) => refOf("raced", 24 * MiB, index, MiB));
+  const chunks = Array.from({ length: 24 }, (_, index) => keyOf("raced", 24 * MiB, index, MiB));
   const damaged = chunks.slice(12);
-  for (const ref of damaged) {
-    mkdirSync(dirname(fixture.pathOf(ref)), { recursive: true });
-    writeFileSync(fixture.pathOf(ref), "stray");
+  for (const key of damaged) {
+    mkdirSync(dirname(fixture.pathOf(key)), { recursive: true });
+    writeFileSync(fixture.pathOf(key), "stray");
   }
   const results = await race(fixture, 3, chunks.length);
-  for (const [index, ref] of chunks.entries()) {
+  for (const [index, key] of chunks.entries()) {
     const outcomes = results.map((each) => each[index] as string).sort();
     // If there was a damaged file, one process may take the good file of another for it, and replace it.
-    if (damaged.includes(ref)) assert.ok(outcomes.includes("stored"), `chunk ${index}`);
+    if (damaged.includes(key)) assert.ok(outcomes.includes("stored"), `chunk ${index}`);
     else assert.deepEqual(outcomes, ["present", "present", "stored"], `chunk ${index}`);
   }
   const reader = await fixture.open();
-  for (const ref of chunks) assert.ok(await readAll(reader, ref));
+  for (const key of chunks) assert.ok(await readAll(reader, key));
   assert.deepEqual([reader.stats.damaged, fixture.files().length], [0, 24]);
 });
 
@@ -190,22 +190,22 @@ async function race(fixture: PosixFixture, processes: number, chunks: number): P
 }
 
 criterion("a chunk is deleted for all replicas, and a second deletion does nothing", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const [one, two] = [await fixture.open(), await fixture.open()];
-  await fixture.put(one, ref);
-  await two.delete(ref);
-  await two.delete(ref);
-  assert.equal(await readAll(one, ref), false);
+  await fixture.put(one, key);
+  await two.delete(key);
+  await two.delete(key);
+  assert.equal(await readAll(one, key), false);
   assert.deepEqual(fixture.files(), []);
 });
 
 criterion("an open file is still read after another replica has deleted it", async (fixture) => {
-  const ref = refOf("k", 2 * MiB);
+  const key = keyOf("k", 2 * MiB);
   const [one, two] = [await fixture.open(), await fixture.open()];
-  await fixture.put(one, ref);
-  assert.ok(await readAll(one, ref));
-  await two.delete(ref);
-  assert.ok(await readAll(one, ref));
+  await fixture.put(one, key);
+  assert.ok(await readAll(one, key));
+  await two.delete(key);
+  assert.ok(await readAll(one, key));
 });
 
 function failing(call: keyof ReadFileSystem, code: string, times = Number.POSITIVE_INFINITY): ReadFileSystem {
@@ -228,22 +228,22 @@ for (const [call, systemCode, code] of [
   ["read", "EIO", "store_unavailable"],
 ] as const) {
   criterion(`${systemCode} at ${call} is ${code}, counted, and deletes nothing`, async (fixture) => {
-    const ref = refOf("k", 2 * MiB);
+    const key = keyOf("k", 2 * MiB);
     const store = await fixture.open({ fileSystem: failing(call, systemCode, 1) });
-    await fixture.put(store, ref);
-    const error = await rejectsWith(code, readAll(store, ref));
+    await fixture.put(store, key);
+    const error = await rejectsWith(code, readAll(store, key));
     assert.match(
       error.message,
       new RegExp(`^Cannot read chunk "origin-a/[0-9a-f]{64}/0" .*: ${systemCode}$`),
     );
     assert.deepEqual([store.stats.errorsByCode, store.stats.damaged], [{ [systemCode]: 1 }, 0]);
-    assert.deepEqual(fixture.files(), [fixture.pathOf(ref)]);
-    assert.equal(await readAll(store, ref), true);
+    assert.deepEqual(fixture.files(), [fixture.pathOf(key)]);
+    assert.equal(await readAll(store, key), true);
   });
 }
 
 criterion("a stale file is opened again, and is a miss if it is gone", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const fileSystem = failing("read", "ESTALE", 0);
   const real = fileSystem.read;
   let stale = false;
@@ -257,13 +257,13 @@ criterion("a stale file is opened again, and is a miss if it is gone", async (fi
       },
     },
   });
-  await fixture.put(store, ref);
-  assert.ok(await readAll(store, ref));
+  await fixture.put(store, key);
+  assert.ok(await readAll(store, key));
   stale = true;
-  assert.ok(await readAll(store, ref));
-  rmSync(fixture.pathOf(ref));
+  assert.ok(await readAll(store, key));
+  rmSync(fixture.pathOf(key));
   stale = true;
-  assert.equal(await readAll(store, ref), false);
+  assert.equal(await readAll(store, key), false);
   assert.deepEqual([store.stats.stale, store.stats.damaged, store.stats.errorsByCode], [2, 0, {}]);
 });
 
@@ -282,11 +282,11 @@ for (const [call, systemCode, code] of [
       await fixture.open();
       const writeThreadModule = faultyThread({ call, code: systemCode, times: 1 });
       const store = fixture.unchecked({ writeThreadModule });
-      const ref = refOf("k", MiB);
-      await rejectsWith(code, fixture.put(store, ref));
+      const key = keyOf("k", MiB);
+      await rejectsWith(code, fixture.put(store, key));
       assert.deepEqual([store.stats.errorsByCode, fixture.files()], [{ [systemCode]: 1 }, []]);
-      assert.equal(await fixture.put(store, ref), "stored");
-      assert.equal(await readAll(store, ref), true);
+      assert.equal(await fixture.put(store, key), "stored");
+      assert.equal(await readAll(store, key), true);
     },
   );
 }
@@ -295,7 +295,7 @@ criterion("a writing thread that crashes is replaced, and its staging file is de
   await fixture.open();
   const writeThreadModule = faultyThread({ call: "writevSync", code: "CRASH", after: 2, times: 1 });
   const store = fixture.unchecked({ writeThreadModule });
-  const [one, two, three] = [refOf("one", MiB), refOf("two", MiB), refOf("three", MiB)] as const;
+  const [one, two, three] = [keyOf("one", MiB), keyOf("two", MiB), keyOf("three", MiB)] as const;
   assert.equal(await fixture.put(store, one), "stored");
   await rejectsWith("store_unavailable", fixture.put(store, two));
   assert.equal(await fixture.put(store, three), "stored");
@@ -304,7 +304,7 @@ criterion("a writing thread that crashes is replaced, and its staging file is de
 
 criterion("queued puts are dropped newest first, as overloaded", async (fixture) => {
   const store = await fixture.open();
-  const puts = ["a", "b", "c", "d"].map((key) => fixture.put(store, refOf(key, 2 * MiB)));
+  const puts = ["a", "b", "c", "d"].map((objectKey) => fixture.put(store, keyOf(objectKey, 2 * MiB)));
   assert.equal(store.pendingBytes, 8 * MiB);
   store.dropQueued(3 * MiB);
   const results = await Promise.allSettled(puts);
@@ -317,20 +317,20 @@ criterion("queued puts are dropped newest first, as overloaded", async (fixture)
 
 criterion("no more files stay open than allowed", async (fixture) => {
   const store = await fixture.open({ openFilesMax: 2 });
-  const refs = ["a", "b", "c", "d"].map((key) => refOf(key, MiB));
-  for (const ref of refs) await fixture.put(store, ref);
+  const keys = ["a", "b", "c", "d"].map((objectKey) => keyOf(objectKey, MiB));
+  for (const key of keys) await fixture.put(store, key);
   for (let round = 0; round < 3; round += 1) {
-    assert.ok((await Promise.all(refs.map((ref) => readAll(store, ref)))).every(Boolean));
+    assert.ok((await Promise.all(keys.map((key) => readAll(store, key)))).every(Boolean));
     assert.equal(store.openFiles, 2);
   }
 });
 
 criterion("close waits for puts, and later puts fail", async (fixture) => {
   const store = await fixture.open();
-  const refs = ["a", "b", "c"].map((key) => refOf(key, 2 * MiB));
-  const puts = refs.map((ref) => fixture.put(store, ref));
+  const keys = ["a", "b", "c"].map((objectKey) => keyOf(objectKey, 2 * MiB));
+  const puts = keys.map((key) => fixture.put(store, key));
   await store.close(60_000);
   assert.deepEqual(await Promise.all(puts), ["stored", "stored", "stored"]);
-  await rejectsWith("overloaded", fixture.put(store, refOf("d", MiB)));
-  await rejectsWith("overloaded", readAll(store, refs[0] as (typeof refs)[0]));
+  await rejectsWith("overloaded", fixture.put(store, keyOf("d", MiB)));
+  await rejectsWith("overloaded", readAll(store, keys[0] as (typeof keys)[0]));
 });

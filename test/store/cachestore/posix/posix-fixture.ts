@@ -70,8 +70,8 @@ export class PosixFixture {
     return join(this.directory, "staging");
   }
 
-  pathOf(ref: ChunkKey): string {
-    return chunkFilePath(this.directory, ref.version.chunkPath(ref.index));
+  pathOf(key: ChunkKey): string {
+    return chunkFilePath(this.directory, key.version.chunkPath(key.index));
   }
 
   /** Paths of all files below the directory, staging files included. */
@@ -80,8 +80,8 @@ export class PosixFixture {
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   }
 
-  put(store: PosixCachestore, ref: ChunkKey): Promise<"stored" | "present"> {
-    return putChunk(store, this.budget, ref);
+  put(store: PosixCachestore, key: ChunkKey): Promise<"stored" | "present"> {
+    return putChunk(store, this.budget, key);
   }
 
   async close(): Promise<void> {
@@ -108,25 +108,25 @@ export function criterion(title: string, body: (fixture: PosixFixture) => Promis
 /** Reads a range into a sink that checks its use. False is a miss. @throws the error of the store. */
 export async function readRange(
   store: PosixCachestore,
-  ref: ChunkKey,
+  key: ChunkKey,
   offset: number,
   lengthBytes: number,
   signal = never,
 ): Promise<boolean> {
   const sink = new MemorySink(lengthBytes);
   try {
-    const outcome = await store.read(ref, offset, lengthBytes, sink, signal);
+    const outcome = await store.read(key, offset, lengthBytes, sink, signal);
     if (outcome === "hit" && sink.receivedBytes !== lengthBytes) throw new Error("a hit brings all bytes");
     return outcome === "hit";
   } finally {
-    assertPattern(sink.received, seedOf(ref), offset);
+    assertPattern(sink.received, seedOf(key), offset);
     sink.settle();
     sink.assertUntouched();
   }
 }
 
-export function readAll(store: PosixCachestore, ref: ChunkKey): Promise<boolean> {
-  return readRange(store, ref, 0, ref.version.chunkLength(ref.index));
+export function readAll(store: PosixCachestore, key: ChunkKey): Promise<boolean> {
+  return readRange(store, key, 0, key.version.chunkLength(key.index));
 }
 
 /** Descriptors of this process that refer to a file below `directory`. */

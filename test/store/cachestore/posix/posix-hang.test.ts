@@ -4,7 +4,7 @@ import { MiB } from "../../../../src/base/units.ts";
 import type { PosixCachestore } from "../../../../src/store/cachestore/posix/posix-cachestore.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { until } from "../../../support/until.ts";
-import { chunkOf, refOf } from "../../disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../../disk/disk-fixture.ts";
 import { criterion, openBelow, readAll } from "./posix-fixture.ts";
 
 const isBack = (store: PosixCachestore) => until(() => store.lateCalls === 0);
@@ -12,12 +12,12 @@ const isBack = (store: PosixCachestore) => until(() => store.lateCalls === 0);
 criterion(
   "a read that hangs fails at its deadline, and the thread is used again when the call returns",
   async (fixture) => {
-    const ref = refOf("k", 3 * MiB);
+    const key = keyOf("k", 3 * MiB);
     const store = await fixture.open({ readThreadModule: fixture.gate.readThread("readSync") });
-    await fixture.put(store, ref);
-    assert.ok(await readAll(store, ref));
+    await fixture.put(store, key);
+    assert.ok(await readAll(store, key));
     fixture.gate.shut();
-    const reading = rejectsWith("store_unavailable", readAll(store, ref));
+    const reading = rejectsWith("store_unavailable", readAll(store, key));
     await fixture.clock.advance(4999);
     assert.equal(store.lateCalls, 0);
     await fixture.clock.advance(1);
@@ -25,19 +25,19 @@ criterion(
     assert.deepEqual([store.lateCalls, store.stats.errorsByCode], [1, { ETIMEDOUT: 1 }]);
     fixture.gate.open();
     await isBack(store);
-    assert.ok(await readAll(store, ref));
+    assert.ok(await readAll(store, key));
   },
 );
 
 criterion("a late block is not written into the caller's memory", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const store = await fixture.open({ readThreadModule: fixture.gate.readThread("readSync") });
-  await fixture.put(store, ref);
-  assert.ok(await readAll(store, ref));
+  await fixture.put(store, key);
+  assert.ok(await readAll(store, key));
   fixture.gate.shut();
   const target = Buffer.from(new SharedArrayBuffer(MiB));
   const sink = { space: () => target, advance: () => assert.fail("nothing came in time") };
-  const reading = store.read(ref, 0, MiB, sink, new AbortController().signal);
+  const reading = store.read(key, 0, MiB, sink, new AbortController().signal);
   const failed = rejectsWith("store_unavailable", reading);
   await fixture.clock.advance(5000);
   await failed;
@@ -49,31 +49,31 @@ criterion("a late block is not written into the caller's memory", async (fixture
 criterion(
   "while every thread hangs, reads fail at once, and the process can read its own files",
   async (fixture) => {
-    const refs = ["a", "b", "c"].map((key) => refOf(key, MiB));
+    const keys = ["a", "b", "c"].map((objectKey) => keyOf(objectKey, MiB));
     const store = await fixture.open({ readThreadModule: fixture.gate.readThread("openSync") });
-    for (const ref of refs) await fixture.put(store, ref);
+    for (const key of keys) await fixture.put(store, key);
     fixture.gate.shut();
-    const readings = Promise.all(refs.map((ref) => rejectsWith("store_unavailable", readAll(store, ref))));
+    const readings = Promise.all(keys.map((key) => rejectsWith("store_unavailable", readAll(store, key))));
     await fixture.clock.advance(5000);
     await readings;
     assert.equal(store.lateCalls, 2);
-    await rejectsWith("store_unavailable", readAll(store, refs[0] as (typeof refs)[0]));
-    await rejectsWith("store_unavailable", store.delete(refs[0] as (typeof refs)[0]));
+    await rejectsWith("store_unavailable", readAll(store, keys[0] as (typeof keys)[0]));
+    await rejectsWith("store_unavailable", store.delete(keys[0] as (typeof keys)[0]));
     assert.equal(fixture.clock.pendingTimers, 0);
     const own = await Promise.all(Array.from({ length: 16 }, () => readFile(import.meta.filename)));
     assert.equal(own.length, 16);
     fixture.gate.open();
     await isBack(store);
-    for (const ref of refs) assert.ok(await readAll(store, ref));
+    for (const key of keys) assert.ok(await readAll(store, key));
   },
 );
 
 criterion("a file that is opened too late is closed", async (fixture) => {
-  const ref = refOf("k", MiB);
+  const key = keyOf("k", MiB);
   const store = await fixture.open({ readThreadModule: fixture.gate.readThread("openSync") });
-  await fixture.put(store, ref);
+  await fixture.put(store, key);
   fixture.gate.shut();
-  const reading = rejectsWith("store_unavailable", readAll(store, ref));
+  const reading = rejectsWith("store_unavailable", readAll(store, key));
   await fixture.clock.advance(5000);
   await reading;
   fixture.gate.open();
@@ -89,9 +89,9 @@ criterion(
     const store = await fixture.open({ writeThreadModule: gate.writeThread("writevSync") });
     gate.shut();
     const [hung, queued, refused] = [
-      refOf("hung", 2 * MiB),
-      refOf("queued", MiB),
-      refOf("refused", MiB),
+      keyOf("hung", 2 * MiB),
+      keyOf("queued", MiB),
+      keyOf("refused", MiB),
     ] as const;
     const puts = Promise.all([
       rejectsWith("store_unavailable", fixture.put(store, hung)),
@@ -119,9 +119,9 @@ criterion("close does not wait for a thread that hangs", async (fixture) => {
     writeThreadModule: gate.writeThread("writevSync"),
   });
   gate.shut();
-  const chunk = chunkOf(fixture.budget, refOf("hung", MiB));
-  const putting = rejectsWith("store_unavailable", store.put(refOf("hung", MiB), chunk));
-  const reading = rejectsWith("store_unavailable", readAll(store, refOf("k", MiB)));
+  const chunk = chunkOf(fixture.budget, keyOf("hung", MiB));
+  const putting = rejectsWith("store_unavailable", store.put(keyOf("hung", MiB), chunk));
+  const reading = rejectsWith("store_unavailable", readAll(store, keyOf("k", MiB)));
   await clock.advance(30_000);
   await Promise.all([putting, reading]);
   chunk.release();

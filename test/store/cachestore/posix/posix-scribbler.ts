@@ -9,7 +9,7 @@ import { MiB } from "../../../../src/base/units.ts";
 import { PosixCachestore } from "../../../../src/store/cachestore/posix/posix-cachestore.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { RecordedLogger } from "../../../support/recorded-logger.ts";
-import { chunkOf, refOf } from "../../disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../../disk/disk-fixture.ts";
 
 const [, , root, chunks, startSignal] = process.argv;
 const clock = new FakeClock();
@@ -19,9 +19,9 @@ const results: string[] = [];
 console.log("ready");
 while (!existsSync(startSignal as string)) await new Promise((resolve) => setImmediate(resolve));
 for (let index = 0; index < Number(chunks); index += 1) {
-  const ref = refOf("raced", Number(chunks) * MiB, index, MiB);
-  const chunk = chunkOf(budget, ref);
-  results.push(await store.put(ref, chunk));
+  const key = keyOf("raced", Number(chunks) * MiB, index, MiB);
+  const chunk = chunkOf(budget, key);
+  results.push(await store.put(key, chunk));
   chunk.release();
 }
 console.log(`results ${JSON.stringify(results)}`);

@@ -96,14 +96,14 @@ export class S3CachestoreFixture {
     return guarded(await this.store(), this.clock, this.logger);
   }
 
-  put(store: S3Cachestore, ref: ChunkKey): Promise<"stored" | "present"> {
-    return putChunk(store, this.budget, ref);
+  put(store: S3Cachestore, key: ChunkKey): Promise<"stored" | "present"> {
+    return putChunk(store, this.budget, key);
   }
 
   /** The object of a chunk; undefined if there is none. */
-  async look(ref: ChunkKey): Promise<StoredObject | undefined> {
+  async look(key: ChunkKey): Promise<StoredObject | undefined> {
     try {
-      const Key = ref.version.chunkPath(ref.index);
+      const Key = key.version.chunkPath(key.index);
       const answer = await this.#client.send(new GetObjectCommand({ Bucket: this.bucket, Key }));
       const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
       return { body, metadata: answer.Metadata ?? {} };
@@ -114,15 +114,15 @@ export class S3CachestoreFixture {
   }
 
   /** Writes the object of a chunk, and replaces an existing one. */
-  async lay(ref: ChunkKey, body: Uint8Array, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
-    const Key = ref.version.chunkPath(ref.index);
+  async lay(key: ChunkKey, body: Uint8Array, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+    const Key = key.version.chunkPath(key.index);
     await this.#client.send(
       new PutObjectCommand({ Bucket: this.bucket, Key, Body: body, Metadata: metadata }),
     );
   }
 
-  async remove(ref: ChunkKey): Promise<void> {
-    const Key = ref.version.chunkPath(ref.index);
+  async remove(key: ChunkKey): Promise<void> {
+    const Key = key.version.chunkPath(key.index);
     await this.#client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key }));
   }
 

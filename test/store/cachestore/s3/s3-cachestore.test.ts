@@ -11,16 +11,16 @@ import { assertPattern, patternBytes } from "../../../support/pattern.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { Gate } from "../../../support/s3-fault.ts";
 import { S3Server, type S3ServerOptions } from "../../../support/s3-server.ts";
-import { refOf, seedOf } from "../../disk/disk-fixture.ts";
+import { keyOf, seedOf } from "../../disk/disk-fixture.ts";
 import { S3CachestoreFixture } from "./s3-cachestore-fixture.ts";
 
 const credentials = { accessKey: "orcatest", secretKey: "orcatestsecret" };
 const never = new AbortController().signal;
 /** The last chunk of an object: two whole blocks and a shorter one. */
-const ref = refOf("key", 10 * MiB + 777, 1);
+const key = keyOf("key", 10 * MiB + 777, 1);
 const lengthBytes = 2 * MiB + 777;
-const key = ref.version.chunkPath(1);
-const bytes = patternBytes(seedOf(ref), 0, lengthBytes);
+const path = key.version.chunkPath(1);
+const bytes = patternBytes(seedOf(key), 0, lengthBytes);
 
 interface Opened {
   readonly server: S3Server;
@@ -34,7 +34,7 @@ async function read(
   offset = 0,
   rangeBytes = lengthBytes,
   signal = never,
-  of: ChunkKey = ref,
+  of: ChunkKey = key,
 ): Promise<{ readonly outcome: "hit" | "miss" | OrcaError; readonly receivedBytes: number }> {
   const sink = new MemorySink(rangeBytes);
   const outcome = await store.read(of, offset, rangeBytes, sink, signal).catch((thrown: unknown) => {
@@ -78,7 +78,7 @@ suite("S3Cachestore", () => {
   ): Promise<Opened & { readonly store: S3Cachestore }> {
     const each = await open();
     const store = await each.fixture.store(overrides);
-    assert.equal(await each.fixture.put(store, ref), "stored");
+    assert.equal(await each.fixture.put(store, key), "stored");
     each.server.forgetRequests();
     return { ...each, store };
   }
@@ -86,8 +86,8 @@ suite("S3Cachestore", () => {
   suite("put", () => {
     test("the object at the frozen path contains exactly the bytes, and the metadata their SHA-256", async () => {
       const { fixture } = await filled();
-      assert.equal(key, `origin-a/${ref.version.hash}/1`);
-      const found = await fixture.look(ref);
+      assert.equal(path, `origin-a/${key.version.hash}/1`);
+      const found = await fixture.look(key);
       assert.ok(found?.body.equals(bytes));
       assert.equal(found?.metadata["orca-sha256"], createHash("sha256").update(bytes).digest("hex"));
     });
@@ -95,7 +95,7 @@ suite("S3Cachestore", () => {
     test("conditional: a put is one request; a second put is one more and a look", async () => {
       const { server, fixture, store } = await filled();
       assert.equal(store.putPolicy, "conditional");
-      assert.equal(await fixture.put(store, ref), "present");
+      assert.equal(await fixture.put(store, key), "present");
       assert.deepEqual(
         server.requests.map(({ operation, ifNoneMatch, status }) => [operation, ifNoneMatch, status]),
         [
@@ -110,8 +110,8 @@ suite("S3Cachestore", () => {
       const store = await fixture.store();
       assert.equal(store.putPolicy, "stat");
       server.forgetRequests();
-      assert.equal(await fixture.put(store, ref), "stored");
-      assert.equal(await fixture.put(store, ref), "present");
+      assert.equal(await fixture.put(store, key), "stored");
+      assert.equal(await fixture.put(store, key), "present");
       assert.deepEqual(
         server.requests.map(({ operation, ifNoneMatch, status }) => [operation, ifNoneMatch, status]),
         [
@@ -128,7 +128,7 @@ suite("S3Cachestore", () => {
       const stores = [await fixture.store(), await fixture.store()];
       server.forgetRequests();
       for (let index = 0; index < 8; index += 1) {
-        const each = refOf("race", 8 * MiB, index, MiB);
+        const each = keyOf("race", 8 * MiB, index, MiB);
         const results = await Promise.all(stores.map((store) => fixture.put(store, each)));
         assert.deepEqual(results.sort(), ["present", "stored"]);
       }
@@ -143,10 +143,10 @@ suite("S3Cachestore", () => {
       const { server, fixture } = await open();
       const store = await fixture.store();
       server.forgetRequests();
-      server.faults.next("PUT", key, { status: 409 });
-      assert.equal(await fixture.put(store, ref), "stored");
-      server.faults.next("PUT", refOf("other", 10).version.chunkPath(0), { status: 409 }, { status: 409 });
-      assert.equal(await fixture.put(store, refOf("other", 10)), "stored");
+      server.faults.next("PUT", path, { status: 409 });
+      assert.equal(await fixture.put(store, key), "stored");
+      server.faults.next("PUT", keyOf("other", 10).version.chunkPath(0), { status: 409 }, { status: 409 });
+      assert.equal(await fixture.put(store, keyOf("other", 10)), "stored");
       assert.deepEqual([server.count("PUT"), server.count("HEAD")], [5, 3]);
       assert.equal(store.stats.racesLost, 3);
     });
@@ -156,9 +156,9 @@ suite("S3Cachestore", () => {
         const { fixture } = await open({ conditionalPuts });
         const store = await fixture.store();
         for (const wrong of [bytes.subarray(1), Buffer.concat([bytes, bytes]), Buffer.alloc(0)]) {
-          await fixture.lay(ref, wrong);
+          await fixture.lay(key, wrong);
           assert.equal(await outcomeOf(store), "miss");
-          assert.equal(await fixture.put(store, ref), "stored");
+          assert.equal(await fixture.put(store, key), "stored");
           assert.equal(await outcomeOf(store), "hit");
         }
         assert.equal(store.stats.missized, 3);
@@ -170,11 +170,11 @@ suite("S3Cachestore", () => {
       const { server, fixture } = await open();
       const store = await fixture.store();
       server.faults.next("PUT", "*", { status: 507 }, { status: 403, code: "QuotaExceeded" });
-      await rejectsWith("overloaded", fixture.put(store, ref));
-      await rejectsWith("overloaded", fixture.put(store, ref));
+      await rejectsWith("overloaded", fixture.put(store, key));
+      await rejectsWith("overloaded", fixture.put(store, key));
       assert.equal(store.stats.full, 2);
       assert.equal(fixture.logger.count("warn"), 1);
-      assert.equal(await fixture.put(store, ref), "stored");
+      assert.equal(await fixture.put(store, key), "stored");
     });
 
     test("errors of the store are typed by their status", async () => {
@@ -188,19 +188,19 @@ suite("S3Cachestore", () => {
       };
       for (const [status, code] of Object.entries({ ...expected, 501: "store_unavailable" } as const)) {
         server.faults.next("PUT", "*", { status: Number(status) });
-        await rejectsWith(code as "store_denied", fixture.put(store, ref));
+        await rejectsWith(code as "store_denied", fixture.put(store, key));
       }
       // The first request uses a kept connection, and is sent again on a new one.
       server.faults.next("PUT", "*", { reset: true }, { reset: true });
-      await rejectsWith("store_unavailable", fixture.put(store, ref));
+      await rejectsWith("store_unavailable", fixture.put(store, key));
       assert.equal(fixture.budget.usedBytes, 0);
     });
 
     test("a store that hangs is store_unavailable after attemptTimeoutMs, and the chunk is released", async () => {
       const { server, fixture, clock } = await open();
       const store = await fixture.store({ attemptTimeoutMs: 500 });
-      const gate = server.hold("PUT", key);
-      const failed = rejectsWith("store_unavailable", fixture.put(store, ref));
+      const gate = server.hold("PUT", path);
+      const failed = rejectsWith("store_unavailable", fixture.put(store, key));
       await gate.reached;
       while (store.putsInFlight === 1 && clock.pendingTimers > 0) {
         await clock.advance(500);
@@ -213,10 +213,10 @@ suite("S3Cachestore", () => {
     test("dropQueued: waiting puts are overloaded, the running one is not", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
-      const gate = server.hold("PUT", key);
-      const running = fixture.put(store, ref);
+      const gate = server.hold("PUT", path);
+      const running = fixture.put(store, key);
       await gate.reached;
-      const waiting = rejectsWith("overloaded", fixture.put(store, refOf("later", MiB)));
+      const waiting = rejectsWith("overloaded", fixture.put(store, keyOf("later", MiB)));
       assert.deepEqual([store.putsInFlight, store.putsWaiting], [1, 1]);
       assert.equal(store.pendingBytes, lengthBytes + MiB);
       store.dropQueued(1);
@@ -252,28 +252,28 @@ suite("S3Cachestore", () => {
 
     test("an absent chunk is a miss", async () => {
       const { store } = await filled();
-      const stranger = refOf("stranger", 1000);
+      const stranger = keyOf("stranger", 1000);
       assert.deepEqual(await read(store, 0, 1000, never, stranger), { outcome: "miss", receivedBytes: 0 });
       assert.equal(store.stats.misses, 1);
     });
 
     test("an object of another writer is read unchecked, and counted", async () => {
       const { fixture, store } = await filled();
-      await fixture.lay(ref, bytes);
+      await fixture.lay(key, bytes);
       assert.equal((await read(store, MiB + 3, MiB)).outcome, "hit");
       assert.equal(store.stats.unchecked, 1);
-      assert.equal(await fixture.put(store, ref), "present");
+      assert.equal(await fixture.put(store, key), "present");
     });
 
     test("a flipped bit is a miss after the last right block, and the object is deleted", async () => {
       const { fixture, store } = await filled();
-      const metadata = (await fixture.look(ref))?.metadata ?? {};
+      const metadata = (await fixture.look(key))?.metadata ?? {};
       const flipped = Buffer.from(bytes);
       flipped[MiB + 4711] = (flipped[MiB + 4711] as number) ^ 0x10;
-      await fixture.lay(ref, flipped, metadata);
+      await fixture.lay(key, flipped, metadata);
       assert.deepEqual(await read(store), { outcome: "miss", receivedBytes: MiB });
       assert.equal(store.stats.damaged, 1);
-      assert.equal(await fixture.put(store, ref), "stored");
+      assert.equal(await fixture.put(store, key), "stored");
       assert.equal(store.stats.deleted, 1);
       assert.equal(await outcomeOf(store), "hit");
       assert.equal(fixture.logger.count("warn"), 1);
@@ -281,22 +281,22 @@ suite("S3Cachestore", () => {
 
     test("malformed checksums are damage, before a byte is read", async () => {
       const { fixture, store } = await filled();
-      await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      await fixture.lay(key, bytes, { "orca-crc32": "AAAA" });
       assert.deepEqual(await read(store), { outcome: "miss", receivedBytes: 0 });
       await store.close(60_000);
-      assert.equal(await fixture.look(ref), undefined);
+      assert.equal(await fixture.look(key), undefined);
     });
 
     test("readers do not wait for the deletion of a damaged object; a put of the chunk does, and so does close", async () => {
       const { server, fixture, store } = await filled();
-      const damage = () => fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      const damage = () => fixture.lay(key, bytes, { "orca-crc32": "AAAA" });
       await damage();
       const gate = new Gate();
-      server.faults.next("DELETE", key, { gate });
+      server.faults.next("DELETE", path, { gate });
       assert.equal(await outcomeOf(store), "miss");
       assert.equal(await outcomeOf(store), "miss");
       await gate.reached;
-      const put = fixture.put(store, ref);
+      const put = fixture.put(store, key);
       gate.release();
       assert.equal(await put, "stored");
       assert.deepEqual([store.stats.damaged, server.count("DELETE"), store.stats.deleted], [2, 1, 1]);
@@ -305,13 +305,13 @@ suite("S3Cachestore", () => {
       assert.equal(await outcomeOf(store), "miss");
       await store.close(60_000);
       assert.equal(store.stats.deleted, 2);
-      assert.equal(await fixture.look(ref), undefined);
+      assert.equal(await fixture.look(key), undefined);
     });
 
     test("a damaged object that cannot be deleted is counted, and the read is a miss", async () => {
       const { server, fixture, store } = await filled();
-      await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
-      server.faults.next("DELETE", key, { status: 403 });
+      await fixture.lay(key, bytes, { "orca-crc32": "AAAA" });
+      server.faults.next("DELETE", path, { status: 403 });
       assert.equal(await outcomeOf(store), "miss");
       await store.close(60_000);
       assert.deepEqual([store.stats.deleted, store.stats.removalsFailed], [0, 1]);
@@ -319,9 +319,9 @@ suite("S3Cachestore", () => {
 
     test("close does not wait beyond its deadline for a deletion", async () => {
       const { server, fixture, store, clock } = await filled();
-      await fixture.lay(ref, bytes, { "orca-crc32": "AAAA" });
+      await fixture.lay(key, bytes, { "orca-crc32": "AAAA" });
       const gate = new Gate();
-      server.faults.next("DELETE", key, { gate });
+      server.faults.next("DELETE", path, { gate });
       assert.equal(await outcomeOf(store), "miss");
       await gate.reached;
       const closed = store.close(1000);
@@ -339,17 +339,17 @@ suite("S3Cachestore", () => {
         [503, "store_unavailable"],
         [301, "store_unavailable"],
       ] as const) {
-        server.faults.next("GET", key, { status });
+        server.faults.next("GET", path, { status });
         assert.equal(await outcomeOf(store), code);
       }
-      server.faults.next("GET", key, { garbageHead: true });
+      server.faults.next("GET", path, { garbageHead: true });
       assert.equal(await outcomeOf(store), "store_unavailable");
       assert.equal(await outcomeOf(store), "hit");
     });
 
     test("a body that breaks off is store_unavailable, and the sink holds the whole blocks before", async () => {
       const { server, store } = await filled();
-      server.faults.next("GET", key, { cutAfterBytes: MiB + 300_000 });
+      server.faults.next("GET", path, { cutAfterBytes: MiB + 300_000 });
       const { outcome, receivedBytes } = await read(store);
       assert.ok(outcome instanceof OrcaError && outcome.code === "store_unavailable");
       assert.equal(outcome.source, "cachestore");
@@ -360,7 +360,7 @@ suite("S3Cachestore", () => {
       const { server, store } = await filled();
       server.faults.next(
         "GET",
-        key,
+        path,
         { ignoreRange: true },
         { headers: { "content-range": `bytes 0-9/${lengthBytes}` } },
       );
@@ -369,7 +369,7 @@ suite("S3Cachestore", () => {
         assert.ok(outcome instanceof OrcaError && outcome.code === "store_unavailable");
         assert.equal(receivedBytes, 0);
       }
-      server.faults.next("GET", key, { ignoreRange: true });
+      server.faults.next("GET", path, { ignoreRange: true });
       assert.equal(await outcomeOf(store), "hit");
     });
 
@@ -379,7 +379,7 @@ suite("S3Cachestore", () => {
         [undefined, 500, /no response head within 500 ms/],
         [MiB + 5, 300, /within 300 ms/],
       ] as const) {
-        const gate = server.hold("GET", key, afterBytes);
+        const gate = server.hold("GET", path, afterBytes);
         const reading = read(store);
         await gate.reached;
         for (let turn = 0; turn < 20; turn += 1) await settle();
@@ -394,7 +394,7 @@ suite("S3Cachestore", () => {
 
     test("a slow store is store_unavailable when a block takes longer than stallTimeoutMs", async () => {
       const { server, store, clock } = await filled({ stallTimeoutMs: 10_000 });
-      server.faults.next("GET", key, { bytesPerSecond: 50_000 });
+      server.faults.next("GET", path, { bytesPerSecond: 50_000 });
       const reading = read(store);
       while (store.readsInFlight > 0) await clock.advance(10);
       const { outcome, receivedBytes } = await reading;
@@ -405,7 +405,7 @@ suite("S3Cachestore", () => {
 
     test("an abort ends it with the signal's reason, and its permit is free again", async () => {
       const { server, store } = await filled({ readsInFlightMax: 1 });
-      const gate = server.hold("GET", key, MiB);
+      const gate = server.hold("GET", path, MiB);
       const abort = new AbortController();
       const reason = new Error("the reader has left");
       const aborted = assert.rejects(read(store, 0, lengthBytes, abort.signal), reason);
@@ -418,8 +418,8 @@ suite("S3Cachestore", () => {
 
     test("at most readsInFlightMax reads run at once; one that waits too long is overloaded", async () => {
       const { server, store, clock } = await filled({ readsInFlightMax: 2, queueTimeoutMs: 100 });
-      const gate = server.hold("GET", key);
-      const other = server.hold("GET", key);
+      const gate = server.hold("GET", path);
+      const other = server.hold("GET", path);
       const reads = [outcomeOf(store), outcomeOf(store)];
       await Promise.all([gate.reached, other.reached]);
       const third = outcomeOf(store);
@@ -441,11 +441,11 @@ suite("S3Cachestore", () => {
   suite("delete", () => {
     test("deletes the object; if there is none, nothing happens; an error is typed", async () => {
       const { server, fixture, store } = await filled();
-      await store.delete(ref);
-      assert.equal(await fixture.look(ref), undefined);
-      await store.delete(ref);
-      server.faults.next("DELETE", key, { status: 403 });
-      await rejectsWith("store_denied", store.delete(ref));
+      await store.delete(key);
+      assert.equal(await fixture.look(key), undefined);
+      await store.delete(key);
+      server.faults.next("DELETE", path, { status: 403 });
+      await rejectsWith("store_denied", store.delete(key));
     });
   });
 
@@ -453,11 +453,11 @@ suite("S3Cachestore", () => {
     test("waits for accepted puts, and accepts no more", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
-      const gate = server.hold("PUT", key);
-      const puts = [fixture.put(store, ref), fixture.put(store, refOf("later", MiB))];
+      const gate = server.hold("PUT", path);
+      const puts = [fixture.put(store, key), fixture.put(store, keyOf("later", MiB))];
       await gate.reached;
       const closing = store.close(1000);
-      await rejectsWith("overloaded", fixture.put(store, refOf("too late", MiB)));
+      await rejectsWith("overloaded", fixture.put(store, keyOf("too late", MiB)));
       gate.release();
       assert.deepEqual(await Promise.all(puts), ["stored", "stored"]);
       await closing;
@@ -466,8 +466,8 @@ suite("S3Cachestore", () => {
     test("at the deadline, running and waiting puts are overloaded, and so are reads", async () => {
       const { server, fixture, clock } = await open();
       const store = await fixture.store({ putsInFlightMax: 1 });
-      const gate = server.hold("PUT", key);
-      const failed = [fixture.put(store, ref), fixture.put(store, refOf("later", MiB))].map((put) =>
+      const gate = server.hold("PUT", path);
+      const failed = [fixture.put(store, key), fixture.put(store, keyOf("later", MiB))].map((put) =>
         rejectsWith("overloaded", put),
       );
       await gate.reached;
