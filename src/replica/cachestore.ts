@@ -106,5 +106,5 @@ export function announcing(
  */
 export function cachestoreNotice({ store }: OpenCachestore): ReadinessCheck {
   return () =>
-    store.denied ? "the cachestore refuses Orca's credentials or rights again and again; check both" : null;
+    store.denied ? "the cachestore denies Orca's credentials or rights again and again; check both" : null;
 }

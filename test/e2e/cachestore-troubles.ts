@@ -133,7 +133,7 @@ function readiness(replicas: readonly ReplicaFixture[]): Promise<Readiness[]> {
 
 /** Clients are served all the same, and a person is told, in both places a person may look. */
 function assertDenialTold(reports: readonly Readiness[], replicas: readonly ReplicaFixture[]): void {
-  const told = /refuses Orca's credentials or rights again and again/;
+  const told = /denies Orca's credentials or rights again and again/;
   for (const { ready } of reports) assert.equal(ready, true);
   assert.ok(reports.some(({ notices }) => told.test(notices["cachestore"] ?? "")));
   assert.ok(replicas.some(({ logger }) => logger.events.some(({ message }) => told.test(message))));

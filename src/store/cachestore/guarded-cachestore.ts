@@ -214,7 +214,7 @@ export class GuardedCachestore implements ChunkStore {
     this.#breaker.failed(error);
     if (!this.denied || this.#isDenialReported) return;
     this.#isDenialReported = true;
-    this.#logger.error({ err: error }, "The cachestore refuses Orca's credentials or rights again and again");
+    this.#logger.error({ err: error }, "The cachestore denies Orca's credentials or rights again and again");
   }
 
   #onBreakerChange(state: BreakerState): void {
