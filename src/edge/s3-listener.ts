@@ -14,8 +14,8 @@ import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import type { EdgeStats } from "./edge-stats.ts";
-import { errorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
+import { headerSizeBytesMax, malformedAnswer } from "./malformed-answer.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { RequestIds } from "./request-id.ts";
 import { parseS3Request } from "./s3-request.ts";
@@ -46,8 +46,8 @@ export interface S3ListenerOptions {
   readonly logger: Logger;
 }
 
-/** Enough for S3's 8 KiB of user metadata and long presigned queries. */
-const headerSizeBytesMax = 32 * 1024;
+/** A client that does not take the answer to a malformed request in this time is disconnected without it. */
+const malformedAnswerTimeoutMs = 5000;
 
 export class S3Listener {
   readonly #options: S3ListenerOptions;
@@ -77,6 +77,10 @@ export class S3Listener {
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
     });
+  }
+
+  get connections(): number {
+    return this.#connections.size;
   }
 
   get requestsInFlight(): number {
@@ -160,13 +164,20 @@ export class S3Listener {
     if (!tls) return createHttpServer(http);
     const { secureContextOptions } = tls;
     const mutual = secureContextOptions.ca !== undefined;
-    return createHttpsServer({
+    const server = createHttpsServer({
       ...http,
       ...secureContextOptions,
       requestCert: mutual,
       rejectUnauthorized: mutual,
       handshakeTimeout: this.#options.headerTimeoutMs,
     });
+    // Node emits clientError for a failed handshake as well, and leaves the socket to whoever listens to that. No answer
+    // can be sent: until the handshake has ended, an orderly end of the socket never comes.
+    server.prependListener("tlsClientError", (_error, socket) => {
+      this.#options.stats.handshakesFailed += 1;
+      socket.destroy();
+    });
+    return server;
   }
 
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
@@ -215,15 +226,11 @@ export class S3Listener {
       return;
     }
     this.#options.stats.requestsMalformed += 1;
-    const answered = parseErrorOf(error);
-    const requestId = this.#requestIds.next();
-    const answer = errorResponse(answered, { requestId, isHead: false, bucket: "", key: "" });
-    let head = `HTTP/1.1 ${answer.status} Bad Request\r\nConnection: close\r\n`;
-    for (let index = 0; index < answer.headers.length; index += 2) {
-      head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;
-    }
+    // The callback comes when the kernel has the bytes. A client that reads nothing would put that off for ever.
+    const deadline = this.#options.clock.timer(malformedAnswerTimeoutMs, () => socket.destroy());
+    socket.once("close", () => deadline.cancel());
     // Both sides: a client that leaves its own side open would keep the connection for ever.
-    socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
+    socket.end(malformedAnswer(error.code, this.#requestIds.next()), () => socket.destroy());
   }
 
   /**
@@ -245,23 +252,5 @@ export class S3Listener {
   #isServed(socket: Duplex): boolean {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
-  }
-}
-
-/** The error of a request that Node's parser rejected (https://nodejs.org/api/http.html#event-clienterror). */
-function parseErrorOf({ code }: NodeJS.ErrnoException): OrcaError {
-  switch (code) {
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return new OrcaError(
-        "request_timeout",
-        "client",
-        "Cannot read the request: it arrived too slowly (server.header_timeout)",
-      );
-    case "HPE_HEADER_OVERFLOW": {
-      const message = `Cannot read the request: its headers are longer than ${headerSizeBytesMax} bytes`;
-      return new OrcaError("invalid_request", "client", message);
-    }
-    default:
-      return new OrcaError("invalid_request", "client", "Cannot read the request: it is not HTTP/1.1");
   }
 }

@@ -36,8 +36,9 @@ export function replicaParts() {
       clientsGone: 0,
       clientsStalled: 0,
       requestsMalformed: 0,
+      handshakesFailed: 0,
     },
-    listener: { requestsInFlight: 0 },
+    listener: { connections: 0, requestsInFlight: 0 },
     readPath: { sentBytes: { memory: 0 } },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
     filler: {

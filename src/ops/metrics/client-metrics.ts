@@ -11,6 +11,7 @@ export interface EdgeCounters {
   readonly clientsGone: number;
   readonly clientsStalled: number;
   readonly requestsMalformed: number;
+  readonly handshakesFailed: number;
 }
 
 /** A certificate and the files that it is loaded from. */
@@ -21,7 +22,7 @@ export interface TlsCounters {
 
 export interface ClientParts {
   readonly edge: EdgeCounters;
-  readonly listener: { readonly requestsInFlight: number };
+  readonly listener: { readonly connections: number; readonly requestsInFlight: number };
   readonly readPath: { readonly sentBytes: Readonly<Record<string, number>> };
   /** Undefined for plain HTTP. */
   readonly tls: TlsCounters | undefined;
@@ -30,7 +31,7 @@ export interface ClientParts {
 export function registerClientMetrics(metrics: MetricsRegistry, parts: ClientParts): void {
   registerRequests(metrics, parts);
   registerResponses(metrics, parts);
-  if (parts.tls) registerTls(metrics, parts.tls);
+  if (parts.tls) registerTls(metrics, parts.tls, parts.edge);
 }
 
 function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientParts): void {
@@ -47,6 +48,14 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
           yield { labels: { operation, status: String(status) }, value };
       }
     },
+  );
+  metrics.gauge(
+    "orca_client_connections",
+    {
+      meaning: "Open connections of clients, those in a TLS handshake included.",
+      watch: "At server.max_connections further ones are closed at once.",
+    },
+    () => listener.connections,
   );
   metrics.gauge(
     "orca_requests_in_flight",
@@ -118,7 +127,16 @@ function registerResponses(metrics: MetricsRegistry, { edge, readPath }: ClientP
   );
 }
 
-function registerTls(metrics: MetricsRegistry, tls: TlsCounters): void {
+function registerTls(metrics: MetricsRegistry, tls: TlsCounters, edge: EdgeCounters): void {
+  metrics.counter(
+    "orca_tls_handshakes_failed_total",
+    {
+      meaning:
+        "Connections of clients whose TLS handshake failed, or did not end within server.header_timeout. Only with server.tls.",
+      watch: "Should stay low. Growth: a wrong certificate, or something other than a TLS client connects.",
+    },
+    () => edge.handshakesFailed,
+  );
   metrics.gauge(
     "orca_tls_certificate_expiry_timestamp_seconds",
     {
