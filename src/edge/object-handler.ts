@@ -159,12 +159,6 @@ export class ObjectHandler {
   }
 
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
-    // Pipelined requests are answered in order. One whose turn has not come would pin bytes that it cannot send yet, while
-    // the one before it may wait for that very memory.
-    if (task.exchange.response.socket === null) {
-      task.exchange.response.once("socket", () => this.#startBody(task, record, range));
-      return;
-    }
     const start = range.kind === "whole" ? 0 : range.start;
     const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
     const reader = new ObjectReader(this.#options.readPath, record.version, start, end);

@@ -17,6 +17,7 @@ import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
 import { headerSizeBytesMax, malformedAnswer } from "./malformed-answer.ts";
 import type { ObjectHandler } from "./object-handler.ts";
+import { Pipelines } from "./pipelines.ts";
 import { RequestIds } from "./request-id.ts";
 import { parseS3Request } from "./s3-request.ts";
 
@@ -28,7 +29,10 @@ export interface S3ListenerOptions {
   readonly domain: string | undefined;
   /** Connections at once; more are closed unanswered. Raise it with the file descriptors the process may have. */
   readonly connectionsMax: number;
-  /** Requests in progress at once; further ones get 503 SlowDown. Each streaming one may pin a 1 MiB segment. */
+  /**
+   * Requests in progress at once; further ones get 503 SlowDown. Each streaming one may pin a 1 MiB segment. As many again
+   * may wait for their turn on a connection.
+   */
   readonly requestsMax: number;
   /** A client that takes no byte for this long is disconnected, because it pins memory. Lower frees memory sooner. */
   readonly clientStallTimeoutMs: number;
@@ -55,6 +59,7 @@ export class S3Listener {
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
+  readonly #pipelines: Pipelines;
   /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
   #draining = false;
@@ -62,15 +67,20 @@ export class S3Listener {
   constructor(options: S3ListenerOptions) {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
+    this.#pipelines = new Pipelines(options.requestsMax);
     const { clock, logger, stats } = options;
     this.#context = { clock, logger, stats, running: this.#running, onEnd: () => this.#closeIfDraining() };
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
     this.#server.timeout = options.clientStallTimeoutMs;
-    this.#server.on("request", (request, response) => this.#serve(request, response));
+    const take = (request: IncomingMessage, response: ExchangeResponse): void => {
+      if (response.socket !== null) this.#serve(request, response);
+      else this.#pipelines.wait(request, response, () => this.#serve(request, response));
+    };
+    this.#server.on("request", take);
     // Answered like any other request, so that a write is rejected before its body is sent.
-    this.#server.on("checkContinue", (request, response) => this.#serve(request, response));
-    this.#server.on("checkExpectation", (request, response) => this.#serve(request, response));
+    this.#server.on("checkContinue", take);
+    this.#server.on("checkExpectation", take);
     this.#server.on("clientError", (error, socket) => this.#answerMalformed(error, socket));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
     this.#server.on("connection", (socket: Socket) => {
@@ -85,6 +95,14 @@ export class S3Listener {
 
   get requestsInFlight(): number {
     return this.#running.size;
+  }
+
+  get requestsPipelined(): number {
+    return this.#pipelines.waiting;
+  }
+
+  get pipelinesCut(): number {
+    return this.#pipelines.cut;
   }
 
   /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */

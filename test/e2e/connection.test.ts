@@ -80,9 +80,12 @@ test("clients that send many requests at once and go away leave nothing behind",
   const { socket } = open(fixture);
   socket.pause();
   socket.write(requestFor("k").repeat(10));
-  await until(async () => (await fixture.metric("orca_requests_in_flight")) >= 10);
+  // The first is in progress, and the others wait for their turn.
+  await until(async () => (await fixture.metric("orca_requests_pipelined")) >= 9);
+  assert.equal(await fixture.metric("orca_requests_in_flight"), 1);
   socket.resetAndDestroy();
   await until(async () => (await fixture.metric("orca_requests_in_flight")) === 0);
+  assert.equal(await fixture.metric("orca_requests_pipelined"), 0);
 });
 
 test("requests sent at once are answered in order, each with its own bytes", async () => {

@@ -20,9 +20,17 @@ export interface TlsCounters {
   readonly stats: { readonly reloads: number; readonly reloadFailures: number };
 }
 
+/** Where clients connect. */
+export interface ListenerCounters {
+  readonly connections: number;
+  readonly requestsInFlight: number;
+  readonly requestsPipelined: number;
+  readonly pipelinesCut: number;
+}
+
 export interface ClientParts {
   readonly edge: EdgeCounters;
-  readonly listener: { readonly connections: number; readonly requestsInFlight: number };
+  readonly listener: ListenerCounters;
   readonly readPath: { readonly sentBytes: Readonly<Record<string, number>> };
   /** Undefined for plain HTTP. */
   readonly tls: TlsCounters | undefined;
@@ -64,6 +72,22 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
       watch: "At server.max_requests further requests get 503 SlowDown.",
     },
     () => listener.requestsInFlight,
+  );
+  metrics.gauge(
+    "orca_requests_pipelined",
+    {
+      meaning: "Requests that wait until the earlier ones on their connection are answered.",
+      watch: "0 with S3 clients, which wait for an answer before they send the next request.",
+    },
+    () => listener.requestsPipelined,
+  );
+  metrics.counter(
+    "orca_pipelines_cut_total",
+    {
+      meaning: "Connections cut because more than server.max_requests requests waited for their turn.",
+      watch: "Should not grow: a client floods.",
+    },
+    () => listener.pipelinesCut,
   );
   metrics.counter(
     "orca_requests_malformed_total",
