@@ -78,13 +78,14 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<number
     },
     "Serving",
   );
-  const reason = await stopAsked;
+  const reason = await Promise.race([stopAsked, replica.listenerDied]);
   logger.info(
-    { reason, drainTimeoutMs: config.server.drainTimeoutMs },
+    { reason: String(reason), drainTimeoutMs: config.server.drainTimeoutMs },
     "Stopping: waiting for the responses in progress",
   );
   await replica.stop();
   logger.info({}, "Stopped");
+  if (reason instanceof OrcaError) throw reason;
   return 0;
 }
 

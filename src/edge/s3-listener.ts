@@ -7,6 +7,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
+import { ListeningServer } from "../base/listening-server.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
@@ -48,6 +49,8 @@ export interface S3ListenerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** See {@link ListeningServer}. */
+  readonly onDied: (error: OrcaError) => void;
 }
 
 /** A client that does not take the answer to a malformed request in this time is disconnected without it. */
@@ -56,6 +59,7 @@ const malformedAnswerTimeoutMs = 5000;
 export class S3Listener {
   readonly #options: S3ListenerOptions;
   readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
+  readonly #listening: ListeningServer;
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
@@ -72,6 +76,7 @@ export class S3Listener {
     this.#context = { clock, logger, stats, running: this.#running, onEnd: () => this.#closeIfDraining() };
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
+    this.#listening = new ListeningServer(this.#server, { whom: "S3 clients", ...options });
     this.#server.timeout = options.clientStallTimeoutMs;
     const take = (request: IncomingMessage, response: ExchangeResponse): void => {
       if (response.socket !== null) this.#serve(request, response);
@@ -87,6 +92,11 @@ export class S3Listener {
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
     });
+  }
+
+  /** Accepts that failed. */
+  get acceptErrors(): number {
+    return this.#listening.acceptErrors;
   }
 
   get connections(): number {
@@ -108,28 +118,13 @@ export class S3Listener {
   /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port, tls } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const refuse = (thrown: unknown): void => {
-      reject(
-        OrcaError.from(
-          thrown,
-          "config_invalid",
-          "config",
-          `Cannot listen for S3 clients on "${host}:${port}"`,
-        ),
-      );
-    };
-    this.#server.once("error", refuse);
-    this.#server.listen({ port, host, backlog: 4096 }, () => {
-      this.#server.off("error", refuse);
-      resolve(this.#server.address() as AddressInfo);
-    });
+    const address = this.#listening.listen({ port, host, backlog: 4096 });
     tls?.watch((context) => {
       if ("setSecureContext" in this.#server) {
         (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(context);
       }
     });
-    return promise;
+    return address;
   }
 
   /**

@@ -10,7 +10,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
+import { ListeningServer } from "../base/listening-server.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { actionDenial, type OpsActions } from "./action-guard.ts";
@@ -23,7 +25,10 @@ export interface OpsServerOptions {
   readonly endpoints: readonly OpsEndpoint[];
   /** `server.ops_actions`. */
   readonly actions?: OpsActions;
+  readonly clock: Clock;
   readonly logger: Logger;
+  /** See {@link ListeningServer}. */
+  readonly onDied: (error: OrcaError) => void;
   /** Open connections at once. The server closes further ones without an answer. */
   readonly connectionsMax?: number;
   /** How long a client may take to send a request, and how long an idle connection stays open. */
@@ -40,6 +45,7 @@ export class OpsServer {
   readonly #options: OpsServerOptions;
   readonly #endpoints: readonly OpsEndpoint[];
   readonly #server: Server;
+  readonly #listening: ListeningServer;
 
   constructor(options: OpsServerOptions) {
     this.#options = options;
@@ -53,24 +59,19 @@ export class OpsServer {
       maxHeaderSize: 8192,
     });
     this.#server.maxConnections = options.connectionsMax ?? 64;
+    this.#listening = new ListeningServer(this.#server, { whom: "ops", ...options });
     this.#server.on("request", (request, response) => void this.#serve(request, response));
+  }
+
+  /** Accepts that failed. */
+  get acceptErrors(): number {
+    return this.#listening.acceptErrors;
   }
 
   /** Resolves with the address it listens on. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const fail = (thrown: unknown): void => {
-      reject(
-        OrcaError.from(thrown, "config_invalid", "config", `Cannot listen for ops on "${host}:${port}"`),
-      );
-    };
-    this.#server.once("error", fail);
-    this.#server.listen(port, host, () => {
-      this.#server.off("error", fail);
-      resolve(this.#server.address() as AddressInfo);
-    });
-    return promise;
+    return this.#listening.listen({ port, host });
   }
 
   /** Closes the listener and every connection at once. Does nothing if it never started. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
@@ -39,10 +40,11 @@ export interface S3ListenerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly onDied: (error: OrcaError) => void;
 }
 
 export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
-  const { config, buckets, readPath, stats, tls, clock, random, logger } = parts;
+  const { config, buckets, readPath, stats, tls, clock, random, logger, onDied } = parts;
   const { server } = config;
   return new S3Listener({
     ...server.listen,
@@ -60,6 +62,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     clock,
     random,
     logger,
+    onDied,
   });
 }
 
@@ -77,11 +80,13 @@ export interface OpsParts {
   readonly listener: S3Listener;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
+  readonly clock: Clock;
   readonly logger: Logger;
+  readonly onDied: (error: OrcaError) => void;
 }
 
 export function opsServerOf(parts: OpsParts): OpsServer {
-  const { config, readiness, tiers, origins, readPath, cacheView, meshClient, logger } = parts;
+  const { config, readiness, tiers, origins, readPath, cacheView, meshClient, clock, logger, onDied } = parts;
   const { budget, disk, replicaId } = tiers;
   const status: ClusterStatusSource = {
     replicaId,
@@ -94,19 +99,25 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     membership: meshClient?.membership,
     peers: meshClient?.peers,
   };
-  return new OpsServer({
+  const server: OpsServer = new OpsServer({
     ...config.server.opsListen,
     endpoints: [
-      ...probeEndpoints(readiness, metricsOf(parts)),
+      ...probeEndpoints(
+        readiness,
+        metricsOf(parts, () => server.acceptErrors),
+      ),
       clusterEndpoint(status, readiness),
       ...cacheView.endpoints,
     ],
     actions: config.server.opsActions,
+    clock,
     logger,
+    onDied,
   });
+  return server;
 }
 
-function metricsOf(parts: OpsParts): MetricsRegistry {
+function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegistry {
   const { tiers, origins, readPath, cacheView, meshService, listener, edge, tls } = parts;
   const { budget, memory, disk, cachestore } = tiers;
   const { filler, replicated, forReaders } = readPath;
@@ -115,6 +126,11 @@ function metricsOf(parts: OpsParts): MetricsRegistry {
   registerReplicaMetrics(metrics, {
     edge,
     listener,
+    acceptErrors: () => ({
+      s3: listener.acceptErrors,
+      ops: opsAcceptErrors(),
+      ...(meshService && { mesh: meshService.acceptErrors }),
+    }),
     tls,
     readPath: forReaders,
     filler,

@@ -5,6 +5,7 @@
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
 import { ChunkServer, type DigestStore } from "../fill/chunk-server.ts";
@@ -44,6 +45,8 @@ export interface MeshServiceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Called once, with the error after which no peer can connect any more. */
+  readonly onDied: (error: OrcaError) => void;
 }
 
 /** Heartbeats within `cluster.stall_timeout`, after which a silent peer is given up. */
@@ -59,7 +62,8 @@ export class MeshService {
 
   constructor(options: MeshServiceOptions) {
     this.#options = options;
-    const { config, tls, readPath, filler, disk, origins, cache, inventory, clock, random, logger } = options;
+    const { config, tls, readPath, filler, disk, origins, cache, inventory } = options;
+    const { clock, random, logger, onDied } = options;
     const { coordination, membership } = options.meshClient;
     const { internalListen, stallTimeoutMs } = config.cluster;
     this.#chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
@@ -89,7 +93,13 @@ export class MeshService {
       },
       clock,
       logger,
+      onDied,
     });
+  }
+
+  /** Accepts that failed. */
+  get acceptErrors(): number {
+    return this.#server.acceptErrors;
   }
 
   /** Resolves with the address it listens on. @throws OrcaError config_invalid where it cannot listen there. */

@@ -19,6 +19,7 @@ import type { AddressInfo } from "node:net";
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
@@ -68,6 +69,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #held: ReleaseStack;
   readonly #readiness = new Readiness();
+  readonly #listenerDied = Promise.withResolvers<OrcaError>();
   readonly #origins: readonly GuardedOrigin[];
   readonly #tiers: Tiers;
   /** Undefined in a cluster of one, as the mesh service is. */
@@ -134,6 +136,7 @@ export class Replica {
     const edge = new EdgeStats();
     const listener = s3ListenerOf({
       ...options,
+      onDied: this.#listenerDied.resolve,
       buckets,
       readPath: readPath.forReaders,
       stats: edge,
@@ -143,6 +146,7 @@ export class Replica {
     held.add(step("close the S3 listener", () => listener.close()));
     this.#ops = opsServerOf({
       ...options,
+      onDied: this.#listenerDied.resolve,
       readiness: this.#readiness,
       tiers: this.#tiers,
       origins,
@@ -154,6 +158,11 @@ export class Replica {
       edge,
       tls: tls.server,
     });
+  }
+
+  /** Resolves with its error when a listener died. Then nobody can connect there any more, and the replica is to be stopped. */
+  get listenerDied(): Promise<OrcaError> {
+    return this.#listenerDied.promise;
   }
 
   /** Live replicas as this one sees them, itself included. */
@@ -195,6 +204,7 @@ export class Replica {
     assert(relay !== undefined, "a replica with peers has a relay");
     return new MeshService({
       ...this.#options,
+      onDied: this.#listenerDied.resolve,
       meshClient,
       tls,
       readPath: forReaders,

@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { settingRows } from "../../src/config/schema.ts";
 import { declaredCommands, runOrca } from "../support/command-line.ts";
+import { serverOn } from "../support/listening-servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "orca-serve-command-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -74,6 +75,22 @@ test("orca serve --origin: serves a directory until the signal, and logs where a
       ["Stopping: waiting for the responses in progress", "SIGTERM"],
       ["Stopped", undefined],
     ],
+  );
+});
+
+test("orca serve: a listener that dies ends the replica in order, with its reason and exit code 1", async () => {
+  const { exitCode, stderr, events } = await serve(
+    ["--origin", `file://${folder}`],
+    {},
+    async ({ s3 = "" }) => {
+      serverOn(Number(new URL(s3).port)).emit("error", new Error("the socket is broken"));
+    },
+  );
+  const message = "The listener for S3 clients died: the socket is broken";
+  assert.deepEqual([exitCode, stderr], [1, `orca: ${message}\n`]);
+  assert.deepEqual(
+    events.map(({ msg }) => msg).filter((msg) => msg === message || msg === "Stopped"),
+    [message, "Stopped"],
   );
 });
 

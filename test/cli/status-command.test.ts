@@ -13,6 +13,7 @@ import { OpsServer } from "../../src/ops/ops-server.ts";
 import { Readiness } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { neverDies } from "../support/never-dies.ts";
 import { type CommandOutcome, runOps, serveOps } from "../support/ops-command.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
@@ -84,7 +85,9 @@ test("status: asks the ops listener of a real replica, and --json is what it sai
     host: "127.0.0.1",
     port: 0,
     endpoints: [clusterEndpoint(clusterOfOne, new Readiness())],
+    clock: new FakeClock(),
     logger: new RecordedLogger(),
+    onDied: neverDies,
   });
   const { port } = await server.start();
   context.after(() => server.stop());

@@ -6,6 +6,8 @@ import { OrcaError } from "../../src/base/orca-error.ts";
 import type { OpsActions } from "../../src/ops/action-guard.ts";
 import { jsonPage, type OpsEndpoint, textPage } from "../../src/ops/ops-endpoint.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { neverDies } from "../support/never-dies.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { until } from "../support/until.ts";
 
@@ -16,7 +18,9 @@ async function serveAll(context: TestContext, endpoints: readonly OpsEndpoint[],
     port: 0,
     endpoints,
     ...(actions && { actions }),
+    clock: new FakeClock(),
     logger,
+    onDied: neverDies,
   });
   const { port } = await server.start();
   context.after(() => server.stop());

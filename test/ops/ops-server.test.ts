@@ -8,6 +8,8 @@ import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
 import { Readiness } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { neverDies } from "../support/never-dies.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
 interface Fixture {
@@ -29,7 +31,9 @@ async function startServer(
     host: "127.0.0.1",
     port: 0,
     endpoints: [...probeEndpoints(readiness, metrics), clusterEndpoint(clusterOfOne, readiness)],
+    clock: new FakeClock(),
     logger,
+    onDied: neverDies,
     ...options,
   });
   context.after(() => server.stop());
@@ -183,7 +187,9 @@ test("OpsServer: stop closes idle connections", async (context) => {
     host: "127.0.0.1",
     port: 0,
     endpoints: [],
+    clock: new FakeClock(),
     logger: new RecordedLogger(),
+    onDied: neverDies,
   });
   context.after(() => server.stop());
   const { port } = await server.start();

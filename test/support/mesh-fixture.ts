@@ -13,6 +13,7 @@ import { MeshTls } from "../../src/mesh/session/mesh-tls.ts";
 import { Peers, type PeersOptions } from "../../src/mesh/session/peers.ts";
 import { type CertificateFiles, serverName } from "./cluster-certificates.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { neverDies } from "./never-dies.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
 
 export const pollIntervalMs = 1000;
@@ -51,6 +52,7 @@ export function meshFixture(context: TestContext): MeshFixture {
           }),
         clock,
         logger,
+        onDied: neverDies,
         ...options,
       });
       const { port } = await server.start();

@@ -39,6 +39,7 @@ export function replicaParts() {
       handshakesFailed: 0,
     },
     listener: { connections: 0, requestsInFlight: 0, requestsPipelined: 0, pipelinesCut: 0 },
+    acceptErrors: () => ({ s3: 0 }),
     readPath: { sentBytes: { memory: 0 } },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
     filler: {

@@ -22,8 +22,9 @@ import type { TLSSocket } from "node:tls";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Clock } from "../../base/clock.ts";
+import { ListeningServer } from "../../base/listening-server.ts";
 import type { Logger } from "../../base/logger.ts";
-import { OrcaError } from "../../base/orca-error.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
 import { messageBytesMax, serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
@@ -44,6 +45,8 @@ export interface MeshServerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** See {@link ListeningServer}. */
+  readonly onDied: (error: OrcaError) => void;
   /** Connections at once, two for each peer. More are closed without an answer. */
   readonly connectionsMax?: number;
   /** For TLS, and again for the start of HTTP/2. */
@@ -79,6 +82,7 @@ export class MeshServer {
   readonly handshakeFailures: HandshakeFailures;
   readonly #options: MeshServerOptions & typeof defaults;
   readonly #server: Http2Server | Http2SecureServer;
+  readonly #listening: ListeningServer;
   readonly #answer: ReturnType<typeof connectNodeAdapter>;
   readonly #sessions = new Set<ServerHttp2Session>();
   /** All connections, including those without a session yet. */
@@ -98,6 +102,7 @@ export class MeshServer {
     });
     this.#server = this.#createServer();
     this.#server.maxConnections = this.#options.connectionsMax;
+    this.#listening = new ListeningServer(this.#server, { whom: "other replicas", ...options });
     this.#server.on("drop", () => void (this.stats.connectionsDropped += 1));
     this.#server.on("connection", (socket: Socket) => {
       this.#connections.add(socket);
@@ -109,26 +114,22 @@ export class MeshServer {
     );
   }
 
+  /** Accepts that failed. */
+  get acceptErrors(): number {
+    return this.#listening.acceptErrors;
+  }
+
   /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
     const { host, port, tls, logger } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const fail = (thrown: unknown): void => {
-      const action = `Cannot listen for other replicas on "${host}:${port}"`;
-      reject(OrcaError.from(thrown, "config_invalid", "config", action));
-    };
-    this.#server.once("error", fail);
-    this.#server.listen({ port, host, backlog: 1024 }, () => {
-      this.#server.off("error", fail);
-      resolve(this.#server.address() as AddressInfo);
-    });
+    const address = this.#listening.listen({ port, host, backlog: 1024 });
     if (!tls) {
       logger.warn(
         { host, port },
         "Serving the mesh without TLS: any client that reaches the port is a member",
       );
     }
-    return promise;
+    return address;
   }
 
   /**

@@ -31,15 +31,38 @@ export interface ListenerCounters {
 export interface ClientParts {
   readonly edge: EdgeCounters;
   readonly listener: ListenerCounters;
+  /** Accepts that failed, by the name of the listener. */
+  readonly acceptErrors: () => Readonly<Record<string, number>>;
   readonly readPath: { readonly sentBytes: Readonly<Record<string, number>> };
   /** Undefined for plain HTTP. */
   readonly tls: TlsCounters | undefined;
 }
 
 export function registerClientMetrics(metrics: MetricsRegistry, parts: ClientParts): void {
+  registerConnections(metrics, parts);
   registerRequests(metrics, parts);
   registerResponses(metrics, parts);
   if (parts.tls) registerTls(metrics, parts.tls, parts.edge);
+}
+
+function registerConnections(metrics: MetricsRegistry, { listener, acceptErrors }: ClientParts): void {
+  metrics.gauge(
+    "orca_client_connections",
+    {
+      meaning: "Open connections of clients, those in a TLS handshake included.",
+      watch: "At server.max_connections further ones are closed at once.",
+    },
+    () => listener.connections,
+  );
+  metrics.counter(
+    "orca_accept_errors_total",
+    {
+      meaning:
+        "Connections that a listener (s3, ops, mesh) could not accept for want of descriptors or memory. It closes new ones for a moment.",
+      watch: "Should not grow. The system hides most of them: compare process_open_fds with process_max_fds.",
+    },
+    () => labelled("listener", acceptErrors()),
+  );
 }
 
 function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientParts): void {
@@ -56,14 +79,6 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
           yield { labels: { operation, status: String(status) }, value };
       }
     },
-  );
-  metrics.gauge(
-    "orca_client_connections",
-    {
-      meaning: "Open connections of clients, those in a TLS handshake included.",
-      watch: "At server.max_connections further ones are closed at once.",
-    },
-    () => listener.connections,
   );
   metrics.gauge(
     "orca_requests_in_flight",

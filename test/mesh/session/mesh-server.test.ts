@@ -13,6 +13,7 @@ import { messageBytesMax, streamsPerSessionMax } from "../../../src/mesh/session
 import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
 import { membershipOf, meshFixture, zeros } from "../../support/mesh-fixture.ts";
+import { neverDies } from "../../support/never-dies.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { until } from "../../support/until.ts";
 
@@ -354,6 +355,7 @@ test("MeshServer.close: cuts running streams, any number of times, and also clos
     routes: () => {},
     clock,
     logger: new RecordedLogger(),
+    onDied: neverDies,
   });
   await never.close();
 });
