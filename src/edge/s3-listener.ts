@@ -17,6 +17,7 @@ import type { BucketHandler } from "./bucket-handler.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
 import { headerSizeBytesMax, malformedAnswer } from "./malformed-answer.ts";
+import { faultOfMessage } from "./message-fault.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestIds } from "./request-id.ts";
@@ -199,6 +200,12 @@ export class S3Listener {
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
+      return;
+    }
+    const fault = faultOfMessage(message);
+    if (fault) {
+      response.shouldKeepAlive = false;
+      exchange.sendError(fault);
       return;
     }
     const request = parseS3Request(message.method ?? "", message.url ?? "", message.headers.host, { domain });

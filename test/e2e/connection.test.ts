@@ -147,3 +147,26 @@ test("a request that does not arrive within header_timeout is refused as late, a
   const answer = received().toString("latin1");
   assert.match(answer, /^HTTP\/1\.1 400 [^]*<Code>RequestTimeout<\/Code>[^]*server\.header_timeout/);
 });
+
+for (const [what, head, version] of [
+  ["two Hosts", "GET /models/k HTTP/1.1\r\nHost: a\r\nx-other: 1\r\nhoSt: b\r\n", ""],
+  ["the same Host twice", "GET /models/k HTTP/1.1\r\nHost: a\r\nHost: a\r\n", ""],
+  ["HTTP/2.0", "GET /models/k HTTP/2.0\r\nHost: a\r\n", "HTTP/2.0"],
+  ["HTTP/0.9 by name", "GET /models/k HTTP/0.9\r\nHost: a\r\n", "HTTP/0.9"],
+  ["HTTP/0.9 without headers", "GET /models/k\r\n", "HTTP/0.9"],
+] as const) {
+  test(`a request with ${what} is refused, and its connection closed`, { timeout: 5000 }, async () => {
+    const fixture = await start();
+    fixture.origin.put(testBucket, "k", { seed: 1, sizeBytes: 10 });
+    const { socket, received } = open(fixture);
+    socket.write(`${head}\r\n`);
+    await once(socket, "end");
+    const answer = received().toString("latin1");
+    assert.match(
+      answer,
+      /^HTTP\/1\.1 400 Bad Request\r\n[^]*Connection: close\r\n[^]*<Code>InvalidRequest<\/Code>/i,
+    );
+    assert.match(answer, version === "" ? /more than one Host/ : new RegExp(`: it is ${version}`));
+    assert.equal(fixture.origin.count("HEAD", "k"), 0);
+  });
+}

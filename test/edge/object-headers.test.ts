@@ -79,11 +79,13 @@ test("ObjectHeaders.forBody: a range has its own length and its place", () => {
   assert.equal(byName(headers)["Content-Range"], "bytes 10-19/1000");
 });
 
-test("ObjectHeaders.forBody: overrides take the place of the object's own headers", () => {
+test("ObjectHeaders.forBody: overrides take the place of the object's own headers, and browsers must not guess a type", () => {
   const headers = body(head, ["Content-Type", "image/png", "Cache-Control", "no-store"]);
   assert.equal(headers["Content-Type"], "image/png");
   assert.equal(headers["Cache-Control"], "no-store");
-  assert.deepEqual(Object.keys(headers).sort(), Object.keys(body(head)).sort());
+  assert.equal(headers["X-Content-Type-Options"], "nosniff");
+  const names = [...Object.keys(body(head)), "X-Content-Type-Options"];
+  assert.deepEqual(Object.keys(headers).sort(), names.sort());
 });
 
 test("ObjectHeaders.forBody: one response does not show in the next", () => {
