@@ -60,20 +60,19 @@ export function pinsVersion({ "if-match": ifMatch }: ConditionHeaders): boolean 
 
 /**
  * Whether the Range header applies (RFC 9110 §13.1.5). Without If-Range it always does; with it, only if If-Range names
- * exactly this version, by a strong ETag or by its exact Last-Modified. Otherwise the client holds part of another
- * version and receives the whole of this one.
+ * exactly this version by a strong ETag. Otherwise the client may hold part of another version and receives the whole of
+ * this one.
+ *
+ * A date never names a version. It would have to be strong (§8.8.2.2): no two versions may share its second. A cache may
+ * conclude that from a Last-Modified that lies a second before the response was made, which does not hold here:
+ * (1) version A is written and fetched; (2) B replaces it within the same second; (3) a minute later a client reads half
+ * of A, with the Date of that minute, and takes the date for strong; (4) the metadata expires and B is fetched, minutes
+ * after its second; (5) the client asks for the rest by the date that A and B share. Orca no longer knows of A, and other
+ * replicas never may have. Nobody loses by it: a client that has an ETag must not send a date, and Orca sends an ETag
+ * with every object.
  */
-export function rangeApplies(
-  ifRange: string | undefined,
-  validators: Validators,
-  clock: Pick<Clock, "now">,
-): boolean {
-  if (ifRange === undefined) return true;
-  const value = ifRange.trim();
-  const date = value.endsWith('"') ? undefined : parseHttpDate(value, clock.now());
-  return date === undefined
-    ? matchesTag(value, validators.etag, "strong")
-    : date === validators.lastModifiedMs;
+export function rangeApplies(ifRange: string | undefined, { etag }: Pick<Validators, "etag">): boolean {
+  return ifRange === undefined || matchesTag(ifRange.trim(), etag, "strong");
 }
 
 /** How much a `W/` prefix matters (RFC 9110 §8.8.3.2): with `strong`, a weak tag matches nothing. */

@@ -147,8 +147,7 @@ export class ObjectHandler {
     if (task.request.firstPart) {
       return new OrcaError("invalid_request", "client", "Cannot serve both a Range and a partNumber");
     }
-    if (!rangeApplies(headers["if-range"] as string | undefined, record.head, this.#options.clock))
-      return wholeObject;
+    if (!rangeApplies(headers["if-range"] as string | undefined, record.head)) return wholeObject;
     const range = parseRange(headers.range, sizeBytes);
     if (range.kind !== "unsatisfiable") return range;
     return new OrcaError(

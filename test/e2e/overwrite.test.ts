@@ -8,6 +8,7 @@ import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
 import { refreshMs } from "../../src/object/revalidations.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
@@ -215,4 +216,26 @@ test("a cluster of one asks the origin before a 412, and after nothing else", as
   assert.equal(origin.count("HEAD", "k"), 2);
   const absent = await orca.get("absent", { "If-Match": '"e"' });
   assert.deepEqual([absent.status, (await readAll(absent)).includes("NoSuchKey")], [404, true]);
+});
+
+test("If-Range with a date: two versions of one second are not joined, however long ago that second is", async () => {
+  const clock = new FakeClock();
+  const orca = await startReplica({ settings: { ...settings, metadata: { ttl: "5m" } }, clock });
+  stop = orca.stop;
+  const { origin } = orca;
+  const lastModifiedMs = clock.now();
+  origin.put(testBucket, "k", { seed: oldSeed, sizeBytes, lastModifiedMs });
+  // The old version comes into the cache within the second in which it is overwritten.
+  const whole = await orca.get("k");
+  await readAll(whole);
+  origin.put(testBucket, "k", { seed: newSeed, sizeBytes, lastModifiedMs: lastModifiedMs + 999 });
+  await clock.advance(60_000);
+  const begun = await orca.get("k", rangeOf(0));
+  assertPattern(await readAll(begun), oldSeed, 0);
+  const date = begun.headers.get("last-modified") ?? "";
+  await clock.advance(300_000);
+  const rest = await orca.get("k", { ...rangeOf(1), "If-Range": date });
+  assert.equal(rest.headers.get("last-modified"), date);
+  assert.equal(rest.status, 200);
+  assertPattern(await readAll(rest), newSeed, 0);
 });

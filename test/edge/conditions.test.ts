@@ -116,19 +116,20 @@ test("evaluateConditions, rangeApplies: never throw", () => {
         "if-modified-since": modified,
         "if-unmodified-since": unmodified,
       });
-      rangeApplies(ifRange, object, clock);
+      rangeApplies(ifRange, object);
     }),
   );
 });
 
-test("rangeApplies: without If-Range, for the same strong ETag, and for the exact date", () => {
-  for (const ifRange of [undefined, '"9a0364b9"', "9a0364b9", same, "Sunday, 01-Jun-25 12:00:00 GMT"]) {
-    assert.equal(rangeApplies(ifRange, object, clock), true, ifRange ?? "none");
+test("rangeApplies: without If-Range, and for the same strong ETag", () => {
+  for (const ifRange of [undefined, '"9a0364b9"', "9a0364b9", ' "9a0364b9" ']) {
+    assert.equal(rangeApplies(ifRange, object), true, ifRange ?? "none");
   }
 });
 
-test("rangeApplies: not for another or a weak ETag, another date, or what is neither", () => {
-  for (const ifRange of ['"other"', 'W/"9a0364b9"', before, after, "", "*", '"9a0364b9", "x"', "tomorrow"]) {
-    assert.equal(rangeApplies(ifRange, object, clock), false, ifRange);
+test("rangeApplies: not for another or a weak ETag, any date, or what is neither", () => {
+  const dates = [same, "Sunday, 01-Jun-25 12:00:00 GMT", before, after];
+  for (const ifRange of [...dates, '"other"', 'W/"9a0364b9"', "", "*", '"9a0364b9", "x"', "tomorrow"]) {
+    assert.equal(rangeApplies(ifRange, object), false, ifRange);
   }
 });
