@@ -57,6 +57,11 @@ export class ObjectHandler {
 
   handle(exchange: Exchange, request: ObjectRequest, bucket: Bucket): void {
     exchange.operation = request.kind === "get-object" ? "get_object" : "head_object";
+    const fault = bucket.faultOf(request.key);
+    if (fault) {
+      exchange.sendError(fault);
+      return;
+    }
     const location = bucket.locate(request.key);
     const task: Task = { exchange, request, bucket, location, changed: false, revalidated: false };
     const { directory } = bucket;

@@ -5,6 +5,7 @@
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
+import { keySizeBytesMax } from "../object/bucket.ts";
 import { isHeaderValue } from "./header-value.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
 import { parseQuery, type Query } from "./query.ts";
@@ -55,7 +56,6 @@ export interface S3RequestOptions {
 }
 
 const noOverrides: readonly string[] = [];
-const keySizeBytesMax = 1024;
 
 const slash = 0x2f;
 const questionMark = 0x3f;

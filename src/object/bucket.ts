@@ -1,7 +1,9 @@
 /**
  * A bucket as clients see it, and its place at an origin: a bucket there and a prefix in it. Only configured buckets
- * exist. A client cannot leave the prefix, because keys are opaque and the prefix is prepended to every key.
+ * exist. Keys are opaque, and the prefix is prepended to every key. Some servers, and proxies in front of them, resolve `.`
+ * and `..` in a path, which would lead out of the prefix. Where that may be, such keys are rejected.
  */
+import { OrcaError } from "../base/orca-error.ts";
 import type { ListPage, ListRequest, ObjectLocation } from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
 import type { Listings } from "./listing-cache.ts";
@@ -13,9 +15,17 @@ export interface BucketOptions {
   readonly originBucket: string;
   /** Prepended to every key; empty for a whole bucket. */
   readonly prefix: string;
+  /** Whether the origin may resolve dot segments, so that two keys could name one object. */
+  readonly rejectsDotSegments: boolean;
   readonly directory: Directory;
   readonly listings: Listings;
 }
+
+/** Of S3, for the key at the origin. */
+export const keySizeBytesMax = 1024;
+
+/** Some servers take a backslash for a slash. */
+const dotSegment = /(?:^|[/\\])\.\.?(?:[/\\]|$)/;
 
 /** A client's request for a page of keys: {@link ListRequest} without the bucket. */
 export type BucketListRequest = Omit<ListRequest, "bucket">;
@@ -25,6 +35,10 @@ export class Bucket {
   readonly directory: Directory;
   readonly #originBucket: string;
   readonly #prefix: string;
+  /** The last segment of the prefix, which a key may continue. */
+  readonly #openSegment: string;
+  readonly #keySizeBytesMax: number;
+  readonly #rejectsDotSegments: boolean;
   readonly #listings: Listings;
 
   constructor(options: BucketOptions) {
@@ -32,7 +46,19 @@ export class Bucket {
     this.directory = options.directory;
     this.#originBucket = options.originBucket;
     this.#prefix = options.prefix;
+    this.#openSegment = options.prefix.slice(options.prefix.lastIndexOf("/") + 1);
+    this.#keySizeBytesMax = keySizeBytesMax - Buffer.byteLength(options.prefix);
+    this.#rejectsDotSegments = options.rejectsDotSegments;
     this.#listings = options.listings;
+  }
+
+  /** Why a key cannot be asked for, if it cannot. To be asked before {@link locate}. */
+  faultOf(key: string): OrcaError | undefined {
+    if (this.#isTooLong(key)) return this.#tooLong(key);
+    if (!this.#rejectsDotSegments || !dotSegment.test(this.#openSegment + key)) return undefined;
+    const reason =
+      "the origin may resolve its dot segments to another key. If it does not, set origin.allow_dot_segments";
+    return new OrcaError("invalid_argument", "client", `Cannot serve the key: ${reason}`);
   }
 
   locate(key: string): ObjectLocation {
@@ -41,6 +67,10 @@ export class Bucket {
 
   /** One page as the origin sent it, with the keys that clients use. */
   async list(request: BucketListRequest): Promise<ListPage> {
+    if (this.#prefix !== "") {
+      for (const text of [request.prefix, request.startAfter])
+        if (this.#isTooLong(text)) throw this.#tooLong(text);
+    }
     const page = await this.#listings.list({
       ...request,
       bucket: this.#originBucket,
@@ -54,5 +84,17 @@ export class Bucket {
       commonPrefixes: page.commonPrefixes.map(strip),
       nextContinuationToken: page.nextContinuationToken,
     };
+  }
+
+  #isTooLong(text: string): boolean {
+    // A character of a string is at most three bytes of UTF-8.
+    if (text.length * 3 <= this.#keySizeBytesMax) return false;
+    return Buffer.byteLength(text) > this.#keySizeBytesMax;
+  }
+
+  #tooLong(text: string): OrcaError {
+    const what = `a key of ${Buffer.byteLength(text)} bytes`;
+    const message = `Cannot ask for ${what}: keys in bucket "${this.name}" have at most ${this.#keySizeBytesMax} bytes`;
+    return new OrcaError("key_too_long", "client", message);
   }
 }

@@ -17,6 +17,7 @@ import type { ObjectPeers } from "../object/object-peers.ts";
 import type { ServedOrigin } from "../object/object-server.ts";
 import { OriginHeads } from "../object/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import { mayResolveDotSegments } from "./origins.ts";
 
 /** One origin, and the metadata of its objects. */
 export interface OpenOrigin extends ServedOrigin {
@@ -83,7 +84,8 @@ export function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, B
   const buckets = new Map<string, Bucket>();
   for (const { config, directory, listings } of origins) {
     for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
-      buckets.set(name, new Bucket({ name, originBucket, prefix, directory, listings }));
+      const rejectsDotSegments = mayResolveDotSegments(config, prefix);
+      buckets.set(name, new Bucket({ name, originBucket, prefix, rejectsDotSegments, directory, listings }));
     }
   }
   return buckets;

@@ -69,6 +69,21 @@ function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Or
   }
 }
 
+/**
+ * Whether a key such as `a/../b` might reach another key of a bucket with this `prefix`. AWS takes keys as they are. Other
+ * servers may resolve the segments. Below a prefix AWS gets no such key either, because a proxy before it may resolve
+ * them. The drivers for Azure and for directories never send one.
+ */
+export function mayResolveDotSegments(config: OriginConfig, prefix: string): boolean {
+  if (config.driver !== "awss3" || config.allowDotSegments) return false;
+  const { endpoint } = config.awss3;
+  return prefix !== "" || (endpoint !== undefined && !isAws(new URL(endpoint).hostname));
+}
+
+function isAws(hostname: string): boolean {
+  return /(?:^|\.)amazonaws\.(?:com|com\.cn|eu)$/.test(hostname);
+}
+
 /** The region sent to clients. It is the first S3 origin's, because SDKs sign for one region per endpoint. */
 export function regionOf(config: Config): string {
   for (const origin of config.origins) if (origin.driver === "awss3") return origin.awss3.region;

@@ -54,6 +54,7 @@ test("schema: the defaults are the design's", () => {
     stallTimeoutMs: 15_000,
     retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
     buckets: undefined,
+    allowDotSegments: false,
     awss3: { bucket: "b", endpoint: undefined, region: "us-east-1", usePathStyle: false },
     azureblob: undefined,
     file: undefined,

@@ -8,7 +8,8 @@ import { type ReplicaFixture, startReplica, testBucket } from "../support/replic
 let orca: ReplicaFixture;
 
 before(async () => {
-  orca = await startReplica({ disk: true });
+  // The origin of the fixture keeps dot segments.
+  orca = await startReplica({ disk: true, settings: { origin: { allow_dot_segments: true } } });
 });
 after(() => orca.stop());
 

@@ -1,5 +1,5 @@
 /** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
-import { deadline, endpoint, id, integer, oneOf, text, wait } from "../codec.ts";
+import { deadline, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
 import { mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
@@ -40,7 +40,7 @@ const buckets = mapOf(
     prefix: optional(
       text(),
       "Put in front of every key: with `logs/`, clients see only the keys below `logs/`, without that part.",
-      "Set it to show clients a part of a bucket. They cannot leave it.",
+      "Set it to show clients a part of a bucket. They cannot leave it, unless `allow_dot_segments` is set wrongly.",
     ),
   }),
   "Buckets that clients see, by name. Left out: the configured bucket or container, under its own name.",
@@ -111,6 +111,12 @@ export const originFields = {
   ),
   retry,
   buckets,
+  allow_dot_segments: setting(
+    flag(),
+    "false",
+    "Whether keys with a segment `.` or `..` are sent to an S3 origin that may resolve them: one that is not AWS, or below a `prefix`. AWS without a prefix always gets them, Azure and directories never.",
+    "Set it if such keys exist, and neither the origin nor a proxy in front of it resolves them: else clients can leave a `prefix`.",
+  ),
   awss3: optionalSection({
     bucket: optional(
       text(),

@@ -60,6 +60,8 @@ export function inspectEndpoint({ buckets, inspection }: InspectEndpointOptions)
       allowOnly(query, ["bucket", "key"]);
       const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
       const bucket = bucketNamed(bucketName, buckets);
+      const fault = bucket.faultOf(key);
+      if (fault) throw fault;
       const found = await bucket.directory.lookup(bucket.locate(key));
       if (found.kind === "error") throw found.error;
       const { version } = found.record;
