@@ -1,11 +1,32 @@
 /**
  * The process of `orca`: argv, environment, signals and exit code. It is the only file that touches `process`, so that a
  * test can run every command as a function.
+ *
+ * Something that hangs in a call of the system (a dead file system, a terminal that is stopped) holds a thread of the
+ * process. Node's own exit waits for its threads, so the ends below that must not hang go without it.
  */
 import process from "node:process";
-import { SystemClock } from "./base/clock.ts";
+import { ifStillAliveAfter, SystemClock } from "./base/clock.ts";
 import { SystemRandom } from "./base/random.ts";
-import { bugExitCode, runCommandLine } from "./cli/command-line.ts";
+import { bugExitCode, failureExitCode, runCommandLine } from "./cli/command-line.ts";
+
+/** Once a command is done, nothing that is left is worth more time than this. */
+const endTimeoutMs = 2000;
+
+/**
+ * Ends the process, whatever its threads do: the kernel ends them when another program takes the place of this one, and
+ * only such a program can still choose the exit code.
+ */
+function endAtOnce(exitCode: number): never {
+  const { execPath, pid } = process;
+  try {
+    process.execve?.(execPath, [execPath, "-e", `process.exit(${exitCode})`], { NODE_OPTIONS: "" });
+  } catch {
+    // SIGKILL below.
+  }
+  process.kill(pid, "SIGKILL");
+  throw new Error("the kernel ends this process");
+}
 
 /** Resolves with the first signal that asks the process to stop. A second one ends the process at once. */
 function stopSignal(): Promise<string> {
@@ -13,7 +34,7 @@ function stopSignal(): Promise<string> {
   let asked = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
-      if (asked) process.exit(128 + (signal === "SIGINT" ? 2 : 15));
+      if (asked) endAtOnce(128 + (signal === "SIGINT" ? 2 : 15));
       asked = true;
       resolve(signal);
     });
@@ -25,11 +46,16 @@ function stopSignal(): Promise<string> {
 function reportUncaught(report: (error: Error) => void): void {
   process.on("uncaughtException", (error) => {
     report(error);
-    process.exit(bugExitCode);
+    endAtOnce(bugExitCode);
   });
 }
 
-process.exitCode = await runCommandLine(process.argv.slice(2), {
+// A reader that leaves, or a full disk: without these listeners, an error of the streams would end a replica as a bug.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", () => void (process.exitCode ||= failureExitCode));
+}
+
+const exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   clock: new SystemClock(),
   random: new SystemRandom(),
@@ -38,3 +64,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   stopSignal,
   reportUncaught,
 });
+process.exitCode ||= exitCode;
+ifStillAliveAfter(endTimeoutMs, () => endAtOnce(Number(process.exitCode)));

@@ -37,6 +37,11 @@ export class SystemClock implements Clock {
   }
 }
 
+/** Calls `callback` after `delayMs`, if something keeps the process alive until then. This timer does not. */
+export function ifStillAliveAfter(delayMs: number, callback: () => void): void {
+  setTimeout(callback, delayMs).unref();
+}
+
 /** Lets the event loop run what waits. Long work calls it between its parts, so that it does not delay readers. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

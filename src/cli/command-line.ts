@@ -23,7 +23,7 @@ import { UsageError } from "./usage-error.ts";
 export const version = "0.1.0";
 
 /** What did not work: a bad configuration, a replica that does not answer. */
-const failureExitCode = 1;
+export const failureExitCode = 1;
 /** The command line was wrong. */
 const usageExitCode = 2;
 /** EX_SOFTWARE of sysexits.h. */

@@ -5,7 +5,9 @@
 import type { AddressInfo } from "node:net";
 import { OrcaError } from "../base/orca-error.ts";
 import { formatBytes } from "../base/units.ts";
+import type { Config } from "../config/config.ts";
 import type { SettingsTree } from "../config/load.ts";
+import type { Log } from "../ops/logging.ts";
 import type { CommandContext } from "./command-context.ts";
 import { OrcaCommand } from "./orca-command.ts";
 
@@ -64,7 +66,39 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<number
       "Cannot serve: give either --config FILE or --origin URL",
     );
   }
-  const { config, logger, replica } = await openReplica(flags, context);
+  const { loadConfig } = await import("../config/load.ts");
+  const { originFromUrl } = await import("../config/origin-url.ts");
+  const origin = flags.origin === undefined ? undefined : originFromUrl(flags.origin);
+  const config = loadConfig({
+    file: flags.config,
+    env: context.env,
+    overrides: overridesOf(flags, origin),
+  });
+  // After the configuration, so that its faults are reported at once.
+  const { Log } = await import("../ops/logging.ts");
+  const { clock, stdout, stderr, logStream } = context;
+  const log = new Log({
+    level: config.logging.level,
+    clock,
+    pretty: stdout.isTTY === true,
+    ...(logStream && { stream: logStream }),
+  });
+  const tellPerson = (loss: string | undefined): void => {
+    if (loss !== undefined) stderr.write(`orca: ${loss}\n`);
+  };
+  context.reportUncaught((error) => tellPerson(log.reportBug(error)));
+  try {
+    return await serveLogged(config, log, context);
+  } finally {
+    tellPerson(await log.close());
+  }
+}
+
+async function serveLogged(config: Config, log: Log, context: CommandContext): Promise<number> {
+  const { clock, random } = context;
+  const { logger } = log;
+  const { Replica } = await import("../replica/replica.ts");
+  const replica = await Replica.open({ config, clock, random, logger, log });
   const stopAsked = context.stopSignal();
   const { s3, ops } = await replica.start();
   const scheme = config.server.tls ? "https" : "http";
@@ -87,27 +121,6 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<number
   logger.info({}, "Stopped");
   if (reason instanceof OrcaError) throw reason;
   return 0;
-}
-
-async function openReplica(flags: ServeFlags, context: CommandContext) {
-  const { env, clock, random, stdout, logStream } = context;
-  const { loadConfig } = await import("../config/load.ts");
-  const { originFromUrl } = await import("../config/origin-url.ts");
-  const origin = flags.origin === undefined ? undefined : originFromUrl(flags.origin);
-  const config = loadConfig({ file: flags.config, env, overrides: overridesOf(flags, origin) });
-  // After the configuration, so that its faults are reported at once.
-  const { createLogger } = await import("../ops/logging.ts");
-  const { Replica } = await import("../replica/replica.ts");
-  const logger = createLogger({
-    level: config.logging.level,
-    clock,
-    pretty: stdout.isTTY === true,
-    ...(logStream && { stream: logStream }),
-  });
-  context.reportUncaught((error) =>
-    logger.error({ error, stack: error.stack }, "Orca met a bug and ends. Please report this line."),
-  );
-  return { config, logger, replica: await Replica.open({ config, clock, random, logger }) };
 }
 
 function overridesOf(flags: ServeFlags, origin: SettingsTree | undefined): SettingsTree {

@@ -1,13 +1,15 @@
 /**
- * The log of the process: one JSON document per line for machines, or one readable line for a person at a terminal. Both
- * are written synchronously, so that lines keep their order and the last line before an exit is not lost. The other parts
- * see only the `Logger` of base/; only this file knows pino.
+ * The log of the process: one JSON document per line for machines, or one readable line for a person at a terminal. Lines
+ * go through a bounded buffer (log-buffer.ts), so that a log that cannot be written holds nothing up. The other parts see
+ * only the `Logger` of base/; only this file knows pino.
  */
 import { isatty } from "node:tty";
-import { type DestinationStream, destination, type Logger as Pino, pino } from "pino";
+import { type DestinationStream, type Logger as Pino, pino } from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { LogBuffer } from "./log-buffer.ts";
+import { logOutput } from "./log-output.ts";
 import { loggableFields } from "./loggable.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -22,10 +24,10 @@ export interface LogStream extends DestinationStream {
   readonly isTTY?: boolean;
 }
 
-export interface LoggerOptions {
+export interface LogOptions {
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** Standard output by default. */
+  /** In place of standard output, without a buffer. */
   readonly stream?: LogStream;
   /** Print one readable line per event instead of JSON, with colours if the stream is a terminal. */
   readonly pretty: boolean;
@@ -33,11 +35,64 @@ export interface LoggerOptions {
 
 const standardOutputFd = 1;
 
-export function createLogger(options: LoggerOptions): ParentLogger {
-  const { level, clock, pretty } = options;
-  const colours = options.stream ? options.stream.isTTY === true : isatty(standardOutputFd);
-  const stream = options.stream ?? destination({ dest: standardOutputFd, sync: true });
-  const logger = pino(
+/** How long the end of the process waits for the reader of the log. */
+const closeTimeoutMs = 2000;
+
+export class Log {
+  readonly logger: ParentLogger;
+  readonly #buffer: LogBuffer | undefined;
+
+  constructor(options: LogOptions) {
+    const { clock, pretty, stream } = options;
+    const onGap = (lines: number, reason: string): void =>
+      // At the highest level, so that no setting hides it.
+      logger.error(
+        { lines, reason: reason || "the reader is slow" },
+        "Dropped lines of the log here: it could not be written",
+      );
+    const buffer = new LogBuffer({ output: logOutput(standardOutputFd), clock, onGap });
+    const destination = stream ?? buffer;
+    const colours = stream ? stream.isTTY === true : isatty(standardOutputFd);
+    const logger = new PinoLogger(pinoOf(options, pretty ? readable(destination, colours) : destination));
+    this.logger = logger;
+    this.#buffer = stream ? undefined : buffer;
+  }
+
+  /** Lines that were dropped because the log could not be written. */
+  get linesDropped(): number {
+    return this.#buffer?.stats.linesDropped ?? 0;
+  }
+
+  /**
+   * Waits until all is written, for a few seconds at most. Resolves with what to tell a person otherwise. Nothing may be
+   * logged afterwards.
+   */
+  async close(): Promise<string | undefined> {
+    await this.#buffer?.flush(closeTimeoutMs);
+    this.#buffer?.close();
+    return this.#unwritten();
+  }
+
+  /**
+   * Logs `error`, a bug after which the process ends, before it returns if the log can be written. Returns what to tell a
+   * person otherwise.
+   */
+  reportBug(error: Error): string | undefined {
+    this.#buffer?.writeThrough();
+    this.logger.error({ error, stack: error.stack }, "Orca met a bug and ends. Please report this line.");
+    const unwritten = this.#unwritten();
+    return unwritten && `${unwritten}\n${error.stack}`;
+  }
+
+  #unwritten(): string | undefined {
+    const { pendingLines, lastError } = this.#buffer ?? { pendingLines: 0, lastError: "" };
+    if (pendingLines === 0) return undefined;
+    return `Cannot write the last ${pendingLines} lines of the log: ${lastError || "it takes too long"}`;
+  }
+}
+
+function pinoOf({ level, clock }: LogOptions, destination: DestinationStream): Pino {
+  return pino(
     {
       level,
       base: null,
@@ -46,17 +101,18 @@ export function createLogger(options: LoggerOptions): ParentLogger {
       // loggableFields has already spelled out errors, in all fields.
       serializers: { err: (spelledOut: unknown) => spelledOut },
     },
-    pretty ? readable(stream, colours) : stream,
+    destination,
   );
-  return new PinoLogger(logger);
 }
 
-/** pino formats the fields of an event, but not those of a child logger, so this class hides secrets in those itself. */
+/** A child adds its fields itself: one of pino's would keep the level that its parent had. */
 class PinoLogger implements ParentLogger {
   readonly #pino: Pino;
+  readonly #fields: object | undefined;
 
-  constructor(logger: Pino) {
+  constructor(logger: Pino, fields?: object) {
     this.#pino = logger;
+    this.#fields = fields;
   }
 
   isLevelEnabled(level: "debug"): boolean {
@@ -64,23 +120,27 @@ class PinoLogger implements ParentLogger {
   }
 
   debug(fields: object, message: string): void {
-    this.#pino.debug(fields, message);
+    this.#pino.debug(this.#with(fields), message);
   }
 
   info(fields: object, message: string): void {
-    this.#pino.info(fields, message);
+    this.#pino.info(this.#with(fields), message);
   }
 
   warn(fields: object, message: string): void {
-    this.#pino.warn(fields, message);
+    this.#pino.warn(this.#with(fields), message);
   }
 
   error(fields: object, message: string): void {
-    this.#pino.error(fields, message);
+    this.#pino.error(this.#with(fields), message);
   }
 
   child(fields: object): ParentLogger {
-    return new PinoLogger(this.#pino.child(loggableFields(fields)));
+    return new PinoLogger(this.#pino, this.#with(fields));
+  }
+
+  #with(fields: object): object {
+    return this.#fields ? { ...this.#fields, ...fields } : fields;
   }
 }
 

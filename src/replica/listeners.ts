@@ -16,8 +16,10 @@ import type { ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
+import type { Log } from "../ops/logging.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
+import { registerLogMetrics } from "../ops/metrics/ops-metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
@@ -83,6 +85,7 @@ export interface OpsParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onDied: (error: OrcaError) => void;
+  readonly log?: Log;
 }
 
 export function opsServerOf(parts: OpsParts): OpsServer {
@@ -145,5 +148,6 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);
+  if (parts.log) registerLogMetrics(metrics, parts.log);
   return metrics;
 }

@@ -27,6 +27,7 @@ import type { OriginConfig } from "../config/origin-config.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
 import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
+import type { Log } from "../ops/logging.ts";
 import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
@@ -47,6 +48,8 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where `logger` writes, to be shown on the ops listener. Left out for another logger. */
+  readonly log?: Log;
 }
 
 export interface ReplicaAddresses {

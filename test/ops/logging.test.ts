@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import type { Logger } from "../../src/base/logger.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { createLogger, type LogStream, type ParentLogger } from "../../src/ops/logging.ts";
+import { Log, type LogStream, type ParentLogger } from "../../src/ops/logging.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 class Lines implements LogStream {
@@ -24,10 +24,10 @@ class Lines implements LogStream {
 }
 
 function jsonLogger(stream: Lines, level: "debug" | "info" | "warn" = "info"): ParentLogger {
-  return createLogger({ level, clock: new FakeClock(), stream, pretty: false });
+  return new Log({ level, clock: new FakeClock(), stream, pretty: false }).logger;
 }
 
-test("createLogger: one JSON line with the level's name and an ISO time", () => {
+test("Log: one JSON line with the level's name and an ISO time", () => {
   const stream = new Lines();
   const logger: Logger = jsonLogger(stream);
   logger.info({ bucket: "b", attempts: 2 }, "Origin answers");
@@ -36,7 +36,7 @@ test("createLogger: one JSON line with the level's name and an ISO time", () => 
   ]);
 });
 
-test("createLogger: what lies below the level is not printed", () => {
+test("Log: what lies below the level is not printed", () => {
   const stream = new Lines();
   const logger = jsonLogger(stream, "warn");
   logger.debug({}, "no");
@@ -46,7 +46,7 @@ test("createLogger: what lies below the level is not printed", () => {
   assert.equal(stream.lines.length, 2);
 });
 
-test("createLogger: a child adds its fields to every event, and to its own children's", () => {
+test("Log: a child adds its fields to every event, and to its own children's", () => {
   const stream = new Lines();
   const child = jsonLogger(stream).child({ requestId: "r1" });
   child.child({ chunk: 3 }).info({ bytes: 5 }, "Read");
@@ -55,10 +55,10 @@ test("createLogger: a child adds its fields to every event, and to its own child
   ]);
 });
 
-test("createLogger: secrets are hidden in fields and in a child's fields, readable or not", () => {
+test("Log: secrets are hidden in fields and in a child's fields, readable or not", () => {
   for (const pretty of [false, true]) {
     const stream = new Lines();
-    const logger = createLogger({ level: "info", clock: new FakeClock(), stream, pretty });
+    const logger = new Log({ level: "info", clock: new FakeClock(), stream, pretty }).logger;
     logger.child({ token: "hush" }).info({ config: { s3: { secretAccessKey: "hush" } } }, "Starting");
     assert.equal(stream.lines.length, 1);
     assert.doesNotMatch(stream.lines.join(), /hush/);
@@ -66,7 +66,7 @@ test("createLogger: secrets are hidden in fields and in a child's fields, readab
   }
 });
 
-test("createLogger: an error is spelled out under any name", () => {
+test("Log: an error is spelled out under any name", () => {
   const error = new OrcaError("origin_throttled", "origin", "Cannot read", {
     cause: new OrcaError("internal", "fill", "why"),
   });
@@ -84,10 +84,10 @@ test("createLogger: an error is spelled out under any name", () => {
   }
 });
 
-test("createLogger: the readable form is one line, coloured on a terminal alone", () => {
+test("Log: the readable form is one line, coloured on a terminal alone", () => {
   const [file, terminal] = [new Lines(false), new Lines(true)];
   for (const stream of [file, terminal]) {
-    const logger = createLogger({ level: "info", clock: new FakeClock(), stream, pretty: true });
+    const logger = new Log({ level: "info", clock: new FakeClock(), stream, pretty: true }).logger;
     logger.child({ requestId: "r1" }).warn({ error: new Error("line one\nline two") }, "Cannot store");
     assert.equal(stream.lines.length, 1);
   }

@@ -8,6 +8,7 @@ import { registerMembershipMetrics } from "../../src/ops/metrics/membership-metr
 import { type MeshParts, registerSessionMetrics } from "../../src/ops/metrics/mesh-metrics.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import type { MetricsSection } from "../../src/ops/metrics/metrics-page.ts";
+import { registerLogMetrics } from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
 import { registerRelayMetrics } from "../../src/ops/metrics/relay-metrics.ts";
 import { type ReplicaParts, registerFillMetrics } from "../../src/ops/metrics/replica-metrics.ts";
@@ -224,5 +225,6 @@ export function metricsSections(): MetricsSection[] {
     section("Copies on disks", "With `cluster.replication` above 1.", (metrics) =>
       registerReplicationMetrics(metrics, replicated),
     ),
+    section("Log", always, (metrics) => registerLogMetrics(metrics, { linesDropped: 0 })),
   ];
 }

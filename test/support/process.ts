@@ -21,6 +21,8 @@ process.once("exit", () => {
 export interface ProcessOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** A descriptor that takes the place of stdout. Its lines are not in {@link TestProcess.output}. */
+  readonly stdout?: number;
 }
 
 export class TestProcess {
@@ -35,11 +37,12 @@ export class TestProcess {
   constructor(name: string, command: string, args: readonly string[], options: ProcessOptions = {}) {
     this.name = name;
     const [file, ...rest] = boundToParent(command, args);
-    const child = spawn(file, rest, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    const { stdout = "pipe", ...rules } = options;
+    const child = spawn(file, rest, { ...rules, stdio: ["ignore", stdout, "pipe"] });
     this.#child = child;
     live.add(child);
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on("line", (line) => this.#take(line));
+      if (stream) createInterface({ input: stream }).on("line", (line) => this.#take(line));
     }
     this.exited = new Promise((resolve) => {
       child.once("error", (error) => {
@@ -83,6 +86,11 @@ export class TestProcess {
   /** An error that carries the end of the process's output. */
   failure(what: string): Error {
     return new Error(`${this.name} ${what}:\n${this.output.slice(-20).join("\n")}`);
+  }
+
+  /** Leaves as the reader of stdout. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
   }
 
   signal(signal: NodeJS.Signals): void {
