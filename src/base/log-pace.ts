@@ -1,6 +1,6 @@
 /**
- * Lets one line of each kind into the log once a minute. A store, a disk or a peer that fails does so for every request,
- * and the log usually lies on a disk, too.
+ * Lets a few lines of each kind into the log in a minute, and counts the others. A store, a disk, a peer or a client that
+ * fails does so for every request, and the log usually lies on a disk, too.
  */
 import type { Clock } from "./clock.ts";
 import { LruMap } from "./lru-map.ts";
@@ -10,20 +10,49 @@ const intervalMs = 60_000;
 /** Kinds are error codes and reasons, of which there are few. The bound is for a mistake: a kind that holds a name. */
 const kindsMax = 256;
 
+/** A minute, from its first line on. */
+interface Interval {
+  readonly startedMs: number;
+  lines: number;
+  suppressed: number;
+}
+
+/** To be added to the fields of a line: how many lines of its kind were left out since the one before. */
+export interface SuppressedLines {
+  readonly suppressed?: number;
+}
+
+const noneSuppressed: SuppressedLines = {};
+
 export class LogPace {
   readonly #clock: Clock;
-  readonly #loggedAtMs = new LruMap<string, number>({ entriesMax: kindsMax });
+  readonly #linesMax: number;
+  readonly #intervals = new LruMap<string, Interval>({ entriesMax: kindsMax });
 
-  constructor(clock: Clock) {
+  /** `linesMax` lines of each kind in a minute. */
+  constructor(clock: Clock, linesMax = 1) {
     this.#clock = clock;
+    this.#linesMax = linesMax;
   }
 
-  /** True for the first line of `kind`, and then once a minute. The caller logs the line where it is true. */
-  isDue(kind: string): boolean {
+  /** Undefined where the line of `kind` is to be left out. Else the caller logs it, with these fields. */
+  take(kind: string): SuppressedLines | undefined {
     const nowMs = this.#clock.monotonic();
-    const loggedAtMs = this.#loggedAtMs.peek(kind);
-    if (loggedAtMs !== undefined && nowMs - loggedAtMs < intervalMs) return false;
-    this.#loggedAtMs.set(kind, nowMs);
-    return true;
+    const interval = this.#intervals.peek(kind);
+    if (!interval || nowMs - interval.startedMs >= intervalMs) {
+      this.#intervals.set(kind, { startedMs: nowMs, lines: 1, suppressed: 0 });
+      return interval && interval.suppressed > 0 ? { suppressed: interval.suppressed } : noneSuppressed;
+    }
+    if (interval.lines < this.#linesMax) {
+      interval.lines += 1;
+      return noneSuppressed;
+    }
+    interval.suppressed += 1;
+    return undefined;
+  }
+
+  /** {@link take} for a caller that does not tell how many were left out, because a counter does. */
+  isDue(kind: string): boolean {
+    return this.take(kind) !== undefined;
   }
 }

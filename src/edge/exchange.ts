@@ -5,6 +5,7 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
+import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
@@ -18,6 +19,8 @@ export interface ExchangeContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: EdgeStats;
+  /** Of failures, by code, source and message. A line that it leaves out is logged at level debug. */
+  readonly failures: LogPace;
   /** Every exchange that has not ended. */
   readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
@@ -120,7 +123,11 @@ export class Exchange {
 
   #logFailure(error: OrcaError, message: string): void {
     const { requestId, operation, bucket, key } = this;
-    this.#context.logger.warn({ requestId, operation, bucket, key, error }, message);
+    const { logger, failures } = this.#context;
+    const suppressed = failures.take(`${error.code} ${error.source} ${message}`);
+    const fields = { requestId, operation, bucket, key, error, ...suppressed };
+    if (suppressed) logger.warn(fields, message);
+    else if (logger.isLevelEnabled("debug")) logger.debug(fields, message);
   }
 
   /** @internal Called once, when the response has closed. */

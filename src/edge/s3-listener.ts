@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { ListeningServer } from "../base/listening-server.ts";
+import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
@@ -57,6 +58,9 @@ export interface S3ListenerOptions {
 /** A client that does not take the answer to a malformed request in this time is disconnected without it. */
 const malformedAnswerTimeoutMs = 5000;
 
+/** Lines in a minute about requests that failed for one reason. */
+const failureLinesMax = 10;
+
 export class S3Listener {
   readonly #options: S3ListenerOptions;
   readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
@@ -74,7 +78,9 @@ export class S3Listener {
     this.#requestIds = new RequestIds(options.random);
     this.#pipelines = new Pipelines(options.requestsMax);
     const { clock, logger, stats } = options;
-    this.#context = { clock, logger, stats, running: this.#running, onEnd: () => this.#closeIfDraining() };
+    const failures = new LogPace(clock, failureLinesMax);
+    const running = this.#running;
+    this.#context = { clock, logger, failures, stats, running, onEnd: () => this.#closeIfDraining() };
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { whom: "S3 clients", ...options });

@@ -14,6 +14,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
+import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { incarnationMax, isLive, type Member, type StateChange } from "./member.ts";
 import { merge, precedence } from "./merge.ts";
@@ -34,6 +35,9 @@ interface Entry {
   sinceMs: number;
   suspicion: Suspicion | undefined;
 }
+
+/** Lines in a minute about members that changed to one state. A member could make up news, and names for them. */
+const newsLinesMax = 100;
 
 export type MemberListener = (member: Member, previous: Member | undefined) => void;
 
@@ -68,9 +72,13 @@ export class MemberTable {
   #self: Member;
   #live: readonly Member[] | undefined;
   #conflictAddress = "";
+  readonly #newsPace: LogPace;
+  readonly #faultPace: LogPace;
 
   constructor(options: MemberTableOptions) {
     this.#options = options;
+    this.#newsPace = new LogPace(options.clock, newsLinesMax);
+    this.#faultPace = new LogPace(options.clock);
     this.#self = options.self;
     this.#entries.set(options.self.replicaId, {
       member: options.self,
@@ -262,9 +270,10 @@ export class MemberTable {
     if (claimed.address !== this.#self.address) {
       // An address of an earlier run of this replica looks the same, but once. Two replicas with one id repeat it.
       this.stats.idConflicts += 1;
-      if (claimed.address !== this.#conflictAddress) {
+      const suppressed = claimed.address !== this.#conflictAddress && this.#faultPace.take("conflict");
+      if (suppressed) {
         logger.warn(
-          { replicaId: claimed.replicaId, address: claimed.address },
+          { replicaId: claimed.replicaId, address: claimed.address, ...suppressed },
           `Another replica "${claimed.replicaId}" is, or was, at ${claimed.address}. If it runs, give it another id.`,
         );
       }
@@ -274,7 +283,8 @@ export class MemberTable {
     }
     if (claimed.incarnation >= incarnationMax) {
       const message = "Cannot refute a statement about this replica: no incarnation is higher";
-      logger.error({ incarnation: claimed.incarnation }, message);
+      const suppressed = this.#faultPace.take("incarnation");
+      if (suppressed) logger.error({ incarnation: claimed.incarnation, ...suppressed }, message);
       return;
     }
     this.stats.refutations += 1;
@@ -301,8 +311,12 @@ export class MemberTable {
   #log({ replicaId, address, state, incarnation }: Member, previous: Member | undefined, by: string): void {
     const { logger } = this.#options;
     const fields = { replicaId, address, state, incarnation, previous: previous?.state, reporterId: by };
-    if (state === "dead") logger.warn(fields, `Replica "${replicaId}" is dead`);
-    else if (state === previous?.state) logger.debug(fields, `Replica "${replicaId}" is still ${state}`);
-    else logger.info(fields, `Replica "${replicaId}" is ${state}`);
+    if (state === previous?.state) {
+      logger.debug(fields, `Replica "${replicaId}" is still ${state}`);
+      return;
+    }
+    const suppressed = this.#newsPace.take(state);
+    const level = state === "dead" ? "warn" : "info";
+    logger[suppressed ? level : "debug"]({ ...fields, ...suppressed }, `Replica "${replicaId}" is ${state}`);
   }
 }

@@ -13,6 +13,7 @@ import type { AddressInfo } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import { ListeningServer } from "../base/listening-server.ts";
+import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { actionDenial, type OpsActions } from "./action-guard.ts";
@@ -35,6 +36,9 @@ export interface OpsServerOptions {
   readonly requestTimeoutMs?: number;
 }
 
+/** Lines in a minute about one action, or about failures at one path. */
+const linesMax = 10;
+
 const clientDisconnected = new OrcaError(
   "request_timeout",
   "client",
@@ -46,9 +50,12 @@ export class OpsServer {
   readonly #endpoints: readonly OpsEndpoint[];
   readonly #server: Server;
   readonly #listening: ListeningServer;
+  /** Of failures by path, and of actions by name: both are few. */
+  readonly #pace: LogPace;
 
   constructor(options: OpsServerOptions) {
     this.#options = options;
+    this.#pace = new LogPace(options.clock, linesMax);
     this.#endpoints = [indexOf(options.endpoints), ...options.endpoints];
     const requestTimeoutMs = options.requestTimeoutMs ?? 5000;
     this.#server = createServer({
@@ -92,7 +99,9 @@ export class OpsServer {
         ? await this.#ask(endpointFor(request, atPath), query, request, response)
         : textPage(405, `only ${allowed.join(" and ")}\n`);
     } catch (error) {
-      this.#options.logger.error({ error, path }, "Cannot answer a request to the ops listener");
+      const suppressed = this.#pace.take(path);
+      const fields = { error, path, ...suppressed };
+      if (suppressed) this.#options.logger.error(fields, "Cannot answer a request to the ops listener");
       answer = textPage(500, "internal error, see the log\n");
     }
     if ("documents" in answer) await this.#send(answer, response);
@@ -111,7 +120,9 @@ export class OpsServer {
       const { action } = endpoint;
       const denial = actionDenial(request, action, actions);
       if (denial !== undefined) return errorPage(403, denial);
-      logger.info({ action, query, remoteAddress: request.socket.remoteAddress }, "Running an ops action");
+      const { remoteAddress } = request.socket;
+      const suppressed = this.#pace.take(action);
+      if (suppressed) logger.info({ action, query, remoteAddress, ...suppressed }, "Running an ops action");
     }
     const disconnected = new AbortController();
     response.once("close", () => disconnected.abort(clientDisconnected));
@@ -134,7 +145,9 @@ export class OpsServer {
           await Promise.race([once(response, "drain"), closed]);
       }
     } catch (error) {
-      this.#options.logger.error({ error }, "Cannot finish an answer of the ops listener");
+      const suppressed = this.#pace.take("cut");
+      const fields = { error, ...suppressed };
+      if (suppressed) this.#options.logger.error(fields, "Cannot finish an answer of the ops listener");
       response.destroy();
     }
     response.end();

@@ -18,3 +18,13 @@ test("LogPace.isDue: past 256 kinds the one that was logged the longest ago is f
   for (let kind = 0; kind <= 256; kind += 1) assert.equal(pace.isDue(`kind ${kind}`), true);
   assert.deepEqual([pace.isDue("kind 1"), pace.isDue("kind 0")], [false, true]);
 });
+
+test("LogPace.take: a few lines of each kind a minute, and the first one after that tells how many were left out", async () => {
+  const clock = new FakeClock();
+  const pace = new LogPace(clock, 2);
+  const taken = [1, 2, 3, 4, 5].map(() => pace.take("502"));
+  assert.deepEqual(taken, [{}, {}, undefined, undefined, undefined]);
+  assert.deepEqual(pace.take("503"), {});
+  await clock.advance(60_000);
+  assert.deepEqual([pace.take("502"), pace.take("502"), pace.take("503")], [{ suppressed: 3 }, {}, {}]);
+});

@@ -141,3 +141,22 @@ test("Membership.probeNext: the member is probed next, and is not suspected whil
   assert.equal(cluster.membership("r1").stats.table.suspicions, 0);
   cluster.stop();
 });
+
+test("Membership: a member that makes up news writes a bounded number of lines into the log", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const r1 = cluster.running().find(({ replicaId }) => replicaId === "r1");
+  assert.ok(r1);
+  const before = r1.logger.events.length;
+  for (let index = 0; index < 300; index += 1) {
+    tell(cluster, "r2", "r1", { member: memberOf(`phantom-${index}`), reporterId: "r2" });
+    await cluster.clock.advance(40);
+    // The address that another replica claims to have, with this replica's id.
+    tell(cluster, "r2", "r1", about(r1.membership, { address: `r1:${index % 2}` }));
+  }
+  const lines = r1.logger.events.slice(before);
+  const told = (pattern: RegExp) =>
+    lines.filter(({ level, message }) => level !== "debug" && pattern.test(message)).length;
+  assert.ok(told(/is alive$/) <= 100, String(told(/is alive$/)));
+  assert.equal(told(/^Another replica "/), 1);
+  cluster.stop();
+});

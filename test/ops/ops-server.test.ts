@@ -116,6 +116,15 @@ test("OpsServer: a metric that cannot be read is a 500 and a log line, and the s
   assert.equal((await fetch(url("/healthz"))).status, 200);
 });
 
+test("OpsServer: a flood of requests that fail writes ten lines", async (context) => {
+  const { metrics, logger, url } = await startServer(context);
+  metrics.gauge("orca_broken", "Throws.", () => {
+    throw new Error("out of order");
+  });
+  for (let index = 0; index < 30; index += 1) assert.equal((await fetch(url("/metrics"))).status, 500);
+  assert.equal(logger.count("error"), 10);
+});
+
 test("OpsServer: HEAD has the headers and no body", async (context) => {
   const { url } = await startServer(context);
   const response = await fetch(url("/healthz"), { method: "HEAD" });

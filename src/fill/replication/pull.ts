@@ -8,6 +8,7 @@
  * clients.
  */
 import { type Clock, sleep } from "../../base/clock.ts";
+import type { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { MemoryBudget, Reservation } from "../../base/memory-budget.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -66,6 +67,8 @@ export interface PullOptions {
   readonly budget: MemoryBudget;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of what is logged about damaged copies. */
+  readonly pace: LogPace;
   readonly settings: PullSettings;
   readonly stats: PullStats;
 }
@@ -201,14 +204,15 @@ export class Pull {
   }
 
   async #commit(stage: StagedChunk, sha256: Uint8Array | undefined): Promise<PullEnd | "again"> {
-    const { stats, logger } = this.#options;
+    const { stats, logger, pace } = this.#options;
     const result = await stage.commit(sha256 && Buffer.from(sha256).toString("hex"));
     this.#stage = undefined;
     if (result === "mismatch") {
       const senders = [...this.#senders];
       stats.mismatches += 1;
-      logger.warn(
-        { chunk: this.#path, senders },
+      const suppressed = pace.take("mismatch");
+      logger[suppressed ? "warn" : "debug"](
+        { chunk: this.#path, senders, ...suppressed },
         "A chunk copied from a peer does not match the SHA-256 that the peer sent; it is deleted and pulled again",
       );
       for (const sender of senders) this.#suspects.add(sender);

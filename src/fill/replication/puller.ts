@@ -9,6 +9,7 @@
  * 3. However a pull ends, its stage is committed or discarded.
  */
 import type { Clock } from "../../base/clock.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { MemoryBudget } from "../../base/memory-budget.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -36,6 +37,9 @@ export interface PullerOptions {
 }
 
 const defaults: PullerSettings = { ...pullDefaults, queueMax: 1024, workers: 4 };
+
+/** Lines in a minute about copies that did not match their SHA-256: a peer with a bad disk sends only such. */
+const mismatchLinesMax = 10;
 
 interface Wanted {
   readonly key: ChunkKey;
@@ -66,10 +70,12 @@ export class Puller {
   readonly #queue = new Map<string, Wanted>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
+  readonly #pace: LogPace;
   #pendingBytes = 0;
 
   constructor(options: PullerOptions) {
     this.#options = options;
+    this.#pace = new LogPace(options.clock, mismatchLinesMax);
     this.#settings = { ...defaults, ...options.settings };
   }
 
@@ -129,7 +135,14 @@ export class Puller {
 
   async #run({ key, holder }: Wanted): Promise<void> {
     const { signal } = this.#stopping;
-    const pull = new Pull({ ...this.#options, settings: this.#settings, stats: this.stats, key, holder });
+    const pull = new Pull({
+      ...this.#options,
+      pace: this.#pace,
+      settings: this.#settings,
+      stats: this.stats,
+      key,
+      holder,
+    });
     try {
       this.stats[await pull.run(signal)] += 1;
     } catch (thrown) {
