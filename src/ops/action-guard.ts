@@ -30,6 +30,6 @@ export function actionDenial(
 }
 
 /** RFC 1122 §3.2.1.3, RFC 4291 §2.5.3, and an IPv4 address as an IPv6 socket shows it. */
-function isLoopback(address: string | undefined): boolean {
+export function isLoopback(address: string | undefined): boolean {
   return address === "::1" || /^(?:::ffff:)?127\.\d+\.\d+\.\d+$/.test(address ?? "");
 }

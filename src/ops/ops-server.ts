@@ -9,14 +9,16 @@
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { actionDenial, type OpsActions } from "./action-guard.ts";
+import { actionDenial, isLoopback, type OpsActions } from "./action-guard.ts";
+import { hostDenial } from "./host-guard.ts";
+import { OpsConnections } from "./ops-connections.ts";
 import { errorPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
 
 export interface OpsServerOptions {
@@ -30,11 +32,13 @@ export interface OpsServerOptions {
   readonly logger: Logger;
   /** See {@link ListeningServer}. */
   readonly onDied: (error: OrcaError) => void;
-  /** Open connections at once. The server closes further ones without an answer. */
+  /** Open connections at once. For a further one, the server closes one that has rested (ops-connections.ts). */
   readonly connectionsMax?: number;
   /** How long a client may take to send a request, and how long an idle connection stays open. */
   readonly requestTimeoutMs?: number;
 }
+
+const burstConnectionsMax = 1024;
 
 /** Lines in a minute about one action, or about failures at one path. */
 const linesMax = 10;
@@ -50,6 +54,9 @@ export class OpsServer {
   readonly #endpoints: readonly OpsEndpoint[];
   readonly #server: Server;
   readonly #listening: ListeningServer;
+  readonly #connections: OpsConnections;
+  /** Whether only this host can connect. */
+  #forOwnHost = false;
   /** Of failures by path, and of actions by name: both are few. */
   readonly #pace: LogPace;
 
@@ -65,9 +72,21 @@ export class OpsServer {
       connectionsCheckingInterval: requestTimeoutMs,
       maxHeaderSize: 8192,
     });
-    this.#server.maxConnections = options.connectionsMax ?? 64;
+    const connectionsMax = options.connectionsMax ?? 64;
+    this.#connections = new OpsConnections(connectionsMax);
+    // Only for a burst: a connection that was closed to make room counts until the event loop has turned.
+    this.#server.maxConnections = burstConnectionsMax + connectionsMax;
+    this.#server.on("connection", (socket: Socket) => this.#connections.add(socket));
     this.#listening = new ListeningServer(this.#server, { whom: "ops", ...options });
     this.#server.on("request", (request, response) => void this.#serve(request, response));
+  }
+
+  get stats(): OpsConnections["stats"] {
+    return this.#connections.stats;
+  }
+
+  get connections(): number {
+    return this.#connections.count;
   }
 
   /** Accepts that failed. */
@@ -76,9 +95,11 @@ export class OpsServer {
   }
 
   /** Resolves with the address it listens on. @throws OrcaError config_invalid if it cannot listen there. */
-  start(): Promise<AddressInfo> {
+  async start(): Promise<AddressInfo> {
     const { host, port } = this.#options;
-    return this.#listening.listen({ port, host });
+    const address = await this.#listening.listen({ port, host });
+    this.#forOwnHost = isLoopback(address.address);
+    return address;
   }
 
   /** Closes the listener and every connection at once. Does nothing if it never started. */
@@ -90,6 +111,15 @@ export class OpsServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    if (response.socket === null) {
+      // It came before the answer to the one before. No client of this port does that, and a thousand answers to
+      // /metrics could wait in memory for somebody who reads none.
+      socket.destroy();
+      return;
+    }
+    this.#connections.begin(socket);
+    response.once("close", () => this.#connections.end(socket));
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
     const atPath = this.#endpoints.filter((endpoint) => endpoint.path === path);
     const allowed = allowedMethods(atPath);
@@ -114,6 +144,8 @@ export class OpsServer {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<Page | Lines> {
+    const hostDenied = this.#forOwnHost ? hostDenial(request.headers.host) : undefined;
+    if (hostDenied !== undefined) return errorPage(403, hostDenied);
     if (endpoint === undefined) return textPage(404, "not found, see / for what is here\n");
     const { actions = "local", logger } = this.#options;
     if (endpoint.method === "POST") {
@@ -137,12 +169,14 @@ export class OpsServer {
   /** Asks for the next line when the client has taken the last one, so a slow client gets fewer lines. */
   async #send({ documents }: Lines, response: ServerResponse): Promise<void> {
     response.writeHead(200, { "Content-Type": "application/x-ndjson", "Cache-Control": "no-store" });
+    const { socket } = response;
     const closed = once(response, "close");
     try {
       for await (const document of documents) {
         if (response.closed) return;
         if (!response.write(`${JSON.stringify(document)}\n`))
           await Promise.race([once(response, "drain"), closed]);
+        if (socket) this.#connections.progress(socket);
       }
     } catch (error) {
       const suppressed = this.#pace.take("cut");

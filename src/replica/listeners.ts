@@ -19,7 +19,7 @@ import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
 import type { Log } from "../ops/logging.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
-import { registerLogMetrics } from "../ops/metrics/ops-metrics.ts";
+import { registerLogMetrics, registerOpsMetrics } from "../ops/metrics/ops-metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
@@ -102,13 +102,11 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     membership: meshClient?.membership,
     peers: meshClient?.peers,
   };
-  const server: OpsServer = new OpsServer({
+  const metrics = metricsOf(parts, () => server.acceptErrors);
+  const server = new OpsServer({
     ...config.server.opsListen,
     endpoints: [
-      ...probeEndpoints(
-        readiness,
-        metricsOf(parts, () => server.acceptErrors),
-      ),
+      ...probeEndpoints(readiness, metrics),
       clusterEndpoint(status, readiness),
       ...cacheView.endpoints,
     ],
@@ -117,6 +115,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     logger,
     onDied,
   });
+  registerOpsMetrics(metrics, server);
   return server;
 }
 

@@ -8,7 +8,7 @@ import { registerMembershipMetrics } from "../../src/ops/metrics/membership-metr
 import { type MeshParts, registerSessionMetrics } from "../../src/ops/metrics/mesh-metrics.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import type { MetricsSection } from "../../src/ops/metrics/metrics-page.ts";
-import { registerLogMetrics } from "../../src/ops/metrics/ops-metrics.ts";
+import { registerLogMetrics, registerOpsMetrics } from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
 import { registerRelayMetrics } from "../../src/ops/metrics/relay-metrics.ts";
 import { type ReplicaParts, registerFillMetrics } from "../../src/ops/metrics/replica-metrics.ts";
@@ -225,6 +225,9 @@ export function metricsSections(): MetricsSection[] {
     section("Copies on disks", "With `cluster.replication` above 1.", (metrics) =>
       registerReplicationMetrics(metrics, replicated),
     ),
-    section("Log", always, (metrics) => registerLogMetrics(metrics, { linesDropped: 0 })),
+    section("Log and ops listener", always, (metrics) => {
+      registerLogMetrics(metrics, { linesDropped: 0 });
+      registerOpsMetrics(metrics, { connections: 0, stats: { closedForRoom: 0 } });
+    }),
   ];
 }

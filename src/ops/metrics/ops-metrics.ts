@@ -1,4 +1,4 @@
-/** Metrics of what people run Orca with: the log. */
+/** Metrics of what people run Orca with: the log and the ops listener. */
 import type { MetricsRegistry } from "./metrics.ts";
 
 export interface LogCounters {
@@ -13,5 +13,26 @@ export function registerLogMetrics(metrics: MetricsRegistry, log: LogCounters): 
       watch: "Should not grow: the reader of the log stalls, or its disk is full.",
     },
     () => log.linesDropped,
+  );
+}
+
+export interface OpsCounters {
+  readonly connections: number;
+  readonly stats: { readonly closedForRoom: number };
+}
+
+export function registerOpsMetrics(metrics: MetricsRegistry, ops: OpsCounters): void {
+  metrics.gauge(
+    "orca_ops_connections",
+    { meaning: "Open connections to the ops listener.", watch: "At 64, a new one closes one that rests." },
+    () => ops.connections,
+  );
+  metrics.counter(
+    "orca_ops_connections_closed_total",
+    {
+      meaning: "Connections to the ops listener that were closed to make room for a new one.",
+      watch: "Should not grow: somebody opens connections and does not use them.",
+    },
+    () => ops.stats.closedForRoom,
   );
 }
