@@ -1,10 +1,10 @@
 /**
- * A server from the moment it listens: what becomes of its `error` events. Without a listener for them, the first one
- * would end the process.
+ * Handles the `error` events of a server that listens. Without a listener for them, the first one would end the
+ * process.
  *
  * An accept that fails is trouble of the process or the machine (no descriptors, no memory), and passes. The server counts
  * it and closes new connections unanswered for {@link acceptPauseMs}, so that those it has can end. Any other error means
- * that nobody can connect any more. The owner is told.
+ * that the server accepts no more connections, and the owner's callback receives it.
  *
  * libuv mostly hides accepts that fail: when the descriptors run out, it accepts with one that it keeps in reserve, and
  * closes the connection. Then nothing is counted here, and `process_open_fds` shows the reason.
@@ -19,7 +19,7 @@ import { OrcaError } from "./orca-error.ts";
 export const acceptPauseMs = 250;
 
 export interface ListeningServerOptions {
-  /** Who connects, in messages: `S3 clients`. */
+  /** The name of the peers in messages: `S3 clients`. */
   readonly whom: string;
   readonly clock: Clock;
   readonly logger: Logger;

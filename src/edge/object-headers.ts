@@ -103,7 +103,7 @@ function appendMetadata(headers: string[], metadata: Readonly<Record<string, str
   if (missing > 0) headers.push("x-amz-missing-meta", String(missing));
 }
 
-/** Whoever made the link chose the type: a browser must not guess another one, such as HTML, from the bytes. */
+/** The author of a link chose its type: a browser must not guess another one, such as HTML, from the bytes. */
 function overridden(headers: readonly string[], overrides: readonly string[]): string[] {
   const kept: string[] = [...overrides, "X-Content-Type-Options", "nosniff"];
   for (let index = 0; index < headers.length; index += 2) {

@@ -58,7 +58,7 @@ export class Pipelines {
   #begin(socket: Socket): Pipeline {
     const pipeline = { waiting: 0 };
     this.#pipelines.set(socket, pipeline);
-    // After each answer Node resumes the socket to read what is left of that request, and would read the next ones.
+    // After each answer Node resumes the socket to read the rest of that request, and would read the next ones.
     socket.on("resume", () => {
       if (isFull(pipeline)) socket.pause();
     });

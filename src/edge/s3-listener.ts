@@ -191,7 +191,7 @@ export class S3Listener {
       rejectUnauthorized: mutual,
       handshakeTimeout: this.#options.headerTimeoutMs,
     });
-    // Node emits clientError for a failed handshake as well, and leaves the socket to whoever listens to that. No answer
+    // Node emits clientError for a failed handshake as well, and leaves the socket to the listener of that event. No answer
     // can be sent: until the handshake has ended, an orderly end of the socket never comes.
     server.prependListener("tlsClientError", (_error, socket) => {
       this.#options.stats.handshakesFailed += 1;

@@ -1,7 +1,7 @@
 /**
- * The lines of the log on their way to an output that may be slow, full or broken. Whoever logs never waits and never
- * fails. pino's own destination (sonic-boom) does not do: it waits for a full pipe, or loses a thread to it; it does not
- * write again once its buffer is full; and it does not say in the log what is missing.
+ * Buffers log lines for an output that may be slow, full or broken. A part that logs never waits and never fails. pino's
+ * own destination (sonic-boom) does not suffice: it waits for a full pipe, or loses a thread to it; it does not write
+ * again once its buffer is full; and it does not write to the log how many lines are missing.
  *
  * Invariants:
  * 1. Lines leave in the order in which they came, whole, and one write at a time.
@@ -49,7 +49,7 @@ export class LogBuffer {
   #batch: Buffer = noBytes;
   #batchLines = 0;
   #bytes = 0;
-  /** Dropped since the last gap was told, and the error at the first of them. */
+  /** Lines dropped since the last notice of a gap, and the error at the first of them. */
   #missing = 0;
   #gapReason = "";
   #lastError = "";
@@ -159,7 +159,7 @@ export class LogBuffer {
 
   #takeBatch(): void {
     let count = 0;
-    // A character takes one byte or more. Whole lines only, so that several writers to one pipe can be told apart.
+    // A character takes one byte or more. Whole lines only, so that lines of several writers to one pipe do not mix.
     for (let length = 0; count < this.#lines.length; count += 1) {
       length += this.#lines[count]?.length ?? 0;
       if (count > 0 && length > writeBytesMax) break;

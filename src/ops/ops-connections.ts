@@ -1,8 +1,7 @@
 /**
- * The connections of the ops listener. Whoever opens as many as there may be, and says nothing, must not shut out the
- * probes: a supervisor ends a replica that does not answer them. So a new connection always gets in, and at the limit
- * another one is closed for it: one without a request, or else one with a request, and among these the one that has moved
- * the longest ago.
+ * The connections of the ops listener. A client that opens the maximum and sends nothing must not shut out the probes: a
+ * supervisor ends a replica that does not answer them. So a new connection is always accepted, and at the limit another
+ * one is closed for it: one without a request first, and among equals the one that has been idle for longest.
  */
 import type { Socket } from "node:net";
 
