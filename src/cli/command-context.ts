@@ -24,6 +24,8 @@ export interface CommandContext {
   readonly random: Random;
   readonly stdout: TerminalOutput;
   readonly stderr: TerminalOutput;
+  /** What `orca serve` reads where neither `--config` nor `--origin` is given; its usual file when left out. */
+  readonly configFile?: string;
   /** Where `orca serve` logs; the standard output of the process when left out. */
   readonly logStream?: LogStream;
   /** Catches the signals that ask the process to stop, from this call on. Resolves with the name of the first one. */

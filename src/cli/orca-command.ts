@@ -81,6 +81,14 @@ export class OrcaCommand extends Command {
     });
   }
 
+  /** `-config` is a slip of `--config`. commander would take it for `-c` with the value `onfig`. */
+  override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
+    const slip = args.find((word) => this.options.some(({ long }) => `-${word}` === long));
+    if (slip !== undefined)
+      this.error(`error: unknown option '${slip}'`, { code: "commander.unknownOption" });
+    return super.parseOptions(args);
+  }
+
   #end(error: CommanderError): never {
     if (helpCodes.has(error.code)) throw error;
     throw usageErrorOf(error, this, this.#suggestForOperand);

@@ -2,6 +2,7 @@
  * `orca serve`: one replica, until a signal stops it. It logs where it listens, in a form to paste, and on SIGTERM or
  * Ctrl-C what it waits for. A second signal ends the process at once.
  */
+import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { OrcaError } from "../base/orca-error.ts";
 import { formatBytes } from "../base/units.ts";
@@ -21,6 +22,9 @@ interface ServeFlags {
   readonly diskSize?: string;
 }
 
+/** Where the Orca written in Go looks, too. */
+const usualConfigFile = "/etc/orca/config.yaml";
+
 const details = `URL is one of
   s3://BUCKET[/PREFIX][?endpoint=...&region=...&path_style=true]
   azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=...]
@@ -34,9 +38,9 @@ ${[
 export function serveCommand(context: CommandContext): OrcaCommand {
   return (
     new OrcaCommand("serve", "Serve S3 clients from a cache in front of an origin")
-      .usage("(--config FILE | --origin URL) [options]")
+      .usage("[--config FILE | --origin URL] [options]")
       .details(details)
-      .option("--config <FILE>", "Take the settings from FILE, in YAML")
+      .optionWithDefault("-c, --config <FILE>", "Take the settings from FILE, in YAML", usualConfigFile)
       .option("--origin <URL>", "Serve the origin at URL, with the default settings")
       // The defaults are the schema's, which a test compares: an option that is not given must not hide a setting.
       .optionWithDefault("--listen <HOST:PORT>", "Accept S3 clients at HOST:PORT", "0.0.0.0:8443")
@@ -59,21 +63,11 @@ export function serveCommand(context: CommandContext): OrcaCommand {
 }
 
 async function serve(flags: ServeFlags, context: CommandContext): Promise<number> {
-  if ((flags.config === undefined) === (flags.origin === undefined)) {
-    throw new OrcaError(
-      "invalid_argument",
-      "config",
-      "Cannot serve: give either --config FILE or --origin URL",
-    );
-  }
+  const file = configFileOf(flags, context);
   const { loadConfig } = await import("../config/load.ts");
   const { originFromUrl } = await import("../config/origin-url.ts");
   const origin = flags.origin === undefined ? undefined : originFromUrl(flags.origin);
-  const config = loadConfig({
-    file: flags.config,
-    env: context.env,
-    overrides: overridesOf(flags, origin),
-  });
+  const config = loadConfig({ file, env: context.env, overrides: overridesOf(flags, origin) });
   // After the configuration, so that its faults are reported at once.
   const { Log } = await import("../ops/logging.ts");
   const { clock, stdout, stderr, logStream } = context;
@@ -121,6 +115,18 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   logger.info({}, "Stopped");
   if (reason instanceof OrcaError) throw reason;
   return 0;
+}
+
+/** Undefined where the settings are `--origin` and defaults. */
+function configFileOf(
+  { config, origin }: ServeFlags,
+  { configFile = usualConfigFile }: CommandContext,
+): string | undefined {
+  const cannot = "Cannot serve: give either --config FILE or --origin URL";
+  if (config !== undefined && origin !== undefined) throw new OrcaError("invalid_argument", "config", cannot);
+  if (config !== undefined || origin !== undefined) return config;
+  if (existsSync(configFile)) return configFile;
+  throw new OrcaError("invalid_argument", "config", `${cannot}, because there is no "${configFile}"`);
 }
 
 function overridesOf(flags: ServeFlags, origin: SettingsTree | undefined): SettingsTree {

@@ -24,7 +24,8 @@ export function usageErrorOf(
   suggestForOperand: (operand: string) => string | undefined,
 ): UsageError {
   const of = `of "${wordsOf(command).join(" ")}"`;
-  const quoted = /'(.*)'/s.exec(message)?.[1] ?? "";
+  // An option has its long name in errors, also where it has a short one.
+  const quoted = (/'(.*)'/s.exec(message)?.[1] ?? "").replace(/^-\w, /, "");
   const named = `"${withoutBrackets(quoted)}"`;
   switch (code) {
     case "commander.unknownOption":

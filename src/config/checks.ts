@@ -20,6 +20,7 @@ export function checkSettings(settings: Settings, readText: ReadText, faults: Fa
   checkWatermarks(settings, faults);
   checkCachestore(settings, faults);
   checkReplication(settings, faults);
+  checkOriginShares(settings, faults);
   checkFeatures(settings, faults);
 }
 
@@ -119,7 +120,7 @@ function checkRoom({ chunking, memory, disk }: Settings, faults: Fault[]): void 
   if (disk) check("disk.max_bytes", disk.maxBytes);
 }
 
-/** The section of a driver that is not chosen is ignored; the section of the chosen one must name the store. */
+/** {@link driverSection} checks that the sections of other drivers are empty. */
 function checkCachestore({ cachestore: { driver, s3, posixfs } }: Settings, faults: Fault[]): void {
   const message = `required, because cachestore.driver is ${driver}`;
   if (driver === "s3" && !s3?.bucket) faults.push({ path: "cachestore.s3.bucket", message });
@@ -138,6 +139,18 @@ function checkReplication({ cluster: { replication }, cachestore, disk }: Settin
     const message = `expected 1, because copies need a disk and disk.root is not set, got ${replication}`;
     faults.push({ path, message });
   }
+}
+
+/** Each replica may have at least one request in flight, so a lower bound would not hold. */
+function checkOriginShares({ cluster, origin, origins }: Settings, faults: Fault[]): void {
+  if (!isClustered(cluster)) return;
+  const check = (path: string, targetGlobal: number): void => {
+    if (targetGlobal >= cluster.targetReplicas) return;
+    const message = `expected at least cluster.target_replicas (${cluster.targetReplicas}), got ${targetGlobal}`;
+    faults.push({ path: `${path}.target_global`, message });
+  };
+  if (origin) check("origin", origin.targetGlobal);
+  for (const [index, { targetGlobal }] of origins.entries()) check(`origins[${index}]`, targetGlobal);
 }
 
 function checkWatermarks({ disk }: Settings, faults: Fault[]): void {

@@ -152,6 +152,19 @@ export function oneOf<const Choice extends string>(...choices: readonly Choice[]
   };
 }
 
+/** The least important level of log events, in any case. `warning` is another name for `warn`; a blank is the default. */
+export function logLevel(blank: "info"): Codec<"debug" | "info" | "warn" | "error"> {
+  const level = oneOf("debug", "info", "warn", "error");
+  return {
+    ...level,
+    parse(given) {
+      const word = given.trim().toLowerCase();
+      if (word === "") return blank;
+      return level.parse(word === "warning" ? "warn" : word);
+    },
+  };
+}
+
 /** Text of one line, of the form `pattern` where one is given; `expected` describes that form in a fault. */
 export function text(pattern?: RegExp, expected = "text"): Codec<string> {
   return {
@@ -241,5 +254,23 @@ export const deadline = duration({ min: "1ms", max: "24h" });
 export const wait = duration({ max: "24h" });
 /** How long Orca may trust what it knows. */
 export const age = duration({ max: "87600h" });
+/**
+ * A lifetime of what Orca was told by an origin. 0 is rejected: a reader takes it for "not at all", and the Orca written in
+ * Go took it for the default. `none` says the first in so many words, and is 0 in Config.
+ */
+export function lifetime(defaultText: string): Codec<number, "Ms"> {
+  return {
+    ...age,
+    bounds: "above 0, up to 87600h; or `none`",
+    parse(given) {
+      if (given === "none") return 0;
+      if (parseDuration(given) !== 0) return age.parse(given);
+      const hint = `; leave it out for the default, ${defaultText}`;
+      return new InvalidValue("a duration above 0, or none to ask the origin each time", quoted(given), hint);
+    },
+    print: (valueMs) => (valueMs === 0 ? "none" : age.print(valueMs)),
+  };
+}
+
 /** Ids are segments of paths in every store. */
 export const id = text(/^(?!\.{1,2}$)[\w.-]{1,64}$/, "1 to 64 of the characters A-Z a-z 0-9 . _ -");

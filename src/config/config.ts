@@ -18,7 +18,8 @@ export interface ChunkingConfig {
   readonly readahead: number;
 }
 
-export interface Config extends Omit<Settings, "origin" | "origins" | "chunking" | "cluster"> {
+export interface Config
+  extends Omit<Settings, "origin" | "origins" | "chunking" | "cluster" | "chunkCatalog"> {
   /** At least one. Ids, and the names of buckets over all of them, are unique. */
   readonly origins: readonly OriginConfig[];
   readonly chunking: ChunkingConfig;
@@ -28,10 +29,17 @@ export interface Config extends Omit<Settings, "origin" | "origins" | "chunking"
 
 /** The Config of `settings`. Adds the faults of origins and cluster to `faults`; with any fault, Config is not used. */
 export function configFrom(settings: Settings, secrets: Secrets, faults: Fault[]): Config {
-  const { origin: _, origins: __, chunking, cluster, ...rest } = settings;
+  const { origin: _, origins: __, chunkCatalog, cachestore, chunking, cluster, ...rest } = settings;
+  const { driver, s3, posixfs, maxHints } = cachestore;
   const tiers = [{ minObjectSizeBytes: 0, chunkSizeBytes: chunking.sizeBytes }, ...chunking.tiers];
   return {
     ...rest,
+    cachestore: {
+      ...cachestore,
+      s3: driver === "s3" ? s3 : undefined,
+      posixfs: driver === "posixfs" ? posixfs : undefined,
+      maxHints: chunkCatalog.maxEntries ?? maxHints,
+    },
     origins: originConfigs(settings, faults),
     chunking: { tiers, readahead: chunking.readahead },
     cluster: clusterConfig(cluster, faults),
@@ -47,6 +55,7 @@ export function treeOf(config: Config): Plain {
   const all = origins.map((origin): OriginSettings => ({ ...noDriver, ...origin }));
   return schema.print({
     ...rest,
+    chunkCatalog: { maxEntries: undefined },
     origin: all.length === 1 ? all[0] : undefined,
     origins: all.length === 1 ? [] : all,
     chunking: { sizeBytes: first?.chunkSizeBytes ?? 0, tiers: larger, readahead: chunking.readahead },

@@ -8,9 +8,11 @@
  */
 import { stringify } from "yaml";
 import { assert } from "../base/assert.ts";
+import { parseBytes, parseDuration } from "../base/units.ts";
 import { type Codec, InvalidValue } from "./codec.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { type Fault, pathTo, quoted } from "./fault.ts";
+import { secretVariableFor } from "./secret.ts";
 
 /** One setting on the page of settings. All texts are Markdown. */
 export interface Row {
@@ -57,6 +59,28 @@ export function setting<Value, Unit extends string>(
   const parsed = codec.parse(defaultText);
   assert(!(parsed instanceof InvalidValue), `the default "${defaultText}" is a value of its setting`);
   return scalar(codec, parsed, { defaultText: `\`${defaultText}\``, meaning, advice });
+}
+
+/** A setting that the Orca written in Go has too: 0 means the default, as it did there. */
+export function goSetting<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  defaultText: string,
+  meaning: string,
+  advice: string,
+): Field<Value, Unit> {
+  return setting(zeroMeans(codec, defaultText), defaultText, meaning, advice);
+}
+
+/** `codec`, where a text that is 0 in some unit stands for `zeroText`. */
+export function zeroMeans<Value, Unit extends string>(
+  codec: Codec<Value, Unit>,
+  zeroText: string,
+): Codec<Value, Unit> {
+  return {
+    ...codec,
+    bounds: [codec.bounds, "`0` is the default"].filter((part) => part !== "").join("; "),
+    parse: (given) => codec.parse(parseDuration(given) === 0 || parseBytes(given) === 0 ? zeroText : given),
+  };
 }
 
 /** A scalar that may be left out, and is undefined then. */
@@ -164,15 +188,32 @@ export function section<const Described extends Fields>(fields: Described): Fiel
   };
 }
 
-/** The value of an unknown key is never shown: it may be a secret in the wrong place. */
-function reportUnknownKeys(map: object, path: string, fields: Fields, faults: Fault[]): void {
-  for (const key of Object.keys(map)) {
+/**
+ * The value of an unknown key is never shown: it may be a secret in the wrong place. A secret that is left empty is no
+ * fault, because a file of the Orca written in Go may have its key.
+ */
+function reportUnknownKeys(
+  map: Readonly<Record<string, unknown>>,
+  path: string,
+  fields: Fields,
+  faults: Fault[],
+): void {
+  for (const [key, value] of Object.entries(map)) {
     if (Object.hasOwn(fields, key)) continue;
-    const hint = /secret|password|token|access_?key|account_?key/i.test(key)
-      ? ": a secret is set by an environment variable or a file that one names, not here"
-      : didYouMean(key, Object.keys(fields));
-    faults.push({ path: pathTo(path, key), message: `unknown key${hint}` });
+    const keyPath = pathTo(path, key);
+    const variable = secretVariableFor(keyPath);
+    if (variable !== undefined && isAbsent(value)) continue;
+    const hint = secretHint(key, variable) ?? didYouMean(key, Object.keys(fields));
+    faults.push({ path: keyPath, message: `unknown key${hint}` });
   }
+}
+
+function secretHint(key: string, variable: string | undefined): string | undefined {
+  if (variable !== undefined)
+    return `: a secret is set by ${variable} or ${variable}_FILE in the environment, not here`;
+  if (/secret|password|token|access_?key|account_?key/i.test(key))
+    return ": a secret is set by an environment variable or a file that one names, not here";
+  return undefined;
 }
 
 /** A section that is undefined when it is left out or empty. */

@@ -8,7 +8,7 @@ import { checkSettings } from "./checks.ts";
 import { type Config, configFrom } from "./config.ts";
 import { type Fault, reasonOf } from "./fault.ts";
 import { isAbsent, isMap, ownValue } from "./field.ts";
-import { type Override, readOverrides } from "./overrides.ts";
+import { type Override, podAddress, readOverrides } from "./overrides.ts";
 import { schema } from "./schema.ts";
 import { type Environment, readSecrets } from "./secret.ts";
 import { parseYaml } from "./yaml-text.ts";
@@ -31,13 +31,31 @@ export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config
   // A file that is not YAML has no settings. Reporting each of them as missing would hide the one real fault.
   if (faults.length > 0) throw invalid(faults, file, []);
   const fromEnv = readOverrides(env, faults);
-  const tree = merged(merged(fromFile, nested(fromEnv)), overrides);
+  const ownTree = merged(merged(fromFile, nested(fromEnv)), overrides);
+  const fallbacks = podAddress(env).filter(({ path }) => !isSet(ownTree, path));
+  const tree = merged(nested(fallbacks), ownTree);
+  checkNames(tree, faults);
   const settings = schema.read(tree, "", faults);
   const secrets = readSecrets(env, readText, faults);
   const config = configFrom(settings, secrets, faults);
   checkSettings(settings, readText, faults);
-  if (faults.length > 0) throw invalid(faults, file, fromEnv);
+  if (faults.length > 0) throw invalid(faults, file, [...fromEnv, ...fallbacks]);
   return config;
+}
+
+/** A setting with two names is given by one of them. */
+function checkNames(tree: unknown, faults: Fault[]): void {
+  if (!isSet(tree, "chunk_catalog.max_entries") || !isSet(tree, "cachestore.max_hints")) return;
+  const message = "set together with cachestore.max_hints, which means the same: keep only one of the two";
+  faults.push({ path: "chunk_catalog.max_entries", message });
+}
+
+/** Whether anything but nothing is written at `path`. */
+function isSet(tree: unknown, path: string): boolean {
+  const value = path
+    .split(".")
+    .reduce((branch, key) => (isMap(branch) ? ownValue(branch, key) : undefined), tree);
+  return !isAbsent(value);
 }
 
 function readText(path: string): string {

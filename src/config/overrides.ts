@@ -43,11 +43,11 @@ export function variableFor(path: string): string {
   return `ORCA_${path.replaceAll(".", "_").toUpperCase()}`;
 }
 
-/** The settings that `env` sets. An empty variable counts as not set. */
+/** The settings that `env` sets. An empty or blank variable counts as not set. */
 export function readOverrides(env: Environment, faults: Fault[]): Override[] {
   const overrides = new Map<string, Override>();
   for (const [variable, text] of Object.entries(env)) {
-    if (!variable.startsWith("ORCA_") || text === undefined || text === "") continue;
+    if (!variable.startsWith("ORCA_") || text === undefined || text.trim() === "") continue;
     if (secretVariableNames.includes(variable)) continue;
     const target = targets.get(variable);
     if (target === undefined) {
@@ -63,6 +63,12 @@ export function readOverrides(env: Environment, faults: Fault[]): Override[] {
     overrides.set(target.path, { variable, path: target.path, value });
   }
   return [...overrides.values()];
+}
+
+/** `POD_IP`, as a manifest for the Orca written in Go sets it. Anything else that names this replica's address wins. */
+export function podAddress({ POD_IP: address = "" }: Environment): Override[] {
+  if (address.trim() === "") return [];
+  return [{ variable: "POD_IP", path: "cluster.self_pod_ip", value: address }];
 }
 
 function unknownVariable(variable: string): string {

@@ -2,25 +2,27 @@
  * Every setting of Orca, written once: key, meaning, default, bounds and when to change it. Reading, printing, the types
  * of Config and docs/configuration.md all come from here. The sections have a file each in sections/.
  */
-import { oneOf } from "./codec.ts";
+import { logLevel } from "./codec.ts";
+import { driverSection } from "./driver-section.ts";
 import { listOf, optionalSection, type Row, section, setting, type ValueOf } from "./field.ts";
-import { cachestoreSection } from "./sections/cachestore-section.ts";
+import { cachestoreSection, chunkCatalogSection } from "./sections/cachestore-section.ts";
 import { clusterSection } from "./sections/cluster-section.ts";
 import { listCacheSection, metadataSection } from "./sections/metadata-sections.ts";
-import { originFields } from "./sections/origin-section.ts";
+import { originDrivers, originFields } from "./sections/origin-section.ts";
 import { serverSection } from "./sections/server-section.ts";
 import { chunkingSection, diskSection, memorySection } from "./sections/tier-sections.ts";
 
 export const schema = section({
   server: serverSection,
-  origin: optionalSection(originFields),
+  origin: driverSection(optionalSection(originFields), originDrivers),
   origins: listOf(
-    section(originFields),
+    driverSection(section(originFields), originDrivers),
     [],
     "Several origins in place of `origin`: a list of such sections, each with its own id and buckets.",
     "Set it to serve more than one account, service or directory.",
   ),
   cachestore: cachestoreSection,
+  chunk_catalog: chunkCatalogSection,
   memory: memorySection,
   disk: diskSection,
   chunking: chunkingSection,
@@ -29,9 +31,9 @@ export const schema = section({
   cluster: clusterSection,
   logging: section({
     level: setting(
-      oneOf("debug", "info", "warn", "error"),
+      logLevel("info"),
       "info",
-      "The least important events that are logged.",
+      "The least important events that are logged, in any case. `warning` is `warn`.",
       "`debug` adds a line for each request. `warn` leaves only trouble.",
     ),
   }),

@@ -42,6 +42,13 @@ export const secretVariables = {
   cachestoreS3SecretKey: "ORCA_CACHESTORE_S3_SECRET_KEY",
 } as const;
 
+/** The variable of the secret that a person might look for at `path` in the file, such as `origin.awss3.secret_key`. */
+export function secretVariableFor(path: string): string | undefined {
+  const name = path.replace(/^(?:origin|origins\[\d+\])\./, "").replaceAll(".", "_");
+  const variable = `ORCA_${name.toUpperCase()}`;
+  return Object.values(secretVariables).find((known) => known === variable);
+}
+
 type SecretName = keyof typeof secretVariables;
 export const secretNames = Object.keys(secretVariables) as readonly SecretName[];
 

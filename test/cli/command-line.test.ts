@@ -39,7 +39,7 @@ Environment:
   ORCA_AZUREBLOB_ACCOUNT_KEY, or from where the SDKs of AWS and Azure find them.
 `;
 
-const serveHelp = `Usage: orca serve (--config FILE | --origin URL) [options]
+const serveHelp = `Usage: orca serve [--config FILE | --origin URL] [options]
 
 Serve S3 clients from a cache in front of an origin.
 
@@ -53,7 +53,8 @@ or Ctrl-C stops the replica after the responses in progress; a second one stops
 it at once.
 
 Options:
-  --config FILE           Take the settings from FILE, in YAML
+  -c, --config FILE       Take the settings from FILE, in YAML [default:
+                          /etc/orca/config.yaml]
   --origin URL            Serve the origin at URL, with the default settings
   --listen HOST:PORT      Accept S3 clients at HOST:PORT [default: 0.0.0.0:8443]
   --ops-listen HOST:PORT  Answer health checks and metrics at HOST:PORT
@@ -102,7 +103,9 @@ for (const command of declaredCommands()) {
     for (const option of command.options) {
       assert.match(option.description, /^[A-Z].*[^.]$/, option.flags);
       assert.ok(
-        wrapped.includes(`  ${option.long} `) || wrapped.includes(`  ${option.long}\n`),
+        [`  ${option.long} `, `  ${option.long}\n`, `  ${option.short}, ${option.long} `].some((start) =>
+          wrapped.includes(start),
+        ),
         option.flags,
       );
     }
@@ -195,7 +198,10 @@ const usageErrors: readonly (readonly [string, string])[] = [
   ],
   ["status all", 'unexpected argument "all" of "orca status". See: orca status --help'],
   ["config check a b", 'unexpected argument "b" of "orca config check". See: orca config check --help'],
-  ["serve", "Cannot serve: give either --config FILE or --origin URL. See: orca serve --help"],
+  [
+    "serve",
+    'Cannot serve: give either --config FILE or --origin URL, because there is no "/none/config.yaml". See: orca serve --help',
+  ],
   [
     "serve --config a --origin s3://b",
     "Cannot serve: give either --config FILE or --origin URL. See: orca serve --help",

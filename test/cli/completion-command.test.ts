@@ -125,7 +125,7 @@ test("zsh: one function for each command, with all its options, of functions tha
   }
   assert.match(
     bodies.get("_orca_serve") ?? "",
-    /'--config=\[.*\]:FILE:_files' \\\n[^]*'--disk=.*:DIR:_files -\/'/,
+    /'\(-c --config\)'\{-c\+,--config=\}'\[.*\]:FILE:_files' \\\n[^]*'--disk=.*:DIR:_files -\/'/,
   );
   assert.match(bodies.get("_orca_serve") ?? "", /'--listen=\[.*\]:HOST\\:PORT: '/);
   assert.match(bodies.get("_orca_config_check") ?? "", /'1:FILE:_files'/);

@@ -25,6 +25,7 @@ async function serve(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   whileServing: (event: Event) => Promise<void>,
+  configFile?: string,
 ): Promise<{ exitCode: number; stderr: string; events: Event[] }> {
   const events: Event[] = [];
   const stop = Promise.withResolvers<string>();
@@ -32,6 +33,7 @@ async function serve(
   const running = runOrca(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", ...args], {
     env,
     clock: new SystemClock(),
+    ...(configFile !== undefined && { configFile }),
     stopSignal: () => stop.promise,
     logStream: {
       write: (line) => {
@@ -112,6 +114,26 @@ logging: { level: warn }
     assert.equal(exitCode, 0);
     assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, memory);
   }
+});
+
+test("orca serve: reads its usual file where neither --config nor --origin is given; -c is --config", async () => {
+  const file = join(folder, "config.yaml");
+  writeFileSync(
+    file,
+    `origin: { id: o, driver: file, file: { root: ${folder} } }\nmemory: { max_bytes: 260MiB }\n`,
+  );
+  for (const [args, usual] of [
+    [[], file],
+    [["-c", file], undefined],
+    [[`-c${file}`], "/none/config.yaml"],
+  ] as const) {
+    const { exitCode, events } = await serve(args, {}, async () => {}, usual);
+    assert.equal(exitCode, 0);
+    assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, "260 MiB");
+  }
+  const origin = ["--origin", `file://${folder}`, "--memory", "261MiB"];
+  const { events } = await serve(origin, {}, async () => {}, file);
+  assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, "261 MiB", "the file is not read");
 });
 
 test("orca serve: the defaults in its help are the schema's", () => {

@@ -47,7 +47,7 @@ function tlsFaults(tls: SettingsTree): string[] {
   return faultsIn({ server: { tls } });
 }
 
-test("loadConfig: a file of the Go Orca that names its drivers and has no chunk_catalog loads", () => {
+test("loadConfig: a file of the Go Orca from before it had a cachestore loads", () => {
   const file = fileOf(
     "go.yaml",
     `server: { listen: ":8443", ops_listen: "0.0.0.0:8442", auth: { enabled: false, mode: bearer } }
@@ -173,7 +173,7 @@ disk: {root: /d, high_watermark: 0.5, low_watermark: 0.9}
     'server.drain_timeout: expected a duration that is not negative, got "-5s"',
     'origin.id: expected 1 to 64 of the characters A-Z a-z 0-9 . _ -, got "a b"',
     'origin.target_global: expected a whole number 1 to 100000, got "lots"',
-    "origin.awss3.secret_key: unknown key: a secret is set by an environment variable or a file that one names, not here",
+    "origin.awss3.secret_key: unknown key: a secret is set by ORCA_AWSS3_SECRET_KEY or ORCA_AWSS3_SECRET_KEY_FILE in the environment, not here",
     "origin.awss3.endpoint: expected an address without user, password, query or fragment, got one that has them",
     "memory.max_bytes: expected a single value, got a list",
     "disk.low_watermark: expected less than disk.high_watermark (0.5), got 0.9",
@@ -350,6 +350,7 @@ test("loadConfig: the cachestore that is chosen says where it is", () => {
     "cachestore.s3.bucket: required, because cachestore.driver is s3",
   ]);
   assert.deepEqual(faultsIn({ cachestore: { driver: "posixfs", s3: { bucket: "b" } } }), [
+    "cachestore.s3: expected an empty section, because cachestore.driver is posixfs; did you mean driver: s3?",
     "cachestore.posixfs.root: required, because cachestore.driver is posixfs",
   ]);
   assert.deepEqual(faultsIn({ cachestore: { driver: "s3", s3: { bucket: "b" } } }), []);

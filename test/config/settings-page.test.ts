@@ -32,7 +32,6 @@ test("settingsPage: a setting without effect says so", () => {
       "server.auth.access_keys_file",
       "server.auth.bearer_secret_file",
       "server.auth.anonymous",
-      "cluster.target_replicas",
     ],
   );
 });

@@ -258,8 +258,8 @@ test("server.max_requests: one request more is told to slow down", async () => {
   assert.equal((await first).status, 200);
 });
 
-test("metadata.ttl 0: the origin is asked on every request, and an overwrite is seen at once", async () => {
-  const { origin, get } = await start({ settings: { metadata: { ttl: "0s" } } });
+test("metadata.ttl none: the origin is asked on every request, and an overwrite is seen at once", async () => {
+  const { origin, get } = await start({ settings: { metadata: { ttl: "none" } } });
   for (const seed of [1, 2, 3]) {
     origin.put(testBucket, "k", { seed, sizeBytes: 1000 });
     assertPattern(await readAll(await get("k")), seed, 0);

@@ -12,6 +12,7 @@ function contextFor(written: { stdout: string; stderr: string }): CommandContext
     env: {},
     clock: new FakeClock(),
     random: new SeededRandom(1),
+    configFile: "/none/config.yaml",
     stdout: { write: (text) => void (written.stdout += text) },
     stderr: { write: (text) => void (written.stderr += text) },
     stopSignal: () => Promise.reject(new Error("no signal is scripted")),

@@ -70,8 +70,10 @@ function groupFunction(command: CompletedCommand): string {
 function optionSpec({ flags, description, value, repeatable }: CompletedOption): string {
   const explanation = `[${description.replaceAll(/[[\]]/g, String.raw`\$&`)}]`;
   const end = explanation + (value ? valueSpec(value) : "");
-  if (flags.length > 1) return `${quoted(`(${flags.join(" ")})`)}{${flags.join(",")}}${quoted(end)}`;
-  return quoted(`${repeatable ? "*" : ""}${flags[0]}${value ? "=" : ""}${end}`);
+  // A value may follow `-c` with or without a blank, and `--config` with a blank or a `=`.
+  const taking = value ? flags.map((flag) => flag + (flag.startsWith("--") ? "=" : "+")) : flags;
+  if (flags.length > 1) return `${quoted(`(${flags.join(" ")})`)}{${taking.join(",")}}${quoted(end)}`;
+  return quoted(`${repeatable ? "*" : ""}${taking[0]}${end}`);
 }
 
 /** `:FILE:_files`. The action of a value that cannot be completed is a space, which shows its name. */

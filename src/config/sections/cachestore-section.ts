@@ -1,6 +1,7 @@
 /** `cachestore`: the store that all replicas share, and how long Orca waits for it before it goes elsewhere. */
 import { deadline, integer, oneOf, text, wait } from "../codec.ts";
-import { optional, optionalSection, section, setting } from "../field.ts";
+import { driverSection } from "../driver-section.ts";
+import { optional, optionalSection, section, setting, zeroMeans } from "../field.ts";
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const s3 = optionalSection({
@@ -37,11 +38,14 @@ const s3 = optionalSection({
   ),
 });
 
-export const cachestoreSection = section({
+const hintsDefault = "100000";
+const hints = integer({ min: 1, max: 100_000_000 });
+
+const fields = section({
   driver: setting(
     oneOf("none", "s3", "posixfs"),
     "none",
-    "The store that all replicas share: none, an S3 service, or a file system that all replicas mount.",
+    "The store that all replicas share: none, an S3 service, or a file system that all replicas mount. Required where the section of a driver is filled in, and the other sections must be empty.",
     "Set it, alike on all replicas, where such a store is nearer than the origin. It excludes `cluster.replication`.",
   ),
   s3,
@@ -89,9 +93,20 @@ export const cachestoreSection = section({
     "Lower it to return sooner after short outages. Raise it to send a recovering store fewer requests.",
   ),
   max_hints: setting(
-    integer({ min: 1, max: 100_000_000 }),
-    "100000",
+    hints,
+    hintsDefault,
     "Chunks that this replica remembers to be in the store, about 200 bytes each.",
     "Raise it above the number of chunks in use: a hint saves a question to the chunk's coordinator.",
+  ),
+});
+
+export const cachestoreSection = driverSection(fields, { drivers: ["s3", "posixfs"], none: "none" });
+
+/** Where the Orca written in Go has {@link cachestoreSection}'s `max_hints`. */
+export const chunkCatalogSection = section({
+  max_entries: optional(
+    zeroMeans(hints, hintsDefault),
+    "The name of `cachestore.max_hints` in a file of the Orca written in Go.",
+    "Set `cachestore.max_hints` in its place. Setting both is a fault.",
   ),
 });

@@ -1,7 +1,7 @@
 /** `cluster`: how replicas find each other, reach each other and trust each other. */
 import { dialAddress, ipAddress, replicaUrl } from "../address-codec.ts";
 import { deadline, duration, flag, id, integer, listenAddress, text } from "../codec.ts";
-import { item, listOf, optional, section, setting, withoutEffect } from "../field.ts";
+import { goSetting, item, listOf, optional, section, setting } from "../field.ts";
 
 const internalTls = section({
   enabled: setting(
@@ -44,7 +44,7 @@ export const clusterSection = section({
     "Headless Service to find the cluster by: each of its addresses is a replica, at the port of `internal_listen`.",
     "Set it in Kubernetes, on a Service with `publishNotReadyAddresses: true`.",
   ),
-  membership_refresh: setting(
+  membership_refresh: goSetting(
     deadline,
     "5s",
     "How often Orca looks up `service` and tries those of `peers` that are not members. A replica that is alone does so every second.",
@@ -64,7 +64,7 @@ export const clusterSection = section({
   self_pod_ip: optional(
     ipAddress(),
     "This replica's own IP address, where `advertise` is left out.",
-    "In Kubernetes, set `ORCA_CLUSTER_SELF_POD_IP` from `status.podIP`.",
+    "In Kubernetes, set `POD_IP` or `ORCA_CLUSTER_SELF_POD_IP` from `status.podIP`. `POD_IP` counts where neither the file nor the other variable sets it.",
   ),
   replica_id: optional(
     id,
@@ -88,8 +88,11 @@ export const clusterSection = section({
     "Replicas that keep each chunk on their own disks. Needs `disk`, and excludes a cachestore. Where there are fewer replicas, all keep it.",
     "`2` where a lost disk must cost no refetch and there is no shared store. The room for chunks is the sum of all disks divided by this. Set it alike on all replicas.",
   ),
-  target_replicas: withoutEffect(
-    setting(integer({ min: 1, max: 10_000 }), "3", "Replicas that the cluster should have.", ""),
+  target_replicas: goSetting(
+    integer({ min: 1, max: 10_000 }),
+    "3",
+    "Replicas that the cluster should have. Orca only checks that `target_global` of each origin is at least this.",
+    "Lower it where `target_global` has to be smaller.",
   ),
   internal_tls: internalTls,
 });

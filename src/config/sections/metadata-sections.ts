@@ -1,21 +1,21 @@
 /** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings. */
-import { age, bytes, integer } from "../codec.ts";
-import { section, setting } from "../field.ts";
+import { age, bytes, integer, lifetime } from "../codec.ts";
+import { goSetting, section, setting } from "../field.ts";
 
 export const metadataSection = section({
   ttl: setting(
-    age,
+    lifetime("5m"),
     "5m",
-    "How long Orca trusts an object's size and ETag. `0s` asks the origin on every request.",
+    "How long Orca trusts an object's size and ETag. `none` asks the origin on every request.",
     "Lower it where overwritten objects must show soon. Raise it where objects never change: fewer HEADs.",
   ),
   negative_ttl: setting(
-    age,
+    lifetime("60s"),
     "60s",
     "How long Orca remembers that an object does not exist or cannot be served.",
     "Lower it where clients ask for objects before they are written. Raise it to spare the origin questions about absent keys.",
   ),
-  max_entries: setting(
+  max_entries: goSetting(
     integer({ min: 1, max: 100_000_000 }),
     "10000",
     "Objects whose metadata is kept, for each origin.",

@@ -1,28 +1,28 @@
 /** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
 import { deadline, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
-import { mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
+import { goSetting, mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const retry = section({
-  attempts: setting(
+  attempts: goSetting(
     integer({ min: 1, max: 100 }),
     "3",
     "Attempts in all, the first one included.",
     "Raise it to hide longer outages; a request that fails then fails later. `1` turns retries off.",
   ),
-  backoff_initial: setting(
+  backoff_initial: goSetting(
     wait,
     "100ms",
     "Pause before the second attempt. It doubles with each attempt; jitter takes away up to half of it.",
     "Raise it to spare an overloaded origin. Lower it to recover faster from single failures.",
   ),
-  backoff_max: setting(
+  backoff_max: goSetting(
     wait,
     "2s",
     "Longest pause, unless the origin asks for a longer one with `Retry-After`.",
     "Raise it together with `attempts` and `max_total_duration` to ride out long outages.",
   ),
-  max_total_duration: setting(
+  max_total_duration: goSetting(
     wait,
     "5s",
     "No attempt begins later than this after the first failure. A `Retry-After` that is longer goes to the client.",
@@ -66,6 +66,9 @@ const azureblob = optionalSection({
   ),
 });
 
+/** Without `driver`, the section that is filled in says which. */
+export const originDrivers = { drivers: ["awss3", "azureblob", "file"] } as const;
+
 export const originFields = {
   id: required(
     id,
@@ -76,16 +79,16 @@ export const originFields = {
   driver: setting(
     oneOf("awss3", "azureblob", "file"),
     "awss3",
-    "Kind of origin: an S3 service, Azure Blob Storage, or a directory.",
+    "Kind of origin: an S3 service, Azure Blob Storage, or a directory. Left out: the kind whose section is filled in. The sections of the other kinds must be empty.",
     "Set it to the kind of your origin, and fill in the section of that name.",
   ),
-  target_global: setting(
+  target_global: goSetting(
     integer({ min: 1, max: 100_000 }),
     "192",
-    "Requests in flight to this origin from the whole cluster. Each live replica takes an equal share, at least 1.",
+    "Requests in flight to this origin from the whole cluster. Each live replica takes an equal share, at least 1. In a cluster, at least `cluster.target_replicas`.",
     "Raise it while requests wait (`orca_origin_requests_waiting`) and the origin does not throttle. Lower it when the origin throttles. Set it alike on all replicas.",
   ),
-  queue_timeout: setting(
+  queue_timeout: goSetting(
     wait,
     "5s",
     "How long a request waits for its turn at the origin before the client gets 503 SlowDown.",

@@ -2,7 +2,7 @@
 import { MiB } from "../../base/units.ts";
 import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
 import { age, bytes, flag, integer, ratio, text, wait } from "../codec.ts";
-import { listOf, optionalSection, required, section, setting } from "../field.ts";
+import { goSetting, listOf, optionalSection, required, section, setting } from "../field.ts";
 
 const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
 
@@ -71,7 +71,7 @@ const chunkTier = section({
 });
 
 export const chunkingSection = section({
-  size: setting(
+  size: goSetting(
     chunkSize,
     "8MiB",
     "Size of a chunk, for objects below the first tier. Alike on all replicas.",
