@@ -58,6 +58,12 @@ export function isWildcard(host: string): boolean {
   return /^[0:.]+$/.test(host);
 }
 
+/** Whether only this machine reaches `host`: `localhost`, 127.0.0.0/8, `::1`. Another name may resolve to anything. */
+export function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith("127.");
+  return host.toLowerCase() === "localhost" || /^(?:0*:)*:?0*1$/.test(isIP(host) === 6 ? host : "");
+}
+
 function isDialable(address: string): boolean {
   const port = Number(hostAndPort.exec(address)?.groups?.["port"] ?? 0);
   const host = address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");

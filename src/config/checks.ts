@@ -5,16 +5,27 @@
  */
 import { createSecureContext } from "node:tls";
 import { formatBytes } from "../base/units.ts";
+import { isLoopback } from "./address-codec.ts";
 import { isClustered } from "./cluster-config.ts";
 import { type ListenAddress, printAddress } from "./codec.ts";
 import { type Fault, quoted, reasonOf } from "./fault.ts";
 import type { Settings } from "./schema.ts";
 import type { ReadText } from "./secret.ts";
 
-export function checkSettings(settings: Settings, readText: ReadText, faults: Fault[]): void {
+/** Whether a person has written anything at this path: in the file, in a variable or on the command line. */
+export type IsWritten = (path: string) => boolean;
+
+export function checkSettings(
+  settings: Settings,
+  isWritten: IsWritten,
+  readText: ReadText,
+  faults: Fault[],
+): void {
+  checkNames(isWritten, faults);
   checkListeners(settings, faults);
   checkServerTls(settings, readText, faults);
   checkInternalTls(settings, readText, faults);
+  checkMeshWithoutTls(settings, isWritten, faults);
   checkChunking(settings, faults);
   checkRoom(settings, faults);
   checkWatermarks(settings, faults);
@@ -22,6 +33,13 @@ export function checkSettings(settings: Settings, readText: ReadText, faults: Fa
   checkReplication(settings, faults);
   checkOriginShares(settings, faults);
   checkFeatures(settings, faults);
+}
+
+/** A setting with two names is given by one of them. */
+function checkNames(isWritten: IsWritten, faults: Fault[]): void {
+  if (!isWritten("chunk_catalog.max_entries") || !isWritten("cachestore.max_hints")) return;
+  const message = "set together with cachestore.max_hints, which means the same: keep only one of the two";
+  faults.push({ path: "chunk_catalog.max_entries", message });
 }
 
 /** Port 0 takes a different port each time. In a cluster of one, nothing listens on `cluster.internal_listen`. */
@@ -56,6 +74,24 @@ function checkInternalTls({ cluster }: Settings, readText: ReadText, faults: Fau
   if (!enabled || !isClustered(cluster)) return;
   const ca = { key: "ca_file", file: caFile };
   checkTlsFiles({ path: "cluster.internal_tls", certFile, keyFile, ca }, readText, faults);
+}
+
+/**
+ * Without TLS, everybody who reaches the internal listener is a member and can make replicas serve wrong bytes. So nobody
+ * gets that by leaving a line out, and with copies on disks nobody gets it at all: wrong bytes would outlive a restart.
+ */
+function checkMeshWithoutTls({ cluster }: Settings, isWritten: IsWritten, faults: Fault[]): void {
+  const { internalTls, internalListen, replication } = cluster;
+  if (internalTls.enabled || !isClustered(cluster) || isLoopback(internalListen.host)) return;
+  const path = "cluster.internal_tls.enabled";
+  const reached = `other machines reach cluster.internal_listen (${quoted(printAddress(internalListen))})`;
+  if (replication > 1) {
+    const message = `expected true, because cluster.replication is ${replication} and ${reached}: this replica would keep on its disk what any of them sends`;
+    faults.push({ path, message });
+  } else if (!isWritten(path)) {
+    const message = `required, because ${reached}: set it to true, or to false where nobody but replicas can connect`;
+    faults.push({ path, message });
+  }
 }
 
 interface TlsFilesGiven {

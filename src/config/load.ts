@@ -34,20 +34,12 @@ export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config
   const ownTree = merged(merged(fromFile, nested(fromEnv)), overrides);
   const fallbacks = podAddress(env).filter(({ path }) => !isSet(ownTree, path));
   const tree = merged(nested(fallbacks), ownTree);
-  checkNames(tree, faults);
   const settings = schema.read(tree, "", faults);
   const secrets = readSecrets(env, readText, faults);
   const config = configFrom(settings, secrets, faults);
-  checkSettings(settings, readText, faults);
+  checkSettings(settings, (path) => isSet(tree, path), readText, faults);
   if (faults.length > 0) throw invalid(faults, file, [...fromEnv, ...fallbacks]);
   return config;
-}
-
-/** A setting with two names is given by one of them. */
-function checkNames(tree: unknown, faults: Fault[]): void {
-  if (!isSet(tree, "chunk_catalog.max_entries") || !isSet(tree, "cachestore.max_hints")) return;
-  const message = "set together with cachestore.max_hints, which means the same: keep only one of the two";
-  faults.push({ path: "chunk_catalog.max_entries", message });
 }
 
 /** Whether anything but nothing is written at `path`. */

@@ -26,6 +26,7 @@ import { ServiceCalls } from "../mesh/session/service-calls.ts";
 import { ObjectServer } from "../object/object-server.ts";
 import { registerMeshMetrics } from "../ops/metrics/mesh-metrics.ts";
 import type { MetricsRegistry } from "../ops/metrics/metrics.ts";
+import type { ReadinessCheck } from "../ops/readiness.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
 
@@ -48,6 +49,10 @@ export interface MeshServiceOptions {
   /** Called once, with the error after which no peer can connect any more. */
   readonly onDied: (error: OrcaError) => void;
 }
+
+/** For a mesh without TLS, which a person has asked for and should not forget. The start logs a warning, too. */
+export const meshWithoutTlsNotice: ReadinessCheck = () =>
+  "there is no TLS between replicas: everybody who reaches cluster.internal_listen is a member; set cluster.internal_tls";
 
 /** Heartbeats within `cluster.stall_timeout`, after which a silent peer is given up. */
 const heartbeatsPerStall = 4;

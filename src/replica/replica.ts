@@ -36,7 +36,7 @@ import { CacheView } from "./cache-view.ts";
 import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
-import { MeshService } from "./mesh-service.ts";
+import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { bucketsOf, type OpenOrigin, openMetadata } from "./metadata.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
@@ -135,6 +135,7 @@ export class Replica {
     held.add(step("stop the scrub", () => cacheView.stop()));
     const meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
     this.#meshService = meshService;
+    if (meshService && !tls.mesh) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);
     if (meshService) held.add(step("close the mesh listener", () => meshService.close()));
     const edge = new EdgeStats();
     const listener = s3ListenerOf({

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { dialAddress, ipAddress, isWildcard, replicaUrl } from "../../src/config/address-codec.ts";
+import {
+  dialAddress,
+  ipAddress,
+  isLoopback,
+  isWildcard,
+  replicaUrl,
+} from "../../src/config/address-codec.ts";
 import { InvalidValue } from "../../src/config/codec.ts";
 
 const url = replicaUrl();
@@ -67,6 +73,24 @@ test("isWildcard: whatever the spelling", () => {
   for (const host of ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::0", "::0.0.0.0"])
     assert.ok(isWildcard(host), host);
   for (const host of ["127.0.0.1", "::1", "10.0.0.0", "zero", "a::"]) assert.ok(!isWildcard(host), host);
+});
+
+test("isLoopback: addresses that only this machine reaches", () => {
+  for (const host of ["127.0.0.1", "127.8.8.8", "::1", "0:0:0:0:0:0:0:1", "::0001", "localhost", "LocalHost"])
+    assert.ok(isLoopback(host), host);
+  for (const host of [
+    "0.0.0.0",
+    "::",
+    "10.0.0.1",
+    "127.example",
+    "fe80::1",
+    "::2:1",
+    "1::1",
+    "::11",
+    "orca",
+    "",
+  ])
+    assert.ok(!isLoopback(host), host);
 });
 
 test("replicaUrl: what is taken reads back as itself, whatever is given", () => {

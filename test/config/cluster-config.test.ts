@@ -16,13 +16,15 @@ after(() => certificates.remove());
 
 const origin = { id: "o", awss3: { bucket: "data" } };
 
-function clusterOf(cluster: SettingsTree, env: Record<string, string> = {}): ClusterConfig {
-  return loadConfig({ env, overrides: { origin, cluster } }).cluster;
+/** On loopback, where a mesh may be without TLS. */
+function clusterOf(settings: SettingsTree, env: Record<string, string> = {}): ClusterConfig {
+  const cluster = { internal_listen: "127.0.0.1:8444", ...settings };
+  return loadConfig({ env, overrides: { origin, cluster, disk: { root: "/d" } } }).cluster;
 }
 
-function faultsIn(cluster: SettingsTree): string[] {
+function faultsIn(cluster: SettingsTree, env: Record<string, string> = {}): string[] {
   try {
-    clusterOf(cluster);
+    clusterOf(cluster, env);
   } catch (thrown) {
     assert.ok(thrown instanceof OrcaError && thrown.code === "config_invalid", String(thrown));
     const [, ...lines] = thrown.message.split("\n");
@@ -126,6 +128,33 @@ test("clusterConfig: certificates that cannot be used are faults now, and not at
     faults({ ca_file: files.keyFile })[0] ?? "",
     /^cluster\.internal_tls\.ca_file: expected a file of PEM certificates, but ".*" holds none$/,
   );
+});
+
+test("clusterConfig: off loopback, a mesh without TLS is asked for in so many words", () => {
+  const required =
+    'cluster.internal_tls.enabled: required, because other machines reach cluster.internal_listen ("0.0.0.0:8444"): set it to true, or to false where nobody but replicas can connect';
+  for (const found of [{ peers: ["http://a:1"] }, { service: "orca" }]) {
+    const off = { ...found, internal_listen: "0.0.0.0:8444" };
+    assert.deepEqual(faultsIn({ ...off, internal_tls: { enabled: "" } }), [required]);
+    assert.deepEqual(faultsIn(off), [required]);
+    assert.deepEqual(faultsIn({ ...off, internal_tls: { enabled: false } }), []);
+    assert.deepEqual(faultsIn(off, { ORCA_CLUSTER_INTERNAL_TLS_ENABLED: "false" }), []);
+    assert.deepEqual(faultsIn({ ...off, internal_listen: "127.8.8.8:8444" }), []);
+  }
+  assert.deepEqual(faultsIn({ internal_listen: "0.0.0.0:8444" }), [], "a cluster of one has no mesh");
+});
+
+test("clusterConfig: off loopback, copies on disks require TLS", () => {
+  const copies = { peers: ["http://a:1"], replication: 2 };
+  assert.deepEqual(faultsIn(copies), []);
+  for (const internal_tls of [{}, { enabled: false }]) {
+    assert.deepEqual(faultsIn({ ...copies, internal_listen: "10.0.0.7:8444", internal_tls }), [
+      'cluster.internal_tls.enabled: expected true, because cluster.replication is 2 and other machines reach cluster.internal_listen ("10.0.0.7:8444"): this replica would keep on its disk what any of them sends',
+    ]);
+  }
+  const peers = ["https://a:1"];
+  assert.deepEqual(faultsIn({ ...copies, peers, internal_listen: "10.0.0.7:8444", internal_tls: tls() }), []);
+  assert.deepEqual(faultsIn({ replication: 2, internal_listen: "0.0.0.0:8444" }), []);
 });
 
 test("clusterConfig: TLS of a cluster of one has no effect, and is no fault", () => {

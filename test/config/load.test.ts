@@ -303,9 +303,12 @@ test("loadConfig: the listeners have addresses of their own", () => {
   assert.deepEqual(faultsIn({ server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" } }), []);
   const cluster = { internal_listen: "0.0.0.0:8442" };
   assert.deepEqual(faultsIn({ cluster }), []);
-  assert.deepEqual(faultsIn({ cluster: { ...cluster, peers: ["http://a:1"] } }), [
-    'cluster.internal_listen: expected an address of its own, got "0.0.0.0:8442", which server.ops_listen has: choose another port',
-  ]);
+  assert.deepEqual(
+    faultsIn({ cluster: { ...cluster, peers: ["http://a:1"], internal_tls: { enabled: false } } }),
+    [
+      'cluster.internal_listen: expected an address of its own, got "0.0.0.0:8442", which server.ops_listen has: choose another port',
+    ],
+  );
 });
 
 test("loadConfig: TLS files are there, are certificates, and belong together", () => {
@@ -386,7 +389,15 @@ test("treeOf: loads as the same configuration", () => {
     { origin },
     several,
     { origin: { id: "a", driver: "azureblob", azureblob: { account: "acc", container: "$web" } } },
-    { origin, cluster: { peers: ["http://a:1", "http://[::1]:2"], zone: "z", stall_timeout: "700ms" } },
+    {
+      origin,
+      cluster: {
+        peers: ["http://a:1", "http://[::1]:2"],
+        internal_tls: { enabled: false },
+        zone: "z",
+        stall_timeout: "700ms",
+      },
+    },
     {
       origin,
       cluster: {

@@ -34,8 +34,9 @@ function settingsFor(driver: "s3" | "posixfs"): SettingsTree {
     chunking,
     cachestore: {
       driver,
-      s3: { endpoint: store.endpoint, bucket: storeBucket, use_path_style: "true" },
-      posixfs: { root: folder },
+      ...(driver === "s3"
+        ? { s3: { endpoint: store.endpoint, bucket: storeBucket, use_path_style: "true" } }
+        : { posixfs: { root: folder } }),
       attempt_timeout: "300ms",
       stall_timeout: "300ms",
     },

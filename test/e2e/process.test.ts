@@ -217,7 +217,7 @@ test("config check: reports every fault at once with its path, and exits 1", asy
   const file = join(folder, "faulty.yaml");
   writeFileSync(
     file,
-    "origin: { id: a, driver: awss3 }\nmemory: { max_byte: 1 }\nmetadata: { ttl: -5m }\ncluster: { peers: ['https://b:8444'] }\n",
+    "origin: { id: a, driver: awss3 }\nmemory: { max_byte: 1 }\nmetadata: { ttl: -5m }\ncluster: { peers: ['https://b:8444'], internal_tls: { enabled: false } }\n",
   );
   const check = orca("config", "check", file);
   assert.equal(await check.exited, 1);

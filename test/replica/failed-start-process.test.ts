@@ -28,6 +28,7 @@ const failures: readonly Failure[] = [
     spoil: () => ({
       origin: {
         driver: "azureblob",
+        awss3: undefined,
         azureblob: { account: "acct", container: "c-c", endpoint: "http://127.0.0.1:1" },
       },
     }),

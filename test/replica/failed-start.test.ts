@@ -58,6 +58,7 @@ const rejections: readonly Rejection[] = [
     sections: () => ({
       origin: {
         driver: "azureblob",
+        awss3: undefined,
         azureblob: { account: "acct", container: "c-c", endpoint: "http://127.0.0.1:1" },
       },
     }),

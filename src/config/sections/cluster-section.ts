@@ -7,8 +7,8 @@ const internalTls = section({
   enabled: setting(
     flag(),
     "false",
-    "TLS with client certificates between replicas. Without it, everybody who reaches `internal_listen` is a member. With it, the four settings below are required.",
-    "`true` wherever another machine can reach the port.",
+    "TLS with client certificates between replicas. Without it, everybody who reaches `internal_listen` is a member. With it, the four settings below are required. Must be written where there are `peers` or a `service` and `internal_listen` is not on loopback, and be `true` there with `replication` above 1.",
+    "`true` wherever another machine can reach the port. `false` only where a network policy lets nobody but replicas connect.",
   ),
   cert_file: optional(
     text(),
