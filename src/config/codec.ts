@@ -255,8 +255,8 @@ export const wait = duration({ max: "24h" });
 /** How long Orca may trust what it knows. */
 export const age = duration({ max: "87600h" });
 /**
- * A lifetime of what Orca was told by an origin. 0 is rejected: a reader takes it for "not at all", and the Orca written in
- * Go took it for the default. `none` says the first in so many words, and is 0 in Config.
+ * A lifetime of an origin's answer. 0 is rejected: a reader takes it for "not at all", and the Orca written in Go took it
+ * for the default. `none` means "not at all", and is 0 in Config.
  */
 export function lifetime(defaultText: string): Codec<number, "Ms"> {
   return {
