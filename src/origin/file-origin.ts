@@ -1,16 +1,18 @@
 /**
  * Directories as an origin: for a first try without a cloud, for tests, and for slow mounted file systems. A file may
- * change while it is read, so the driver checks the file's version after each block before it accepts the block.
+ * change while it is read, so the driver checks the file's version after each block, the last one included, before it
+ * accepts the block. A version that was changed a moment ago is not told before it has stood still (file-version.ts).
  */
 
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ByteSink } from "../base/byte-sink.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { contentTypeOf } from "./content-type.ts";
 import { errorOfFile, isMiss, openFile } from "./file-path.ts";
-import { fileEtag, lastModifiedMs } from "./file-version.ts";
+import { fileClockGrainMs, fileEtag, isLongSettled, lastModifiedMs } from "./file-version.ts";
 import { FileWalk } from "./file-walk.ts";
 import type {
   ListedObject,
@@ -26,21 +28,27 @@ export interface FileOriginOptions {
   readonly id: string;
   /** The directory of each bucket. */
   readonly roots: ReadonlyMap<string, string>;
+  readonly clock: Clock;
 }
+
+/** Looks at a file that keeps changing. After the last one the attempt fails, and the guard repeats it later. */
+const looksMax = 4;
 
 export class FileOrigin implements Origin {
   readonly id: string;
   readonly #roots: ReadonlyMap<string, string>;
+  readonly #clock: Clock;
 
   constructor(options: FileOriginOptions) {
     this.id = options.id;
     this.#roots = options.roots;
+    this.#clock = options.clock;
   }
 
   async head({ bucket, key }: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
     signal.throwIfAborted();
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const stats = await this.#withFile(bucket, key, action, (file) => file.stat({ bigint: true }));
+    const stats = await this.#settledStats(bucket, key, action, signal);
     if (!stats) return null;
     return {
       sizeBytes: Number(stats.size),
@@ -76,6 +84,29 @@ export class FileOrigin implements Origin {
   }
 
   close(): void {}
+
+  /**
+   * The attributes of a file that has stood still for one grain of its clock. Each look opens the file again, because
+   * NFS asks its server for fresh attributes only then. Null if there is no file.
+   */
+  async #settledStats(
+    bucket: string,
+    key: string,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<BigIntStats | null> {
+    let earlier: string | undefined;
+    for (let look = 1; look <= looksMax; look += 1) {
+      const stats = await this.#withFile(bucket, key, action, (file) => file.stat({ bigint: true }));
+      if (!stats || isLongSettled(stats, this.#clock.now())) return stats;
+      const etag = fileEtag(stats);
+      if (etag === earlier) return stats;
+      earlier = etag;
+      if (look < looksMax) await sleep(this.#clock, fileClockGrainMs(stats), signal);
+    }
+    const message = `${action}: the file has changed at each of ${looksMax} looks, so no ETag names its bytes`;
+    throw new OrcaError("origin_unavailable", "origin", message);
+  }
 
   /** Runs `use` on the open file of a key and closes it. Null if there is no file. */
   async #withFile<Answer>(

@@ -64,7 +64,11 @@ function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Or
       });
     case "file": {
       const [bucket] = config.buckets.values();
-      return new FileOrigin({ id, roots: new Map(bucket ? [[bucket.bucket, config.file.root]] : []) });
+      return new FileOrigin({
+        id,
+        roots: new Map(bucket ? [[bucket.bucket, config.file.root]] : []),
+        clock,
+      });
     }
   }
 }

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
 import { FileOrigin } from "../../src/origin/file-origin.ts";
 import { originContract } from "./origin.ts";
 import type { OriginFixture, OriginTraits } from "./origin-fixture.ts";
@@ -25,7 +26,11 @@ async function openFileFixture(): Promise<FileFixture> {
   const directory = await mkdtemp(join(tmpdir(), "orca-file-origin-"));
   const root = join(directory, "root");
   await mkdir(root);
-  const origin = new FileOrigin({ id: "contract-file", roots: new Map([[bucket, root]]) });
+  const origin = new FileOrigin({
+    id: "contract-file",
+    roots: new Map([[bucket, root]]),
+    clock: new SystemClock(),
+  });
   return {
     origin,
     bucket,

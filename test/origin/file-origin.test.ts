@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
-import { utimesSync, writeFileSync } from "node:fs";
+import { type BigIntStats, utimesSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import fc from "fast-check";
+import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { FileOrigin } from "../../src/origin/file-origin.ts";
+import { fileClockGrainMs, fileEtag } from "../../src/origin/file-version.ts";
 import { compareKeys } from "../../src/origin/key-order.ts";
 import type { ListRequest, ObjectHead, RangeRequest } from "../../src/origin/origin.ts";
 import { MemorySink } from "../support/memory-sink.ts";
@@ -24,7 +26,7 @@ suite("FileOrigin", () => {
     base = await mkdtemp(join(tmpdir(), "orca-file-origin-"));
     root = join(base, "root");
     await mkdir(root);
-    origin = new FileOrigin({ id: "f", roots: new Map([[bucket, root]]) });
+    origin = new FileOrigin({ id: "f", roots: new Map([[bucket, root]]), clock: new SystemClock() });
   });
   afterEach(() => rm(base, { recursive: true }));
 
@@ -153,6 +155,62 @@ suite("FileOrigin", () => {
     }
   });
 
+  test("read: a rewrite with the same inode, size and mtime is origin_etag_changed", async () => {
+    // As two tar files of equal size and times, unpacked one after the other.
+    await put("f", "11111");
+    await utimes(join(root, "f"), 1_700_000_000, 1_700_000_000);
+    const range = await rangeOf("f", 0, 5);
+    await put("f", "22222");
+    await utimes(join(root, "f"), 1_700_000_000, 1_700_000_000);
+    const sink = new MemorySink(5);
+    await rejectsWith("origin_etag_changed", origin.read(range, sink, never));
+    assert.equal(sink.receivedBytes, 0);
+    assert.notEqual((await headOf("f")).etag, range.etag);
+  });
+
+  test("head: a version is told only when the next change must get another ETag", async () => {
+    // Each rewrite comes right after the HEAD, mostly within one tick of the file system's clock.
+    const etags = new Set<string>();
+    for (let version = 0; version < 20; version += 1) {
+      await put("f", String(version % 10));
+      await utimes(join(root, "f"), 1_700_000_000, 1_700_000_000);
+      etags.add((await headOf("f")).etag);
+    }
+    assert.equal(etags.size, 20);
+  });
+
+  test("head: a file that never stands still is origin_unavailable", async () => {
+    await put("f", "0");
+    let version = 0;
+    const clock = new SystemClock();
+    const restless = new FileOrigin({
+      id: "f",
+      roots: new Map([[bucket, root]]),
+      clock: {
+        now: () => clock.now(),
+        monotonic: () => clock.monotonic(),
+        timer(delayMs, callback) {
+          writeFileSync(join(root, "f"), String((version += 1) % 10));
+          return clock.timer(delayMs, callback);
+        },
+      },
+    });
+    await rejectsWith("origin_unavailable", restless.head({ bucket, key: "f" }, never));
+    assert.ok(version > 1);
+  });
+
+  test("fileEtag: two mounts of one tree, which differ in their device numbers, give one ETag", () => {
+    const stats = { dev: 1n, ino: 2n, size: 3n, mtimeNs: 4n, ctimeNs: 5n } as BigIntStats;
+    assert.equal(fileEtag({ ...stats, dev: 9n }), fileEtag(stats));
+    for (const field of ["ino", "size", "mtimeNs", "ctimeNs"])
+      assert.notEqual(fileEtag({ ...stats, [field]: 9n }), fileEtag(stats), field);
+  });
+
+  test("fileClockGrainMs: times in whole seconds come from a file system with no finer ones", () => {
+    assert.equal(fileClockGrainMs({ ctimeNs: 1_700_000_000_004_000_000n }), 20);
+    assert.equal(fileClockGrainMs({ ctimeNs: 1_700_000_000_000_000_000n }), 2000);
+  });
+
   test("read: a file that changes between two blocks gives no byte of the new version", async () => {
     await put("f", patternBytes(1, 0, 2 * MiB));
     const range = await rangeOf("f", 0, 2 * MiB);
@@ -230,7 +288,11 @@ suite("FileOrigin", () => {
   test("list: a token that is none of ours is invalid_argument; a bucket that is not there no_such_bucket", async () => {
     await rejectsWith("invalid_argument", list({ continuationToken: "!" }));
     await rejectsWith("no_such_bucket", list({ bucket: "other" }));
-    const gone = new FileOrigin({ id: "f", roots: new Map([[bucket, join(base, "nowhere")]]) });
+    const gone = new FileOrigin({
+      id: "f",
+      roots: new Map([[bucket, join(base, "nowhere")]]),
+      clock: new SystemClock(),
+    });
     const request = { bucket, prefix: "", delimiter: "", maxKeys: 1, continuationToken: "", startAfter: "" };
     await rejectsWith("no_such_bucket", gone.list(request, never));
   });
