@@ -11,9 +11,13 @@ import type { Random } from "../base/random.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
+import { MinRate, type MinRateSettings } from "./min-rate.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 
-/** A body that delivered this much before it broke shows a working origin: the count of attempts starts again. */
+/**
+ * A body that delivered this much before it broke shows a working origin: the count of attempts starts again. The bytes
+ * must have come at the minimum rate, so that an origin that drips is asked as often as `retry` says and no more.
+ */
 const progressBytesMin = MiB;
 
 export type OriginOperation = "get" | "head" | "list";
@@ -27,6 +31,8 @@ export interface GuardedOriginOptions {
   /** How long a request waits for its permit before the client gets 503 SlowDown. */
   readonly queueTimeoutMs: number;
   readonly retry: RetryPolicy;
+  /** A body below it is given up and resumed. */
+  readonly minRate: MinRateSettings;
 }
 
 interface Attempts {
@@ -44,6 +50,8 @@ export class GuardedOrigin {
     bytes: 0,
     retries: 0,
     resumes: 0,
+    /** Bodies given up because they were below the minimum rate. */
+    slowBodies: 0,
   };
   readonly #origin: Origin;
   readonly #clock: Clock;
@@ -51,6 +59,7 @@ export class GuardedOrigin {
   readonly #permits: Semaphore;
   readonly #queueTimeoutMs: number;
   readonly #retry: RetryPolicy;
+  readonly #minRate: MinRateSettings;
   readonly #closing = new AbortController();
 
   constructor(options: GuardedOriginOptions) {
@@ -61,6 +70,7 @@ export class GuardedOrigin {
     this.#permits = new Semaphore(`origin "${this.id}"`, options.requestsInFlightMax, options.clock);
     this.#queueTimeoutMs = options.queueTimeoutMs;
     this.#retry = options.retry;
+    this.#minRate = options.minRate;
   }
 
   get requestsInFlight(): number {
@@ -97,14 +107,6 @@ export class GuardedOrigin {
    */
   async read(request: RangeRequest, sink: ByteSink, signal?: AbortSignal): Promise<void> {
     let receivedBytes = 0;
-    const counted: ByteSink = {
-      space: () => sink.space(),
-      advance: (lengthBytes) => {
-        receivedBytes += lengthBytes;
-        this.stats.bytes += lengthBytes;
-        sink.advance(lengthBytes);
-      },
-    };
     const attempts: Attempts = { count: 0, failingSinceMs: undefined };
     const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     for (;;) {
@@ -114,8 +116,23 @@ export class GuardedOrigin {
         offset: request.offset + receivedBytes,
         lengthBytes: request.lengthBytes - receivedBytes,
       };
+      const slow = new AbortController();
+      const rate = new MinRate(this.#minRate, this.#clock, (windowBytes) =>
+        slow.abort(this.#tooSlow(rest, windowBytes)),
+      );
+      const watched: ByteSink = {
+        space: () => sink.space(),
+        advance: (lengthBytes) => {
+          receivedBytes += lengthBytes;
+          this.stats.bytes += lengthBytes;
+          rate.received(lengthBytes);
+          sink.advance(lengthBytes);
+        },
+      };
       try {
-        await this.#permitted("get", () => this.#origin.read(rest, counted, stop));
+        await this.#permitted("get", () =>
+          this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal])),
+        );
         return;
       } catch (thrown) {
         // The last byte may have arrived before the fault. Then nothing is missing.
@@ -123,9 +140,11 @@ export class GuardedOrigin {
         const broughtBytes = receivedBytes - receivedBefore;
         // A body may take longer than the bound on all attempts: only the time without bytes counts.
         if (broughtBytes > 0) attempts.failingSinceMs = undefined;
-        if (broughtBytes >= progressBytesMin) attempts.count = 0;
+        if (broughtBytes >= progressBytesMin && rate.isKept) attempts.count = 0;
         await this.#pauseBeforeRetry(thrown, attempts, stop);
         if (receivedBytes > 0) this.stats.resumes += 1;
+      } finally {
+        rate.end();
       }
     }
   }
@@ -136,6 +155,13 @@ export class GuardedOrigin {
       new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`),
     );
     this.#origin.close();
+  }
+
+  #tooSlow({ bucket, key }: RangeRequest, windowBytes: number): OrcaError {
+    const { bytesPerSecond, windowMs } = this.#minRate;
+    this.stats.slowBodies += 1;
+    const reason = `the body brought ${windowBytes} bytes in ${windowMs} ms, and origin.min_rate is ${bytesPerSecond} bytes a second`;
+    return new OrcaError("origin_unavailable", "origin", `Cannot read "${bucket}/${key}": ${reason}`);
   }
 
   async #repeated<Answer>(

@@ -29,6 +29,7 @@ export function openOrigins({ config, clock, random }: OriginsOptions, held: Rel
       requestsInFlightMax: each.targetGlobal,
       queueTimeoutMs: each.queueTimeoutMs,
       retry: each.retry,
+      minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
     });
     held.add(step(`close origin "${origin.id}"`, () => origin.close()));
     return origin;

@@ -52,6 +52,8 @@ test("schema: the defaults are the design's", () => {
     connectTimeoutMs: 5000,
     attemptTimeoutMs: 30_000,
     stallTimeoutMs: 15_000,
+    minRateBytes: 16 * 1024,
+    minRateWindowMs: 30_000,
     retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
     buckets: undefined,
     allowDotSegments: false,

@@ -28,6 +28,7 @@ function fixture(options: Partial<GuardedOriginOptions> = {}) {
     requestsInFlightMax: 4,
     queueTimeoutMs: 5000,
     retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
+    minRate: { bytesPerSecond: 0, windowMs: 30_000 },
     ...options,
   });
   const bytes = Buffer.alloc(request.lengthBytes);
@@ -114,6 +115,82 @@ test("GuardedOrigin.read: a slow body that breaks off is resumed, however long i
   readAt(origin, 1).deliver().finish();
   await whole;
   assertPattern(bytes, origin.seed, MiB);
+});
+
+const minRate = { bytesPerSecond: 64 * 1024, windowMs: 30_000 };
+
+/** Delivers `stepBytes` each second to the newest read, until the reads are `readsMax` or the time is over. */
+async function drip(
+  { origin, clock }: Pick<ReturnType<typeof fixture>, "origin" | "clock">,
+  stepBytes: number,
+  seconds: number,
+): Promise<void> {
+  for (let second = 0; second < seconds; second += 1) {
+    const read = origin.reads.at(-1);
+    if (read && !read.signal.aborted) read.deliver(Math.min(stepBytes, read.owedBytes));
+    await clock.advance(1000);
+  }
+}
+
+test("GuardedOrigin.read: a body below the minimum rate is given up after a window, and resumed as often as retry says", async () => {
+  const parts = fixture({ minRate });
+  const { origin, guarded, sink, clock } = parts;
+  const whole = assert.rejects(guarded.read(request, sink), {
+    code: "origin_unavailable",
+    message: /min_rate/,
+  });
+  await settle();
+  await drip(parts, 1, 30);
+  assert.equal(guarded.stats.slowBodies, 1);
+  await drip(parts, 1, 100);
+  await whole;
+  assert.equal(origin.reads.length, 3);
+  assert.equal(origin.reads[1]?.request.offset, MiB + 30);
+  assert.equal(guarded.stats.slowBodies, 3);
+  assert.equal(guarded.stats.errors.get("origin_unavailable"), 3);
+  assert.equal(guarded.requestsInFlight, 0);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("GuardedOrigin.read: a drip that brings a MiB in a window does not start the count anew", async () => {
+  const parts = fixture({ minRate });
+  const { origin, guarded, sink } = parts;
+  const whole = assert.rejects(guarded.read({ ...request, lengthBytes: 4 * MiB }, sink), {
+    code: "origin_unavailable",
+  });
+  await settle();
+  // 40 KiB/s: 1.2 MiB in each window.
+  await drip(parts, 40 * 1024, 100);
+  await whole;
+  assert.equal(origin.reads.length, 3);
+});
+
+test("GuardedOrigin.read: bodies that break off before a window ends count as failed if they dripped", async () => {
+  const parts = fixture({ minRate });
+  const { origin, guarded, sink, clock } = parts;
+  const whole = assert.rejects(guarded.read(request, sink), { code: "origin_unavailable" });
+  await settle();
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    await drip(parts, 40 * 1024, 28);
+    readAt(origin, attempt).fail(failure("origin_unavailable"));
+    await clock.advance(400);
+  }
+  await whole;
+  assert.equal(origin.reads.length, 3);
+});
+
+test("GuardedOrigin.read: a body at the minimum rate is read to its end", async () => {
+  const parts = fixture({ minRate });
+  const { origin, guarded, sink, bytes, clock } = parts;
+  const whole = guarded.read(request, sink);
+  await settle();
+  await drip(parts, 64 * 1024, 65);
+  readAt(origin, 0).finish();
+  await whole;
+  assertPattern(bytes, origin.seed, MiB);
+  assert.equal(origin.reads.length, 1);
+  assert.equal(guarded.stats.slowBodies, 0);
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test("GuardedOrigin.read: an error that will not pass is not tried again", async () => {

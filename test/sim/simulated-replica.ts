@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import type { Clock } from "../../src/base/clock.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { KiB } from "../../src/base/units.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/object-reader.ts";
@@ -100,6 +101,7 @@ export class SimulatedReplica {
       requestsInFlightMax: scenario.targetGlobal,
       queueTimeoutMs,
       retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
+      minRate: { bytesPerSecond: 16 * KiB, windowMs: 30_000 },
     });
     this.membership.subscribe(() => this.#takeShare());
     this.budget = new MemoryBudget({ maxBytes: scenario.memoryBytes, clock, poison: true });

@@ -74,6 +74,7 @@ export function replicaParts() {
           bytes: 0,
           retries: 0,
           resumes: 0,
+          slowBodies: 0,
         },
       },
     ],

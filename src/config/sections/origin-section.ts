@@ -1,6 +1,7 @@
 /** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
-import { deadline, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
+import { bytes, deadline, duration, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
 import { goSetting, mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
+
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const retry = section({
@@ -111,6 +112,18 @@ export const originFields = {
     "15s",
     "A response body that brings no byte for this long is abandoned and resumed at the byte where it stopped.",
     "Lower it to give up a hung transfer sooner. Raise it if a healthy origin pauses for longer.",
+  ),
+  min_rate: setting(
+    bytes({ max: "1GiB" }),
+    "16KiB",
+    "A response body that brings fewer bytes a second than this, over `min_rate_window`, is abandoned and resumed at the byte where it stopped. `0` is no minimum.",
+    "Raise it to free memory and permits from a slow origin sooner. Lower it where `target_global` requests share a slow link.",
+  ),
+  min_rate_window: setting(
+    duration({ min: "1s", max: "1h" }),
+    "30s",
+    "How long a response body may stay below `min_rate`.",
+    "Raise it for an origin that pauses within a body. Lower it to notice a slow body sooner.",
   ),
   retry,
   buckets,

@@ -67,6 +67,14 @@ function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origin
     },
     perOrigin(origins, ({ stats }) => stats.resumes),
   );
+  metrics.counter(
+    "orca_origin_slow_bodies_total",
+    {
+      meaning: "Bodies abandoned because they brought fewer bytes than origin.min_rate. They are resumed.",
+      watch: "Should not grow. The origin drips, or its link is too slow for origin.target_global.",
+    },
+    perOrigin(origins, ({ stats }) => stats.slowBodies),
+  );
 }
 
 function registerPermits(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
