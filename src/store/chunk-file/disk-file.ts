@@ -52,6 +52,11 @@ export const transientErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE",
 export class DiskFile {
   /** Length of the chunk. */
   readonly lengthBytes: number;
+  /**
+   * Size of the chunk's object. A chunk path has no size, and an origin may give one ETag to bytes of two sizes. So a
+   * reader that finds an open file by its path compares this with the size of its own object.
+   */
+  readonly objectSizeBytes: number;
   /** Hex SHA-256 of the chunk, from the footer. */
   readonly sha256: string;
   readonly #fileSystem: ReadFileSystem;
@@ -65,6 +70,7 @@ export class DiskFile {
     this.#fd = fd;
     this.#blockCrcs = footer.blockCrcs;
     this.lengthBytes = footer.lengthBytes;
+    this.objectSizeBytes = footer.storedKey.objectSizeBytes;
     this.sha256 = footer.sha256.toString("hex");
   }
 

@@ -17,8 +17,12 @@ export class DiskOpenFiles {
     return this.#files.size;
   }
 
-  get(path: string): DiskFile | undefined {
-    return this.#files.get(path);
+  /** A file of an object of another size is retired: the reader that opens it again finds that it is another chunk's. */
+  get(path: string, objectSizeBytes: number): DiskFile | undefined {
+    const file = this.#files.get(path);
+    if (file === undefined || file.objectSizeBytes === objectSizeBytes) return file;
+    this.retire(path);
+    return undefined;
   }
 
   add(path: string, file: DiskFile): void {
@@ -26,8 +30,11 @@ export class DiskOpenFiles {
     this.#files.set(path, file);
   }
 
-  retire(path: string): void {
-    this.#files.peek(path)?.retire();
+  /** With `only`, no other file than this one. */
+  retire(path: string, only?: DiskFile): void {
+    const file = this.#files.peek(path);
+    if (only !== undefined && file !== only) return;
+    file?.retire();
     this.#files.delete(path);
   }
 

@@ -55,7 +55,7 @@ export class DiskReader {
 
   readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     const path = key.version.chunkPath(key.index);
-    const file = this.#files.get(path);
+    const file = this.#files.get(path, key.version.sizeBytes);
     if (file !== undefined) return this.#read(path, file, blockIndex, target);
     if (this.#closed || this.#index.presence(path) === "absent") return miss;
     return this.#openAndRead(path, key, blockIndex, target);
@@ -102,8 +102,10 @@ export class DiskReader {
       opening = this.#open(path, key);
       this.#openings.set(path, opening);
     }
-    const file = await opening;
-    return file !== undefined && !file.retired && this.#read(path, file, blockIndex, target);
+    await opening;
+    // It may have been opened for an object of another size. That is a miss, and the next read opens it again.
+    const file = this.#files.get(path, key.version.sizeBytes);
+    return file !== undefined && this.#read(path, file, blockIndex, target);
   }
 
   /**

@@ -122,7 +122,7 @@ export class PosixCachestore implements CachestoreDriver {
     let at = offset;
     while (at < end) {
       signal.throwIfAborted();
-      const cached = this.#cached(path, key);
+      const cached = this.#files.get(path, key.version.sizeBytes);
       const file = cached ?? (await this.#open(path, key));
       if (file === undefined || file.retired) return "miss";
       const blockEnd = Math.min(end, at - (at % blockSizeBytes) + blockSizeBytes);
@@ -191,7 +191,12 @@ export class PosixCachestore implements CachestoreDriver {
       this.#openings.set(path, opening);
     }
     const opened = await opening;
-    if (opened instanceof DiskFile) return opened;
+    if (opened instanceof DiskFile) {
+      if (opened.objectSizeBytes === key.version.sizeBytes) return opened;
+      // A reader of an object of another size has opened it.
+      await this.#handleFault(path, opened, { kind: "damaged", reason: "identity" });
+      return undefined;
+    }
     await this.#handleFault(path, undefined, opened);
     return undefined;
   }
@@ -220,14 +225,6 @@ export class PosixCachestore implements CachestoreDriver {
     return "miss";
   }
 
-  /** The open file of a chunk. An origin may give one ETag to bytes of two sizes; a file of the other size is useless. */
-  #cached(path: string, key: ChunkKey): DiskFile | undefined {
-    const file = this.#files.get(path);
-    if (file === undefined || file.lengthBytes === key.version.chunkLength(key.index)) return file;
-    this.#files.retire(path);
-    return undefined;
-  }
-
   /** Another replica has deleted the file. The chunk may have been stored again, so its file is opened again. */
   #dropStale(path: string, file: DiskFile): void {
     this.stats.stale += 1;
@@ -235,7 +232,7 @@ export class PosixCachestore implements CachestoreDriver {
   }
 
   #retire(path: string, file: DiskFile | undefined): void {
-    if (file !== undefined && !file.retired && this.#files.get(path) === file) this.#files.retire(path);
+    if (file !== undefined) this.#files.retire(path, file);
   }
 
   /** The code of the error, if the file may still exist. */

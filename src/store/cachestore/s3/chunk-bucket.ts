@@ -1,5 +1,5 @@
 /**
- * The requests to the bucket of the S3 cachestore: read, size, put and delete, each of them one attempt. A key is a
+ * The requests to the bucket of the S3 cachestore: read, look, put and delete, each of them one attempt. A key is a
  * chunk path, and an object contains only the chunk's bytes, so Orca can use a bucket that the Go Orca filled. This
  * file alone decides what a status means.
  */
@@ -11,7 +11,7 @@ import type { ResponseHead } from "../../../http-client/response-head.ts";
 import type { SignedRequests } from "../../../s3-client/signed-requests.ts";
 import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
 import { blocksAround, CheckedSink, type ChunkRange } from "./checked-sink.ts";
-import { blockCrcsOf, type ChunkDigest, digestHeaders } from "./chunk-digest.ts";
+import { blockCrcsOf, type ChunkDigest, digestHeaders, isOfObjectSize } from "./chunk-digest.ts";
 import { S3ErrorDocument } from "./s3-error-document.ts";
 
 /** The errors for faults of the HTTP client in requests to the cachestore. */
@@ -24,10 +24,16 @@ export const storeFaults: RemoteFaults = {
 
 /**
  * `checked`, `unchecked`: all bytes have arrived, with or without checksums of their blocks. `absent`: there is no such
- * object. `missized`: its size is not the size of the chunk. `damaged`: a checksum is wrong; the sink holds the blocks
- * before it.
+ * object. `missized`: its size is not the size of the chunk, or it is a chunk of an object of another size. `damaged`: a
+ * checksum is wrong; the sink holds the blocks before it.
  */
 export type BucketRead = "checked" | "unchecked" | "absent" | "missized" | "damaged";
+
+/** The sizes by which a chunk is known. */
+export interface ChunkSizes {
+  readonly chunkLengthBytes: number;
+  readonly objectSizeBytes: number;
+}
 
 /**
  * `taken`: the condition did not hold. `unsupported`: the store has no conditions. `full`: no room, or a quota is used
@@ -60,7 +66,13 @@ export class ChunkBucket {
    * Reads a range of a chunk into `sink`, in whole blocks. The sink is not used after the promise has settled.
    * @throws OrcaError store_unavailable, store_denied; the reason of `signal`.
    */
-  async read(key: string, range: ChunkRange, sink: ByteSink, signal: AbortSignal): Promise<BucketRead> {
+  async read(
+    key: string,
+    range: ChunkRange,
+    objectSizeBytes: number,
+    sink: ByteSink,
+    signal: AbortSignal,
+  ): Promise<BucketRead> {
     const action = `Cannot read "${this.name}/${key}"`;
     const { start, end } = blocksAround(range);
     const stop = new AbortController();
@@ -73,6 +85,7 @@ export class ChunkBucket {
     };
     const onHead = (head: ResponseHead): ByteSink | null => {
       outcome = judgeRead(head, start, end, range.chunkLengthBytes, action);
+      if (outcome === "checked" && !isOfObjectSize(head.headers, objectSizeBytes)) outcome = "missized";
       if (outcome !== "checked") return null;
       timer = this.#clock.timer(this.#blockTimeoutMs, () =>
         stop.abort(unavailable(`${action}: no whole block within ${this.#blockTimeoutMs} ms`)),
@@ -102,14 +115,16 @@ export class ChunkBucket {
     return outcome;
   }
 
-  /** The size of an object; undefined if there is none. @throws like {@link read}. */
-  async size(key: string, signal: AbortSignal): Promise<number | undefined> {
+  /** Whether there is an object, and whether it has these sizes. @throws like {@link read}. */
+  async look(key: string, sizes: ChunkSizes, signal: AbortSignal): Promise<"held" | "missized" | "absent"> {
     const head = await this.#requests.request({ method: "HEAD", bucket: this.name, key }, () => null, signal);
-    if (head.status === 404) return undefined;
+    if (head.status === 404) return "absent";
     if (head.status !== 200 || head.contentLength === undefined) {
       throw errorOf(head, `Cannot look for "${this.name}/${key}"`);
     }
-    return head.contentLength;
+    const isHeld =
+      head.contentLength === sizes.chunkLengthBytes && isOfObjectSize(head.headers, sizes.objectSizeBytes);
+    return isHeld ? "held" : "missized";
   }
 
   /**
@@ -120,6 +135,7 @@ export class ChunkBucket {
     key: string,
     blocks: readonly Uint8Array[],
     digest: ChunkDigest,
+    objectSizeBytes: number,
     condition: "none" | "absent",
     signal: AbortSignal,
   ): Promise<BucketPut> {
@@ -127,7 +143,7 @@ export class ChunkBucket {
       method: "PUT",
       bucket: this.name,
       key,
-      headers: { ...(condition === "absent" ? { "if-none-match": "*" } : {}), ...digestHeaders(digest) },
+      headers: { ...(condition === "absent" ? { "if-none-match": "*" } : {}), ...digestHeaders(digest, objectSizeBytes) },
       payload: { slices: blocks, sha256: digest.sha256 },
     } as const;
     const errorDocument = new S3ErrorDocument();

@@ -1,8 +1,9 @@
 /**
  * The checksums of a chunk in the S3 cachestore. An object contains only the chunk's bytes, so its metadata hold the
  * checksums: the SHA-256 of the whole chunk, which tools compare, and the CRC-32 of each block, with which a read of
- * any range is checked before a reader sees a byte of it. An object from another writer may have neither; then only its
- * size is checked.
+ * any range is checked before a reader sees a byte of it. They also hold the size of the chunk's object: the path has no
+ * size, and an origin may give one ETag to bytes of two sizes, whose inner chunks are equally long. An object from
+ * another writer may have none of these; then only its length is checked.
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -16,6 +17,7 @@ export interface ChunkDigest {
 
 const sha256Header = "x-amz-meta-orca-sha256";
 const blockCrcsHeader = "x-amz-meta-orca-crc32";
+const objectSizeHeader = "x-amz-meta-orca-object-size";
 
 /** S3 allows 2 KB of metadata. This many checksums of 4 bytes, in Base64, leave some of it free. Chunks up to 256 MiB. */
 const blockCrcsMax = 256;
@@ -31,12 +33,22 @@ export function digestOf(blocks: readonly Uint8Array[]): ChunkDigest {
   return { sha256: hash.digest("hex"), blockCrcs };
 }
 
-/** The digest as headers of a PUT. */
-export function digestHeaders({ sha256, blockCrcs }: ChunkDigest): Readonly<Record<string, string>> {
-  if (blockCrcs.length > blockCrcsMax) return { [sha256Header]: sha256 };
+/** The digest and the size of the chunk's object, as headers of a PUT. */
+export function digestHeaders(
+  { sha256, blockCrcs }: ChunkDigest,
+  objectSizeBytes: number,
+): Readonly<Record<string, string>> {
+  const headers = { [sha256Header]: sha256, [objectSizeHeader]: String(objectSizeBytes) };
+  if (blockCrcs.length > blockCrcsMax) return headers;
   const bytes = Buffer.alloc(blockCrcs.length * 4);
   for (const [index, crc] of blockCrcs.entries()) bytes.writeUInt32LE(crc, index * 4);
-  return { [sha256Header]: sha256, [blockCrcsHeader]: bytes.toString("base64") };
+  return { ...headers, [blockCrcsHeader]: bytes.toString("base64") };
+}
+
+/** Whether an object may hold a chunk of an object of this size: its writer said so, or did not say. */
+export function isOfObjectSize(headers: ReadonlyMap<string, string>, objectSizeBytes: number): boolean {
+  const text = headers.get(objectSizeHeader);
+  return text === undefined || text === String(objectSizeBytes);
 }
 
 /** The checksums in the headers of a GET. `absent`: the writer stored none. `malformed`: they cannot be used. */

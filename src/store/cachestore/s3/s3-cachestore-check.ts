@@ -92,7 +92,7 @@ async function tryOut(check: CachestoreCheck, key: string): Promise<PutPolicy> {
   const { bucket, commit, signal } = check;
   const first = randomBytes(probeSizeBytes);
   const put = async (body: Buffer, condition: "none" | "absent"): Promise<BucketPut> => {
-    const result = await bucket.put(key, [body], digestOf([body]), condition, signal);
+    const result = await bucket.put(key, [body], digestOf([body]), body.length, condition, signal);
     if (result === "full") throw unfit(check, "it is full", "make room in it or raise its quota");
     return result;
   };
@@ -105,7 +105,8 @@ async function tryOut(check: CachestoreCheck, key: string): Promise<PutPolicy> {
   }
   await compare(check, key, isConditional ? first : second);
   await bucket.delete(key, signal);
-  if ((await bucket.size(key, signal)) !== undefined) {
+  const sizes = { chunkLengthBytes: probeSizeBytes, objectSizeBytes: probeSizeBytes };
+  if ((await bucket.look(key, sizes, signal)) !== "absent") {
     throw unfit(check, "it still has an object that was deleted", "use a strongly consistent store");
   }
   return isConditional ? "conditional" : "stat";
@@ -121,7 +122,7 @@ async function compare(check: CachestoreCheck, key: string, expected: Buffer): P
     },
   };
   const range = { offset: 0, lengthBytes: expected.length, chunkLengthBytes: expected.length };
-  const outcome = await check.bucket.read(key, range, sink, check.signal);
+  const outcome = await check.bucket.read(key, range, expected.length, sink, check.signal);
   if (outcome === "unchecked") {
     throw unfit(check, "it loses the metadata of objects", "use a store that keeps x-amz-meta headers");
   }

@@ -18,7 +18,7 @@ import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../../../s3-client/signed-requests.ts";
 import type { ChunkKey } from "../../chunk-store.ts";
 import type { CachestoreDriver } from "../cachestore-driver.ts";
-import { ChunkBucket, storeFaults } from "./chunk-bucket.ts";
+import { ChunkBucket, type ChunkSizes, storeFaults } from "./chunk-bucket.ts";
 import type { ChunkDigest } from "./chunk-digest.ts";
 import { ChunkDigester } from "./chunk-digester.ts";
 import { PutQueue } from "./put-queue.ts";
@@ -164,7 +164,7 @@ export class S3Cachestore implements CachestoreDriver {
   put(key: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
     assert(chunk.lengthBytes === key.version.chunkLength(key.index), "a chunk is put whole");
     return this.#puts.run(chunk.lengthBytes, async () => {
-      const result = await this.#put(key.version.chunkPath(key.index), chunk);
+      const result = await this.#put(key.version.chunkPath(key.index), key.version.sizeBytes, chunk);
       this.stats[result] += 1;
       return result;
     });
@@ -202,7 +202,7 @@ export class S3Cachestore implements CachestoreDriver {
   ): Promise<"hit" | "miss"> {
     const path = key.version.chunkPath(key.index);
     const range = { offset, lengthBytes, chunkLengthBytes: key.version.chunkLength(key.index) };
-    const outcome = await this.#bucket.read(path, range, sink, signal);
+    const outcome = await this.#bucket.read(path, range, key.version.sizeBytes, sink, signal);
     switch (outcome) {
       case "checked":
       case "unchecked":
@@ -246,39 +246,41 @@ export class S3Cachestore implements CachestoreDriver {
     this.#removals.set(path, removal);
   }
 
-  async #put(path: string, chunk: ChunkBytes): Promise<"stored" | "present"> {
+  async #put(path: string, objectSizeBytes: number, chunk: ChunkBytes): Promise<"stored" | "present"> {
     assert(this.#putPolicy !== undefined, "a cachestore is checked before it is used");
     // Otherwise the put would find the damaged object and take it for the chunk.
     await this.#removals.get(path);
-    if (this.#putPolicy === "stat" && (await this.#isHeld(path, chunk.lengthBytes))) return "present";
+    const sizes = { chunkLengthBytes: chunk.lengthBytes, objectSizeBytes };
+    if (this.#putPolicy === "stat" && (await this.#look(path, sizes)) === "held") return "present";
     const digest = await this.#digester.digest(chunk);
     for (let attempt = 1; this.#putPolicy === "conditional" && attempt <= putAttemptsMax; attempt += 1) {
-      if (await this.#send(path, chunk, digest, "absent")) return "stored";
+      if (await this.#send(path, chunk, objectSizeBytes, digest, "absent")) return "stored";
       this.stats.racesLost += 1;
-      const sizeBytes = await this.#bucket.size(path, this.#closing.signal);
-      if (sizeBytes === chunk.lengthBytes) return "present";
-      if (sizeBytes === undefined) continue;
+      const found = await this.#look(path, sizes);
+      if (found === "held") return "present";
+      if (found === "absent") continue;
       this.stats.overwritten += 1;
       break;
     }
-    await this.#send(path, chunk, digest, "none");
+    await this.#send(path, chunk, objectSizeBytes, digest, "none");
     return "stored";
   }
 
   /** An object of the wrong size does not count; it is overwritten. */
-  async #isHeld(path: string, lengthBytes: number): Promise<boolean> {
-    return (await this.#bucket.size(path, this.#closing.signal)) === lengthBytes;
+  #look(path: string, sizes: ChunkSizes): Promise<"held" | "missized" | "absent"> {
+    return this.#bucket.look(path, sizes, this.#closing.signal);
   }
 
   /** False if the condition did not hold. */
   async #send(
     path: string,
     chunk: ChunkBytes,
+    objectSizeBytes: number,
     digest: ChunkDigest,
     condition: "none" | "absent",
   ): Promise<boolean> {
     const blocks = chunk.segments.map((segment) => segment.bytes);
-    const result = await this.#bucket.put(path, blocks, digest, condition, this.#closing.signal);
+    const result = await this.#bucket.put(path, blocks, digest, objectSizeBytes, condition, this.#closing.signal);
     switch (result) {
       case "stored":
         this.stats.bytesWritten += chunk.lengthBytes;

@@ -126,6 +126,23 @@ criterion("damage that many readers find at once is counted once", async (fixtur
   assert.deepEqual([store.stats.damaged, fixture.files()], [1, []]);
 });
 
+criterion("a file of an object of another size is a miss, open or being opened", async (fixture) => {
+  // Chunk 0 has the same path and length in both objects, and the same ETag.
+  const small = keyOf("k", 20 * MiB);
+  const large = keyOf("k", 28 * MiB);
+  for (const isOpen of [true, false]) {
+    const store = await fixture.open();
+    assert.equal(await fixture.put(store, small), "stored");
+    const reading = readAll(store, small);
+    if (isOpen) await reading;
+    assert.equal(await readAll(store, large), false);
+    await reading;
+    assert.equal(await fixture.put(store, large), "stored");
+    assert.equal(await readAll(store, large), true);
+    await store.delete(large);
+  }
+});
+
 criterion("a file of the wrong size is replaced", async (fixture) => {
   const key = keyOf("k", 2 * MiB);
   const store = await fixture.open();

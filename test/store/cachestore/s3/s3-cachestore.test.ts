@@ -166,6 +166,31 @@ suite("S3Cachestore", () => {
       });
     }
 
+    for (const conditionalPuts of ["honoured", "ignored"] as const) {
+      test(`conditions ${conditionalPuts}: an inner chunk of an object of another size is a miss, and overwritten`, async () => {
+        const { fixture } = await open({ conditionalPuts });
+        const store = await fixture.store();
+        const small = keyOf("key", 20 * MiB);
+        const large = keyOf("key", 28 * MiB);
+        assert.equal(small.version.chunkPath(0), large.version.chunkPath(0));
+        assert.equal(await fixture.put(store, small), "stored");
+        assert.equal((await read(store, 0, MiB, never, small)).outcome, "hit");
+        assert.equal((await read(store, 0, MiB, never, large)).outcome, "miss");
+        assert.equal(await fixture.put(store, large), "stored");
+        assert.equal(await fixture.put(store, large), "present");
+        assert.equal((await read(store, 0, MiB, never, large)).outcome, "hit");
+        assert.equal((await fixture.look(large))?.metadata["orca-object-size"], String(28 * MiB));
+      });
+    }
+
+    test("an object that another writer put without an object size is believed by its length", async () => {
+      const { fixture } = await open();
+      const store = await fixture.store();
+      await fixture.lay(key, bytes);
+      assert.equal(await outcomeOf(store), "hit");
+      assert.equal(await fixture.put(store, key), "present");
+    });
+
     test("a full store is overloaded, by status or by code, and one warning is logged", async () => {
       const { server, fixture } = await open();
       const store = await fixture.store();
