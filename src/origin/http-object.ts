@@ -3,6 +3,7 @@
  * accepted, and the metadata of a HEAD. An origin that ignores a header must not deliver wrong bytes.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { etagBytesMax, etagFault } from "../chunk/etag.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
 
@@ -17,11 +18,11 @@ export function rangeHeaders(request: RangeRequest): { readonly range: string; r
   return { range: `bytes=${request.offset}-${last}`, "if-match": `"${request.etag}"` };
 }
 
-/** The ETag without quotes. Undefined if it does not identify bytes: absent, empty, weak or malformed. */
+/** The ETag without quotes. Undefined if it cannot identify bytes: absent, weak, or not of use (etag.ts). */
 export function strongEtag(header: string | undefined): string | undefined {
   if (header === undefined || header.startsWith("W/")) return undefined;
   const etag = header.startsWith('"') && header.endsWith('"') ? header.slice(1, -1) : header;
-  return etag === "" || etag.includes('"') ? undefined : etag;
+  return etagFault(etag) === undefined ? etag : undefined;
 }
 
 /**
@@ -60,7 +61,11 @@ function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void
   if (etag !== undefined) {
     throw new OrcaError("origin_etag_changed", "origin", `${action}: the object is another version now`);
   }
-  throw new OrcaError("origin_missing_etag", "origin", `${action}: the bytes came without a strong ETag`);
+  throw new OrcaError(
+    "origin_missing_etag",
+    "origin",
+    `${action}: the bytes came without an ETag that Orca can use`,
+  );
 }
 
 /**
@@ -71,7 +76,9 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
   const { headers } = head;
   const etag = strongEtag(headers.get("etag"));
   if (etag === undefined) {
-    throw new OrcaError("origin_missing_etag", "origin", `${action}: the origin gave no strong ETag`);
+    const expected = `a strong one, without control characters, of at most ${etagBytesMax} bytes`;
+    const message = `${action}: the origin gave no ETag that Orca can use (${expected})`;
+    throw new OrcaError("origin_missing_etag", "origin", message);
   }
   const lastModifiedMs = Date.parse(headers.get("last-modified") ?? "");
   if (head.contentLength === undefined || Number.isNaN(lastModifiedMs)) {

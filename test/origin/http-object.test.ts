@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { MalformedHead, parseHead, type ResponseHead } from "../../src/http-client/response-head.ts";
+import { etagField } from "../../src/mesh/codec/object-name.ts";
 import { checkRangeResponse, objectHeadOf, rangeHeaders, strongEtag } from "../../src/origin/http-object.ts";
 
 const range = {
@@ -112,10 +114,11 @@ test("objectHeadOf: everything a client must get back", () => {
   });
 });
 
-test("objectHeadOf: no, an empty or a weak ETag is origin_missing_etag", () => {
+test("objectHeadOf: no, an empty, a weak or an unusable ETag is origin_missing_etag", () => {
   const { ETag: _, ...bare } = headers;
   failsWith("origin_missing_etag", () => objectHeadOf(head(200, bare), dialect, "x"));
-  for (const etag of ['""', 'W/"e1"', "", '"a"b"']) {
+  const unusable = ['"a\tb"', "a\tb", `"${"e".repeat(1025)}"`, `"${"\xe9".repeat(513)}"`, '"\x85"'];
+  for (const etag of ['""', 'W/"e1"', "", '"a"b"', ...unusable]) {
     failsWith("origin_missing_etag", () => objectHeadOf(head(200, { ...headers, ETag: etag }), dialect, "x"));
   }
 });
@@ -126,6 +129,27 @@ test("objectHeadOf: no Content-Length, or no Last-Modified, is origin_unsupporte
   );
   failsWith("origin_unsupported", () =>
     objectHeadOf(head(200, { ...headers, "Last-Modified": "once" }), dialect, "x"),
+  );
+});
+
+test("strongEtag: what it accepts is accepted by the mesh, and what it does not is not", () => {
+  const text = fc.oneof(
+    fc.string({
+      unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+      maxLength: 8,
+    }),
+    fc.constantFrom("e".repeat(1024), "e".repeat(1025), "\xe9".repeat(512), "\xe9".repeat(513)),
+  );
+  fc.assert(
+    fc.property(text, (etag) => {
+      let isInMesh = true;
+      try {
+        etagField(etag);
+      } catch {
+        isInMesh = false;
+      }
+      assert.equal(strongEtag(`"${etag}"`) !== undefined, isInMesh);
+    }),
   );
 });
 

@@ -19,6 +19,7 @@ import type {
   ObjectHeadSchema,
 } from "../../../gen/orca/v1/object_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { etagBytesMax } from "../../chunk/etag.ts";
 import type {
   ObjectName,
   PeerHeadAnswer,
@@ -29,14 +30,7 @@ import type {
 import type { ListedObject, ListPage, ObjectHead } from "../../origin/origin.ts";
 import { errorDetailOf, errorOfDetail } from "./error-detail.ts";
 import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
-import {
-  bucketField,
-  etagBytesMax,
-  etagField,
-  objectKeyBytesMax,
-  objectKeyField,
-  originIdField,
-} from "./object-name.ts";
+import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdField } from "./object-name.ts";
 
 const keysMax = 1000;
 const continuationTokenBytesMax = 16 * 1024;
