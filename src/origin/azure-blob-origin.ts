@@ -159,9 +159,10 @@ export function isBlobName(key: string): boolean {
   return key !== "" && !key.split(/[/\\]/).some((segment) => segment === "." || segment === "..");
 }
 
+/** An answer without a type comes from an emulator or a proxy, and is a block blob, as in the Go Orca. */
 function checkBlobType(head: ResponseHead, action: string): void {
   const blobType = head.headers.get("x-ms-blob-type");
-  if (blobType === "BlockBlob") return;
+  if (blobType === undefined || blobType === "BlockBlob") return;
   throw new OrcaError(
     "origin_unsupported",
     "origin",

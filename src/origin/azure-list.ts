@@ -113,7 +113,7 @@ interface Entry {
 
 /**
  * The entries of a segment after `startAfter`. A common prefix that contains `startAfter` stands for keys on both sides
- * of it and is kept. Blobs other than block blobs are not objects here.
+ * of it and is kept. Blobs of another type than block blobs are not objects here.
  */
 function entriesAfter(
   { segment }: ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse,
@@ -121,7 +121,7 @@ function entriesAfter(
 ): readonly Entry[] {
   const entries: Entry[] = [];
   for (const { name, properties } of segment.blobItems) {
-    if (properties.blobType !== "BlockBlob" || !isAfter(name, startAfter)) continue;
+    if ((properties.blobType ?? "BlockBlob") !== "BlockBlob" || !isAfter(name, startAfter)) continue;
     const object = {
       key: name,
       sizeBytes: properties.contentLength ?? 0,

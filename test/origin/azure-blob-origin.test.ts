@@ -87,6 +87,17 @@ suite("AzureBlobOrigin", () => {
     assert.deepEqual(head?.metadata, { colour: "blue" });
   });
 
+  test("head, read: an answer without a blob type is a block blob", async () => {
+    const { "x-ms-blob-type": _, ...untyped } = partial;
+    const { origin } = await serve(({ socket, index }) =>
+      socket.write(index === 0 ? response(200, untyped) : response(206, untyped, patternBytes(1, 100, 50))),
+    );
+    assert.equal((await origin.head({ bucket: "c", key: "k" }, never))?.etag, "0x8D");
+    const sink = new MemorySink(50);
+    await origin.read(range, sink, never);
+    assertPattern(sink.received, 1, 100);
+  });
+
   test("head, read: what is no block blob is origin_unsupported", async () => {
     const { origin } = await serve(({ socket, index }) => {
       const headers = { ...partial, "x-ms-blob-type": index === 0 ? "AppendBlob" : "PageBlob" };
@@ -127,7 +138,11 @@ suite("AzureBlobOrigin", () => {
   });
 
   /** A container of `names`, in pages of as many as were asked for, that counts the pages. */
-  async function listing(names: readonly string[], pageSizeMax = 5000) {
+  async function listing(
+    names: readonly string[],
+    pageSizeMax = 5000,
+    blobType = "<BlobType>BlockBlob</BlobType>",
+  ) {
     const { origin, server } = await serve(({ socket, head }) => {
       const asked = new URL(`http://h${head.split(" ")[1]}`).searchParams;
       const first = Number(asked.get("marker") ?? 0);
@@ -136,7 +151,7 @@ suite("AzureBlobOrigin", () => {
         .slice(first, last)
         .map(
           (name) =>
-            `<Blob><Name>${name}</Name><Properties><Last-Modified>Thu, 01 Jan 2026 00:00:07 GMT</Last-Modified><Etag>0x8D</Etag><Content-Length>7</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>`,
+            `<Blob><Name>${name}</Name><Properties><Last-Modified>Thu, 01 Jan 2026 00:00:07 GMT</Last-Modified><Etag>0x8D</Etag><Content-Length>7</Content-Length>${blobType}</Properties></Blob>`,
         );
       const marker = last < names.length ? `<NextMarker>${last}</NextMarker>` : "<NextMarker/>";
       const body = Buffer.from(
@@ -174,6 +189,14 @@ suite("AzureBlobOrigin", () => {
     assert.deepEqual(keysOf(second), ["c"]);
     assert.equal(second.nextContinuationToken, "");
     assert.match(server.requests[0]?.head ?? "", /x-ms-version: 2024-11-04/);
+  });
+
+  test("list: blobs of other types are left out, and those of no type are block blobs", async () => {
+    assert.deepEqual(
+      keysOf(await (await listing(["a"], 5000, "<BlobType>PageBlob</BlobType>")).list({})),
+      [],
+    );
+    assert.deepEqual(keysOf(await (await listing(["a"], 5000, "")).list({})), ["a"]);
   });
 
   test("list: startAfter skips, and a page cut inside one of Azure's goes on from there", async () => {
