@@ -46,31 +46,37 @@ criterion("with fsync the result is the same", async (fixture) => {
   assert.ok(await readChunk(tier, key));
 });
 
-criterion("an open file of an object of another size is a miss, and makes room for the right one", async (fixture) => {
-  // An origin may give one ETag to bytes of two sizes. Chunk 0 has the same path and length in both.
-  const small = keyOf("k", 20 * MiB);
-  const large = keyOf("k", 28 * MiB);
-  assert.equal(small.version.chunkPath(0), large.version.chunkPath(0));
-  const tier = await fixture.open();
-  await fixture.put(tier, small);
-  assert.ok(await readBlock(tier, small));
-  assert.equal(tier.openFiles, 1);
-  assert.equal(await readBlock(tier, large), false);
-  assert.equal(tier.presence(large), "absent");
-  assert.equal(await fixture.put(tier, large), "stored");
-  assert.ok(await readBlock(tier, large));
-});
+criterion(
+  "an open file of an object of another size is a miss, and makes room for the right one",
+  async (fixture) => {
+    // An origin may give one ETag to bytes of two sizes. Chunk 0 has the same path and length in both.
+    const small = keyOf("k", 20 * MiB);
+    const large = keyOf("k", 28 * MiB);
+    assert.equal(small.version.chunkPath(0), large.version.chunkPath(0));
+    const tier = await fixture.open();
+    await fixture.put(tier, small);
+    assert.ok(await readBlock(tier, small));
+    assert.equal(tier.openFiles, 1);
+    assert.equal(await readBlock(tier, large), false);
+    assert.equal(tier.presence(large), "absent");
+    assert.equal(await fixture.put(tier, large), "stored");
+    assert.ok(await readBlock(tier, large));
+  },
+);
 
-criterion("a reader that joins the opening of a file is not served another object's size", async (fixture) => {
-  const small = keyOf("k", 20 * MiB);
-  const first = await fixture.open();
-  await fixture.put(first, small);
-  await first.close(60_000);
-  const tier = await fixture.open();
-  const opening = readBlock(tier, small);
-  assert.equal(await readBlock(tier, keyOf("k", 28 * MiB)), false);
-  await opening;
-});
+criterion(
+  "a reader that joins the opening of a file is not served another object's size",
+  async (fixture) => {
+    const small = keyOf("k", 20 * MiB);
+    const first = await fixture.open();
+    await fixture.put(first, small);
+    await first.close(60_000);
+    const tier = await fixture.open();
+    const opening = readBlock(tier, small);
+    assert.equal(await readBlock(tier, keyOf("k", 28 * MiB)), false);
+    await opening;
+  },
+);
 
 criterion("before the scan ends, the presence is unknown, and a read tries the file", async (fixture) => {
   const held = keyOf("held", 3 * MiB);

@@ -194,7 +194,7 @@ export class PosixCachestore implements CachestoreDriver {
     if (opened instanceof DiskFile) {
       if (opened.objectSizeBytes === key.version.sizeBytes) return opened;
       // A reader of an object of another size has opened it.
-      await this.#handleFault(path, opened, { kind: "damaged", reason: "identity" });
+      await this.#handleFault(path, opened, { kind: "damaged", reason: "stored-key" });
       return undefined;
     }
     await this.#handleFault(path, undefined, opened);

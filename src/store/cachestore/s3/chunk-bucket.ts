@@ -143,7 +143,10 @@ export class ChunkBucket {
       method: "PUT",
       bucket: this.name,
       key,
-      headers: { ...(condition === "absent" ? { "if-none-match": "*" } : {}), ...digestHeaders(digest, objectSizeBytes) },
+      headers: {
+        ...(condition === "absent" ? { "if-none-match": "*" } : {}),
+        ...digestHeaders(digest, objectSizeBytes),
+      },
       payload: { slices: blocks, sha256: digest.sha256 },
     } as const;
     const errorDocument = new S3ErrorDocument();

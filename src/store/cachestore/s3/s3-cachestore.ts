@@ -280,7 +280,14 @@ export class S3Cachestore implements CachestoreDriver {
     condition: "none" | "absent",
   ): Promise<boolean> {
     const blocks = chunk.segments.map((segment) => segment.bytes);
-    const result = await this.#bucket.put(path, blocks, digest, objectSizeBytes, condition, this.#closing.signal);
+    const result = await this.#bucket.put(
+      path,
+      blocks,
+      digest,
+      objectSizeBytes,
+      condition,
+      this.#closing.signal,
+    );
     switch (result) {
       case "stored":
         this.stats.bytesWritten += chunk.lengthBytes;
