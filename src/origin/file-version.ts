@@ -3,7 +3,7 @@
  *
  * The change time is one of them, because no program can set it: tar and rsync restore the modification time, and a
  * deleted file's inode number is used again at once. The kernel takes it from a clock with a grain, so two changes within
- * one tick have the same change time. That is why a version is told only when it has stood still for longer than a grain:
+ * one tick have the same change time. So a version is valid only after the file has been unchanged for longer than a grain:
  *
  *   1. a look finds the change time C, and another look one grain later finds C again;
  *   2. so the file system's clock has passed C, whatever this host's clock says;
