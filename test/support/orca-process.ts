@@ -9,6 +9,8 @@ const main = join(import.meta.dirname, "../../src/main.ts");
 
 export interface OrcaProcess {
   readonly child: TestProcess;
+  /** `http://<host>:<port>`, as the next. */
+  readonly endpoint: string;
   readonly opsEndpoint: string;
   /** A GET of an object of the test bucket through Orca. */
   readonly get: (key: string, headers?: Record<string, string>) => Promise<Response>;
@@ -30,6 +32,7 @@ export async function serveOrca(folder: string, name: string, configuration: str
   const [, endpoint = "", opsEndpoint = ""] = await child.line(/"s3":"([^"]+)","ops":"([^"]+)"/);
   return {
     child,
+    endpoint,
     opsEndpoint,
     get: (key, headers) => httpGet(`${endpoint}/${testBucket}/${key}`, headers),
     metric: async (series) => {

@@ -12,7 +12,7 @@ export const sliceSizeBytes = 256 * 1024;
 const slicesMax = 128;
 /** Shorter pieces cost less to make anew than a slice. */
 const sharedBytesMin = 32 * 1024;
-/** The slices used last, by seed and number: what an origin sends, a client checks a moment later. */
+/** The slices made last, by seed and number. */
 const slices = new Map<string, Buffer>();
 
 /** Bytes `offset` to `offset + lengthBytes` of the object with this seed. */
@@ -24,20 +24,31 @@ export function patternBytes(seed: number, offset: number, lengthBytes: number):
   return Buffer.from(words.buffer, offset - firstBlock * blockSizeBytes, lengthBytes);
 }
 
-/** As {@link patternBytes}, perhaps in memory that others read too: nobody writes to it. */
+/**
+ * As {@link patternBytes}, and kept for a while, because a client checks a moment later what an origin sends. Others read
+ * the same memory: nobody writes to it.
+ */
 export function sharedPatternBytes(seed: number, offset: number, lengthBytes: number): Buffer {
+  const shared = keptBytes(seed, offset, lengthBytes);
+  if (shared) return shared;
   const number = Math.floor(offset / sliceSizeBytes);
-  const start = offset - number * sliceSizeBytes;
-  if (lengthBytes < sharedBytesMin || start + lengthBytes > sliceSizeBytes) {
+  if (lengthBytes < sharedBytesMin || offset + lengthBytes > (number + 1) * sliceSizeBytes) {
     return patternBytes(seed, offset, lengthBytes);
   }
-  const name = `${seed} ${number}`;
-  const slice = slices.get(name) ?? patternBytes(seed, number * sliceSizeBytes, sliceSizeBytes);
-  slices.delete(name);
-  slices.set(name, slice);
-  const [oldest = name] = slices.keys();
-  if (slices.size > slicesMax) slices.delete(oldest);
+  const [oldest = ""] = slices.keys();
+  if (slices.size >= slicesMax) slices.delete(oldest);
+  const slice = patternBytes(seed, number * sliceSizeBytes, sliceSizeBytes);
+  slices.set(`${seed} ${number}`, slice);
+  const start = offset - number * sliceSizeBytes;
   return slice.subarray(start, start + lengthBytes);
+}
+
+/** The bytes where one of the slices holds them all. */
+function keptBytes(seed: number, offset: number, lengthBytes: number): Buffer | undefined {
+  const number = Math.floor(offset / sliceSizeBytes);
+  const start = offset - number * sliceSizeBytes;
+  if (start + lengthBytes > sliceSizeBytes) return undefined;
+  return slices.get(`${seed} ${number}`)?.subarray(start, start + lengthBytes);
 }
 
 /**
@@ -96,7 +107,9 @@ export class PatternChecker {
     for (let start = 0; start < actual.length; ) {
       const restBytes = sliceSizeBytes - (this.#offset % sliceSizeBytes);
       const piece = actual.subarray(start, start + restBytes);
-      const expected = sharedPatternBytes(this.seed, this.#offset, piece.length);
+      const expected =
+        keptBytes(this.seed, this.#offset, piece.length) ??
+        patternBytes(this.seed, this.#offset, piece.length);
       if (expected.compare(piece) !== 0) this.#fail(piece, expected);
       this.#offset += piece.length;
       start += piece.length;
