@@ -29,11 +29,31 @@ export class SystemClock implements Clock {
   }
 
   timer(delayMs: number, callback: () => void): Timer {
-    const timeout = setTimeout(callback, delayMs);
-    return {
-      refresh: () => void timeout.refresh(),
-      cancel: () => clearTimeout(timeout),
-    };
+    return new SystemTimer(delayMs, callback);
+  }
+}
+
+/** Node forgets the callback of a timeout that was cleared, and its `refresh` then does nothing. */
+class SystemTimer implements Timer {
+  readonly #delayMs: number;
+  readonly #callback: () => void;
+  /** Undefined after {@link cancel}. */
+  #timeout: NodeJS.Timeout | undefined;
+
+  constructor(delayMs: number, callback: () => void) {
+    this.#delayMs = delayMs;
+    this.#callback = callback;
+    this.#timeout = setTimeout(callback, delayMs);
+  }
+
+  refresh(): void {
+    if (this.#timeout) this.#timeout.refresh();
+    else this.#timeout = setTimeout(this.#callback, this.#delayMs);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+    this.#timeout = undefined;
   }
 }
 

@@ -36,6 +36,17 @@ test("SystemClock.timer: refresh arms a fired timer again", async () => {
   assert.equal(fired, 2);
 });
 
+test("SystemClock.timer: refresh arms a cancelled timer again, and cancel holds until then", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = new SystemClock().timer(1, resolve);
+  timer.cancel();
+  timer.refresh();
+  timer.cancel();
+  timer.refresh();
+  const late = new Promise((_, reject) => setTimeout(reject, 5000, new Error("it did not fire")).unref());
+  await Promise.race([promise, late]);
+});
+
 test("sleep: resolves when the time has passed and not before", async () => {
   const clock = new FakeClock();
   let isAwake = false;
