@@ -228,11 +228,9 @@ class FillTransfer {
     this.#options = options;
     this.#stream = options.stream;
     this.#answer = options.answer;
-    this.#deadline = new StallDeadline(options.clock, options.timings.stallTimeoutMs, () => {
-      // A transfer without a slice waits for its origin, which has deadlines of its own.
-      if (this.#writing) options.session.destroy();
-      else this.#deadline.restart();
-    });
+    this.#deadline = new StallDeadline(options.clock, options.timings.stallTimeoutMs, () =>
+      options.session.destroy(),
+    );
   }
 
   /** Resolves when all is sent or the caller has left. Rejects if the bytes cannot be read. Always releases them. */
@@ -254,7 +252,12 @@ class FillTransfer {
 
   #next(): void {
     const { slices } = this.#answer;
-    if (slices.done) return this.#wait(this.#answer.sha256(), (sha256) => this.#options.encoder.end(sha256));
+    if (slices.done) {
+      return this.#wait(this.#answer.sha256(), (sha256) => {
+        this.#deadline.restart();
+        this.#options.encoder.end(sha256);
+      });
+    }
     const slice = slices.take();
     if (slice === null) return this.#wait(slices.ready(), () => this.#next());
     this.sentBytes += slice.length;
@@ -273,6 +276,8 @@ class FillTransfer {
 
   /** Calls `resume` with the result of `awaited`. Until then, the caller receives heartbeats. */
   #wait<T>(awaited: Promise<T>, resume: (value: T) => void): void {
+    // The origin has deadlines of its own, so the caller's stands still meanwhile.
+    this.#deadline.pause();
     this.#armHeartbeat();
     awaited.then(
       (value) => {

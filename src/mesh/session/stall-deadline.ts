@@ -32,6 +32,11 @@ export class StallDeadline {
     this.#timer.refresh();
   }
 
+  /** Stops the time until the next {@link restart}, because the other end is not at fault now. */
+  pause(): void {
+    this.#timer.cancel();
+  }
+
   /** After this `onStall` is not called. */
   end(): void {
     this.#ended = true;

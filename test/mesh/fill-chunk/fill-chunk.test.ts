@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import * as http2 from "node:http2";
 import { test } from "node:test";
 import { fromBinary, toJson } from "@bufbuild/protobuf";
@@ -365,6 +366,48 @@ test("FillChunkHandler: a caller that does not read loses its session, and only 
   await until(() => slices.closed);
   assert.equal(clock.pendingTimers, 0);
 });
+
+test("FillChunkHandler: a caller that stops reading after a long wait for the origin loses its session, too", async () => {
+  const clock = new FakeClock();
+  const slices = new PatternSlices(1, lengthBytes);
+  const gate = Promise.withResolvers<void>();
+  slices.gate = gate.promise;
+  await using peer = await Peer.ours(() => answerOf(slices, lengthBytes), clock);
+  const session = peer.connect();
+  const headers = { ":method": "POST", ":path": fillChunkPath, "content-type": contentTypeOf("connect") };
+  const stream = session.request(headers).on("error", () => {});
+  stream.end(emptyRequest);
+  await once(stream, "response");
+  // Several deadlines pass while the handler waits for bytes. The caller is not at fault.
+  await clock.advance(20_000);
+  assert.equal(session.destroyed, false);
+  gate.resolve();
+  await until(() => slices.pinned === 1);
+  await clock.advance(4999);
+  assert.equal(slices.pinned, 1);
+  await clock.advance(1);
+  await until(() => slices.closed);
+  assert.equal(slices.pinned, 0);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+for (const protocol of protocols) {
+  test(`FillChunkHandler: a caller that does not read the end of a stream loses its session (${protocol})`, async () => {
+    const clock = new FakeClock();
+    const slices = new PatternSlices(1, 1000);
+    await using peer = await Peer.ours(() => answerOf(slices, 1000, sha256), clock);
+    // The window ends after the last byte of data, so the trailer never leaves.
+    const session = http2.connect(peer.url, { settings: { initialWindowSize: 1024 } });
+    const headers = { ":method": "POST", ":path": fillChunkPath, "content-type": contentTypeOf(protocol) };
+    const stream = session.request(headers).on("error", () => {});
+    stream.end(emptyRequest);
+    await once(stream, "response");
+    await until(() => slices.done && slices.pinned === 0);
+    await clock.advance(5000);
+    await until(() => slices.closed && session.destroyed);
+    assert.equal(clock.pendingTimers, 0);
+  });
+}
 
 test("callFillChunk: a silent peer costs one stall deadline", async () => {
   const clock = new FakeClock();

@@ -37,6 +37,20 @@ test("StallDeadline: never fires while it is restarted in time", async () => {
   assert.equal(stalls(), 1);
 });
 
+test("StallDeadline.pause: no time passes until the deadline is restarted", async () => {
+  const { clock, deadline, stalls } = fixture();
+  await clock.advance(900);
+  deadline.pause();
+  await clock.advance(10_000);
+  assert.equal(stalls(), 0);
+  assert.equal(clock.pendingTimers, 0);
+  deadline.restart();
+  await clock.advance(999);
+  assert.equal(stalls(), 0);
+  await clock.advance(1);
+  assert.equal(stalls(), 1);
+});
+
 test("StallDeadline.end: the deadline does not fire, and no timer is left", async () => {
   const { clock, deadline, stalls } = fixture();
   await clock.advance(600);
