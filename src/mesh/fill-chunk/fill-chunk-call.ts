@@ -77,15 +77,24 @@ class FillChunkCall {
     );
     signal.addEventListener("abort", this.#onAbort, { once: true });
     this.#stream
-      .on("response", (headers) => this.#onResponse(headers))
+      .on("response", (headers) => this.#guarded(() => this.#onResponse(headers)))
       .on("data", (slice: Buffer) => this.#onData(slice))
-      .on("trailers", (headers) => this.#collectTrailers(headers))
+      .on("trailers", (headers) => this.#guarded(() => this.#collectTrailers(headers)))
       .on("error", (error) => this.#fail(new FillStreamFault("truncated", error.message, error)))
       .on("close", () => this.#onClose());
     this.#stream.end(enveloped(0, toBinary(FillChunkRequestSchema, create(FillChunkRequestSchema, request))));
   }
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
+
+  /** Runs the handler of an event. What it throws about a peer's headers ends this call, and nothing else. */
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
 
   #onResponse(headers: IncomingHttpHeaders): void {
     const status = Number(headers[":status"]);

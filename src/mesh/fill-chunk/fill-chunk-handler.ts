@@ -137,7 +137,7 @@ export class FillChunkHandler {
       await transfer.run();
     } catch (thrown) {
       this.stats.failed += 1;
-      if (!stream.destroyed) encoder.fail(toConnectError(thrown, subjectOf(request)));
+      if (!stream.destroyed && !stream.closed) encoder.fail(toConnectError(thrown, subjectOf(request)));
     } finally {
       this.stats.sentBytes += transfer?.sentBytes ?? 0;
     }
@@ -237,7 +237,7 @@ class FillTransfer {
   async run(): Promise<void> {
     const { answer, encoder } = this.#options;
     try {
-      if (this.#stream.destroyed) return;
+      if (this.#stream.destroyed || this.#stream.closed) return;
       this.#stream.once("close", () => this.#done.resolve());
       encoder.begin(answer.lengthBytes, answer.source);
       this.#next();
@@ -270,8 +270,13 @@ class FillTransfer {
     // After an error the stream closes, and run() releases everything.
     if (error || this.#stream.destroyed) return;
     this.#writing = false;
-    this.#answer.slices.release();
-    this.#next();
+    // An exception here would leave the event of the stream, and end the process.
+    try {
+      this.#answer.slices.release();
+      this.#next();
+    } catch (thrown) {
+      this.#done.reject(thrown);
+    }
   };
 
   /** Calls `resume` with the result of `awaited`. Until then, the caller receives heartbeats. */
@@ -279,13 +284,12 @@ class FillTransfer {
     // The origin has deadlines of its own, so the caller's stands still meanwhile.
     this.#deadline.pause();
     this.#armHeartbeat();
-    awaited.then(
-      (value) => {
+    awaited
+      .then((value) => {
         this.#heartbeat?.cancel();
         if (!this.#stream.destroyed) resume(value);
-      },
-      (thrown: unknown) => this.#done.reject(thrown),
-    );
+      })
+      .catch((thrown: unknown) => this.#done.reject(thrown));
   }
 
   #armHeartbeat(): void {

@@ -95,7 +95,10 @@ export class FillStreamEncoder {
       stream.end(endStreamEnvelope(error));
       return;
     }
-    stream.once("wantTrailers", () => stream.sendTrailers(grpcTrailers(error)));
+    const trailers = grpcTrailers(error);
+    stream.once("wantTrailers", () => {
+      if (!stream.destroyed && !stream.closed) stream.sendTrailers(trailers);
+    });
     stream.end();
   }
 }

@@ -10,6 +10,7 @@ import {
   encodePingAnswer,
   encodeViewAnswer,
 } from "../codec/membership-codec.ts";
+import { messageBytesMax, pingBytesMax } from "../session/http2-limits.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
 /** The part of Membership that receives messages. */
@@ -20,13 +21,22 @@ export function routeMembership(
   membership: MembershipReceiver,
   calls: ServiceCalls,
 ): void {
-  router.service(MembershipService, {
-    ping: (request) => calls.answer(() => encodePingAnswer(membership.receivePing(decodePing(request)))),
-    pingIndirect: (request) =>
-      calls.answer(async () => {
-        const answer = await membership.receivePingIndirect(decodeIndirectPing(request));
-        return encodeIndirectPingAnswer(answer);
-      }),
-    sync: (request) => calls.answer(() => encodeViewAnswer(membership.receiveSync(decodeView(request)))),
-  });
+  const { sync } = MembershipService.method;
+  router.service(
+    MembershipService,
+    {
+      ping: (request) => calls.answer(() => encodePingAnswer(membership.receivePing(decodePing(request)))),
+      pingIndirect: (request) =>
+        calls.answer(async () => {
+          const answer = await membership.receivePingIndirect(decodeIndirectPing(request));
+          return encodeIndirectPingAnswer(answer);
+        }),
+    },
+    { readMaxBytes: pingBytesMax },
+  );
+  router.rpc(
+    sync,
+    (request) => calls.answer(() => encodeViewAnswer(membership.receiveSync(decodeView(request)))),
+    { readMaxBytes: messageBytesMax },
+  );
 }

@@ -14,10 +14,17 @@ import { KiB, MiB } from "../../base/units.ts";
 export const streamsPerSessionMax = 1024;
 
 /**
- * Bytes of one message, apart from chunk bytes. They bound what a peer can make this replica hold for one call. The
- * parts that fill messages (gossip, pages of a listing) stay below it.
+ * Bytes of one message, apart from chunk bytes. They bound what a peer can make this replica hold for one call. Answers,
+ * and exchanges of views, are this large at most. The parts that fill messages (gossip, pages of a listing) stay below
+ * it.
  */
 export const messageBytesMax = MiB + 64 * KiB;
+
+/** Bytes of a request that is no message of the membership: names, of which a key and a token have a few KiB. */
+export const requestBytesMax = 16 * KiB;
+
+/** Bytes of a ping. It carries up to 64 KiB of gossip. */
+export const pingBytesMax = 160 * KiB;
 
 /** Names and values of the headers of a request, and of a response with its error details in trailers. */
 const headerListBytesMax = 16 * KiB;

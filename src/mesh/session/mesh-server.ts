@@ -1,17 +1,17 @@
 /**
  * The listener for other replicas: an HTTP/2 server, its limits, and the one switch from a path to its handler. Streams
  * of chunk bytes go to handlers that write to the stream directly. All other requests go through Connect, which gets
- * its services as routes. Faults of a connection end here.
+ * its services as routes. Faults of a connection end here. So
+ * do those of a request: an error that no handler caught ends its stream and not the process.
  *
  * Invariant: each session in #sessions has presented a member's certificate, unless the mesh has no TLS.
  */
 import {
+  constants,
   createSecureServer,
   createServer,
   type Http2SecureServer,
   type Http2Server,
-  Http2ServerRequest,
-  Http2ServerResponse,
   type IncomingHttpHeaders,
   type SecureServerOptions,
   type ServerHttp2Session,
@@ -20,17 +20,20 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { AssertionFailure } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import { ListeningServer } from "../../base/listening-server.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { OrcaError } from "../../base/orca-error.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import { Caller } from "./caller.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
-import { messageBytesMax, serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
+import { serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
 import type { MeshTls } from "./mesh-tls.ts";
+import { type RpcLimits, RpcServer } from "./rpc-server.ts";
 
-/** Answers the request of one stream. It must not throw. */
+/** Answers the request of one stream. If it throws, the request has failed, and the stream is closed. */
 export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
 export interface MeshServerOptions {
@@ -52,6 +55,7 @@ export interface MeshServerOptions {
   /** For TLS, and again for the start of HTTP/2. */
   readonly handshakeTimeoutMs?: number;
   readonly pingIntervalMs?: number;
+  readonly rpcLimits?: Partial<RpcLimits>;
 }
 
 interface MeshServerStats {
@@ -65,6 +69,8 @@ interface MeshServerStats {
   /** Closed without an answer, over the limit of connections. */
   connectionsDropped: number;
   requests: number;
+  /** Ended by an error that no handler caught. */
+  requestsFailed: number;
 }
 
 const defaults = { connectionsMax: 2048, handshakeTimeoutMs: 5000, pingIntervalMs: 5000 };
@@ -77,14 +83,17 @@ export class MeshServer {
     sessionsBroken: 0,
     connectionsDropped: 0,
     requests: 0,
+    requestsFailed: 0,
   };
   /** Connections that were not established. */
   readonly handshakeFailures: HandshakeFailures;
   readonly #options: MeshServerOptions & typeof defaults;
   readonly #server: Http2Server | Http2SecureServer;
   readonly #listening: ListeningServer;
-  readonly #answer: ReturnType<typeof connectNodeAdapter>;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  /** The calls of the services. */
+  readonly rpc: RpcServer;
+  readonly #pace: LogPace;
+  readonly #sessions = new Map<ServerHttp2Session, Caller>();
   /** All connections, including those without a session yet. */
   readonly #connections = new Set<Socket>();
   #draining = false;
@@ -92,14 +101,8 @@ export class MeshServer {
   constructor(options: MeshServerOptions) {
     this.#options = { ...defaults, ...options };
     this.handshakeFailures = new HandshakeFailures(options.clock, options.logger);
-    this.#answer = connectNodeAdapter({
-      routes: options.routes,
-      grpcWeb: false,
-      // Compressed messages are not accepted, so that a small message cannot become a large one.
-      acceptCompression: [],
-      readMaxBytes: messageBytesMax,
-      writeMaxBytes: messageBytesMax,
-    });
+    this.rpc = new RpcServer({ routes: options.routes, clock: options.clock, limits: options.rpcLimits });
+    this.#pace = new LogPace(options.clock);
     this.#server = this.#createServer();
     this.#server.maxConnections = this.#options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { whom: "other replicas", ...options });
@@ -108,10 +111,8 @@ export class MeshServer {
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
     });
-    this.#server.on("session", (session) => this.#accept(session));
-    this.#server.on("stream", (stream, headers, _flags, rawHeaders) =>
-      this.#serve(stream, headers, rawHeaders),
-    );
+    this.#server.on("session", (session) => this.#begin(session));
+    this.#server.on("stream", (stream, headers) => this.#serve(stream, headers));
   }
 
   /** Accepts that failed. */
@@ -141,7 +142,7 @@ export class MeshServer {
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
     // GOAWAY names the last stream that was accepted. The peer may send its later requests to another replica.
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
       cut = this.#sessions.size;
@@ -187,6 +188,17 @@ export class MeshServer {
     return server;
   }
 
+  /** A session that ended meanwhile has no socket, and throws at most of its methods. */
+  #begin(session: ServerHttp2Session): void {
+    try {
+      this.#accept(session);
+    } catch (thrown) {
+      if (thrown instanceof AssertionFailure) throw thrown;
+      this.#handshakeFailed({}, undefined, thrown instanceof Error ? thrown.message : String(thrown));
+      session.destroy();
+    }
+  }
+
   #accept(session: ServerHttp2Session): void {
     const { tls, clock, handshakeTimeoutMs, pingIntervalMs } = this.#options;
     const { stats } = this;
@@ -217,7 +229,7 @@ export class MeshServer {
       stats.sessions += 1;
     });
     stats.sessionsOpen += 1;
-    this.#sessions.add(session);
+    this.#sessions.set(session, new Caller(remoteAddress));
     session.once("close", () => {
       deadline.cancel();
       stats.sessionsOpen -= 1;
@@ -235,14 +247,43 @@ export class MeshServer {
     });
   }
 
-  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): void {
+  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     this.stats.requests += 1;
     // A session that ends closes its streams with an error event each. The handler of a stream sees the close.
     stream.on("error", () => undefined);
+    const caller = stream.session && this.#sessions.get(stream.session as ServerHttp2Session);
+    // The caller may have reset the stream, or ended the session, in the same packet as its request.
+    if (!caller || stream.closed || stream.destroyed) return;
     const handler = this.#options.handlers.get(headers[":path"] ?? "");
-    if (handler) handler(stream, headers);
-    else
-      this.#answer(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
+    try {
+      if (handler) handler(stream, headers);
+      else
+        this.rpc
+          .serve(stream, headers, caller)
+          .catch((thrown: unknown) => this.#requestFailed(stream, headers, thrown));
+    } catch (thrown) {
+      this.#requestFailed(stream, headers, thrown);
+    }
+  }
+
+  /** Ends a request that no handler answered. @throws AssertionFailure unchanged: a bug must end the process. */
+  #requestFailed(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, thrown: unknown): void {
+    if (thrown instanceof AssertionFailure) throw thrown;
+    if (stream.closed || stream.destroyed) return;
+    this.stats.requestsFailed += 1;
+    if (this.#pace.isDue("request")) {
+      this.#options.logger.error(
+        { err: thrown, path: headers[":path"] },
+        "Cannot answer a request of a peer",
+      );
+    }
+    try {
+      if (stream.headersSent) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      stream.respond({ ":status": 500 }, { endStream: true });
+      stream.resume();
+    } catch {
+      stream.destroy();
+    }
   }
 
   #handshakeFailed(

@@ -20,7 +20,9 @@ export interface MeshServerCounters {
     readonly sessionsBroken: number;
     readonly connectionsDropped: number;
     readonly requests: number;
+    readonly requestsFailed: number;
   };
+  readonly rpc: { readonly stats: Counts; readonly bodyBytes: number; readonly answerBytes: number };
   readonly handshakeFailures: { readonly counts: Counts };
 }
 
@@ -61,6 +63,7 @@ export function registerMeshMetrics(metrics: MetricsRegistry, parts: MeshParts):
 
 export function registerSessionMetrics(metrics: MetricsRegistry, parts: MeshParts): void {
   registerSessions(metrics, parts);
+  registerRequestBounds(metrics, parts);
   registerConnections(metrics, parts);
   if (parts.tls) registerTls(metrics, parts.tls);
   registerCalls(metrics, parts);
@@ -108,6 +111,34 @@ function registerSessions(metrics: MetricsRegistry, { server, peers }: MeshParts
     "orca_mesh_requests_total",
     { meaning: "Requests of peers (server) and to peers (client), by side.", watch: "Depends on the load." },
     () => labelled("side", { server: server.stats.requests, client: peers.stats.streams }),
+  );
+}
+
+function registerRequestBounds(metrics: MetricsRegistry, { server }: MeshParts): void {
+  metrics.counter(
+    "orca_mesh_requests_failed_total",
+    {
+      meaning: "Requests of peers that ended with an error which no part of Orca expected.",
+      watch: "Should stay 0: a bug. The log has the error.",
+    },
+    () => server.stats.requestsFailed,
+  );
+  metrics.counter(
+    "orca_mesh_calls_rejected_total",
+    {
+      meaning:
+        "Calls of peers ended by a bound, by reason: body_late (not sent in time), answer_late (not received in time), over_budget (too many bytes in transit).",
+      watch: "Should stay 0: a stranger, or a peer that stands still.",
+    },
+    () => labelled("reason", snakeCased(server.rpc.stats)),
+  );
+  metrics.gauge(
+    "orca_mesh_call_bytes",
+    {
+      meaning: "Bytes of the calls of peers in transit, by direction: received, sent.",
+      watch: "Near 0 most of the time.",
+    },
+    () => labelled("direction", { received: server.rpc.bodyBytes, sent: server.rpc.answerBytes }),
   );
 }
 

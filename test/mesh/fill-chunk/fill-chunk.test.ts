@@ -16,6 +16,7 @@ import {
   FillService,
 } from "../../../gen/orca/v1/fill_pb.ts";
 import { SystemClock } from "../../../src/base/clock.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { contentTypeOf, type RpcProtocol } from "../../../src/mesh/fill-chunk/envelope.ts";
 import { callFillChunk } from "../../../src/mesh/fill-chunk/fill-chunk-call.ts";
@@ -348,6 +349,33 @@ test("FillChunkHandler: when a caller leaves, its slice is released, and nothing
   assert.equal(clock.pendingTimers, 0);
   sink.assertUntouched();
 });
+
+for (const failing of ["take", "release"] as const) {
+  test(`FillChunkHandler: an exception of ${failing}() in the middle ends its stream alone`, async () => {
+    let calls = 0;
+    const failAt = (method: string): void => {
+      if (method !== failing) return;
+      calls += 1;
+      if (calls === 3) throw new OrcaError("internal", "memory", "Cannot read: broken");
+    };
+    class FailingSlices extends PatternSlices {
+      override take(): Buffer | null {
+        failAt("take");
+        return super.take();
+      }
+
+      override release(): void {
+        failAt("release");
+        super.release();
+      }
+    }
+    const slices = new FailingSlices(1, lengthBytes);
+    await using peer = await Peer.ours(() => answerOf(slices, lengthBytes));
+    await assert.rejects(call(peer, new MemorySink(lengthBytes)), { code: Code.Internal });
+    await until(() => slices.closed);
+    assert.equal(slices.pinned, 0);
+  });
+}
 
 test("FillChunkHandler: a caller that does not read loses its session, and only then is its slice released", async () => {
   const clock = new FakeClock();

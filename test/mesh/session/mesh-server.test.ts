@@ -12,6 +12,7 @@ import { MiB } from "../../../src/base/units.ts";
 import { messageBytesMax, streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
 import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
+import { frame, http2Preface, settingsFrame } from "../../support/http2-frames.ts";
 import { membershipOf, meshFixture, zeros } from "../../support/mesh-fixture.ts";
 import { neverDies } from "../../support/never-dies.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
@@ -21,20 +22,6 @@ const cluster = await ClusterCertificates.create();
 after(() => cluster.remove());
 
 const pingPath = "/orca.v1.MembershipService/Ping";
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-
-/** RFC 9113 §4.1: length, type, flags, stream. */
-function frame(type: number, streamId: number, payload: Buffer = Buffer.alloc(0), flags = 0): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(streamId, 5);
-  return Buffer.concat([head, payload]);
-}
-
-const settingsFrame = frame(4, 0);
-
 function dial(context: TestContext, port: number): Socket {
   const socket = connectTcp(port, "127.0.0.1").on("error", () => undefined);
   context.after(() => socket.destroy());
@@ -187,7 +174,7 @@ test("MeshServer: a flood of pings whose answers are not read ends the session",
   const { serve } = meshFixture(context);
   const { server, port } = await serve();
   const socket = dial(context, port);
-  socket.write(Buffer.concat([preface, settingsFrame]));
+  socket.write(Buffer.concat([http2Preface, settingsFrame]));
   await until(() => server.stats.sessions === 1);
   const pings = Buffer.concat(Array.from({ length: 5000 }, () => frame(6, 0, Buffer.alloc(8))));
   let ended = false;
@@ -229,7 +216,7 @@ test("MeshServer: a flood of settings and a broken frame end the session", async
   ]);
   for (const [index, bytes] of [frame(4, 0, tooMany), oversize].entries()) {
     const socket = dial(context, port).resume();
-    socket.write(Buffer.concat([preface, settingsFrame]));
+    socket.write(Buffer.concat([http2Preface, settingsFrame]));
     await until(() => server.stats.sessions === index + 1);
     socket.write(bytes);
     await once(socket, "close");
@@ -276,7 +263,7 @@ test("MeshServer: connections over the limit are closed without an answer", asyn
   const { serve } = meshFixture(context);
   const { server, port } = await serve({ connectionsMax: 2 });
   for (let count = 0; count < 2; count += 1)
-    dial(context, port).write(Buffer.concat([preface, settingsFrame]));
+    dial(context, port).write(Buffer.concat([http2Preface, settingsFrame]));
   await until(() => server.stats.sessions === 2);
   await once(dial(context, port).resume(), "close");
   assert.equal(server.stats.connectionsDropped, 1);
@@ -290,7 +277,7 @@ test("MeshServer: pings detect a dead client, and its streams end", async (conte
   const socket = dial(context, port);
   // HPACK (RFC 7541): GET and http from the static table, then :authority "a" and :path "/hold" as literals.
   const headers = Buffer.from("\x82\x86\x01\x01a\x04\x05/hold", "latin1");
-  socket.write(Buffer.concat([preface, settingsFrame, frame(1, 1, headers, 5)]));
+  socket.write(Buffer.concat([http2Preface, settingsFrame, frame(1, 1, headers, 5)]));
   await until(() => streams.length === 1);
   await clock.advance(14_999);
   assert.equal(server.stats.sessionsOpen, 1);

@@ -1,0 +1,22 @@
+/** The other end of a session to the mesh listener, as the handlers of its requests know it. */
+import { type ContextKey, createContextKey } from "@connectrpc/connect";
+
+export class Caller {
+  readonly remoteAddress: string | undefined;
+  /** Bytes of calls that it has sent since the session began. A gate charges for them. */
+  sentBytes = 0;
+  /** Bytes of its calls that are being received. */
+  receivingBytes = 0;
+  /** Bytes of answers that it has not taken yet. */
+  answeringBytes = 0;
+
+  constructor(remoteAddress: string | undefined) {
+    this.remoteAddress = remoteAddress;
+  }
+}
+
+/** In the context of a call: who calls. */
+export const callerKey: ContextKey<Caller | undefined> = createContextKey<Caller | undefined>(undefined);
+
+/** In the context of a call: the bytes that its body may have. A gate may lower it before the body is read. */
+export const bodyBytesMaxKey: ContextKey<number> = createContextKey<number>(Infinity);
