@@ -73,7 +73,11 @@ export class MeshClient {
     });
     this.coordination = new Coordination({ membership: this.membership, clock });
     this.chunkPeers = new FillClient({ peers: this.peers, clock, timings: { stallTimeoutMs } });
-    this.inventoryPeers = new InventoryClient({ peers: this.peers, clock });
+    this.inventoryPeers = new InventoryClient({
+      peers: this.peers,
+      clock,
+      chunkTiers: config.chunking.tiers,
+    });
     this.objectPeers = new ObjectClient({ peers: this.peers, clock, timeoutMs: callTimeoutMs });
     this.cachePeers = new CacheClient({ peers: this.peers, clock });
     this.membership.subscribe((member, previous) => {

@@ -79,7 +79,7 @@ export class MeshService {
       random,
     });
     membership.listen("invalidation", (body) => this.#objects.heardInvalidation(body));
-    const service = new FillService(this.#chunks);
+    const service = new FillService(this.#chunks, config.chunking.tiers);
     this.#fills = new FillChunkHandler({
       answer: (request) => service.answer(request),
       clock,

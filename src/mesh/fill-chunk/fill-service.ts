@@ -5,6 +5,8 @@
  */
 import { ChunkSource, type FillChunkRequest } from "../../../gen/orca/v1/fill_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { type ChunkTier, chunkSizeFor, defaultChunkTiers } from "../../chunk/chunk-layout.ts";
+import type { ObjectVersionFields } from "../../chunk/object-version.ts";
 import type { PeerRead, PeerSource } from "../../fill/chunk-peers.ts";
 import { decodeChunk } from "../codec/chunk-codec.ts";
 import { malformedMessage, nameField, numberField } from "../codec/message-field.ts";
@@ -42,10 +44,13 @@ export class FillService {
   /** `invalid`: requests for a range that no chunk can have. */
   readonly stats = { invalid: 0, notHeld: 0 };
   readonly #chunks: ChunkAnswers;
+  readonly #chunkTiers: readonly ChunkTier[];
   readonly #versions = new RecentVersions();
 
-  constructor(chunks: ChunkAnswers) {
+  /** `chunkTiers` is the agreed layout, as {@link chunkSizeFor} takes it. */
+  constructor(chunks: ChunkAnswers, chunkTiers: readonly ChunkTier[] = defaultChunkTiers) {
     this.#chunks = chunks;
+    this.#chunkTiers = chunkTiers;
   }
 
   /**
@@ -74,6 +79,16 @@ export class FillService {
     }
   }
 
+  /** A fill reserves memory for a whole chunk, so a peer may not choose how large a chunk is. */
+  #checkLayout(fields: ObjectVersionFields): ObjectVersionFields {
+    const { chunkSizeBytes, sizeBytes } = fields;
+    const agreed = chunkSizeFor(sizeBytes, this.#chunkTiers);
+    if (chunkSizeBytes === agreed) return fields;
+    throw malformedMessage(
+      `chunk_size is ${chunkSizeBytes}, chunks of an object of ${sizeBytes} bytes have ${agreed} (chunking)`,
+    );
+  }
+
   #decodeFields({
     chunkKey,
     objectSize,
@@ -82,7 +97,7 @@ export class FillService {
     cachedOnly,
     passedOver,
   }: FillChunkRequest): PeerRead {
-    const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(fields));
+    const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(this.#checkLayout(fields)));
     const chunkBytes = key.version.chunkLength(key.index);
     const start = numberField(offset, "offset");
     if (start >= chunkBytes) throw malformedMessage(`offset is ${start} in a chunk of ${chunkBytes} bytes`);

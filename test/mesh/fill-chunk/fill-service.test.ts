@@ -11,6 +11,7 @@ import {
   FillService as FillServiceSchema,
 } from "../../../gen/orca/v1/fill_pb.ts";
 import { GiB, MiB } from "../../../src/base/units.ts";
+import type { ChunkTier } from "../../../src/chunk/chunk-layout.ts";
 import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
 import { RecentVersions } from "../../../src/mesh/codec/recent-versions.ts";
 import { type ChunkAnswers, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
@@ -46,23 +47,57 @@ class RecordedChunks implements ChunkAnswers {
   }
 }
 
-function asked(request: Request): PeerRead {
+function layoutOf(chunkSizeBytes: number): readonly ChunkTier[] {
+  return [{ minObjectSizeBytes: 0, chunkSizeBytes }];
+}
+
+function asked(request: Request, chunkTiers?: readonly ChunkTier[]): PeerRead {
   const chunks = new RecordedChunks();
-  new FillService(chunks).answer(create(FillChunkRequestSchema, request));
+  new FillService(chunks, chunkTiers).answer(create(FillChunkRequestSchema, request));
   assert.equal(chunks.reads.length, 1);
   return chunks.reads[0] as PeerRead;
 }
 
-test("FillService.answer: passes the request on unchanged, with the sender's chunk size", () => {
+test("FillService.answer: passes the request on unchanged", () => {
   const chunkKey = { ...key, chunkSize: 1000n, chunkIndex: 7n };
   const request = { objectSize: 7600n, offset: 20n, length: 30n, cachedOnly: true, passedOver: ["r1", "r2"] };
-  const read = asked({ chunkKey, ...request });
+  const read = asked({ chunkKey, ...request }, layoutOf(1000));
   const { version, index } = read.key;
   const { originId, bucket, objectKey, etag, sizeBytes, chunkSizeBytes } = version;
   assert.deepEqual([originId, bucket, objectKey, etag], ["origin-a", "b", "dir/k", "e1"]);
   assert.deepEqual([sizeBytes, chunkSizeBytes, index], [7600, 1000, 7]);
   assert.deepEqual([read.offset, read.lengthBytes, read.cachedOnly], [20, 30, true]);
   assert.deepEqual(read.passedOver, ["r1", "r2"]);
+});
+
+test("FillService.answer: only the chunk size that the agreed layout gives is accepted", () => {
+  const chunks = new RecordedChunks();
+  const tiers = [
+    { minObjectSizeBytes: 0, chunkSizeBytes: MiB },
+    { minObjectSizeBytes: GiB, chunkSizeBytes: 16 * MiB },
+  ];
+  const service = new FillService(chunks, tiers);
+  const answer = (objectSize: number, chunkSize: number) =>
+    service.answer(
+      create(FillChunkRequestSchema, {
+        chunkKey: { ...key, chunkIndex: 0n, chunkSize: BigInt(chunkSize) },
+        objectSize: BigInt(objectSize),
+      }),
+    );
+  answer(GiB - 1, MiB);
+  answer(GiB, 16 * MiB);
+  for (const [objectSize, chunkSize] of [
+    [GiB - 1, 16 * MiB],
+    [GiB, MiB],
+    [GiB, GiB],
+    [5, 1],
+    [5, MiB + 1],
+  ] as const) {
+    const error = throwsWith("invalid_argument", () => answer(objectSize, chunkSize));
+    assert.match(error.message, /chunk_size is \d+, chunks of an object of \d+ bytes have \d+/);
+  }
+  assert.equal(chunks.reads.length, 2);
+  assert.equal(service.stats.invalid, 5);
 });
 
 test("FillService.answer: a length of 0 means up to the end of the chunk", () => {
@@ -148,7 +183,8 @@ test("FillService.answer: whatever the numbers are, a range that is passed on is
     fc.property(fc.tuple(anyNumber, anyNumber, anyNumber, anyNumber, anyNumber), (numbers) => {
       const [chunkSize, chunkIndex, objectSize, offset, length] = numbers;
       const chunks = new RecordedChunks();
-      const service = new FillService(chunks);
+      const agreed = chunkSize > 0n && chunkSize < 2n ** 53n ? Number(chunkSize) : 1;
+      const service = new FillService(chunks, layoutOf(agreed));
       const chunkKey = { ...key, chunkSize, chunkIndex };
       const request = create(FillChunkRequestSchema, { chunkKey, objectSize, offset, length });
       const inside =
@@ -201,7 +237,7 @@ test("FillService.answer: another object_size than that of the held chunk is ano
   const { replicas, origin, version } = clusterFixture({ replicas: 1, chunkSizeBytes: MiB });
   const [replica] = replicas;
   assert.ok(replica);
-  const service = new FillService(replica.server);
+  const service = new FillService(replica.server, layoutOf(MiB));
   const request = (objectSize: number): Request => ({
     chunkKey: {
       originId: origin.id,
@@ -233,7 +269,7 @@ test("FillService.answer: for another replica's chunk the answer names that repl
   const of = version("k", 3 * MiB);
   const [coordinator, other] = ranked(of, 1);
   assert.ok(coordinator && other && replicas.length === 3);
-  const service = new FillService(other.server);
+  const service = new FillService(other.server, layoutOf(MiB));
   await using peer = await Peer.ours((request) => service.answer(request));
   const client = createClient(
     FillServiceSchema,
