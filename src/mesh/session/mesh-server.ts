@@ -25,7 +25,7 @@ import type { Clock } from "../../base/clock.ts";
 import { ListeningServer } from "../../base/listening-server.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
-import { OrcaError } from "../../base/orca-error.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
 import { Caller } from "./caller.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
 import { serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
