@@ -4,11 +4,13 @@
  */
 import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Config } from "../config/config.ts";
 import type { SettingsTree } from "../config/load.ts";
 import type { Log } from "../ops/logging.ts";
+import type { Replica, ReplicaAddresses } from "../replica/replica.ts";
 import type { CommandContext } from "./command-context.ts";
 import { OrcaCommand } from "./orca-command.ts";
 
@@ -24,6 +26,9 @@ interface ServeFlags {
 
 /** Where the Orca written in Go looks, too. */
 const usualConfigFile = "/etc/orca/config.yaml";
+
+/** The replica stopped as asked, but responses were cut, or a part failed to stop. */
+const uncleanStopExitCode = 3;
 
 const details = `URL is one of
   s3://BUCKET[/PREFIX][?endpoint=...&region=...&path_style=true]
@@ -91,30 +96,48 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<number
 async function serveLogged(config: Config, log: Log, context: CommandContext): Promise<number> {
   const { clock, random } = context;
   const { logger } = log;
-  const { Replica } = await import("../replica/replica.ts");
-  const replica = await Replica.open({ config, clock, random, logger, log });
-  const stopAsked = context.stopSignal();
-  const { s3, ops } = await replica.start();
-  const scheme = config.server.tls ? "https" : "http";
-  logger.info(
-    {
-      s3: `${scheme}://${hostForClients(s3)}:${s3.port}`,
-      ops: `http://${hostForClients(ops)}:${ops.port}`,
-      buckets: config.origins.flatMap((origin) => [...origin.buckets.keys()]),
-      memory: formatBytes(config.memory.maxBytes),
-      disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",
-    },
-    "Serving",
-  );
-  const reason = await Promise.race([stopAsked, replica.listenerDied]);
+  const replicaModule = await import("../replica/replica.ts");
+  const replica = await replicaModule.Replica.open({ config, clock, random, logger, log });
+  const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
+  const starting = replica.start();
+  const started = await Promise.race([starting, ended]);
+  if (typeof started === "string" || started instanceof OrcaError) {
+    // It ends with the stop below, and its reason is that stop.
+    starting.catch(() => {});
+  } else logger.info(servingFields(config, started), "Serving");
+  const reason = await ended;
   logger.info(
     { reason: String(reason), drainTimeoutMs: config.server.drainTimeoutMs },
     "Stopping: waiting for the responses in progress",
   );
-  await replica.stop();
-  logger.info({}, "Stopped");
+  const exitCode = await stop(replica, logger, context);
   if (reason instanceof OrcaError) throw reason;
-  return 0;
+  return exitCode;
+}
+
+/** Resolves with the exit code. */
+async function stop(replica: Replica, logger: Logger, { stderr }: CommandContext): Promise<number> {
+  try {
+    await replica.stop();
+  } catch (thrown) {
+    const error = OrcaError.from(thrown, "internal", "replica", "Cannot stop cleanly");
+    logger.error({ error }, "Stopped, but a part could not be stopped in order");
+    stderr.write(`orca: ${error.message}\n`);
+    return uncleanStopExitCode;
+  }
+  logger.info({ responsesCut: replica.responsesCut }, "Stopped");
+  return replica.responsesCut > 0 ? uncleanStopExitCode : 0;
+}
+
+function servingFields(config: Config, { s3, ops }: ReplicaAddresses): object {
+  const scheme = config.server.tls ? "https" : "http";
+  return {
+    s3: `${scheme}://${hostForClients(s3)}:${s3.port}`,
+    ops: `http://${hostForClients(ops)}:${ops.port}`,
+    buckets: config.origins.flatMap((origin) => [...origin.buckets.keys()]),
+    memory: formatBytes(config.memory.maxBytes),
+    disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",
+  };
 }
 
 /** Undefined where the settings are `--origin` and defaults. */

@@ -24,9 +24,13 @@ export class Readiness {
   readonly #checks = new Map<string, ReadinessCheck>();
   readonly #notices = new Map<string, ReadinessCheck>();
   #phase: Phase = "starting";
+  #startStep = "";
 
   constructor() {
-    this.add("phase", () => (this.#phase === "serving" ? null : this.#phase));
+    this.add("phase", () => {
+      if (this.#phase === "serving") return null;
+      return this.#phase === "starting" && this.#startStep ? `starting: ${this.#startStep}` : this.#phase;
+    });
   }
 
   get phase(): Phase {
@@ -40,6 +44,11 @@ export class Readiness {
       `a replica goes from ${this.#phase} to ${phase}`,
     );
     this.#phase = phase;
+  }
+
+  /** Names what the start does now: `checking the cachestore`. */
+  startStep(what: string): void {
+    this.#startStep = what;
   }
 
   add(name: string, check: ReadinessCheck): void {

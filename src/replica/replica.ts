@@ -19,7 +19,7 @@ import type { AddressInfo } from "node:net";
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
@@ -72,6 +72,8 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #held: ReleaseStack;
   readonly #readiness = new Readiness();
+  #stopAsked = false;
+  #responsesCut = 0;
   readonly #listenerDied = Promise.withResolvers<OrcaError>();
   readonly #origins: readonly GuardedOrigin[];
   readonly #tiers: Tiers;
@@ -174,29 +176,53 @@ export class Replica {
     return this.#meshClient?.membership.live.length ?? 1;
   }
 
+  /** Responses to clients that a stop cut, because they did not finish within `server.drain_timeout`. */
+  get responsesCut(): number {
+    return this.#responsesCut;
+  }
+
   /**
-   * Resolves when clients are served. To be called once.
-   * @throws OrcaError config_invalid where a listener cannot listen, or the cachestore fails its check.
+   * Resolves when clients are served. To be called once. The ops listener opens first: a step that takes long, or hangs,
+   * must not look like a dead process, and /readyz names it.
+   * @throws OrcaError config_invalid where a listener cannot listen, or the cachestore fails its check; internal where
+   * {@link stop} was called before it had ended.
    */
   start(): Promise<ReplicaAddresses> {
     return this.#held.orUnwind(async () => {
-      await this.#tiers.cachestore?.store.check();
-      const ops = await this.#ops.start();
-      const mesh = await this.#meshService?.start();
+      const ops = await this.#startStep("opening the ops listener", () => this.#ops.start());
+      const { cachestore } = this.#tiers;
+      await this.#startStep("checking the cachestore", () => cachestore?.store.check());
+      const mesh = await this.#startStep("opening the mesh listener", () => this.#meshService?.start());
       // Clients come when the peers are known: until then, this replica would fetch what others hold.
-      if (mesh) await this.#meshClient?.join(mesh.port);
+      await this.#startStep("joining the cluster", () => mesh && this.#meshClient?.join(mesh.port));
       this.#readPath.start();
       this.#cacheView.start();
-      const s3 = await this.#listener.start();
+      const s3 = await this.#startStep("opening the S3 listener", () => this.#listener.start());
       this.#held.addInOrder(this.#drains());
       this.#readiness.enter("serving");
       return { s3, ops, mesh };
     });
   }
 
-  /** Stops in order, once, however often it is called. @throws OrcaError internal that names every step that failed. */
+  /**
+   * Stops in order, once, however often it is called. A start that has not ended is cut.
+   * @throws OrcaError internal that names every step that failed.
+   */
   stop(): Promise<void> {
+    this.#stopAsked = true;
     return this.#held.unwind();
+  }
+
+  async #startStep<Result>(what: string, run: () => Result | Promise<Result>): Promise<Result> {
+    this.#readiness.startStep(what);
+    try {
+      const result = await run();
+      if (!this.#stopAsked) return result;
+    } catch (thrown) {
+      if (!this.#stopAsked) throw thrown;
+    }
+    // Also in place of an error: a part that the stop cuts has reasons of its own.
+    throw new OrcaError("internal", "replica", "Cannot start: the replica is stopped");
   }
 
   #makeMeshService(
@@ -243,6 +269,7 @@ export class Replica {
 
   async #drainClients(drainTimeoutMs: number): Promise<void> {
     const cut = await this.#listener.drain(drainTimeoutMs);
+    this.#responsesCut = cut;
     if (cut === 0) return;
     this.#options.logger.warn(
       { responses: cut },

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { SystemClock } from "../../src/base/clock.ts";
+import { type Clock, SystemClock, type Timer } from "../../src/base/clock.ts";
+import { MiB } from "../../src/base/units.ts";
 import { settingRows } from "../../src/config/schema.ts";
 import { declaredCommands, runOrca } from "../support/command-line.ts";
 import { serverOn } from "../support/listening-servers.ts";
@@ -18,6 +21,9 @@ interface Event {
   readonly memory?: string;
   readonly disk?: string;
   readonly reason?: string;
+  readonly responsesCut?: number;
+  readonly level?: string;
+  readonly error?: { readonly message: string };
 }
 
 /** Serves until `whileServing` has returned. Resolves with the exit code and what was logged. */
@@ -25,6 +31,7 @@ async function serve(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   whileServing: (event: Event) => Promise<void>,
+  clock: Clock = new SystemClock(),
   configFile?: string,
 ): Promise<{ exitCode: number; stderr: string; events: Event[] }> {
   const events: Event[] = [];
@@ -32,7 +39,7 @@ async function serve(
   const serving = Promise.withResolvers<Event>();
   const running = runOrca(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", ...args], {
     env,
-    clock: new SystemClock(),
+    clock,
     ...(configFile !== undefined && { configFile }),
     stopSignal: () => stop.promise,
     logStream: {
@@ -96,6 +103,46 @@ test("orca serve: a listener that dies ends the replica in order, with its reaso
   );
 });
 
+test("orca serve: a stop that cuts a response is exit code 3", async () => {
+  writeFileSync(join(folder, "large"), Buffer.alloc(64 * MiB));
+  const env = { ORCA_SERVER_DRAIN_TIMEOUT: "1s" };
+  const { exitCode, events } = await serve(
+    ["--origin", `file://${folder}`],
+    env,
+    async ({ s3 = "", buckets }) => {
+      const { port } = new URL(s3);
+      const client = connect(Number(port), "127.0.0.1").on("error", () => {});
+      client.write(`GET /${buckets?.[0]}/large HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      await once(client, "data");
+      client.pause();
+    },
+  );
+  assert.equal(exitCode, 3);
+  assert.equal(events.find(({ msg }) => msg === "Stopped")?.responsesCut, 1);
+});
+
+/** Fails whoever asks for the timer of the drain. */
+class FailingClock extends SystemClock {
+  override timer(delayMs: number, callback: () => void): Timer {
+    if (delayMs === 7000) throw new Error("the clock is broken");
+    return super.timer(delayMs, callback);
+  }
+}
+
+test("orca serve: a stop with a part that fails is exit code 3, and both streams name it", async () => {
+  const env = { ORCA_SERVER_DRAIN_TIMEOUT: "7s" };
+  const { exitCode, stderr, events } = await serve(
+    ["--origin", `file://${folder}`],
+    env,
+    async () => {},
+    new FailingClock(),
+  );
+  const message = "Cannot stop cleanly: Cannot drain the S3 listener: the clock is broken";
+  assert.deepEqual([exitCode, stderr], [3, `orca: ${message}\n`]);
+  const { level, error } = events.at(-1) ?? {};
+  assert.deepEqual([level, error?.message], ["error", message]);
+});
+
 test("orca serve --config: an option overrides the environment, and that the file", async () => {
   const file = join(folder, "orca.yaml");
   writeFileSync(
@@ -127,12 +174,12 @@ test("orca serve: reads its usual file where neither --config nor --origin is gi
     [["-c", file], undefined],
     [[`-c${file}`], "/none/config.yaml"],
   ] as const) {
-    const { exitCode, events } = await serve(args, {}, async () => {}, usual);
+    const { exitCode, events } = await serve(args, {}, async () => {}, new SystemClock(), usual);
     assert.equal(exitCode, 0);
     assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, "260 MiB");
   }
   const origin = ["--origin", `file://${folder}`, "--memory", "261MiB"];
-  const { events } = await serve(origin, {}, async () => {}, file);
+  const { events } = await serve(origin, {}, async () => {}, new SystemClock(), file);
   assert.equal(events.find(({ msg }) => msg === "Serving")?.memory, "261 MiB", "the file is not read");
 });
 
