@@ -14,6 +14,7 @@ import { configCheckCommand } from "./config-check-command.ts";
 import { configPrintCommand } from "./config-print-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
+import { logLevelCommand } from "./log-level-command.ts";
 import { OrcaCommand } from "./orca-command.ts";
 import { serveCommand } from "./serve-command.ts";
 import { statusCommand } from "./status-command.ts";
@@ -80,6 +81,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(cacheVerifyCommand(context))
         .addCommand(cacheClearCommand(context)),
     )
+    .addCommand(logLevelCommand(context))
     .addCommand(completionCommand(context))
     .addCommand(helpCommand());
   direct(root, outputOf(context));

@@ -9,10 +9,9 @@ import { prettyFactory } from "pino-pretty";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { LogBuffer } from "./log-buffer.ts";
+import { type LogLevel, LogLevelControl } from "./log-level.ts";
 import { logOutput } from "./log-output.ts";
 import { loggableFields } from "./loggable.ts";
-
-export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface ParentLogger extends Logger {
   /** A logger that adds `fields` to each of its events, such as `{ requestId }`. */
@@ -40,6 +39,7 @@ const closeTimeoutMs = 2000;
 
 export class Log {
   readonly logger: ParentLogger;
+  readonly level: LogLevelControl;
   readonly #buffer: LogBuffer | undefined;
 
   constructor(options: LogOptions) {
@@ -53,8 +53,12 @@ export class Log {
     const buffer = new LogBuffer({ output: logOutput(standardOutputFd), clock, onGap });
     const destination = stream ?? buffer;
     const colours = stream ? stream.isTTY === true : isatty(standardOutputFd);
-    const logger = new PinoLogger(pinoOf(options, pretty ? readable(destination, colours) : destination));
+    const root = pinoOf(options, pretty ? readable(destination, colours) : destination);
+    const logger = new PinoLogger(root);
     this.logger = logger;
+    this.level = new LogLevelControl(options.level, root, clock, () =>
+      logger.info({ level: options.level }, "The log is back at its configured level"),
+    );
     this.#buffer = stream ? undefined : buffer;
   }
 
@@ -68,6 +72,7 @@ export class Log {
    * logged afterwards.
    */
   async close(): Promise<string | undefined> {
+    this.level.reset();
     await this.#buffer?.flush(closeTimeoutMs);
     this.#buffer?.close();
     return this.#unwritten();

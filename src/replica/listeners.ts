@@ -15,6 +15,7 @@ import { S3Listener } from "../edge/s3-listener.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
+import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
 import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
 import type { Log } from "../ops/logging.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
@@ -109,6 +110,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
       ...probeEndpoints(readiness, metrics),
       clusterEndpoint(status, readiness),
       ...cacheView.endpoints,
+      ...(parts.log ? logLevelEndpoints(parts.log.level) : []),
     ],
     actions: config.server.opsActions,
     clock,

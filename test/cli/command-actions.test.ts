@@ -27,6 +27,7 @@ const answers: Readonly<Record<string, object>> = {
     next: null,
     not_covered: [],
   },
+  "/log-level": { level: "debug", configured: "info", until: "2026-01-01T00:10:00.000Z" },
   "/inspect": {
     bucket: "b",
     key: "k",
@@ -84,6 +85,18 @@ test("orca cache clear: everything, or what --prefix and --cachestore say", asyn
   assert.match(all.stdout, /^Cleared everything from this replica/);
   const some = await ask(context, "cache", "clear", "--prefix=m/a", "--cachestore");
   assert.deepEqual(some.asked, ["POST /cache/clear?prefix=m%2Fa&cachestore=true"]);
+});
+
+test("orca log-level: prints the level, or changes it for the time of --for", async (context) => {
+  const shown = await ask(context, "log-level");
+  const line = "debug until 2026-01-01T00:10:00.000Z, then info\n";
+  assert.deepEqual([shown.asked, shown.exitCode, shown.stdout], [["GET /log-level"], 0, line]);
+  const changed = await ask(context, "log-level", "debug");
+  assert.deepEqual([changed.asked, changed.stdout], [["POST /log-level?level=debug&seconds=600"], line]);
+  const briefly = await ask(context, "log-level", "warn", "--for", "1m30s");
+  assert.deepEqual(briefly.asked, ["POST /log-level?level=warn&seconds=90"]);
+  const wrong = await ask(context, "log-level", "debug", "--for", "soon");
+  assert.deepEqual([wrong.asked, wrong.exitCode], [[], 2]);
 });
 
 test("orca config: checks and prints FILE under the environment", async () => {

@@ -25,6 +25,7 @@ Commands:
   cache stats   Show what a replica holds, by tier
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
   cache clear   Delete what a replica holds, of all objects or of some
+  log-level     Show the level of a replica's log, or change it for some time
   completion    Print a completion script for bash or zsh
   help          Show the commands, or the help of one
 

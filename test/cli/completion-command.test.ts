@@ -104,7 +104,7 @@ test("bash: after help no options are offered, and nothing below a command", asy
 test("zsh: one function for each command, with all its options, of functions that exist", async (context) => {
   const { stdout } = await runOrca(["completion", "zsh"]);
   const bodies = new Map(
-    [...stdout.matchAll(/^(_\w+)\(\) \{\n([^]*?)\n\}$/gm)].map(([, name = "", body = ""]) => [name, body]),
+    [...stdout.matchAll(/^(_[\w-]+)\(\) \{\n([^]*?)\n\}$/gm)].map(([, name = "", body = ""]) => [name, body]),
   );
   assert.match(stdout, /^#compdef orca\n/);
   const commands = declaredCommands();
@@ -115,7 +115,7 @@ test("zsh: one function for each command, with all its options, of functions tha
   for (const command of commands) {
     const name = wordsOf(command).join("_");
     const body = bodies.get(`_${name}`) ?? "";
-    for (const [called] of body.matchAll(/\b_orca\w*/g)) assert.ok(bodies.has(called), called);
+    for (const [called] of body.matchAll(/\b_orca[\w-]*/g)) assert.ok(bodies.has(called), called);
     assert.equal(body.replaceAll(String.raw`\'`, "").split("'").length % 2, 1, `the quotes of ${name}`);
     if (command.name() === "help") continue;
     for (const child of command.commands)

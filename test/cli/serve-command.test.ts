@@ -17,6 +17,7 @@ after(() => rmSync(folder, { recursive: true }));
 interface Event {
   readonly msg: string;
   readonly s3?: string;
+  readonly ops?: string;
   readonly buckets?: readonly string[];
   readonly memory?: string;
   readonly disk?: string;
@@ -101,6 +102,20 @@ test("orca serve: a listener that dies ends the replica in order, with its reaso
     events.map(({ msg }) => msg).filter((msg) => msg === message || msg === "Stopped"),
     [message, "Stopped"],
   );
+});
+
+test("orca log-level: a replica logs each request from then on", async () => {
+  const { events } = await serve(["--origin", `file://${folder}`], {}, async ({ s3, ops = "" }) => {
+    const read = async () => assert.equal((await fetch(`${s3}/`)).status, 200);
+    await read();
+    const { exitCode, stdout } = await runOrca(["log-level", "debug", "--for", "1m", "--ops", ops], {
+      clock: new SystemClock(),
+    });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /^debug until .*, then info\n$/);
+    await read();
+  });
+  assert.equal(events.filter(({ msg }) => msg === "Answered a request").length, 1);
 });
 
 test("orca serve: a stop that cuts a response is exit code 3", async () => {

@@ -71,7 +71,7 @@ export const serverSection = section({
   ops_actions: setting(
     oneOf("local", "all", "none"),
     "local",
-    "Who may run actions (clear, verify) on the ops listener: `local` (this host), `all`, or `none`. The listener has no authentication.",
+    "Who may run actions (clear, verify, log-level) on the ops listener: `local` (this host), `all`, or `none`. The listener has no authentication.",
     "`none` behind a proxy or sidecar on the same host, because its requests look local. `all` only where a network policy protects the port.",
   ),
   tls,

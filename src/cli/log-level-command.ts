@@ -1,0 +1,75 @@
+/** `orca log-level`: shows the level of a replica's log, or changes it for some time. */
+import { Argument, InvalidArgumentError } from "commander";
+import { parseDuration } from "../base/units.ts";
+import type { LogLevelDocument } from "../ops/endpoints/log-level-endpoints.ts";
+import { logLevels } from "../ops/log-level.ts";
+import type { CommandContext } from "./command-context.ts";
+import {
+  has,
+  type OpsCommandOptions,
+  type OpsFlags,
+  parseAnswer,
+  readAnswer,
+  withOps,
+  withOpsOptions,
+} from "./ops-call.ts";
+import { OrcaCommand } from "./orca-command.ts";
+
+interface LogLevelFlags extends OpsFlags {
+  /** Milliseconds. */
+  readonly for?: number;
+}
+
+const forMsDefault = 600_000;
+
+export function logLevelCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
+  const command = new OrcaCommand(
+    "log-level",
+    "Show the level of a replica's log, or change it for some time",
+  )
+    .details("The level of the configuration (logging.level) returns by itself.")
+    .optionWithDefault("--for <DURATION>", "Keep LEVEL for DURATION, up to 1h", "10m", parseFor);
+  return withOpsOptions(command)
+    .addArgument(new Argument("[LEVEL]", "The new level: debug, info, warn or error").choices(logLevels))
+    .withExamples("orca log-level", "orca log-level debug --for 10m", "orca log-level info")
+    .runs(({ for: forMs = forMsDefault, ...flags }: LogLevelFlags, level: string | undefined) =>
+      logLevel({ ...flags, level, forMs, clock, stdout, stderr }),
+    );
+}
+
+function parseFor(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined && durationMs >= 1000) return durationMs;
+  throw new InvalidArgumentError("expected a duration of a second or more, such as 10m");
+}
+
+interface LogLevelOptions extends OpsCommandOptions {
+  /** Only shows the level when left out. */
+  readonly level?: string | undefined;
+  readonly forMs: number;
+}
+
+/** Resolves with the exit code: 1 if no replica answers, or it denies or rejects the change. */
+function logLevel(options: LogLevelOptions): Promise<number> {
+  const { level, forMs } = options;
+  const path = "/log-level";
+  const seconds = String(Math.ceil(forMs / 1000));
+  const call = level === undefined ? { path } : { path, action: "log-level", query: { level, seconds } };
+  const purpose = level === undefined ? "ask for the log level of" : "change the log level of";
+  return withOps(purpose, call, options, async (url, deadline) => {
+    const text = await readAnswer(url, call, deadline);
+    options.stdout.write(options.json ? text : reportOf(parseAnswer(text, isLogLevel)));
+    return 0;
+  });
+}
+
+function reportOf({ level, configured, until }: LogLevelDocument): string {
+  return until === null ? `${level}\n` : `${level} until ${until}, then ${configured}\n`;
+}
+
+function isLogLevel(value: unknown): value is LogLevelDocument {
+  return (
+    has(value, { level: "string", configured: "string" }) &&
+    (value["until"] === null || has(value, { until: "string" }))
+  );
+}
