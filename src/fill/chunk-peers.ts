@@ -34,7 +34,7 @@ export interface ChunkPeers {
    * Reads a range from `peer` into `sink`, as the bytes arrive there. On a rejection the sink holds a true prefix of
    * the range. The sink is not used after the promise has settled.
    * @throws NotCoordinator; OrcaError `peer_unavailable` where the peer could not be reached, broke off, was silent or
-   * broke the protocol; `not_held` with `cachedOnly`; else the peer's error, such as one of its origin.
+   * broke the protocol; `not_held` with `cachedOnly`; `invalid_range` where it refuses the range; else the peer's error, such as one of its origin.
    */
   read(peer: Member, request: PeerRead, sink: ByteSink, signal: AbortSignal): Promise<PeerReadEnd>;
 }

@@ -34,6 +34,8 @@ export class ChunkPeersNetwork {
   onSlice: (stream: ChunkStream) => void = () => {};
   /** Asked as a stream begins: after how many bytes it breaks off, be that within a slice. */
   cutAfterBytes: (stream: ChunkStream) => number | undefined = () => undefined;
+  /** Asked as a stream begins: whether the replica refuses its offset. */
+  refuses: (stream: ChunkStream) => boolean = () => false;
   readonly #options: ChunkPeersNetworkOptions;
 
   constructor(options: ChunkPeersNetworkOptions) {
@@ -55,6 +57,13 @@ export class ChunkPeersNetwork {
     const carry = this.#options.carry ?? (async () => {});
     await raced(carry(stream.from, stream.to), signal);
     if (this.blackHoles.has(stream.to)) await this.#stall(signal);
+    if (this.refuses(stream)) {
+      throw new OrcaError(
+        "invalid_range",
+        "mesh",
+        `Cannot read from "${stream.to}": the offset is out of range`,
+      );
+    }
     const answer = this.#serverOf(stream).answer(stream.request);
     if (!answer) throw new OrcaError("not_held", "mesh", `Cannot read from "${stream.to}": it is not held`);
     try {

@@ -1,8 +1,9 @@
 /**
  * Copies one chunk from its holders to this replica's disk. It asks the holders in order, for range after range. After
  * a break it continues at the byte where it stopped, with the same holder or the next, and the hash continues with it.
- * After the last byte, the sender's SHA-256 must match what was written. If it does not, the written bytes are deleted,
- * and the chunk is pulled again, with the replicas that sent it asked last.
+ * A peer that refuses that byte as out of range has a chunk of another length than the partial copy, so the copy is
+ * deleted, and the same peer is asked from 0. After the last byte, the sender's SHA-256 must match what was written. If
+ * it does not, the written bytes are deleted, and the chunk is pulled again, with the replicas that sent it asked last.
  *
  * A failed pull does not make the peer one to avoid: a holder that is too busy for copies may well have time for
  * clients.
@@ -30,6 +31,8 @@ export interface PullStats {
   pulledBytes: number;
   /** Times a pull continued at the byte where it had broken off. */
   resumed: number;
+  /** Partial copies that were deleted because a peer refused their offset as out of range. */
+  restarts: number;
   /** Attempts after the first. */
   retries: number;
   /** Chunks that did not match the SHA-256 that the sender sent. */
@@ -119,12 +122,28 @@ export class Pull {
     if (!this.#stage) return "not_stored";
     let isBroken = false;
     for (const peer of this.#candidates()) {
-      const outcome = await this.#pullFrom(peer, this.#stage, signal);
+      let outcome = await this.#pullFrom(peer, this.#stage, signal);
+      if (outcome === "refused") {
+        this.#stage = await this.#restart();
+        if (!this.#stage) return "not_stored";
+        outcome = await this.#pullFrom(peer, this.#stage, signal);
+      }
       if (outcome === "not_stored") return "not_stored";
-      if (outcome === "broken") isBroken = true;
+      // A peer that refuses an offset again, or refuses 0, is asked no more in this attempt.
+      if (outcome === "broken" || outcome === "refused") isBroken = true;
       else if (outcome !== "not_held") return this.#commit(this.#stage, outcome.sha256);
     }
     return isBroken ? "again" : "missing";
+  }
+
+  /** Deletes the partial copy and begins another. Undefined where the disk does not take it. */
+  async #restart(): Promise<StagedChunk | undefined> {
+    const { store, key, stats } = this.#options;
+    stats.restarts += 1;
+    this.#senders.clear();
+    this.#brokeOff = false;
+    await this.#stage?.discard();
+    return store.stage(key);
   }
 
   /** The known holder first, or last where its copy is an extra one: reading that would remove its mark there. */
@@ -143,7 +162,7 @@ export class Pull {
     peer: Member,
     stage: StagedChunk,
     signal: AbortSignal,
-  ): Promise<Sent | "not_held" | "broken" | "not_stored"> {
+  ): Promise<Sent | "not_held" | "broken" | "refused" | "not_stored"> {
     const { settings } = this.#options;
     for (;;) {
       const missingBytes = this.#lengthBytes - stage.stagedBytes;
@@ -157,7 +176,7 @@ export class Pull {
         if (missingBytes > 0 && !(await this.#write(peer, stage, range))) return "not_stored";
         if (typeof outcome === "string") {
           this.#brokeOff = stage.stagedBytes > 0;
-          return outcome;
+          return outcome === "refused" && stage.stagedBytes === 0 ? "broken" : outcome;
         }
         if (stage.stagedBytes === this.#lengthBytes) return outcome;
       } finally {
@@ -171,7 +190,7 @@ export class Pull {
     offset: number,
     range: PullRange,
     signal: AbortSignal,
-  ): Promise<Sent | "not_held" | "broken"> {
+  ): Promise<Sent | "not_held" | "broken" | "refused"> {
     const { peers, key, stats } = this.#options;
     const lengthBytes = range.lengthBytes;
     try {
@@ -184,7 +203,9 @@ export class Pull {
     } catch (thrown) {
       signal.throwIfAborted();
       const action = `Cannot pull from replica "${peer.replicaId}"`;
-      return OrcaError.from(thrown, "internal", "mesh", action).code === "not_held" ? "not_held" : "broken";
+      const { code } = OrcaError.from(thrown, "internal", "mesh", action);
+      if (code === "invalid_range") return "refused";
+      return code === "not_held" ? "not_held" : "broken";
     } finally {
       if (this.#brokeOff && range.filledBytes > 0) {
         this.#brokeOff = false;

@@ -59,6 +59,7 @@ export class Puller {
     failed: 0,
     pulledBytes: 0,
     resumed: 0,
+    restarts: 0,
     retries: 0,
     mismatches: 0,
     unverified: 0,

@@ -43,7 +43,7 @@ const nearestCodes: Readonly<Record<Code, ErrorCode>> = {
   [Code.ResourceExhausted]: "overloaded",
   [Code.FailedPrecondition]: "internal",
   [Code.Aborted]: "origin_etag_changed",
-  [Code.OutOfRange]: "invalid_argument",
+  [Code.OutOfRange]: "invalid_range",
   [Code.Unimplemented]: "peer_unavailable",
   [Code.Internal]: "internal",
   [Code.Unavailable]: "peer_unavailable",

@@ -100,12 +100,10 @@ export class FillService {
     const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(this.#checkLayout(fields)));
     const chunkBytes = key.version.chunkLength(key.index);
     const start = numberField(offset, "offset");
-    if (start >= chunkBytes) throw malformedMessage(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
+    if (start >= chunkBytes) throw outOfRange(`offset is ${start} in a chunk of ${chunkBytes} bytes`);
     const lengthBytes = numberField(length, "length") || chunkBytes - start;
     if (start + lengthBytes > chunkBytes) {
-      throw malformedMessage(
-        `${lengthBytes} bytes at offset ${start} end after a chunk of ${chunkBytes} bytes`,
-      );
+      throw outOfRange(`${lengthBytes} bytes at offset ${start} end after a chunk of ${chunkBytes} bytes`);
     }
     if (passedOver.length > passedOverMax) {
       throw malformedMessage(
@@ -115,4 +113,9 @@ export class FillService {
     for (const replicaId of passedOver) nameField(replicaId, "passed_over", replicaIdBytesMax);
     return { key, offset: start, lengthBytes, passedOver, cachedOnly };
   }
+}
+
+/** OUT_OF_RANGE, on which a peer with a partial copy deletes it and begins again at 0 (fill/replication/pull.ts). */
+function outOfRange(reason: string): OrcaError {
+  return new OrcaError("invalid_range", "mesh", `Cannot send a chunk to a peer: ${reason}`);
 }

@@ -60,6 +60,11 @@ function registerPulls(metrics: MetricsRegistry, puller: ReplicationParts["pulle
     "Times a pull continued at the byte where it had broken off.",
     () => stats.resumed,
   );
+  metrics.counter(
+    "orca_pull_restarts_total",
+    "Partial copies deleted and begun again, because a peer refused their offset as out of range.",
+    () => stats.restarts,
+  );
   metrics.counter("orca_pull_retries_total", "Attempts after the first.", () => stats.retries);
   metrics.counter(
     "orca_pull_yields_total",

@@ -186,6 +186,41 @@ test("Puller: after a break in the middle of a block it continues at its byte wi
   nothingLeft();
 });
 
+test("Puller: where a peer refuses the offset, the partial copy is deleted and the same peer asked from 0", async () => {
+  const { cluster, key, self, first, second, hold, asked, isWhole, nothingLeft } = pullFixture(3 * MiB);
+  hold(first, second);
+  cluster.network.cutAfterBytes = ({ to, request }) =>
+    to === first.id && request.offset === 0 ? MiB + 100 : undefined;
+  cluster.network.refuses = ({ to, request }) => to === second.id && request.offset > 0;
+  let stagesMax = 0;
+  self.disk.onAppend = () => {
+    stagesMax = Math.max(stagesMax, self.disk.stagesOpen);
+  };
+  self.puller.enqueue(key);
+  await cluster.quiet();
+  assert.ok(isWhole());
+  assert.deepEqual(asked(), [
+    [first.id, 0],
+    [second.id, MiB + 100],
+    [second.id, 0],
+  ]);
+  assert.equal(stagesMax, 1);
+  assert.deepEqual([self.puller.stats.restarts, self.puller.stats.retries], [1, 0]);
+  nothingLeft();
+});
+
+test("Puller: a peer that refuses every offset is asked from 0 once in an attempt", async () => {
+  const { cluster, key, self, first, hold, asked, nothingLeft } = pullFixture(9 * MiB);
+  hold(first);
+  cluster.network.refuses = ({ to, request }) => to === first.id && request.offset > 0;
+  self.puller.enqueue(key);
+  await cluster.clock.advance(10_000);
+  assert.equal(self.puller.stats.failed, 1);
+  assert.ok(asked().filter(([to]) => to === first.id).length <= 12, `${asked().length} reads`);
+  assert.ok(self.puller.stats.restarts >= 3);
+  nothingLeft();
+});
+
 test("Puller: it fails after three attempts, 500 ms and 1 s apart", async () => {
   const { cluster, key, self, first, hold, asked, nothingLeft } = pullFixture(KiB);
   hold(first);

@@ -10,9 +10,11 @@ import {
   FillChunkRequestSchema,
   FillService as FillServiceSchema,
 } from "../../../gen/orca/v1/fill_pb.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
 import { GiB, MiB } from "../../../src/base/units.ts";
 import type { ChunkTier } from "../../../src/chunk/chunk-layout.ts";
 import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
+import { toConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { RecentVersions } from "../../../src/mesh/codec/recent-versions.ts";
 import { type ChunkAnswers, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
 import { clusterFixture } from "../../support/cluster-fixture.ts";
@@ -154,14 +156,28 @@ const malformed: Readonly<Record<string, Request>> = {
   "an object that ends where the chunk begins": { ...valid, objectSize: BigInt(16 * MiB) },
   "a negative object": { ...valid, objectSize: huge },
   "an object of 2^53 bytes": { ...valid, objectSize: 2n ** 53n },
-  "an offset at the end": { ...valid, offset: 1000n },
   "a negative offset": { ...valid, offset: huge },
-  "one byte too many": { ...valid, offset: 10n, length: 991n },
   "a negative length": { ...valid, length: huge },
   "65 unreachable replicas": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
   "an unreachable replica without a name": { ...valid, passedOver: [""] },
   "an unreachable replica whose id has 513 bytes": { ...valid, passedOver: ["r".repeat(513)] },
 };
+
+const outOfRange: Readonly<Record<string, Request>> = {
+  "an offset at the end": { ...valid, offset: 1000n },
+  "an offset after the end": { ...valid, offset: 2n ** 53n - 1n },
+  "one byte too many": { ...valid, offset: 10n, length: 991n },
+};
+
+for (const [what, request] of Object.entries(outOfRange)) {
+  test(`FillService.answer: ${what} is out of range, counted, and not passed on`, () => {
+    const chunks = new RecordedChunks();
+    const service = new FillService(chunks);
+    throwsWith("invalid_range", () => service.answer(create(FillChunkRequestSchema, request)));
+    assert.equal(toConnectError(new OrcaError("invalid_range", "mesh", "x")).code, Code.OutOfRange);
+    assert.deepEqual([service.stats.invalid, chunks.reads.length], [1, 0]);
+  });
+}
 
 for (const [what, request] of Object.entries(malformed)) {
   test(`FillService.answer: ${what} is invalid_argument, counted, and not passed on`, () => {
@@ -188,14 +204,16 @@ test("FillService.answer: whatever the numbers are, a range that is passed on is
       const chunkKey = { ...key, chunkSize, chunkIndex };
       const request = create(FillChunkRequestSchema, { chunkKey, objectSize, offset, length });
       const inside =
-        [chunkIndex, objectSize, offset, length].every((number) => number < 2n ** 53n) &&
+        [chunkIndex, objectSize, offset].every((number) => number < 2n ** 53n) &&
         chunkSize > 0n &&
         chunkSize <= BigInt(GiB) &&
         chunkIndex * chunkSize < objectSize;
       const left = objectSize - chunkIndex * chunkSize;
       const chunkBytes = left < chunkSize ? left : chunkSize;
+      const isNumber = length < 2n ** 53n;
       if (!inside || offset >= chunkBytes || offset + length > chunkBytes) {
-        throwsWith("invalid_argument", () => service.answer(request));
+        const isOutOfRange = inside && (offset >= chunkBytes || isNumber);
+        throwsWith(isOutOfRange ? "invalid_range" : "invalid_argument", () => service.answer(request));
         return;
       }
       service.answer(request);

@@ -43,6 +43,7 @@ test("registerReplicationMetrics: every number is read at the scrape, under its 
     orca_pull_mismatches_total: puller.stats.mismatches,
     orca_pulls_unverified_total: puller.stats.unverified,
     orca_pulls_resumed_total: puller.stats.resumed,
+    orca_pull_restarts_total: puller.stats.restarts,
     orca_pull_retries_total: puller.stats.retries,
     orca_pull_yields_total: puller.stats.yields,
     'orca_fill_peer_asks_total{end="fetched"}': peerCopies.stats.fetched,
