@@ -18,14 +18,15 @@ export interface ConditionHeaders {
 export interface Validators {
   /** Without quotes. */
   readonly etag: string;
-  /** Milliseconds since the epoch, whole seconds. */
-  readonly lastModifiedMs: number;
+  /** Milliseconds since the epoch, whole seconds. Undefined where the origin tells no date. */
+  readonly lastModifiedMs: number | undefined;
 }
 
 export type ConditionResult = "proceed" | "not_modified" | "precondition_failed";
 
 /**
- * Whether a GET or HEAD of an existing object proceeds. An unreadable date is ignored. An ETag condition overrides the
+ * Whether a GET or HEAD of an existing object proceeds. An unreadable date is ignored, and so is every date for an object
+ * that has none (RFC 9110 §13.1.3, §13.1.4). An ETag condition overrides the
  * date condition of the same direction, even if the date condition would have failed.
  */
 export function evaluateConditions(
@@ -33,22 +34,23 @@ export function evaluateConditions(
   validators: Validators,
   clock: Pick<Clock, "now">,
 ): ConditionResult {
+  const { lastModifiedMs } = validators;
   const ifMatch = headers["if-match"];
   const ifUnmodifiedSince = headers["if-unmodified-since"];
   if (ifMatch !== undefined) {
     if (!matchesList(ifMatch, validators.etag, "strong")) return "precondition_failed";
-  } else if (ifUnmodifiedSince !== undefined) {
+  } else if (ifUnmodifiedSince !== undefined && lastModifiedMs !== undefined) {
     const since = parseHttpDate(ifUnmodifiedSince, clock.now());
-    if (since !== undefined && validators.lastModifiedMs > since) return "precondition_failed";
+    if (since !== undefined && lastModifiedMs > since) return "precondition_failed";
   }
 
   const ifNoneMatch = headers["if-none-match"];
   const ifModifiedSince = headers["if-modified-since"];
   if (ifNoneMatch !== undefined) {
     if (matchesList(ifNoneMatch, validators.etag, "weak")) return "not_modified";
-  } else if (ifModifiedSince !== undefined) {
+  } else if (ifModifiedSince !== undefined && lastModifiedMs !== undefined) {
     const since = parseHttpDate(ifModifiedSince, clock.now());
-    if (since !== undefined && validators.lastModifiedMs <= since) return "not_modified";
+    if (since !== undefined && lastModifiedMs <= since) return "not_modified";
   }
   return "proceed";
 }

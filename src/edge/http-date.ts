@@ -40,18 +40,18 @@ export function parseHttpDate(text: string, nowMs: number): number | undefined {
 }
 
 /** `Sun, 06 Nov 1994 08:49:37 GMT`, or undefined for a time outside the range of HTTP dates. */
-export function formatHttpDate(milliseconds: number): string | undefined {
+export function formatHttpDate(milliseconds: number | undefined): string | undefined {
   return isWritable(milliseconds) ? new Date(milliseconds).toUTCString() : undefined;
 }
 
 /** `1994-11-06T08:49:37.000Z`, as S3 writes dates in XML, or undefined for a time outside its range. */
-export function formatIsoDate(milliseconds: number): string | undefined {
+export function formatIsoDate(milliseconds: number | undefined): string | undefined {
   return isWritable(milliseconds) ? new Date(milliseconds).toISOString() : undefined;
 }
 
 /** From 1970 on. A negative or infinite time is a fault of a driver, not a date. */
-function isWritable(milliseconds: number): boolean {
-  return milliseconds >= 0 && milliseconds < yearTenThousandMs;
+function isWritable(milliseconds: number | undefined): milliseconds is number {
+  return milliseconds !== undefined && milliseconds >= 0 && milliseconds < yearTenThousandMs;
 }
 
 function fullYear(twoDigits: number, nowMs: number): number {

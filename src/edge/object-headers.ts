@@ -36,6 +36,8 @@ export class ObjectHeaders {
     append(common, "Content-Language", head.contentLanguage);
     append(common, "Content-Disposition", head.contentDisposition);
     append(common, "x-amz-version-id", head.versionId);
+    append(common, "x-amz-storage-class", head.storageClass);
+    append(common, "x-amz-website-redirect-location", head.websiteRedirectLocation);
     appendMetadata(common, head.metadata);
     this.#common = common;
   }

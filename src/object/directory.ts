@@ -16,6 +16,7 @@
  *    agree with other replicas, {@link Directory.revalidate} for callers whose client contradicts the entry. Neither
  *    drops the entry.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -355,5 +356,8 @@ function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
   if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
   if (kept.kind === "error") return false;
   const { etag, sizeBytes, lastModifiedMs } = kept.record.head;
-  return head.etag === etag && head.sizeBytes === sizeBytes && head.lastModifiedMs === lastModifiedMs;
+  if (head.etag !== etag || head.sizeBytes !== sizeBytes || head.lastModifiedMs !== lastModifiedMs)
+    return false;
+  // Without a date, changed headers of the same bytes are found by comparing them.
+  return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);
 }

@@ -13,6 +13,7 @@
  */
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
+import { usableDateMs } from "../chunk/object-date.ts";
 
 /** Longer than a tick of the kernel's clock, 10 ms at most (CONFIG_HZ=100). */
 const clockGrainMs = 20;
@@ -40,7 +41,7 @@ export function isLongSettled({ ctimeNs }: Pick<BigIntStats, "ctimeNs">, nowMs: 
   return nowMs - Number(ctimeNs / 1_000_000n) >= settledAfterMs;
 }
 
-/** Milliseconds since the epoch, whole seconds, like HTTP dates. */
-export function lastModifiedMs(stats: BigIntStats): number {
-  return Number(stats.mtimeNs / 1_000_000_000n) * 1000;
+/** Milliseconds since the epoch, whole seconds, like HTTP dates. Undefined for a time that HTTP cannot write. */
+export function lastModifiedMs(stats: BigIntStats): number | undefined {
+  return usableDateMs(Number(stats.mtimeNs / 1_000_000_000n) * 1000);
 }

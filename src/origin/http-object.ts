@@ -4,6 +4,7 @@
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { etagBytesMax, etagFault } from "../chunk/etag.ts";
+import { usableDateMs } from "../chunk/object-date.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
 
@@ -51,8 +52,8 @@ export function checkRangeResponse(head: ResponseHead, request: RangeRequest, ac
 }
 
 /** A time in a listing, cut to whole seconds, like the Last-Modified of the same object. */
-export function wholeSeconds(date: Date | undefined): number {
-  return Math.floor((date?.getTime() ?? 0) / 1000) * 1000;
+export function wholeSeconds(date: Date | undefined): number | undefined {
+  return date && usableDateMs(Math.floor(date.getTime() / 1000) * 1000);
 }
 
 function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void {
@@ -70,7 +71,7 @@ function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void
 
 /**
  * The metadata in a 200 to a HEAD.
- * @throws OrcaError origin_missing_etag; origin_unsupported if the size or the date is missing.
+ * @throws OrcaError origin_missing_etag; origin_unsupported if the size is missing.
  */
 export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action: string): ObjectHead {
   const { headers } = head;
@@ -80,15 +81,13 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
     const message = `${action}: the origin gave no ETag that Orca can use (${expected})`;
     throw new OrcaError("origin_missing_etag", "origin", message);
   }
-  const lastModifiedMs = Date.parse(headers.get("last-modified") ?? "");
-  if (head.contentLength === undefined || Number.isNaN(lastModifiedMs)) {
-    const missing = head.contentLength === undefined ? "Content-Length" : "Last-Modified";
-    throw new OrcaError("origin_unsupported", "origin", `${action}: the origin gave no ${missing}`);
+  if (head.contentLength === undefined) {
+    throw new OrcaError("origin_unsupported", "origin", `${action}: the origin gave no Content-Length`);
   }
   return {
     sizeBytes: head.contentLength,
     etag,
-    lastModifiedMs,
+    lastModifiedMs: usableDateMs(Date.parse(headers.get("last-modified") ?? "")),
     contentType: headers.get("content-type"),
     contentEncoding: headers.get("content-encoding"),
     contentLanguage: headers.get("content-language"),
@@ -96,6 +95,9 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
     cacheControl: headers.get("cache-control"),
     expires: headers.get("expires"),
     versionId: headers.get(dialect.versionHeader),
+    // Azure has neither of these.
+    storageClass: headers.get("x-amz-storage-class"),
+    websiteRedirectLocation: headers.get("x-amz-website-redirect-location"),
     metadata: metadataOf(headers, dialect.metadataPrefix),
   };
 }

@@ -16,8 +16,8 @@ export interface ObjectHead {
   readonly sizeBytes: number;
   /** Without quotes and without a weak prefix; never empty. */
   readonly etag: string;
-  /** Milliseconds since the epoch, whole seconds. */
-  readonly lastModifiedMs: number;
+  /** Milliseconds since the epoch, whole seconds. Undefined where the origin tells no date: none is invented. */
+  readonly lastModifiedMs: number | undefined;
   readonly contentType?: string | undefined;
   readonly contentEncoding?: string | undefined;
   readonly contentLanguage?: string | undefined;
@@ -25,6 +25,8 @@ export interface ObjectHead {
   readonly cacheControl?: string | undefined;
   readonly expires?: string | undefined;
   readonly versionId?: string | undefined;
+  readonly storageClass?: string | undefined;
+  readonly websiteRedirectLocation?: string | undefined;
   /** `x-amz-meta-*` without the prefix, lower case. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -55,7 +57,8 @@ export interface ListedObject {
   readonly sizeBytes: number;
   /** Without quotes. */
   readonly etag: string;
-  readonly lastModifiedMs: number;
+  /** As in {@link ObjectHead}. */
+  readonly lastModifiedMs: number | undefined;
 }
 
 export interface ListPage {

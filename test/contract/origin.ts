@@ -77,6 +77,7 @@ function headContract(traits: OriginTraits, fixture: () => OriginFixture): void 
     const head = await headOf(fixture(), "large");
     assert.equal(head.sizeBytes, largeSizeBytes);
     assert.match(head.etag, /^[^"]+$/);
+    assert.ok(head.lastModifiedMs !== undefined);
     assert.equal(head.lastModifiedMs % 1000, 0);
     assert.ok(Math.abs(Date.now() - head.lastModifiedMs) < 600_000, "the object was stored just now");
   });

@@ -26,6 +26,8 @@ test("GET: the whole object comes back with everything a client must get, and sa
     "cache-control": "max-age=60",
     expires: "Thu, 01 Jan 2032 00:00:00 GMT",
     "x-amz-meta-step": "1000",
+    "x-amz-storage-class": "STANDARD_IA",
+    "x-amz-website-redirect-location": "/elsewhere",
   };
   const stored = orca.origin.put(testBucket, "meta.bin", { seed: 3, sizeBytes: 20 * MiB + 7, headers });
   const cold = await orca.get("meta.bin");

@@ -20,6 +20,14 @@ test("evaluateConditions: no condition proceeds", () => {
   assert.equal(evaluate({}), "proceed");
 });
 
+test("evaluateConditions: the date conditions are ignored for an object without a date", () => {
+  const undated = { ...object, lastModifiedMs: undefined };
+  for (const date of [before, same, after]) {
+    for (const name of ["if-modified-since", "if-unmodified-since"])
+      assert.equal(evaluateConditions({ [name]: date }, undated, clock), "proceed", `${name}: ${date}`);
+  }
+});
+
 test("evaluateConditions: If-Match passes for the same ETag, one in a list, unquoted, and *", () => {
   for (const value of [
     '"9a0364b9"',

@@ -34,6 +34,15 @@ function nextMarker(parameters: Readonly<Record<string, string>>, of: ListPage):
   return textsOf(listObjectsXml(request("list-objects-v1", parameters), of), "NextMarker");
 }
 
+test("listObjectsXml: an object without a date has no LastModified", () => {
+  const dated = page(["k"]);
+  const undated = {
+    ...dated,
+    objects: dated.objects.map((each) => ({ ...each, lastModifiedMs: undefined })),
+  };
+  assert.deepEqual(textsOf(listObjectsXml(request("list-objects-v2"), undated), "LastModified"), []);
+});
+
 test("listObjectsXml: a V2 page as S3 renders it", () => {
   const xml = listObjectsXml(
     request("list-objects-v2", { prefix: "p", delimiter: "/", "max-keys": "7", "start-after": "o" }),

@@ -18,6 +18,8 @@ const head: ObjectHead = {
   cacheControl: "max-age=60",
   expires: "Sun, 01 Jun 2025 13:00:00 GMT",
   versionId: "v1",
+  storageClass: "STANDARD_IA",
+  websiteRedirectLocation: "/elsewhere",
   metadata: { owner: "me" },
 };
 const bare: ObjectHead = { sizeBytes: 0, etag: "e", lastModifiedMs: 0, metadata: {} };
@@ -49,11 +51,19 @@ test("ObjectHeaders.forBody: a whole object has all that the origin said of it",
     "Content-Language": "en",
     "Content-Disposition": 'attachment; filename="a.txt"',
     "x-amz-version-id": "v1",
+    "x-amz-storage-class": "STANDARD_IA",
+    "x-amz-website-redirect-location": "/elsewhere",
     "x-amz-meta-owner": "me",
     "Content-Length": "1000",
     "x-amz-request-id": "ID",
     "Cache-Status": "orca; hit",
   });
+});
+
+test("ObjectHeaders: without a date of the origin, there is no Last-Modified", () => {
+  const undated = { ...head, lastModifiedMs: undefined };
+  assert.equal("Last-Modified" in body(undated), false);
+  assert.equal(new ObjectHeaders(undated).forNotModified("ID", "orca; hit").includes("Last-Modified"), false);
 });
 
 test("ObjectHeaders.forBody: what the origin did not say is not sent, but for the default type", () => {

@@ -89,6 +89,8 @@ test("objectHeadOf: everything a client must get back", () => {
       "Cache-Control": "no-store",
       Expires: "never",
       "x-amz-version-id": "v7",
+      "x-amz-storage-class": "STANDARD_IA",
+      "x-amz-website-redirect-location": "/elsewhere",
       "X-Amz-Meta-Colour": "blue",
       "x-amz-meta-__proto__": "odd",
       "x-amz-meta-": "nameless",
@@ -107,6 +109,8 @@ test("objectHeadOf: everything a client must get back", () => {
     cacheControl: "no-store",
     expires: "never",
     versionId: "v7",
+    storageClass: "STANDARD_IA",
+    websiteRedirectLocation: "/elsewhere",
     metadata: Object.fromEntries([
       ["colour", "blue"],
       ["__proto__", "odd"],
@@ -123,13 +127,19 @@ test("objectHeadOf: no, an empty, a weak or an unusable ETag is origin_missing_e
   }
 });
 
-test("objectHeadOf: no Content-Length, or no Last-Modified, is origin_unsupported", () => {
+test("objectHeadOf: no Content-Length is origin_unsupported", () => {
   failsWith("origin_unsupported", () =>
     objectHeadOf(head(200, { ETag: '"e"', "Last-Modified": headers["Last-Modified"] }), dialect, "x"),
   );
-  failsWith("origin_unsupported", () =>
-    objectHeadOf(head(200, { ...headers, "Last-Modified": "once" }), dialect, "x"),
-  );
+});
+
+test("objectHeadOf: without a date, or with one that nobody can write, an object has none", () => {
+  const { "Last-Modified": _, ...undated } = headers;
+  assert.equal(objectHeadOf(head(200, undated), dialect, "x").lastModifiedMs, undefined);
+  for (const date of ["once", "", "Sat, 01 Jan 10000 00:00:00 GMT", "+275000-01-01T00:00:00Z"]) {
+    const dated = head(200, { ...headers, "Last-Modified": date });
+    assert.equal(objectHeadOf(dated, dialect, "x").lastModifiedMs, undefined, date);
+  }
 });
 
 test("strongEtag: what it accepts is accepted by the mesh, and what it does not is not", () => {

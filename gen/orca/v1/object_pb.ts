@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/object.proto.
  */
 export const file_orca_v1_object: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSJ7ChFIZWFkT2JqZWN0UmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZhISCgpzdGFsZV9ldGFnGAIgASgJEhsKDmNvbnRlc3RlZF9ldGFnGAMgASgJSACIAQFCEQoPX2NvbnRlc3RlZF9ldGFnIrEBChJIZWFkT2JqZWN0UmVzcG9uc2USIwoEaGVhZBgBIAEoCzITLm9yY2EudjEuT2JqZWN0SGVhZEgAEikKB2Fic2VuY2UYAiABKAsyFi5vcmNhLnYxLk9iamVjdEFic2VuY2VIABInCgdyZWZ1c2FsGAQgASgLMhQub3JjYS52MS5FcnJvckRldGFpbEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIu4DCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWQiDwoNT2JqZWN0QWJzZW5jZSKdAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkikQEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEIlgKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDIjcKEUludmFsaWRhdGVSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmIi0KEkludmFsaWRhdGVSZXNwb25zZRIXCg9pbnZhbGlkYXRpb25faWQYASABKAky5wEKDU9iamVjdFNlcnZpY2USRQoKSGVhZE9iamVjdBIaLm9yY2EudjEuSGVhZE9iamVjdFJlcXVlc3QaGy5vcmNhLnYxLkhlYWRPYmplY3RSZXNwb25zZRJICgtMaXN0T2JqZWN0cxIbLm9yY2EudjEuTGlzdE9iamVjdHNSZXF1ZXN0Ghwub3JjYS52MS5MaXN0T2JqZWN0c1Jlc3BvbnNlEkUKCkludmFsaWRhdGUSGi5vcmNhLnYxLkludmFsaWRhdGVSZXF1ZXN0Ghsub3JjYS52MS5JbnZhbGlkYXRlUmVzcG9uc2ViBnByb3RvMw", [file_orca_v1_chunk, file_orca_v1_errors]);
+  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSJ7ChFIZWFkT2JqZWN0UmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZhISCgpzdGFsZV9ldGFnGAIgASgJEhsKDmNvbnRlc3RlZF9ldGFnGAMgASgJSACIAQFCEQoPX2NvbnRlc3RlZF9ldGFnIrEBChJIZWFkT2JqZWN0UmVzcG9uc2USIwoEaGVhZBgBIAEoCzITLm9yY2EudjEuT2JqZWN0SGVhZEgAEikKB2Fic2VuY2UYAiABKAsyFi5vcmNhLnYxLk9iamVjdEFic2VuY2VIABInCgdyZWZ1c2FsGAQgASgLMhQub3JjYS52MS5FcnJvckRldGFpbEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIoEFCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAwgASgIEhoKDXN0b3JhZ2VfY2xhc3MYDSABKAlIB4gBARImChl3ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uGA4gASgJSAiIAQEaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWRCEAoOX3N0b3JhZ2VfY2xhc3NCHAoaX3dlYnNpdGVfcmVkaXJlY3RfbG9jYXRpb24iDwoNT2JqZWN0QWJzZW5jZSKdAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkikQEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEIncKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDEh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgFIAEoCCI3ChFJbnZhbGlkYXRlUmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiItChJJbnZhbGlkYXRlUmVzcG9uc2USFwoPaW52YWxpZGF0aW9uX2lkGAEgASgJMucBCg1PYmplY3RTZXJ2aWNlEkUKCkhlYWRPYmplY3QSGi5vcmNhLnYxLkhlYWRPYmplY3RSZXF1ZXN0Ghsub3JjYS52MS5IZWFkT2JqZWN0UmVzcG9uc2USSAoLTGlzdE9iamVjdHMSGy5vcmNhLnYxLkxpc3RPYmplY3RzUmVxdWVzdBocLm9yY2EudjEuTGlzdE9iamVjdHNSZXNwb25zZRJFCgpJbnZhbGlkYXRlEhoub3JjYS52MS5JbnZhbGlkYXRlUmVxdWVzdBobLm9yY2EudjEuSW52YWxpZGF0ZVJlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_errors]);
 
 /**
  * Asks for an object's metadata.
@@ -130,7 +130,7 @@ export type ObjectHead = Message<"orca.v1.ObjectHead"> & {
   etag: string;
 
   /**
-   * Milliseconds since the epoch, in whole seconds.
+   * Milliseconds since the epoch, in whole seconds. 0 where the origin tells no date.
    *
    * @generated from field: int64 last_modified_ms = 3;
    */
@@ -191,6 +191,27 @@ export type ObjectHead = Message<"orca.v1.ObjectHead"> & {
    * @generated from field: map<string, string> metadata = 11;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * Whether the origin tells no date of the object.
+   *
+   * @generated from field: bool last_modified_unknown = 12;
+   */
+  lastModifiedUnknown: boolean;
+
+  /**
+   * `x-amz-storage-class`.
+   *
+   * @generated from field: optional string storage_class = 13;
+   */
+  storageClass?: string | undefined;
+
+  /**
+   * `x-amz-website-redirect-location`.
+   *
+   * @generated from field: optional string website_redirect_location = 14;
+   */
+  websiteRedirectLocation?: string | undefined;
 };
 
 /**
@@ -348,11 +369,18 @@ export type ListedObject = Message<"orca.v1.ListedObject"> & {
   etag: string;
 
   /**
-   * Milliseconds since the epoch.
+   * Milliseconds since the epoch. 0 where the origin tells no date.
    *
    * @generated from field: int64 last_modified_ms = 4;
    */
   lastModifiedMs: bigint;
+
+  /**
+   * Whether the origin tells no date of the object.
+   *
+   * @generated from field: bool last_modified_unknown = 5;
+   */
+  lastModifiedUnknown: boolean;
 };
 
 /**

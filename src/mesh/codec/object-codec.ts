@@ -20,6 +20,7 @@ import type {
 } from "../../../gen/orca/v1/object_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { etagBytesMax } from "../../chunk/etag.ts";
+import { usableDateMs } from "../../chunk/object-date.ts";
 import type {
   ObjectName,
   PeerHeadAnswer,
@@ -34,10 +35,6 @@ import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdFiel
 
 const keysMax = 1000;
 const continuationTokenBytesMax = 16 * 1024;
-
-/** HTTP and S3 can write the years 1 to 9999. */
-const timeMsMin = BigInt(Date.parse("0001-01-01T00:00:00Z"));
-const timeMsMax = BigInt(Date.parse("9999-12-31T23:59:59.999Z"));
 
 function encodeObject({ originId: origin, location }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
   return { originId: origin, bucket: location.bucket, objectKey: location.key };
@@ -177,7 +174,7 @@ function encodeHead(head: ObjectHead): MessageInitShape<typeof ObjectHeadSchema>
   return {
     ...texts,
     size: BigInt(sizeBytes),
-    lastModifiedMs: BigInt(Math.floor(lastModifiedMs)),
+    ...encodeDate(lastModifiedMs),
     metadata: { ...metadata },
   };
 }
@@ -186,7 +183,7 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
   return {
     sizeBytes: numberField(message.size, "the size"),
     etag: etagField(message.etag),
-    lastModifiedMs: decodeTime(message.lastModifiedMs),
+    lastModifiedMs: decodeDate(message),
     contentType: message.contentType,
     contentEncoding: message.contentEncoding,
     contentLanguage: message.contentLanguage,
@@ -194,6 +191,8 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
     cacheControl: message.cacheControl,
     expires: message.expires,
     versionId: message.versionId,
+    storageClass: message.storageClass,
+    websiteRedirectLocation: message.websiteRedirectLocation,
     metadata: message.metadata,
   };
 }
@@ -208,24 +207,32 @@ function encodeListed({
     objectKey: key,
     size: BigInt(sizeBytes),
     etag,
-    lastModifiedMs: BigInt(Math.floor(lastModifiedMs)),
+    ...encodeDate(lastModifiedMs),
   };
 }
 
 /** The ETag may be empty: a listing also names objects that cannot be served. */
-function decodeListed({ objectKey, size, etag, lastModifiedMs }: ListedObjectMessage): ListedObject {
+function decodeListed(message: ListedObjectMessage): ListedObject {
   return {
-    key: objectKeyField(objectKey),
-    sizeBytes: numberField(size, "the size of a listed object"),
-    etag: textField(etag, "the ETag of a listed object", etagBytesMax),
-    lastModifiedMs: decodeTime(lastModifiedMs),
+    key: objectKeyField(message.objectKey),
+    sizeBytes: numberField(message.size, "the size of a listed object"),
+    etag: textField(message.etag, "the ETag of a listed object", etagBytesMax),
+    lastModifiedMs: decodeDate(message),
   };
 }
 
-function decodeTime(value: bigint): number {
-  if (value < timeMsMin || value > timeMsMax)
-    throw malformedMessage(`the time of the last modification is ${value} ms`);
-  return Number(value);
+type DateMessage = Pick<ObjectHeadMessage, "lastModifiedMs" | "lastModifiedUnknown">;
+
+function encodeDate(lastModifiedMs: number | undefined): DateMessage {
+  if (lastModifiedMs === undefined) return { lastModifiedMs: 0n, lastModifiedUnknown: true };
+  return { lastModifiedMs: BigInt(Math.floor(lastModifiedMs)), lastModifiedUnknown: false };
+}
+
+function decodeDate({ lastModifiedMs, lastModifiedUnknown }: DateMessage): number | undefined {
+  if (lastModifiedUnknown) return undefined;
+  const timeMs = usableDateMs(Number(lastModifiedMs));
+  if (timeMs !== undefined) return timeMs;
+  throw malformedMessage(`the time of the last modification is ${lastModifiedMs} ms`);
 }
 
 function encodeRemaining(remainingMs: number): bigint {

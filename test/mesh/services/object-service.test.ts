@@ -28,6 +28,8 @@ const head: ObjectHead = {
   cacheControl: undefined,
   expires: undefined,
   versionId: undefined,
+  storageClass: undefined,
+  websiteRedirectLocation: undefined,
   metadata: { colour: "grey" },
 };
 const listRequest: PeerListRequest = {
