@@ -2,7 +2,7 @@
 import { Argument, InvalidArgumentError } from "commander";
 import { parseDuration } from "../base/units.ts";
 import type { LogLevelDocument } from "../ops/endpoints/log-level-endpoints.ts";
-import { logLevels } from "../ops/log-level.ts";
+import type { LogLevel } from "../ops/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
 import {
   has,
@@ -14,6 +14,9 @@ import {
   withOpsOptions,
 } from "./ops-call.ts";
 import { OrcaCommand } from "./orca-command.ts";
+
+/** Written out here, so that help and completion load no part of a replica. */
+const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
 
 interface LogLevelFlags extends OpsFlags {
   /** Milliseconds. */
