@@ -55,6 +55,12 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", () => void (process.exitCode ||= failureExitCode));
 }
 
+/**
+ * Node opens its debugger on this signal, and everybody on the host can then run code in the process. A listener takes the
+ * signal away from it. `--disable-sigusr1` does so from the first moment, but not everybody starts Node with it.
+ */
+process.on("SIGUSR1", () => {});
+
 const exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   clock: new SystemClock(),

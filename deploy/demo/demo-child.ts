@@ -24,7 +24,7 @@ export class DemoChild {
   readonly #child: ChildProcess;
 
   constructor({ execPath, args, env, folder, output }: DemoChildOptions) {
-    this.#child = spawn(execPath, ["--import", endWithParent(folder), ...args], {
+    this.#child = spawn(execPath, ["--disable-sigusr1", "--import", endWithParent(folder), ...args], {
       cwd: folder,
       env,
       stdio: ["ignore", output, output, "ipc"],

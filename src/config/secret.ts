@@ -32,7 +32,11 @@ export class Secret {
   }
 }
 
-/** Each may also be set as `<NAME>_FILE`, the path of a file that holds the secret. */
+/**
+ * Each may also be set as `<NAME>_FILE`, the path of a file that holds the secret, and better is: the environment of a
+ * process stays readable for its user, for child processes and in crash reports. Both together are a fault and not a
+ * preference, because a secret that is left behind in the environment should be found.
+ */
 export const secretVariables = {
   awss3AccessKey: "ORCA_AWSS3_ACCESS_KEY",
   awss3SecretKey: "ORCA_AWSS3_SECRET_KEY",
@@ -85,7 +89,7 @@ function readSecret(
   const value = env[variable] ?? "";
   const file = env[`${variable}_FILE`] ?? "";
   if (value !== "" && file !== "") {
-    faults.push({ path: variable, message: `set together with ${variable}_FILE: unset one of them` });
+    faults.push({ path: variable, message: `set together with ${variable}_FILE: unset this one` });
   }
   if (value !== "") return new Secret(value);
   if (file === "") return undefined;

@@ -59,7 +59,7 @@ test("readSecrets: reports a file that cannot be read, is empty, or comes beside
     { "/empty": "\n" },
   );
   assert.deepEqual(faults, [
-    "ORCA_AZUREBLOB_ACCOUNT_KEY: set together with ORCA_AZUREBLOB_ACCOUNT_KEY_FILE: unset one of them",
+    "ORCA_AZUREBLOB_ACCOUNT_KEY: set together with ORCA_AZUREBLOB_ACCOUNT_KEY_FILE: unset this one",
     'ORCA_CACHESTORE_S3_ACCESS_KEY_FILE: cannot read "/gone": ENOENT',
     'ORCA_CACHESTORE_S3_SECRET_KEY_FILE: expected a file that holds the secret, but "/empty" is empty',
   ]);
