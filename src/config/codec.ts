@@ -90,6 +90,9 @@ export function duration(bounds: Bounds<string> = {}): Codec<number, "Ms"> {
   };
 }
 
+/** The most entries that a setting may ask of a Map or a Set, which throws from 2^24 on. Their heap is the user's to have. */
+export const mapEntriesMax = 16_000_000;
+
 export function integer(bounds: Bounds<number>): Codec<number> {
   const min = bounds.min ?? 0;
   const max = bounds.max ?? Number.MAX_SAFE_INTEGER;

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { mapEntriesMax } from "../../src/config/codec.ts";
+import type { Config } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { variableFor } from "../../src/config/overrides.ts";
 import { schema, settingRows } from "../../src/config/schema.ts";
 
@@ -9,6 +12,31 @@ test("schema: every setting says what it means and when to change it", () => {
     assert.match(meaning, /^[A-Z`].*\.$/, path);
     assert.match(advice, /^[A-Z`*].*\.$/, path);
   }
+});
+
+test("schema: no whole number is larger than what a Map or a Set can hold", () => {
+  const numbers = settingRows().filter(({ type }) => type === "whole number");
+  assert.ok(numbers.length > 5);
+  for (const { path, bounds } of numbers) {
+    const max = Number(/^\d+ to (\d+)/.exec(bounds)?.[1]);
+    assert.ok(max <= mapEntriesMax, `${path}: ${bounds}`);
+  }
+  // V8 throws a RangeError from the 16,777,217th entry on.
+  assert.ok(mapEntriesMax < 2 ** 24);
+});
+
+function load(entries: number): Config {
+  const origin = { id: "o", awss3: { bucket: "b" } };
+  const metadata = { max_entries: entries };
+  return loadConfig({ env: {}, overrides: { origin, metadata, chunk_catalog: metadata } });
+}
+
+test("loadConfig: the number of entries ends where a Map ends", () => {
+  assert.equal(load(mapEntriesMax).cachestore.maxHints, mapEntriesMax);
+  assert.throws(
+    () => load(mapEntriesMax + 1),
+    /chunk_catalog\.max_entries: expected a whole number 1 to 16000000, [^]*metadata\.max_entries: expected a whole number 1 to 16000000, /,
+  );
 });
 
 test("schema: no two settings share a variable", () => {

@@ -1,5 +1,5 @@
 /** `cachestore`: the store that all replicas share, and how long Orca waits for it before it goes elsewhere. */
-import { deadline, integer, oneOf, text, wait } from "../codec.ts";
+import { deadline, integer, mapEntriesMax, oneOf, text, wait } from "../codec.ts";
 import { driverSection } from "../driver-section.ts";
 import { optional, optionalSection, section, setting, zeroMeans } from "../field.ts";
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
@@ -39,7 +39,7 @@ const s3 = optionalSection({
 });
 
 const hintsDefault = "100000";
-const hints = integer({ min: 1, max: 100_000_000 });
+const hints = integer({ min: 1, max: mapEntriesMax });
 
 const fields = section({
   driver: setting(

@@ -1,5 +1,5 @@
 /** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings. */
-import { age, bytes, integer, lifetime } from "../codec.ts";
+import { age, bytes, integer, lifetime, mapEntriesMax } from "../codec.ts";
 import { goSetting, section, setting } from "../field.ts";
 
 export const metadataSection = section({
@@ -16,7 +16,7 @@ export const metadataSection = section({
     "Lower it where clients ask for objects before they are written. Raise it to spare the origin questions about absent keys.",
   ),
   max_entries: goSetting(
-    integer({ min: 1, max: 100_000_000 }),
+    integer({ min: 1, max: mapEntriesMax }),
     "10000",
     "Objects whose metadata is kept, for each origin.",
     "Raise it above the number of objects in use: a forgotten object costs a HEAD. Entries take heap memory outside `memory.max_bytes`.",
