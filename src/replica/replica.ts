@@ -92,7 +92,7 @@ export class Replica {
    */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const { config, clock, logger } = options;
-    const held = new ReleaseStack(logger);
+    const held = new ReleaseStack(logger, clock);
     return held.orUnwind(async () => {
       const server = config.server.tls && (await TlsFiles.load({ ...config.server.tls, clock, logger }));
       const mesh = await MeshClient.loadTls(config, clock, logger);
@@ -198,7 +198,7 @@ export class Replica {
       this.#readPath.start();
       this.#cacheView.start();
       const s3 = await this.#startStep("opening the S3 listener", () => this.#listener.start());
-      this.#held.addInOrder(this.#drains());
+      this.#held.addInOrder(this.#drains(), this.#commitsDrainMs);
       this.#readiness.enter("serving");
       return { s3, ops, mesh };
     });
@@ -247,6 +247,10 @@ export class Replica {
     });
   }
 
+  get #commitsDrainMs(): number {
+    return Math.max(this.#options.config.server.drainTimeoutMs, commitsDrainMinMs);
+  }
+
   /** What an orderly stop does before it releases anything, in this order. */
   #drains(): Step[] {
     const { drainTimeoutMs } = this.#options.config.server;
@@ -263,7 +267,7 @@ export class Replica {
       begin(() => readPath.stopFlights()),
       step("end copies between disks", () => readPath.stopCopies()),
       step("stop the scrub", () => this.#cacheView.stop()),
-      this.#closeStores(Math.max(drainTimeoutMs, commitsDrainMinMs)),
+      this.#closeStores(this.#commitsDrainMs),
     ];
   }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { begin, ReleaseStack, step, together } from "../../src/replica/release-stack.ts";
+import { begin, ReleaseStack, releaseTimeoutMs, step, together } from "../../src/replica/release-stack.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
@@ -10,7 +11,7 @@ function stackThatNotes(notes: string[]): {
   note: (text: string) => () => Promise<void>;
 } {
   const note = (text: string) => async (): Promise<void> => void notes.push(text);
-  return { held: new ReleaseStack(new RecordedLogger()), note };
+  return { held: new ReleaseStack(new RecordedLogger(), new FakeClock()), note };
 }
 
 test("ReleaseStack: what was added last runs first, and what was added in order runs in order before that", async () => {
@@ -18,7 +19,7 @@ test("ReleaseStack: what was added last runs first, and what was added in order 
   const { held, note } = stackThatNotes(notes);
   held.add(note("socket"));
   held.add(note("disk"));
-  held.addInOrder([note("drain"), note("commit")]);
+  held.addInOrder([note("drain"), note("commit")], 1000);
   await held.unwind();
   assert.deepEqual(notes, ["drain", "commit", "disk", "socket"]);
 });
@@ -94,7 +95,7 @@ test("ReleaseStack.orUnwind: hands on what is made, and holds what it holds", as
 
 test("ReleaseStack.orUnwind: what could not be made is thrown, and what could not be released is logged", async () => {
   const logger = new RecordedLogger();
-  const held = new ReleaseStack(logger);
+  const held = new ReleaseStack(logger, new FakeClock());
   held.add(step("close the disk", () => Promise.reject(new Error("EIO"))));
   const refused = new OrcaError("config_invalid", "config", "Cannot listen");
   const made = held.orUnwind(() => Promise.reject(refused));
@@ -102,4 +103,32 @@ test("ReleaseStack.orUnwind: what could not be made is thrown, and what could no
   const [event] = logger.events;
   assert.equal(event?.level, "error");
   assert.match(String((event.fields as { err?: unknown }).err), /Cannot close the disk: EIO/);
+});
+
+function never(): Promise<void> {
+  return new Promise(() => {});
+}
+
+test("ReleaseStack: a step that hangs is named, the others run, and no timer stays", async () => {
+  const clock = new FakeClock();
+  const held = new ReleaseStack(new RecordedLogger(), clock);
+  const notes: string[] = [];
+  held.add(async () => void notes.push("socket"));
+  held.add(
+    together(
+      step("close the disk", never),
+      step("close the cachestore", () => {}),
+    ),
+  );
+  held.addInOrder([step("drain the S3 listener", never)], 30_000);
+  const failed = rejectsWith("internal", held.unwind());
+  await clock.advance(30_000 + releaseTimeoutMs);
+  await clock.advance(releaseTimeoutMs);
+  const { message } = await failed;
+  assert.equal(
+    message,
+    "Cannot stop cleanly: Cannot drain the S3 listener: it hangs, with no end within 35000 ms; Cannot close the disk, or close the cachestore: it hangs, with no end within 5000 ms",
+  );
+  assert.deepEqual(notes, ["socket"]);
+  assert.equal(clock.pendingTimers, 0);
 });

@@ -136,6 +136,11 @@ export class DiskWriter {
     for (const task of left) task.settle({ outcome: "dropped" });
   }
 
+  /** Ends the wait of {@link close}: what it waits for hangs. */
+  stopWaiting(): void {
+    this.#onIdle?.();
+  }
+
   #startNext(): void {
     while (this.#waiting.length > 0 && this.#alone === undefined) {
       if (this.#started.length >= this.#startedMax || this.#startedBytes >= startedBytesMax) return;

@@ -49,6 +49,8 @@ export class PosixCommitter {
   readonly #writer: DiskWriter;
   #late = false;
   #closed = false;
+  /** Ends a {@link close} that waits for a commit that hangs. */
+  #onLate: (() => void) | undefined;
 
   constructor(options: PosixCommitterOptions) {
     const { directory, staging } = cachestoreDirectoryOf(options.root);
@@ -127,6 +129,10 @@ export class PosixCommitter {
     if (this.#late) return;
     const { promise: gaveUp, resolve: giveUp } = Promise.withResolvers<void>();
     const timer = this.#clock.timer(deadlineMs + terminationMs, giveUp);
+    this.#onLate = () => {
+      this.#writer.stopWaiting();
+      giveUp();
+    };
     await Promise.race([closing, gaveUp]);
     timer.cancel();
   }
@@ -141,6 +147,7 @@ export class PosixCommitter {
         timer = this.#clock.timer(this.#timeoutMs, () => {
           this.#late = true;
           resolve({ outcome: "late" });
+          this.#onLate?.();
           this.#writer.dropQueued(Number.POSITIVE_INFINITY);
         });
         return job;

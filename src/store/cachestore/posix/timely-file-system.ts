@@ -100,7 +100,7 @@ export class TimelyFileSystem implements ReadFileSystem {
 
   /**
    * Accepts no more calls, waits up to `deadlineMs` for the running ones, and ends the threads. A thread that still
-   * hangs is abandoned: it ends with its call, or with the process, which then ends only by SIGKILL.
+   * hangs is abandoned, and keeps the process alive: Node's exit would wait for it, and main.ts ends the process without.
    */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopped = true;
@@ -115,7 +115,7 @@ export class TimelyFileSystem implements ReadFileSystem {
     const ending: Promise<unknown>[] = [];
     for (const { worker, running } of this.#threads) {
       if (running && !running.late) this.#expire(running);
-      worker.removeAllListeners().unref();
+      worker.removeAllListeners();
       const ended = worker.terminate();
       if (!running) ending.push(ended);
     }
@@ -166,7 +166,7 @@ export class TimelyFileSystem implements ReadFileSystem {
 
   #isBusy(): boolean {
     if (this.#waiting.size > 0) return true;
-    for (const { running } of this.#threads) if (running) return true;
+    for (const { running } of this.#threads) if (running && !running.late) return true;
     return false;
   }
 
