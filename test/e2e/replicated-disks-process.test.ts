@@ -189,8 +189,10 @@ test("a fourth replica takes no more than its share and 10 %, without an origin 
   await readAll(replicas);
   const share = (objects * copiesWanted) / 4;
   // Each chunk that the fourth keeps has one keeper less among the others, and its copy is still there.
+  // The two counts are also equal for a moment on the way, so the wait is for nearly the whole share.
   await until(
-    async () => chunksOn(3).length > 0 && (await sumOf("orca_extra_copies")) === chunksOn(3).length,
+    async () =>
+      chunksOn(3).length >= share * 0.9 && (await sumOf("orca_extra_copies")) === chunksOn(3).length,
     comparedWithinMs,
   );
   t.diagnostic(`all copies made and marked ${Math.round(performance.now() - joinedMs)} ms after the start`);
