@@ -247,8 +247,8 @@ const meanings = {
     connectCode: "FailedPrecondition",
     lasting: true,
     meaning:
-      "A page or append blob, a range that the origin ignored, a chunked body, or another 3xx or 4xx. For metadata " +
-      "the answer is cached for `metadata.negative_ttl`.",
+      "A page or append blob, a range that the origin ignored, a chunked body, bytes with another Content-Encoding " +
+      "than the metadata says, or another 3xx or 4xx. For metadata the answer is cached for `metadata.negative_ttl`.",
     remedy:
       "Check region and endpoint of the origin first: the message names the region that the bucket is in.",
   },

@@ -16,6 +16,11 @@ export interface ObjectVersionFields {
   readonly etag: string;
   readonly sizeBytes: number;
   readonly chunkSizeBytes: number;
+  /**
+   * As the metadata says (content-coding.ts); undefined where they are not known. It does not name the version: it is
+   * what a fill expects of the origin's bytes.
+   */
+  readonly contentCoding?: string | undefined;
 }
 
 /** `LP(s) = LE64(byte length of s) || UTF-8 bytes`, so that no two lists of fields hash alike. */
@@ -51,6 +56,7 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly etag: string;
   readonly sizeBytes: number;
   readonly chunkSizeBytes: number;
+  readonly contentCoding: string | undefined;
   readonly chunkCount: number;
   /** @see versionHash */
   readonly hash: string;
@@ -64,6 +70,7 @@ export class ObjectVersion implements ObjectVersionFields {
     this.etag = fields.etag;
     this.sizeBytes = fields.sizeBytes;
     this.chunkSizeBytes = fields.chunkSizeBytes;
+    this.contentCoding = fields.contentCoding;
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
     this.hash = versionHash(fields);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;

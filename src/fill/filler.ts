@@ -276,6 +276,7 @@ export class Filler implements ChunkFlights {
       bucket: version.bucket,
       key: version.objectKey,
       etag: version.etag,
+      contentCoding: version.contentCoding,
       objectSizeBytes: version.sizeBytes,
       offset: index * version.chunkSizeBytes + part.filled,
       lengthBytes: part.to - part.filled,

@@ -21,6 +21,7 @@ import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
+import { contentCodingOf } from "../chunk/content-coding.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
@@ -322,6 +323,7 @@ export class Directory {
       bucket: location.bucket,
       objectKey: location.key,
       etag: head.etag,
+      contentCoding: contentCodingOf(head.contentEncoding),
       sizeBytes: head.sizeBytes,
       chunkSizeBytes: chunkSizeFor(head.sizeBytes, this.#options.chunkTiers),
     });
@@ -355,9 +357,9 @@ function etagOf(result: LookupResult): string {
 function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
   if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
   if (kept.kind === "error") return false;
-  const { etag, sizeBytes, lastModifiedMs } = kept.record.head;
-  if (head.etag !== etag || head.sizeBytes !== sizeBytes || head.lastModifiedMs !== lastModifiedMs)
-    return false;
+  const { etag, sizeBytes, lastModifiedMs, contentEncoding } = kept.record.head;
+  if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
+  if (head.lastModifiedMs !== lastModifiedMs || head.contentEncoding !== contentEncoding) return false;
   // Without a date, changed headers of the same bytes are found by comparing them.
   return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);
 }

@@ -3,6 +3,7 @@
  * accepted, and the metadata of a HEAD. An origin that ignores a header must not deliver wrong bytes.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { contentCodingOf } from "../chunk/content-coding.ts";
 import { etagBytesMax, etagFault } from "../chunk/etag.ts";
 import { usableDateMs } from "../chunk/object-date.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
@@ -28,7 +29,8 @@ export function strongEtag(header: string | undefined): string | undefined {
 
 /**
  * Checks that a 2xx answer announces exactly the bytes of `request`.
- * @throws OrcaError origin_etag_changed, origin_missing_etag, origin_unsupported (the origin ignores ranges) or
+ * @throws OrcaError origin_etag_changed, origin_missing_etag, origin_unsupported (the origin ignores ranges, or encodes
+ *   the bytes otherwise than its metadata says) or
  *   origin_unavailable (any other inconsistency; another attempt may succeed).
  */
 export function checkRangeResponse(head: ResponseHead, request: RangeRequest, action: string): void {
@@ -36,6 +38,11 @@ export function checkRangeResponse(head: ResponseHead, request: RangeRequest, ac
     throw new OrcaError(code, "origin", `${action}: ${reason}`);
   };
   checkEtag(head, request.etag, action);
+  const contentEncoding = head.headers.get("content-encoding");
+  if (request.contentCoding !== undefined && contentCodingOf(contentEncoding) !== request.contentCoding) {
+    const said = `the object's metadata says "${request.contentCoding}"`;
+    fail("origin_unsupported", `the bytes came with Content-Encoding "${contentEncoding ?? ""}", ${said}`);
+  }
   const { offset, lengthBytes, objectSizeBytes } = request;
   const isWhole = lengthBytes === objectSizeBytes;
   if (head.status === 206) {

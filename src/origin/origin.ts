@@ -35,6 +35,8 @@ export interface ObjectHead {
 export interface RangeRequest extends ObjectLocation {
   /** Sent as a quoted `If-Match`. */
   readonly etag: string;
+  /** The bytes must have this one; undefined where it is not known. @see contentCodingOf */
+  readonly contentCoding?: string | undefined;
   readonly objectSizeBytes: number;
   readonly offset: number;
   readonly lengthBytes: number;

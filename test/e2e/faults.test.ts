@@ -44,6 +44,17 @@ const passing: readonly [string, Fault][] = [
   ["sends junk after a complete body", { extraBytes: 100 }],
 ];
 
+test("a GET whose bytes are encoded otherwise than the HEAD said is refused, and not cached", async () => {
+  const { origin, get } = await start();
+  origin.put(testBucket, "k", { seed: 2, sizeBytes: MiB });
+  origin.faults.next("GET", "k", { headers: { "Content-Encoding": "gzip" } });
+  const refused = await get("k");
+  assert.equal(refused.status, 502);
+  assert.equal(await codeOf(refused), "OriginUnsupported");
+  assertPattern(await readAll(await get("k")), 2, 0);
+  assert.equal(origin.count("GET", "k"), 2);
+});
+
 for (const [what, fault] of passing) {
   test(`a GET whose origin ${what} once is served whole and right`, async () => {
     const { origin, get } = await start();

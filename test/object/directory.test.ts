@@ -293,6 +293,19 @@ test("Directory.lookup: the version has the chunk size of its object size", asyn
   assert.equal(result.kind === "found" && result.record.version.chunkSizeBytes, 64 * 2 ** 20);
 });
 
+test("Directory.lookup: the version has the content coding of its metadata", async () => {
+  const { heads, directory } = fixture();
+  for (const [key, contentEncoding, expected] of [
+    ["a", "GZIP", "gzip"],
+    ["b", undefined, ""],
+  ] as const) {
+    const lookup = directory.lookup({ ...location, key });
+    heads.at(-1)?.resolve({ ...head("v1"), contentEncoding });
+    const result = await lookup;
+    assert.equal(result.kind === "found" && result.record.version.contentCoding, expected);
+  }
+});
+
 test("Directory: a superseded version is reported, even long after its entry has expired", async () => {
   const superseded: string[] = [];
   const { clock, heads, directory } = fixture({ onSuperseded: ({ etag }) => superseded.push(etag) });

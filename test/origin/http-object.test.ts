@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
+import { contentCodingOf } from "../../src/chunk/content-coding.ts";
 import { MalformedHead, parseHead, type ResponseHead } from "../../src/http-client/response-head.ts";
 import { etagField } from "../../src/mesh/codec/object-name.ts";
 import { checkRangeResponse, objectHeadOf, rangeHeaders, strongEtag } from "../../src/origin/http-object.ts";
@@ -69,6 +70,33 @@ for (const [name, code, status, changed, request] of [
     failsWith(code, () => checkRangeResponse(head(status, { ...good, ...changed }), request, "x"));
   });
 }
+
+for (const [said, sent, isAccepted] of [
+  ["", undefined, true],
+  ["", "identity", true],
+  ["", "aws-chunked", true],
+  ["gzip", "GZIP", true],
+  ["gzip", "aws-chunked, gzip", true],
+  ["gzip,br", "gzip , br", true],
+  [undefined, "gzip", true],
+  ["", "gzip", false],
+  ["gzip", undefined, false],
+  ["gzip", "br", false],
+  ["gzip", "gzip, gzip", false],
+] as const) {
+  const name = `metadata that says "${said}" and bytes with Content-Encoding "${sent}" are ${isAccepted ? "accepted" : "origin_unsupported"}`;
+  test(`checkRangeResponse: ${name}`, () => {
+    const answer = head(206, { ...good, ...(sent !== undefined && { "Content-Encoding": sent }) });
+    const check = () => checkRangeResponse(answer, { ...range, contentCoding: said }, "x");
+    if (isAccepted) check();
+    else failsWith("origin_unsupported", check);
+  });
+}
+
+test("contentCodingOf: one that is too long is not compared", () => {
+  assert.equal(contentCodingOf("x".repeat(128)), "x".repeat(128));
+  assert.equal(contentCodingOf("x".repeat(129)), undefined);
+});
 
 test("checkRangeResponse: a 206 without Content-Range is origin_unavailable", () => {
   failsWith("origin_unavailable", () =>

@@ -5,9 +5,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ChunkKey as ChunkKeyMessage, ChunkKeySchema } from "../../../gen/orca/v1/chunk_pb.ts";
 import { GiB } from "../../base/units.ts";
+import { contentCodingBytesMax } from "../../chunk/content-coding.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../chunk/object-version.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
-import { malformedMessage, numberField, presentField } from "./message-field.ts";
+import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
 import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
 
 const chunkSizeBytesMax = GiB;
@@ -24,10 +25,16 @@ export function encodeChunkKey({ version, index }: ChunkKey): MessageInitShape<t
   };
 }
 
+/** The fields of a message that names a chunk, beside its chunk key. */
+export interface ChunkObject {
+  readonly objectSize: bigint;
+  readonly contentCoding?: string | undefined;
+}
+
 /** @throws OrcaError `invalid_argument`. `versionOf` may return a version that it made before. */
 export function decodeChunk(
   chunkKey: ChunkKeyMessage | undefined,
-  objectSize: bigint,
+  { objectSize, contentCoding }: ChunkObject,
   versionOf: (fields: ObjectVersionFields) => ObjectVersion = (fields) => new ObjectVersion(fields),
 ): ChunkKey {
   const key = presentField(chunkKey, "chunk_key");
@@ -48,6 +55,7 @@ export function decodeChunk(
     etag: etagField(key.etag),
     sizeBytes,
     chunkSizeBytes,
+    contentCoding: contentCoding && textField(contentCoding, "the content coding", contentCodingBytesMax),
   });
   return { version, index };
 }

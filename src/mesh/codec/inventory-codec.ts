@@ -55,7 +55,7 @@ export function decodeInventoryPage(message: ListChunksResponse): InventoryPage 
     throw malformedMessage(`its page has ${chunks.length} chunks, at most ${chunksMax} are accepted`);
   }
   return {
-    chunks: chunks.map(({ chunkKey, objectSize }) => decodeChunk(chunkKey, objectSize)),
+    chunks: chunks.map(({ chunkKey, objectSize }) => decodeChunk(chunkKey, { objectSize })),
     nextAfter: nextPageToken === "" ? "" : chunkPath(nextPageToken, "next_page_token"),
     passed: numberField(passed, "passed"),
     total: numberField(total, "total"),

@@ -30,6 +30,7 @@ function isOf(version: ObjectVersion, fields: ObjectVersionFields): boolean {
     version.bucket === fields.bucket &&
     version.originId === fields.originId &&
     version.sizeBytes === fields.sizeBytes &&
-    version.chunkSizeBytes === fields.chunkSizeBytes
+    version.chunkSizeBytes === fields.chunkSizeBytes &&
+    version.contentCoding === fields.contentCoding
   );
 }

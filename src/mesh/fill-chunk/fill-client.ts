@@ -137,9 +137,11 @@ function actionOf(peer: Member): string {
 }
 
 function encodeRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
+  const { contentCoding } = request.key.version;
   return {
     chunkKey: encodeChunkKey(request.key),
     objectSize: BigInt(request.key.version.sizeBytes),
+    ...(contentCoding !== undefined && { contentCoding }),
     offset: BigInt(request.offset),
     length: BigInt(request.lengthBytes),
     cachedOnly: request.cachedOnly,

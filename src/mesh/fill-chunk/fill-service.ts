@@ -96,8 +96,11 @@ export class FillService {
     length,
     cachedOnly,
     passedOver,
+    contentCoding,
   }: FillChunkRequest): PeerRead {
-    const key = decodeChunk(chunkKey, objectSize, (fields) => this.#versions.of(this.#checkLayout(fields)));
+    const key = decodeChunk(chunkKey, { objectSize, contentCoding }, (fields) =>
+      this.#versions.of(this.#checkLayout(fields)),
+    );
     const chunkBytes = key.version.chunkLength(key.index);
     const start = numberField(offset, "offset");
     if (start >= chunkBytes) throw outOfRange(`offset is ${start} in a chunk of ${chunkBytes} bytes`);

@@ -34,6 +34,7 @@ const version = new ObjectVersion({
   etag: "e1",
   sizeBytes: 20 * MiB,
   chunkSizeBytes: 8 * MiB,
+  contentCoding: "gzip",
 });
 
 function readOf(fields: Partial<PeerRead> = {}): PeerRead {
@@ -113,6 +114,7 @@ test("FillClient.read: the peer receives the request unchanged", async (context)
   const { key: ours, ...expected } = request;
   assert.deepEqual(rest, expected);
   assert.equal(key.version.memoryKey(key.index), version.memoryKey(ours.index));
+  assert.equal(key.version.contentCoding, "gzip");
   // A caller that could not reach more replicas than a request can name still gets an answer.
   const many = Array.from({ length: 100 }, (_, index) => `r${index}`);
   await client.read(peer, readOf({ passedOver: many }), new MemorySink(1000), never);

@@ -102,6 +102,12 @@ test("FillService.answer: only the chunk size that the agreed layout gives is ac
   assert.equal(service.stats.invalid, 5);
 });
 
+test("FillService.answer: the content coding of the object's metadata is passed on, and unknown from an older replica", () => {
+  assert.equal(asked({ ...valid, contentCoding: "gzip" }).key.version.contentCoding, "gzip");
+  assert.equal(asked({ ...valid, contentCoding: "" }).key.version.contentCoding, "");
+  assert.equal(asked(valid).key.version.contentCoding, undefined);
+});
+
 test("FillService.answer: a length of 0 means up to the end of the chunk", () => {
   assert.equal(asked(valid).lengthBytes, 1000);
   assert.equal(asked({ ...valid, offset: 999n }).lengthBytes, 1);
@@ -157,6 +163,7 @@ const malformed: Readonly<Record<string, Request>> = {
   "a negative object": { ...valid, objectSize: huge },
   "an object of 2^53 bytes": { ...valid, objectSize: 2n ** 53n },
   "a negative offset": { ...valid, offset: huge },
+  "a content coding of 129 bytes": { ...valid, contentCoding: "x".repeat(129) },
   "a negative length": { ...valid, length: huge },
   "65 unreachable replicas": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
   "an unreachable replica without a name": { ...valid, passedOver: [""] },
