@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { TestProcess } from "../support/process.ts";
+import { after, afterEach, test } from "node:test";
+import { endProcesses, TestProcess } from "../support/process.ts";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
 const folder = mkdtempSync(join(tmpdir(), "orca-loading-"));
+afterEach(endProcesses);
 after(() => rmSync(folder, { recursive: true }));
 
 const list = join(folder, "modules");

@@ -11,7 +11,7 @@ import { GiB, KiB } from "../../src/base/units.ts";
 import { ClusterCertificates, serverName } from "../support/cluster-certificates.ts";
 import { type OrcaProcess, orca, serveOrca } from "../support/orca-process.ts";
 import { assertPattern } from "../support/pattern.ts";
-import { freePort } from "../support/process.ts";
+import { endProcesses, freePort } from "../support/process.ts";
 import { testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
@@ -41,7 +41,7 @@ before(async () => {
 });
 after(() => certificates.remove());
 afterEach(async () => {
-  for (const { child } of replicas) await child.stop();
+  await endProcesses();
   await origin.stop();
   rmSync(folder, { recursive: true, force: true });
 });

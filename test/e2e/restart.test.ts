@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, type TestContext, test } from "node:test";
+import { after, afterEach, before, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { MiB } from "../../src/base/units.ts";
@@ -15,7 +15,7 @@ import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { chunkFilePath, encodeFooter, fanOuts, storedKeyOf } from "../../src/store/chunk-file/chunk-file.ts";
 import { serveOrca } from "../support/orca-process.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
-import { freePort, type TestProcess } from "../support/process.ts";
+import { endProcesses, freePort, type TestProcess } from "../support/process.ts";
 import { testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
@@ -37,6 +37,7 @@ before(async () => {
   origin = await S3Server.start({ buckets: [testBucket] });
   folder = mkdtempSync(join(tmpdir(), "orca-restart-"));
 });
+afterEach(endProcesses);
 after(async () => {
   await origin.stop();
   rmSync(folder, { recursive: true, force: true });

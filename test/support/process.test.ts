@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { findOnPath, freePort, run, TestProcess } from "./process.ts";
+import { endProcesses, findOnPath, freePort, run, TestProcess } from "./process.ts";
 
 const node = (script: string): TestProcess => new TestProcess("script", process.execPath, ["-e", script]);
 
@@ -14,6 +14,16 @@ test("TestProcess: a line is found whether it was printed before or after it was
   assert.ok(child.running);
   await child.stop();
   assert.ok(!child.running);
+});
+
+test("endProcesses: ends what a failed test left running, and resolves when it has ended", async () => {
+  const children = [0, 1].map(() => node("setInterval(() => {}, 1000)"));
+  await endProcesses();
+  assert.deepEqual(
+    children.map(({ running }) => running),
+    [false, false],
+  );
+  await endProcesses();
 });
 
 test("TestProcess: one that ends without the line says so with its output", async () => {

@@ -18,6 +18,20 @@ process.once("exit", () => {
   for (const child of live) child.kill("SIGKILL");
 });
 
+/**
+ * Ends every process that still runs: for an `afterEach` hook. A test that fails does not stop its own, and a child that
+ * runs keeps the test process running for ever.
+ */
+export async function endProcesses(): Promise<void> {
+  await Promise.all(
+    [...live].map(async (child) => {
+      const closed = once(child, "close");
+      child.kill("SIGKILL");
+      await closed;
+    }),
+  );
+}
+
 export interface ProcessOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
