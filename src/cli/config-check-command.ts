@@ -5,7 +5,7 @@ import { OrcaCommand } from "./orca-command.ts";
 export function configCheckCommand({ env, stdout, stderr }: CommandContext): OrcaCommand {
   return new OrcaCommand("check", "Report every fault of a configuration file")
     .details(
-      "Counts the environment in, as orca serve does. Exits with 0 for a valid configuration, else with 1.",
+      "Counts the environment in, as orca serve does. Exits with 0 for a valid configuration, else with 1. Warns of limits that do not hold together.",
     )
     .argument("<FILE>", "The configuration, in YAML")
     .withExamples(

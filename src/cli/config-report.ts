@@ -9,6 +9,7 @@ import { formatBytes } from "../base/units.ts";
 import { type Config, treeOf } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Environment, type Secrets, secretNames, secretVariables } from "../config/secret.ts";
+import { warningsOf } from "../config/warnings.ts";
 import type { TextOutput } from "./command-context.ts";
 
 export interface ConfigReportOptions {
@@ -25,12 +26,12 @@ export interface ConfigPrintOptions extends ConfigReportOptions {
   readonly json: boolean;
 }
 
-/** Prints one line for a valid configuration, else every fault of it. Returns the exit code: 0, else 1. */
+/** Prints one line for a valid configuration, and one for each warning; else every fault of it. Returns the exit code: 0, else 1. */
 export function configCheck(options: ConfigReportOptions): number {
-  return withConfig(
-    options,
-    (config) => `${options.file ?? "The configuration"} is valid: ${summary(config)}\n`,
-  );
+  return withConfig(options, (config) => {
+    const warnings = warningsOf(config).map((warning) => `warning: ${warning}\n`);
+    return `${options.file ?? "The configuration"} is valid: ${summary(config)}\n${warnings.join("")}`;
+  });
 }
 
 /** Prints the effective configuration, with defaults and without secrets, in a form that loads as the same one. */

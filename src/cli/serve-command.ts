@@ -96,6 +96,8 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<number
 async function serveLogged(config: Config, log: Log, context: CommandContext): Promise<number> {
   const { clock, random } = context;
   const { logger } = log;
+  const { warningsOf } = await import("../config/warnings.ts");
+  for (const warning of warningsOf(config)) logger.warn({}, warning);
   const replicaModule = await import("../replica/replica.ts");
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);

@@ -48,6 +48,8 @@ export class EdgeStats {
   clientsGone = 0;
   /** Connections ended because the client took no byte for too long. */
   clientsStalled = 0;
+  /** Connections ended because the client took its bytes more slowly than `server.client_min_rate`. */
+  clientsSlow = 0;
   /** Connections whose TLS handshake failed or did not end in time. */
   handshakesFailed = 0;
   /** Requests that could not be parsed as HTTP. */

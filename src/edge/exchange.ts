@@ -9,6 +9,7 @@ import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import { ClientPace, type PaceLimit } from "./client-pace.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";
 
@@ -21,6 +22,7 @@ export interface ExchangeContext {
   readonly stats: EdgeStats;
   /** Of failures, by code, source and message. A line that it leaves out is logged at level debug. */
   readonly failures: LogPace;
+  readonly paceLimit: PaceLimit;
   /** Every exchange that has not ended. */
   readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
@@ -46,6 +48,7 @@ export class Exchange {
   key = "";
   /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
+  readonly pace: ClientPace;
   #cut = false;
   readonly #context: ExchangeContext;
   readonly #startedMs: number;
@@ -61,6 +64,7 @@ export class Exchange {
     this.requestId = requestId;
     this.#context = context;
     this.#startedMs = context.clock.monotonic();
+    this.pace = new ClientPace(context.paceLimit);
     response.exchange = this;
     // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
     response.on("close", onClose);
@@ -79,7 +83,18 @@ export class Exchange {
   /** A whole small response. `headers` is flat. */
   send(status: number, headers: string[], body: string): void {
     this.response.writeHead(status, headers);
+    if (body !== "") this.sending(body.length);
     this.response.end(body);
+  }
+
+  /** The connection is given so many bytes of the body. */
+  sending(lengthBytes: number): void {
+    this.pace.sending(lengthBytes, this.#context.clock.monotonic());
+  }
+
+  /** The client has taken them. */
+  taken(): void {
+    this.pace.taken(this.#context.clock.monotonic());
   }
 
   sendXml(body: string): void {

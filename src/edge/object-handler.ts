@@ -224,10 +224,11 @@ export class ObjectHandler {
     );
     exchange.response.writeHead(range.kind === "whole" ? 200 : 206, flat);
     if (reader.done) {
+      exchange.sending(first.length);
       exchange.response.end(first);
       return;
     }
-    const transfer = new ObjectTransfer(exchange.response, reader, (error) => {
+    const transfer = new ObjectTransfer(exchange.response, reader, exchange, (error) => {
       if (error.code === "origin_etag_changed") bucket.directory.forget(location, record.version.etag);
       exchange.bodyCut(error);
     });

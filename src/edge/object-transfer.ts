@@ -1,6 +1,6 @@
 /**
  * Sends an object's bytes from a reader to a client's socket. (Bodies of one slice are sent by object-handler.ts itself.)
- * The socket holds one slice at a time, pinned until the kernel has taken it, so a slow client pins one segment. The
+ * The socket holds one slice at a time, held until the kernel has taken it, so a slow client holds one slice. The
  * kernel's own buffer keeps the connection busy meanwhile.
  *
  * Bytes are released (a) by the callback of their write, or (b) when the response closes: a socket that dies may never
@@ -10,26 +10,41 @@ import type { ServerResponse } from "node:http";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 
+/** Learns how fast the client takes its bytes. */
+export interface TransferPace {
+  sending(lengthBytes: number): void;
+  taken(): void;
+}
+
 export class ObjectTransfer {
   readonly #response: ServerResponse;
   readonly #reader: ObjectReader;
+  readonly #pace: TransferPace;
   readonly #onBroken: (error: OrcaError) => void;
 
   /** `onBroken` receives the reason why a body was cut short. The client sees a broken connection. */
-  constructor(response: ServerResponse, reader: ObjectReader, onBroken: (error: OrcaError) => void) {
+  constructor(
+    response: ServerResponse,
+    reader: ObjectReader,
+    pace: TransferPace,
+    onBroken: (error: OrcaError) => void,
+  ) {
     this.#response = response;
     this.#reader = reader;
+    this.#pace = pace;
     this.#onBroken = onBroken;
   }
 
   /** Sends `slice`, taken from the reader, and then the rest. The head has been written. */
   send(slice: Buffer): void {
+    this.#pace.sending(slice.length);
     if (this.#reader.done) this.#response.end(slice);
     else this.#response.write(slice, this.#onWritten);
   }
 
   readonly #onWritten = (error?: Error | null): void => {
     if (error || this.#response.destroyed) return;
+    this.#pace.taken();
     this.#reader.release();
     this.#sendNext();
   };

@@ -15,6 +15,7 @@ import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
+import { SlowClients } from "./client-pace.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
 import { headerSizeBytesMax, malformedAnswer } from "./malformed-answer.ts";
@@ -39,6 +40,8 @@ export interface S3ListenerOptions {
   readonly requestsMax: number;
   /** A client that takes no byte for this long is disconnected, because it pins memory. Lower frees memory sooner. */
   readonly clientStallTimeoutMs: number;
+  /** A client that takes fewer bytes a second than this for as long is disconnected, too. 0 for none. */
+  readonly clientMinRateBytes: number;
   /** How long a connection may stay idle. Longer saves handshakes and costs file descriptors. */
   readonly keepAliveTimeoutMs: number;
   /** How long a client may take to send a request. */
@@ -69,6 +72,7 @@ export class S3Listener {
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
   readonly #pipelines: Pipelines;
+  readonly #slowClients: SlowClients<Exchange>;
   /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
   #draining = false;
@@ -77,10 +81,21 @@ export class S3Listener {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     this.#pipelines = new Pipelines(options.requestsMax);
-    const { clock, logger, stats } = options;
+    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs } = options;
     const failures = new LogPace(clock, failureLinesMax);
+    const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
-    this.#context = { clock, logger, failures, stats, running, onEnd: () => this.#closeIfDraining() };
+    const onEnd = (): void => this.#closeIfDraining();
+    this.#context = { clock, logger, failures, stats, paceLimit, running, onEnd };
+    this.#slowClients = new SlowClients({
+      clock,
+      limit: paceLimit,
+      exchanges: running,
+      onSlow: ({ request: { socket } }) => {
+        stats.clientsSlow += 1;
+        socket.destroy();
+      },
+    });
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { whom: "S3 clients", ...options });
@@ -131,6 +146,7 @@ export class S3Listener {
         (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(context);
       }
     });
+    this.#slowClients.start();
     return address;
   }
 
@@ -151,12 +167,14 @@ export class S3Listener {
     });
     await closed.promise;
     timer.cancel();
+    this.#slowClients.stop();
     return cut;
   }
 
   /** Closes the listener and cuts every connection. May be called any number of times, and before {@link start}. */
   close(): Promise<void> {
     this.#options.tls?.stop();
+    this.#slowClients.stop();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#cut();

@@ -2,16 +2,18 @@
  * Reads a range of an object on any replica: from memory, from a flight that runs here, from disk, then by the
  * coordinator's fill. A reader is a cursor that its user pulls. `take` returns bytes that are in memory at once,
  * without a promise, or null where there are none yet; `ready` then resolves when it is worth trying again. So a hit in
- * memory costs no await, and a slow client holds one segment and nothing else.
+ * memory costs no await, and a slow client holds one segment and nothing else. While readers hold much of the memory
+ * (reader-memory.ts), a reader copies a short slice and pins no segment.
  *
  * Invariants:
- * 1. A reader pins at most one segment: the one that `take` returned and `release` has not released.
- * 2. A reader that waits pins no segment, so readers cannot starve each other of memory.
+ * 1. A reader holds at most one segment or copy: the one that `take` returned and `release` has not released.
+ * 2. A reader that waits for bytes or memory pins no segment, so readers cannot starve each other of memory.
  * 3. `position` only grows, by exactly the bytes returned.
  */
 import { assert } from "../base/assert.ts";
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { type Copy, copySizeBytes, type ReaderMemory } from "../base/reader-memory.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
@@ -27,7 +29,8 @@ export interface ReadPath {
   readonly disk: ChunkStore | undefined;
   readonly flights: ChunkFlights;
   readonly budget: MemoryBudget;
-  /** How long a read from disk waits for memory. */
+  readonly readerMemory: ReaderMemory;
+  /** How long a reader waits for memory. */
   readonly queueTimeoutMs: number;
   /** Chunks that are fetched ahead at most, once a reader goes from chunk to chunk. */
   readonly readAheadMax: number;
@@ -63,7 +66,12 @@ export class ObjectReader implements FlightListener {
   /** A block that was read from disk for this reader alone, and where in the chunk it begins. */
   #block: Segment | undefined;
   #blockOffset = 0;
+  /** What the slice that was taken lies in is one of these two. */
   #pinned: Segment | undefined;
+  #copied: Copy | undefined;
+  /** For a copy of the next slice. */
+  #place: Copy | undefined;
+  #needsPlace = false;
   #wake: (() => void) | undefined;
   #closed = false;
 
@@ -86,10 +94,7 @@ export class ObjectReader implements FlightListener {
    * memory: a slice is written to a socket and never changed.
    */
   take(): Buffer | null {
-    assert(
-      this.#pinned === undefined && !this.done && !this.#closed,
-      "one slice at a time is taken, until the end",
-    );
+    assert(!this.#holdsSlice && !this.done && !this.#closed, "one slice at a time is taken, until the end");
     const { chunkSizeBytes } = this.version;
     const index = Math.floor(this.#position / chunkSizeBytes);
     const offset = this.#position - index * chunkSizeBytes;
@@ -104,10 +109,16 @@ export class ObjectReader implements FlightListener {
     return this.#slice(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
   }
 
-  /** Releases what {@link take} pinned, once the kernel has its bytes or they are not wanted any more. */
+  /** Releases the bytes that {@link take} returned, once the kernel has them or they are not wanted any more. */
   release(): void {
-    this.#pinned?.release();
-    this.#pinned = undefined;
+    const pinned = this.#pinned;
+    if (pinned) {
+      this.#pinned = undefined;
+      this.#path.readerMemory.unpin(pinned);
+      pinned.release();
+    }
+    this.#copied?.release();
+    this.#copied = undefined;
   }
 
   /**
@@ -115,10 +126,10 @@ export class ObjectReader implements FlightListener {
    * @throws OrcaError where the bytes cannot be fetched.
    */
   async ready(): Promise<void> {
-    assert(this.#pinned === undefined, "a reader that waits pins no segment");
+    assert(!this.#holdsSlice, "a reader that waits holds no slice");
     for (let retries = retriesMax; ; retries -= 1) {
       try {
-        return await this.#find();
+        return await (this.#needsPlace ? this.#awaitPlace() : this.#find());
       } catch (thrown) {
         this.#leaveFlight();
         const started = this.#position > this.#start;
@@ -136,6 +147,8 @@ export class ObjectReader implements FlightListener {
     this.release();
     this.#block?.release();
     this.#block = undefined;
+    this.#place?.release();
+    this.#place = undefined;
     this.#flight?.unlisten(this);
     this.#leaveFlight();
     this.flightChanged();
@@ -161,11 +174,14 @@ export class ObjectReader implements FlightListener {
     this.#flight = undefined;
   }
 
-  #takeFromBlock(block: Segment, offset: number): Buffer {
-    const slice = this.#slice(block, offset, this.#blockOffset + block.bytes.length, "disk");
-    // The block's own reference is now the pin.
+  get #holdsSlice(): boolean {
+    return this.#pinned !== undefined || this.#copied !== undefined;
+  }
+
+  #takeFromBlock(block: Segment, offset: number): Buffer | null {
+    // The block's own reference becomes that of the slice.
     this.#block = undefined;
-    return slice;
+    return this.#slice(block, offset, this.#blockOffset + block.bytes.length, "disk");
   }
 
   #takeFromFlight(flight: Flight, offset: number): Buffer | null {
@@ -176,20 +192,58 @@ export class ObjectReader implements FlightListener {
     return this.#slice(flight.retainSegmentAt(offset), offset, readableEnd, source);
   }
 
-  /** Pins `segment` and returns its bytes from `offset` in the chunk to the end of segment, readable bytes or range. */
-  #slice(segment: Segment, offset: number, readableEnd: number, source: ReadSource): Buffer {
+  /**
+   * The bytes from `offset` in the chunk to the end of segment, readable bytes or range: pinned or copied. Takes over the
+   * caller's reference to `segment`. Null where a copy is needed and has no place.
+   */
+  #slice(segment: Segment, offset: number, readableEnd: number, source: ReadSource): Buffer | null {
     const segmentOffset = offset - (offset % segmentSizeBytes);
     const rangeEnd = offset + (this.#end - this.#position);
     const end = Math.min(readableEnd, rangeEnd, segmentOffset + segment.bytes.length);
-    this.#pinned = segment;
-    this.#position += end - offset;
+    const bytes = segment.bytes.subarray(offset - segmentOffset, end - segmentOffset);
+    const slice = this.#path.readerMemory.tryPin(segment)
+      ? this.#pin(segment, bytes)
+      : this.#copy(segment, bytes);
+    if (slice === null) return null;
+    this.#position += slice.length;
     this.source ??= source;
-    this.#path.sentBytes[source] += end - offset;
+    this.#path.sentBytes[source] += slice.length;
     if (this.#firstSliceOfChunk) {
       this.#firstSliceOfChunk = false;
       this.#readAhead();
     }
-    return segment.bytes.subarray(offset - segmentOffset, end - segmentOffset);
+    return slice;
+  }
+
+  #pin(segment: Segment, bytes: Buffer): Buffer {
+    this.#pinned = segment;
+    this.#place?.release();
+    this.#place = undefined;
+    return bytes;
+  }
+
+  #copy(segment: Segment, bytes: Buffer): Buffer | null {
+    const place = this.#place ?? this.#path.readerMemory.tryCopy();
+    this.#place = undefined;
+    if (!place) {
+      segment.release();
+      this.#needsPlace = true;
+      return null;
+    }
+    const lengthBytes = Math.min(bytes.length, copySizeBytes);
+    bytes.copy(place.bytes, 0, 0, lengthBytes);
+    segment.release();
+    this.#copied = place;
+    return place.bytes.subarray(0, lengthBytes);
+  }
+
+  /** Waits until {@link take} can copy. */
+  async #awaitPlace(): Promise<void> {
+    const { readerMemory, queueTimeoutMs } = this.#path;
+    const place = await readerMemory.copy(queueTimeoutMs);
+    this.#needsPlace = false;
+    if (this.#closed) place.release();
+    else this.#place = place;
   }
 
   /** The depth doubles with every chunk, so a client that reads only a little causes little read-ahead. */
@@ -253,11 +307,14 @@ export class ObjectReader implements FlightListener {
 
   /** True when a block is read or the reader is closed; false on a miss, and where this reader joins a promotion. */
   async #readFromDisk(disk: ChunkStore, key: ChunkKey, offset: number): Promise<boolean> {
-    const { memory, flights, budget, queueTimeoutMs } = this.#path;
+    const { memory, flights, budget, readerMemory, queueTimeoutMs } = this.#path;
     if (memory.wasSeen(this.#memoryKey) && disk.presence(key) === "held") {
       this.#flight = flights.promote(key, offset);
       if (this.#flight) return false;
     }
+    // Without a place, the block would be read for nothing.
+    if (!this.#place && !readerMemory.hasRoomForPin) await this.#awaitPlace();
+    if (this.#closed) return true;
     const blockIndex = Math.floor(offset / segmentSizeBytes);
     const blockOffset = blockIndex * segmentSizeBytes;
     const blockBytes = Math.min(segmentSizeBytes, key.version.chunkLength(key.index) - blockOffset);

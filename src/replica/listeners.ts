@@ -55,6 +55,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     connectionsMax: server.maxConnections,
     requestsMax: server.maxRequests,
     clientStallTimeoutMs: server.clientStallTimeoutMs,
+    clientMinRateBytes: server.clientMinRateBytes,
     keepAliveTimeoutMs: server.keepAliveTimeoutMs,
     headerTimeoutMs: server.headerTimeoutMs,
     tls,

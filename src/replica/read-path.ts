@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { ReaderMemory } from "../base/reader-memory.ts";
 import type { Config } from "../config/config.ts";
 import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
@@ -62,6 +63,7 @@ export class ReplicaReadPath {
       });
     this.forReaders = {
       ...shared,
+      readerMemory: new ReaderMemory(budget, clock),
       flights: this.relay ?? filler,
       readAheadMax: config.chunking.readahead,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },

@@ -13,6 +13,7 @@ import { type FillFixtureOptions, fillFixture } from "../support/fill-fixture.ts
 import { PatternChecker } from "../support/pattern.ts";
 
 const sizeBytes = 5 * MiB + 17;
+const noPace = { sending: () => {}, taken: () => {} };
 
 /**
  * Objects named by their seeds, sent by nothing but transfers over real sockets. Memory that goes back to the pool is
@@ -40,7 +41,7 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
         if (response.destroyed) return;
       }
       response.writeHead(200, { "Content-Length": sizeBytes });
-      new ObjectTransfer(response, reader, (error) => broken.push(error)).send(first);
+      new ObjectTransfer(response, reader, noPace, (error) => broken.push(error)).send(first);
     };
     void send();
   });

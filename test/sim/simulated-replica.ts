@@ -3,9 +3,11 @@
  * own. A crash stops that clock for ever, so that whatever the process was about to do is never done; what others had
  * with it ends as the network and the origin see fit.
  */
+
 import assert from "node:assert/strict";
 import type { Clock } from "../../src/base/clock.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { KiB } from "../../src/base/units.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
@@ -121,6 +123,7 @@ export class SimulatedReplica {
     this.path = {
       ...shared,
       flights: this.relay,
+      readerMemory: new ReaderMemory(this.budget, clock),
       readAheadMax: scenario.readAheadMax,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };

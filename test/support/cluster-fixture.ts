@@ -2,7 +2,9 @@
  * The read paths of several replicas over one scripted origin, joined by a network in memory. What each believes of the
  * others is set by the test, so views can be made to disagree in any way.
  */
+
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
@@ -80,6 +82,7 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
     const path: ReadPath = {
       ...shared,
       flights: relay,
+      readerMemory: new ReaderMemory(budget, clock),
       readAheadMax: options.readAheadMax ?? 0,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };

@@ -2,7 +2,9 @@
  * The read path of one replica over a scripted origin: real memory tier, flights and readers; the origin, the disk and
  * time are in the test's hand.
  */
+
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
+import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { Filler } from "../../src/fill/filler.ts";
@@ -39,6 +41,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     flights: filler,
     budget,
     queueTimeoutMs,
+    readerMemory: new ReaderMemory(budget, clock),
     readAheadMax: options.readAheadMax ?? 0,
     sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
   };

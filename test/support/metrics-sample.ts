@@ -36,12 +36,16 @@ export function replicaParts() {
       bodiesCut: 0,
       clientsGone: 0,
       clientsStalled: 0,
+      clientsSlow: 0,
       requestsMalformed: 0,
       handshakesFailed: 0,
     },
     listener: { connections: 0, requestsInFlight: 0, requestsPipelined: 0, pipelinesCut: 0 },
     acceptErrors: () => ({ s3: 0 }),
-    readPath: { sentBytes: { memory: 0 } },
+    readPath: {
+      sentBytes: { memory: 0 },
+      readerMemory: { heldBytes: 0, waiting: 0, stats: { copies: 0 } },
+    },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
     filler: {
       flightsInProgress: 0,

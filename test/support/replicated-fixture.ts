@@ -2,9 +2,11 @@
  * Replicas that keep each chunk on several disks, over one scripted origin and a network in memory. Members come, go and
  * lose their disks as a test says, gossip arrives at once, and everybody believes the same of everybody.
  */
+
 import assert from "node:assert/strict";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
+import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
@@ -125,6 +127,7 @@ export class ReplicatedFixture {
     const path: ReadPath = {
       ...shared,
       flights: relay,
+      readerMemory: new ReaderMemory(budget, clock),
       readAheadMax: 0,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };

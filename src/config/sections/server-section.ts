@@ -1,5 +1,5 @@
 /** `server`: the listeners for clients and for operators, and the limits of what clients may use. */
-import { deadline, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
+import { bytes, deadline, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
 import {
   item,
   listOf,
@@ -89,15 +89,21 @@ export const serverSection = section({
   ),
   max_requests: setting(
     integer({ min: 1, max: 1_000_000 }),
-    "10000",
-    "Requests answered at once. A further request gets 503 SlowDown.",
-    "Lower it where memory is small: each slow client can pin 1 MiB. Raise it when 503s name it and memory is free.",
+    "4096",
+    "Requests answered at once. A further request gets 503 SlowDown. As many again may wait for their turn on a connection.",
+    "Keep it at or below `memory.max_bytes` / 256 KiB: then memory has room for all, however slow the clients are. `orca config check` warns otherwise.",
   ),
   client_stall_timeout: setting(
     deadline,
     "60s",
     "Orca disconnects a client that accepts no byte for this long.",
     "Lower it to free memory sooner. Raise it for clients that pause while they read.",
+  ),
+  client_min_rate: setting(
+    bytes({ max: "1GiB" }),
+    "16KiB",
+    "Orca disconnects a client that takes fewer bytes a second than this over `client_stall_timeout`. Time while Orca waits for the origin does not count. `0` is no minimum.",
+    "Raise it to free memory sooner. Lower it for clients on very slow links.",
   ),
   keep_alive_timeout: setting(
     deadline,

@@ -1,5 +1,6 @@
 /** Metrics of the clients' side: requests, responses, and the certificate that clients see. */
 import type { Histogram } from "../../base/histogram.ts";
+import type { ReaderMemory } from "../../base/reader-memory.ts";
 import { type LabelledHistogram, labelled, type MetricsRegistry } from "./metrics.ts";
 
 /** The numbers of the edge. This layer may not import it, and knows it by its shape. */
@@ -10,6 +11,7 @@ export interface EdgeCounters {
   readonly bodiesCut: number;
   readonly clientsGone: number;
   readonly clientsStalled: number;
+  readonly clientsSlow: number;
   readonly requestsMalformed: number;
   readonly handshakesFailed: number;
 }
@@ -33,7 +35,10 @@ export interface ClientParts {
   readonly listener: ListenerCounters;
   /** Accepts that failed, by the name of the listener. */
   readonly acceptErrors: () => Readonly<Record<string, number>>;
-  readonly readPath: { readonly sentBytes: Readonly<Record<string, number>> };
+  readonly readPath: {
+    readonly sentBytes: Readonly<Record<string, number>>;
+    readonly readerMemory: Pick<ReaderMemory, "heldBytes" | "waiting" | "stats">;
+  };
   /** Undefined for plain HTTP. */
   readonly tls: TlsCounters | undefined;
 }
@@ -42,6 +47,7 @@ export function registerClientMetrics(metrics: MetricsRegistry, parts: ClientPar
   registerConnections(metrics, parts);
   registerRequests(metrics, parts);
   registerResponses(metrics, parts);
+  registerReaderMemory(metrics, parts);
   if (parts.tls) registerTls(metrics, parts.tls, parts.edge);
 }
 
@@ -163,6 +169,41 @@ function registerResponses(metrics: MetricsRegistry, { edge, readPath }: ClientP
       watch: "Depends on the clients.",
     },
     () => edge.clientsStalled,
+  );
+  metrics.counter(
+    "orca_clients_slow_total",
+    {
+      meaning: "Clients cut off because they took their bytes more slowly than server.client_min_rate.",
+      watch: "Depends on the clients.",
+    },
+    () => edge.clientsSlow,
+  );
+}
+
+function registerReaderMemory(metrics: MetricsRegistry, { readPath: { readerMemory } }: ClientParts): void {
+  metrics.gauge(
+    "orca_memory_held_by_readers_bytes",
+    {
+      meaning: "Memory with bytes that clients and peers have not taken yet.",
+      watch: "At most half of orca_memory_max_bytes. Near that for minutes: clients are slow.",
+    },
+    () => readerMemory.heldBytes,
+  );
+  metrics.gauge(
+    "orca_readers_waiting",
+    {
+      meaning: "Readers that wait because others hold half of the memory.",
+      watch: "Should be 0. Raise memory.max_bytes or server.client_min_rate, or lower server.max_requests.",
+    },
+    () => readerMemory.waiting,
+  );
+  metrics.counter(
+    "orca_slices_copied_total",
+    {
+      meaning: "Slices of 64 KiB that were copied because readers held a quarter of the memory.",
+      watch: "Growth costs CPU: clients are slow, or memory is small for their number.",
+    },
+    () => readerMemory.stats.copies,
   );
 }
 

@@ -1,0 +1,177 @@
+/**
+ * The memory that readers hold for clients and peers that have not taken their bytes yet. It is bounded, because a client
+ * that reads nothing would else keep memory from fills and other readers for as long as it likes.
+ *
+ * A reader pins the segment that its slice lies in, and copies nothing. A segment is 1 MiB, so a few hundred slow clients
+ * would pin everything. Once a quarter of memory is pinned, further readers copy the next 64 KiB into a place of their
+ * own and pin nothing. These places are cut from segments that hold nothing else, or a copy could keep a whole slab.
+ *
+ * Invariants:
+ * 1. Pinned slabs take at most a quarter of the budget, and segments with copies at most another quarter.
+ * 2. A slab counts as pinned once, however many readers pin its segments.
+ */
+import { assert } from "./assert.ts";
+import type { Clock } from "./clock.ts";
+import { type MemoryBudget, type Reservation, type Segment, segmentSizeBytes } from "./memory-budget.ts";
+import { type Permit, Semaphore } from "./semaphore.ts";
+
+/** Longest slice of a reader that pins nothing. */
+export const copySizeBytes = 64 * 1024;
+const copiesPerSegment = segmentSizeBytes / copySizeBytes;
+
+/** A further reader gets `overloaded` at once. */
+const waitersMax = 10_000;
+
+/** Of the budget: pinned slabs, and segments with copies. */
+const shareOfEach = 1 / 4;
+
+/** How many readers a budget of `maxBytes` holds at once, however slow their clients are. */
+export function readersHeldBy(maxBytes: number): number {
+  return slabsMaxOf(maxBytes) * copiesPerSegment;
+}
+
+/** The smallest budget that holds so many readers. */
+export function budgetFor(readers: number): number {
+  return (Math.ceil(readers / copiesPerSegment) * segmentSizeBytes) / shareOfEach;
+}
+
+function slabsMaxOf(maxBytes: number): number {
+  return Math.max(1, Math.floor((maxBytes * shareOfEach) / segmentSizeBytes));
+}
+
+/** A segment that is divided into places for copies. */
+interface Sheet {
+  readonly segment: Segment;
+  /** Where the free places begin. */
+  readonly freeOffsets: number[];
+}
+
+/** A place for the bytes of one slice. */
+export class Copy {
+  readonly bytes: Buffer;
+  readonly #sheet: Sheet;
+  readonly #offset: number;
+  readonly #permit: Permit;
+  readonly #memory: ReaderMemory;
+
+  /** @internal For {@link ReaderMemory}. */
+  constructor(sheet: Sheet, permit: Permit, memory: ReaderMemory) {
+    const offset = sheet.freeOffsets.pop();
+    assert(offset !== undefined, "a sheet in use has a free place");
+    this.#offset = offset;
+    this.bytes = sheet.segment.bytes.subarray(offset, offset + copySizeBytes);
+    this.#sheet = sheet;
+    this.#permit = permit;
+    this.#memory = memory;
+  }
+
+  /** Exactly once. */
+  release(): void {
+    this.#memory.releasePlace(this.#sheet, this.#offset);
+    this.#permit.release();
+  }
+}
+
+export class ReaderMemory {
+  readonly stats = { copies: 0 };
+  readonly #budget: MemoryBudget;
+  readonly #slabsMax: number;
+  /** By the memory of a slab: how many readers pin it. */
+  readonly #pins = new Map<ArrayBufferLike, number>();
+  readonly #places: Semaphore;
+  readonly #sheets = new Set<Sheet>();
+  /** Those of the sheets with a free place. */
+  readonly #freeSheets = new Set<Sheet>();
+
+  constructor(budget: MemoryBudget, clock: Clock) {
+    this.#budget = budget;
+    this.#slabsMax = slabsMaxOf(budget.maxBytes);
+    const placesMax = readersHeldBy(budget.maxBytes);
+    this.#places = new Semaphore("bytes for a slow client", placesMax, clock, waitersMax, "memory");
+  }
+
+  /** Bytes of pinned slabs and of segments with copies. */
+  get heldBytes(): number {
+    return (this.#pins.size + this.#sheets.size) * segmentSizeBytes;
+  }
+
+  /** Readers that wait for a place. */
+  get waiting(): number {
+    return this.#places.waiting;
+  }
+
+  /** Whether one more slab can be pinned. */
+  get hasRoomForPin(): boolean {
+    return this.#pins.size < this.#slabsMax;
+  }
+
+  /** Pins `segment`, which the caller has retained, if the bound allows it. */
+  tryPin({ bytes: { buffer } }: Segment): boolean {
+    const pins = this.#pins.get(buffer) ?? 0;
+    if (pins === 0 && !this.hasRoomForPin) return false;
+    this.#pins.set(buffer, pins + 1);
+    return true;
+  }
+
+  unpin({ bytes: { buffer } }: Segment): void {
+    const pins = this.#pins.get(buffer) ?? 0;
+    assert(pins > 0, "a segment is unpinned once for each pin");
+    if (pins === 1) this.#pins.delete(buffer);
+    else this.#pins.set(buffer, pins - 1);
+  }
+
+  /** A place for a copy, if there is one now. */
+  tryCopy(): Copy | undefined {
+    const permit = this.#places.tryAcquire();
+    if (!permit) return undefined;
+    const reservation = this.#freeSheets.size > 0 ? undefined : this.#budget.tryReserve(segmentSizeBytes);
+    if (this.#freeSheets.size > 0 || reservation) return this.#place(permit, reservation);
+    permit.release();
+    return undefined;
+  }
+
+  /** @throws OrcaError `overloaded` if there is no place within `timeoutMs`, or no memory for it within as much again. */
+  async copy(timeoutMs: number): Promise<Copy> {
+    const permit = await this.#places.acquire(timeoutMs);
+    if (this.#freeSheets.size > 0) return this.#place(permit);
+    try {
+      return this.#place(permit, await this.#budget.reserve(segmentSizeBytes, timeoutMs));
+    } catch (thrown) {
+      permit.release();
+      throw thrown;
+    }
+  }
+
+  /** @internal For {@link Copy}. */
+  releasePlace(sheet: Sheet, offset: number): void {
+    sheet.freeOffsets.push(offset);
+    if (sheet.freeOffsets.length < copiesPerSegment) {
+      this.#freeSheets.add(sheet);
+      return;
+    }
+    this.#freeSheets.delete(sheet);
+    this.#sheets.delete(sheet);
+    sheet.segment.release();
+  }
+
+  /**
+   * A place on a sheet in use, else on a new one of `reservation`. A sheet is added only while all others are full, and
+   * there are no more permits than places on as many sheets as invariant 1 allows.
+   */
+  #place(permit: Permit, reservation?: Reservation): Copy {
+    let [sheet] = this.#freeSheets;
+    if (!sheet) {
+      assert(reservation !== undefined, "a new sheet has memory");
+      const freeOffsets = Array.from({ length: copiesPerSegment }, (_, index) => index * copySizeBytes);
+      sheet = { segment: reservation.takeSegment(segmentSizeBytes), freeOffsets };
+      this.#sheets.add(sheet);
+      this.#freeSheets.add(sheet);
+    }
+    // Another reader may have added a sheet while this one waited for memory.
+    reservation?.release();
+    const copy = new Copy(sheet, permit, this);
+    if (sheet.freeOffsets.length === 0) this.#freeSheets.delete(sheet);
+    this.stats.copies += 1;
+    return copy;
+  }
+}

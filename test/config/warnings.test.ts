@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
+import { warningsOf } from "../../src/config/warnings.ts";
+
+function warnings(settings: SettingsTree): string[] {
+  const origin = { id: "o", driver: "file", file: { root: "/srv/data" } };
+  return warningsOf(loadConfig({ env: {}, overrides: { origin, ...settings } }));
+}
+
+test("warningsOf: the defaults hold together", () => {
+  assert.deepEqual(warnings({}), []);
+});
+
+test("warningsOf: more requests than memory has room for slow clients", () => {
+  assert.deepEqual(warnings({ server: { max_requests: 16_384 } }), [
+    "server.max_requests: memory.max_bytes (1 GiB) has room for 4096 slow clients, and 16384 requests are allowed. Further ones wait and get 503. Set server.max_requests to 4096, or memory.max_bytes to 4 GiB",
+  ]);
+  assert.deepEqual(warnings({ server: { max_requests: 16_384 }, memory: { max_bytes: "4GiB" } }), []);
+  assert.equal(warnings({ server: { max_requests: 4097 } }).length, 1);
+  assert.equal(warnings({ memory: { max_bytes: "256MiB" } }).length, 1);
+  assert.deepEqual(warnings({ memory: { max_bytes: "256MiB" }, server: { max_requests: 1024 } }), []);
+});
