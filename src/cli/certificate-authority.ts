@@ -40,6 +40,8 @@ export interface CertificateRequest extends Validity {
   readonly commonName: string;
   /** DNS names and IP addresses for which the certificate is valid. */
   readonly hosts: readonly string[];
+  /** URIs that name what the certificate is for, beside its hosts. */
+  readonly uris?: readonly string[];
 }
 
 const p256 = { name: "ECDSA", namedCurve: "P-256" } as const;
@@ -60,7 +62,7 @@ const oids = {
 /** Bits of RFC 5280 §4.2.1.3. The first bit there is the highest one here. */
 const keyUsageBits = { digitalSignature: 0x80, signCertificates: 0x04, signRevocationLists: 0x02 } as const;
 
-const subjectAltNameTypes = { dns: 2, ip: 7 } as const;
+const subjectAltNameTypes = { dns: 2, uri: 6, ip: 7 } as const;
 
 export class CertificateAuthority {
   /** PEM of the authority's certificate and key. */
@@ -117,9 +119,14 @@ export class CertificateAuthority {
   }
 
   /** Issues a certificate with a new key, for both ends of a connection: a replica is a server and a client. */
-  async issue({ commonName, hosts, ...validity }: CertificateRequest): Promise<IssuedCertificate> {
+  async issue({ commonName, hosts, uris = [], ...validity }: CertificateRequest): Promise<IssuedCertificate> {
     const keys = await generateKeys();
-    const names = new GeneralNames({ names: hosts.map(alternativeName) });
+    const names = new GeneralNames({
+      names: [
+        ...hosts.map(alternativeName),
+        ...uris.map((value) => new GeneralName({ type: subjectAltNameTypes.uri, value })),
+      ],
+    });
     const purposes = new ExtKeyUsage({ keyPurposes: [oids.serverAuth, oids.clientAuth] });
     const certificate = await certificateFor(keys.publicKey, commonName, validity, [
       extension(oids.basicConstraints, new BasicConstraints().toSchema(), true),

@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { replicaUriPrefix } from "../mesh/session/certificate-identity.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
 import type { CommandContext, TextOutput } from "./command-context.ts";
 import { OrcaCommand } from "./orca-command.ts";
@@ -112,7 +113,8 @@ async function issueInto(folder: string, options: CertsOptions): Promise<Report>
     throw cannot(`the authority in "${folder}" has expired. Choose another --out`);
   const hosts = [...new Set([serverName, "localhost", "127.0.0.1", ...options.hosts])];
   for (const replica of replicas) {
-    const issued = await authority.issue({ commonName: replica, hosts, notBeforeMs, notAfterMs });
+    const uris = [`${replicaUriPrefix}${replica}`];
+    const issued = await authority.issue({ commonName: replica, hosts, uris, notBeforeMs, notAfterMs });
     await writePair(folder, replica, issued);
   }
   return { folder, serverName, replicas, hosts, authority, reused, notAfterMs };
@@ -204,6 +206,7 @@ function report({ folder, serverName, replicas, hosts, authority, reused, notAft
 ${files}
 
 The certificate of every replica is valid for ${hosts.join(", ")}.
+That of a replica is for its replica_id alone, so replicas do not share one.
 Keep ca.key away from replicas: it makes members of the cluster.
 
 Configuration of replica ${first}${same}:

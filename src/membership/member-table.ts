@@ -10,13 +10,16 @@
  *    are forgotten after deadRetentionMs. An unknown member is never added as dead or left. Otherwise replicas that have
  *    forgotten a member would learn it from those that have not, in turn and for ever.
  * 3. A suspicion runs exactly for the members in state suspect. It ends in another state, or in death.
- * 4. `live` holds the alive and suspect members, sorted by id. It is the same array until one of them changes.
+ * 4. `live` holds the alive and suspect members, sorted by id, and `answering` those of them that have answered this
+ *    replica itself. Each is the same array until one of its members changes.
+ * 5. A statement that is further ahead of this replica's clock than incarnationAheadMaxMs changes nothing. So every
+ *    statement that counts can be refuted.
  */
 import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
-import { incarnationMax, isLive, type Member, type StateChange } from "./member.ts";
+import { isLive, type Member, type StateChange } from "./member.ts";
 import { merge, precedence } from "./merge.ts";
 import type { StallWatch } from "./stall-watch.ts";
 import { confirmationsExpected, suspicionTimeoutMs } from "./suspicion.ts";
@@ -34,6 +37,8 @@ interface Entry {
   member: Member;
   sinceMs: number;
   suspicion: Suspicion | undefined;
+  /** It answered this replica itself, at its present address and since it was dead last. */
+  hasAnswered: boolean;
 }
 
 /** Lines in a minute about members that changed to one state. A member could make up news, and names for them. */
@@ -64,13 +69,16 @@ export class MemberTable {
     stale: 0,
     rejectedForeign: 0,
     rejectedFull: 0,
+    rejectedAhead: 0,
     idConflicts: 0,
   };
   readonly #options: MemberTableOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<MemberListener>();
+  readonly #answeringListeners = new Set<() => void>();
   #self: Member;
   #live: readonly Member[] | undefined;
+  #answering: readonly Member[] | undefined;
   #conflictAddress = "";
   readonly #newsPace: LogPace;
   readonly #faultPace: LogPace;
@@ -84,6 +92,7 @@ export class MemberTable {
       member: options.self,
       sinceMs: options.clock.monotonic(),
       suspicion: undefined,
+      hasAnswered: true,
     });
   }
 
@@ -100,6 +109,24 @@ export class MemberTable {
       .filter(isLive)
       .sort((left, right) => (left.replicaId < right.replicaId ? -1 : 1));
     return this.#live;
+  }
+
+  /** The live members that have answered this replica itself. A member that others only named may not exist. */
+  get answering(): readonly Member[] {
+    this.#answering ??= this.live.filter(({ replicaId }) => this.hasAnswered(replicaId));
+    return this.#answering;
+  }
+
+  hasAnswered(replicaId: string): boolean {
+    return this.#entries.get(replicaId)?.hasAnswered ?? false;
+  }
+
+  /** The replica with this id answered this replica's own call to `address`. */
+  noteAnswer(replicaId: string, address: string): void {
+    const entry = this.#entries.get(replicaId);
+    if (!entry || entry.hasAnswered || entry.member.address !== address) return;
+    entry.hasAnswered = true;
+    if (isLive(entry.member)) this.#answeringChanged();
   }
 
   /** The live members without this replica. */
@@ -120,11 +147,21 @@ export class MemberTable {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` after each change of {@link answering}. Returns a function that unsubscribes it. */
+  subscribeAnswering(listener: () => void): () => void {
+    this.#answeringListeners.add(listener);
+    return () => void this.#answeringListeners.delete(listener);
+  }
+
   /** Applies a statement of another replica, about itself or about a third one. */
   hear(change: StateChange): void {
     const { member: claimed, reporterId } = change;
     if (!this.#isOfThisCluster(claimed)) {
       this.stats.rejectedForeign += 1;
+      return;
+    }
+    if (this.isAhead(claimed)) {
+      this.#rejectAhead(claimed, reporterId);
       return;
     }
     if (claimed.replicaId === this.#self.replicaId) {
@@ -136,6 +173,15 @@ export class MemberTable {
     else if (merge(entry.member, claimed) !== entry.member) this.#change(entry, claimed, reporterId);
     else if (precedence(entry.member, claimed) > 0) this.stats.stale += 1;
     else if (claimed.state === "suspect") this.#confirm(entry, reporterId);
+  }
+
+  /**
+   * Whether an incarnation is further ahead of this replica's clock than clocks differ. Incarnations begin at the clock,
+   * and each refutation adds one. So a higher one was invented, to be higher than any that the replica can answer.
+   */
+  isAhead({ incarnation }: Member): boolean {
+    const { clock, settings } = this.#options;
+    return incarnation > clock.now() + settings.incarnationAheadMaxMs;
   }
 
   /**
@@ -166,17 +212,14 @@ export class MemberTable {
     this.#setSelf({ ...this.#self, state: "left" });
   }
 
-  /** Forgets members that have been dead or left for deadRetentionMs. Returns their ids, for the other parts. */
-  forgetExpired(): string[] {
+  /** Forgets members that have been dead or left for deadRetentionMs. */
+  forgetExpired(): void {
     const { clock, settings } = this.#options;
-    const forgotten: string[] = [];
     for (const [replicaId, { member, sinceMs }] of this.#entries) {
       if (isLive(member) || replicaId === this.#self.replicaId) continue;
       if (clock.monotonic() - sinceMs < settings.deadRetentionMs) continue;
       this.#entries.delete(replicaId);
-      forgotten.push(replicaId);
     }
-    return forgotten;
   }
 
   /** Cancels the timers of all suspicions. The table has no others. */
@@ -194,7 +237,8 @@ export class MemberTable {
       this.stats.rejectedFull += 1;
       return;
     }
-    const entry: Entry = { member: claimed, sinceMs: this.#options.clock.monotonic(), suspicion: undefined };
+    const sinceMs = this.#options.clock.monotonic();
+    const entry: Entry = { member: claimed, sinceMs, suspicion: undefined, hasAnswered: false };
     this.#entries.set(claimed.replicaId, entry);
     this.stats.joins += 1;
     if (claimed.state === "suspect") this.#suspect(entry, reporterId);
@@ -207,11 +251,14 @@ export class MemberTable {
     entry.sinceMs = this.#options.clock.monotonic();
     entry.suspicion?.timer.cancel();
     entry.suspicion = undefined;
+    const hadAnswered = entry.hasAnswered;
+    // Whether it is back, or is at its new address, it has to show again.
+    if (!isLive(claimed) || claimed.address !== previous.address) entry.hasAnswered = false;
     if (claimed.state === "suspect") this.#suspect(entry, reporterId);
     if (claimed.state === "dead") this.stats.deaths += 1;
     if (claimed.state === "left") this.stats.leaves += 1;
     if (isLive(claimed) && !isLive(previous)) this.stats.revivals += 1;
-    this.#announce(entry, previous, reporterId);
+    this.#announce(entry, previous, reporterId, hadAnswered);
   }
 
   #suspect(entry: Entry, reporterId: string): void {
@@ -281,12 +328,6 @@ export class MemberTable {
     } else if (isEcho) {
       return;
     }
-    if (claimed.incarnation >= incarnationMax) {
-      const message = "Cannot refute a statement about this replica: no incarnation is higher";
-      const suppressed = this.#faultPace.take("incarnation");
-      if (suppressed) logger.error({ incarnation: claimed.incarnation, ...suppressed }, message);
-      return;
-    }
     this.stats.refutations += 1;
     if (claimed.state === "suspect" || claimed.state === "dead") this.#options.onRefute();
     this.#setSelf({ ...this.#self, incarnation: claimed.incarnation + 1 });
@@ -300,12 +341,36 @@ export class MemberTable {
     this.#announce(entry, previous, self.replicaId);
   }
 
-  #announce(entry: Entry, previous: Member | undefined, reporterId: string): void {
+  #announce(
+    entry: Entry,
+    previous: Member | undefined,
+    reporterId: string,
+    hadAnswered = entry.hasAnswered,
+  ): void {
     const { member } = entry;
     if (isLive(member) || (previous && isLive(previous))) this.#live = undefined;
+    if (hadAnswered) this.#answering = undefined;
     this.#options.onChange({ member, reporterId });
     this.#log(member, previous, reporterId);
     for (const listener of this.#listeners) listener(member, previous);
+    if (hadAnswered) this.#answeringChanged();
+  }
+
+  #answeringChanged(): void {
+    this.#answering = undefined;
+    for (const listener of this.#answeringListeners) listener();
+  }
+
+  #rejectAhead({ replicaId, incarnation }: Member, reporterId: string): void {
+    this.stats.rejectedAhead += 1;
+    const suppressed = this.#faultPace.take("ahead");
+    if (!suppressed) return;
+    const { logger, settings } = this.#options;
+    logger.warn(
+      { replicaId, incarnation, reporterId, ...suppressed },
+      `Cannot accept a statement about "${replicaId}": its incarnation is more than ` +
+        `${settings.incarnationAheadMaxMs} ms ahead of the clock. Check the clocks of both replicas.`,
+    );
   }
 
   #log({ replicaId, address, state, incarnation }: Member, previous: Member | undefined, by: string): void {

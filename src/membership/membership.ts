@@ -30,14 +30,15 @@ import type {
   PingAnswer,
   View,
 } from "./membership-message.ts";
+import { MessageGate, type MessageSource } from "./message-gate.ts";
 import { Messenger } from "./messenger.ts";
-import { RateLimiter } from "./rate-limiter.ts";
 import { Reconciler } from "./reconciler.ts";
 import type { Rumor, RumorKind, RumorListener } from "./rumor.ts";
 import { RumorRelay } from "./rumor-relay.ts";
 import type { Seeds } from "./seeds.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { defaultSwimSettings, type SwimSettings } from "./swim-settings.ts";
+import { Verifier } from "./verifier.ts";
 
 /** Members that a leaving replica notifies itself. Gossip notifies the others. */
 const leaveNoticesMax = 64;
@@ -64,9 +65,10 @@ export class Membership {
   readonly #table: MemberTable;
   readonly #changes: BroadcastQueue<StateChange>;
   readonly #rumors: RumorRelay;
-  readonly #rateLimiter: RateLimiter;
+  readonly #gate: MessageGate;
   readonly #messenger: Messenger;
   readonly #detector: Detector;
+  readonly #verifier: Verifier;
   readonly #gossiper: Gossiper;
   readonly #reconciler: Reconciler;
   readonly #discovery: Discovery;
@@ -83,7 +85,7 @@ export class Membership {
     this.#stallWatch = new StallWatch(clock, settings.stallToleranceMs, () => this.#health.note(1));
     this.#changes = new BroadcastQueue(settings.membersMax * 4);
     this.#rumors = new RumorRelay(clock, settings, () => this.#gossiper.wake());
-    this.#rateLimiter = new RateLimiter(clock, settings.messagesPerSecondMax);
+    this.#gate = new MessageGate(clock, settings.messagesPerSecondMax);
     const self = selfOf(options);
     checkMember(self);
     const table = new MemberTable({
@@ -100,7 +102,6 @@ export class Membership {
       table,
       changes: this.#changes,
       rumors: this.#rumors,
-      rateLimiter: this.#rateLimiter,
       agreedSettings,
       settings,
       transport,
@@ -108,16 +109,14 @@ export class Membership {
     });
     const shared = { table, messenger: this.#messenger, settings, clock, random };
     this.#detector = new Detector({ ...shared, health: this.#health, stallWatch: this.#stallWatch });
+    this.#verifier = new Verifier({ ...shared, stallWatch: this.#stallWatch });
     this.#gossiper = new Gossiper({ ...shared, waiting: () => this.#changes.size + this.#rumors.waiting });
-    this.#reconciler = new Reconciler({
-      ...shared,
-      onForgotten: (replicaIds) => {
-        for (const replicaId of replicaIds) this.#rateLimiter.forget(replicaId);
-      },
-    });
+    this.#reconciler = new Reconciler(shared);
     this.#discovery = new Discovery({ ...shared, seeds, logger });
     table.subscribe((member) => {
-      if (isLive(member) && member.replicaId !== self.replicaId) this.#detector.include(member.replicaId);
+      if (!isLive(member) || member.replicaId === self.replicaId) return;
+      this.#detector.include(member.replicaId);
+      this.#verifier.include(member, false);
     });
   }
 
@@ -126,7 +125,9 @@ export class Membership {
     return {
       table: this.#table.stats,
       messenger: this.#messenger.stats,
+      gate: this.#gate.stats,
       detector: this.#detector.stats,
+      verifier: this.#verifier.stats,
       discovery: this.#discovery.stats,
       rumors: this.#rumors.stats,
       stalls: this.#stallWatch.stats,
@@ -145,9 +146,17 @@ export class Membership {
     return this.#table.self;
   }
 
-  /** The live members (alive and suspect, with this one), sorted by id. The same array until one of them changes. */
+  /**
+   * The live members (alive and suspect, with this one) that have answered this replica, sorted by id. The same array
+   * until one of them changes.
+   */
   get live(): readonly Member[] {
-    return this.#table.live;
+    return this.#table.answering;
+  }
+
+  /** Calls `listener` after each change of {@link live}. Returns a function that unsubscribes it. */
+  subscribeLive(listener: () => void): () => void {
+    return this.#table.subscribeAnswering(listener);
   }
 
   /** All known members, with the dead and the left ones. */
@@ -167,15 +176,20 @@ export class Membership {
     this.#table.readdress(address);
   }
 
-  /** Resolves after all seeds were asked once: this replica has joined, or none answered and it keeps asking. */
-  start(): Promise<void> {
+  /**
+   * Resolves after all seeds were asked once: this replica has joined and asked the other members, or none answered and
+   * it keeps asking.
+   */
+  async start(): Promise<void> {
     assert(this.#phase === "new", "membership is started once");
     this.#phase = "running";
     this.#stallWatch.start();
     this.#detector.start();
     this.#gossiper.start();
     this.#reconciler.start();
-    return this.#discovery.start();
+    this.#verifier.start();
+    await this.#discovery.start();
+    await this.#verifier.settled(this.settings.probeIntervalMs);
   }
 
   /** Notifies the live members that this replica leaves, and stops. Takes at most the timeout of a probe. */
@@ -193,6 +207,7 @@ export class Membership {
     this.#discovery.stop();
     this.#reconciler.stop();
     this.#gossiper.stop();
+    this.#verifier.stop();
     this.#detector.stop();
     this.#table.stop();
     this.#stallWatch.stop();
@@ -224,13 +239,35 @@ export class Membership {
   }
 
   /**
+   * Decides whether to read a message that arrives by `source`. `fingerprint` is what its sender names beside it. False
+   * if the sender cannot be in the cluster: then the message is read only to name the setting that differs.
+   * @throws OrcaError `overloaded` if the message must not be read.
+   */
+  admit(source: MessageSource, fingerprint: string | null): boolean {
+    const isKnown = fingerprint === this.self.fingerprint;
+    this.#gate.admit(source, isKnown);
+    return isKnown;
+  }
+
+  /** Checks the sender of a message before the rest of it is decoded. See {@link Messenger.checkSender}. */
+  checkSender(
+    sender: Member,
+    replicaIds: ReadonlySet<string> | undefined,
+    senderSettings?: () => Readonly<Record<string, string>>,
+  ): void {
+    this.#messenger.checkSender(sender, replicaIds, senderSettings);
+  }
+
+  /**
    * Answers the ping of another replica.
    * @throws OrcaError `config_invalid` ({@link ConfigurationMismatch}), `invalid_argument` (malformed or oversize),
-   * `overloaded` (over the rate limit), `precondition_failed` (meant for another replica), `shutting_down`.
+   * `precondition_failed` (meant for another replica), `shutting_down`.
    */
   receivePing(message: Ping): PingAnswer {
     this.#checkRunning();
-    return this.#messenger.receivePing(message);
+    const answer = this.#messenger.receivePing(message);
+    this.#verifier.include(message.sender, true);
+    return answer;
   }
 
   /** Pings a third replica for the sender. Throws as {@link receivePing} does. */
@@ -242,7 +279,9 @@ export class Membership {
   /** Merges another replica's view, and returns the merged view. Throws as {@link receivePing} does. */
   receiveSync(view: View): View {
     this.#checkRunning();
-    return this.#messenger.receiveSync(view);
+    const answer = this.#messenger.receiveSync(view);
+    this.#verifier.include(view.sender, true);
+    return answer;
   }
 
   #spread(change: StateChange): void {

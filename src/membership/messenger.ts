@@ -9,7 +9,7 @@ import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type AgreedSettings, mismatch } from "./agreed-settings.ts";
 import { type BroadcastQueue, sendsMax } from "./broadcast-queue.ts";
-import { isLive, type Member, type StateChange } from "./member.ts";
+import { checkMember, isLive, type Member, type StateChange } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type {
   IndirectPing,
@@ -21,7 +21,6 @@ import type {
 } from "./membership-message.ts";
 import { checkMessage, type Gossip } from "./membership-message.ts";
 import { precedence } from "./merge.ts";
-import type { RateLimiter } from "./rate-limiter.ts";
 import type { RumorRelay } from "./rumor-relay.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
@@ -37,7 +36,6 @@ export interface MessengerOptions {
   readonly table: MemberTable;
   readonly changes: BroadcastQueue<StateChange>;
   readonly rumors: RumorRelay;
-  readonly rateLimiter: RateLimiter;
   readonly agreedSettings: AgreedSettings;
   readonly settings: SwimSettings;
   readonly transport: MembershipTransport;
@@ -53,7 +51,7 @@ export class Messenger {
     syncsFailed: 0,
     rejectedMismatch: 0,
     rejectedMalformed: 0,
-    rejectedOverRate: 0,
+    rejectedIdentity: 0,
     rejectedTarget: 0,
   };
   readonly #options: MessengerOptions;
@@ -76,6 +74,7 @@ export class Messenger {
       const { responder, gossip } = await transport.ping(target.address, message, timeoutMs);
       this.#check(responder, gossip, []);
       this.#apply(responder, gossip);
+      table.noteAnswer(responder.replicaId, target.address);
       if (responder.replicaId === target.replicaId) return true;
     } catch (thrown) {
       rethrowBug(thrown);
@@ -116,6 +115,7 @@ export class Messenger {
       const answer = await transport.sync(address, this.#view(""), settings.syncTimeoutMs);
       this.#check(answer.sender, answer.gossip, answer.members, answer.settings);
       this.#applyView(answer);
+      this.#options.table.noteAnswer(answer.sender.replicaId, address);
       return answer.sender;
     } catch (thrown) {
       const error = OrcaError.from(thrown, "internal", "membership", `Cannot sync with ${address}`);
@@ -133,7 +133,7 @@ export class Messenger {
 
   receivePing({ sender, targetId, gossip }: Ping): PingAnswer {
     const { table } = this.#options;
-    this.#admit(sender, gossip, []);
+    this.#check(sender, gossip, []);
     if (targetId !== table.self.replicaId) {
       this.stats.rejectedTarget += 1;
       throw new OrcaError(
@@ -153,7 +153,7 @@ export class Messenger {
     gossip,
   }: IndirectPing): Promise<IndirectPingAnswer> {
     const { table, settings } = this.#options;
-    this.#admit(sender, gossip, [target]);
+    this.#check(sender, gossip, [target]);
     this.#apply(sender, gossip);
     const boundedMs = Math.min(Math.max(0, timeoutMs), settings.probeIntervalMs * settings.localHealthMax);
     const reached = await this.ping(target, boundedMs);
@@ -165,7 +165,7 @@ export class Messenger {
   }
 
   receiveSync(view: View): View {
-    this.#admit(view.sender, view.gossip, view.members, view.settings);
+    this.#check(view.sender, view.gossip, view.members, view.settings);
     this.#applyView(view);
     return this.#view(view.sender.replicaId);
   }
@@ -191,25 +191,49 @@ export class Messenger {
     for (const member of members) table.hearFromView(member);
   }
 
-  /** Checks a message that this replica did not ask for. */
-  #admit(sender: Member, gossip: Gossip, members: readonly Member[], senderSettings?: Settings): void {
-    const { table, rateLimiter } = this.#options;
-    counted(this.stats, "rejectedOverRate", () => {
-      rateLimiter.admit(sender.replicaId, table.get(sender.replicaId) !== undefined);
-    });
-    this.#check(sender, gossip, members, senderSettings);
+  /**
+   * Checks the sender of a message, so that the rest of it need not be decoded. `replicaIds` are those for which its
+   * certificate was issued, and undefined if it names none. `senderSettings` is called for a mismatch only.
+   * @throws OrcaError `config_invalid`, `invalid_argument`.
+   */
+  checkSender(
+    sender: Member,
+    replicaIds: ReadonlySet<string> | undefined,
+    senderSettings?: () => Settings,
+  ): void {
+    const { table, agreedSettings, settings } = this.#options;
+    counted(this.stats, "rejectedMalformed", () => checkMember(sender));
+    if (sender.fingerprint !== table.self.fingerprint || sender.clusterName !== table.self.clusterName) {
+      const error = mismatch(table.self, agreedSettings, sender, senderSettings?.());
+      this.stats.rejectedMismatch += 1;
+      throw error;
+    }
+    if (replicaIds && !replicaIds.has(sender.replicaId)) {
+      this.stats.rejectedIdentity += 1;
+      throw new OrcaError(
+        "config_invalid",
+        "membership",
+        `Cannot accept a message of "${sender.replicaId}": the certificate of its sender is that of ` +
+          `"${[...replicaIds].join('", "')}"`,
+      );
+    }
+    if (!table.isAhead(sender)) return;
+    this.stats.rejectedMalformed += 1;
+    throw new OrcaError(
+      "config_invalid",
+      "membership",
+      `Cannot accept a message of "${sender.replicaId}": its incarnation ${sender.incarnation} is more than ` +
+        `${settings.incarnationAheadMaxMs} ms ahead of the clock here. Check the clocks of both replicas.`,
+    );
   }
 
   /** Checks a whole message before any part of it is applied. */
   #check(sender: Member, gossip: Gossip, members: readonly Member[], senderSettings?: Settings): void {
-    const { table, agreedSettings, settings } = this.#options;
+    const { settings } = this.#options;
+    this.checkSender(sender, undefined, senderSettings && (() => senderSettings));
     counted(this.stats, "rejectedMalformed", () =>
       checkMessage(sender, gossip, members, settings.membersMax),
     );
-    const error = mismatch(table.self, agreedSettings, sender, senderSettings);
-    if (!error) return;
-    this.stats.rejectedMismatch += 1;
-    throw error;
   }
 
   #apply(sender: Member, gossip: Gossip): void {

@@ -18,7 +18,6 @@ export interface ReconcilerOptions {
   readonly settings: SwimSettings;
   readonly clock: Clock;
   readonly random: Random;
-  readonly onForgotten: (replicaIds: readonly string[]) => void;
 }
 
 export class Reconciler {
@@ -60,8 +59,8 @@ export class Reconciler {
   }
 
   async #syncWithLive(): Promise<void> {
-    const { messenger, onForgotten, random, table } = this.#options;
-    onForgotten(table.forgetExpired());
+    const { messenger, random, table } = this.#options;
+    table.forgetExpired();
     const [member] = sample(table.others(), 1, random);
     if (member) await messenger.sync(member.address);
   }

@@ -78,6 +78,11 @@ export interface SwimSettings {
    * busy replica accuse fewer members, and detect real crashes later.
    */
   readonly stallToleranceMs: number;
+  /**
+   * How far the incarnation of a statement may be ahead of this replica's clock. Higher tolerates larger differences
+   * between clocks. A replica whose clock is further ahead cannot join.
+   */
+  readonly incarnationAheadMaxMs: number;
   /** Members in a view, with the dead ones. More cost memory and larger exchanges. Further members are rejected. */
   readonly membersMax: number;
   /** Gossip in one message. More spreads a burst in fewer messages, each of which takes longer to read. */
@@ -88,8 +93,8 @@ export interface SwimSettings {
    */
   readonly rumorsQueuedMax: number;
   /**
-   * Messages per second from one member, and twice that in a burst. Lower stops a flood earlier. Ordinary traffic stays
-   * below 16.
+   * Messages per second on one session, and twice that in a burst. All sessions together may send eight times as many.
+   * Lower stops a flood earlier. Ordinary traffic stays below 16.
    */
   readonly messagesPerSecondMax: number;
 }
@@ -111,6 +116,7 @@ export const defaultSwimSettings: SwimSettings = {
   discoveryIntervalMs: 5000,
   aloneDiscoveryIntervalMs: 1000,
   stallToleranceMs: 250,
+  incarnationAheadMaxMs: 86_400_000,
   membersMax: 1024,
   gossipBytesMax: 64 * 1024,
   rumorsQueuedMax: 4096,

@@ -48,9 +48,11 @@ export class MeshClient {
     return MeshTls.load({ ...cluster.internalTls, clock, logger });
   }
 
+  /** @throws OrcaError config_invalid if the certificate is that of another replica. */
   constructor(options: MeshClientOptions) {
     this.#options = options;
     const { config, replicaId, tls, clock, random, logger } = options;
+    tls?.bindTo(replicaId);
     const { stallTimeoutMs, peers, service, internalListen, zone, membershipRefreshMs } = config.cluster;
     const { port } = internalListen;
     const callTimeoutMs = originPatienceMs(config);
@@ -116,7 +118,8 @@ export class MeshClient {
    * Closes the sessions to a member that left or died, unless another member has its address. Streams that run may finish.
    */
   #dropUnlessTaken(address: string): void {
-    if (!this.membership.live.some((member) => member.address === address)) this.peers.drop(address);
+    const isTaken = this.membership.members().some((member) => isLive(member) && member.address === address);
+    if (!isTaken) this.peers.drop(address);
   }
 }
 

@@ -115,7 +115,7 @@ export class Replica {
       : undefined;
     this.#meshClient = meshClient;
     if (meshClient) {
-      meshClient.membership.subscribe(() => this.#shareOrigins());
+      meshClient.membership.subscribeLive(() => this.#shareOrigins());
       held.add(step("close the sessions to other replicas", () => meshClient.close()));
     }
     const readPath = new ReplicaReadPath({

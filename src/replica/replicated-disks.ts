@@ -58,7 +58,7 @@ export class ReplicatedDisks {
       logger,
     });
     membership.listen("announcement", (announcement) => this.replication.heard(announcement));
-    membership.subscribe(() => this.antiEntropy.membersChanged());
+    membership.subscribeLive(() => this.antiEntropy.membersChanged());
     disk.onLost = () => this.antiEntropy.chunkLost();
   }
 

@@ -44,7 +44,7 @@ test("certs: writes the authority and a pair for each replica, keys for their ow
   const certificate = new X509Certificate(readFileSync(join(out, "b.crt")));
   assert.equal(
     certificate.subjectAltName,
-    "DNS:orca.internal, DNS:localhost, IP Address:127.0.0.1, DNS:cache.example, IP Address:10.0.0.1",
+    "DNS:orca.internal, DNS:localhost, IP Address:127.0.0.1, DNS:cache.example, IP Address:10.0.0.1, URI:urn:orca:replica:b",
   );
   assert.ok(certificate.verify(new X509Certificate(readFileSync(join(out, "ca.crt"))).publicKey));
   assert.equal(certificate.validToDate.getTime(), Date.UTC(2027, 0, 1));

@@ -98,24 +98,79 @@ test("Membership: a replica of another cluster is rejected, even if a member vou
   cluster.stop();
 });
 
-test("Membership: a flood of one member is rejected, and messages of others are accepted", async () => {
+test("Membership.admit: a flood on one session is not read, and messages of others are", async () => {
   const cluster = await ClusterFixture.running(3);
   const membership = cluster.membership("r1");
-  const sender = cluster.membership("r2").self;
+  const { fingerprint } = membership.self;
+  const source = { sentBytes: 0 };
   let rejected = 0;
   for (let count = 0; count < 1000; count += 1) {
     try {
-      membership.receivePing(ping(sender));
+      assert.equal(membership.admit(source, fingerprint), true);
     } catch {
       rejected += 1;
     }
   }
   assert.ok(rejected >= 870);
-  assert.equal(membership.stats.messenger.rejectedOverRate, rejected);
-  throwsWith("overloaded", () => membership.receivePing(ping(sender)));
-  membership.receivePing(ping(cluster.membership("r3").self));
+  assert.equal(membership.stats.gate.overRate, rejected);
+  throwsWith("overloaded", () => membership.admit(source, fingerprint));
+  assert.equal(membership.admit({ sentBytes: 0 }, fingerprint), true);
+  assert.equal(membership.admit({ sentBytes: 0 }, "another"), false);
+  assert.equal(membership.admit({ sentBytes: 0 }, null), false);
   await cluster.clock.advance(20_000);
   assert.deepEqual(cluster.deaths, []);
+  cluster.stop();
+});
+
+test("Membership: a thousand invented members change neither shares nor placement, and are forgotten", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const membership = cluster.membership("r1");
+  const { live } = membership;
+  let changes = 0;
+  membership.subscribeLive(() => void (changes += 1));
+  const members = Array.from({ length: 1000 }, (_, index) => memberOf(`x${index}`));
+  const { self } = cluster.membership("r2");
+  const { settings } = agreedSettings;
+  membership.receiveSync({ sender: self, members, settings, gossip: nothing });
+  assert.equal(membership.members().length, 1003);
+  for (let second = 0; second < 120; second += 1) {
+    await cluster.clock.advance(1000);
+    assert.equal(membership.live, live);
+  }
+  assert.equal(changes, 0);
+  const states = membership.members().map(({ state }) => state);
+  assert.equal(states.filter((state) => state === "alive").length, 3);
+  assert.equal(
+    cluster.running().every(({ membership: each }) => each.live.length === 3),
+    true,
+  );
+  cluster.stop();
+});
+
+test("Membership: a replica that joins counts on all others within a second", async () => {
+  const cluster = await ClusterFixture.running(20, { settings: { syncIntervalMs: 1_000_000 } });
+  cluster.start("r21");
+  const tookMs = await cluster.clock.until(() => cluster.agrees(), 10_000);
+  assert.ok(tookMs !== undefined && tookMs < 1000, `${tookMs} ms`);
+  cluster.stop();
+});
+
+test("Membership: a member that is moved to another address by hearsay counts when it answers there, and not before", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const membership = cluster.membership("r1");
+  const before = cluster.membership("r3").self;
+  const moved = { ...before, address: "elsewhere.test:8444", incarnation: before.incarnation + 1 };
+  const gossip = { changes: [{ member: moved, reporterId: "r2" }], rumors: [] };
+  membership.receivePing(ping(cluster.membership("r2").self, gossip));
+  assert.deepEqual(
+    membership.live.map(({ replicaId }) => replicaId),
+    ["r1", "r2"],
+  );
+  await cluster.clock.advance(20_000);
+  assert.deepEqual(
+    membership.live.map(({ replicaId, address }) => `${replicaId} ${address}`),
+    ["r1 r1.test:8444", "r2 r2.test:8444", "r3 r3.test:8444"],
+  );
   cluster.stop();
 });
 
@@ -157,13 +212,48 @@ test("Membership: two replicas with one id are detected, and neither crashes", a
   cluster.stop();
 });
 
-test("Membership: the highest incarnation cannot be refuted, and does no other harm", async () => {
-  const cluster = await ClusterFixture.running(2);
+test("Membership: an incarnation far ahead of the clock changes nothing, whoever claims it and of whom", async () => {
+  const cluster = await ClusterFixture.running(3);
   const membership = cluster.membership("r1");
-  const member = { ...membership.self, incarnation: 2 ** 53 - 2, state: "dead" as const };
-  membership.receivePing(ping(memberOf("r2"), { changes: [{ member, reporterId: "r2" }], rumors: [] }));
-  assert.equal(membership.self.state, "alive");
-  assert.equal(cluster.replicas.get("r1")?.logger.count("error"), 1);
+  const victim = cluster.membership("r3").self;
+  const { live } = membership;
+  const day = membership.settings.incarnationAheadMaxMs;
+  const states = ["alive", "suspect", "dead", "left"] as const;
+  for (const incarnation of [2 ** 53 - 2, cluster.clock.now() + day + 1]) {
+    for (const claimed of [membership.self, victim, memberOf("r9")]) {
+      const members = states.map((state) => ({ ...claimed, incarnation, state }));
+      const changes = members.map((member) => ({ member, reporterId: "r2" }));
+      const sender = cluster.membership("r2").self;
+      membership.receivePing(ping(sender, { changes, rumors: [] }));
+      const { settings } = agreedSettings;
+      membership.receiveSync({ sender, members, settings, gossip: nothing });
+      membership.learn(members);
+    }
+    const forged = { ...victim, incarnation, state: "left" as const };
+    const error = throwsWith("config_invalid", () => membership.receivePing(ping(forged)));
+    assert.match(error.message, /ahead of the clock here/);
+  }
+  assert.equal(membership.live, live);
+  assert.equal(membership.members().length, 3);
+  assert.equal(membership.stats.table.rejectedAhead, 2 * 3 * 3 * 4);
+  assert.equal(cluster.replicas.get("r1")?.logger.count("warn"), 1);
+  await cluster.clock.advance(20_000);
+  assert.ok(cluster.agrees());
+  cluster.stop();
+});
+
+test("Membership: the highest incarnation that counts is refuted", async () => {
+  const cluster = await ClusterFixture.running(3);
+  const victim = cluster.membership("r3").self;
+  const incarnation =
+    Math.floor(cluster.clock.now()) + cluster.membership("r1").settings.incarnationAheadMaxMs;
+  const member = { ...victim, incarnation, state: "dead" as const };
+  const gossip = { changes: [{ member, reporterId: "r2" }], rumors: [] };
+  cluster.membership("r1").receivePing(ping(cluster.membership("r2").self, gossip));
+  assert.equal(cluster.membership("r1").live.length, 2);
+  const tookMs = await cluster.clock.until(() => cluster.agrees(), 20_000);
+  assert.ok(tookMs !== undefined && tookMs <= 3000, `${tookMs} ms`);
+  assert.equal(cluster.membership("r3").self.incarnation, incarnation + 1);
   cluster.stop();
 });
 

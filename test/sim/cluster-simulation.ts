@@ -146,7 +146,9 @@ export class ClusterSimulation {
     replica.membership.subscribe(({ replicaId: about, state }) => {
       if (!replica.isRunning) return;
       this.trace.note(replicaId, `takes ${about} for ${state}`);
-      this.#checks.viewsChanged();
+    });
+    replica.membership.subscribeLive(() => {
+      if (replica.isRunning) this.#checks.viewsChanged();
     });
     this.#checks.viewsChanged();
     replica.start();

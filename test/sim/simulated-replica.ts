@@ -105,7 +105,7 @@ export class SimulatedReplica {
       retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
       minRate: { bytesPerSecond: 16 * KiB, windowMs: 30_000 },
     });
-    this.membership.subscribe(() => this.#takeShare());
+    this.membership.subscribeLive(() => this.#takeShare());
     this.budget = new MemoryBudget({ maxBytes: scenario.memoryBytes, clock, poison: true });
     this.memory = new MemoryTier({ budget: this.budget });
     this.disk = scenario.hasDisks

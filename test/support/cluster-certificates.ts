@@ -22,6 +22,7 @@ export interface CertificateFiles {
 
 export interface CertificateOptions {
   readonly hosts?: readonly string[];
+  readonly uris?: readonly string[];
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
 }

@@ -42,6 +42,8 @@ export async function meshMember(
       routeMembership(
         router,
         {
+          admit: (source, fingerprint) => membership.admit(source, fingerprint),
+          checkSender: (...sender) => membership.checkSender(...sender),
           receivePing: (message) => membership.receivePing(message),
           receivePingIndirect: (message) => membership.receivePingIndirect(message),
           receiveSync: (view) => membership.receiveSync(view),

@@ -141,7 +141,15 @@ export function meshParts() {
     membership,
     coordination: { stats: { failures: 0, avoided: 0, disagreements: 0 } },
     server: {
-      stats: { ...sessions, sessionsBroken: 0, connectionsDropped: 0, requests: 0, requestsFailed: 0 },
+      stats: {
+        ...sessions,
+        sessionsBroken: 0,
+        sessionsUnnamed: 0,
+        connectionsDropped: 0,
+        connectionsOverRate: 0,
+        requests: 0,
+        requestsFailed: 0,
+      },
       rpc: { stats: { bodyLate: 0, answerLate: 0, overBudget: 0 }, bodyBytes: 0, answerBytes: 0 },
       handshakeFailures: { counts: { expired: 0, wrong_identity: 0 } },
     },

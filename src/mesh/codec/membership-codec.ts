@@ -38,6 +38,9 @@ import {
   encodeInvalidation,
 } from "./rumor-codec.ts";
 
+/** The header beside a message with the fingerprint of its sender. It is read before the message is. */
+export const fingerprintHeader = "orca-fingerprint";
+
 /** Four times as many as an honest message carries. There is a limit because decoding an announcement costs a hash. */
 const rumorsMax = 4096;
 /** Each origin has several settings, and there may be many origins. */
@@ -132,7 +135,8 @@ function decodeViewContent(message: SyncRequest | SyncResponse): Omit<View, "sen
   };
 }
 
-function decodeSettings(settings: Record<string, string>): Record<string, string> {
+/** @throws OrcaError `invalid_argument`. */
+export function decodeSettings(settings: Record<string, string>): Record<string, string> {
   const entries = Object.entries(settings);
   if (entries.length > settingsMax)
     throw malformedMessage(`it has ${entries.length} settings, at most ${settingsMax} are accepted`);

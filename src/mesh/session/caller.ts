@@ -3,6 +3,8 @@ import { type ContextKey, createContextKey } from "@connectrpc/connect";
 
 export class Caller {
   readonly remoteAddress: string | undefined;
+  /** The replicas for which its certificate was issued. Undefined if it names none, and without TLS. */
+  readonly replicaIds: ReadonlySet<string> | undefined;
   /** Bytes of calls that it has sent since the session began. A gate charges for them. */
   sentBytes = 0;
   /** Bytes of its calls that are being received. */
@@ -10,8 +12,9 @@ export class Caller {
   /** Bytes of answers that it has not taken yet. */
   answeringBytes = 0;
 
-  constructor(remoteAddress: string | undefined) {
+  constructor(remoteAddress: string | undefined, replicaIds?: ReadonlySet<string>) {
     this.remoteAddress = remoteAddress;
+    this.replicaIds = replicaIds;
   }
 }
 

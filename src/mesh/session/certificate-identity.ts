@@ -12,11 +12,28 @@ export function carriesIdentity(certificate: X509Certificate, name: string): boo
   return certificate.checkHost(name, { subject: "never", wildcards: false }) !== undefined;
 }
 
+/** Begins the URI in a certificate that names the replica for which it was issued. */
+export const replicaUriPrefix = "urn:orca:replica:";
+
+/** The replicas for which the certificate was issued. Undefined if it names none. */
+export function replicaIdsOf({ subjectAltName }: X509Certificate): ReadonlySet<string> | undefined {
+  // Node quotes a value that holds a comma, so a name cannot look like two.
+  const names = (subjectAltName ?? "").split(", ");
+  const ids = names.filter((name) => name.startsWith(`URI:${replicaUriPrefix}`));
+  if (ids.length === 0) return undefined;
+  return new Set(ids.map((name) => name.slice(`URI:${replicaUriPrefix}`.length)));
+}
+
+interface OwnCertificateCheck extends TlsContent {
+  readonly certFile: string;
+  readonly serverName: string;
+  /** Undefined while it is not known. */
+  readonly replicaId: string | undefined;
+}
+
 /** @throws OrcaError config_invalid if peers with the identity `serverName` would reject this certificate. */
 export function checkOwnCertificate(
-  { cert, ca }: TlsContent,
-  certFile: string,
-  serverName: string,
+  { cert, ca, certFile, serverName, replicaId }: OwnCertificateCheck,
   nowMs: number,
 ): void {
   const chain = certificatesOf(cert);
@@ -28,6 +45,11 @@ export function checkOwnCertificate(
     throw rejected(
       `"${serverName}" (cluster.internal_tls.server_name) is not among its names: ${own.subjectAltName ?? "none"}`,
     );
+  }
+  const replicaIds = replicaIdsOf(own);
+  if (replicaIds && replicaId !== undefined && !replicaIds.has(replicaId)) {
+    const ids = [...replicaIds].join('", "');
+    throw rejected(`it is that of "${ids}", and this replica is "${replicaId}" (cluster.replica_id)`);
   }
   if (nowMs > own.validToDate.getTime()) throw rejected(`it expired at ${own.validToDate.toISOString()}`);
   if (!endsIn(certificatesOf(ca ?? Buffer.alloc(0)), chain)) {

@@ -27,6 +27,7 @@ import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
 import { Caller } from "./caller.ts";
+import { ConnectionBudget, type ConnectionRate } from "./connection-budget.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
 import { serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
@@ -56,18 +57,23 @@ export interface MeshServerOptions {
   readonly handshakeTimeoutMs?: number;
   readonly pingIntervalMs?: number;
   readonly rpcLimits?: Partial<RpcLimits>;
+  readonly connectionRate?: ConnectionRate;
 }
 
 interface MeshServerStats {
   /** Sessions that were established, and those that are open now. */
   sessions: number;
   sessionsOpen: number;
+  /** With a certificate that names no replica. */
+  sessionsUnnamed: number;
   /** Ended because the peer did not answer pings. */
   sessionsDead: number;
   /** Ended by a protocol error: a flood, a broken frame. */
   sessionsBroken: number;
   /** Closed without an answer, over the limit of connections. */
   connectionsDropped: number;
+  /** Closed without an answer, because their address opens too many. */
+  connectionsOverRate: number;
   requests: number;
   /** Ended by an error that no handler caught. */
   requestsFailed: number;
@@ -79,9 +85,11 @@ export class MeshServer {
   readonly stats: MeshServerStats = {
     sessions: 0,
     sessionsOpen: 0,
+    sessionsUnnamed: 0,
     sessionsDead: 0,
     sessionsBroken: 0,
     connectionsDropped: 0,
+    connectionsOverRate: 0,
     requests: 0,
     requestsFailed: 0,
   };
@@ -93,6 +101,7 @@ export class MeshServer {
   /** The calls of the services. */
   readonly rpc: RpcServer;
   readonly #pace: LogPace;
+  readonly #budget: ConnectionBudget;
   readonly #sessions = new Map<ServerHttp2Session, Caller>();
   /** All connections, including those without a session yet. */
   readonly #connections = new Set<Socket>();
@@ -103,11 +112,17 @@ export class MeshServer {
     this.handshakeFailures = new HandshakeFailures(options.clock, options.logger);
     this.rpc = new RpcServer({ routes: options.routes, clock: options.clock, limits: options.rpcLimits });
     this.#pace = new LogPace(options.clock);
+    this.#budget = new ConnectionBudget(options.clock, options.connectionRate);
     this.#server = this.#createServer();
     this.#server.maxConnections = this.#options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { whom: "other replicas", ...options });
     this.#server.on("drop", () => void (this.stats.connectionsDropped += 1));
     this.#server.on("connection", (socket: Socket) => {
+      if (!this.#budget.take(socket.remoteAddress)) {
+        this.stats.connectionsOverRate += 1;
+        socket.destroy();
+        return;
+      }
       this.#connections.add(socket);
       socket.once("close", () => this.#connections.delete(socket));
     });
@@ -229,7 +244,9 @@ export class MeshServer {
       stats.sessions += 1;
     });
     stats.sessionsOpen += 1;
-    this.#sessions.set(session, new Caller(remoteAddress));
+    const replicaIds = tls?.replicaIdsOf(socket as TLSSocket);
+    if (tls && !replicaIds) this.#warnOfUnnamed(remoteAddress);
+    this.#sessions.set(session, new Caller(remoteAddress, replicaIds));
     session.once("close", () => {
       deadline.cancel();
       stats.sessionsOpen -= 1;
@@ -286,6 +303,16 @@ export class MeshServer {
     }
   }
 
+  #warnOfUnnamed(remoteAddress: string | undefined): void {
+    this.stats.sessionsUnnamed += 1;
+    if (this.stats.sessionsUnnamed > 1) return;
+    this.#options.logger.warn(
+      { remoteAddress },
+      "The certificate of a peer names no replica, so its holder can speak for every replica. " +
+        "Issue certificates with the URI urn:orca:replica:ID, as `orca certs` does.",
+    );
+  }
+
   #handshakeFailed(
     { remoteAddress }: { remoteAddress?: string | undefined },
     code: unknown,
@@ -300,6 +327,8 @@ export class MeshServer {
 
   #sessionBroke(error: NodeJS.ErrnoException, remoteAddress: string | undefined): void {
     this.stats.sessionsBroken += 1;
+    // A peer that crashed resets its connections, too, and opens them again at once. It has broken no rule.
+    if (error.code === "ERR_HTTP2_ERROR") this.#budget.chargeBroken(remoteAddress);
     this.#options.logger.debug({ error, remoteAddress }, "A mesh session ended with an error");
   }
 }

@@ -13,7 +13,7 @@ import type { ConnectionOptions, SecureContextOptions, TLSSocket, TlsOptions } f
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { type TlsContent, TlsFiles } from "../../base/tls-files.ts";
-import { carriesIdentity, checkOwnCertificate } from "./certificate-identity.ts";
+import { carriesIdentity, checkOwnCertificate, replicaIdsOf } from "./certificate-identity.ts";
 import { wrongIdentityCode } from "./handshake-failures.ts";
 
 export interface MeshTlsOptions {
@@ -28,15 +28,24 @@ export interface MeshTlsOptions {
   readonly pollIntervalMs?: number;
 }
 
+/** This replica's certificate, as it was checked last, and its id when it is known. */
+interface OwnCertificate {
+  readonly check: (content: TlsContent) => void;
+  content?: TlsContent;
+  replicaId?: string;
+}
+
 export class MeshTls {
   /** The certificate identity. */
   readonly serverName: string;
   readonly #files: TlsFiles;
+  readonly #own: OwnCertificate;
   #server: Http2SecureServer | undefined;
 
-  private constructor(serverName: string, files: TlsFiles) {
+  private constructor(serverName: string, files: TlsFiles, own: OwnCertificate) {
     this.serverName = serverName;
     this.#files = files;
+    this.#own = own;
   }
 
   /**
@@ -44,18 +53,31 @@ export class MeshTls {
    * @throws OrcaError config_invalid for unusable files, and for a certificate that the peers would reject.
    */
   static async load({ serverName, caFile, clock, ...options }: MeshTlsOptions): Promise<MeshTls> {
-    const check = (content: TlsContent): void =>
-      checkOwnCertificate(content, options.certFile, serverName, clock.now());
+    const own: OwnCertificate = {
+      check: (content) => {
+        checkOwnCertificate({ ...content, ...options, serverName, replicaId: own.replicaId }, clock.now());
+        own.content = content;
+      },
+    };
     const files = await TlsFiles.load({
       ...options,
       clock,
       clientCaFile: caFile,
       minVersion: "TLSv1.3",
-      check,
+      check: own.check,
     });
-    const tls = new MeshTls(serverName, files);
+    const tls = new MeshTls(serverName, files, own);
     files.watch(() => tls.#server?.setSecureContext(tls.#context()));
     return tls;
+  }
+
+  /**
+   * Tells the id of this replica, which the certificate must carry if it names replicas at all.
+   * @throws OrcaError config_invalid if it names others only. The same holds for a renewed one, which is not loaded.
+   */
+  bindTo(replicaId: string): void {
+    this.#own.replicaId = replicaId;
+    if (this.#own.content) this.#own.check(this.#own.content);
   }
 
   /** Counts the reloads of the files, and those that failed. */
@@ -97,6 +119,12 @@ export class MeshTls {
   isMember(socket: TLSSocket): boolean {
     const certificate = socket.getPeerX509Certificate();
     return certificate !== undefined && carriesIdentity(certificate, this.serverName);
+  }
+
+  /** The replicas for which the peer's certificate was issued. Undefined if it names none. */
+  replicaIdsOf(socket: TLSSocket): ReadonlySet<string> | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    return certificate && replicaIdsOf(certificate);
   }
 
   stop(): void {

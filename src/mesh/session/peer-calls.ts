@@ -34,8 +34,11 @@ export interface PeerCall<Service extends DescService, Message, Answer> {
   /** Begins the message of a failure, for example `Cannot ping r2.test:8444`. */
   readonly action: string;
   readonly ask: (client: Client<Service>, options: CallOptions) => Promise<Message>;
-  /** Checks and decodes the answer. An answer for which it throws is malformed. */
-  readonly decode: (answer: Message) => Answer;
+  /**
+   * Checks and decodes the answer. An answer for which it throws is malformed. `replicaIds` are those for which the
+   * peer's certificate was issued, and undefined if it names none.
+   */
+  readonly decode: (answer: Message, replicaIds: ReadonlySet<string> | undefined) => Answer;
 }
 
 export class PeerCalls<Service extends DescService> {
@@ -63,7 +66,7 @@ export class PeerCalls<Service extends DescService> {
       throw error;
     }
     try {
-      return call.decode(answer);
+      return call.decode(answer, this.#peers.at(call.address).replicaIds);
     } catch (thrown) {
       if (thrown instanceof AssertionFailure) throw thrown;
       this.stats.malformed += 1;

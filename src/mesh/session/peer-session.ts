@@ -19,7 +19,7 @@ import {
   type OutgoingHttpHeaders,
 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
@@ -87,6 +87,7 @@ export class PeerSession {
   readonly authority: string;
   readonly #options: PeerSessionOptions;
   #session: ClientHttp2Session | undefined;
+  #replicaIds: ReadonlySet<string> | undefined;
   #connecting: Promise<ClientHttp2Session> | undefined;
   /** Ends the attempt to connect that is in progress. */
   #abandon: ((error: Error) => void) | undefined;
@@ -100,6 +101,11 @@ export class PeerSession {
   constructor(options: PeerSessionOptions) {
     this.#options = options;
     this.authority = new URL(`${options.tls ? "https" : "http"}://${options.address}`).origin;
+  }
+
+  /** The replicas for which the peer's certificate was issued. Undefined if it names none, and without TLS. */
+  get replicaIds(): ReadonlySet<string> | undefined {
+    return this.#replicaIds;
   }
 
   get streams(): number {
@@ -244,6 +250,7 @@ export class PeerSession {
     session.once("close", () => giveUp(new Error("it closed the connection during the handshake")));
     session.once("remoteSettings", () => {
       timer.cancel();
+      this.#replicaIds = tls?.replicaIdsOf(connection as TLSSocket);
       resolve(session);
     });
     this.#abandon = giveUp;

@@ -39,6 +39,11 @@ export class Peer {
     });
   }
 
+  /** The replicas for which the certificate at the control session was issued. Undefined if it names none. */
+  get replicaIds(): ReadonlySet<string> | undefined {
+    return this.#control.replicaIds;
+  }
+
   /** Open streams to this peer. */
   get streams(): number {
     return this.#control.streams + this.#bytes.streams;

@@ -156,6 +156,7 @@ class RpcCall {
   }
 
   async run(handler: UniversalHandler, headers: IncomingHttpHeaders): Promise<void> {
+    const isUnary = handler.method.methodKind === "unary";
     const stop = new AbortController();
     this.#stream.once("close", () => {
       this.#closed.resolve();
@@ -168,11 +169,13 @@ class RpcCall {
         // Handlers read the query of a URL only, and no call of Orca has one.
         url: `http://mesh${handler.requestPath}`,
         header: webHeadersOf(headers),
-        body: this.#body(handler.method.methodKind === "unary"),
+        body: this.#body(isUnary),
         signal: stop.signal,
         contextValues: this.#values,
       });
       this.#endReceiving();
+      // Node resets a stream that was answered before anything read its body, and the answer could be lost.
+      if (isUnary && !this.#stream.closed) this.#stream.resume();
       await this.#answer(response);
     } finally {
       this.#endReceiving();

@@ -5,12 +5,13 @@ import type { Membership } from "../../membership/membership.ts";
 import { labelled, type MetricsRegistry } from "./metrics.ts";
 
 export interface MembershipParts {
-  readonly membership: Pick<Membership, "members" | "stats" | "healthScore">;
+  readonly membership: Pick<Membership, "members" | "live" | "stats" | "healthScore">;
   readonly coordination: Pick<Coordination, "stats">;
 }
 
 export function registerMembershipMetrics(metrics: MetricsRegistry, parts: MembershipParts): void {
   registerMembers(metrics, parts.membership);
+  registerAnswering(metrics, parts.membership);
   registerHealth(metrics, parts.membership);
   registerMessages(metrics, parts.membership);
   registerGossip(metrics, parts.membership);
@@ -70,6 +71,18 @@ function registerMembers(metrics: MetricsRegistry, membership: MembershipParts["
   );
 }
 
+function registerAnswering(metrics: MetricsRegistry, membership: MembershipParts["membership"]): void {
+  metrics.gauge(
+    "orca_members_answering",
+    {
+      meaning:
+        "Live replicas that have answered this one, itself included. Shares and placement count these only.",
+      watch: "Lower than the number of live members for long: they do not reach each other.",
+    },
+    () => membership.live.length,
+  );
+}
+
 function registerHealth(metrics: MetricsRegistry, membership: MembershipParts["membership"]): void {
   const { stalls } = membership.stats;
   metrics.gauge(
@@ -98,7 +111,7 @@ function registerHealth(metrics: MetricsRegistry, membership: MembershipParts["m
 }
 
 function registerMessages(metrics: MetricsRegistry, membership: MembershipParts["membership"]): void {
-  const { messenger, detector, table } = membership.stats;
+  const { messenger, detector, table, gate } = membership.stats;
   metrics.counter(
     "orca_membership_messages_total",
     {
@@ -132,7 +145,7 @@ function registerMessages(metrics: MetricsRegistry, membership: MembershipParts[
     "orca_membership_rejected_total",
     {
       meaning:
-        "Content of messages that this replica rejected, by reason: mismatch (another cluster or configuration), malformed, flood, other_target (meant for another replica), foreign_member, view_full.",
+        "Content of messages that this replica rejected, by reason: mismatch (another cluster or configuration), malformed, flood, identity (the certificate of its sender is another replica's), ahead (an incarnation far ahead of the clock), other_target (meant for another replica), foreign_member, view_full.",
       watch:
         "Mismatch grows: a replica with another configuration tries to join, and the log names the setting.",
     },
@@ -140,7 +153,9 @@ function registerMessages(metrics: MetricsRegistry, membership: MembershipParts[
       labelled("reason", {
         mismatch: messenger.rejectedMismatch,
         malformed: messenger.rejectedMalformed,
-        flood: messenger.rejectedOverRate,
+        flood: gate.overRate,
+        identity: messenger.rejectedIdentity,
+        ahead: table.rejectedAhead,
         other_target: messenger.rejectedTarget,
         foreign_member: table.rejectedForeign,
         view_full: table.rejectedFull,

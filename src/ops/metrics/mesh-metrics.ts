@@ -18,7 +18,9 @@ interface SessionCounters {
 export interface MeshServerCounters {
   readonly stats: SessionCounters & {
     readonly sessionsBroken: number;
+    readonly sessionsUnnamed: number;
     readonly connectionsDropped: number;
+    readonly connectionsOverRate: number;
     readonly requests: number;
     readonly requestsFailed: number;
   };
@@ -164,6 +166,22 @@ function registerConnections(metrics: MetricsRegistry, { server, peers }: MeshPa
       watch: "Should stay 0: something other than replicas connects.",
     },
     () => server.stats.connectionsDropped,
+  );
+  metrics.counter(
+    "orca_mesh_connections_over_rate_total",
+    {
+      meaning: "Connections closed without an answer, because their address opens too many.",
+      watch: "Should stay 0: a stranger, or a peer that reconnects all the time.",
+    },
+    () => server.stats.connectionsOverRate,
+  );
+  metrics.counter(
+    "orca_mesh_sessions_unnamed_total",
+    {
+      meaning: "Sessions of peers whose certificate names no replica. Only with cluster.internal_tls.",
+      watch: "0 when each replica has a certificate of its own.",
+    },
+    () => server.stats.sessionsUnnamed,
   );
   metrics.counter(
     "orca_mesh_connect_failures_total",

@@ -33,6 +33,7 @@ async function pair(context: TestContext, mesh: MeshFixture): Promise<[MeshMembe
   const r2 = await meshMember(context, mesh, "r2", { seeds: [r1] });
   await r1.membership.start();
   await r2.membership.start();
+  await until(() => r1.membership.live.length === 2 && r2.membership.live.length === 2);
   return [r1, r2];
 }
 
@@ -147,24 +148,117 @@ test("MembershipClient: errors of a peer are typed, and a wrong target does not 
   assert.deepEqual([r2.client.stats.peerError, r2.client.stats.unavailable], [2, 0]);
 });
 
-test("Membership over the mesh: messages of a flooding member are rejected, those of others are accepted", async (context) => {
+test("Membership over the mesh: a flood on one session is not read, whatever ids it claims, and others are served", async (context) => {
   const mesh = meshFixture(context);
   const [r1, r2] = await pair(context, mesh);
-  const flooder = { ...r2.membership.self };
-  const pings = Array.from({ length: 200 }, () =>
-    r2.client.ping(r1.address, { sender: flooder, targetId: "r1", gossip: nothing }, 500).then(
-      () => "answered",
-      ({ code }: OrcaError) => code,
-    ),
+  const answers = await Promise.all(
+    Array.from({ length: 400 }, (_, index) => {
+      const sender = index % 2 === 0 ? r2.membership.self : memberOf(`x${index}`);
+      return r2.client.ping(r1.address, { sender, targetId: "r1", gossip: nothing }, 500).then(
+        () => "answered",
+        ({ code }: OrcaError) => code,
+      );
+    }),
   );
-  const answers = await Promise.all(pings);
-  const refused = answers.filter((answer) => answer === "overloaded").length;
-  assert.equal(answers.filter((answer) => answer === "answered").length + refused, 200);
-  assert.equal(r1.membership.stats.messenger.rejectedOverRate, refused);
-  // It joined as a stranger, so its whole burst as a member was left.
-  assert.equal(refused, 200 - 128);
-  const other = memberOf("r3", { address: r2.address });
-  assert.ok(await r2.client.ping(r1.address, { sender: other, targetId: "r1", gossip: nothing }, 500));
+  const rejected = answers.filter((answer) => answer === "overloaded").length;
+  assert.equal(answers.filter((answer) => answer === "answered").length + rejected, 400);
+  assert.equal(r1.membership.stats.gate.overRate, rejected);
+  assert.ok(rejected >= 400 - 128, `${rejected} rejected`);
+  // Another session may claim the id of the flooder. Its messages are not charged to it.
+  const other = new MembershipClient({ peers: mesh.peers(), clock: mesh.clock });
+  assert.ok(
+    await other.ping(r1.address, { sender: r2.membership.self, targetId: "r1", gossip: nothing }, 500),
+  );
+});
+
+test("Membership over the mesh: messages without the right fingerprint are few, and their gossip is not decoded", async (context) => {
+  const mesh = meshFixture(context);
+  const [r1, r2] = await pair(context, mesh);
+  const stranger = { ...memberOf("r9"), fingerprint: "f".repeat(64) };
+  const malformed = {
+    changes: [{ member: { ...stranger, incarnation: 2 ** 53 - 1 }, reporterId: "" }],
+    rumors: [],
+  };
+  const codes: string[] = [];
+  for (let count = 0; count < 40; count += 1) {
+    // Each on a session of its own.
+    const client = new MembershipClient({ peers: mesh.peers(), clock: mesh.clock });
+    const gossip = count === 0 ? nothing : malformed;
+    const message = { sender: stranger, targetId: "r1", gossip };
+    codes.push(
+      await client.ping(r1.address, message, 500).then(
+        () => "answered",
+        ({ code }: OrcaError) => code,
+      ),
+    );
+  }
+  assert.deepEqual(new Set(codes), new Set(["config_invalid", "overloaded"]));
+  assert.equal(codes.filter((code) => code === "config_invalid").length, 16);
+  assert.equal(r1.membership.stats.messenger.rejectedMismatch, 16);
+  assert.equal(r1.calls.stats.malformed, 0);
+  const raw = membershipOf(mesh.peers(), r1.address);
+  assert.equal((await answerTo(raw.ping({}))).code, "overloaded");
+  assert.ok(
+    await r2.client.ping(r1.address, { sender: r2.membership.self, targetId: "r1", gossip: nothing }, 500),
+  );
+});
+
+test("Membership over the mesh: with certificates that name replicas, none speaks for another", async (context) => {
+  const cluster = await ClusterCertificates.create();
+  context.after(() => cluster.remove());
+  const mesh = meshFixture(context);
+  const named = async (id: string): Promise<MeshFixture> => {
+    const tls = await mesh.tls(await cluster.files(id, { uris: [`urn:orca:replica:${id}`] }));
+    return {
+      ...mesh,
+      serve: (options) => mesh.serve({ ...options, tls }),
+      peers: (options) => mesh.peers({ ...options, tls }),
+    };
+  };
+  const r1 = await meshMember(context, await named("r1"), "r1");
+  const r2 = await meshMember(context, await named("r2"), "r2", { seeds: [r1] });
+  await r1.membership.start();
+  await r2.membership.start();
+  assert.deepEqual(statesIn(r1.membership), ["r1 alive", "r2 alive"]);
+  await until(() => r1.membership.live.length === 2 && r2.membership.live.length === 2);
+  const forged = { ...memberOf("r3"), incarnation: mesh.clock.now() };
+  const error = await rejectsWith(
+    "config_invalid",
+    r2.client.ping(r1.address, { sender: forged, targetId: "r1", gossip: nothing }, 500),
+  );
+  assert.match(
+    error.message,
+    /Cannot accept a message of "r3": the certificate of its sender is that of "r2"/,
+  );
+  assert.equal(r1.membership.stats.messenger.rejectedIdentity, 1);
+  assert.deepEqual(statesIn(r1.membership), ["r1 alive", "r2 alive"]);
+  // A replica that answers for another one does not count as that one.
+  const impostor = await meshMember(context, await named("r4"), "r5");
+  await impostor.membership.start();
+  const member = { ...impostor.membership.self };
+  const gossip = { changes: [{ member, reporterId: "r2" }], rumors: [] };
+  await r2.client.ping(r1.address, { sender: r2.membership.self, targetId: "r1", gossip }, 500);
+  await until(() => r1.client.stats.malformed > 0);
+  assert.deepEqual(
+    r1.membership.live.map(({ replicaId }) => replicaId),
+    ["r1", "r2"],
+  );
+});
+
+test("Membership over the mesh: certificates that name no replica work, with a warning", async (context) => {
+  const cluster = await ClusterCertificates.create();
+  context.after(() => cluster.remove());
+  const mesh = meshFixture(context);
+  const tls = await mesh.tls(await cluster.files("shared"));
+  const secured: MeshFixture = {
+    ...mesh,
+    serve: (options) => mesh.serve({ ...options, tls }),
+    peers: (options) => mesh.peers({ ...options, tls }),
+  };
+  const [r1, r2] = await pair(context, secured);
+  await until(() => r1.membership.live.length === 2 && r2.membership.live.length === 2);
+  const warnings = mesh.logger.events.filter(({ message }) => message.includes("names no replica"));
+  assert.ok(warnings.length >= 1 && warnings.length <= 2, `${warnings.length} warnings of two replicas`);
 });
 
 test("Membership over the mesh: old incarnations that are replayed change nothing", async (context) => {
@@ -199,6 +293,7 @@ test("MembershipService: a malformed message is rejected as a whole, and counted
     state: MemberState.ALIVE,
   };
   const stranger = { ...sender, replicaId: "r8" };
+  const known = { headers: { "orca-fingerprint": sender.fingerprint } };
   const change = { member: stranger, reporterId: "r2" };
   const gossips: readonly MessageInitShape<typeof GossipSchema>[] = [
     { stateChanges: [change, {}] },
@@ -212,19 +307,19 @@ test("MembershipService: a malformed message is rejected as a whole, and counted
     { stateChanges: [change], chunkAnnouncements: [{ objectSize: 1n }] },
   ];
   for (const gossip of gossips) {
-    const error = await answerTo(raw.ping({ sender, targetId: "r1", gossip }));
+    const error = await answerTo(raw.ping({ sender, targetId: "r1", gossip }, known));
     assert.equal(error.code, "invalid_argument", error.message);
   }
-  const noSender = await answerTo(raw.ping({ targetId: "r1" }));
+  const noSender = await answerTo(raw.ping({ targetId: "r1" }, known));
   assert.equal(noSender.code, "invalid_argument");
   assert.equal(
-    (await answerTo(raw.sync({ sender, settings: { constructor: "x" } }))).code,
+    (await answerTo(raw.sync({ sender, settings: { constructor: "x" } }, known))).code,
     "invalid_argument",
   );
   // A ping with so many changes is over the limit of its bytes.
   const tooMany = { stateChanges: Array.from({ length: 4097 }, () => change) };
-  assert.equal((await answerTo(raw.sync({ sender, gossip: tooMany }))).code, "invalid_argument");
-  assert.equal((await answerTo(raw.ping({ sender, gossip: tooMany }))).code, "peer_unavailable");
+  assert.equal((await answerTo(raw.sync({ sender, gossip: tooMany }, known))).code, "invalid_argument");
+  assert.equal((await answerTo(raw.ping({ sender, gossip: tooMany }, known))).code, "peer_unavailable");
   assert.equal(r1.calls.stats.malformed, gossips.length + 3);
   assert.equal(r1.membership.live, before);
 });

@@ -206,6 +206,53 @@ test("MeshServer: a flood of streams that are reset at once ends the session (CV
   assert.ok(await membershipOf(peers(), address).ping({}));
 });
 
+test("MeshServer: an address that reconnects after each flood has few connections left", async (context) => {
+  const { serve, peers, clock } = meshFixture(context);
+  const connectionRate = { perSecond: 1, burst: 10, brokenCost: 4 };
+  const { server, port, address } = await serve({ connectionRate });
+  const tooMany = Buffer.concat(Array.from({ length: 100 }, () => Buffer.from([0, 3, 0, 0, 1, 0])));
+  for (let count = 0; count < 30; count += 1) {
+    const socket = dial(context, port).resume();
+    socket.write(Buffer.concat([http2Preface, settingsFrame, frame(4, 0, tooMany)]));
+    await until(() => socket.closed);
+  }
+  assert.ok(server.stats.connectionsOverRate >= 27, `${server.stats.connectionsOverRate} were dropped`);
+  await clock.advance(30_000);
+  assert.ok(await membershipOf(peers(), address).ping({}));
+});
+
+test("MeshServer: resets over their rate end the session, and count as a broken one", async (context) => {
+  const { serve } = meshFixture(context);
+  const connectionRate = { perSecond: 1, burst: 5, brokenCost: 100 };
+  const { server, port } = await serve({ connectionRate });
+  const headers = Buffer.from("\x82\x86\x01\x01a\x04\x05/hold", "latin1");
+  const resets: Buffer[] = [];
+  for (let streamId = 1; streamId < 20_000; streamId += 2) {
+    resets.push(frame(1, streamId, headers, 5), frame(3, streamId, Buffer.from([0, 0, 0, 8])));
+  }
+  const socket = dial(context, port).resume();
+  socket.write(Buffer.concat([http2Preface, settingsFrame, ...resets]));
+  await until(() => socket.closed);
+  await until(() => server.stats.sessionsOpen === 0);
+  assert.equal(server.stats.sessionsBroken, 1);
+  await once(dial(context, port).resume(), "close");
+  assert.equal(server.stats.connectionsOverRate, 1);
+});
+
+test("MeshServer: a peer that crashes and comes back is not held to a budget for floods", async (context) => {
+  const { serve } = meshFixture(context);
+  const connectionRate = { perSecond: 1, burst: 30, brokenCost: 100 };
+  const { server, port } = await serve({ connectionRate });
+  for (let count = 1; count <= 20; count += 1) {
+    const socket = dial(context, port).resume();
+    socket.write(Buffer.concat([http2Preface, settingsFrame]));
+    await until(() => server.stats.sessions === count);
+    socket.resetAndDestroy();
+    await until(() => server.stats.sessionsOpen === 0);
+  }
+  assert.equal(server.stats.connectionsOverRate, 0);
+});
+
 test("MeshServer: a flood of settings and a broken frame end the session", async (context) => {
   const { serve } = meshFixture(context);
   const { server, port } = await serve();

@@ -10,6 +10,7 @@ import type { HandshakeFailureReason } from "../../../src/mesh/session/handshake
 import { ClusterCertificates, serverName } from "../../support/cluster-certificates.ts";
 import { membershipOf, meshFixture, pollIntervalMs } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { throwsWith } from "../../support/throws-with.ts";
 import { until } from "../../support/until.ts";
 
 const cluster = await ClusterCertificates.create();
@@ -54,6 +55,29 @@ test("MeshTls: members of one cluster call each other over TLS 1.3", async (cont
   assert.equal(responder?.replicaId, "a");
   assert.equal(server.stats.sessionsOpen, 1);
   assert.ok(Object.values(server.handshakeFailures.counts).every((count) => count === 0));
+});
+
+/** A certificate for one replica alone. */
+function named(id: string) {
+  return { uris: [`urn:orca:replica:${id}`] };
+}
+
+test("MeshTls.bindTo: a certificate of another replica is rejected, at the start and when it is renewed", async (context) => {
+  const { tls, clock } = meshFixture(context);
+  const other = await tls(await cluster.files("bound", named("r2")));
+  throwsWith("config_invalid", () => other.bindTo("r1"));
+  const own = await tls(await cluster.files("bound", named("r1")));
+  own.bindTo("r1");
+  const before = own.expiresMs;
+  await cluster.files("bound", { ...named("r2"), notAfterMs: before + 5 * hourMs });
+  await clock.advance(pollIntervalMs);
+  await until(() => own.stats.reloadFailures === 1);
+  assert.equal(own.expiresMs, before);
+  await cluster.files("bound", { ...named("r1"), notAfterMs: before + 5 * hourMs });
+  await clock.advance(pollIntervalMs);
+  await until(() => own.stats.reloads === 1);
+  const unnamed = await tls(await cluster.files("unnamed"));
+  unnamed.bindTo("r1");
 });
 
 test("MeshTls: the server rejects a client that is not a member, and counts the reason", async (context) => {
