@@ -218,9 +218,20 @@ export class S3Listener {
     return server;
   }
 
+  /** An exception that no handler expected is the fault of its request, and must not leave the event of the server. */
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
-    const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
+    try {
+      this.#route(exchange, message, response);
+    } catch (thrown) {
+      const error = OrcaError.from(thrown, "internal", "edge", "Cannot answer a request");
+      if (response.headersSent) response.destroy();
+      else exchange.sendError(error);
+    }
+  }
+
+  #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
+    const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));

@@ -10,6 +10,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { AssertionFailure } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import { ListeningServer } from "../base/listening-server.ts";
@@ -78,7 +79,9 @@ export class OpsServer {
     this.#server.maxConnections = burstConnectionsMax + connectionsMax;
     this.#server.on("connection", (socket: Socket) => this.#connections.add(socket));
     this.#listening = new ListeningServer(this.#server, { whom: "ops", ...options });
-    this.#server.on("request", (request, response) => void this.#serve(request, response));
+    this.#server.on("request", (request, response) => {
+      this.#serve(request, response).catch((thrown: unknown) => this.#failed(response, thrown));
+    });
   }
 
   get stats(): OpsConnections["stats"] {
@@ -136,6 +139,15 @@ export class OpsServer {
     }
     if ("documents" in answer) await this.#send(answer, response);
     else end(response, answer, request.method, allowed);
+  }
+
+  /** An error that left {@link #serve} is the fault of its request. */
+  #failed(response: ServerResponse, thrown: unknown): void {
+    if (thrown instanceof AssertionFailure) throw thrown;
+    response.destroy();
+    const suppressed = this.#pace.take("request");
+    const fields = { error: thrown, ...suppressed };
+    if (suppressed) this.#options.logger.error(fields, "Cannot answer a request to the ops listener");
   }
 
   async #ask(

@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { clusterEndpoint, clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
 import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
+import { textPage } from "../../src/ops/ops-endpoint.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
 import { Readiness } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
@@ -209,4 +210,21 @@ test("OpsServer: stop closes idle connections", async (context) => {
   const closed = once(socket, "close");
   await server.stop();
   await closed;
+});
+
+test("OpsServer: an exception that leaves the answer ends its own request", async (context) => {
+  const { url, logger } = await startServer(context, {
+    endpoints: [
+      {
+        method: "GET",
+        path: "/odd",
+        help: "An answer that cannot be sent",
+        answer: () => Promise.resolve({ status: 200, contentType: "text/plain\r\nodd: 1", body: "" }),
+      },
+      { method: "GET", path: "/good", help: "", answer: () => Promise.resolve(textPage(200, "ok\n")) },
+    ],
+  });
+  await assert.rejects(fetch(url("/odd")));
+  assert.equal((await fetch(url("/good"))).status, 200);
+  assert.equal(logger.count("error"), 1);
 });
