@@ -21,6 +21,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     connectionsMax: 100,
     requestsMax: 100,
     clientStallTimeoutMs: 5000,
+    clientMinRateBytes: 16 * 1024,
     keepAliveTimeoutMs: 5000,
     headerTimeoutMs: 5000,
     tls: undefined,
