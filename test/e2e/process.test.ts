@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import {
   mkdtempSync,
   readdirSync,
@@ -15,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
+import { LoadConnection } from "../bench/http-load.ts";
 import { assertPattern, PatternChecker } from "../support/pattern.ts";
 import { endProcesses, TestProcess } from "../support/process.ts";
 import { startReplica, testBucket } from "../support/replica-fixture.ts";
@@ -187,59 +187,31 @@ test("serve: 200 slow readers of distinct objects all get their bytes inside mem
   await Promise.all(readers);
   const peakKiB = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "latin1"))?.[1]);
   assert.ok(peakKiB <= 512 * 1024, `the peak was ${Math.round(peakKiB / 1024)} MiB`);
-  await child.stop();
 });
 
 /** Takes 512 KiB, then lets all other readers have a turn, until the body is complete and right. */
 async function readSlowly(endpoint: string, path: string, seed: number, sizeBytes: number): Promise<void> {
-  const { hostname, port } = new URL(endpoint);
-  const socket = connect(Number(port), hostname);
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
-  const body = new CheckedBody(seed);
+  const checker = new PatternChecker(seed);
+  const wrong = Promise.withResolvers<never>();
   let sinceRest = 0;
-  socket.on("data", (piece: Buffer) => {
+  const connection = new LoadConnection(Number(new URL(endpoint).port), (bytes) => {
     try {
-      sinceRest += body.take(piece);
+      checker.update(bytes);
     } catch (thrown) {
-      // What a listener throws is nobody's: as the error of the socket it fails the wait below.
-      socket.destroy(thrown as Error);
-      return;
+      wrong.reject(thrown);
     }
+    sinceRest += bytes.length;
     if (sinceRest < 512 * 1024) return;
     sinceRest = 0;
-    socket.pause();
-    setTimeout(() => socket.resume(), 100);
+    connection.pause();
+    setTimeout(() => connection.resume(), 100);
   });
-  await once(socket, "close");
-  assert.equal(body.bytes, sizeBytes);
-}
-
-/** The body of a response as it comes: its status and each byte of its content. */
-class CheckedBody {
-  bytes = 0;
-  readonly #checker: PatternChecker;
-  #head = Buffer.alloc(0);
-  #inBody = false;
-
-  constructor(seed: number) {
-    this.#checker = new PatternChecker(seed);
+  try {
+    await Promise.race([connection.get({ path, range: "", bodyBytes: sizeBytes }), wrong.promise]);
+  } finally {
+    connection.close();
   }
-
-  /** @returns how much of `piece` is body. @throws AssertionError where it is wrong. */
-  take(piece: Buffer): number {
-    let body = piece;
-    if (!this.#inBody) {
-      this.#head = Buffer.concat([this.#head, piece]);
-      const end = this.#head.indexOf("\r\n\r\n");
-      if (end < 0) return 0;
-      assert.match(this.#head.toString("latin1"), /^HTTP\/1\.1 200 /);
-      this.#inBody = true;
-      body = this.#head.subarray(end + 4);
-    }
-    this.#checker.update(body);
-    this.bytes += body.length;
-    return body.length;
-  }
+  assert.equal(checker.offset, sizeBytes);
 }
 
 test("config check: reports every fault at once with its path, and exits 1", async () => {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 
 const turnsAtOnce = 20;
-const pauseMaxMs = 50;
+const pauseMaxMs = 100;
 
 /** @throws AssertionError that shows the condition, where it does not hold within `timeoutMs`. */
 export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
