@@ -5,7 +5,7 @@ import { errorTable } from "../../src/base/error-table.ts";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { type ErrorContext, errorResponse } from "../../src/edge/error-response.ts";
 import { anyText } from "../support/any-text.ts";
-import { textsOf } from "../support/xml-text.ts";
+import { textsOf } from "./xml-text.ts";
 
 const context: ErrorContext = { requestId: "00112233445566AA", isHead: false, bucket: "b-1", key: "dir/a&b" };
 const codes = Object.keys(errorTable) as ErrorCode[];

@@ -12,7 +12,7 @@ import {
 } from "../../src/edge/list-response.ts";
 import type { ListPage } from "../../src/origin/origin.ts";
 import { anyKey } from "../support/any-text.ts";
-import { textsOf } from "../support/xml-text.ts";
+import { textsOf } from "./xml-text.ts";
 
 function request(
   kind: ListObjectsRequest["kind"],

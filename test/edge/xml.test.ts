@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { element, escapeXml, escapeXmlExactly, s3Document } from "../../src/edge/xml.ts";
 import { anyString, anyText } from "../support/any-text.ts";
-import { isXmlText, unescapeXml } from "../support/xml-text.ts";
+import { isXmlText, unescapeXml } from "./xml-text.ts";
 
 test("escapeXml: markup is escaped", () => {
   assert.equal(escapeXml(`a<b>&"c"'d'`), "a&lt;b&gt;&amp;&quot;c&quot;&apos;d&apos;");

@@ -10,8 +10,8 @@ import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { storeContract } from "../contract/store.ts";
 import { chunkOf } from "../support/chunk-of.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
-import { MemoryStore } from "../support/memory-store.ts";
 import { assertPattern } from "../support/pattern.ts";
+import { MemoryStore } from "./memory-store.ts";
 
 function tierOf(maxBytes: number) {
   const clock = new FakeClock();

@@ -26,9 +26,9 @@ import {
   grpcTrailers,
   readGrpcTrailers,
 } from "../../../src/mesh/fill-chunk/envelope.ts";
-import { anyMember } from "../../support/any-member.ts";
 import { anyText } from "../../support/any-text.ts";
 import { memberOf } from "../../support/member-of.ts";
+import { anyMember } from "./any-member.ts";
 
 const action = "Cannot ask r2";
 const codes = Object.keys(errorTable) as ErrorCode[];

@@ -28,9 +28,9 @@ import {
   encodeViewAnswer,
 } from "../../../src/mesh/codec/membership-codec.ts";
 import { announcementRumor, invalidationRumor } from "../../../src/mesh/codec/rumor-codec.ts";
-import { anyMember } from "../../support/any-member.ts";
 import { anyText } from "../../support/any-text.ts";
 import { throwsWith } from "../../support/throws-with.ts";
+import { anyMember } from "./any-member.ts";
 
 const anyName = anyText({ minLength: 1, maxLength: 12 }).map((name) => name.replaceAll("\0", "0"));
 const anyEtag = fc.stringMatching(/^[\w-]{1,40}$/);

@@ -1,7 +1,7 @@
 /** Members of any kind that a view may hold, for property tests of what is said about them. */
 import fc from "fast-check";
-import { incarnationMax, type Member, memberStates } from "../../src/membership/member.ts";
-import { anyText } from "./any-text.ts";
+import { incarnationMax, type Member, memberStates } from "../../../src/membership/member.ts";
+import { anyText } from "../../support/any-text.ts";
 
 export const anyMember: fc.Arbitrary<Member> = fc.record(
   {
