@@ -12,7 +12,7 @@ import { originFaults } from "../../src/origin/origin-faults.ts";
 import { selfSignedCertificate } from "../support/certificate.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
-import { PatternChecker, patternBytes } from "../support/pattern.ts";
+import { fillPattern, PatternChecker, patternBytes } from "../support/pattern.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { response, ScriptedServer } from "../support/scripted-server.ts";
 
@@ -24,7 +24,7 @@ function slicesOf(lengthBytes: number): Buffer[] {
   const slices: Buffer[] = [];
   for (let offset = 0; offset < lengthBytes; offset += MiB) {
     const slice = Buffer.from(new SharedArrayBuffer(Math.min(MiB, lengthBytes - offset)));
-    patternBytes(1, offset, slice.length).copy(slice);
+    fillPattern(slice, 1, offset);
     slices.push(slice);
   }
   return slices;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import { patternBytes } from "./pattern.ts";
+import { fillPattern } from "./pattern.ts";
 
 /** A chunk with one hold, which the caller releases. Fails where the budget has no room at once. */
 export function chunkOf(budget: MemoryBudget, lengthBytes: number, seed = 1): ChunkBytes {
@@ -11,7 +11,7 @@ export function chunkOf(budget: MemoryBudget, lengthBytes: number, seed = 1): Ch
   const segments: Segment[] = [];
   for (let offset = 0; offset < lengthBytes; offset += segmentSizeBytes) {
     const segment = reservation.takeSegment(Math.min(segmentSizeBytes, lengthBytes - offset));
-    patternBytes(seed, offset, segment.bytes.length).copy(segment.bytes);
+    fillPattern(segment.bytes, seed, offset);
     segments.push(segment);
   }
   return new ChunkBytes(segments, lengthBytes);

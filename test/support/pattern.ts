@@ -9,9 +9,10 @@ const blockSizeBytes = 8;
 
 /** Long contents are sent and checked in pieces that end at multiples of this. */
 export const sliceSizeBytes = 256 * 1024;
-const slicesMax = 128;
+/** 64 MiB. */
+const slicesMax = 256;
 /** Shorter pieces cost less to make anew than a slice. */
-const sharedBytesMin = 32 * 1024;
+const sharedBytesMin = sliceSizeBytes / 2;
 /** The slices made last, by seed and number. */
 const slices = new Map<string, Buffer>();
 
@@ -41,6 +42,16 @@ export function sharedPatternBytes(seed: number, offset: number, lengthBytes: nu
   slices.set(`${seed} ${number}`, slice);
   const start = offset - number * sliceSizeBytes;
   return slice.subarray(start, start + lengthBytes);
+}
+
+/** Writes the object's bytes from `offset` on into `target`. */
+export function fillPattern(target: Uint8Array, seed: number, offset: number): void {
+  for (let done = 0; done < target.length; ) {
+    const restBytes = sliceSizeBytes - ((offset + done) % sliceSizeBytes);
+    const piece = sharedPatternBytes(seed, offset + done, Math.min(restBytes, target.length - done));
+    target.set(piece, done);
+    done += piece.length;
+  }
 }
 
 /** The bytes where one of the slices holds them all. */

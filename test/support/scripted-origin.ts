@@ -4,7 +4,7 @@
  */
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import type { ListPage, ObjectHead, ObjectLocation, Origin, RangeRequest } from "../../src/origin/origin.ts";
-import { patternBytes } from "./pattern.ts";
+import { fillPattern } from "./pattern.ts";
 
 export class ScriptedRead {
   readonly request: RangeRequest;
@@ -34,7 +34,7 @@ export class ScriptedRead {
     while (owed > 0) {
       const space = this.#sink.space();
       const take = Math.min(space.length, owed);
-      patternBytes(this.#seed, this.request.offset + this.deliveredBytes, take).copy(space);
+      fillPattern(space.subarray(0, take), this.#seed, this.request.offset + this.deliveredBytes);
       this.deliveredBytes += take;
       this.#sink.advance(take);
       owed -= take;

@@ -209,24 +209,6 @@ criterion("the scan sweeps staging files and files that are no chunks", async (f
   assert.deepEqual(fixture.stagedFiles(), []);
 });
 
-criterion("ten thousand chunks are scanned within 2 s, on another thread", async (fixture) => {
-  const first = await fixture.open();
-  await first.close(60_000);
-  const chunks = keysOf(10_000, 40);
-  for (const key of chunks) {
-    mkdirSync(join(fixture.directory, key.version.hash.slice(0, 2)), { recursive: true });
-    writeFileSync(fixture.pathOf(key), Buffer.alloc(fileSizeOf(key)));
-  }
-  const startedAt = performance.now();
-  const tier = fixture.openUnscanned();
-  const openedMs = performance.now() - startedAt;
-  await tier.ready;
-  const scannedMs = performance.now() - startedAt;
-  console.log(`# open ${openedMs.toFixed(1)} ms, scan of 10,000 chunks ${scannedMs.toFixed(0)} ms`);
-  assert.equal(tier.chunkCount, 10_000);
-  assert.equal(tier.usedBytes, fixture.bytesOnDisk());
-});
-
 criterion("queued commits are dropped newest first, and settle as not_stored", async (fixture) => {
   const tier = fixture.openUnscanned();
   // The scan is running, so none of these commits has started.
@@ -266,25 +248,4 @@ criterion("close drops the remaining commits at its deadline", async (fixture) =
   assert.equal(tier.stats.commitsDropped, 20);
   const next = await fixture.open();
   assert.equal(next.usedBytes, fixture.bytesOnDisk());
-});
-
-criterion("kill -9 while writing leaves only whole chunks", async (fixture) => {
-  const script = fileURLToPath(new URL("./disk-scribbler.ts", import.meta.url));
-  for (let round = 0; round < 3; round += 1) {
-    const scribbler = new TestProcess("scribbler", process.execPath, [script, fixture.root, String(round)]);
-    await scribbler.line(new RegExp(`^stored ${round * 3 + 4}$`));
-    await scribbler.stop("SIGKILL");
-    const tier = await fixture.open();
-    assert.deepEqual(fixture.stagedFiles(), []);
-    assert.ok(tier.chunkCount >= 5);
-    let whole = 0;
-    for (let index = 0; index < 200; index += 1) {
-      const key = keyOf(`scribble-${round}`, 800 * MiB, index, 4 * MiB);
-      if (tier.presence(key) === "held" && (await readChunk(tier, key))) whole += 1;
-    }
-    assert.ok(whole >= 5);
-    assert.deepEqual([tier.stats.damaged, tier.stats.foreignFilesRemoved], [0, 0]);
-    assert.equal(tier.usedBytes, fixture.bytesOnDisk());
-    await tier.close(60_000);
-  }
 });
