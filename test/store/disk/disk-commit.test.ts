@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey, PutResult } from "../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
-import { TestProcess } from "../../support/process.ts";
 import { diskCriteria } from "./disk-criteria.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
 import { keyOf, readChunk } from "./disk-fixture.ts";

@@ -8,14 +8,14 @@ import fs, {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { MiB } from "../../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../../src/store/chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../../../src/store/chunk-file/disk-file.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { faultyThread } from "../../disk/disk-faulty-thread.ts";
 import { keyOf } from "../../disk/disk-fixture.ts";
-import { criterion, type PosixFixture, readAll, readRange } from "./posix-fixture.ts";
+import { criterion, readAll, readRange } from "./posix-fixture.ts";
 
 criterion("a chunk that one replica stored is read by another, also after a restart", async (fixture) => {
   const key = keyOf("k", 20 * MiB + 17, 2);
