@@ -7,7 +7,7 @@ import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { replicaUriPrefix } from "../mesh/session/certificate-identity.ts";
+import { replicaUri } from "../base/replica-uri.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
 import type { CommandContext, TextOutput } from "./command-context.ts";
 import { OrcaCommand } from "./orca-command.ts";
@@ -113,7 +113,7 @@ async function issueInto(folder: string, options: CertsOptions): Promise<Report>
     throw cannot(`the authority in "${folder}" has expired. Choose another --out`);
   const hosts = [...new Set([serverName, "localhost", "127.0.0.1", ...options.hosts])];
   for (const replica of replicas) {
-    const uris = [`${replicaUriPrefix}${replica}`];
+    const uris = [replicaUri(replica)];
     const issued = await authority.issue({ commonName: replica, hosts, uris, notBeforeMs, notAfterMs });
     await writePair(folder, replica, issued);
   }

@@ -5,23 +5,12 @@
  */
 import { X509Certificate } from "node:crypto";
 import { OrcaError } from "../../base/orca-error.ts";
+import { replicaIdsOf } from "../../base/replica-uri.ts";
 import type { TlsContent } from "../../base/tls-files.ts";
 
 /** Whether `name` is exactly one of the certificate's DNS names. Wildcards and the subject do not count. */
 export function carriesIdentity(certificate: X509Certificate, name: string): boolean {
   return certificate.checkHost(name, { subject: "never", wildcards: false }) !== undefined;
-}
-
-/** Begins the URI in a certificate that names the replica for which it was issued. */
-export const replicaUriPrefix = "urn:orca:replica:";
-
-/** The replicas for which the certificate was issued. Undefined if it names none. */
-export function replicaIdsOf({ subjectAltName }: X509Certificate): ReadonlySet<string> | undefined {
-  // Node quotes a value that holds a comma, so a name cannot look like two.
-  const names = (subjectAltName ?? "").split(", ");
-  const ids = names.filter((name) => name.startsWith(`URI:${replicaUriPrefix}`));
-  if (ids.length === 0) return undefined;
-  return new Set(ids.map((name) => name.slice(`URI:${replicaUriPrefix}`.length)));
 }
 
 interface OwnCertificateCheck extends TlsContent {

@@ -12,8 +12,9 @@ import type { Http2SecureServer } from "node:http2";
 import type { ConnectionOptions, SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import { replicaIdsOf } from "../../base/replica-uri.ts";
 import { type TlsContent, TlsFiles } from "../../base/tls-files.ts";
-import { carriesIdentity, checkOwnCertificate, replicaIdsOf } from "./certificate-identity.ts";
+import { carriesIdentity, checkOwnCertificate } from "./certificate-identity.ts";
 import { wrongIdentityCode } from "./handshake-failures.ts";
 
 export interface MeshTlsOptions {
