@@ -25,6 +25,7 @@ import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
 import { firstPartRange, parseRange, type SatisfiableRange, wholeObject } from "./range.ts";
 import type { ObjectRequest } from "./s3-request.ts";
+import { TransferTurns } from "./transfer-turns.ts";
 
 export interface ObjectHandlerOptions {
   readonly clock: Clock;
@@ -49,6 +50,7 @@ const revalidationsMax = 2;
 
 export class ObjectHandler {
   readonly #options: ObjectHandlerOptions;
+  readonly #turns = new TransferTurns();
   readonly #headers = new WeakMap<ObjectRecord, ObjectHeaders>();
 
   constructor(options: ObjectHandlerOptions) {
@@ -228,7 +230,7 @@ export class ObjectHandler {
       exchange.response.end(first);
       return;
     }
-    const transfer = new ObjectTransfer(exchange.response, reader, exchange, (error) => {
+    const transfer = new ObjectTransfer(this.#turns, exchange.response, reader, exchange, (error) => {
       if (error.code === "origin_etag_changed") bucket.directory.forget(location, record.version.etag);
       exchange.bodyCut(error);
     });

@@ -9,6 +9,7 @@
 import type { ServerResponse } from "node:http";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import type { TransferTurns, TurnTaker } from "./transfer-turns.ts";
 
 /** Learns how fast the client takes its bytes. */
 export interface TransferPace {
@@ -16,7 +17,9 @@ export interface TransferPace {
   taken(): void;
 }
 
-export class ObjectTransfer {
+export class ObjectTransfer implements TurnTaker {
+  nextInTurn: TurnTaker | undefined;
+  readonly #turns: TransferTurns;
   readonly #response: ServerResponse;
   readonly #reader: ObjectReader;
   readonly #pace: TransferPace;
@@ -24,11 +27,13 @@ export class ObjectTransfer {
 
   /** `onBroken` receives the reason why a body was cut short. The client sees a broken connection. */
   constructor(
+    turns: TransferTurns,
     response: ServerResponse,
     reader: ObjectReader,
     pace: TransferPace,
     onBroken: (error: OrcaError) => void,
   ) {
+    this.#turns = turns;
     this.#response = response;
     this.#reader = reader;
     this.#pace = pace;
@@ -46,13 +51,19 @@ export class ObjectTransfer {
     if (error || this.#response.destroyed) return;
     this.#pace.taken();
     this.#reader.release();
-    this.#sendNext();
+    this.#turns.wait(this);
   };
 
-  #sendNext(): void {
+  /** @internal For {@link TransferTurns}. */
+  takeTurn(): number {
+    if (this.#response.destroyed) return 0;
     const slice = this.#reader.take();
-    if (slice === null) void this.#waitForBytes();
-    else this.send(slice);
+    if (slice === null) {
+      void this.#waitForBytes();
+      return 0;
+    }
+    this.send(slice);
+    return slice.length;
   }
 
   async #waitForBytes(): Promise<void> {
@@ -65,6 +76,6 @@ export class ObjectTransfer {
       this.#onBroken(error);
       return;
     }
-    if (!this.#response.destroyed) this.#sendNext();
+    this.takeTurn();
   }
 }

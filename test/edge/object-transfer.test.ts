@@ -7,6 +7,7 @@ import type { OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectTransfer } from "../../src/edge/object-transfer.ts";
+import { TransferTurns } from "../../src/edge/transfer-turns.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import { settle } from "../support/fake-clock.ts";
 import { type FillFixtureOptions, fillFixture } from "../support/fill-fixture.ts";
@@ -23,6 +24,7 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
   const parts = fillFixture({ chunkSizeBytes: 2 * MiB, ...options });
   parts.origin.seedOf = (request) => Number(request.key);
   const broken: OrcaError[] = [];
+  const turns = new TransferTurns();
   let open = 0;
   const server = createServer((request, response) => {
     const version = parts.version(request.url?.slice(1) ?? "", sizeBytes);
@@ -41,7 +43,7 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
         if (response.destroyed) return;
       }
       response.writeHead(200, { "Content-Length": sizeBytes });
-      new ObjectTransfer(response, reader, noPace, (error) => broken.push(error)).send(first);
+      new ObjectTransfer(turns, response, reader, noPace, (error) => broken.push(error)).send(first);
     };
     void send();
   });

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { MiB } from "../../src/base/units.ts";
+import { TransferTurns, type TurnTaker } from "../../src/edge/transfer-turns.ts";
+
+class Taker implements TurnTaker {
+  nextInTurn: TurnTaker | undefined;
+  readonly #turns: TransferTurns;
+  readonly #name: string;
+  readonly #sliceBytes: number;
+  readonly #sent: string[];
+  #slices: number;
+
+  constructor(turns: TransferTurns, sent: string[], name: string, slices: number, sliceBytes: number) {
+    this.#turns = turns;
+    this.#sent = sent;
+    this.#name = name;
+    this.#slices = slices;
+    this.#sliceBytes = sliceBytes;
+  }
+
+  takeTurn(): number {
+    this.#sent.push(this.#name);
+    this.#slices -= 1;
+    // As the callback of a write that the kernel took at once.
+    if (this.#slices > 0) process.nextTick(() => this.#turns.wait(this));
+    return this.#sliceBytes;
+  }
+}
+
+function waitIn(turns: TransferTurns, sent: string[], name: string, slices: number, sliceBytes = MiB): void {
+  turns.wait(new Taker(turns, sent, name, slices, sliceBytes));
+}
+
+test("TransferTurns: a turn of the event loop sends 4 MiB for all, first come, first served", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  for (const name of "abcdefghij") waitIn(turns, sent, name, 1);
+  assert.equal(sent.length, 0);
+  const perTurn: string[] = [];
+  for (let turn = 0; turn < 4; turn += 1) {
+    await nextTurn();
+    perTurn.push(sent.splice(0).join(""));
+  }
+  assert.deepEqual(perTurn, ["abcd", "efgh", "ij", ""]);
+});
+
+test("TransferTurns: a transfer that waits again comes after all that wait", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  for (const name of "abc") waitIn(turns, sent, name, 3);
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+  assert.equal(sent.join(""), "abcabcabc");
+});
+
+test("TransferTurns: a slice larger than a turn is sent, and a transfer without bytes costs nothing", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  for (const name of "abc") waitIn(turns, sent, name, 1, 0);
+  waitIn(turns, sent, "d", 1, 64 * MiB);
+  waitIn(turns, sent, "e", 1, 64 * MiB);
+  await nextTurn();
+  assert.equal(sent.join(""), "abcd");
+  await nextTurn();
+  assert.equal(sent.join(""), "abcde");
+});
+
+test("TransferTurns: waits again after the queue was empty", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  waitIn(turns, sent, "a", 1);
+  await nextTurn();
+  waitIn(turns, sent, "b", 2);
+  await nextTurn();
+  await nextTurn();
+  assert.equal(sent.join(""), "abb");
+});
