@@ -7,7 +7,7 @@ import { defineConfig } from "oxlint";
 
 const low = ["base"];
 const clients = ["http-client", ...low];
-const stored = ["chunk", "s3-client", ...clients];
+const stored = ["chunk", "trace", "s3-client", ...clients];
 const members = ["placement", "chunk", ...low];
 const engine = ["store", "origin", "membership", "placement", ...stored];
 
@@ -16,6 +16,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   base: [],
   chunk: low,
   placement: low,
+  trace: low,
   "http-client": low,
   "s3-client": clients,
   config: ["chunk", ...low],

@@ -3,8 +3,8 @@
  * happened to which object. Fields never hold secrets or whole ETags.
  */
 export interface Logger {
-  /** The hot path asks this before it builds the fields of a debug event. */
-  isLevelEnabled(level: "debug"): boolean;
+  /** Whether debug events are logged now. The hot path reads this before it builds the fields of one. */
+  readonly isDebug: boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

@@ -2,7 +2,7 @@
  * Every setting of Orca, written once: key, meaning, default, bounds and when to change it. Reading, printing, the types
  * of Config and docs/configuration.md all come from here. The sections have a file each in sections/.
  */
-import { logLevel } from "./codec.ts";
+import { deadline, logLevel } from "./codec.ts";
 import { driverSection } from "./driver-section.ts";
 import { listOf, optionalSection, type Row, section, setting, type ValueOf } from "./field.ts";
 import { cachestoreSection, chunkCatalogSection } from "./sections/cachestore-section.ts";
@@ -34,7 +34,13 @@ export const schema = section({
       logLevel("info"),
       "info",
       "The least important events that are logged, in any case. `warning` is `warn`.",
-      "`debug` adds a line for each request. `warn` leaves only trouble.",
+      "`debug` adds a line for each step of each request. `warn` leaves only trouble.",
+    ),
+    slow_request: setting(
+      deadline,
+      "5s",
+      "A request that takes longer, from its headers to the last byte, is logged at level `info` with what it waited for. So is every failed one. At most ten lines of a kind a minute.",
+      "Lower it to see more requests. Raise it where clients take long downloads slowly.",
     ),
   }),
 });

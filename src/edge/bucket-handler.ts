@@ -52,8 +52,10 @@ export class BucketHandler {
   }
 
   async #list(exchange: Exchange, request: ListObjectsRequest, bucket: Bucket): Promise<void> {
+    const waits = exchange.begin("metadata");
     try {
       const page = request.maxKeys === 0 ? emptyListPage : await nextPage(request, bucket);
+      waits.end();
       if (!exchange.isOver) exchange.sendXml(listObjectsXml(request, page));
     } catch (thrown) {
       exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot list objects"));

@@ -28,6 +28,8 @@ export class ClientPace {
   /** Of the window so far. */
   #waitedMs = 0;
   #takenBytes = 0;
+  /** Of the windows before. */
+  #endedWindowsMs = 0;
   #wasSlow = false;
 
   constructor(limit: PaceLimit) {
@@ -47,6 +49,7 @@ export class ClientPace {
     this.#sentBytes = 0;
     if (this.#waitedMs < this.#limit.windowMs) return;
     this.#wasSlow = this.#isBelow(this.#takenBytes, this.#waitedMs);
+    this.#endedWindowsMs += this.#waitedMs;
     this.#waitedMs = 0;
     this.#takenBytes = 0;
   }
@@ -57,6 +60,12 @@ export class ClientPace {
     const waitedMs = this.#waitedMs + nowMs - this.#sentMs;
     if (waitedMs < this.#limit.windowMs) return this.#wasSlow;
     return this.#isBelow(this.#takenBytes + this.#sentBytes, waitedMs);
+  }
+
+  /** How long bytes have waited for the client until now. */
+  waitedMs(nowMs: number): number {
+    const waitsMs = this.#sentBytes === 0 ? 0 : nowMs - this.#sentMs;
+    return this.#endedWindowsMs + this.#waitedMs + waitsMs;
   }
 
   /** Forgets the time until now: the process stood still, and the client could not take anything. */

@@ -46,6 +46,8 @@ export class EdgeStats {
   bodiesCut = 0;
   /** Clients that disconnected, or were disconnected as stalled, before their response was complete. */
   clientsGone = 0;
+  /** Requests that took longer than `logging.slow_request`. */
+  requestsSlow = 0;
   /** Connections ended because the client took no byte for too long. */
   clientsStalled = 0;
   /** Connections ended because the client took its bytes more slowly than `server.client_min_rate`. */

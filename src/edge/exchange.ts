@@ -9,9 +9,12 @@ import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import type { Asker } from "../trace/trace.ts";
+import { type Wait, Waits } from "../trace/waits.ts";
 import { ClientPace, type PaceLimit } from "./client-pace.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
 import { errorResponse } from "./error-response.ts";
+import type { RequestReport } from "./request-report.ts";
 
 /** The status counted for a request whose client left before the answer. nginx uses the same number. */
 const clientGoneStatus = 499;
@@ -23,6 +26,10 @@ export interface ExchangeContext {
   /** Of failures, by code, source and message. A line that it leaves out is logged at level debug. */
   readonly failures: LogPace;
   readonly paceLimit: PaceLimit;
+  /** `logging.slow_request`. */
+  readonly slowRequestMs: number;
+  /** Of requests that were slow or failed. */
+  readonly report: RequestReport;
   /** Every exchange that has not ended. */
   readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
@@ -38,7 +45,7 @@ function onClose(this: ExchangeResponse): void {
   this.exchange?.end();
 }
 
-export class Exchange {
+export class Exchange implements Asker {
   readonly request: IncomingMessage;
   readonly response: ExchangeResponse;
   readonly requestId: string;
@@ -49,6 +56,10 @@ export class Exchange {
   /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
   readonly pace: ClientPace;
+  /** @see Asker.waits */
+  waits: Waits | undefined;
+  /** The code of the error that ended it, unless that was the client's own. */
+  #failure: string | undefined;
   #cut = false;
   readonly #context: ExchangeContext;
   readonly #startedMs: number;
@@ -74,6 +85,13 @@ export class Exchange {
   /** Whether the response has ended or the client is disconnected. */
   get isOver(): boolean {
     return this.response.destroyed || this.response.writableEnded;
+  }
+
+  /** It waits for `wait` until `waits.end()`, or until it ends itself. */
+  begin(wait: Wait): Waits {
+    this.waits ??= new Waits(this.#context.clock);
+    this.waits.begin(wait);
+    return this.waits;
   }
 
   elapsedSeconds(): number {
@@ -137,17 +155,18 @@ export class Exchange {
   }
 
   #logFailure(error: OrcaError, message: string): void {
+    this.#failure = error.code;
     const { requestId, operation, bucket, key } = this;
     const { logger, failures } = this.#context;
     const suppressed = failures.take(`${error.code} ${error.source} ${message}`);
     const fields = { requestId, operation, bucket, key, error, ...suppressed };
     if (suppressed) logger.warn(fields, message);
-    else if (logger.isLevelEnabled("debug")) logger.debug(fields, message);
+    else if (logger.isDebug) logger.debug(fields, message);
   }
 
   /** @internal Called once, when the response has closed. */
   end(): void {
-    const { stats, logger, running } = this.#context;
+    const { stats, logger, running, slowRequestMs } = this.#context;
     this.reader?.close();
     running.delete(this);
     const { statusCode, headersSent, writableFinished } = this.response;
@@ -156,14 +175,33 @@ export class Exchange {
     stats.countRequest(this.operation, status);
     stats.totalSeconds[this.operation].observe(seconds);
     if (!writableFinished && !this.#cut) stats.clientsGone += 1;
-    if (logger.isLevelEnabled("debug")) this.#logEnd(status, seconds);
+    if (logger.isDebug) this.#logEnd(status, seconds);
+    const isSlow = seconds * 1000 > slowRequestMs;
+    if (isSlow) stats.requestsSlow += 1;
+    if (isSlow || this.#failure !== undefined) this.#report(status, seconds * 1000);
     this.#context.onEnd();
+  }
+
+  #report(status: number, totalMs: number): void {
+    this.waits?.end();
+    const complete = this.response.writableFinished;
+    this.#context.report.log(this, { status, totalMs, complete, failure: this.#failure });
   }
 
   #logEnd(status: number, seconds: number): void {
     const { requestId, operation, bucket, key, reader } = this;
     const complete = this.response.writableFinished;
-    const fields = { requestId, operation, bucket, key, status, source: reader?.source, seconds, complete };
+    const fields = {
+      step: "response",
+      requestId,
+      operation,
+      bucket,
+      key,
+      status,
+      source: reader?.source,
+      seconds,
+      complete,
+    };
     this.#context.logger.debug(fields, complete ? "Answered a request" : "A client disconnected");
   }
 }

@@ -17,6 +17,7 @@ import { ObjectReader, type ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/directory.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
+import { chunkFields, type Trace } from "../trace/trace.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./cache-status.ts";
 import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -67,17 +68,23 @@ export class ObjectHandler {
     const location = bucket.locate(request.key);
     const task: Task = { exchange, request, bucket, location, changed: false, revalidated: false };
     const { directory } = bucket;
-    const known = beginsParts(task) ? directory.peekRefreshed(location) : directory.peek(location);
+    if (this.#trace?.isOn) this.#traceRequest(task);
+    const known = beginsParts(task)
+      ? directory.peekRefreshed(location, exchange)
+      : directory.peek(location, exchange);
     if (known) this.#answer(task, known, true);
     else void this.#lookUpAndAnswer(task);
   }
 
   async #lookUpAndAnswer(task: Task): Promise<void> {
+    const { exchange, location } = task;
+    const waits = exchange.begin("metadata");
     try {
       const { directory } = task.bucket;
       const found = await (beginsParts(task)
-        ? directory.lookupRefreshed(task.location)
-        : directory.lookup(task.location));
+        ? directory.lookupRefreshed(location, exchange)
+        : directory.lookup(location, exchange));
+      waits.end();
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
       task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look up an object"));
@@ -86,13 +93,15 @@ export class ObjectHandler {
 
   async #revalidateAndAnswer(task: Task, contradicted: LookupResult): Promise<void> {
     task.revalidated = true;
+    const waits = task.exchange.begin("metadata");
     try {
       let found = contradicted;
       for (let revalidations = 0; revalidations < revalidationsMax; revalidations += 1) {
         const before = found;
-        found = await task.bucket.directory.revalidate(task.location, before);
+        found = await task.bucket.directory.revalidate(task.location, before, task.exchange);
         if (found === before || this.#proceeds(task, found)) break;
       }
+      waits.end();
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
       task.exchange.sendError(
@@ -167,8 +176,9 @@ export class ObjectHandler {
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
     const start = range.kind === "whole" ? 0 : range.start;
     const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
-    const reader = new ObjectReader(this.#options.readPath, record.version, start, end);
+    const reader = new ObjectReader(this.#options.readPath, record.version, start, end, task.exchange);
     task.exchange.reader = reader;
+    if (this.#trace?.isOn) this.#tracePlan(task, record, start, end);
     const first = reader.take();
     if (first) this.#sendBody(task, record, range, reader, first);
     else void this.#awaitFirstByte(task, record, range, reader);
@@ -235,6 +245,25 @@ export class ObjectHandler {
       exchange.bodyCut(error);
     });
     transfer.send(first);
+  }
+
+  get #trace(): Trace | undefined {
+    return this.#options.readPath.trace;
+  }
+
+  #traceRequest({ exchange, bucket, location }: Task): void {
+    const { operation, requestId, request } = exchange;
+    const { originId } = bucket.directory;
+    const fields = { originId, ...location, operation, range: request.headers.range };
+    this.#trace?.step("request", requestId, fields);
+  }
+
+  #tracePlan({ exchange }: Task, { version }: ObjectRecord, start: number, end: number): void {
+    const { chunkSizeBytes } = version;
+    const index = Math.floor(start / chunkSizeBytes);
+    const lastIndex = Math.floor((end - 1) / chunkSizeBytes);
+    const fields = { ...chunkFields({ version, index }), start, end, lastIndex, chunkSizeBytes };
+    this.#trace?.step("plan", exchange.requestId, fields);
   }
 
   #headersOf(record: ObjectRecord): ObjectHeaders {

@@ -14,6 +14,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
+import { RequestIds } from "../trace/request-id.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import { SlowClients } from "./client-pace.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -21,7 +22,7 @@ import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts"
 import { faultOfMessage, headerSizeBytesMax, malformedAnswer } from "./malformed-request.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
-import { RequestIds } from "./request-id.ts";
+import { RequestReport } from "./request-report.ts";
 import { parseS3Request } from "./s3-request.ts";
 
 export interface S3ListenerOptions {
@@ -46,6 +47,8 @@ export interface S3ListenerOptions {
   /** How long a client may take to send a request. */
   readonly headerTimeoutMs: number;
   readonly tls: TlsFiles | undefined;
+  /** `logging.slow_request`. */
+  readonly slowRequestMs: number;
   readonly buckets: ReadonlyMap<string, Bucket>;
   readonly objectHandler: ObjectHandler;
   readonly bucketHandler: BucketHandler;
@@ -60,7 +63,7 @@ export interface S3ListenerOptions {
 /** A client that does not take the answer to a malformed request in this time is disconnected without it. */
 const malformedAnswerTimeoutMs = 5000;
 
-/** Lines in a minute about requests that failed for one reason. */
+/** Lines in a minute about requests that failed for one reason, or were slow. */
 const failureLinesMax = 10;
 
 export class S3Listener {
@@ -80,12 +83,13 @@ export class S3Listener {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     this.#pipelines = new Pipelines(options.requestsMax);
-    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs } = options;
+    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs } = options;
     const failures = new LogPace(clock, failureLinesMax);
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
+    const report = new RequestReport({ clock, logger, pace: new LogPace(clock, failureLinesMax) });
     const onEnd = (): void => this.#closeIfDraining();
-    this.#context = { clock, logger, failures, stats, paceLimit, running, onEnd };
+    this.#context = { clock, logger, failures, stats, paceLimit, slowRequestMs, report, running, onEnd };
     this.#slowClients = new SlowClients({
       clock,
       limit: paceLimit,

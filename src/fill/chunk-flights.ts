@@ -3,6 +3,7 @@
  * uses the Filler. In a cluster the Relay stands in front of it, and a reader does not know which of them it has.
  */
 import type { ChunkKey } from "../store/chunk-store.ts";
+import type { Asker } from "../trace/trace.ts";
 import type { Flight } from "./flight.ts";
 
 /** What a reader wants of a chunk. */
@@ -19,6 +20,8 @@ export interface FillRequest {
    * bytes.
    */
   readonly skipDisk: boolean;
+  /** The request that asks first. */
+  readonly asker?: Asker | undefined;
 }
 
 export interface ChunkFlights {
@@ -34,8 +37,8 @@ export interface ChunkFlights {
    * Reads a chunk from disk into memory, because it is asked for again and again. Undefined where memory has no free
    * room now: no reader waits for a promotion.
    */
-  promote(key: ChunkKey, offset: number): Flight | undefined;
+  promote(key: ChunkKey, offset: number, asker?: Asker): Flight | undefined;
 
   /** Starts a flight that no reader waits for yet, where memory has free room for it now. */
-  readAhead(key: ChunkKey): void;
+  readAhead(key: ChunkKey, asker?: Asker): void;
 }

@@ -17,6 +17,8 @@ export interface PeerRead {
   readonly passedOver: readonly string[];
   /** Only bytes that the peer holds or is fetching: it starts no fill. */
   readonly cachedOnly: boolean;
+  /** Of the client's request that asks first. */
+  readonly requestId?: string | undefined;
 }
 
 /** Where the peer has the bytes from. */

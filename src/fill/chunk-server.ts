@@ -16,6 +16,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
+import { type Asker, chunkFields } from "../trace/trace.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { PeerRead, PeerSource } from "./chunk-peers.ts";
 import type { Filler } from "./filler.ts";
@@ -76,9 +77,15 @@ export class ChunkServer {
    * Undefined where the caller wants only cached bytes, and there are none.
    * @throws NotCoordinator where this replica does not hold the chunk, and another one coordinates it.
    */
-  answer({ key, offset, lengthBytes, passedOver, cachedOnly }: PeerRead): ChunkAnswer | undefined {
-    const { coordination, disk } = this.#options;
+  answer(request: PeerRead): ChunkAnswer | undefined {
+    const { key, offset, lengthBytes, passedOver, cachedOnly, requestId } = request;
+    const {
+      coordination,
+      disk,
+      path: { trace },
+    } = this.#options;
     const held = this.#heldIn(key, cachedOnly);
+    if (trace?.isOn && requestId !== undefined) this.#traceRequest(request, requestId, held);
     if (!held && cachedOnly) {
       this.stats.notHeld += 1;
       return undefined;
@@ -90,16 +97,26 @@ export class ChunkServer {
     }
     this.stats.answered += 1;
     const start = key.index * key.version.chunkSizeBytes + offset;
+    const asker: Asker | undefined = requestId === undefined ? undefined : { requestId, waits: undefined };
     const readPath = cachedOnly ? this.#cachedPath : this.#path;
     return {
       lengthBytes,
       source: held ?? "origin",
-      slices: new ObjectReader(readPath, key.version, start, start + lengthBytes),
+      slices: new ObjectReader(readPath, key.version, start, start + lengthBytes, asker),
       sha256: async () => {
         const digest = disk?.sha256(key);
         return digest === undefined ? undefined : Buffer.from(digest, "hex");
       },
     };
+  }
+
+  #traceRequest(request: PeerRead, requestId: string, held: PeerSource | undefined): void {
+    const { key, offset, lengthBytes, cachedOnly, passedOver } = request;
+    const { coordination, path } = this.#options;
+    const isMine = coordination.isMine(key.version.chunkPath(key.index), passedOver);
+    const result = held ?? (cachedOnly ? "not_held" : isMine ? "accepted" : "not_coordinator");
+    const fields = { question: "chunk", offset, lengthBytes, cachedOnly, result };
+    path.trace?.step("peer_request", requestId, { ...chunkFields(key), ...fields });
   }
 
   #heldIn(key: ChunkKey, cachedOnly: boolean): PeerSource | undefined {

@@ -21,6 +21,8 @@ import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
+import { FetchTrace } from "../trace/fetch-trace.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
 import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
 import { Flight, type FlightPart, type FlightSource, flightStart } from "./flight.ts";
 
@@ -40,6 +42,7 @@ export interface CopySource {
     part: Pick<FlightPart, "to" | "filled">,
     sink: ByteSink,
     signal: AbortSignal,
+    trace?: FetchTrace,
   ): Promise<FetchedPart | undefined>;
 }
 
@@ -90,6 +93,7 @@ export interface FillerOptions {
   readonly digests?: { sha256(key: ChunkKey): string | undefined } | undefined;
   /** Called for each chunk that a fill has stored on this replica's disk. */
   readonly onStoredOnDisk?: ((key: ChunkKey) => void) | undefined;
+  readonly trace?: Trace | undefined;
 }
 
 /** How a flight begins. */
@@ -138,13 +142,16 @@ export class Filler implements ChunkFlights {
   }
 
   /** @see ChunkFlights.fill There is no flight for the chunk yet. */
-  fill(key: ChunkKey, { offset, skipDisk }: FillRequest): Flight {
+  fill(key: ChunkKey, { offset, skipDisk, asker }: FillRequest): Flight {
     this.stats.flights += 1;
     const begin = flightStart(offset);
     // The cachestore reads a block whole, for its checksum. So the bytes before `begin` in its block cost nothing.
-    const isInCachestore = this.#options.cachestore?.presence(key) === "held";
+    const presence = this.#options.cachestore?.presence(key);
+    const isInCachestore = presence === "held";
+    const trace = this.#traceOf(key, asker);
+    if (presence !== undefined && trace?.isOn) trace.step("catalog", { presence });
     const start = isInCachestore ? begin - (begin % segmentSizeBytes) : begin;
-    return this.#launch(new Flight(key, this.#source, start), { skipDisk });
+    return this.#launch(new Flight(key, this.#source, start, trace), { skipDisk });
   }
 
   /**
@@ -163,20 +170,21 @@ export class Filler implements ChunkFlights {
   }
 
   /** @see ChunkFlights.promote */
-  promote(key: ChunkKey, offset: number): Flight | undefined {
+  promote(key: ChunkKey, offset: number, asker?: Asker): Flight | undefined {
     const reservation = this.#options.budget.tryReserve(key.version.chunkLength(key.index));
     if (!reservation) return undefined;
     this.stats.promotions += 1;
-    return this.#launch(new Flight(key, "disk", offset - (offset % segmentSizeBytes)), { reservation });
+    const begin = offset - (offset % segmentSizeBytes);
+    return this.#launch(new Flight(key, "disk", begin, this.#traceOf(key, asker)), { reservation });
   }
 
   /** @see ChunkFlights.readAhead */
-  readAhead(key: ChunkKey): void {
+  readAhead(key: ChunkKey, asker?: Asker): void {
     const reservation = this.reserveAhead(key);
     if (!reservation) return;
     this.stats.flights += 1;
     this.stats.readAheads += 1;
-    this.#launch(new Flight(key, this.#source, 0), { reservation, ahead: true });
+    this.#launch(new Flight(key, this.#source, 0, this.#traceOf(key, asker)), { reservation, ahead: true });
   }
 
   /**
@@ -199,6 +207,10 @@ export class Filler implements ChunkFlights {
     await Promise.all(this.#running);
   }
 
+  #traceOf(key: ChunkKey, asker: Asker | undefined): FetchTrace | undefined {
+    return FetchTrace.of(this.#options.trace, asker, key);
+  }
+
   #launch(flight: Flight, launch: Launch): Flight {
     const memoryKey = flight.key.version.memoryKey(flight.key.index);
     this.#flights.set(memoryKey, flight);
@@ -218,7 +230,11 @@ export class Filler implements ChunkFlights {
         this.stats.moot += 1;
         return;
       }
-      if (flight.source === "disk") await this.#readFromDisk(flight);
+      if (flight.source === "disk") {
+        flight.trace?.waitFor("disk");
+        await this.#readFromDisk(flight);
+      }
+      flight.trace?.asked();
       await flight.fetch(
         (part, sink, signal) => this.#readPart(flight, part, sink, signal),
         this.#stopping.signal,
@@ -280,6 +296,7 @@ export class Filler implements ChunkFlights {
       objectSizeBytes: version.sizeBytes,
       offset: index * version.chunkSizeBytes + part.filled,
       lengthBytes: part.to - part.filled,
+      ...(flight.trace && { trace: flight.trace }),
     };
     await origin.read(request, sink, signal);
   }
@@ -293,7 +310,7 @@ export class Filler implements ChunkFlights {
       signal.throwIfAborted();
       if (outcome === "hit") return true;
     }
-    const fetched = await copySource?.fetch(key, part, sink, signal);
+    const fetched = await copySource?.fetch(key, part, sink, signal, flight.trace);
     if (fetched?.sha256) flight.sentSha256 = Buffer.from(fetched.sha256).toString("hex");
     return fetched !== undefined;
   }
@@ -303,14 +320,16 @@ export class Filler implements ChunkFlights {
     const { cachestore, onStoredInCachestore } = this.#options;
     // Where presence is still "held" after the read, the read failed with an error and not because the chunk is absent.
     if (!cachestore || flight.source !== "origin" || cachestore.presence(flight.key) === "held") return;
-    if ((await cachestore.put(flight.key, chunk)) === "stored") onStoredInCachestore?.(flight.key);
+    const result = await traced(flight, "cachestore", () => cachestore.put(flight.key, chunk));
+    if (result === "stored") onStoredInCachestore?.(flight.key);
   }
 
   /** A failed commit is counted and never fails a read. */
-  async #commitToDisk({ key, sentSha256 }: Flight, chunk: ChunkBytes): Promise<void> {
+  async #commitToDisk(flight: Flight, chunk: ChunkBytes): Promise<void> {
+    const { key, sentSha256 } = flight;
     const { memory, disk, digests, onStoredOnDisk } = this.#options;
     if (!disk || disk.presence(key) === "held") return;
-    const result = await disk.put(key, chunk);
+    const result = await traced(flight, "disk", () => disk.put(key, chunk));
     if (result === "not_stored") this.stats.commitsNotStored += 1;
     if (result !== "stored") return;
     // The disk's thread has hashed what it wrote.
@@ -324,4 +343,15 @@ export class Filler implements ChunkFlights {
     this.stats.commits += 1;
     onStoredOnDisk?.(key);
   }
+}
+
+async function traced(
+  { trace }: Flight,
+  store: "disk" | "cachestore",
+  put: () => Promise<PutResult>,
+): Promise<PutResult> {
+  if (trace?.isOn) trace.step("commit", { store });
+  const result = await put();
+  if (trace?.isOn) trace.step("commit_result", { store, result });
+  return result;
 }

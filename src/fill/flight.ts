@@ -15,6 +15,7 @@ import { type Reservation, type Segment, segmentSizeBytes } from "../base/memory
 import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
+import type { FetchTrace } from "../trace/fetch-trace.ts";
 
 /** Where the bytes of a flight come from, as reported in `Cache-Status`. */
 export type FlightSource = "origin" | "disk" | "cachestore" | "peer";
@@ -65,6 +66,8 @@ export class Flight {
   readonly frontWanted: Promise<void>;
   /** SHA-256 of the whole chunk in hex, as the replica that sent the bytes says; undefined where none did. */
   sentSha256: string | undefined;
+  /** Undefined where no request is known for which it fetches. */
+  readonly trace: FetchTrace | undefined;
   readonly #parts: readonly FillingPart[];
   readonly #segments: (Segment | undefined)[];
   readonly #wantFront: () => void;
@@ -79,8 +82,9 @@ export class Flight {
    * `begin` is the offset in the chunk of the first byte to fetch. Where it is not 0, the flight has a second part: the
    * bytes before it. They are fetched last, or as soon as a reader waits for one of them.
    */
-  constructor(key: ChunkKey, source: FlightSource, begin: number, rangeEnd?: number) {
+  constructor(key: ChunkKey, source: FlightSource, begin: number, trace?: FetchTrace, rangeEnd?: number) {
     this.key = key;
+    this.trace = trace;
     this.#source = source;
     this.lengthBytes = key.version.chunkLength(key.index);
     this.endOffset = rangeEnd ?? this.lengthBytes;
@@ -99,10 +103,16 @@ export class Flight {
    * A flight for one reader alone, which ends it ({@link abandon}): the bytes `[begin, end)`, all in one segment. No
    * other reader joins it, and its bytes are not stored.
    */
-  static ofRange(key: ChunkKey, source: FlightSource, begin: number, end: number): Flight {
+  static ofRange(
+    key: ChunkKey,
+    source: FlightSource,
+    begin: number,
+    end: number,
+    trace?: FetchTrace,
+  ): Flight {
     const segmentStart = begin - (begin % segmentSizeBytes);
     assert(end - segmentStart <= segmentSizeBytes, "a range flight lies in one segment");
-    return new Flight(key, source, begin, end);
+    return new Flight(key, source, begin, trace, end);
   }
 
   get source(): FlightSource {
@@ -174,6 +184,7 @@ export class Flight {
     return {
       space: () => this.#space(target),
       advance: (lengthBytes) => {
+        this.trace?.arrived();
         target.filled += lengthBytes;
         assert(target.filled <= target.to, "a part is not filled past its end");
         this.#notifyListeners();

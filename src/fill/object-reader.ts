@@ -16,6 +16,8 @@ import { OrcaError } from "../base/orca-error.ts";
 import { type Copy, copySizeBytes, type ReaderMemory } from "../base/reader-memory.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
+import { type Asker, chunkFields, type Trace } from "../trace/trace.ts";
+import { type Wait, Waits } from "../trace/waits.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { MemoryChunks } from "./filler.ts";
 import type { Flight, FlightListener } from "./flight.ts";
@@ -36,6 +38,7 @@ export interface ReadPath {
   readonly readAheadMax: number;
   /** Bytes returned to readers, by where they came from. */
   readonly sentBytes: Record<ReadSource, number>;
+  readonly trace?: Trace | undefined;
 }
 
 /**
@@ -52,6 +55,7 @@ export class ObjectReader implements FlightListener {
   /** Set with the first bytes returned. */
   source: ReadSource | undefined;
   readonly #path: ReadPath;
+  readonly #asker: Asker | undefined;
   readonly #start: number;
   readonly #end: number;
   #position: number;
@@ -76,13 +80,23 @@ export class ObjectReader implements FlightListener {
   #closed = false;
 
   /** Reads `[start, end)` of `version`; `end` is exclusive and `start < end`. */
-  constructor(path: ReadPath, version: ObjectVersion, start: number, end: number) {
+  constructor(path: ReadPath, version: ObjectVersion, start: number, end: number, asker?: Asker) {
     assert(start >= 0 && start < end && end <= version.sizeBytes, "a range lies inside its object");
     this.#path = path;
+    this.#asker = asker;
     this.version = version;
     this.#start = start;
     this.#position = start;
     this.#end = end;
+  }
+
+  /** Bytes returned until now, and where they begin and end in the object. */
+  get takenBytes(): number {
+    return this.#position - this.#start;
+  }
+
+  get range(): readonly [start: number, end: number] {
+    return [this.#start, this.#end];
   }
 
   get done(): boolean {
@@ -210,6 +224,7 @@ export class ObjectReader implements FlightListener {
     this.#path.sentBytes[source] += slice.length;
     if (this.#firstSliceOfChunk) {
       this.#firstSliceOfChunk = false;
+      if (this.#path.trace?.isOn) this.#step("first_bytes", { source });
       this.#readAhead();
     }
     return slice;
@@ -240,7 +255,8 @@ export class ObjectReader implements FlightListener {
   /** Waits until {@link take} can copy. */
   async #awaitPlace(): Promise<void> {
     const { readerMemory, queueTimeoutMs } = this.#path;
-    const place = await readerMemory.copy(queueTimeoutMs);
+    const waits = this.#begin("memory");
+    const place = await readerMemory.copy(queueTimeoutMs).finally(() => waits?.end());
     this.#needsPlace = false;
     if (this.#closed) place.release();
     else this.#place = place;
@@ -253,7 +269,7 @@ export class ObjectReader implements FlightListener {
     const depth = Math.min(readAheadMax, 2 ** this.#chunksEntered);
     const until = Math.min(lastIndex, this.#chunkIndex + depth);
     for (let index = this.#chunkIndex + 1; index <= until; index += 1) {
-      flights.readAhead({ version: this.version, index });
+      flights.readAhead({ version: this.version, index }, this.#asker);
     }
   }
 
@@ -272,6 +288,7 @@ export class ObjectReader implements FlightListener {
       if (this.#flight) {
         flights.stats.joins += 1;
         this.#leads = false;
+        if (this.#path.trace?.isOn) this.#step("flight_join", { leaderId: this.#flight.trace?.requestId });
         continue;
       }
       const askDisk = disk !== undefined && disk.presence(key) !== "absent";
@@ -282,7 +299,8 @@ export class ObjectReader implements FlightListener {
       }
       const end = Math.min(offset + (this.#end - this.#position), key.version.chunkLength(key.index));
       const seen = memory.wasSeen(this.#memoryKey);
-      this.#flight = flights.fill(key, { offset, end, seen, skipDisk: askDisk });
+      const asker = this.#asker && { asker: this.#asker };
+      this.#flight = flights.fill(key, { offset, end, seen, skipDisk: askDisk, ...asker });
       this.#leads = true;
     }
     throw new OrcaError(
@@ -301,7 +319,10 @@ export class ObjectReader implements FlightListener {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       flight.listen(offset, this);
+      const waits = flight.trace && this.#waits();
+      if (flight.trace) waits?.follow(flight.trace);
       await promise;
+      waits?.end();
     }
   }
 
@@ -309,7 +330,7 @@ export class ObjectReader implements FlightListener {
   async #readFromDisk(disk: ChunkStore, key: ChunkKey, offset: number): Promise<boolean> {
     const { memory, flights, budget, readerMemory, queueTimeoutMs } = this.#path;
     if (memory.wasSeen(this.#memoryKey) && disk.presence(key) === "held") {
-      this.#flight = flights.promote(key, offset);
+      this.#flight = flights.promote(key, offset, this.#asker);
       if (this.#flight) return false;
     }
     // Without a place, the block would be read for nothing.
@@ -318,13 +339,16 @@ export class ObjectReader implements FlightListener {
     const blockIndex = Math.floor(offset / segmentSizeBytes);
     const blockOffset = blockIndex * segmentSizeBytes;
     const blockBytes = Math.min(segmentSizeBytes, key.version.chunkLength(key.index) - blockOffset);
-    const reservation = await budget.reserve(blockBytes, queueTimeoutMs);
+    const waits = this.#begin("memory");
+    const reservation = await budget.reserve(blockBytes, queueTimeoutMs).finally(() => waits?.end());
     if (this.#closed) {
       reservation.release();
       return true;
     }
     const block = reservation.takeSegment(blockBytes);
+    this.#begin("disk");
     const isRead = await disk.readBlock(key, blockIndex, block.bytes);
+    waits?.end();
     if (!isRead || this.#closed) {
       block.release();
       return this.#closed;
@@ -332,5 +356,26 @@ export class ObjectReader implements FlightListener {
     this.#block = block;
     this.#blockOffset = blockOffset;
     return true;
+  }
+
+  #step(step: "first_bytes" | "flight_join", fields: object): void {
+    if (!this.#asker) return;
+    const chunk = chunkFields({ version: this.version, index: this.#chunkIndex });
+    this.#path.trace?.step(step, this.#asker.requestId, { ...chunk, ...fields });
+  }
+
+  #begin(wait: Wait): Waits | undefined {
+    const waits = this.#waits();
+    waits?.begin(wait);
+    return waits;
+  }
+
+  /** Made at the first wait: a reader that finds its bytes in memory has none. */
+  #waits(): Waits | undefined {
+    const asker = this.#asker;
+    const { trace } = this.#path;
+    if (!asker || !trace) return undefined;
+    asker.waits ??= new Waits(trace.clock);
+    return asker.waits;
   }
 }

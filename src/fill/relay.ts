@@ -31,10 +31,13 @@ import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
+import { FetchTrace } from "../trace/fetch-trace.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
 import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
 import type { Cachestore, Filler, MemoryChunks } from "./filler.ts";
 import { Flight, type FlightPart, flightStart } from "./flight.ts";
+import { tracedRead } from "./traced-read.ts";
 
 export interface RelayOptions {
   readonly filler: Filler;
@@ -47,6 +50,7 @@ export interface RelayOptions {
   /** How long a relay waits for memory before its readers get 503 SlowDown. */
   readonly queueTimeoutMs: number;
   readonly clock: Clock;
+  readonly trace?: Trace | undefined;
 }
 
 /** Flights at once. Each has up to two streams, and all may be to one peer, whose session takes 1,024. */
@@ -112,37 +116,39 @@ export class Relay implements ChunkFlights {
     const { filler, coordination } = this.#options;
     const passedOver: string[] = [];
     const peer = coordination.next(key.version.chunkPath(key.index), passedOver);
+    const trace = this.#traceOf(key, request.asker, peer);
     if (peer.replicaId === coordination.selfId) return filler.fill(key, request);
     const { offset, end, seen, skipDisk } = request;
     const route: Route = { key, passedOver, peer, disagreements: 0, skipDisk };
-    const source = this.#sourceOf(key);
+    const source = this.#sourceOf(key, trace);
     if (!seen && end - offset < key.version.chunkLength(key.index) / 2) {
       const blockEnd = offset - (offset % segmentSizeBytes) + segmentSizeBytes;
-      const flight = Flight.ofRange(key, source, offset, Math.min(end, blockEnd));
+      const flight = Flight.ofRange(key, source, offset, Math.min(end, blockEnd), trace);
       this.stats.ranges += 1;
       this.#track(this.#runRange(flight, route, request));
       return flight;
     }
-    return this.#launch(new Flight(key, source, flightStart(offset)), route, false);
+    return this.#launch(new Flight(key, source, flightStart(offset), trace), route, false);
   }
 
-  promote(key: ChunkKey, offset: number): Flight | undefined {
-    return this.#options.filler.promote(key, offset);
+  promote(key: ChunkKey, offset: number, asker?: Asker): Flight | undefined {
+    return this.#options.filler.promote(key, offset, asker);
   }
 
-  readAhead(key: ChunkKey): void {
+  readAhead(key: ChunkKey, asker?: Asker): void {
     const { filler, coordination, memory } = this.#options;
     const memoryKey = key.version.memoryKey(key.index);
     if (memory.peek(memoryKey) || this.#relays.has(memoryKey)) return;
     const path = key.version.chunkPath(key.index);
-    if (coordination.isMine(path)) return filler.readAhead(key);
+    if (coordination.isMine(path)) return filler.readAhead(key, asker);
     const permit = this.#tryPermit(key.version.chunkLength(key.index));
     if (!permit) return;
     const reservation = filler.reserveAhead(key);
     if (!reservation) return permit.release();
     const passedOver: string[] = [];
     const peer = coordination.next(path, passedOver);
-    const flight = new Flight(key, this.#sourceOf(key), 0);
+    const trace = this.#traceOf(key, asker, peer);
+    const flight = new Flight(key, this.#sourceOf(key, trace), 0, trace);
     flight.useMemory(reservation);
     this.stats.readAheads += 1;
     this.#launch(flight, { key, passedOver, peer, disagreements: 0, skipDisk: false }, true, permit);
@@ -239,11 +245,14 @@ export class Relay implements ChunkFlights {
     const { budget, queueTimeoutMs, clock } = this.#options;
     const endMs = clock.monotonic() + queueTimeoutMs;
     const left = (): number => Math.max(0, endMs - clock.monotonic());
+    flight.trace?.waitFor("permit");
     let permit = await this.#streams.acquire(queueTimeoutMs);
     try {
+      flight.trace?.waitFor("memory");
       permit = both(permit, await this.#memoryShare.acquire(left(), flight.reserveBytes));
       flight.useMemory(await budget.reserve(flight.reserveBytes, left()));
       this.#stopping.signal.throwIfAborted();
+      flight.trace?.asked();
       return permit;
     } catch (thrown) {
       permit.release();
@@ -259,8 +268,21 @@ export class Relay implements ChunkFlights {
     return share && both(stream, share);
   }
 
-  #sourceOf(key: ChunkKey): "cachestore" | "peer" {
-    return this.#options.cachestore?.presence(key) === "held" ? "cachestore" : "peer";
+  #traceOf(key: ChunkKey, asker: Asker | undefined, peer: Member): FetchTrace | undefined {
+    const trace = FetchTrace.of(this.#options.trace, asker, key);
+    if (!trace?.isOn) return trace;
+    const { coordination } = this.#options;
+    const { replicaId } = peer;
+    const ranked = coordination.ranked(key.version.chunkPath(key.index));
+    const rank = ranked.findIndex((member) => member.replicaId === replicaId) + 1;
+    trace.step("coordinator", { replica: replicaId, rank, isSelf: replicaId === coordination.selfId });
+    return trace;
+  }
+
+  #sourceOf(key: ChunkKey, trace: FetchTrace | undefined): "cachestore" | "peer" {
+    const presence = this.#options.cachestore?.presence(key);
+    if (presence !== undefined && trace?.isOn) trace.step("catalog", { presence });
+    return presence === "held" ? "cachestore" : "peer";
   }
 
   /**
@@ -292,13 +314,10 @@ export class Relay implements ChunkFlights {
       const peer = this.#nextPeer(route);
       const { key, passedOver } = route;
       const lengthBytes = part.to - part.filled;
+      const offset = part.filled;
+      const request = { key, offset, lengthBytes, passedOver: [...passedOver], cachedOnly: false };
       try {
-        await peers.read(
-          peer,
-          { key, offset: part.filled, lengthBytes, passedOver: [...passedOver], cachedOnly: false },
-          counted,
-          signal,
-        );
+        await tracedRead({ peers, peer, request, trace: flight.trace }, counted, signal);
         coordination.answered(peer.replicaId);
         return;
       } catch (thrown) {
@@ -306,6 +325,7 @@ export class Relay implements ChunkFlights {
         // The last byte may have come before the fault. Then nothing is missing.
         if (part.filled === part.to) return;
         this.#turnFrom(peer, route, thrown);
+        if (flight.trace) flight.trace.retries += 1;
         if (lengthBytes > part.to - part.filled) this.stats.resumed += 1;
       }
     }

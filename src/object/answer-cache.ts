@@ -45,6 +45,7 @@ export interface AnswerCacheOptions<Answer> {
 
 interface Question<Answer> extends PromiseWithResolvers<TimedAnswer<Answer>> {
   readonly sentMs: number;
+  readonly requestId: string;
 }
 
 export class AnswerCache<Answer> {
@@ -79,16 +80,26 @@ export class AnswerCache<Answer> {
     return undefined;
   }
 
-  /** Answers a name without a fresh entry: joins the question in flight, or sends a new one. */
-  async ask(name: string, send: () => Promise<Reply<Answer>>): Promise<TimedAnswer<Answer>> {
+  /**
+   * Answers a name without a fresh entry: joins the question in flight, or sends a new one for `requestId`. `onJoin`
+   * receives the id of the request that it joins.
+   */
+  async ask(
+    name: string,
+    send: () => Promise<Reply<Answer>>,
+    requestId = "",
+    onJoin?: (leaderId: string) => void,
+  ): Promise<TimedAnswer<Answer>> {
     const askedMs = this.#options.clock.monotonic();
     const running = this.#questions.get(name);
-    if (!running || askedMs - running.sentMs >= this.#options.joinMs) return this.#send(name, send);
+    if (!running || askedMs - running.sentMs >= this.#options.joinMs)
+      return this.#send(name, send, requestId);
     this.#options.stats.joins += 1;
+    onJoin?.(running.requestId);
     const joined = await running.promise;
     if (joined.expiresMs > askedMs) return joined;
     // Any question in flight, or entry, that exists now was sent after `askedMs`.
-    return this.fresh(name) ?? this.#questions.get(name)?.promise ?? this.#send(name, send);
+    return this.fresh(name) ?? this.#questions.get(name)?.promise ?? this.#send(name, send, requestId);
   }
 
   /** Asks again about `kept`, which stays cached until the answer arrives. The same answer extends `kept` in place. */
@@ -121,12 +132,13 @@ export class AnswerCache<Answer> {
     return Math.max(0, Math.floor(timed.expiresMs - this.#options.clock.monotonic()));
   }
 
-  #send(name: string, send: () => Promise<Reply<Answer>>): Promise<TimedAnswer<Answer>> {
+  #send(name: string, send: () => Promise<Reply<Answer>>, requestId: string): Promise<TimedAnswer<Answer>> {
     const { clock, stats } = this.#options;
     stats.misses += 1;
     const question: Question<Answer> = {
       ...Promise.withResolvers<TimedAnswer<Answer>>(),
       sentMs: clock.monotonic(),
+      requestId,
     };
     this.#questions.set(name, question);
     void this.#run(name, question, send);

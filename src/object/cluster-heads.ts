@@ -27,11 +27,19 @@
  * request of such a download uses a version that C has named within the last second ({@link Directory.lookupRefreshed}),
  * or the cached version if C cannot answer.
  */
+import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
+import type { Member } from "../membership/member.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
+import type { Trace } from "../trace/trace.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { Directory, HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
-import { type ObjectPeers, objectPlacementName } from "./object-peers.ts";
+import {
+  type ObjectPeers,
+  objectPlacementName,
+  type PeerHeadAnswer,
+  type PeerHeadRequest,
+} from "./object-peers.ts";
 
 export interface ClusterHeadsOptions {
   readonly originId: string;
@@ -39,6 +47,7 @@ export interface ClusterHeadsOptions {
   readonly peers: ObjectPeers;
   /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
   readonly authority: Directory;
+  readonly trace?: Trace | undefined;
 }
 
 export class ClusterHeads implements HeadSource {
@@ -46,12 +55,14 @@ export class ClusterHeads implements HeadSource {
   readonly isOrigin = false;
   readonly #peers: ObjectPeers;
   readonly #authority: Directory;
+  readonly #trace: Trace | undefined;
   readonly #call: CoordinatorCall;
 
-  constructor({ originId, coordination, peers, authority }: ClusterHeadsOptions) {
+  constructor({ originId, coordination, peers, authority, trace }: ClusterHeadsOptions) {
     this.id = originId;
     this.#peers = peers;
     this.#authority = authority;
+    this.#trace = trace;
     this.#call = new CoordinatorCall(coordination);
   }
 
@@ -62,13 +73,33 @@ export class ClusterHeads implements HeadSource {
 
   head(
     location: ObjectLocation,
-    { staleEtag, contradictedEtag, isRefresh }: HeadQuestion,
+    { staleEtag, contradictedEtag, isRefresh, asker }: HeadQuestion,
   ): Promise<HeadAnswer> {
     return this.#call.ask<HeadAnswer>(
       objectPlacementName(this.id, location),
-      (peer) => this.#peers.head(peer, { originId: this.id, location, staleEtag, contradictedEtag }),
-      () => this.#authority.answer(location, staleEtag, contradictedEtag),
+      (peer) => {
+        const requestId = asker && { requestId: asker.requestId };
+        return this.#ask(peer, { originId: this.id, location, staleEtag, contradictedEtag, ...requestId });
+      },
+      () => this.#authority.answer(location, staleEtag, contradictedEtag, asker),
       !isRefresh,
     );
+  }
+
+  async #ask(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {
+    const trace = this.#trace;
+    if (!trace?.isOn || request.requestId === undefined) return this.#peers.head(peer, request);
+    const { requestId, originId, location } = request;
+    const fields = { originId, ...location, question: "metadata", replica: peer.replicaId };
+    trace.step("peer_attempt", requestId, fields);
+    try {
+      const answer = await this.#peers.head(peer, request);
+      trace.step("peer_success", requestId, fields);
+      return answer;
+    } catch (thrown) {
+      const code = thrown instanceof OrcaError ? thrown.code : "internal";
+      trace.step("peer_refusal", requestId, { ...fields, code });
+      throw thrown;
+    }
   }
 }

@@ -25,7 +25,9 @@ import { contentCodingOf } from "../chunk/content-coding.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
+import { DirectoryTrace } from "./directory-trace.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
 import { Revalidations, refreshMs } from "./revalidations.ts";
 import { StaleMarkers } from "./stale-markers.ts";
@@ -49,6 +51,8 @@ export interface HeadQuestion {
   readonly contradictedEtag: string | undefined;
   /** The caller has a cached answer: if the coordinator is unreachable, no other source need be asked. */
   readonly isRefresh: boolean;
+  /** The request that asks first. */
+  readonly asker?: Asker | undefined;
 }
 
 export interface HeadAnswer {
@@ -78,6 +82,7 @@ export interface DirectoryOptions {
   readonly entriesMax: number;
   /** Receives each version that is no longer current, so that its chunks are evicted first. */
   readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
+  readonly trace?: Trace | undefined;
 }
 
 /** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
@@ -101,6 +106,7 @@ export class Directory {
   readonly #staleMarkers: StaleMarkers;
   /** The last version seen of each object. It outlives its entry: most overwrites are found after an entry has expired. */
   readonly #lastVersions: LruMap<string, ObjectVersion>;
+  readonly #trace: DirectoryTrace;
   readonly #listeners = new Set<ReplacementListener>();
 
   constructor(options: DirectoryOptions) {
@@ -115,6 +121,7 @@ export class Directory {
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
     this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs);
     this.#lastVersions = new LruMap({ entriesMax });
+    this.#trace = new DirectoryTrace(options.trace, source.id);
   }
 
   get originId(): string {
@@ -126,36 +133,36 @@ export class Directory {
   }
 
   /** The fresh entry, if there is one. Does not ask the source. */
-  peek(location: ObjectLocation): LookupResult | undefined {
-    return this.#fresh(entryName(location))?.answer;
+  peek(location: ObjectLocation, asker?: Asker): LookupResult | undefined {
+    return this.#fresh(location, entryName(location), asker)?.answer;
   }
 
   /** Like {@link peek}, but only an entry that {@link lookupRefreshed} would return at once. */
-  peekRefreshed(location: ObjectLocation): LookupResult | undefined {
+  peekRefreshed(location: ObjectLocation, asker?: Asker): LookupResult | undefined {
     const timed = this.#answers.fresh(entryName(location));
-    return timed && this.#isRefreshed(timed) ? this.#counted(timed).answer : undefined;
+    return timed && this.#isRefreshed(timed) ? this.#counted(timed, location, asker).answer : undefined;
   }
 
   /** The fresh entry, or the source's answer. @throws OrcaError if the source fails. */
-  async lookup(location: ObjectLocation): Promise<LookupResult> {
-    return (await this.#find(location, entryName(location))).answer;
+  async lookup(location: ObjectLocation, asker?: Asker): Promise<LookupResult> {
+    return (await this.#find(location, entryName(location), asker)).answer;
   }
 
   /**
    * Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. The answer
    * is at most {@link refreshMs} old, or it is the cached one if the source fails.
    */
-  async lookupRefreshed(location: ObjectLocation): Promise<LookupResult> {
+  async lookupRefreshed(location: ObjectLocation, asker?: Asker): Promise<LookupResult> {
     const name = entryName(location);
-    const known = this.#fresh(name);
-    if (known === undefined) return (await this.#find(location, name)).answer;
+    const known = this.#fresh(location, name, asker);
+    if (known === undefined) return (await this.#find(location, name, asker)).answer;
     if (this.#isRefreshed(known)) return known.answer;
     const timed = await this.#revalidations.refresh(name, known, () =>
-      this.#ask(location, name, known, true),
+      this.#ask(location, name, asker, known, true),
     );
     // The source failed, and meanwhile the entry was dropped or replaced, because it is stale.
     const isForgotten = timed === known && this.#answers.kept(name) !== known;
-    return (isForgotten ? await this.#find(location, name) : timed).answer;
+    return (isForgotten ? await this.#find(location, name, asker) : timed).answer;
   }
 
   /**
@@ -164,10 +171,14 @@ export class Directory {
    * answer stays the same. Calls in between get the last outcome.
    * @throws OrcaError if the source fails.
    */
-  async revalidate(location: ObjectLocation, contradicted: LookupResult): Promise<LookupResult> {
+  async revalidate(
+    location: ObjectLocation,
+    contradicted: LookupResult,
+    asker?: Asker,
+  ): Promise<LookupResult> {
     // Nothing is cached, so `contradicted` is the source's answer to this very request.
     if (this.#options.ttlMs === 0) return contradicted;
-    return (await this.#revalidate(location, entryName(location), etagOf(contradicted))).answer;
+    return (await this.#revalidate(location, entryName(location), etagOf(contradicted), asker)).answer;
   }
 
   /**
@@ -179,12 +190,13 @@ export class Directory {
     location: ObjectLocation,
     staleEtag: string,
     contradictedEtag: string | undefined,
+    asker?: Asker,
   ): Promise<PeerHeadAnswer> {
     if (staleEtag !== "") this.forget(location, staleEtag);
     const name = entryName(location);
     const timed = await (contradictedEtag === undefined
-      ? this.#find(location, name)
-      : this.#revalidate(location, name, contradictedEtag));
+      ? this.#find(location, name, asker)
+      : this.#revalidate(location, name, contradictedEtag, asker));
     // An answer that was dropped while its HEAD was in flight serves only the callers that waited for it.
     const isKept = this.#answers.kept(name) === timed;
     const { answer } = timed;
@@ -251,36 +263,54 @@ export class Directory {
     return timed.refreshedMs + this.#refreshedForMs > this.#options.clock.monotonic();
   }
 
-  #fresh(name: string): TimedAnswer<LookupResult> | undefined {
+  #fresh(
+    location: ObjectLocation,
+    name: string,
+    asker: Asker | undefined,
+  ): TimedAnswer<LookupResult> | undefined {
     const timed = this.#answers.fresh(name);
-    return timed && this.#counted(timed);
+    return timed && this.#counted(timed, location, asker);
   }
 
-  #counted(timed: TimedAnswer<LookupResult>): TimedAnswer<LookupResult> {
+  #counted(
+    timed: TimedAnswer<LookupResult>,
+    location: ObjectLocation,
+    asker: Asker | undefined,
+  ): TimedAnswer<LookupResult> {
+    this.#trace.hit(location, asker, timed.answer);
     if (timed.answer.kind === "found") this.stats.hits += 1;
     else this.stats.negativeHits += 1;
     return timed;
   }
 
-  async #find(location: ObjectLocation, name: string): Promise<TimedAnswer<LookupResult>> {
-    return this.#fresh(name) ?? this.#answers.ask(name, () => this.#ask(location, name));
+  async #find(
+    location: ObjectLocation,
+    name: string,
+    asker: Asker | undefined,
+  ): Promise<TimedAnswer<LookupResult>> {
+    const known = this.#fresh(location, name, asker);
+    if (known) return known;
+    const send = (): Promise<Reply<LookupResult>> => this.#ask(location, name, asker);
+    return this.#answers.ask(name, send, asker?.requestId, (id) => this.#trace.join(location, asker, id));
   }
 
   async #revalidate(
     location: ObjectLocation,
     name: string,
     contradictedEtag: string,
+    asker: Asker | undefined,
   ): Promise<TimedAnswer<LookupResult>> {
     const known = this.#answers.fresh(name);
-    if (known === undefined) return this.#find(location, name);
+    if (known === undefined) return this.#find(location, name, asker);
     if (etagOf(known.answer) !== contradictedEtag) return known;
-    return this.#revalidations.revalidate(name, known, () => this.#ask(location, name, known, false));
+    return this.#revalidations.revalidate(name, known, () => this.#ask(location, name, asker, known));
   }
 
   /** Asks the source. With `kept`, asks whether it is still right: for a refresh, or because a client contradicts it. */
   async #ask(
     location: ObjectLocation,
     name: string,
+    asker: Asker | undefined,
     kept?: TimedAnswer<LookupResult>,
     isRefresh = false,
   ): Promise<Reply<LookupResult>> {
@@ -288,7 +318,10 @@ export class Directory {
     const staleEtag = this.#staleMarkers.staleEtag(name);
     const contradictedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
     const ttlMaxMs = this.#staleMarkers.ttlMaxMs(name);
-    const { head, remainingMs } = await source.head(location, { staleEtag, contradictedEtag, isRefresh });
+    const reason = isRefresh ? "refresh" : kept ? "revalidation" : "miss";
+    this.#trace.ask(location, asker, source.isOrigin, reason);
+    const question = { staleEtag, contradictedEtag, isRefresh, ...(asker && { asker }) };
+    const { head, remainingMs } = await source.head(location, question);
     const answer = this.#resultOf(location, head, kept?.answer);
     if (staleEtag !== "") {
       this.#staleMarkers.answered(name, staleEtag);

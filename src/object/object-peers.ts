@@ -17,6 +17,8 @@ export interface PeerHeadRequest {
    * with it is an answer only if the origin was asked about it a moment ago. Undefined without a contradiction.
    */
   readonly contradictedEtag: string | undefined;
+  /** Of the client's request that asks first. */
+  readonly requestId?: string | undefined;
 }
 
 /** The coordinator's answer, and how long the caller may cache it. */

@@ -11,6 +11,7 @@ import type { Random } from "../base/random.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { Rumor, RumorBodies } from "../membership/rumor.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
 import type { Directory } from "./directory.ts";
 import type { ListingCache } from "./listing-cache.ts";
 import {
@@ -40,6 +41,7 @@ export interface ObjectServerOptions {
   /** Sends a rumor to all other members. */
   readonly publish: (rumor: Rumor) => void;
   readonly random: Random;
+  readonly trace?: Trace | undefined;
 }
 
 /** The tags and lengths around the texts of an encoded invalidation. */
@@ -60,10 +62,19 @@ export class ObjectServer implements ObjectAnswers {
   }
 
   /** @see ObjectAnswers.head */
-  async head({ originId, location, staleEtag, contradictedEtag }: PeerHeadRequest): Promise<PeerHeadAnswer> {
+  async head(request: PeerHeadRequest): Promise<PeerHeadAnswer> {
+    const { originId, location, staleEtag, contradictedEtag, requestId } = request;
     const { authority } = this.#served(originId);
-    this.#checkCoordinator(objectPlacementName(originId, location));
-    return authority.answer(location, staleEtag, contradictedEtag);
+    const name = objectPlacementName(originId, location);
+    const { coordination, trace } = this.#options;
+    if (trace?.isOn && requestId !== undefined) {
+      const isMine = coordination.isMine(name);
+      const result = isMine ? "accepted" : "not_coordinator";
+      trace.step("peer_request", requestId, { originId, ...location, question: "metadata", result });
+    }
+    this.#checkCoordinator(name);
+    const asker: Asker | undefined = requestId === undefined ? undefined : { requestId, waits: undefined };
+    return authority.answer(location, staleEtag, contradictedEtag, asker);
   }
 
   /** @see ObjectAnswers.list */

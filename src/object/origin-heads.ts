@@ -4,12 +4,13 @@
  */
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
-import type { HeadAnswer, HeadSource } from "./directory.ts";
+import type { Asker } from "../trace/trace.ts";
+import type { HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
 
 /** The part of an origin that a directory uses. */
 export interface HeadOrigin {
   readonly id: string;
-  head(location: ObjectLocation): Promise<ObjectHead | null>;
+  head(location: ObjectLocation, asker?: Asker): Promise<ObjectHead | null>;
 }
 
 export class OriginHeads implements HeadSource {
@@ -23,13 +24,13 @@ export class OriginHeads implements HeadSource {
   }
 
   /** Ignores the ETags of the question: an origin has no cache that they could correct. */
-  async head(location: ObjectLocation): Promise<HeadAnswer> {
-    return { head: await this.#ask(location), remainingMs: undefined };
+  async head(location: ObjectLocation, question?: Pick<HeadQuestion, "asker">): Promise<HeadAnswer> {
+    return { head: await this.#ask(location, question?.asker), remainingMs: undefined };
   }
 
-  async #ask(location: ObjectLocation): Promise<ObjectHead | OrcaError> {
+  async #ask(location: ObjectLocation, asker: Asker | undefined): Promise<ObjectHead | OrcaError> {
     try {
-      const head = await this.#origin.head(location);
+      const head = await this.#origin.head(location, asker);
       if (head) return head;
       const message = `Cannot find "${location.key}": the origin has no such key`;
       return new OrcaError("no_such_key", "object", message);

@@ -9,7 +9,7 @@ import { prettyFactory } from "pino-pretty";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { LogBuffer } from "./log-buffer.ts";
-import { type LogLevel, LogLevelControl } from "./log-level.ts";
+import { type Levelled, type LogLevel, LogLevelControl } from "./log-level.ts";
 import { logOutput } from "./log-output.ts";
 import { loggableFields } from "./loggable.ts";
 
@@ -54,9 +54,10 @@ export class Log {
     const destination = stream ?? buffer;
     const colours = stream ? stream.isTTY === true : isatty(standardOutputFd);
     const root = pinoOf(options, pretty ? readable(destination, colours) : destination);
-    const logger = new PinoLogger(root);
+    const threshold = new Threshold(root);
+    const logger = new PinoLogger(root, threshold);
     this.logger = logger;
-    this.level = new LogLevelControl(options.level, root, clock, () =>
+    this.level = new LogLevelControl(options.level, threshold, clock, () =>
       logger.info({ level: options.level }, "The log is back at its configured level"),
     );
     this.#buffer = stream ? undefined : buffer;
@@ -110,18 +111,40 @@ function pinoOf({ level, clock }: LogOptions, destination: DestinationStream): P
   );
 }
 
+/** The level of pino, and whether it lets debug events through. That is one boolean, because the hot path reads it. */
+class Threshold implements Levelled {
+  isDebug: boolean;
+  readonly #pino: Pino;
+
+  constructor(logger: Pino) {
+    this.#pino = logger;
+    this.isDebug = logger.level === "debug";
+  }
+
+  get level(): string {
+    return this.#pino.level;
+  }
+
+  set level(level: string) {
+    this.#pino.level = level;
+    this.isDebug = level === "debug";
+  }
+}
+
 /** A child adds its fields itself: one of pino's would keep the level that its parent had. */
 class PinoLogger implements ParentLogger {
   readonly #pino: Pino;
+  readonly #threshold: Threshold;
   readonly #fields: object | undefined;
 
-  constructor(logger: Pino, fields?: object) {
+  constructor(logger: Pino, threshold: Threshold, fields?: object) {
     this.#pino = logger;
+    this.#threshold = threshold;
     this.#fields = fields;
   }
 
-  isLevelEnabled(level: "debug"): boolean {
-    return this.#pino.isLevelEnabled(level);
+  get isDebug(): boolean {
+    return this.#threshold.isDebug;
   }
 
   debug(fields: object, message: string): void {
@@ -141,7 +164,7 @@ class PinoLogger implements ParentLogger {
   }
 
   child(fields: object): ParentLogger {
-    return new PinoLogger(this.#pino, this.#with(fields));
+    return new PinoLogger(this.#pino, this.#threshold, this.#with(fields));
   }
 
   #with(fields: object): object {

@@ -18,7 +18,13 @@ import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { azureContainer, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
 import { errorOfStatus } from "./error-of-status.ts";
-import { checkRangeResponse, type ObjectDialect, objectHeadOf, rangeHeaders } from "./http-object.ts";
+import {
+  checkRangeResponse,
+  type ObjectDialect,
+  objectHeadOf,
+  rangeHeaders,
+  userAgentHeaders,
+} from "./http-object.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 
@@ -70,11 +76,11 @@ export class AzureBlobOrigin implements Origin {
     });
   }
 
-  async head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+  async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
     const { bucket, key } = location;
     if (!isBlobName(key)) return null;
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const request = await this.#authorized("HEAD", bucket, key, {});
+    const request = await this.#authorized("HEAD", bucket, key, userAgentHeaders(requestId));
     const head = await this.#client.request(request, () => null, signal);
     if (head.status === 404) return null;
     if (head.status !== 200) throw this.#errorOf(head, action);
@@ -87,7 +93,8 @@ export class AzureBlobOrigin implements Origin {
     const action = `Cannot read "${bucket}/${key}"`;
     if (!isBlobName(key))
       throw new OrcaError("origin_etag_changed", "origin", `${action}: Azure has no such names`);
-    const request = await this.#authorized("GET", bucket, key, rangeHeaders(range));
+    const headers = { ...rangeHeaders(range), ...userAgentHeaders(range.trace?.requestId) };
+    const request = await this.#authorized("GET", bucket, key, headers);
     const onHead = (head: ResponseHead): ByteSink => {
       if (head.status >= 300) throw this.#errorOf(head, action);
       checkBlobType(head, action);
@@ -116,13 +123,13 @@ export class AzureBlobOrigin implements Origin {
     method: HttpRequest["method"],
     container: string,
     key: string,
-    conditions: Readonly<Record<string, string>>,
+    asked: Readonly<Record<string, string>>,
   ): Promise<HttpRequest> {
     const path = `${this.#basePath}${percentEncode(container)}/${percentEncode(key)}`;
     const headers = {
       "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),
       "x-ms-version": azureApiVersion,
-      ...conditions,
+      ...asked,
     };
     const authorization = this.#accountKey
       ? sharedKeyAuthorization(this.#accountKey, method, path, headers)

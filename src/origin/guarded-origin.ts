@@ -10,9 +10,11 @@ import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import { OriginTrace } from "./origin-trace.ts";
 
 /**
  * A body that delivered this much before it broke shows a working origin: the count of attempts starts again. The bytes
@@ -33,9 +35,12 @@ export interface GuardedOriginOptions {
   readonly retry: RetryPolicy;
   /** A body below it is given up and resumed. */
   readonly minRate: MinRateSettings;
+  readonly trace?: Trace | undefined;
 }
 
 interface Attempts {
+  /** A retry is counted for them. */
+  readonly countedBy: { retries: number } | undefined;
   /** Failed ones. */
   count: number;
   /** When the first of them failed. */
@@ -60,6 +65,7 @@ export class GuardedOrigin {
   readonly #queueTimeoutMs: number;
   readonly #retry: RetryPolicy;
   readonly #minRate: MinRateSettings;
+  readonly #trace: Trace | undefined;
   readonly #closing = new AbortController();
 
   constructor(options: GuardedOriginOptions) {
@@ -71,6 +77,7 @@ export class GuardedOrigin {
     this.#queueTimeoutMs = options.queueTimeoutMs;
     this.#retry = options.retry;
     this.#minRate = options.minRate;
+    this.#trace = options.trace;
   }
 
   get requestsInFlight(): number {
@@ -90,9 +97,12 @@ export class GuardedOrigin {
     this.#permits.resize(requestsInFlightMax);
   }
 
-  /** @see Origin.head */
-  head(location: ObjectLocation): Promise<ObjectHead | null> {
-    return this.#repeated("head", (signal) => this.#origin.head(location, signal));
+  /** `asker` is the request that asks first. @see Origin.head */
+  head(location: ObjectLocation, asker?: Asker): Promise<ObjectHead | null> {
+    const steps = OriginTrace.ofHead(this.#trace, this.id, location, asker);
+    const ask = (signal: AbortSignal): Promise<ObjectHead | null> =>
+      this.#origin.head(location, signal, asker?.requestId);
+    return this.#repeated("head", ask, steps, asker?.waits);
   }
 
   /** @see Origin.list */
@@ -107,7 +117,9 @@ export class GuardedOrigin {
    */
   async read(request: RangeRequest, sink: ByteSink, signal?: AbortSignal): Promise<void> {
     let receivedBytes = 0;
-    const attempts: Attempts = { count: 0, failingSinceMs: undefined };
+    const { trace } = request;
+    const steps = OriginTrace.ofRead(trace);
+    const attempts: Attempts = { countedBy: trace, count: 0, failingSinceMs: undefined };
     const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     for (;;) {
       const receivedBefore = receivedBytes;
@@ -130,11 +142,16 @@ export class GuardedOrigin {
         },
       };
       try {
-        await this.#permitted("get", () =>
-          this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal])),
-        );
+        trace?.waitFor("permit");
+        const ask = (): Promise<void> => {
+          trace?.asked();
+          steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes });
+          return this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal]));
+        };
+        await this.#permitted("get", ask, steps, () => receivedBytes - receivedBefore);
         return;
       } catch (thrown) {
+        trace?.asked();
         // The last byte may have arrived before the fault. Then nothing is missing.
         if (receivedBytes === request.lengthBytes) return;
         const broughtBytes = receivedBytes - receivedBefore;
@@ -167,11 +184,17 @@ export class GuardedOrigin {
   async #repeated<Answer>(
     operation: OriginOperation,
     ask: (signal: AbortSignal) => Promise<Answer>,
+    steps?: OriginTrace,
+    countedBy?: { retries: number },
   ): Promise<Answer> {
-    const attempts: Attempts = { count: 0, failingSinceMs: undefined };
+    const attempts: Attempts = { countedBy, count: 0, failingSinceMs: undefined };
     for (;;) {
       try {
-        return await this.#permitted(operation, () => ask(this.#closing.signal));
+        const askOnce = (): Promise<Answer> => {
+          steps?.attempt();
+          return ask(this.#closing.signal);
+        };
+        return await this.#permitted(operation, askOnce, steps);
       } catch (thrown) {
         await this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal);
       }
@@ -179,12 +202,23 @@ export class GuardedOrigin {
   }
 
   /** One attempt under one permit. The permit covers the whole body, because the body is the origin's load. */
-  async #permitted<Answer>(operation: OriginOperation, ask: () => Promise<Answer>): Promise<Answer> {
+  async #permitted<Answer>(
+    operation: OriginOperation,
+    ask: () => Promise<Answer>,
+    steps?: OriginTrace,
+    receivedBytes?: () => number,
+  ): Promise<Answer> {
+    const askedMs = this.#clock.monotonic();
     const permit = await this.#permits.acquire(this.#queueTimeoutMs);
+    const startedMs = this.#clock.monotonic();
+    steps?.permitted(startedMs - askedMs);
     this.stats.requests[operation] += 1;
     try {
-      return await ask();
+      const answer = await ask();
+      steps?.ended(undefined, this.#clock.monotonic() - startedMs, receivedBytes?.());
+      return answer;
     } catch (thrown) {
+      steps?.ended(thrown, this.#clock.monotonic() - startedMs, receivedBytes?.());
       const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);
       this.stats.errors.set(error.code, (this.stats.errors.get(error.code) ?? 0) + 1);
       throw error;
@@ -204,6 +238,7 @@ export class GuardedOrigin {
     const pauseMs = backoffMs(attempts.count, this.#retry, this.#random, thrown.retryAfterSeconds);
     if (failingMs + pauseMs > this.#retry.maxTotalDurationMs) throw thrown;
     this.stats.retries += 1;
+    if (attempts.countedBy) attempts.countedBy.retries += 1;
     await sleep(this.#clock, pauseMs, signal);
   }
 }

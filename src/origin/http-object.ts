@@ -15,6 +15,18 @@ export interface ObjectDialect {
   readonly versionHeader: string;
 }
 
+/**
+ * The `User-Agent` of a request to an origin, with the id of the client's request. It is the one header for this that all
+ * origins take and write into their own logs. Signatures leave it out: SigV4 because proxies change it, and Azure's
+ * because it covers only headers that it names. A header of Orca's own could be refused, and a proxy that removed it
+ * would break a signature over it.
+ */
+export function userAgentHeaders(requestId: string | undefined): { readonly "user-agent"?: string } {
+  if (requestId === undefined) return {};
+  // RFC 9110 §5.6.5: these characters are escaped in a comment. A peer may have chosen the id.
+  return { "user-agent": `orca (request ${requestId.replaceAll(/[()\\]/g, "\\$&")})` };
+}
+
 export function rangeHeaders(request: RangeRequest): { readonly range: string; readonly "if-match": string } {
   const last = request.offset + request.lengthBytes - 1;
   return { range: `bytes=${request.offset}-${last}`, "if-match": `"${request.etag}"` };

@@ -4,6 +4,7 @@
  * decides what an answer means, never the text of a message.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
+import type { FetchTrace } from "../trace/fetch-trace.ts";
 
 /** The location of an object at the origin: the origin's own name of the bucket or container, and the whole key. */
 export interface ObjectLocation {
@@ -40,6 +41,8 @@ export interface RangeRequest extends ObjectLocation {
   readonly objectSizeBytes: number;
   readonly offset: number;
   readonly lengthBytes: number;
+  /** Of the flight that reads. */
+  readonly trace?: FetchTrace | undefined;
 }
 
 export interface ListRequest {
@@ -74,10 +77,10 @@ export interface Origin {
   readonly id: string;
 
   /**
-   * Metadata of an object, or null if there is none (404: a miss is a value).
+   * Metadata of an object, or null if there is none (404: a miss is a value). `requestId` is that of the client's request.
    * @throws OrcaError origin_denied, origin_throttled, origin_unavailable, origin_missing_etag, origin_unsupported.
    */
-  head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null>;
+  head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null>;
 
   /**
    * Reads the bytes of a range into `sink`; resolves when all `lengthBytes` have arrived. On a rejection the sink holds a

@@ -8,7 +8,13 @@ import type { ResponseHead } from "../http-client/response-head.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
 import { errorOfStatus } from "./error-of-status.ts";
-import { checkRangeResponse, type ObjectDialect, objectHeadOf, rangeHeaders } from "./http-object.ts";
+import {
+  checkRangeResponse,
+  type ObjectDialect,
+  objectHeadOf,
+  rangeHeaders,
+  userAgentHeaders,
+} from "./http-object.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 import { listS3 } from "./s3-list.ts";
@@ -30,9 +36,14 @@ export class S3Origin implements Origin {
     this.#wire = new SignedRequests({ ...options, faults: originFaults });
   }
 
-  async head(location: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+  async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
     const action = `Cannot get the metadata of "${location.bucket}/${location.key}"`;
-    const head = await this.#wire.request({ method: "HEAD", ...location }, () => null, signal);
+    const unsignedHeaders = userAgentHeaders(requestId);
+    const head = await this.#wire.request(
+      { method: "HEAD", ...location, unsignedHeaders },
+      () => null,
+      signal,
+    );
     if (head.status === 404) return null;
     if (head.status !== 200) throw this.#errorOf(head, action);
     return objectHeadOf(head, dialect, action);
@@ -46,7 +57,9 @@ export class S3Origin implements Origin {
       checkRangeResponse(head, range, action);
       return sink;
     };
-    await this.#wire.request({ method: "GET", bucket, key, headers: rangeHeaders(range) }, onHead, signal);
+    const headers = rangeHeaders(range);
+    const unsignedHeaders = userAgentHeaders(range.trace?.requestId);
+    await this.#wire.request({ method: "GET", bucket, key, headers, unsignedHeaders }, onHead, signal);
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {

@@ -62,6 +62,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     buckets,
     objectHandler: new ObjectHandler({ clock, readPath, stats }),
     bucketHandler: new BucketHandler({ region: regionOf(config) }),
+    slowRequestMs: config.logging.slowRequestMs,
     stats,
     clock,
     random,

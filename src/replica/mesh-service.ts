@@ -22,11 +22,14 @@ import { routeObjects } from "../mesh/services/object-service.ts";
 import { ReflectionService } from "../mesh/services/reflection-service.ts";
 import { MeshServer } from "../mesh/session/mesh-server.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
+import { PeerRequestIds } from "../mesh/session/peer-request-ids.ts";
 import { ServiceCalls } from "../mesh/session/service-calls.ts";
 import { ObjectServer } from "../object/object-server.ts";
 import { registerMeshMetrics } from "../ops/metrics/mesh-metrics.ts";
 import type { MetricsRegistry } from "../ops/metrics/metrics.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
+import { RequestIds } from "../trace/request-id.ts";
+import type { Trace } from "../trace/trace.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
 
@@ -46,6 +49,7 @@ export interface MeshServiceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly trace: Trace;
   /** Called once, with the error after which no peer can connect any more. */
   readonly onDied: (error: OrcaError) => void;
 }
@@ -77,11 +81,14 @@ export class MeshService {
       coordination,
       publish: (rumor) => membership.publish(rumor),
       random,
+      trace: options.trace,
     });
     membership.listen("invalidation", (body) => this.#objects.heardInvalidation(body));
+    const requestIds = new PeerRequestIds(new RequestIds(random));
     const service = new FillService(this.#chunks, config.chunking.tiers);
     this.#fills = new FillChunkHandler({
-      answer: (request) => service.answer(request),
+      answer: (request, requestId) => service.answer(request, requestId),
+      requestIds,
       clock,
       timings: { stallTimeoutMs, heartbeatMs: stallTimeoutMs / heartbeatsPerStall },
     });
@@ -91,7 +98,7 @@ export class MeshService {
       handlers: new Map([[fillChunkPath, (stream, headers) => this.#fills.handle(stream, headers)]]),
       routes: (router) => {
         routeMembership(router, membership, this.#calls);
-        routeObjects(router, this.#objects, this.#calls);
+        routeObjects(router, this.#objects, this.#calls, requestIds);
         routeCache(router, cache, this.#calls);
         if (inventory) routeInventory(router, inventory, this.#calls);
         new ReflectionService().route(router);

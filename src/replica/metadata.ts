@@ -17,6 +17,7 @@ import type { ObjectPeers } from "../object/object-peers.ts";
 import type { ServedOrigin } from "../object/object-server.ts";
 import { OriginHeads } from "../object/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import type { Trace } from "../trace/trace.ts";
 import { mayResolveDotSegments } from "./origins.ts";
 
 /** One origin, and the metadata of its objects. */
@@ -42,7 +43,7 @@ export interface SupersededTier {
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
-  { config, clock }: { readonly config: Config; readonly clock: Clock },
+  { config, clock, trace }: { readonly config: Config; readonly clock: Clock; readonly trace: Trace },
   peers: MetadataPeers | undefined,
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
@@ -58,6 +59,7 @@ export function openMetadata(
       onSuperseded: (version) => {
         for (const tier of tiers) tier.supersede(version);
       },
+      trace,
     });
   const listingsOf = (source: ListingSource): ListingCache =>
     new ListingCache({
@@ -74,7 +76,7 @@ export function openMetadata(
   const shared = { originId: origin.id, coordination: peers.coordination, peers: peers.objectPeers };
   return {
     ...known,
-    directory: directoryOf(new ClusterHeads({ ...shared, authority })),
+    directory: directoryOf(new ClusterHeads({ ...shared, authority, trace })),
     listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
   };
 }

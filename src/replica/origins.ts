@@ -11,16 +11,21 @@ import { FileOrigin } from "../origin/file-origin.ts";
 import { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
+import type { Trace } from "../trace/trace.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
 
 export interface OriginsOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
+  readonly trace: Trace;
 }
 
 /** @throws OrcaError config_invalid where a driver rejects its settings. */
-export function openOrigins({ config, clock, random }: OriginsOptions, held: ReleaseStack): GuardedOrigin[] {
+export function openOrigins(
+  { config, clock, random, trace }: OriginsOptions,
+  held: ReleaseStack,
+): GuardedOrigin[] {
   return config.origins.map((each) => {
     const origin = new GuardedOrigin({
       origin: openDriver(each, config, clock),
@@ -30,6 +35,7 @@ export function openOrigins({ config, clock, random }: OriginsOptions, held: Rel
       queueTimeoutMs: each.queueTimeoutMs,
       retry: each.retry,
       minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
+      trace,
     });
     held.add(step(`close origin "${origin.id}"`, () => origin.close()));
     return origin;

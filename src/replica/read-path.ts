@@ -10,6 +10,7 @@ import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
 import { Relay } from "../fill/relay.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import type { Trace } from "../trace/trace.ts";
 import { announcing } from "./cachestore.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import { ReplicatedDisks } from "./replicated-disks.ts";
@@ -23,6 +24,7 @@ export interface ReplicaReadPathOptions {
   readonly meshClient: MeshClient | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly trace: Trace;
 }
 
 export class ReplicaReadPath {
@@ -34,11 +36,11 @@ export class ReplicaReadPath {
   /** What readers of objects need of all this. */
   readonly forReaders: ReadPath;
 
-  constructor({ config, tiers, origins, meshClient, clock, logger }: ReplicaReadPathOptions) {
+  constructor({ config, tiers, origins, meshClient, clock, logger, trace }: ReplicaReadPathOptions) {
     const { memory, disk, cachestore, budget } = tiers;
     const { replication: copies } = config.cluster;
     const { queueTimeoutMs } = config.memory;
-    const shared = { memory, disk, cachestore: cachestore?.store, budget, queueTimeoutMs };
+    const shared = { memory, disk, cachestore: cachestore?.store, budget, queueTimeoutMs, trace };
     this.replicated =
       meshClient && disk && copies > 1
         ? new ReplicatedDisks({ copies, meshClient, disk, budget, clock, logger })

@@ -32,6 +32,7 @@ import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import { originShare } from "../placement/origin-share.ts";
+import { Trace } from "../trace/trace.ts";
 import { CacheView } from "./cache-view.ts";
 import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, s3ListenerOf } from "./listeners.ts";
@@ -69,7 +70,7 @@ interface Certificates {
 const commitsDrainMinMs = 30_000;
 
 export class Replica {
-  readonly #options: ReplicaOptions;
+  readonly #options: ReplicaOptions & { readonly trace: Trace };
   readonly #held: ReleaseStack;
   readonly #readiness = new Readiness();
   #stopAsked = false;
@@ -101,7 +102,8 @@ export class Replica {
     });
   }
 
-  private constructor(options: ReplicaOptions, tls: Certificates, held: ReleaseStack) {
+  private constructor(given: ReplicaOptions, tls: Certificates, held: ReleaseStack) {
+    const options = { ...given, trace: new Trace(given.logger, given.clock) };
     this.#options = options;
     this.#held = held;
     // It is made last, and closes last: until then it shows how the stop goes.

@@ -39,6 +39,8 @@ export interface S3Request {
   readonly bucket: string;
   readonly key: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Sent, and not covered by the signature. */
+  readonly unsignedHeaders?: Readonly<Record<string, string>>;
   readonly payload?: S3Payload | undefined;
 }
 
@@ -136,7 +138,12 @@ export class SignedRequests {
       { method, protocol: "https:", hostname: site.authority, path, headers },
       { signingDate: new Date(this.#options.clock.now()) },
     );
-    return { method, path, headers: signed.headers, body: payload?.slices };
+    return {
+      method,
+      path,
+      headers: { ...signed.headers, ...request.unsignedHeaders },
+      body: payload?.slices,
+    };
   }
 
   #site(bucket: string): Promise<BucketSite> {

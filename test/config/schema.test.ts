@@ -146,5 +146,5 @@ test("schema: the defaults are the design's", () => {
       serverName: undefined,
     },
   });
-  assert.deepEqual(settings.logging, { level: "info" });
+  assert.deepEqual(settings.logging, { level: "info", slowRequestMs: 5000 });
 });

@@ -25,6 +25,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     keepAliveTimeoutMs: 5000,
     headerTimeoutMs: 5000,
     tls: undefined,
+    slowRequestMs: 5000,
     buckets: new Map([["b", {} as Bucket]]),
     objectHandler: { handle } as unknown as ObjectHandler,
     bucketHandler: { handle, listBuckets: handle } as unknown as BucketHandler,

@@ -3,6 +3,7 @@
  * others is set by the test, so views can be made to disagree in any way.
  */
 
+import type { Logger } from "../../src/base/logger.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
@@ -14,6 +15,7 @@ import { Relay } from "../../src/fill/relay.ts";
 import { Coordination, type MembershipView } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
+import { Trace } from "../../src/trace/trace.ts";
 import { ChunkPeersNetwork } from "./chunk-peers-network.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeStore } from "./fake-store.ts";
@@ -60,6 +62,8 @@ export interface ClusterFixtureOptions {
   readonly disk?: boolean;
   readonly readAheadMax?: number;
   readonly chunkSizeBytes?: number;
+  /** By replica id. */
+  readonly loggers?: ReadonlyMap<string, Logger>;
 }
 
 export const stallTimeoutMs = 5000;
@@ -73,7 +77,9 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
     const budget = new MemoryBudget({ maxBytes: options.maxBytes ?? 128 * MiB, clock, poison: true });
     const memory = new MemoryTier({ budget });
     const disk = options.disk ? new FakeDigestStore() : undefined;
-    const shared = { memory, disk, budget, queueTimeoutMs: 5000 };
+    const logger = options.loggers?.get(self.replicaId);
+    const trace = logger && new Trace(logger, clock);
+    const shared = { memory, disk, budget, queueTimeoutMs: 5000, trace };
     const filler = new Filler({ ...shared, origins: new Map([[origin.id, origin]]) });
     const view = new WrittenView(self, members);
     const coordination = new Coordination({ membership: view, clock });

@@ -37,6 +37,7 @@ export function replicaParts() {
       clientsGone: 0,
       clientsStalled: 0,
       clientsSlow: 0,
+      requestsSlow: 0,
       requestsMalformed: 0,
       handshakesFailed: 0,
     },

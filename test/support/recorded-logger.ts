@@ -1,7 +1,7 @@
 /** A logger that keeps what it is told, so that a test can count events. */
 import type { Logger } from "../../src/base/logger.ts";
 
-export type RecordedLevel = Exclude<keyof Logger, "isLevelEnabled">;
+export type RecordedLevel = Exclude<keyof Logger, "isDebug">;
 
 export interface RecordedEvent {
   readonly level: RecordedLevel;
@@ -12,9 +12,7 @@ export interface RecordedEvent {
 export class RecordedLogger implements Logger {
   readonly events: RecordedEvent[] = [];
 
-  isLevelEnabled(): boolean {
-    return true;
-  }
+  isDebug = true;
 
   debug(fields: object, message: string): void {
     this.events.push({ level: "debug", fields, message });

@@ -19,6 +19,7 @@ export interface S3Request {
   readonly range: string | undefined;
   readonly ifMatch: string | undefined;
   readonly ifNoneMatch: string | undefined;
+  readonly userAgent: string | undefined;
   readonly query: URLSearchParams;
   /** 0 until a head is sent. */
   status: number;

@@ -202,6 +202,7 @@ export class S3Server {
       range: request.headers.range,
       ifMatch: request.headers["if-match"],
       ifNoneMatch: request.headers["if-none-match"],
+      userAgent: request.headers["user-agent"],
       query,
       status: 0,
       bytesSent: 0,

@@ -13,9 +13,11 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
+import type { FetchTrace } from "../../trace/fetch-trace.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
 import type { CopySource, FetchedPart } from "../filler.ts";
 import type { FlightPart } from "../flight.ts";
+import { tracedRead } from "../traced-read.ts";
 import type { Keepers } from "./keepers.ts";
 
 export interface PeerCopiesOptions {
@@ -30,6 +32,12 @@ export interface PeerCopiesOptions {
 }
 
 type Part = Pick<FlightPart, "to" | "filled">;
+
+interface Wanted {
+  readonly key: ChunkKey;
+  readonly part: Part;
+  readonly trace: FetchTrace | undefined;
+}
 
 export class PeerCopies implements CopySource {
   readonly stats = {
@@ -60,11 +68,12 @@ export class PeerCopies implements CopySource {
     part: Part,
     sink: ByteSink,
     signal: AbortSignal,
+    trace?: FetchTrace,
   ): Promise<FetchedPart | undefined> {
     const { keepers, coordination } = this.#options;
     for (const peer of keepers.holders(key.version.chunkPath(key.index))) {
       if (this.#isQuiet(peer.replicaId) || !coordination.mayAsk(peer.replicaId)) continue;
-      const fetched = await this.#fetchFrom(peer, key, part, sink, signal);
+      const fetched = await this.#fetchFrom(peer, { key, part, trace }, sink, signal);
       if (fetched) return fetched;
     }
     return undefined;
@@ -72,8 +81,7 @@ export class PeerCopies implements CopySource {
 
   async #fetchFrom(
     peer: Member,
-    key: ChunkKey,
-    part: Part,
+    { key, part, trace }: Wanted,
     sink: ByteSink,
     signal: AbortSignal,
   ): Promise<FetchedPart | undefined> {
@@ -90,9 +98,10 @@ export class PeerCopies implements CopySource {
     };
     this.stats.asked += 1;
     try {
-      const { sha256 } = await peers.read(
-        peer,
-        { key, offset: part.filled, lengthBytes: part.to - part.filled, passedOver: [], cachedOnly: true },
+      const lengthBytes = part.to - part.filled;
+      const request = { key, offset: part.filled, lengthBytes, passedOver: [], cachedOnly: true };
+      const { sha256 } = await tracedRead(
+        { peers, peer, request, trace },
         timedSink,
         AbortSignal.any([signal, silence.signal]),
       );

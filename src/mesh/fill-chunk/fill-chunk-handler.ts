@@ -24,6 +24,7 @@ import {
 import type { Clock, Timer } from "../../base/clock.ts";
 import { KiB } from "../../base/units.ts";
 import { type Subject, toConnectError } from "../codec/connect-error.ts";
+import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
 import { compressedFlag, envelopeSizeBytes, rpcProtocolOf } from "./envelope.ts";
 import { FillStreamEncoder } from "./fill-stream-encoder.ts";
@@ -79,9 +80,11 @@ export interface FillAnswer {
 
 export interface FillChunkHandlerOptions {
   /** Checks a request, and returns the bytes that answer it. The caller receives the error that it throws. */
-  readonly answer: (request: FillChunkRequest) => FillAnswer;
+  readonly answer: (request: FillChunkRequest, requestId: string | undefined) => FillAnswer;
   readonly clock: Clock;
   readonly timings?: Partial<FillTimings>;
+  /** Without it, requests have no id. */
+  readonly requestIds?: PeerRequestIds | undefined;
 }
 
 export class FillChunkHandler {
@@ -113,13 +116,17 @@ export class FillChunkHandler {
       stream.resume();
       return;
     }
-    void this.#serve(stream, new FillStreamEncoder(stream, protocol));
+    void this.#serve(stream, new FillStreamEncoder(stream, protocol), headers[requestIdHeader]);
   }
 
-  async #serve(stream: ServerHttp2Stream, encoder: FillStreamEncoder): Promise<void> {
+  async #serve(
+    stream: ServerHttp2Stream,
+    encoder: FillStreamEncoder,
+    sentId: string | string[] | undefined,
+  ): Promise<void> {
     const { session } = stream;
     if (!session) return;
-    const { answer, clock } = this.#options;
+    const { answer, clock, requestIds } = this.#options;
     const sessionClosed = this.#closingOf(session);
     let request: FillChunkRequest | undefined;
     let transfer: FillTransfer | undefined;
@@ -130,7 +137,7 @@ export class FillChunkHandler {
         session,
         sessionClosed,
         encoder,
-        answer: answer(request),
+        answer: answer(request, requestIds?.of(sentId)),
         clock,
         timings: this.#timings,
       });

@@ -78,6 +78,7 @@ export class FillClient implements ChunkPeers {
       const { sha256 } = await callFillChunk({
         session,
         request: encodeRequest(request),
+        requestId: request.requestId,
         onHeader,
         signal,
         clock,

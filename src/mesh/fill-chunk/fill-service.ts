@@ -58,8 +58,8 @@ export class FillService {
    * @throws OrcaError `invalid_argument` for an invalid request; `not_held` if only cached bytes are wanted and there
    * are none; the error of {@link ChunkAnswers.answer}.
    */
-  answer(request: FillChunkRequest): FillAnswer {
-    const read = this.#decode(request);
+  answer(request: FillChunkRequest, requestId?: string): FillAnswer {
+    const read = { ...this.#decode(request), ...(requestId !== undefined && { requestId }) };
     const answer = this.#chunks.answer(read);
     if (!answer) {
       this.stats.notHeld += 1;

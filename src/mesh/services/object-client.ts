@@ -21,6 +21,7 @@ import {
   PeerCalls,
   type PeerCallsOptions,
 } from "../session/peer-calls.ts";
+import { requestIdHeaders } from "../session/peer-request-ids.ts";
 
 export interface ObjectClientOptions extends PeerCallsOptions {
   /** For one answer. The coordinator may have to ask its origin. The deadline of a session's calls applies, too. */
@@ -52,7 +53,11 @@ export class ObjectClient implements ObjectPeers {
       address: peer.address,
       timeoutMs: this.#timeoutMs,
       action: `Cannot ask "${peer.replicaId}" about "${key}"`,
-      ask: (client, options) => client.headObject(encodeHeadRequest(request), options),
+      ask: (client, options) =>
+        client.headObject(encodeHeadRequest(request), {
+          ...options,
+          headers: requestIdHeaders(request.requestId),
+        }),
       decode: (answer) => decodeHeadAnswer(answer, key),
     });
   }

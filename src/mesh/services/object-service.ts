@@ -16,15 +16,23 @@ import {
   pageBytes,
 } from "../codec/object-codec.ts";
 import { messageBytesMax } from "../session/http2-limits.ts";
+import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
-export function routeObjects(router: ConnectRouter, objects: ObjectAnswers, calls: ServiceCalls): void {
+/** Without `requestIds`, requests have no id. */
+export function routeObjects(
+  router: ConnectRouter,
+  objects: ObjectAnswers,
+  calls: ServiceCalls,
+  requestIds?: PeerRequestIds,
+): void {
   router.service(ObjectService, {
-    headObject: (request) =>
-      calls.answer(
-        async () => encodeHeadAnswer(await objects.head(decodeHeadRequest(request))),
-        request.object && { object: request.object },
-      ),
+    headObject: (request, { requestHeader }) =>
+      calls.answer(async () => {
+        const requestId = requestIds?.of(requestHeader.get(requestIdHeader));
+        const id = requestId !== undefined && { requestId };
+        return encodeHeadAnswer(await objects.head({ ...decodeHeadRequest(request), ...id }));
+      }, request.object && { object: request.object }),
     listObjects: (request) =>
       calls.answer(async () => encodeListAnswer(await listWithin(objects, decodeListRequest(request))), {
         object: { originId: request.originId, bucket: request.bucket, objectKey: request.prefix },

@@ -12,6 +12,7 @@ export interface EdgeCounters {
   readonly clientsGone: number;
   readonly clientsStalled: number;
   readonly clientsSlow: number;
+  readonly requestsSlow: number;
   readonly requestsMalformed: number;
   readonly handshakesFailed: number;
 }
@@ -46,6 +47,7 @@ export interface ClientParts {
 export function registerClientMetrics(metrics: MetricsRegistry, parts: ClientParts): void {
   registerConnections(metrics, parts);
   registerRequests(metrics, parts);
+  registerRequestTimes(metrics, parts);
   registerResponses(metrics, parts);
   registerReaderMemory(metrics, parts);
   if (parts.tls) registerTls(metrics, parts.tls, parts.edge);
@@ -117,6 +119,18 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
       watch: "Should stay low. Growth: something other than an S3 client connects.",
     },
     () => edge.requestsMalformed,
+  );
+}
+
+function registerRequestTimes(metrics: MetricsRegistry, { edge }: ClientParts): void {
+  metrics.counter(
+    "orca_requests_slow_total",
+    {
+      meaning:
+        "Requests that took longer than logging.slow_request. The log has a line for some of them, with what they waited for.",
+      watch: "Growth: see the lines, in docs/operations/debugging-a-fill.md.",
+    },
+    () => edge.requestsSlow,
   );
   metrics.histogram(
     "orca_first_byte_seconds",

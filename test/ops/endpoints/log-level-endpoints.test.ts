@@ -32,7 +32,7 @@ test("logLevelEndpoints: another level holds for its time, in children that were
   const { clock, log, messages, show, change } = start();
   const child = log.logger.child({ part: "p" });
   const say = (text: string) => {
-    for (const logger of [log.logger, child]) if (logger.isLevelEnabled("debug")) logger.debug({}, text);
+    for (const logger of [log.logger, child]) if (logger.isDebug) logger.debug({}, text);
   };
   say("before");
   const changed = { level: "debug", configured: "info", until: "2026-01-01T00:10:00.000Z" };
@@ -52,7 +52,7 @@ test("logLevelEndpoints: a change takes the place of the one before, and the con
   await change("level=debug&seconds=3600");
   await change("level=error&seconds=10");
   assert.equal(clock.pendingTimers, 1);
-  assert.equal(log.logger.isLevelEnabled("debug"), false);
+  assert.equal(log.logger.isDebug, false);
   await change("level=info&seconds=600");
   assert.deepEqual(await show(), { level: "info", configured: "info", until: null });
   await change("level=debug&seconds=600");

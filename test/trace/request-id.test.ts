@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
-import { RequestIds } from "../../src/edge/request-id.ts";
+import { RequestIds } from "../../src/trace/request-id.ts";
 
 test("RequestIds: 16 upper-case hex characters, each once", () => {
   const ids = new RequestIds(new SeededRandom(1));

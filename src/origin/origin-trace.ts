@@ -1,0 +1,66 @@
+/** The steps of one question to an origin, attempt by attempt, as its trace logs them (trace/trace-steps.ts). */
+import { OrcaError } from "../base/orca-error.ts";
+import type { FetchTrace } from "../trace/fetch-trace.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
+import type { TraceStep } from "../trace/trace-steps.ts";
+import type { ObjectLocation } from "./origin.ts";
+
+/** Logs one step; undefined while steps are off. */
+type StepLog = (step: TraceStep, fields: object) => void;
+
+/** What one attempt asks for. */
+export interface AttemptRange {
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+export class OriginTrace {
+  readonly #operation: string;
+  readonly #log: StepLog | undefined;
+  #attempts = 0;
+
+  private constructor(operation: string, log: StepLog | undefined) {
+    this.#operation = operation;
+    this.#log = log;
+  }
+
+  static ofRead(fetch: FetchTrace | undefined): OriginTrace {
+    return new OriginTrace("get", fetch?.isOn ? (step, fields) => fetch.step(step, fields) : undefined);
+  }
+
+  static ofHead(
+    trace: Trace | undefined,
+    originId: string,
+    { bucket, key }: ObjectLocation,
+    asker: Asker | undefined,
+  ): OriginTrace {
+    if (!trace?.isOn || !asker) return new OriginTrace("head", undefined);
+    const object = { originId, bucket, key };
+    return new OriginTrace("head", (step, fields) =>
+      trace.step(step, asker.requestId, { ...object, ...fields }),
+    );
+  }
+
+  permitted(waitedMs: number): void {
+    this.#log?.("permit", { operation: this.#operation, waitedMs: Math.round(waitedMs) });
+  }
+
+  attempt(range?: AttemptRange): void {
+    this.#attempts += 1;
+    this.#log?.("origin_attempt", { operation: this.#operation, attempt: this.#attempts, ...range });
+  }
+
+  /** `thrown` is undefined for an attempt that succeeded, `receivedBytes` for one without a body. */
+  ended(thrown: unknown, tookMs: number, receivedBytes?: number): void {
+    if (!this.#log) return;
+    const code = thrown instanceof OrcaError ? thrown.code : "origin_unavailable";
+    const result = thrown === undefined ? "ok" : code;
+    const received = receivedBytes === undefined ? {} : { receivedBytes };
+    this.#log("origin_result", {
+      operation: this.#operation,
+      result,
+      ...received,
+      tookMs: Math.round(tookMs),
+    });
+  }
+}
