@@ -8,11 +8,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { errorsPage } from "../src/base/errors-page.ts";
 import { settingsPage } from "../src/config/settings-page.ts";
 import { metricsPage } from "../src/ops/metrics/metrics-page.ts";
+import { stepsPage } from "../src/trace/steps-page.ts";
 import { metricsSections } from "../test/support/metrics-sample.ts";
 
 const parts = [
   { file: "docs/configuration.md", name: "settings", text: settingsPage() },
   { file: "docs/operations/errors.md", name: "errors", text: errorsPage() },
+  { file: "docs/operations/debugging-a-fill.md", name: "steps", text: stepsPage() },
   { file: "docs/metrics.md", name: "metrics", text: metricsPage(metricsSections()) },
 ];
 
