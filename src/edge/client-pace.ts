@@ -71,6 +71,7 @@ export class ClientPace {
   /** Forgets the time until now: the process stood still, and the client could not take anything. */
   restart(nowMs: number): void {
     this.#sentMs = nowMs;
+    this.#endedWindowsMs += this.#waitedMs;
     this.#waitedMs = 0;
     this.#takenBytes = 0;
     this.#wasSlow = false;

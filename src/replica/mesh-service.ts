@@ -67,6 +67,7 @@ export class MeshService {
   readonly #objects: ObjectServer;
   readonly #fills: FillChunkHandler;
   readonly #calls = new ServiceCalls();
+  readonly #requestIds: PeerRequestIds;
   readonly #server: MeshServer;
 
   constructor(options: MeshServiceOptions) {
@@ -85,6 +86,7 @@ export class MeshService {
     });
     membership.listen("invalidation", (body) => this.#objects.heardInvalidation(body));
     const requestIds = new PeerRequestIds(new RequestIds(random));
+    this.#requestIds = requestIds;
     const service = new FillService(this.#chunks, config.chunking.tiers);
     this.#fills = new FillChunkHandler({
       answer: (request, requestId) => service.answer(request, requestId),
@@ -148,6 +150,7 @@ export class MeshService {
       callsServed: this.#calls,
       chunkServer: this.#chunks,
       objectServer: this.#objects,
+      requestIds: this.#requestIds,
     });
   }
 }

@@ -115,3 +115,21 @@ test("SlowClients: no client is slow because the process stood still", async () 
   assert.deepEqual(slow, [exchange]);
   slowClients.stop();
 });
+
+test("ClientPace.waitedMs: the time of all slices, over windows and a pause of the process, and of the one being sent", () => {
+  const pace = new ClientPace(limit);
+  assert.equal(pace.waitedMs(5), 0);
+  pace.sending(KiB, 1000);
+  assert.equal(pace.waitedMs(1500), 500);
+  pace.taken(2000);
+  // Until the next slice, the client waits for Orca.
+  assert.equal(pace.waitedMs(10_000), 1000);
+  pace.sending(KiB, 10_000);
+  pace.taken(80_000);
+  assert.equal(pace.waitedMs(90_000), 71_000);
+  pace.sending(KiB, 90_000);
+  pace.taken(90_500);
+  pace.sending(KiB, 91_000);
+  pace.restart(95_000);
+  assert.equal(pace.waitedMs(95_250), 71_750);
+});

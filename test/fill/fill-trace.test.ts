@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
+import type { Asker } from "../../src/trace/trace.ts";
 import { clusterFixture } from "../support/cluster-fixture.ts";
 import { settle } from "../support/fake-clock.ts";
 import { drain } from "../support/fill-fixture.ts";
@@ -103,4 +104,16 @@ test("ObjectReader: a joiner's step names the request that started the flight", 
     { step: "flight_join", requestId: "B", ...chunk, leaderId: "A" },
     { step: "first_bytes", requestId: "B", ...chunk, source: "join" },
   ]);
+});
+
+test("ObjectReader: a hit in memory makes no record of waits, and a miss makes one", async () => {
+  const { origin, object, coordinator } = fixture();
+  origin.auto = true;
+  const askers = ["A", "B"].map((requestId): Asker => ({ requestId, waits: undefined }));
+  for (const asker of askers)
+    await drain(new ObjectReader(coordinator.path, object, 0, object.sizeBytes, asker));
+  assert.deepEqual(
+    askers.map(({ waits }) => waits !== undefined),
+    [true, false],
+  );
 });

@@ -46,6 +46,20 @@ test("Log: what lies below the level is not printed", () => {
   assert.equal(stream.lines.length, 2);
 });
 
+test("Log: isDebug follows the level, of the logger and of all its children", () => {
+  const log = new Log({ level: "info", clock: new FakeClock(), stream: new Lines(), pretty: false });
+  const loggers = [log.logger, log.logger.child({ a: 1 }), log.logger.child({ a: 1 }).child({ b: 2 })];
+  const areDebug = (): boolean[] => loggers.map(({ isDebug }) => isDebug);
+  assert.deepEqual(areDebug(), [false, false, false]);
+  log.level.change("debug", 1000);
+  assert.deepEqual(areDebug(), [true, true, true]);
+  log.level.change("warn", 1000);
+  assert.deepEqual(areDebug(), [false, false, false]);
+  log.level.reset();
+  assert.deepEqual(areDebug(), [false, false, false]);
+  assert.equal(jsonLogger(new Lines(), "debug").isDebug, true);
+});
+
 test("Log: a child adds its fields to every event, and to its own children's", () => {
   const stream = new Lines();
   const child = jsonLogger(stream).child({ requestId: "r1" });

@@ -78,6 +78,25 @@ suite("AzureBlobOrigin", () => {
     assert.equal(authorization, sharedKeyAuthorization(key, "GET", "/acc/c/a%20b/c", sent));
   });
 
+  test("head: the id of the client's request is in the User-Agent, and the signature does not cover it", async () => {
+    const { origin, server } = await answering(response(200, { ...blob, "Content-Length": 1000 }));
+    await origin.head({ bucket: "c", key: "k" }, never);
+    await origin.head({ bucket: "c", key: "k" }, never, "00AB");
+    const sent = server.requests.map(({ head }) =>
+      Object.fromEntries(
+        head
+          .split("\r\n")
+          .slice(1)
+          .map((line) => line.split(": ", 2)),
+      ),
+    );
+    assert.deepEqual(
+      sent.map((headers) => headers["user-agent"]),
+      [undefined, "orca (request 00AB)"],
+    );
+    assert.equal(sent[1]?.["authorization"], sent[0]?.["authorization"]);
+  });
+
   test("head: metadata without its prefix, an unquoted ETag", async () => {
     const { origin } = await answering(
       response(200, { ...blob, "Content-Length": 7, "x-ms-meta-Colour": "blue" }),

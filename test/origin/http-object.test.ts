@@ -5,7 +5,13 @@ import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { contentCodingOf } from "../../src/chunk/content-coding.ts";
 import { MalformedHead, parseHead, type ResponseHead } from "../../src/http-client/response-head.ts";
 import { etagField } from "../../src/mesh/codec/object-name.ts";
-import { checkRangeResponse, objectHeadOf, rangeHeaders, strongEtag } from "../../src/origin/http-object.ts";
+import {
+  checkRangeResponse,
+  objectHeadOf,
+  rangeHeaders,
+  strongEtag,
+  userAgentHeaders,
+} from "../../src/origin/http-object.ts";
 
 const range = {
   bucket: "b",
@@ -30,6 +36,12 @@ function failsWith(code: ErrorCode, action: () => unknown): void {
 }
 
 const good = { ETag: '"e1"', "Content-Range": "bytes 100-149/1000", "Content-Length": 50 };
+
+test("userAgentHeaders: the id in a comment, escaped, or no header", () => {
+  assert.deepEqual(userAgentHeaders(undefined), {});
+  assert.deepEqual(userAgentHeaders("00AB"), { "user-agent": "orca (request 00AB)" });
+  assert.deepEqual(userAgentHeaders("a(b)\\c"), { "user-agent": "orca (request a\\(b\\)\\\\c)" });
+});
 
 test("rangeHeaders: an inclusive range and a quoted If-Match", () => {
   assert.deepEqual(rangeHeaders(range), { range: "bytes=100-149", "if-match": '"e1"' });

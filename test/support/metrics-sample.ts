@@ -182,6 +182,7 @@ export function meshParts() {
     },
     callsServed: { stats: { calls: 0, notCoordinator: 0 } },
     chunkServer: { stats: { answered: 0, notCoordinator: 0, notHeld: 0 } },
+    requestIds: { stats: { replaced: 0 } },
     objectServer: { stats: { notCoordinator: 0, invalidationsPublished: 0, invalidationsHeard: 0 } },
   } satisfies MeshParts;
 }

@@ -54,6 +54,7 @@ export interface MeshParts extends MembershipParts, RelayParts {
   /** Calls of peers, of all services. */
   readonly callsServed: CallCounters;
   readonly objectServer: Pick<ObjectServer, "stats">;
+  readonly requestIds: { readonly stats: { readonly replaced: number } };
 }
 
 /** The share of `target_global` is `orca_origin_requests_max`, which every replica has. */
@@ -226,7 +227,7 @@ function registerTls(metrics: MetricsRegistry, tls: TlsCounters): void {
   );
 }
 
-function registerCalls(metrics: MetricsRegistry, { calls, callsServed }: MeshParts): void {
+function registerCalls(metrics: MetricsRegistry, { calls, callsServed, requestIds }: MeshParts): void {
   metrics.counter(
     "orca_mesh_calls_total",
     { meaning: "Calls to peers, by service: membership, object, cache.", watch: "Depends on the load." },
@@ -263,6 +264,15 @@ function registerCalls(metrics: MetricsRegistry, { calls, callsServed }: MeshPar
       const { calls: _, ...reasons } = callsServed.stats;
       return labelled("reason", snakeCased(reasons));
     },
+  );
+  metrics.counter(
+    "orca_mesh_request_ids_replaced_total",
+    {
+      meaning:
+        "Request ids of peers that were longer than 64 characters or not printable, and were replaced.",
+      watch: "0: a replica sends no such id.",
+    },
+    () => requestIds.stats.replaced,
   );
 }
 

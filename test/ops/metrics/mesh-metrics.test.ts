@@ -110,6 +110,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
     "notCoordinator",
     'orca_mesh_calls_served_failed_total{reason="not_coordinator"}',
   );
+  count(parts.requestIds.stats, "replaced", "orca_mesh_request_ids_replaced_total");
   const series = await seriesOf(metrics);
   for (const [name, value] of expected) assert.equal(series.get(name), value, name);
   assert.equal(series.get("orca_mesh_tls_certificate_expiry_timestamp_seconds"), 4);
