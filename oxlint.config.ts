@@ -41,7 +41,8 @@ const httpModules = ["node:http", "node:https"];
 function barredModules(folder: string): string[] {
   const barred = ["node:process", ...timeModules];
   if (folder === "mesh") return [...barred, ...httpModules];
-  if (["edge", "ops", "cli", "replica"].includes(folder)) return [...barred, "node:http2", ...rpcModules];
+  if (["edge", "ops", "cli", "replica", "http-client"].includes(folder))
+    return [...barred, "node:http2", ...rpcModules];
   return [...barred, "node:http2", ...rpcModules, ...httpModules];
 }
 

@@ -35,6 +35,17 @@ export function percentEncode(text: string): string {
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
+/** The query of a request to a store. */
+export function encodeQuery(values: Readonly<Record<string, string>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${encodeQueryPart(name)}=${encodeQueryPart(value)}`)
+    .join("&");
+}
+
+function encodeQueryPart(text: string): string {
+  return percentEncode(text).replaceAll("/", "%2F");
+}
+
 /** Whether `text` is printable ASCII without an escape, as most keys are. Decoding such a text changes nothing. */
 function isPlain(text: string): boolean {
   return /^[\x21-\x24\x26-\x7e]*$/.test(text);

@@ -1,21 +1,21 @@
 /**
  * Azure Blob Storage as an origin. It serves block blobs only, because page and append blobs change in place. HEAD and GET
- * use Orca's own HTTP client. LIST uses the Azure SDK, which parses the XML and is loaded when first needed.
+ * use Orca's own HTTP client. The answer to a LIST is read whole and parsed.
  */
 
 import type { TokenCredential } from "@azure/identity";
-import type { ContainerClient } from "@azure/storage-blob";
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { percentEncode } from "../base/percent-encoding.ts";
+import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
+import { type WholeAnswer, WholeAnswers } from "../http-client/whole-answers.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
-import { azureContainer, listAzure } from "./azure-list.ts";
+import { listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
@@ -25,6 +25,7 @@ import {
   rangeHeaders,
   userAgentHeaders,
 } from "./http-object.ts";
+import { listingBytesMax } from "./list-answer.ts";
 import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 
@@ -48,12 +49,11 @@ export class AzureBlobOrigin implements Origin {
   readonly id: string;
   readonly #options: AzureBlobOriginOptions;
   readonly #client: HttpClient;
+  readonly #wholeAnswers: WholeAnswers;
   readonly #endpoint: URL;
   readonly #basePath: string;
   readonly #accountKey: AzureAccountKey | undefined;
   readonly #token: Renewed<string>;
-  /** One entry per container. Only configured containers are ever requested. */
-  readonly #containers = new Map<string, Promise<ContainerClient>>();
   #credential: Promise<TokenCredential> | undefined;
 
   /** @throws OrcaError config_invalid: no usable endpoint, or a token would travel unencrypted. */
@@ -63,6 +63,7 @@ export class AzureBlobOrigin implements Origin {
     this.#endpoint = new URL(options.endpoint ?? `https://${options.account}.blob.core.windows.net`);
     this.#basePath = this.#endpoint.pathname.replace(/\/*$/, "/");
     this.#client = new HttpClient({ ...options, server: httpServerOf(this.#endpoint), faults: originFaults });
+    this.#wholeAnswers = new WholeAnswers({ ...options, url: this.#endpoint, faults: originFaults });
     const { account, accountKey: key } = options;
     this.#accountKey = key === undefined ? undefined : { account, key };
     if (!this.#accountKey && this.#endpoint.protocol !== "https:") {
@@ -107,49 +108,59 @@ export class AzureBlobOrigin implements Origin {
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
-    const container = await this.#container(request.bucket);
     return withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
-      (stop) => listAzure(container, request, action, clock, stop),
+      (stop) => listAzure((query) => this.#ask(request.bucket, query, action, stop), request, action, clock),
     );
   }
 
   close(): void {
     this.#client.close();
+    this.#wholeAnswers.close();
   }
 
-  /** @throws OrcaError origin_denied without a key or a token. */
-  async #authorized(
+  /** A GET about a container. @throws OrcaError as {@link WholeAnswers.get}; origin_denied without a key or a token. */
+  async #ask(
+    container: string,
+    query: Readonly<Record<string, string>>,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<WholeAnswer> {
+    const path = `${this.#basePath}${percentEncode(container)}`;
+    const { headers } = await this.#signed("GET", path, {}, query);
+    const target = `${path}?${encodeQuery(query)}`;
+    return this.#wholeAnswers.get({ path: target, headers, bytesMax: listingBytesMax, action }, signal);
+  }
+
+  #authorized(
     method: HttpRequest["method"],
     container: string,
     key: string,
     asked: Readonly<Record<string, string>>,
   ): Promise<HttpRequest> {
-    const path = `${this.#basePath}${percentEncode(container)}/${percentEncode(key)}`;
+    return this.#signed(method, `${this.#basePath}${percentEncode(container)}/${percentEncode(key)}`, asked);
+  }
+
+  /** @throws OrcaError origin_denied without a key or a token. */
+  async #signed(
+    method: HttpRequest["method"],
+    path: string,
+    asked: Readonly<Record<string, string>>,
+    query?: Readonly<Record<string, string>>,
+  ): Promise<HttpRequest> {
     const headers = {
       "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),
       "x-ms-version": azureApiVersion,
       ...asked,
     };
     const authorization = this.#accountKey
-      ? sharedKeyAuthorization(this.#accountKey, method, path, headers)
+      ? sharedKeyAuthorization(this.#accountKey, method, path, headers, query)
       : `Bearer ${await this.#token.get()}`;
     return { method, path, headers: { host: this.#endpoint.host, authorization, ...headers } };
   }
 
   #errorOf(head: ResponseHead, action: string): OrcaError {
     return errorOfStatus(head.status, (name) => head.headers.get(name), action, this.#options.clock.now());
-  }
-
-  #container(name: string): Promise<ContainerClient> {
-    let container = this.#containers.get(name);
-    if (!container) {
-      const url = new URL(`${this.#basePath}${percentEncode(name)}`, this.#endpoint).href;
-      container = azureContainer(url, azureApiVersion, this.#accountKey, () => this.#defaultCredential());
-      this.#containers.set(name, container);
-      container.catch(() => this.#containers.delete(name));
-    }
-    return container;
   }
 
   #defaultCredential(): Promise<TokenCredential> {

@@ -3,19 +3,18 @@
  * call is bounded: a page may be empty and carry a token from which the next call continues. The order is Azure's, which
  * differs from UTF-8 order between characters beyond U+FFFF and those from U+E000 on.
  */
-import type { TokenCredential } from "@azure/identity";
-import type {
-  ContainerClient,
-  ContainerListBlobFlatSegmentResponse,
-  ContainerListBlobHierarchySegmentResponse,
-} from "@azure/storage-blob";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { AzureAccountKey } from "./azure-shared-key.ts";
+import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
 import { compareKeys, isAfter } from "./key-order.ts";
+import { type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
+import type { XmlElement } from "./xml-scanner.ts";
+
+/** Sends one request about the container of a listing, with this query. */
+export type AskContainer = (query: Readonly<Record<string, string>>) => Promise<WholeAnswer>;
 
 /** Azure's own pages that one call reads at most before it reaches `startAfter`. */
 const pagesSkippedMax = 20;
@@ -28,52 +27,22 @@ interface Position {
   readonly startAfter: string;
 }
 
-/** The fields of the SDK's errors if the origin has answered. */
-interface SdkFailure {
-  readonly statusCode?: number;
-  readonly response?: { readonly headers: { get(name: string): string | undefined } };
-}
-
-/** A client for the container at `url` that tries once and speaks `apiVersion`. */
-export async function azureContainer(
-  url: string,
-  apiVersion: string,
-  accountKey: AzureAccountKey | undefined,
-  defaultCredential: () => Promise<TokenCredential>,
-): Promise<ContainerClient> {
-  const { ContainerClient, newPipeline, StorageSharedKeyCredential } = await import("@azure/storage-blob");
-  const credential = accountKey
-    ? new StorageSharedKeyCredential(accountKey.account, accountKey.key)
-    : await defaultCredential();
-  const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } });
-  pipeline.factories.push({
-    create: (next) => ({
-      sendRequest(request) {
-        request.headers.set("x-ms-version", apiVersion);
-        return next.sendRequest(request);
-      },
-    }),
-  });
-  return new ContainerClient(url, pipeline);
-}
-
 /** @see Origin.list */
 export async function listAzure(
-  container: ContainerClient,
+  ask: AskContainer,
   request: ListRequest,
   action: string,
   clock: Clock,
-  signal: AbortSignal,
 ): Promise<ListPage> {
   let position = request.continuationToken
     ? decodePosition(request.continuationToken, action)
     : { marker: "", startAfter: request.startAfter };
   for (let pages = 1; ; pages += 1) {
-    const segment = await fetchSegment(container, request, position, signal).catch((thrown: SdkFailure) => {
-      throw errorOfFailure(thrown, request, action, clock.now());
-    });
+    const answer = await ask(queryOf(request, position));
+    if (answer.status !== 200) throw errorOfAnswer(answer, request, action, clock.now());
+    const segment = await parseSegment(answer.body, action);
     const entries = entriesAfter(segment, position.startAfter);
-    const nextMarker = segment.continuationToken ?? "";
+    const { nextMarker } = segment;
     if (entries.length > request.maxKeys) {
       const page = entries.toSorted((a, b) => compareKeys(a.name, b.name)).slice(0, request.maxKeys);
       // Azure has no marker inside a page: the next call reads this page again and skips the names already returned.
@@ -87,22 +56,16 @@ export async function listAzure(
   }
 }
 
-async function fetchSegment(
-  container: ContainerClient,
-  request: ListRequest,
-  position: Position,
-  signal: AbortSignal,
-): Promise<ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse> {
-  const options = { prefix: request.prefix, abortSignal: signal };
-  const paging = {
-    maxPageSize: position.startAfter ? pageSizeMax : request.maxKeys,
-    ...(position.marker && { continuationToken: position.marker }),
+function queryOf(request: ListRequest, { marker, startAfter }: Position): Readonly<Record<string, string>> {
+  const { prefix, delimiter, maxKeys } = request;
+  return {
+    restype: "container",
+    comp: "list",
+    maxresults: String(startAfter === "" ? maxKeys : pageSizeMax),
+    ...(prefix !== "" && { prefix }),
+    ...(delimiter !== "" && { delimiter }),
+    ...(marker !== "" && { marker }),
   };
-  const pages = request.delimiter
-    ? container.listBlobsByHierarchy(request.delimiter, options).byPage(paging)
-    : container.listBlobsFlat(options).byPage(paging);
-  const { value } = await pages.next();
-  return value;
 }
 
 /** A blob, or a common prefix if `object` is absent. */
@@ -111,30 +74,72 @@ interface Entry {
   readonly object?: ListedObject;
 }
 
+/** A page of Azure's own: blobs, then common prefixes. */
+interface Segment {
+  readonly entries: readonly Entry[];
+  readonly nextMarker: string;
+}
+
+/** Blobs of another type than block blobs are not objects here. */
+async function parseSegment(body: Buffer, action: string): Promise<Segment> {
+  const blobs: Entry[] = [];
+  const prefixes: Entry[] = [];
+  let nextMarker = "";
+  let blob = newBlob();
+  await scanListing(body, "EnumerationResults", action, (element) => {
+    const { name, parent } = element;
+    if (parent === "Properties") readProperty(blob, element);
+    else if (name === "Name") {
+      if (parent === "Blob" || parent === "BlobPrefix") blob.key = nameOf(element);
+    } else if (name === "NextMarker") nextMarker = element.text();
+    else if (name === "Blob" || name === "BlobPrefix") {
+      const { type, ...object } = blob;
+      if (name === "BlobPrefix") prefixes.push({ name: object.key });
+      else if (type === "BlockBlob") blobs.push({ name: object.key, object });
+      blob = newBlob();
+      return true;
+    }
+    return false;
+  });
+  return { entries: [...blobs, ...prefixes], nextMarker };
+}
+
+function newBlob(): ListedEntry & { type: string } {
+  return { key: "", sizeBytes: 0, etag: "", lastModifiedMs: undefined, type: "BlockBlob" };
+}
+
+function readProperty(blob: ListedEntry & { type: string }, element: XmlElement): void {
+  switch (element.name) {
+    case "Last-Modified":
+      blob.lastModifiedMs = wholeSeconds(element.text());
+      return;
+    case "Etag":
+      blob.etag = strongEtag(element.text()) ?? "";
+      return;
+    case "Content-Length":
+      blob.sizeBytes = listedSize(element.text());
+      return;
+    case "BlobType":
+      blob.type = element.text();
+  }
+}
+
+/** Azure encodes the names that XML cannot carry, and marks them. */
+function nameOf(element: XmlElement): string {
+  const name = element.text();
+  return /\bEncoded="true"/i.test(element.attributes()) ? decodeURIComponent(name) : name;
+}
+
 /**
  * The entries of a segment after `startAfter`. A common prefix that contains `startAfter` stands for keys on both sides
- * of it and is kept. Blobs of another type than block blobs are not objects here.
+ * of it and is kept.
  */
-function entriesAfter(
-  { segment }: ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse,
-  startAfter: string,
-): readonly Entry[] {
-  const entries: Entry[] = [];
-  for (const { name, properties } of segment.blobItems) {
-    if ((properties.blobType ?? "BlockBlob") !== "BlockBlob" || !isAfter(name, startAfter)) continue;
-    const object = {
-      key: name,
-      sizeBytes: properties.contentLength ?? 0,
-      etag: strongEtag(properties.etag) ?? "",
-      lastModifiedMs: wholeSeconds(properties.lastModified),
-    };
-    entries.push({ name, object });
-  }
-  for (const { name } of "blobPrefixes" in segment ? (segment.blobPrefixes ?? []) : []) {
-    const holdsStart = startAfter.startsWith(name) && startAfter !== name;
-    if (holdsStart || isAfter(name, startAfter)) entries.push({ name });
-  }
-  return entries;
+function entriesAfter({ entries }: Segment, startAfter: string): readonly Entry[] {
+  if (startAfter === "") return entries;
+  return entries.filter(({ name, object }) => {
+    const holdsStart = !object && startAfter.startsWith(name) && startAfter !== name;
+    return holdsStart || isAfter(name, startAfter);
+  });
 }
 
 function pageOf(entries: readonly Entry[], nextContinuationToken: string): ListPage {
@@ -159,19 +164,13 @@ function decodePosition(token: string, action: string): Position {
   throw new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`);
 }
 
-function errorOfFailure(failure: SdkFailure, request: ListRequest, action: string, nowMs: number): OrcaError {
-  const status = failure.statusCode;
-  if (status === undefined || status < 300)
-    return OrcaError.from(failure, "origin_unavailable", "origin", action);
+function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string, nowMs: number): OrcaError {
+  const { status } = answer;
   if (status === 404) {
-    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`, {
-      cause: failure,
-    });
+    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`);
   }
   if (status === 400 && request.continuationToken !== "") {
-    return new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`, {
-      cause: failure,
-    });
+    return new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`);
   }
-  return errorOfStatus(status, (name) => failure.response?.headers.get(name), action, nowMs);
+  return errorOfStatus(status, (name) => answer.header(name), action, nowMs);
 }

@@ -12,7 +12,8 @@ export interface AzureAccountKey {
 }
 
 /**
- * The `Authorization` header of a GET or HEAD without query and body. `headers` are in lower case and include `x-ms-date`.
+ * The `Authorization` header of a GET or HEAD without body. `headers` are in lower case and include `x-ms-date`. `query`
+ * has its names in lower case and its values decoded.
  * https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
  */
 export function sharedKeyAuthorization(
@@ -20,6 +21,7 @@ export function sharedKeyAuthorization(
   method: string,
   path: string,
   headers: Readonly<Record<string, string>>,
+  query: Readonly<Record<string, string>> = {},
 ): string {
   const canonicalHeaders = Object.keys(headers)
     .filter((name) => name.startsWith("x-ms-"))
@@ -39,7 +41,11 @@ export function sharedKeyAuthorization(
     "if-unmodified-since",
     "range",
   ].map((name) => headers[name] ?? "");
-  const canonicalResource = `/${accountKey.account}${path}`;
+  const parameters = Object.keys(query)
+    .sort()
+    .map((name) => `\n${name}:${query[name]}`)
+    .join("");
+  const canonicalResource = `/${accountKey.account}${path}${parameters}`;
   const text = [method, ...standardHeaders, canonicalHeaders + canonicalResource].join("\n");
   const signature = createHmac("sha256", Buffer.from(accountKey.key, "base64"))
     .update(text, "utf8")

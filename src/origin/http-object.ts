@@ -71,8 +71,8 @@ export function checkRangeResponse(head: ResponseHead, request: RangeRequest, ac
 }
 
 /** A time in a listing, cut to whole seconds, like the Last-Modified of the same object. */
-export function wholeSeconds(date: Date | undefined): number | undefined {
-  return date && usableDateMs(Math.floor(date.getTime() / 1000) * 1000);
+export function wholeSeconds(date: string): number | undefined {
+  return usableDateMs(Math.floor(Date.parse(date) / 1000) * 1000);
 }
 
 function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void {

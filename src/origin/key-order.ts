@@ -1,9 +1,21 @@
 /** The order of keys in every S3 listing: by UTF-8 bytes. JavaScript compares UTF-16 units, which is another order. */
 export function compareKeys(left: string, right: string): number {
-  return Buffer.compare(Buffer.from(left, "utf8"), Buffer.from(right, "utf8"));
+  const length = Math.min(left.length, right.length);
+  for (let index = 0; index < length; index += 1) {
+    const leftUnit = left.charCodeAt(index);
+    const rightUnit = right.charCodeAt(index);
+    if (leftUnit !== rightUnit) return rank(leftUnit) - rank(rightUnit);
+  }
+  return left.length - right.length;
 }
 
 /** Whether `key` sorts after `other` in a listing. */
 export function isAfter(key: string, other: string): boolean {
   return other === "" ? key !== "" : compareKeys(key, other) > 0;
+}
+
+/** In UTF-8, characters beyond U+FFFF sort after all others. Their surrogates do not: U+E000 to U+FFFF come after them. */
+function rank(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }

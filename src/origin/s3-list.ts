@@ -1,61 +1,82 @@
 /**
- * Requests one page of ListObjectsV2 through the AWS SDK. Keys are requested URL-encoded, because XML cannot carry every
+ * Requests one page of ListObjectsV2 and parses it. Keys are requested URL-encoded, because XML cannot carry every
  * character of a key.
  */
-import type { ListObjectsV2CommandOutput, S3Client } from "@aws-sdk/client-s3";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import type { WholeAnswer } from "../http-client/whole-answers.ts";
+import type { SignedRequests } from "../s3-client/signed-requests.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
-import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
-
-/** The fields of the SDK's errors if the origin has answered. */
-interface SdkFailure {
-  readonly $metadata?: { readonly httpStatusCode?: number };
-  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
-}
+import { type ListedEntry, listedSize, listingBytesMax, scanListing } from "./list-answer.ts";
+import type { ListPage, ListRequest } from "./origin.ts";
 
 /** @see Origin.list */
 export async function listS3(
-  sdk: S3Client,
+  requests: SignedRequests,
   request: ListRequest,
   action: string,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<ListPage> {
-  const { ListObjectsV2Command } = await import("@aws-sdk/client-s3");
-  const command = new ListObjectsV2Command({
-    Bucket: request.bucket,
-    Prefix: request.prefix,
-    Delimiter: request.delimiter || undefined,
-    MaxKeys: request.maxKeys,
-    ContinuationToken: request.continuationToken || undefined,
-    StartAfter: request.startAfter || undefined,
-    EncodingType: "url",
-  });
-  let page: ListObjectsV2CommandOutput;
-  try {
-    page = await sdk.send(command, { abortSignal: signal });
-  } catch (thrown) {
-    throw errorOfFailure(thrown as SdkFailure, request, action, clock.now());
-  }
-  return {
-    objects: (page.Contents ?? []).map(
-      (entry): ListedObject => ({
-        key: decodeKey(entry.Key ?? "", page, action),
-        sizeBytes: entry.Size ?? 0,
-        etag: strongEtag(entry.ETag) ?? "",
-        lastModifiedMs: wholeSeconds(entry.LastModified),
-      }),
-    ),
-    commonPrefixes: (page.CommonPrefixes ?? []).map((entry) => decodeKey(entry.Prefix ?? "", page, action)),
-    nextContinuationToken: page.NextContinuationToken ?? "",
+  const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter } = request;
+  const query = {
+    "list-type": "2",
+    "encoding-type": "url",
+    "max-keys": String(maxKeys),
+    prefix,
+    ...(delimiter !== "" && { delimiter }),
+    ...(continuationToken !== "" && { "continuation-token": continuationToken }),
+    ...(startAfter !== "" && { "start-after": startAfter }),
   };
+  const answer = await requests.whole({ bucket, query, bytesMax: listingBytesMax, action }, signal);
+  if (answer.status !== 200) throw errorOfAnswer(answer, request, action, clock.now());
+  return parsePage(answer.body, action);
 }
 
-/** Some clones omit `EncodingType` from the answer. Then the keys are not encoded. */
-function decodeKey(encoded: string, page: ListObjectsV2CommandOutput, action: string): string {
-  if (page.EncodingType !== "url") return encoded;
+async function parsePage(body: Buffer, action: string): Promise<ListPage> {
+  const objects: ListedEntry[] = [];
+  const prefixes: string[] = [];
+  let nextContinuationToken = "";
+  let isEncoded = false;
+  let entry = newEntry();
+  await scanListing(body, "ListBucketResult", action, (element) => {
+    switch (element.parent) {
+      case "Contents":
+        if (element.name === "Key") entry.key = element.text();
+        else if (element.name === "Size") entry.sizeBytes = listedSize(element.text());
+        else if (element.name === "ETag") entry.etag = strongEtag(element.text()) ?? "";
+        else if (element.name === "LastModified") entry.lastModifiedMs = wholeSeconds(element.text());
+        return false;
+      case "CommonPrefixes":
+        if (element.name !== "Prefix") return false;
+        prefixes.push(element.text());
+        return true;
+      case "ListBucketResult":
+        if (element.name === "NextContinuationToken") nextContinuationToken = element.text();
+        else if (element.name === "EncodingType") isEncoded = element.text() === "url";
+        else if (element.name === "Contents") {
+          objects.push(entry);
+          entry = newEntry();
+          return true;
+        }
+        return false;
+      default:
+        return false;
+    }
+  });
+  // Some clones omit `EncodingType` from the answer. Then the keys are not encoded.
+  if (!isEncoded) return { objects, commonPrefixes: prefixes, nextContinuationToken };
+  for (const object of objects) object.key = decodeKey(object.key, action);
+  return { objects, commonPrefixes: prefixes.map((key) => decodeKey(key, action)), nextContinuationToken };
+}
+
+function newEntry(): ListedEntry {
+  return { key: "", sizeBytes: 0, etag: "", lastModifiedMs: undefined };
+}
+
+function decodeKey(encoded: string, action: string): string {
+  if (!/[%+]/.test(encoded)) return encoded;
   try {
     // S3 writes a space as `+`, and a plus sign as %2B.
     return decodeURIComponent(encoded.replaceAll("+", "%20"));
@@ -66,21 +87,13 @@ function decodeKey(encoded: string, page: ListObjectsV2CommandOutput, action: st
   }
 }
 
-function errorOfFailure(failure: SdkFailure, request: ListRequest, action: string, nowMs: number): OrcaError {
-  const status = failure.$metadata?.httpStatusCode;
-  if (status === undefined || status < 300) {
-    return OrcaError.from(failure, "origin_unavailable", "origin", action);
-  }
-  if (status === 404) {
-    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such bucket`, {
-      cause: failure,
-    });
-  }
+function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string, nowMs: number): OrcaError {
+  const { status } = answer;
+  if (status === 404)
+    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such bucket`);
   if (status === 400 && request.continuationToken !== "") {
     // The source is the origin, so that the bucket's name appears in the log only.
-    return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`, {
-      cause: failure,
-    });
+    return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`);
   }
-  return errorOfStatus(status, (name) => failure.$response?.headers?.[name], action, nowMs);
+  return errorOfStatus(status, (name) => answer.header(name), action, nowMs);
 }

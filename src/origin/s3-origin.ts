@@ -1,6 +1,6 @@
 /**
  * S3 as an origin: AWS and its clones. HEAD and GET use Orca's own HTTP client, so that bytes arrive in the memory from
- * which they are served. LIST uses the SDK, which parses the XML.
+ * which they are served. The answer to a LIST is read whole and parsed.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { OrcaError } from "../base/orca-error.ts";
@@ -65,10 +65,9 @@ export class S3Origin implements Origin {
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
-    const sdk = await this.#wire.sdk();
     return withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
-      (stop) => listS3(sdk, request, action, clock, stop),
+      (stop) => listS3(this.#wire, request, action, clock, stop),
     );
   }
 

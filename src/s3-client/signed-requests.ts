@@ -1,7 +1,7 @@
 /**
  * Requests to S3 and compatible servers with the HTTP client, signed with the SigV4 of the AWS SDK. The SDK also resolves
  * the endpoint of a bucket, so that partitions, path style and odd bucket names are its concern. The SDK is loaded when
- * it is first needed. Callers use it for the requests whose answers are XML.
+ * it is first needed. Callers use it for rare requests whose answers are XML.
  */
 import type { ConnectionOptions } from "node:tls";
 import type { S3Client } from "@aws-sdk/client-s3";
@@ -9,12 +9,13 @@ import { Hash } from "@smithy/hash-node";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { percentEncode } from "../base/percent-encoding.ts";
+import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HeadReceiver, HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { RemoteFaults } from "../http-client/remote-faults.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
+import { type WholeAnswer, WholeAnswers, type WholeRequest } from "../http-client/whole-answers.ts";
 import { type AwsCredentials, awsChainCredentials } from "./aws-credentials.ts";
 
 /** SHA-256 of the empty payload of every GET, HEAD and DELETE. */
@@ -38,6 +39,7 @@ export interface S3Request {
   readonly method: HttpRequest["method"];
   readonly bucket: string;
   readonly key: string;
+  readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent, and not covered by the signature. */
   readonly unsignedHeaders?: Readonly<Record<string, string>>;
@@ -51,8 +53,15 @@ export interface S3Payload {
   readonly sha256: string;
 }
 
+/** A GET about a bucket whose answer is read whole. */
+export interface S3BucketRequest extends Pick<WholeRequest, "bytesMax" | "action"> {
+  readonly bucket: string;
+  readonly query: Readonly<Record<string, string>>;
+}
+
 /** How to reach one bucket. */
 interface BucketSite {
+  readonly url: URL;
   readonly client: HttpClient;
   /** Host and port as the `Host` header has them. */
   readonly authority: string;
@@ -67,6 +76,7 @@ export class SignedRequests {
   /** One entry per bucket or host. Requests name configured buckets only, so the maps stay small. */
   readonly #sites = new Map<string, Promise<BucketSite>>();
   readonly #clients = new Map<string, HttpClient>();
+  readonly #wholeAnswers = new Map<string, WholeAnswers>();
   #sdk: Promise<S3Client> | undefined;
 
   constructor(options: SignedRequestsOptions) {
@@ -101,6 +111,17 @@ export class SignedRequests {
     return site.client.request(await this.#signed(request, site), onHead, signal);
   }
 
+  /** Makes one attempt. @see WholeAnswers.get @throws OrcaError as {@link request}. */
+  async whole(wanted: S3BucketRequest, signal: AbortSignal): Promise<WholeAnswer> {
+    const { bytesMax, action, query } = wanted;
+    const site = await this.#site(wanted.bucket);
+    const { path, headers } = await this.#signed(
+      { method: "GET", bucket: wanted.bucket, key: "", query },
+      site,
+    );
+    return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
+  }
+
   /** The SDK, with the same endpoint and credentials. It does not retry. */
   sdk(): Promise<S3Client> {
     this.#sdk ??= import("@aws-sdk/client-s3").then(({ S3Client }) => {
@@ -123,11 +144,12 @@ export class SignedRequests {
 
   close(): void {
     for (const client of this.#clients.values()) client.close();
+    for (const answers of this.#wholeAnswers.values()) answers.close();
     void this.#sdk?.then((sdk) => sdk.destroy());
   }
 
   async #signed(request: S3Request, site: BucketSite): Promise<HttpRequest> {
-    const { method, payload } = request;
+    const { method, payload, query } = request;
     const path = site.basePath + percentEncode(request.key);
     const headers = {
       host: site.authority,
@@ -135,12 +157,19 @@ export class SignedRequests {
       ...request.headers,
     };
     const signed = await this.#signer.sign(
-      { method, protocol: "https:", hostname: site.authority, path, headers },
+      {
+        method,
+        protocol: "https:",
+        hostname: site.authority,
+        path,
+        headers,
+        ...(query && { query: { ...query } }),
+      },
       { signingDate: new Date(this.#options.clock.now()) },
     );
     return {
       method,
-      path,
+      path: query ? `${path}?${encodeQuery(query)}` : path,
       headers: { ...signed.headers, ...request.unsignedHeaders },
       body: payload?.slices,
     };
@@ -176,7 +205,21 @@ export class SignedRequests {
       const action = `Cannot find the endpoint of bucket "${bucket}"`;
       throw OrcaError.from(thrown, faults.unsupported, faults.source, action);
     }
-    return { client: this.#client(url), authority: url.host, basePath: url.pathname.replace(/\/*$/, "/") };
+    return {
+      url,
+      client: this.#client(url),
+      authority: url.host,
+      basePath: url.pathname.replace(/\/*$/, "/"),
+    };
+  }
+
+  #wholeAnswersOf(url: URL): WholeAnswers {
+    let answers = this.#wholeAnswers.get(url.origin);
+    if (!answers) {
+      answers = new WholeAnswers({ ...this.#options, url });
+      this.#wholeAnswers.set(url.origin, answers);
+    }
+    return answers;
   }
 
   #client(url: URL): HttpClient {

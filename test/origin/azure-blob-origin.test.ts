@@ -210,6 +210,28 @@ suite("AzureBlobOrigin", () => {
     assert.match(server.requests[0]?.head ?? "", /x-ms-version: 2024-11-04/);
   });
 
+  test("list: common prefixes, and names that Azure encodes because XML cannot carry them", async () => {
+    const body = Buffer.from(
+      `<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="h" ContainerName="c"><Delimiter>/</Delimiter><Blobs>
+       <BlobPrefix><Name>a&amp;b/</Name><Properties><Etag>0x1</Etag></Properties></BlobPrefix>
+       <Blob><Name Encoded="true">a%01%25</Name><Properties><Etag>0x8D</Etag><Content-Encoding /></Properties><OrMetadata /></Blob>
+       <Blob><Name>a%25</Name><Properties><Etag>0x8D</Etag></Properties></Blob></Blobs><NextMarker /></EnumerationResults>`,
+    );
+    const { origin, server } = await answering(response(200, { "Content-Length": body.length }, body));
+    const request = {
+      bucket: "c",
+      prefix: "a",
+      delimiter: "/",
+      maxKeys: 9,
+      continuationToken: "",
+      startAfter: "",
+    };
+    const page = await origin.list(request, never);
+    assert.deepEqual([keysOf(page), page.commonPrefixes], [["a\u0001%", "a%25"], ["a&b/"]]);
+    const target = "/acc/c?restype=container&comp=list&maxresults=9&prefix=a&delimiter=%2F";
+    assert.equal(server.requests[0]?.head.split(" ")[1], target);
+  });
+
   test("list: blobs of other types are left out, and those of no type are block blobs", async () => {
     assert.deepEqual(
       keysOf(await (await listing(["a"], 5000, "<BlobType>PageBlob</BlobType>")).list({})),

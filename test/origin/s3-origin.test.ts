@@ -22,6 +22,13 @@ const listing: ListRequest = {
 const headers = { ETag: '"e1"', "Content-Length": 1000, "Last-Modified": "Thu, 01 Jan 2026 00:00:07 GMT" };
 const partial = { ETag: '"e1"', "Content-Length": 50, "Content-Range": "bytes 100-149/1000" };
 
+function chunked(body: string): Buffer {
+  const length = body.length.toString(16);
+  return Buffer.from(
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${length}\r\n${body}\r\n0\r\n\r\n`,
+  );
+}
+
 suite("S3Origin", () => {
   const opened: { close(): unknown }[] = [];
   afterEach(async () => {
@@ -146,6 +153,20 @@ suite("S3Origin", () => {
     assert.equal(asked.get("start-after"), "a");
     assert.equal(asked.get("delimiter"), "/");
     assert.equal(asked.get("encoding-type"), "url");
+  });
+
+  test("list: an answer that is cut, of another kind, too long or too numerous is an error", async () => {
+    const contents = "<Contents><Key>k</Key></Contents>";
+    for (const [code, body] of [
+      ["origin_unavailable", `<ListBucketResult>${contents}`],
+      ["origin_unavailable", "<Error><Code>InternalError</Code></Error>"],
+      ["origin_unavailable", "<ListBucketResult><Contents><Size>-1</Size></Contents></ListBucketResult>"],
+      ["origin_unsupported", `<ListBucketResult>${contents.repeat(10_001)}</ListBucketResult>`],
+      ["origin_unsupported", `<ListBucketResult>${" ".repeat(16 * 2 ** 20)}</ListBucketResult>`],
+    ] as const) {
+      const { origin } = await answering(chunked(body));
+      await rejectsWith(code, origin.list(listing, never));
+    }
   });
 
   test("list: the status decides, and one attempt is one request", async () => {
