@@ -175,8 +175,8 @@ const meanings = {
     meaning: "A limit of this replica is reached. The message names the limit.",
     remedy:
       "For `server.max_requests`: add replicas, or raise it. For an origin: no permit came free within " +
-      "`origin.queue_timeout`, so check whether the origin is slow, else raise `origin.target_global`. For memory: " +
-      "raise `memory.max_bytes`.",
+      "`origin.queue_timeout`, so check whether the origin is slow, else raise `origin.target_global`. For a LIST: " +
+      "raise `list_cache.max_running`. For memory: raise `memory.max_bytes`.",
   },
   shutting_down: {
     status: 503,

@@ -4,7 +4,7 @@
  * the answer may be as old as that, however late it arrives.
  *
  * Invariants:
- * 1. A cached answer is fresh, or is dropped at the next access.
+ * 1. A cached answer is fresh, or is dropped at the next access or the next `dropStale`.
  * 2. At most one question per name is in flight and open to joiners. It closes when its name is dropped, or `joinMs`
  *    after it was sent: from then on its answer may predate a change that the next caller must see. Such an answer goes
  *    to the callers that already wait, and is not cached.
@@ -37,8 +37,10 @@ export interface AnswerCacheOptions<Answer> {
   /** How long callers may join a question after it was sent. 0: not at all. */
   readonly joinMs: number;
   readonly entriesMax: number;
-  /** Answers that are not cached, however fresh. */
-  readonly isTooLarge?: (answer: Answer) => boolean;
+  /** What an entry weighs. One that weighs more than `weightMax` is not cached, however fresh. By default each weighs 1. */
+  readonly weigh?: (name: string, answer: Answer) => number;
+  /** Of all entries together. Unbounded by default. */
+  readonly weightMax?: number;
   /** The owner's counters, which are incremented here. */
   readonly stats: { misses: number; joins: number };
 }
@@ -55,11 +57,17 @@ export class AnswerCache<Answer> {
 
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
-    this.#kept = new LruMap({ entriesMax: options.entriesMax });
+    const { entriesMax, weightMax = Infinity } = options;
+    this.#kept = new LruMap({ entriesMax, weightMax });
   }
 
   get size(): number {
     return this.#kept.size;
+  }
+
+  /** Of all entries. */
+  get weight(): number {
+    return this.#kept.weight;
   }
 
   /** The names of all entries and of all questions in flight. */
@@ -127,6 +135,13 @@ export class AnswerCache<Answer> {
     this.#questions.delete(name);
   }
 
+  /** Deletes the entries that are stale by now. It looks at all of them. */
+  dropStale(): void {
+    const nowMs = this.#options.clock.monotonic();
+    for (const name of this.#kept.keys())
+      if ((this.#kept.peek(name)?.expiresMs ?? Infinity) <= nowMs) this.#kept.delete(name);
+  }
+
   /** How much longer an answer is fresh, in whole milliseconds. */
   remainingMs(timed: TimedAnswer<Answer>): number {
     return Math.max(0, Math.floor(timed.expiresMs - this.#options.clock.monotonic()));
@@ -160,10 +175,11 @@ export class AnswerCache<Answer> {
     }
   }
 
-  /** Replaces the entry. An answer that is stale by now or too large only deletes it. */
+  /** Replaces the entry. An answer that is stale by now or too heavy only deletes it. */
   #keep(name: string, timed: TimedAnswer<Answer>): void {
-    const { clock, isTooLarge } = this.#options;
-    if (timed.expiresMs > clock.monotonic() && !isTooLarge?.(timed.answer)) this.#kept.set(name, timed);
+    const { clock, weigh, weightMax = Infinity } = this.#options;
+    const weight = weigh?.(name, timed.answer) ?? 1;
+    if (timed.expiresMs > clock.monotonic() && weight <= weightMax) this.#kept.set(name, timed, weight);
     else this.#kept.delete(name);
   }
 }

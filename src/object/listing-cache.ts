@@ -2,10 +2,18 @@
  * The cache of listings for one origin. A page is cached under its complete request. Continuation tokens are the
  * origin's own, so the pages of one traversal fit together. A new traversal uses the cached first page if it is fresh.
  * Listings are not invalidated: whatever happens to the objects in it, a page may be up to one TTL old.
+ *
+ * Invariants:
+ * 1. The cached pages take at most `bytesMax` of memory, estimated from above (listing-bytes.ts).
+ * 2. At most `runningMax` questions are with the source, and at most {@link waitingMax} wait for that. Each page and its
+ *    XML is large, and parsing it takes time of the event loop.
+ * 3. A page that is stale is released at most one sweep later.
  */
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import { Semaphore } from "../base/semaphore.ts";
 import type { ListPage, ListRequest } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
+import { entryBytes } from "./listing-bytes.ts";
 import type { PeerListAnswer } from "./object-peers.ts";
 
 /** Returns pages: an origin, or the cache in front of it. */
@@ -45,29 +53,46 @@ export interface ListingCacheOptions {
   /** 0: every request asks the source. */
   readonly ttlMs: number;
   readonly entriesMax: number;
-  /** Pages with a larger estimated size are not cached. */
+  /** Of all cached pages together. */
+  readonly bytesMax: number;
+  /** A page that takes more is not cached. */
   readonly responseBytesMax: number;
+  /** Questions that are with the source at once. */
+  readonly runningMax: number;
+  /** How long a question waits until fewer run. After that its client gets 503 SlowDown. */
+  readonly queueTimeoutMs: number;
 }
 
-/** Estimated memory of an object in a page, without its key and ETag. */
-const listedObjectBytes = 128;
+/** Questions that wait. Each holds a client's request and little else. One more gets 503 SlowDown at once. */
+const waitingMax = 1000;
+
+/** Stale pages are released this often, or once in a TTL if that is shorter. */
+const sweepMsMax = 60_000;
+const sweepMsMin = 1000;
 
 export class ListingCache implements Listings {
   readonly stats = { hits: 0, misses: 0, joins: 0, oversize: 0 };
   readonly #options: ListingCacheOptions;
   readonly #answers: AnswerCache<ListPage>;
+  readonly #permits: Semaphore;
+  /** Armed from the first page until a sweep that leaves none. */
+  #sweep: Timer | undefined;
+  #isClosed = false;
 
   constructor(options: ListingCacheOptions) {
     this.#options = options;
-    const { clock, ttlMs, entriesMax, responseBytesMax } = options;
+    const { clock, ttlMs, entriesMax, bytesMax, responseBytesMax, runningMax } = options;
+    this.#permits = new Semaphore("a LIST", runningMax, clock, waitingMax, "object");
     this.#answers = new AnswerCache({
       clock,
       joinMs: ttlMs,
       entriesMax,
-      isTooLarge: (page) => {
-        if (estimateBytes(page) <= responseBytesMax) return false;
+      weightMax: bytesMax,
+      weigh: (name, page) => {
+        const bytes = entryBytes(name, page);
+        if (bytes <= Math.min(responseBytesMax, bytesMax)) return bytes;
         this.stats.oversize += 1;
-        return true;
+        return Infinity;
       },
       stats: this.stats,
     });
@@ -75,6 +100,27 @@ export class ListingCache implements Listings {
 
   get size(): number {
     return this.#answers.size;
+  }
+
+  /** Memory of all cached pages, estimated from above. */
+  get bytes(): number {
+    return this.#answers.weight;
+  }
+
+  /** Questions that are with the source. */
+  get running(): number {
+    return this.#permits.inUse;
+  }
+
+  /** Questions that wait until fewer run. */
+  get waiting(): number {
+    return this.#permits.waiting;
+  }
+
+  /** Ends the sweeps. Until then they keep the process alive, once there are pages. */
+  close(): void {
+    this.#isClosed = true;
+    this.#sweep?.cancel();
   }
 
   /** A page that is at most one TTL old. @throws OrcaError if it is not cached and the source fails. */
@@ -99,9 +145,25 @@ export class ListingCache implements Listings {
   }
 
   async #send(request: ListRequest): Promise<Reply<ListPage>> {
-    const { source, ttlMs } = this.#options;
-    const { page, remainingMs = ttlMs } = await source.list(request);
-    return { answer: page, freshMs: Math.min(ttlMs, remainingMs) };
+    const { source, ttlMs, queueTimeoutMs } = this.#options;
+    const permit = this.#permits.tryAcquire() ?? (await this.#permits.acquire(queueTimeoutMs));
+    try {
+      const { page, remainingMs = ttlMs } = await source.list(request);
+      this.#sweepLater();
+      return { answer: page, freshMs: Math.min(ttlMs, remainingMs) };
+    } finally {
+      permit.release();
+    }
+  }
+
+  #sweepLater(): void {
+    const { clock, ttlMs } = this.#options;
+    if (ttlMs === 0 || this.#sweep || this.#isClosed) return;
+    this.#sweep = clock.timer(Math.max(sweepMsMin, Math.min(ttlMs, sweepMsMax)), () => {
+      this.#sweep = undefined;
+      this.#answers.dropStale();
+      if (this.size > 0) this.#sweepLater();
+    });
   }
 }
 
@@ -109,12 +171,4 @@ export class ListingCache implements Listings {
 function entryName(request: ListRequest): string {
   const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter } = request;
   return JSON.stringify([bucket, prefix, delimiter, maxKeys, continuationToken, startAfter]);
-}
-
-/** The estimated memory of a page. Two bytes per character is an upper bound. The rest is approximate. */
-function estimateBytes({ objects, commonPrefixes, nextContinuationToken }: ListPage): number {
-  let characters = nextContinuationToken.length;
-  for (const { key, etag } of objects) characters += key.length + etag.length;
-  for (const prefix of commonPrefixes) characters += prefix.length;
-  return 2 * characters + listedObjectBytes * objects.length;
 }

@@ -147,6 +147,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     origins: origins.map(({ origin }) => origin),
     directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
     lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),
+    authorityLists: new Map(origins.map(({ origin, authorityListings }) => [origin.id, authorityListings])),
   });
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);

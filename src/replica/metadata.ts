@@ -61,13 +61,17 @@ export function openMetadata(
       },
       trace,
     });
+  const listingCaches = peers ? 2 : 1;
   const listingsOf = (source: ListingSource): ListingCache =>
     new ListingCache({
       source,
       clock,
       ttlMs: listCache.ttlMs,
       entriesMax: listCache.maxEntries,
+      bytesMax: Math.floor(listCache.maxBytes / listingCaches),
       responseBytesMax: listCache.maxResponseBytes,
+      runningMax: listCache.maxRunning,
+      queueTimeoutMs: originConfig.queueTimeoutMs,
     });
   const authority = directoryOf(new OriginHeads(origin));
   const authorityListings = listingsOf(new OriginListings(origin));
@@ -79,6 +83,14 @@ export function openMetadata(
     directory: directoryOf(new ClusterHeads({ ...shared, authority, trace })),
     listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
   };
+}
+
+/** Ends the timers of the caches. */
+export function closeMetadata(origins: readonly OpenOrigin[]): void {
+  for (const { listings, authorityListings } of origins) {
+    listings.close();
+    authorityListings.close();
+  }
 }
 
 /** The buckets of all origins, by the name that clients use. */

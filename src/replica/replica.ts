@@ -38,7 +38,7 @@ import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
-import { bucketsOf, type OpenOrigin, openMetadata } from "./metadata.ts";
+import { bucketsOf, closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
@@ -132,6 +132,7 @@ export class Replica {
     const origins = this.#origins.map((origin, index) =>
       openMetadata(origin, options.config.origins[index] as OriginConfig, options, meshClient, chunkTiers),
     );
+    held.add(step("end the sweeps of listings", () => closeMetadata(origins)));
     const buckets = bucketsOf(origins);
     const { flights } = readPath.forReaders;
     const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });

@@ -125,7 +125,13 @@ test("schema: the defaults are the design's", () => {
     maxEntries: 10_000,
     staleIfErrorMs: 0,
   });
-  assert.deepEqual(settings.listCache, { ttlMs: 60_000, maxEntries: 1024, maxResponseBytes: 2 ** 20 });
+  assert.deepEqual(settings.listCache, {
+    ttlMs: 60_000,
+    maxEntries: 1024,
+    maxResponseBytes: 2 ** 20,
+    maxBytes: 64 * 2 ** 20,
+    maxRunning: 8,
+  });
   assert.deepEqual(settings.cluster, {
     peers: [],
     service: undefined,

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { entryBytes } from "../../src/object/listing-bytes.ts";
 import {
   type ListingAnswer,
   ListingCache,
@@ -35,7 +39,10 @@ function fixture(options: Partial<ListingCacheOptions> = {}) {
     clock,
     ttlMs: 60_000,
     entriesMax: 3,
+    bytesMax: 100_000,
     responseBytesMax: 1000,
+    runningMax: 100,
+    queueTimeoutMs: 5000,
     ...options,
   });
   const answer = (index: number, etag: string, remainingMs?: number, count?: number): void =>
@@ -164,4 +171,115 @@ test("ListingCache.list: beyond entriesMax the least recently used page is evict
   none.answer(0, "v1");
   await found;
   assert.equal(none.cache.size, 0);
+});
+
+/** A page of 1,000 keys of 200 characters, none of whose strings another page shares. */
+function largePage(prefix: string, filling = "k"): ListPage {
+  const objects = Array.from({ length: 1000 }, (_, index) => ({
+    key: Buffer.from(`${prefix}/${filling.repeat(200)}${index}`).toString(),
+    sizeBytes: 10 ** 10 + index,
+    etag: Buffer.from(`d41d8cd98f00b204e9800998ecf8${1000 + index}`).toString(),
+    lastModifiedMs: 1.7e12 + index,
+  }));
+  return { objects, commonPrefixes: [], nextContinuationToken: "" };
+}
+
+test("ListingCache.list: 1,024 large pages take at most bytesMax, the ones used last stay, and stale ones leave", async () => {
+  const bytesMax = 8 * 2 ** 20;
+  const { clock, asked, cache } = fixture({ entriesMax: 10_000, bytesMax, responseBytesMax: 2 ** 20 });
+  const list = async (index: number): Promise<void> => {
+    const prefix = `p${1000 + index}`;
+    const found = cache.list({ ...listRequest, prefix });
+    asked.at(-1)?.resolve({ page: largePage(prefix), remainingMs: undefined });
+    await found;
+  };
+  await list(0);
+  const pageBytes = cache.bytes;
+  for (let index = 1; index < 1024; index += 1) {
+    await list(index);
+    assert.ok(cache.bytes <= bytesMax);
+  }
+  const keptMax = Math.floor(bytesMax / pageBytes);
+  assert.deepEqual([cache.size, cache.bytes], [keptMax, keptMax * pageBytes]);
+  assert.equal(cache.stats.misses, 1024);
+  await list(1024 - keptMax);
+  assert.deepEqual([cache.stats.hits, cache.stats.misses], [1, 1024]);
+  // No time has passed. Half-way the pages are fresh, and one sweep after their TTL all are released.
+  await clock.advance(30_000);
+  assert.equal(cache.size, keptMax);
+  await clock.advance(30_000);
+  assert.deepEqual([cache.size, cache.bytes, clock.pendingTimers], [0, 0, 0]);
+});
+
+test("ListingCache.list: pages of different ages leave at the sweep after their TTL, and close ends the sweeps", async () => {
+  const { clock, cache, answer } = fixture({ ttlMs: 600_000 });
+  for (const [index, prefix] of ["a", "b"].entries()) {
+    const found = cache.list({ ...listRequest, prefix });
+    answer(index, prefix, index === 0 ? 90_000 : 600_000);
+    await found;
+  }
+  await clock.advance(60_000);
+  assert.equal(cache.size, 2);
+  await clock.advance(60_000);
+  assert.equal(cache.size, 1);
+  assert.equal(clock.pendingTimers, 1);
+  cache.close();
+  assert.equal(clock.pendingTimers, 0);
+  void cache.list({ ...listRequest, prefix: "c" });
+  answer(2, "c");
+  await clock.advance(1);
+  assert.deepEqual([cache.size, clock.pendingTimers], [2, 0]);
+});
+
+/** Bytes in use after garbage was collected. */
+function heapBytes(): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
+for (const [kind, filling] of Object.entries({ "one byte": "k", "two bytes": "\u{4e2d}" })) {
+  test(`ListingCache.bytes: is what the pages take on the heap, or a little more, with ${kind} a character`, () => {
+    const before = heapBytes();
+    const pages = Array.from({ length: 100 }, (_, index) => largePage(`p${index}`, filling));
+    const takenBytes = heapBytes() - before;
+    const estimated = pages.reduce((sum, each) => sum + entryBytes("p", each), 0);
+    const ratio = estimated / takenBytes;
+    assert.ok(ratio > 0.97 && ratio < 1.2, `estimated ${estimated}, taken ${takenBytes}`);
+  });
+}
+
+test("ListingCache.list: runningMax questions run, 1,000 wait, one more and those past the deadline are overloaded", async () => {
+  const { clock, asked, cache, answer } = fixture({ runningMax: 4, queueTimeoutMs: 5000, entriesMax: 5000 });
+  const list = (index: number): Promise<ListPage> => cache.list({ ...listRequest, prefix: `p${index}` });
+  const lists = Array.from({ length: 1004 }, (_, index) => list(index));
+  assert.deepEqual([cache.running, cache.waiting, asked.length], [4, 1000, 4]);
+  await rejectsWith("overloaded", list(2000));
+  answer(0, "v1");
+  await lists[0];
+  await clock.advance(0);
+  assert.deepEqual([cache.running, cache.waiting, asked.length], [4, 999, 5]);
+  // A joiner takes no permit.
+  const joiner = list(1);
+  const late = Promise.all(lists.slice(5).map((waiting) => rejectsWith("overloaded", waiting)));
+  await clock.advance(5000);
+  await late;
+  for (const index of [1, 2, 3, 4]) answer(index, "v1");
+  await Promise.all([...lists.slice(0, 5), joiner]);
+  assert.deepEqual([cache.running, cache.waiting, asked.length], [0, 0, 5]);
+});
+
+test("ListingCache.list: a question that fails releases its permit", async () => {
+  const { asked, cache, answer } = fixture({ runningMax: 1 });
+  const failed = rejectsWith("origin_unavailable", cache.list(listRequest));
+  await setImmediate();
+  asked[0]?.reject(unavailable());
+  await failed;
+  const next = cache.list(listRequest);
+  await setImmediate();
+  answer(1, "v1");
+  await next;
+  assert.equal(cache.running, 0);
 });

@@ -102,7 +102,10 @@ function openReplica(
     clock,
     ttlMs: options.listTtlMs ?? listTtlMs,
     entriesMax: 100,
+    bytesMax: 100_000,
     responseBytesMax: 1000,
+    runningMax: 100,
+    queueTimeoutMs: 5000,
   };
   const authorityListings = new ListingCache({ ...listShared, source: new OriginListings(origin) });
   const clusterListings = new ClusterListings({

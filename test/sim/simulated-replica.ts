@@ -211,7 +211,10 @@ export class SimulatedReplica {
       clock,
       ttlMs,
       entriesMax: 10,
+      bytesMax: 100_000,
       responseBytesMax: 1000,
+      runningMax: 100,
+      queueTimeoutMs: 5000,
     });
     const objects = new ObjectServer({
       origins: new Map([[originId, { directory, authority, authorityListings }]]),

@@ -100,9 +100,18 @@ export function replicaParts() {
         },
       ],
     ]),
-    lists: new Map([["o", { size: 0, stats: { hits: 0, misses: 0, joins: 0, oversize: 0 } }]]),
+    lists: new Map([["o", listing]]),
+    authorityLists: new Map([["o", listing]]),
   } satisfies ReplicaParts;
 }
+
+const listing = {
+  size: 0,
+  bytes: 0,
+  running: 0,
+  waiting: 0,
+  stats: { hits: 0, misses: 0, joins: 0, oversize: 0 },
+};
 
 function scrubCounters() {
   const counts = { checkedChunks: 0, checkedBytes: 0, badChunks: 0, skippedChunks: 0 };

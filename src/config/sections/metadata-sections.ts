@@ -45,7 +45,19 @@ export const listCacheSection = section({
   max_response_bytes: setting(
     bytes(),
     "1MiB",
-    "A larger page is not kept.",
+    "A page that takes more memory is not kept.",
     "Raise it while `orca_listing_oversize_total` grows.",
+  ),
+  max_bytes: setting(
+    bytes(),
+    "64MiB",
+    "Memory for pages of listings, for each origin. Those used least recently are dropped. In a cluster, half of it is for clients of this replica and half for pages that it asks the origin for.",
+    "Raise it where clients list many prefixes again and again: a page of 1,000 keys takes 200 to 400 KiB. It is heap memory outside `memory.max_bytes`.",
+  ),
+  max_running: setting(
+    integer({ min: 1, max: 1000 }),
+    "8",
+    "LISTs that run at once, for each origin. Up to 1,000 wait for `origin.queue_timeout` at most; after that, and beyond, clients get 503 SlowDown.",
+    "Raise it while `orca_listing_waiting` stays above 0 and the origin and this replica's CPU have room. An answer may take up to 16 MiB while it is read.",
   ),
 });

@@ -13,14 +13,19 @@ export interface OriginParts {
   readonly origins: readonly OriginCounters[];
   /** By origin id, as are the lists. */
   readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "stats">>;
-  readonly lists: ReadonlyMap<string, Pick<ListingCache, "size" | "stats">>;
+  readonly lists: ReadonlyMap<string, ListingCounters>;
+  /** Those that ask the origin. Outside a cluster they are the same ones. */
+  readonly authorityLists: ReadonlyMap<string, ListingCounters>;
 }
+
+type ListingCounters = Pick<ListingCache, "size" | "stats" | "bytes" | "running" | "waiting">;
 
 export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginParts): void {
   registerRequests(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
   registerDirectories(metrics, parts.directories);
   registerListings(metrics, parts.lists);
+  registerListingBounds(metrics, parts);
 }
 
 function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
@@ -172,6 +177,36 @@ function registerListings(metrics: MetricsRegistry, lists: OriginParts["lists"])
       watch: "Grows as fast as misses: raise list_cache.max_response_bytes.",
     },
     () => [...lists].map(([origin, { stats }]) => ({ labels: { origin }, value: stats.oversize })),
+  );
+}
+
+/** What bounds the memory and the time that listings take. */
+function registerListingBounds(metrics: MetricsRegistry, { lists, authorityLists }: OriginParts): void {
+  const ofBoth = (read: (cache: ListingCounters) => number) => () =>
+    [...authorityLists].map(([origin, authority]) => {
+      const caches = new Set([authority, lists.get(origin) ?? authority]);
+      return { labels: { origin }, value: [...caches].reduce((sum, cache) => sum + read(cache), 0) };
+    });
+  metrics.gauge(
+    "orca_listing_bytes",
+    {
+      meaning: "Memory of the listings that are cached, for clients and for peers.",
+      watch: "list_cache.max_bytes bounds it.",
+    },
+    ofBoth(({ bytes }) => bytes),
+  );
+  metrics.gauge(
+    "orca_listing_running",
+    { meaning: "LISTs that this replica sends to an origin.", watch: "list_cache.max_running bounds it." },
+    () => [...authorityLists].map(([origin, { running }]) => ({ labels: { origin }, value: running })),
+  );
+  metrics.gauge(
+    "orca_listing_waiting",
+    {
+      meaning: "Requests for listings that wait because list_cache.max_running others run.",
+      watch: "Above 0 for minutes: raise list_cache.max_running, or find the client that lists so much.",
+    },
+    ofBoth(({ waiting }) => waiting),
   );
 }
 
