@@ -30,6 +30,7 @@ export function percentDecode(text: string): string | undefined {
  * for the space: S3 writes `+` there, which not every client reads back, and all of them read `%20`.
  */
 export function percentEncode(text: string): string {
+  if (/^[\w.~/-]*$/.test(text)) return text;
   return encodeURIComponent(text.toWellFormed())
     .replaceAll("%2F", "/")
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -1,8 +1,15 @@
 /**
  * Answers requests about a bucket: HeadBucket, GetBucketLocation, ListObjects and ListBuckets. Listings come from the
  * origin page by page, as the client asks for them.
+ *
+ * Invariants:
+ * 1. At most {@link listsMax} listings are in progress, from the question to the last byte, and at most {@link waitingMax}
+ *    requests wait for that. A page with its XML takes about 1 MiB, and many clients may wait for one page.
+ * 2. One page is rendered in a turn of the event loop. All who wait for a page get it in the same turn.
  */
+import { type Clock, nextTurn } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { type Permit, Semaphore } from "../base/semaphore.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
@@ -13,7 +20,13 @@ import type { BucketRequest } from "./s3-request.ts";
 export interface BucketHandlerOptions {
   /** Sent to clients that ask for a bucket's location, and in `x-amz-bucket-region`. */
   readonly region: string;
+  readonly clock: Clock;
 }
+
+const listsMax = 128;
+const waitingMax = 1000;
+/** How long a request waits until fewer listings are in progress. After that its client gets 503 SlowDown. */
+const queueTimeoutMs = 5000;
 
 /**
  * Empty pages that are skipped in a row. Origins may send some (Azure does under load), and ListObjects V1 cannot
@@ -23,9 +36,12 @@ const emptyPagesMax = 100;
 
 export class BucketHandler {
   readonly #region: string;
+  readonly #permits: Semaphore;
+  #lastTurn = Promise.resolve();
 
   constructor(options: BucketHandlerOptions) {
     this.#region = options.region;
+    this.#permits = new Semaphore("a listing", listsMax, options.clock, waitingMax, "edge");
   }
 
   handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {
@@ -54,13 +70,28 @@ export class BucketHandler {
   async #list(exchange: Exchange, request: ListObjectsRequest, bucket: Bucket): Promise<void> {
     const waits = exchange.begin("metadata");
     try {
+      releaseAtEnd(await this.#permits.acquire(queueTimeoutMs), exchange);
+      if (exchange.isOver) return;
       const page = request.maxKeys === 0 ? emptyListPage : await nextPage(request, bucket);
       waits.end();
+      await this.#ownTurn();
       if (!exchange.isOver) exchange.sendXml(listObjectsXml(request, page));
     } catch (thrown) {
       exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot list objects"));
     }
   }
+
+  /** Resolves in a turn of the event loop that no other listing gets. */
+  #ownTurn(): Promise<void> {
+    this.#lastTurn = this.#lastTurn.then(nextTurn);
+    return this.#lastTurn;
+  }
+}
+
+/** The response of a client that left while it waited is closed already, or will be. */
+function releaseAtEnd(permit: Permit, { response }: Exchange): void {
+  if (response.closed) permit.release();
+  else response.once("close", () => permit.release());
 }
 
 async function nextPage(request: ListObjectsRequest, bucket: Bucket): Promise<ListPage> {
