@@ -9,6 +9,7 @@ import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { FileOrigin } from "../../src/origin/file-origin.ts";
 import { fileClockGrainMs, fileEtag } from "../../src/origin/file-version.ts";
+import { FileWalk } from "../../src/origin/file-walk.ts";
 import { compareKeys } from "../../src/origin/key-order.ts";
 import type { ListRequest, ObjectHead, RangeRequest } from "../../src/origin/origin.ts";
 import { MemorySink } from "../support/memory-sink.ts";
@@ -252,6 +253,20 @@ suite("FileOrigin", () => {
       "\u{ff5e}",
       "\u{1f600}",
     ]);
+  });
+
+  test("list: a directory of more names than are held at once is listed whole and in order", async () => {
+    // A walk holds 2,048 names of a directory, and sorts twice as many.
+    const keys = Array.from({ length: 5000 }, (_, index) => `${(index * 7919) % 5000}`);
+    for (const key of keys) writeFileSync(join(root, key), "");
+    const walked: string[] = [];
+    for await (const key of new FileWalk(root, "", "", never).keys()) walked.push(key);
+    assert.deepEqual(walked, keys.toSorted(compareKeys));
+    const page = await list({ startAfter: "4", maxKeys: 3 });
+    assert.deepEqual(
+      page.objects.map(({ key }) => key),
+      ["40", "400", "4000"],
+    );
   });
 
   test("list: what is told of an object is what HEAD tells", async () => {
