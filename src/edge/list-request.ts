@@ -3,6 +3,7 @@
  * with a key in place of the token, and the rest of Orca need not know the difference.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { continuationTokenBytesMax } from "../origin/origin.ts";
 import { decodeContinuationToken } from "./continuation-token.ts";
 import type { Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
@@ -68,6 +69,8 @@ export function parseListRequest(
   const originToken =
     token === undefined ? "" : decodeContinuationToken(token, { bucket, prefix, delimiter });
   if (originToken === undefined) return invalid("continuation-token", query, "does not belong to this list");
+  if (Buffer.byteLength(originToken) > continuationTokenBytesMax)
+    return invalid("continuation-token", query, "is too long");
 
   return {
     kind,

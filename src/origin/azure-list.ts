@@ -9,7 +9,7 @@ import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
 import { compareKeys, isAfter } from "./key-order.ts";
-import { type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
+import { checkedToken, type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
 import type { XmlElement } from "./xml-scanner.ts";
 
@@ -46,12 +46,13 @@ export async function listAzure(
     if (entries.length > request.maxKeys) {
       const page = entries.toSorted((a, b) => compareKeys(a.name, b.name)).slice(0, request.maxKeys);
       // Azure has no marker inside a page: the next call reads this page again and skips the names already returned.
-      return pageOf(page, encodePosition({ marker: position.marker, startAfter: page.at(-1)?.name ?? "" }));
+      const rest = { marker: position.marker, startAfter: page.at(-1)?.name ?? "" };
+      return pageOf(page, checkedToken(encodePosition(rest), action));
     }
     // Names are in ascending order, so every name after one beyond `startAfter` is beyond it, too.
     position = { marker: nextMarker, startAfter: entries.length > 0 ? "" : position.startAfter };
     if (entries.length > 0 || nextMarker === "" || pages >= pagesSkippedMax) {
-      return pageOf(entries, nextMarker && encodePosition(position));
+      return pageOf(entries, nextMarker && checkedToken(encodePosition(position), action));
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What the listings of S3 and Azure have in common: their bounds, their faults and the texts in them. */
 import { OrcaError } from "../base/orca-error.ts";
 import { MiB } from "../base/units.ts";
-import type { ListedObject } from "./origin.ts";
+import { continuationTokenBytesMax, type ListedObject } from "./origin.ts";
 import { MalformedXml, scanXml, type XmlElement } from "./xml-scanner.ts";
 
 /**
@@ -45,4 +45,12 @@ export async function scanListing(
 export function listedSize(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   throw new MalformedXml(`the size "${text.slice(0, 32)}" is not a whole number`);
+}
+
+/** @throws OrcaError origin_unsupported for a token that neither clients nor replicas could send back. */
+export function checkedToken(token: string, action: string): string {
+  const bytes = Buffer.byteLength(token);
+  if (bytes <= continuationTokenBytesMax) return token;
+  const message = `${action}: the token of the next page has ${bytes} bytes, and Orca takes ${continuationTokenBytesMax}`;
+  throw new OrcaError("origin_unsupported", "origin", message);
 }

@@ -4,6 +4,7 @@
  * decides what an answer means, never the text of a message.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
+import { KiB } from "../base/units.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
 
 /** The location of an object at the origin: the origin's own name of the bucket or container, and the whole key. */
@@ -65,6 +66,12 @@ export interface ListedObject {
   /** As in {@link ObjectHead}. */
   readonly lastModifiedMs: number | undefined;
 }
+
+/**
+ * A longer token ends the listing with an error. Clients send it back in their request line, and replicas in a message of
+ * at most 16 KiB. S3 and Azure need less than 1 KiB.
+ */
+export const continuationTokenBytesMax = 8 * KiB;
 
 export interface ListPage {
   readonly objects: readonly ListedObject[];

@@ -8,7 +8,7 @@ import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import type { SignedRequests } from "../s3-client/signed-requests.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
-import { type ListedEntry, listedSize, listingBytesMax, scanListing } from "./list-answer.ts";
+import { checkedToken, type ListedEntry, listedSize, listingBytesMax, scanListing } from "./list-answer.ts";
 import type { ListPage, ListRequest } from "./origin.ts";
 
 /** @see Origin.list */
@@ -65,6 +65,7 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
         return false;
     }
   });
+  checkedToken(nextContinuationToken, action);
   // Some clones omit `EncodingType` from the answer. Then the keys are not encoded.
   if (!isEncoded) return { objects, commonPrefixes: prefixes, nextContinuationToken };
   for (const object of objects) object.key = decodeKey(object.key, action);

@@ -109,6 +109,11 @@ test("parseListRequest: a continuation token that is none of ours is an invalid_
   for (const token of ["", "garbage", ofAnotherList]) {
     assert.equal(refusal("list-objects-v2", { "continuation-token": token }), "invalid_argument", token);
   }
+  const scope = { bucket: "bucket", prefix: "", delimiter: "" };
+  const longest = encodeContinuationToken("t".repeat(8192), scope);
+  assert.equal(accepted("list-objects-v2", { "continuation-token": longest }).originToken.length, 8192);
+  const tooLong = encodeContinuationToken("t".repeat(8193), scope);
+  assert.equal(refusal("list-objects-v2", { "continuation-token": tooLong }), "invalid_argument");
   assert.equal(accepted("list-objects-v1", { "continuation-token": "garbage" }).originToken, "");
 });
 

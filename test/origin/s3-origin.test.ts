@@ -161,6 +161,10 @@ suite("S3Origin", () => {
       ["origin_unavailable", `<ListBucketResult>${contents}`],
       ["origin_unavailable", "<Error><Code>InternalError</Code></Error>"],
       ["origin_unavailable", "<ListBucketResult><Contents><Size>-1</Size></Contents></ListBucketResult>"],
+      [
+        "origin_unsupported",
+        `<ListBucketResult><NextContinuationToken>${"t".repeat(8193)}</NextContinuationToken></ListBucketResult>`,
+      ],
       ["origin_unsupported", `<ListBucketResult>${contents.repeat(10_001)}</ListBucketResult>`],
       ["origin_unsupported", `<ListBucketResult>${" ".repeat(16 * 2 ** 20)}</ListBucketResult>`],
     ] as const) {

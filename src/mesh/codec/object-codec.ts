@@ -28,13 +28,17 @@ import type {
   PeerListAnswer,
   PeerListRequest,
 } from "../../object/object-peers.ts";
-import type { ListedObject, ListPage, ObjectHead } from "../../origin/origin.ts";
+import {
+  continuationTokenBytesMax,
+  type ListedObject,
+  type ListPage,
+  type ObjectHead,
+} from "../../origin/origin.ts";
 import { errorDetailOf, errorOfDetail } from "./error-detail.ts";
 import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
 import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdField } from "./object-name.ts";
 
 const keysMax = 1000;
-const continuationTokenBytesMax = 16 * 1024;
 
 function encodeObject({ originId: origin, location }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
   return { originId: origin, bucket: location.bucket, objectKey: location.key };

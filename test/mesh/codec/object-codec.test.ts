@@ -186,7 +186,7 @@ test("decodeHeadRequest, decodeListRequest: an invalid request is invalid_argume
     { ...list, prefix: "p".repeat(4097) },
     { ...list, delimiter: "p".repeat(4097) },
     { ...list, startAfter: "p".repeat(4097) },
-    { ...list, continuationToken: "t".repeat(16_385) },
+    { ...list, continuationToken: "t".repeat(8193) },
   ];
   for (const request of lists) {
     throwsWith("invalid_argument", () => decodeListRequest(sent(ListObjectsRequestSchema, request)));
