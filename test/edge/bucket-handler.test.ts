@@ -42,6 +42,7 @@ function fixture() {
       get isOver() {
         return response.closed;
       },
+      begin: () => ({ end: () => {} }),
       sendXml: () => answer(""),
       sendError: (error: OrcaError) => answer(error.code),
     } as unknown as Exchange;
