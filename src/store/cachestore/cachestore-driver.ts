@@ -44,10 +44,11 @@ export interface CachestoreDriver {
 
   /**
    * Stores a whole chunk; readers see all of it or nothing. `present`: a chunk of the right length was there already.
+   * `not_stored`: the store works, and can never hold this chunk; the driver counts and logs that.
    * The driver borrows `chunk` until the promise settles. If it must use the chunk longer, because a running write
    * cannot be stopped, it takes a hold of its own. @throws OrcaError as above.
    */
-  put(key: ChunkKey, chunk: ChunkBytes): Promise<Exclude<PutResult, "not_stored">>;
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
 
   /** Deletes a chunk, if the store holds it. @throws OrcaError as above. */
   delete(key: ChunkKey): Promise<void>;

@@ -187,7 +187,7 @@ export class GuardedCachestore implements ChunkStore {
     try {
       const result = await this.#driver.put(key, chunk);
       this.#succeeded();
-      this.#catalog.learn(key);
+      if (result !== "not_stored") this.#catalog.learn(key);
       return result;
     } catch (thrown) {
       this.stats.commitsFailed += 1;

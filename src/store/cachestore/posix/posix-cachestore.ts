@@ -23,7 +23,7 @@ import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
 import { cachestoreDirectoryOf } from "../../chunk-file/cachestore-directory.ts";
 import { blockSizeBytes, chunkFilePath } from "../../chunk-file/chunk-file.ts";
 import { type DiskFault, DiskFile, type ReadFileSystem } from "../../chunk-file/disk-file.ts";
-import type { ChunkKey } from "../../chunk-store.ts";
+import type { ChunkKey, PutResult } from "../../chunk-store.ts";
 import { DiskOpenFiles } from "../../disk/disk-open-files.ts";
 import type { CachestoreDriver } from "../cachestore-driver.ts";
 import { PosixCommitter } from "./posix-committer.ts";
@@ -87,6 +87,7 @@ export class PosixCachestore implements CachestoreDriver {
       stats: this.stats,
       timeoutMs: options.commitTimeoutMs ?? commitTimeoutMsDefault,
       threadModule: options.writeThreadModule,
+      onLasting: (path, code) => this.#warnOfLasting(path, code),
     });
   }
 
@@ -134,7 +135,7 @@ export class PosixCachestore implements CachestoreDriver {
     return "hit";
   }
 
-  put(key: ChunkKey, chunk: ChunkBytes): Promise<"stored" | "present"> {
+  put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     assert(chunk.lengthBytes === key.version.chunkLength(key.index), "a chunk is put whole");
     return this.#committer.commit(key.version.chunkPath(key.index), key, chunk);
   }
@@ -142,7 +143,9 @@ export class PosixCachestore implements CachestoreDriver {
   async delete(key: ChunkKey): Promise<void> {
     const path = key.version.chunkPath(key.index);
     const code = await this.#unlink(path);
-    if (code !== undefined) throw this.stats.countError(code, `delete chunk "${path}" from the cachestore`);
+    // Whatever has the chunk's name is no chunk, so the chunk is not held.
+    if (code === undefined || this.#isLasting(path, code)) return;
+    throw this.stats.countError(code, `delete chunk "${path}" from the cachestore`);
   }
 
   dropQueued(bytesWanted: number): void {
@@ -216,12 +219,14 @@ export class PosixCachestore implements CachestoreDriver {
     if (fault.reason === "ENOENT") return "miss";
     if (fault.kind === "error") {
       this.#retire(path, file);
+      if (this.#isLasting(path, fault.reason)) return "miss";
       throw this.stats.countError(fault.reason, `read chunk "${path}" from the cachestore`);
     }
     // Many readers may find the damage. The first one counts it.
     if (file !== undefined && !file.retired) this.#countDamaged(fault.reason, path);
     this.#retire(path, file);
-    await this.#unlink(path);
+    const code = await this.#unlink(path);
+    if (code !== undefined) this.#isLasting(path, code);
     return "miss";
   }
 
@@ -243,6 +248,20 @@ export class PosixCachestore implements CachestoreDriver {
       resolve(error === null || error.code === "ENOENT" ? undefined : (error.code ?? "EUNKNOWN")),
     );
     return promise;
+  }
+
+  /** Whether an error is a fact about this chunk and not about the store; then it is counted and logged. */
+  #isLasting(path: string, code: string): boolean {
+    if (!this.stats.countLasting(code)) return false;
+    this.#warnOfLasting(path, code);
+    return true;
+  }
+
+  #warnOfLasting(path: string, code: string): void {
+    if (!this.#pace.isDue(code)) return;
+    const message =
+      "The cachestore cannot hold a chunk: another thing has its name, or the name is not possible; Orca goes on without it";
+    this.#logger.warn({ chunk: path, code }, message);
   }
 
   #countDamaged(reason: string, path: string): void {

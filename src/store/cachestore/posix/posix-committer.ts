@@ -30,9 +30,10 @@ export interface PosixCommitterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly threadModule?: URL | undefined;
+  /** Called for a chunk that cannot be stored because of a fact about it; `code` is the system's error. */
+  readonly onLasting: (path: string, code: string) => void;
 }
 
-type Stored = Exclude<PutResult, "not_stored">;
 /** `late`: the deadline has passed, and the thread may still be working. */
 type RunResult = TaskResult | { readonly outcome: "late" };
 
@@ -47,6 +48,7 @@ export class PosixCommitter {
   readonly #stats: PosixStats;
   readonly #clock: Clock;
   readonly #writer: DiskWriter;
+  readonly #onLasting: PosixCommitterOptions["onLasting"];
   #late = false;
   #closed = false;
   /** Ends a {@link close} that waits for a commit that hangs. */
@@ -60,6 +62,7 @@ export class PosixCommitter {
     this.#timeoutMs = options.timeoutMs;
     this.#stats = options.stats;
     this.#clock = options.clock;
+    this.#onLasting = options.onLasting;
     this.#writer = new DiskWriter({
       clock: options.clock,
       logger: options.logger,
@@ -96,7 +99,7 @@ export class PosixCommitter {
   }
 
   /** @throws OrcaError like CachestoreDriver.put. */
-  async commit(path: string, key: ChunkKey, chunk: ChunkBytes): Promise<Stored> {
+  async commit(path: string, key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     if (this.#late || this.#closed) throw this.#error(path, this.#late ? "ETIMEDOUT" : undefined);
     const write = this.#chunkWrite(path, key, chunk);
     const hold = chunk.share();
@@ -111,6 +114,10 @@ export class PosixCommitter {
         this.#stats.commitsDropped += 1;
         throw this.#error(path, this.#late ? "ETIMEDOUT" : undefined);
       case "failed":
+        if (this.#stats.countLasting(result.code)) {
+          this.#onLasting(path, result.code);
+          return "not_stored";
+        }
         throw this.#error(path, result.code);
       case "late":
         throw this.#error(path, "ETIMEDOUT");

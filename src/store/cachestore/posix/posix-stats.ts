@@ -18,6 +18,18 @@ const errorBySystemCode: Readonly<Record<string, ErrorCode>> = {
   EDQUOT: "overloaded",
 };
 
+/**
+ * Another thing than a file has the name of a chunk or of its directory, or the file system takes no such name. That is
+ * a fact about this chunk and lasts, so it says nothing against the store.
+ */
+const lastingSystemCodes: ReadonlySet<string> = new Set([
+  "EISDIR",
+  "ENOTDIR",
+  "EEXIST",
+  "ELOOP",
+  "ENAMETOOLONG",
+]);
+
 export class PosixStats {
   blocksRead = 0;
   bytesRead = 0;
@@ -35,10 +47,21 @@ export class PosixStats {
   /** Errors of the file system by code (`ENOSPC`, `EIO`, `ETIMEDOUT`, …). */
   readonly errorsByCode: Record<string, number> = {};
 
+  /** Counts an error of the file system if it is a fact about one chunk. False: the caller treats it as an error. */
+  countLasting(systemCode: string): boolean {
+    if (!lastingSystemCodes.has(systemCode)) return false;
+    this.#count(systemCode);
+    return true;
+  }
+
   /** Counts an error of the file system, and returns it as an OrcaError. `action` completes "Cannot …". */
   countError(systemCode: string, action: string): OrcaError {
-    this.errorsByCode[systemCode] = (this.errorsByCode[systemCode] ?? 0) + 1;
+    this.#count(systemCode);
     const code = errorBySystemCode[systemCode] ?? "store_unavailable";
     return new OrcaError(code, "cachestore", `Cannot ${action}: ${systemCode}`);
+  }
+
+  #count(systemCode: string): void {
+    this.errorsByCode[systemCode] = (this.errorsByCode[systemCode] ?? 0) + 1;
   }
 }

@@ -5,16 +5,20 @@ import fs, {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { MiB } from "../../../../src/base/units.ts";
+import { Breaker } from "../../../../src/store/cachestore/breaker.ts";
+import { Catalog } from "../../../../src/store/cachestore/catalog.ts";
+import { GuardedCachestore } from "../../../../src/store/cachestore/guarded-cachestore.ts";
 import { chunkFileSize, storedKeyOf } from "../../../../src/store/chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../../../src/store/chunk-file/disk-file.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
 import { faultyThread } from "../../disk/disk-faulty-thread.ts";
-import { keyOf } from "../../disk/disk-fixture.ts";
+import { chunkOf, keyOf } from "../../disk/disk-fixture.ts";
 import { criterion, readAll, readRange } from "./posix-fixture.ts";
 
 criterion("a chunk that one replica stored is read by another, also after a restart", async (fixture) => {
@@ -310,3 +314,49 @@ criterion("close waits for puts, and later puts fail", async (fixture) => {
   await rejectsWith("overloaded", fixture.put(store, keyOf("d", MiB)));
   await rejectsWith("overloaded", readAll(store, keys[0] as (typeof keys)[0]));
 });
+
+for (const [title, obstruct, code] of [
+  ["a directory in its place", (path: string) => mkdirSync(path, { recursive: true }), "EISDIR"],
+  [
+    "a file in the place of its directory",
+    (path: string) => {
+      rmSync(dirname(path), { recursive: true, force: true });
+      writeFileSync(dirname(path), "");
+    },
+    "ENOTDIR",
+  ],
+  [
+    "a link to itself in the place of its directory",
+    (path: string) => {
+      rmSync(dirname(path), { recursive: true, force: true });
+      symlinkSync(dirname(path), dirname(path));
+    },
+    "ELOOP",
+  ],
+] as const) {
+  criterion(
+    `a chunk with ${title} is a miss, is not stored, and does not open the breaker`,
+    async (fixture) => {
+      const key = keyOf("k", MiB);
+      const driver = await fixture.open();
+      const breaker = new Breaker({ clock: fixture.clock, errorsToOpen: 1 });
+      const catalog = new Catalog(10);
+      const { clock, logger } = fixture;
+      const store = new GuardedCachestore({ driver, breaker, catalog, clock, logger });
+      obstruct(fixture.pathOf(key));
+      const chunk = chunkOf(fixture.budget, key);
+      for (let round = 0; round < 3; round += 1) {
+        assert.equal(await store.put(key, chunk), "not_stored");
+        assert.equal(await store.readBlock(key, 0, Buffer.alloc(MiB)), false);
+        await store.delete(key);
+        assert.equal(store.presence(key), "unknown");
+      }
+      chunk.release();
+      assert.deepEqual([store.breakerState, breaker.stats.failed], ["closed", 0]);
+      assert.ok((driver.stats.errorsByCode[code] ?? 0) >= 3, JSON.stringify(driver.stats.errorsByCode));
+      assert.ok(logger.count("warn") <= 3, "a line for each kind of fault");
+      // Another chunk is stored as before.
+      assert.equal(await fixture.put(driver, keyOf("other", MiB)), "stored");
+    },
+  );
+}

@@ -15,7 +15,7 @@ import {
   type PosixCachestoreOptions,
 } from "../../../../src/store/cachestore/posix/posix-cachestore.ts";
 import { chunkFilePath } from "../../../../src/store/chunk-file/chunk-file.ts";
-import type { ChunkKey } from "../../../../src/store/chunk-store.ts";
+import type { ChunkKey, PutResult } from "../../../../src/store/chunk-store.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { MemorySink } from "../../../support/memory-sink.ts";
 import { assertPattern } from "../../../support/pattern.ts";
@@ -81,7 +81,7 @@ export class PosixFixture {
     return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   }
 
-  put(store: PosixCachestore, key: ChunkKey): Promise<"stored" | "present"> {
+  put(store: PosixCachestore, key: ChunkKey): Promise<PutResult> {
     return putChunk(store, this.budget, key);
   }
 
