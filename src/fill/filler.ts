@@ -305,7 +305,8 @@ export class Filler implements ChunkFlights {
   async #readCopy(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
     const { cachestore, copySource } = this.#options;
     const { key } = flight;
-    if (cachestore && cachestore.presence(key) !== "absent") {
+    // The store is asked also while its breaker is open: it answers at once, and counts the read as not tried.
+    if (cachestore) {
       const outcome = await cachestore.read(key, part.filled, part.to - part.filled, sink, signal);
       signal.throwIfAborted();
       if (outcome === "hit") return true;

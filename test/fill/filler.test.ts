@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
 import { type Cachestore, type CopySource, Filler } from "../../src/fill/filler.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
+import { Breaker } from "../../src/store/cachestore/breaker.ts";
+import type { CachestoreDriver } from "../../src/store/cachestore/cachestore-driver.ts";
+import { Catalog } from "../../src/store/cachestore/catalog.ts";
+import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
 import { FakeStore } from "../support/fake-store.ts";
 import { drain, fillFixture } from "../support/fill-fixture.ts";
+import { RecordedLogger } from "../support/recorded-logger.ts";
 import { until } from "../support/until.ts";
 
 const generousOrigin = {
@@ -54,4 +60,27 @@ test("Filler.promote: while it asks peers for bytes that the disk could not read
   filler.promote(key, 0);
   await until(() => filler.flightsInProgress === 0);
   assert.deepEqual(rooted, [false]);
+});
+
+test("Filler: a chunk that the cachestore's open breaker turns away is counted there, as a read and as a commit", async () => {
+  const { clock, origin, memory, budget, path, version } = fillFixture();
+  const driver: CachestoreDriver = {
+    kind: "s3",
+    check: async () => {},
+    read: async () => assert.fail("the store is not asked"),
+    put: async () => assert.fail("the store is not asked"),
+    delete: async () => {},
+    dropQueued: () => {},
+    close: async () => {},
+  };
+  const breaker = new Breaker({ clock, errorsToOpen: 1 });
+  const logger = new RecordedLogger();
+  const cachestore = new GuardedCachestore({ driver, breaker, catalog: new Catalog(), clock, logger });
+  breaker.failed(new OrcaError("store_unavailable", "cachestore", "Cannot reach the store"));
+  const origins = new Map([[origin.id, generousOrigin]]);
+  const filler = new Filler({ origins, memory, disk: undefined, budget, queueTimeoutMs: 5000, cachestore });
+  await drain(new ObjectReader({ ...path, flights: filler }, version("k", MiB), 0, MiB));
+  await filler.stop();
+  const { misses, missesUnasked, notStored, commitsDropped } = cachestore.stats;
+  assert.deepEqual([misses, missesUnasked, notStored, commitsDropped], [1, 1, 1, 1]);
 });
