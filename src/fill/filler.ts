@@ -18,6 +18,7 @@ import type { MemoryBudget, Reservation } from "../base/memory-budget.ts";
 import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
@@ -124,7 +125,8 @@ export class Filler implements ChunkFlights {
   /** The first source of a flight's bytes. */
   readonly #source: FlightSource;
   readonly #flights = new Map<string, Flight>();
-  readonly #running = new Set<Promise<void>>();
+  /** Each flight until it has left, also after another one for its chunk has begun. */
+  readonly #running = new Map<Flight, Promise<void>>();
   readonly #stopping = new AbortController();
 
   constructor(options: FillerOptions) {
@@ -204,7 +206,21 @@ export class Filler implements ChunkFlights {
   /** Ends the flights that still wait for bytes. Resolves when the whole chunks are committed. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot fill a chunk: Orca is stopping"));
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
+  }
+
+  /**
+   * For a clear of the cache: no tier stores a chunk below `prefix` that is arriving now. A chunk that is whole may be in
+   * the middle of its commits; the promise resolves when those have ended, so that its copies can be deleted.
+   */
+  async forget(prefix: ObjectPrefix | undefined): Promise<void> {
+    const committing: Promise<void>[] = [];
+    for (const [flight, run] of this.#running) {
+      if (!isBelow(prefix, flight.key.version)) continue;
+      if (flight.state.kind === "whole") committing.push(run);
+      flight.forget();
+    }
+    await Promise.all(committing);
   }
 
   #traceOf(key: ChunkKey, asker: Asker | undefined): FetchTrace | undefined {
@@ -214,8 +230,8 @@ export class Filler implements ChunkFlights {
   #launch(flight: Flight, launch: Launch): Flight {
     const memoryKey = flight.key.version.memoryKey(flight.key.index);
     this.#flights.set(memoryKey, flight);
-    const run = this.#run(flight, memoryKey, launch).finally(() => this.#running.delete(run));
-    this.#running.add(run);
+    const run = this.#run(flight, memoryKey, launch).finally(() => this.#running.delete(flight));
+    this.#running.set(flight, run);
     return flight;
   }
 
@@ -240,6 +256,7 @@ export class Filler implements ChunkFlights {
         this.#stopping.signal,
       );
       const chunk = flight.complete();
+      if (flight.isForgotten) return;
       memory.put(memoryKey, chunk, ahead, flight.key.version);
       // No SHA-256 was sent with the bytes of a peer that failed. They came over mutual TLS and are served, but not
       // stored.
@@ -325,11 +342,14 @@ export class Filler implements ChunkFlights {
     if (result === "stored") onStoredInCachestore?.(flight.key);
   }
 
-  /** A failed commit is counted and never fails a read. */
+  /**
+   * A failed commit is counted and never fails a read. Bytes that came from the disk do not go back: if the chunk is not
+   * there any more, it was evicted or cleared meanwhile.
+   */
   async #commitToDisk(flight: Flight, chunk: ChunkBytes): Promise<void> {
-    const { key, sentSha256 } = flight;
+    const { key, source, sentSha256 } = flight;
     const { memory, disk, digests, onStoredOnDisk } = this.#options;
-    if (!disk || disk.presence(key) === "held") return;
+    if (!disk || source === "disk" || disk.presence(key) === "held") return;
     const result = await traced(flight, "disk", () => disk.put(key, chunk));
     if (result === "not_stored") this.stats.commitsNotStored += 1;
     if (result !== "stored") return;

@@ -74,6 +74,7 @@ export class Flight {
   readonly #abandoned = new AbortController();
   #source: FlightSource;
   #hasUnverifiedBytes = false;
+  #isForgotten = false;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
   #state: FlightState = { kind: "filling" };
@@ -145,6 +146,15 @@ export class Flight {
   /** Whether some bytes came from a peer that failed before it sent their SHA-256. */
   get hasUnverifiedBytes(): boolean {
     return this.#hasUnverifiedBytes;
+  }
+
+  /** The cache was cleared of the chunk while it was arriving: readers are served, and no tier stores it. */
+  get isForgotten(): boolean {
+    return this.#isForgotten;
+  }
+
+  forget(): void {
+    this.#isForgotten = true;
   }
 
   /** Memory that it needs: that of its segments. */

@@ -27,6 +27,7 @@ import type { Clock } from "../base/clock.ts";
 import { type MemoryBudget, segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type Permit, Semaphore } from "../base/semaphore.ts";
+import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
@@ -154,6 +155,12 @@ export class Relay implements ChunkFlights {
     this.#launch(flight, { key, passedOver, peer, disagreements: 0, skipDisk: false }, true, permit);
   }
 
+  /** @see Filler.forget */
+  forget(prefix: ObjectPrefix | undefined): Promise<void> {
+    for (const flight of this.#relays.values()) if (isBelow(prefix, flight.key.version)) flight.forget();
+    return this.#options.filler.forget(prefix);
+  }
+
   /** Ends the relays that still wait for peers. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot relay a chunk: Orca is stopping"));
@@ -187,7 +194,8 @@ export class Relay implements ChunkFlights {
       }
       const signal = this.#stopping.signal;
       await flight.fetch((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
-      memory.put(memoryKey, flight.complete(), ahead, flight.key.version);
+      const chunk = flight.complete();
+      if (!flight.isForgotten) memory.put(memoryKey, chunk, ahead, flight.key.version);
     } catch (thrown) {
       if (thrown instanceof NoPeerLeft) {
         adopted = filler.adopt(flight, { ahead, skipDisk: route.skipDisk });

@@ -6,9 +6,10 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
-import type { ChunkFlights } from "../fill/chunk-flights.ts";
+import type { Filler } from "../fill/filler.ts";
 import { HeldChunks } from "../fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
+import type { Relay } from "../fill/relay.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { CacheClear } from "../ops/endpoints/cache-clear.ts";
 import { cacheEndpoints } from "../ops/endpoints/cache-endpoints.ts";
@@ -28,7 +29,7 @@ export interface CacheViewOptions {
   readonly memory: MemoryTier;
   readonly disk: DiskTier | undefined;
   readonly cachestore: OpenCachestore | undefined;
-  readonly flights: ChunkFlights;
+  readonly flights: Filler | Relay;
   readonly origins: readonly OpenOrigin[];
   /** By the name that clients use. */
   readonly buckets: ReadonlyMap<string, Bucket>;
@@ -55,6 +56,7 @@ export class CacheView {
     this.scrub = scrub;
     const clear = new CacheClear({
       directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
+      flights,
       memory,
       disk,
       cachestore: cachestore?.store,

@@ -34,7 +34,7 @@ export class ReplicaReadPath {
   /** Undefined where only the coordinator of a chunk keeps it on disk. */
   readonly replicated: ReplicatedDisks | undefined;
   /** What readers of objects need of all this. */
-  readonly forReaders: ReadPath;
+  readonly forReaders: ReadPath & { readonly flights: Filler | Relay };
 
   constructor({ config, tiers, origins, meshClient, clock, logger, trace }: ReplicaReadPathOptions) {
     const { memory, disk, cachestore, budget } = tiers;

@@ -1,15 +1,22 @@
 /**
  * Deletes the cached chunks and the metadata of some objects, or of all, from this replica. It deletes from the cachestore
- * only on request. A chunk that is being filled meanwhile comes back with its commit.
+ * only on request. What was read before the clear does not survive it; what is read during the clear may.
  *
- * The order matters: (1) the directory, so that the next request asks the origin; (2) the disk; (3) memory, last, because
- * a chunk that is read often moves from disk to memory, and never from memory to disk without a fill.
+ * The order matters: (1) the directory, so that the next request asks the origin; (2) flights: those that still fill are
+ * not kept, and those whose chunk is being committed end first; (3) the disk; (4) memory, last, because a chunk that is
+ * read often moves from disk to memory, and never from memory to disk without a fill.
+ *
+ * Two interleavings would leave a chunk behind. First: (a) a flight commits a chunk; (b) the disk is cleared, and does not
+ * list the chunk yet; (c) the commit ends. So step 2 waits for it. Second: (a) after step 2 a reader starts a flight that
+ * copies a chunk from disk to memory; (b) disk and memory are cleared; (c) the flight ends, and the chunk is in memory. So
+ * step 2 is repeated in the same turn of the event loop in which memory is cleared.
  *
  * From the cachestore it deletes the chunks of the versions that this replica's directories know. Chunk paths are hashes,
  * so it cannot search for a prefix there, and chunks of other versions stay.
  */
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
+import type { Filler } from "../../fill/filler.ts";
 import type { Directory } from "../../object/directory.ts";
 import type { ChunkStore } from "../../store/chunk-store.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
@@ -18,6 +25,7 @@ import { type Cleared, type ClearedDisk, clearDisk } from "../../store/scrub/dis
 export interface CacheClearParts {
   /** All of them: those that answer clients and those that answer peers. May hold one twice. */
   readonly directories: readonly Pick<Directory, "versions" | "clear">[];
+  readonly flights: Pick<Filler, "forget">;
   readonly memory: Pick<MemoryTier, "clear">;
   readonly disk: ClearedDisk | undefined;
   readonly cachestore: Pick<ChunkStore, "delete"> | undefined;
@@ -66,13 +74,15 @@ export class CacheClear {
     alsoCachestore: boolean,
     signal: AbortSignal,
   ): Promise<ClearedCache> {
-    const { memory, disk, cachestore } = this.#parts;
+    const { flights, memory, disk, cachestore } = this.#parts;
     const directories = [...new Set(this.#parts.directories)];
     const versions = new Map(
       directories.flatMap((each) => each.versions(prefix)).map((version) => [version.hash, version]),
     );
     const objects = Math.max(0, ...directories.map((each) => each.clear(prefix)));
+    await Promise.race([flights.forget(prefix), aborted(signal)]);
     const fromDisk = disk ? await clearDisk(disk, prefix, signal) : null;
+    void flights.forget(prefix);
     const fromMemory = memory.clear(prefix);
     let chunks = 0;
     if (alsoCachestore && cachestore) {
@@ -91,4 +101,13 @@ export class CacheClear {
       cachestore: alsoCachestore && cachestore ? { chunks } : null,
     };
   }
+}
+
+/** Rejects with the signal's reason when it aborts. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  if (signal.aborted) reject(signal.reason);
+  else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  promise.catch(() => undefined);
+  return promise;
 }

@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { MiB } from "../../../src/base/units.ts";
 import type { ObjectPrefix } from "../../../src/chunk/object-prefix.ts";
 import type { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { ObjectReader } from "../../../src/fill/object-reader.ts";
 import { CacheClear } from "../../../src/ops/endpoints/cache-clear.ts";
 import { MemoryTier } from "../../../src/store/memory-tier.ts";
 import { chunkOf, keyOf } from "../../store/disk/disk-fixture.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
+import { drain, fillFixture } from "../../support/fill-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { until } from "../../support/until.ts";
 
+/** No flight is in progress. */
+const noFlights = { forget: async (): Promise<void> => {} };
 const versions = ["a/1", "a/2", "b/1"].map((objectKey) => keyOf(objectKey, 3 * MiB, 0, MiB).version);
 const never = new AbortController().signal;
 const below: ObjectPrefix = { originId: "origin-a", bucket: "bucket", keyPrefix: "a/" };
@@ -57,6 +63,7 @@ test("CacheClear: the cachestore is touched only where it is asked for, and by w
   const directory = directoryOf(versions);
   const clear = new CacheClear({
     directories: [directory, directory, directoryOf([versions[0] as ObjectVersion])],
+    flights: noFlights,
     memory,
     disk: undefined,
     cachestore,
@@ -77,6 +84,7 @@ test("CacheClear: one runs at a time", async () => {
   const ready = Promise.withResolvers<void>();
   const clear = new CacheClear({
     directories: [],
+    flights: noFlights,
     memory: filledMemory().memory,
     disk: {
       directory: "/nowhere",
@@ -99,6 +107,7 @@ test("CacheClear: when whoever asked has gone it stops between two chunks, and t
   let deleted = 0;
   const clear = new CacheClear({
     directories: [directoryOf(versions)],
+    flights: noFlights,
     memory,
     disk: undefined,
     cachestore: {
@@ -117,6 +126,7 @@ test("CacheClear: it does not wait for a disk's scan when whoever asked has gone
   const gone = new AbortController();
   const clear = new CacheClear({
     directories: [],
+    flights: noFlights,
     memory: filledMemory().memory,
     disk: {
       directory: "/nowhere",
@@ -130,3 +140,93 @@ test("CacheClear: it does not wait for a disk's scan when whoever asked has gone
   gone.abort(new OrcaError("request_timeout", "client", "Cannot go on"));
   await rejectsWith("request_timeout", cleared);
 });
+
+/** A filler whose disk, a FakeStore, is cleared as the disk tier is. */
+function clearedFixture() {
+  const { filler, memory, disk, version, path, readNumber } = fillFixture({ disk: true });
+  assert.ok(disk);
+  const clear = new CacheClear({
+    directories: [],
+    flights: filler,
+    memory,
+    disk: {
+      directory: "/nowhere",
+      ready: Promise.resolve(),
+      paths: () => new Set(disk.chunks.keys()).values(),
+      discard: async (chunkPath) => (disk.chunks.delete(chunkPath) ? MiB : 0),
+    },
+    cachestore: undefined,
+  });
+  const held = () => [memory.stats.chunks, disk.chunks.size, filler.flightsInProgress];
+  return { clear, filler, disk, version: version("k", MiB), path, readNumber, held };
+}
+
+test("CacheClear: a commit that is running when the clear begins does not survive it", async () => {
+  const { clear, disk, version, path, readNumber, held } = clearedFixture();
+  const gate = Promise.withResolvers<void>();
+  disk.commitGate = gate.promise;
+  const reading = drain(new ObjectReader(path, version, 0, MiB));
+  await until(() => readsOf(readNumber) === 1);
+  readNumber(0).deliver().finish();
+  await reading;
+  await until(() => disk.puts.length === 1);
+  const clearing = clear.clear(undefined, false, never);
+  await turn();
+  gate.resolve();
+  const cleared = await clearing;
+  assert.deepEqual(
+    [cleared.disk, cleared.memory],
+    [
+      { chunks: 1, bytes: MiB },
+      { chunks: 1, bytes: MiB },
+    ],
+  );
+  assert.deepEqual(held(), [0, 0, 0]);
+});
+
+test("CacheClear: a chunk that is still arriving is served and not kept", async () => {
+  const { clear, disk, version, path, readNumber, held } = clearedFixture();
+  const reading = drain(new ObjectReader(path, version, 0, MiB));
+  await until(() => readsOf(readNumber) === 1);
+  readNumber(0).deliver(1000);
+  await clear.clear(undefined, false, never);
+  readNumber(0).deliver().finish();
+  assert.equal((await reading).length, MiB);
+  await until(() => held()[2] === 0);
+  assert.deepEqual([held(), disk.puts], [[0, 0, 0], []]);
+});
+
+test("CacheClear: a chunk that moves from disk to memory during the clear does not survive it", async () => {
+  const { clear, filler, disk, version, held } = clearedFixture();
+  const key = { version, index: 0 };
+  disk.chunks.set(version.chunkPath(0), Buffer.alloc(MiB));
+  const reads = Promise.withResolvers<boolean>();
+  disk.readBlock = () => reads.promise;
+  const clearing = clear.clear(undefined, false, never);
+  // After the first look at the flights, and before the disk is cleared.
+  assert.ok(filler.promote(key, 0));
+  assert.deepEqual((await clearing).disk, { chunks: 1, bytes: MiB });
+  reads.resolve(true);
+  await until(() => held()[2] === 0);
+  assert.deepEqual([held(), disk.puts], [[0, 0, 0], []]);
+});
+
+test("CacheClear: chunks of other objects that are arriving are kept", async () => {
+  const { clear, filler, disk, version, held } = clearedFixture();
+  disk.chunks.set(version.chunkPath(0), Buffer.alloc(MiB));
+  filler.promote({ version, index: 0 }, 0);
+  await clear
+    .clear({ originId: version.originId, bucket: version.bucket, keyPrefix: "other" }, false, never)
+    .catch(() => undefined);
+  await until(() => held()[2] === 0);
+  assert.equal(held()[0], 1);
+});
+
+function readsOf(readNumber: (index: number) => unknown): number {
+  try {
+    readNumber(0);
+    return 1;
+  } catch {
+    return 0;
+  }
+}

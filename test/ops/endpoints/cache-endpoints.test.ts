@@ -30,6 +30,7 @@ function scrubOf(clock = new FakeClock()): Scrub {
 function actionOf(path: string, scrub?: Scrub, clock = new FakeClock()): OpsEndpoint {
   const clear = new CacheClear({
     directories: [],
+    flights: { forget: async () => {} },
     memory: { clear: () => ({ chunks: 0, bytes: 0 }) },
     disk: scannedDisk,
     cachestore: undefined,
