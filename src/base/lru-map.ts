@@ -1,24 +1,27 @@
 /**
  * A map with a bound: it evicts the least recently used entries when there are too many. State that clients, peers or an
  * origin could make grow without end lives in one of these.
- *
- * A Map alone is not enough. It keeps the order of insertion, but to find its first key V8 skips the slots of all keys
- * that were deleted before it. With 100,000 entries, an insertion that evicts then takes 200 us instead of 5 us. Here the
- * entries are linked to each other, so every operation takes constant time.
+ * Every operation takes constant time, because the entries are linked to each other. linked-list.ts says why a Map alone
+ * is not enough. Without a bound it is a queue with keys.
  *
  * Invariants:
- * 1. #entries holds exactly the entries between #oldest and #newest, each linked to its neighbours.
+ * 1. #entries holds exactly the entries of #byUse.
  * 2. #weight is the sum of their weights.
  * 3. After a `set` there are at most entriesMax of them, and they weigh at most weightMax.
  */
+import { Linked, LinkedList } from "./linked-list.ts";
 
-interface Entry<Key, Value> {
+class Entry<Key, Value> extends Linked {
   readonly key: Key;
   value: Value;
   weight: number;
-  /** The neighbours in order of use. */
-  older: Entry<Key, Value> | undefined;
-  newer: Entry<Key, Value> | undefined;
+
+  constructor(key: Key, value: Value, weight: number) {
+    super();
+    this.key = key;
+    this.value = value;
+    this.weight = weight;
+  }
 }
 
 export interface LruMapOptions<Key, Value> {
@@ -37,8 +40,8 @@ export class LruMap<Key, Value> {
   weightMax: number;
   readonly #onEvict: ((value: Value, key: Key) => void) | undefined;
   readonly #entries = new Map<Key, Entry<Key, Value>>();
-  #oldest: Entry<Key, Value> | undefined;
-  #newest: Entry<Key, Value> | undefined;
+  /** The least recently used one first. */
+  #byUse = new LinkedList<Entry<Key, Value>>();
   #weight = 0;
 
   constructor({ entriesMax = Infinity, weightMax = Infinity, onEvict }: LruMapOptions<Key, Value> = {}) {
@@ -57,7 +60,7 @@ export class LruMap<Key, Value> {
 
   /** The least recently used entry. This is not a use. */
   get oldest(): { readonly key: Key; readonly value: Value } | undefined {
-    return this.#oldest;
+    return this.#byUse.oldest;
   }
 
   /** The value, for a use: its entry is now the most recently used one. */
@@ -82,9 +85,10 @@ export class LruMap<Key, Value> {
   set(key: Key, value: Value, weight = 1): void {
     const known = this.#entries.get(key);
     if (known === undefined) {
-      const entry = { key, value, weight, older: undefined, newer: undefined };
+      const entry = new Entry(key, value, weight);
       this.#entries.set(key, entry);
-      this.#append(entry);
+      this.#byUse.push(entry);
+      this.#weight += weight;
     } else {
       this.#weight += weight - known.weight;
       known.value = value;
@@ -104,33 +108,23 @@ export class LruMap<Key, Value> {
 
   clear(): void {
     this.#entries.clear();
-    this.#oldest = undefined;
-    this.#newest = undefined;
+    this.#byUse = new LinkedList();
     this.#weight = 0;
   }
 
   /** The least recently used first. During the iteration, only the entry of the last key may be deleted or used. */
   *keys(): Generator<Key> {
-    for (const { key } of this.#inOrder()) yield key;
+    for (const { key } of this.#byUse) yield key;
   }
 
   /** As {@link keys}. */
   *values(): Generator<Value> {
-    for (const { value } of this.#inOrder()) yield value;
-  }
-
-  *#inOrder(): Generator<Entry<Key, Value>> {
-    let entry = this.#oldest;
-    while (entry !== undefined) {
-      const { newer }: Entry<Key, Value> = entry;
-      yield entry;
-      entry = newer;
-    }
+    for (const { value } of this.#byUse) yield value;
   }
 
   #makeRoom(): void {
     while (this.#entries.size > this.entriesMax || this.#weight > this.weightMax) {
-      const entry = this.#oldest;
+      const entry = this.#byUse.oldest;
       if (entry === undefined) return;
       this.#remove(entry);
       this.#onEvict?.(entry.value, entry.key);
@@ -139,31 +133,13 @@ export class LruMap<Key, Value> {
 
   #remove(entry: Entry<Key, Value>): void {
     this.#entries.delete(entry.key);
-    this.#unlink(entry);
+    this.#byUse.remove(entry);
+    this.#weight -= entry.weight;
   }
 
   #use(entry: Entry<Key, Value>): void {
-    if (entry === this.#newest) return;
-    this.#unlink(entry);
-    this.#append(entry);
-  }
-
-  #append(entry: Entry<Key, Value>): void {
-    entry.older = this.#newest;
-    if (this.#newest) this.#newest.newer = entry;
-    else this.#oldest = entry;
-    this.#newest = entry;
-    this.#weight += entry.weight;
-  }
-
-  #unlink(entry: Entry<Key, Value>): void {
-    const { older, newer } = entry;
-    if (older) older.newer = newer;
-    else this.#oldest = newer;
-    if (newer) newer.older = older;
-    else this.#newest = older;
-    entry.older = undefined;
-    entry.newer = undefined;
-    this.#weight -= entry.weight;
+    if (entry === this.#byUse.newest) return;
+    this.#byUse.remove(entry);
+    this.#byUse.push(entry);
   }
 }

@@ -12,6 +12,7 @@
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
+import { Linked, LinkedList } from "./linked-list.ts";
 import { OrcaError } from "./orca-error.ts";
 import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
 
@@ -112,10 +113,16 @@ export type Reclaimer = (wholeSlabs: boolean) => boolean;
  */
 export type LastResort = (missingBytes: number) => void;
 
-interface Waiter {
+class Waiter extends Linked {
   readonly bytes: number;
   readonly grant: (reservation: Reservation) => void;
-  timer: Timer;
+  timer: Timer | undefined;
+
+  constructor(bytes: number, grant: (reservation: Reservation) => void) {
+    super();
+    this.bytes = bytes;
+    this.grant = grant;
+  }
 }
 
 export interface MemoryBudgetOptions {
@@ -133,7 +140,7 @@ export class MemoryBudget {
   readonly #waitersMax: number;
   readonly #poison: boolean;
   readonly #pool = new SegmentPool();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new LinkedList<Waiter>();
   readonly #reclaimers: Reclaimer[] = [];
   readonly #lastResorts: LastResort[] = [];
   #reservedBytes = 0;
@@ -189,7 +196,7 @@ export class MemoryBudget {
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const halfMs = timeoutMs / 2;
     const timeOut = (): void => {
-      this.#waiters.delete(waiter);
+      this.#waiters.remove(waiter);
       reject(this.#overloaded(bytes, `not enough was released within ${timeoutMs} ms`));
       // Smaller waiters that fit may stand behind the one that timed out.
       this.#serveWaiters();
@@ -198,8 +205,9 @@ export class MemoryBudget {
       waiter.timer = this.#clock.timer(halfMs, timeOut);
       for (const lastResort of this.#lastResorts) lastResort(bytes);
     };
-    const waiter: Waiter = { bytes, grant: resolve, timer: this.#clock.timer(halfMs, halfTimeOver) };
-    this.#waiters.add(waiter);
+    const waiter = new Waiter(bytes, resolve);
+    waiter.timer = this.#clock.timer(halfMs, halfTimeOver);
+    this.#waiters.push(waiter);
     return promise;
   }
 
@@ -271,10 +279,10 @@ export class MemoryBudget {
   #serveWaiters(): void {
     if (this.#granting || this.#waiters.size === 0) return;
     this.#granting = true;
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.oldest; waiter !== undefined; waiter = this.#waiters.oldest) {
       if (!this.#makeRoom(waiter.bytes)) break;
-      this.#waiters.delete(waiter);
-      waiter.timer.cancel();
+      this.#waiters.remove(waiter);
+      waiter.timer?.cancel();
       waiter.grant(this.#grant(waiter.bytes));
     }
     this.#granting = false;

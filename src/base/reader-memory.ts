@@ -10,8 +10,10 @@
  * 1. Pinned slabs take at most a quarter of the budget, and segments with copies at most another quarter.
  * 2. A slab counts as pinned once, however many readers pin its segments.
  */
+
 import { assert } from "./assert.ts";
 import type { Clock } from "./clock.ts";
+import { Linked, LinkedList } from "./linked-list.ts";
 import { type MemoryBudget, type Reservation, type Segment, segmentSizeBytes } from "./memory-budget.ts";
 import { type Permit, Semaphore } from "./semaphore.ts";
 
@@ -40,10 +42,15 @@ function slabsMaxOf(maxBytes: number): number {
 }
 
 /** A segment that is divided into places for copies. */
-interface Sheet {
+class Sheet extends Linked {
   readonly segment: Segment;
   /** Where the free places begin. */
-  readonly freeOffsets: number[];
+  readonly freeOffsets = Array.from({ length: copiesPerSegment }, (_, index) => index * copySizeBytes);
+
+  constructor(segment: Segment) {
+    super();
+    this.segment = segment;
+  }
 }
 
 /** A place for the bytes of one slice. */
@@ -81,7 +88,7 @@ export class ReaderMemory {
   readonly #places: Semaphore;
   readonly #sheets = new Set<Sheet>();
   /** Those of the sheets with a free place. */
-  readonly #freeSheets = new Set<Sheet>();
+  readonly #freeSheets = new LinkedList<Sheet>();
 
   constructor(budget: MemoryBudget, clock: Clock) {
     this.#budget = budget;
@@ -146,10 +153,10 @@ export class ReaderMemory {
   releasePlace(sheet: Sheet, offset: number): void {
     sheet.freeOffsets.push(offset);
     if (sheet.freeOffsets.length < copiesPerSegment) {
-      this.#freeSheets.add(sheet);
+      if (sheet.list === undefined) this.#freeSheets.push(sheet);
       return;
     }
-    this.#freeSheets.delete(sheet);
+    if (sheet.list !== undefined) this.#freeSheets.remove(sheet);
     this.#sheets.delete(sheet);
     sheet.segment.release();
   }
@@ -159,18 +166,17 @@ export class ReaderMemory {
    * there are no more permits than places on as many sheets as invariant 1 allows.
    */
   #place(permit: Permit, reservation?: Reservation): Copy {
-    let [sheet] = this.#freeSheets;
+    let sheet = this.#freeSheets.oldest;
     if (!sheet) {
       assert(reservation !== undefined, "a new sheet has memory");
-      const freeOffsets = Array.from({ length: copiesPerSegment }, (_, index) => index * copySizeBytes);
-      sheet = { segment: reservation.takeSegment(segmentSizeBytes), freeOffsets };
+      sheet = new Sheet(reservation.takeSegment(segmentSizeBytes));
       this.#sheets.add(sheet);
-      this.#freeSheets.add(sheet);
+      this.#freeSheets.push(sheet);
     }
     // Another reader may have added a sheet while this one waited for memory.
     reservation?.release();
     const copy = new Copy(sheet, permit, this);
-    if (sheet.freeOffsets.length === 0) this.#freeSheets.delete(sheet);
+    if (sheet.freeOffsets.length === 0) this.#freeSheets.remove(sheet);
     this.stats.copies += 1;
     return copy;
   }

@@ -9,6 +9,7 @@
  * 2. There are as many slabs as were in use at one time at most.
  */
 import { assert } from "./assert.ts";
+import { Linked, LinkedList } from "./linked-list.ts";
 import { MiB } from "./units.ts";
 
 export const slabSizeBytes = MiB;
@@ -32,7 +33,7 @@ export function pieceSizeFor(lengthBytes: number): number {
   return slabSizeBytes;
 }
 
-class Slab {
+class Slab extends Linked {
   readonly memory = Buffer.from(new SharedArrayBuffer(slabSizeBytes));
   pieceSizeBytes = slabSizeBytes;
   piecesInUse = 0;
@@ -62,7 +63,9 @@ export interface Piece {
 export class SegmentPool {
   readonly #freeSlabs: Slab[] = [];
   /** By size of piece: slabs with pieces in use and free pieces. */
-  readonly #partialSlabs = new Map<number, Set<Slab>>(pieceSizesBytes.map((size) => [size, new Set()]));
+  readonly #partialSlabs = new Map<number, LinkedList<Slab>>(
+    pieceSizesBytes.map((size) => [size, new LinkedList()]),
+  );
   #bytesInUse = 0;
 
   /** Bytes of all slabs that have a piece in use. */
@@ -78,17 +81,17 @@ export class SegmentPool {
   take(lengthBytes: number): Piece {
     const sizeBytes = pieceSizeFor(lengthBytes);
     const slabs = this.#slabsWithRoom(sizeBytes);
-    let slab = slabs.values().next().value;
+    let slab = slabs.oldest;
     if (slab === undefined) {
       slab = this.#freeSlabs.pop() ?? new Slab();
       slab.cut(sizeBytes);
-      slabs.add(slab);
+      slabs.push(slab);
       this.#bytesInUse += slabSizeBytes;
     }
     const offset = slab.freeOffsets.pop();
     assert(offset !== undefined, "a slab with room has a free piece");
     slab.piecesInUse += 1;
-    if (slab.freeOffsets.length === 0) slabs.delete(slab);
+    if (slab.freeOffsets.length === 0) slabs.remove(slab);
     const whole = lengthBytes === slabSizeBytes;
     const bytes = whole ? slab.memory : Buffer.from(slab.memory.buffer, offset, lengthBytes);
     return { bytes, slab, offset };
@@ -100,15 +103,15 @@ export class SegmentPool {
     slab.freeOffsets.push(piece.offset);
     const slabs = this.#slabsWithRoom(slab.pieceSizeBytes);
     if (slab.piecesInUse > 0) {
-      slabs.add(slab);
+      if (slab.list === undefined) slabs.push(slab);
       return;
     }
-    slabs.delete(slab);
+    if (slab.list !== undefined) slabs.remove(slab);
     this.#freeSlabs.push(slab);
     this.#bytesInUse -= slabSizeBytes;
   }
 
-  #slabsWithRoom(pieceSizeBytes: number): Set<Slab> {
+  #slabsWithRoom(pieceSizeBytes: number): LinkedList<Slab> {
     const slabs = this.#partialSlabs.get(pieceSizeBytes);
     assert(slabs !== undefined, "a piece has one of the sizes that slabs are cut into");
     return slabs;

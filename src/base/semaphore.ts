@@ -5,6 +5,7 @@
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
+import { Linked, LinkedList } from "./linked-list.ts";
 import { type ErrorSource, OrcaError } from "./orca-error.ts";
 
 export interface Permit {
@@ -12,10 +13,16 @@ export interface Permit {
   release(): void;
 }
 
-interface Waiter {
+class Waiter extends Linked {
   readonly weight: number;
   readonly grant: (permit: Permit) => void;
-  readonly timer: Timer;
+  timer: Timer | undefined;
+
+  constructor(weight: number, grant: (permit: Permit) => void) {
+    super();
+    this.weight = weight;
+    this.grant = grant;
+  }
 }
 
 export class Semaphore {
@@ -23,7 +30,7 @@ export class Semaphore {
   readonly #clock: Clock;
   readonly #queueMax: number;
   readonly #source: ErrorSource;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new LinkedList<Waiter>();
   #permitsMax: number;
   #inUse = 0;
 
@@ -72,17 +79,14 @@ export class Semaphore {
     if (atOnce) return Promise.resolve(atOnce);
     if (this.#waiters.size >= this.#queueMax) return Promise.reject(this.#overloaded("the queue is full"));
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
-    const waiter: Waiter = {
-      weight,
-      grant: resolve,
-      timer: this.#clock.timer(timeoutMs, () => {
-        this.#waiters.delete(waiter);
-        reject(this.#overloaded(`no permit was free within ${timeoutMs} ms`));
-        // Lighter waiters that fit may stand behind the one that timed out.
-        this.#serveWaiters();
-      }),
-    };
-    this.#waiters.add(waiter);
+    const waiter = new Waiter(weight, resolve);
+    waiter.timer = this.#clock.timer(timeoutMs, () => {
+      this.#waiters.remove(waiter);
+      reject(this.#overloaded(`no permit was free within ${timeoutMs} ms`));
+      // Lighter waiters that fit may stand behind the one that timed out.
+      this.#serveWaiters();
+    });
+    this.#waiters.push(waiter);
     return promise;
   }
 
@@ -106,10 +110,10 @@ export class Semaphore {
   }
 
   #serveWaiters(): void {
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.oldest; waiter !== undefined; waiter = this.#waiters.oldest) {
       if (this.#inUse + waiter.weight > this.#permitsMax) return;
-      this.#waiters.delete(waiter);
-      waiter.timer.cancel();
+      this.#waiters.remove(waiter);
+      waiter.timer?.cancel();
       waiter.grant(this.#grant(waiter.weight));
     }
   }

@@ -7,6 +7,8 @@
  * 2. #bySends[n] holds the subjects of the items that were sent n times, the oldest first.
  * 3. At most itemsMax items wait. One more item drops the item that was sent most often, and of these the oldest.
  */
+import { LruMap } from "../base/lru-map.ts";
+
 interface Waiting<Item> {
   readonly item: Item;
   readonly sizeBytes: number;
@@ -17,7 +19,7 @@ export class BroadcastQueue<Item> {
   readonly stats = { dropped: 0 };
   readonly #itemsMax: number;
   readonly #bySubject = new Map<string, Waiting<Item>>();
-  readonly #bySends: Set<string>[] = [];
+  readonly #bySends: LruMap<string, true>[] = [];
 
   constructor(itemsMax: number) {
     this.#itemsMax = itemsMax;
@@ -31,7 +33,7 @@ export class BroadcastQueue<Item> {
     this.#remove(subject);
     if (this.size >= this.#itemsMax) this.#dropMostSent();
     this.#bySubject.set(subject, { item, sizeBytes, sends: 0 });
-    this.#sentTimes(0).add(subject);
+    this.#sentTimes(0).set(subject, true);
   }
 
   /**
@@ -43,7 +45,7 @@ export class BroadcastQueue<Item> {
     const items: Item[] = [];
     let bytesLeft = bytesMax;
     collect: for (const subjects of this.#bySends) {
-      for (const subject of subjects) {
+      for (const subject of subjects.keys()) {
         const waiting = this.#bySubject.get(subject) as Waiting<Item>;
         if (waiting.sizeBytes > bytesLeft) break collect;
         bytesLeft -= waiting.sizeBytes;
@@ -63,12 +65,12 @@ export class BroadcastQueue<Item> {
     }
     this.#sentTimes(waiting.sends).delete(subject);
     waiting.sends += 1;
-    this.#sentTimes(waiting.sends).add(subject);
+    this.#sentTimes(waiting.sends).set(subject, true);
   }
 
-  #sentTimes(sends: number): Set<string> {
-    while (this.#bySends.length <= sends) this.#bySends.push(new Set());
-    return this.#bySends[sends] as Set<string>;
+  #sentTimes(sends: number): LruMap<string, true> {
+    while (this.#bySends.length <= sends) this.#bySends.push(new LruMap());
+    return this.#bySends[sends] as LruMap<string, true>;
   }
 
   #remove(subject: string): void {
@@ -79,9 +81,9 @@ export class BroadcastQueue<Item> {
   }
 
   #dropMostSent(): void {
-    const [oldest] = this.#bySends.findLast((subjects) => subjects.size > 0) ?? [];
+    const oldest = this.#bySends.findLast((subjects) => subjects.size > 0)?.oldest;
     if (oldest === undefined) return;
-    this.#remove(oldest);
+    this.#remove(oldest.key);
     this.stats.dropped += 1;
   }
 }

@@ -8,7 +8,9 @@
  * 1. At most pingsMax of these pings run at a time. Members that contacted this replica are asked before the others.
  * 2. A member that does not answer several times in a row is accused, as after a failed probe.
  */
+
 import type { Clock, Timer } from "../base/clock.ts";
+import { LruMap } from "../base/lru-map.ts";
 import { isLive, type Member } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
@@ -32,8 +34,8 @@ export class Verifier {
   readonly stats = { verified: 0, unanswered: 0 };
   readonly #options: VerifierOptions;
   /** Ids of members to ask. Each is in one of them, or is being asked, or waits for {@link #timer}. */
-  readonly #first = new Set<string>();
-  readonly #queue = new Set<string>();
+  readonly #first = new LruMap<string, true>();
+  readonly #queue = new LruMap<string, true>();
   readonly #running = new Set<string>();
   /** Pings in a row that a member has not answered. */
   readonly #failures = new Map<string, number>();
@@ -61,9 +63,9 @@ export class Verifier {
     if (this.#options.table.hasAnswered(replicaId) || this.#running.has(replicaId)) return;
     if (hasCalled) {
       this.#queue.delete(replicaId);
-      this.#first.add(replicaId);
-    } else if (!this.#first.has(replicaId)) {
-      this.#queue.add(replicaId);
+      if (!this.#first.has(replicaId)) this.#first.set(replicaId, true);
+    } else if (!this.#first.has(replicaId) && !this.#queue.has(replicaId)) {
+      this.#queue.set(replicaId, true);
     }
     this.#run();
   }
@@ -85,8 +87,9 @@ export class Verifier {
   #run(): void {
     if (this.#stopped) return;
     for (const ids of [this.#first, this.#queue]) {
-      for (const replicaId of ids) {
+      for (let next = ids.oldest; next !== undefined; next = ids.oldest) {
         if (this.#running.size >= pingsMax) return;
+        const { key: replicaId } = next;
         ids.delete(replicaId);
         const member = this.#options.table.get(replicaId);
         if (member && isLive(member)) void this.#ask(member);

@@ -8,9 +8,11 @@
  * 2. A pull holds memory only from when it asks a peer for a range until the range is written; none while it sleeps.
  * 3. However a pull ends, its stage is committed or discarded.
  */
+
 import type { Clock } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
+import { LruMap } from "../../base/lru-map.ts";
 import type { MemoryBudget } from "../../base/memory-budget.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Member } from "../../membership/member.ts";
@@ -68,7 +70,7 @@ export class Puller {
   readonly #options: PullerOptions;
   readonly #settings: PullerSettings;
   /** By path, in the order in which they were queued. */
-  readonly #queue = new Map<string, Wanted>();
+  readonly #queue = new LruMap<string, Wanted>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #pace: LogPace;
@@ -122,8 +124,9 @@ export class Puller {
   }
 
   #startNext(): void {
-    for (const [path, wanted] of this.#queue) {
+    for (let next = this.#queue.oldest; next !== undefined; next = this.#queue.oldest) {
       if (this.#running.size >= this.#settings.workers) return;
+      const { key: path, value: wanted } = next;
       this.#queue.delete(path);
       const run = this.#run(wanted).finally(() => {
         this.#running.delete(path);

@@ -11,6 +11,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
+import { Linked, LinkedList } from "../../base/linked-list.ts";
 import type { Logger } from "../../base/logger.ts";
 import { MiB } from "../../base/units.ts";
 import {
@@ -31,6 +32,15 @@ export interface DiskTask {
   start(): DiskJob | undefined;
   settle(result: TaskResult): void;
   onBatch?(batch: ScanBatch): void;
+}
+
+class Waiting extends Linked {
+  readonly task: DiskTask;
+
+  constructor(task: DiskTask) {
+    super();
+    this.task = task;
+  }
 }
 
 /**
@@ -59,7 +69,7 @@ export class DiskWriter {
   readonly #threadName: string;
   readonly #startedMax: number;
   readonly #threadModule: URL;
-  readonly #waiting: DiskTask[] = [];
+  readonly #waiting = new LinkedList<Waiting>();
   readonly #started: DiskTask[] = [];
   #thread: Worker | undefined;
   #waitingBytes = 0;
@@ -85,8 +95,8 @@ export class DiskWriter {
 
   /** Adds `task` at the end of the queue, or before all waiting tasks. */
   enqueue(task: DiskTask, place: "last" | "first" = "last"): void {
-    if (place === "last") this.#waiting.push(task);
-    else this.#waiting.unshift(task);
+    if (place === "last") this.#waiting.push(new Waiting(task));
+    else this.#waiting.unshift(new Waiting(task));
     this.#waitingBytes += task.bytes;
     this.#startNext();
   }
@@ -98,10 +108,12 @@ export class DiskWriter {
   dropQueued(bytesWanted: number): void {
     const missingBytes = bytesWanted - this.#settlingBytes;
     let droppedBytes = 0;
-    for (let index = this.#waiting.length - 1; index >= 0 && droppedBytes < missingBytes; index -= 1) {
-      const task = this.#waiting[index] as DiskTask;
+    let older: Waiting | undefined;
+    for (let waiting = this.#waiting.newest; waiting && droppedBytes < missingBytes; waiting = older) {
+      older = waiting.older as Waiting | undefined;
+      const { task } = waiting;
       if (task.bytes === 0) continue;
-      this.#waiting.splice(index, 1);
+      this.#waiting.remove(waiting);
       this.#waitingBytes -= task.bytes;
       droppedBytes += task.bytes;
       task.settle({ outcome: "dropped" });
@@ -118,14 +130,15 @@ export class DiskWriter {
    * file that the thread was writing stays in the staging directory, and the next start sweeps it.
    */
   async close(deadlineMs: number): Promise<void> {
-    if (deadlineMs > 0 && (this.#started.length > 0 || this.#waiting.length > 0)) {
+    if (deadlineMs > 0 && (this.#started.length > 0 || this.#waiting.size > 0)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = this.#clock.timer(deadlineMs, resolve);
       this.#onIdle = resolve;
       await promise;
       timer.cancel();
     }
-    const left = [...this.#started.splice(0), ...this.#waiting.splice(0)];
+    const left = this.#started.splice(0);
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) left.push(next.task);
     this.#waitingBytes = 0;
     this.#startedBytes = 0;
     const thread = this.#thread;
@@ -142,9 +155,9 @@ export class DiskWriter {
   }
 
   #startNext(): void {
-    while (this.#waiting.length > 0 && this.#alone === undefined) {
+    while (this.#waiting.size > 0 && this.#alone === undefined) {
       if (this.#started.length >= this.#startedMax || this.#startedBytes >= startedBytesMax) return;
-      const task = this.#waiting.shift() as DiskTask;
+      const { task } = this.#waiting.shift() as Waiting;
       this.#waitingBytes -= task.bytes;
       const job = task.start();
       if (job === undefined) continue;
@@ -154,7 +167,7 @@ export class DiskWriter {
       this.#thread ??= this.#startThread();
       this.#thread.postMessage(job);
     }
-    if (this.#started.length === 0 && this.#waiting.length === 0) this.#onIdle?.();
+    if (this.#started.length === 0 && this.#waiting.size === 0) this.#onIdle?.();
   }
 
   #startThread(): Worker {

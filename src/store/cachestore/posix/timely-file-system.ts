@@ -16,6 +16,7 @@
 import { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
 import type { Clock, Timer } from "../../../base/clock.ts";
+import { Linked, LinkedList } from "../../../base/linked-list.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../chunk-file/disk-file.ts";
@@ -23,12 +24,18 @@ import type { FileCall, FileCallReply } from "./file-calls.ts";
 
 type SystemError = NodeJS.ErrnoException;
 
-interface PendingCall {
+class PendingCall extends Linked {
   readonly call: FileCall;
   readonly settle: (reply: FileCallReply, scratch: Buffer) => void;
   timer: Timer | undefined;
   /** The deadline has passed, and no caller waits. The result is discarded. */
-  late: boolean;
+  late = false;
+
+  constructor(call: FileCall, settle: PendingCall["settle"]) {
+    super();
+    this.call = call;
+    this.settle = settle;
+  }
 }
 
 interface FileThread {
@@ -59,7 +66,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   readonly #threadModule: URL;
   readonly #threads = new Set<FileThread>();
   /** In order of arrival. Bounded by the number of callers, each of which has memory for its read. */
-  readonly #waiting = new Set<PendingCall>();
+  readonly #waiting = new LinkedList<PendingCall>();
   #stopped = false;
   #onIdle: (() => void) | undefined;
 
@@ -111,7 +118,7 @@ export class TimelyFileSystem implements ReadFileSystem {
       await promise;
       timer.cancel();
     }
-    for (const pending of this.#waiting) this.#expire(pending);
+    for (let pending = this.#waiting.oldest; pending; pending = this.#waiting.oldest) this.#expire(pending);
     const ending: Promise<unknown>[] = [];
     for (const { worker, running } of this.#threads) {
       if (running && !running.late) this.#expire(running);
@@ -124,7 +131,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   }
 
   #make(call: FileCall, settle: PendingCall["settle"]): void {
-    const pending: PendingCall = { call, settle, timer: undefined, late: false };
+    const pending = new PendingCall(call, settle);
     if (call.kind === "close" && this.#stopped && this.#threads.size === 0) {
       // The end of the process closes the descriptor. A thread that was started for it now would never be ended.
       queueMicrotask(() => settle({ value: 0 }, noBytes));
@@ -137,7 +144,7 @@ export class TimelyFileSystem implements ReadFileSystem {
       }
       pending.timer = this.#clock.timer(this.#deadlineMs, () => this.#expire(pending));
     }
-    this.#waiting.add(pending);
+    this.#waiting.push(pending);
     this.#startNext();
   }
 
@@ -149,15 +156,15 @@ export class TimelyFileSystem implements ReadFileSystem {
     this.stats.timedOut += 1;
     pending.late = true;
     pending.timer?.cancel();
-    this.#waiting.delete(pending);
+    if (pending.list !== undefined) this.#waiting.remove(pending);
     pending.settle(timedOut, noBytes);
   }
 
   #startNext(): void {
-    for (const pending of this.#waiting) {
+    while (this.#waiting.size > 0) {
       const thread = this.#idleThread();
       if (!thread) return;
-      this.#waiting.delete(pending);
+      const pending = this.#waiting.shift() as PendingCall;
       thread.running = pending;
       thread.worker.postMessage(pending.call);
     }

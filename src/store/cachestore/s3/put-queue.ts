@@ -4,18 +4,26 @@
  * first: a chunk that is not stored costs one fetch later, but a request without memory costs an error now.
  */
 import { assert } from "../../../base/assert.ts";
+import { Linked, LinkedList } from "../../../base/linked-list.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 
-interface Waiter {
+class Waiter extends Linked {
   readonly bytes: number;
   readonly start: () => void;
   readonly drop: (error: OrcaError) => void;
+
+  constructor(bytes: number, start: () => void, drop: (error: OrcaError) => void) {
+    super();
+    this.bytes = bytes;
+    this.start = start;
+    this.drop = drop;
+  }
 }
 
 export class PutQueue {
   readonly stats = { dropped: 0 };
   readonly #runningMax: number;
-  readonly #waiting: Waiter[] = [];
+  readonly #waiting = new LinkedList<Waiter>();
   #running = 0;
   #pendingBytes = 0;
   /** Bytes of dropped puts whose callers have not released the memory yet. */
@@ -33,7 +41,7 @@ export class PutQueue {
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /** Chunk bytes of puts that wait or run. */
@@ -92,12 +100,12 @@ export class PutQueue {
 
   /** Drops all waiting puts. */
   clear(): void {
-    for (const waiter of this.#waiting.splice(0)) this.#drop(waiter, "Orca is stopping");
+    while (this.#waiting.size > 0) this.#drop(this.#waiting.shift() as Waiter, "Orca is stopping");
   }
 
   #turn(bytes: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ bytes, start: resolve, drop: reject });
+    this.#waiting.push(new Waiter(bytes, resolve, reject));
     return promise;
   }
 
