@@ -248,7 +248,7 @@ export class Filler implements ChunkFlights {
       }
       if (flight.source === "disk") {
         flight.trace?.waitFor("disk");
-        await this.#readFromDisk(flight);
+        if (!(await this.#readFromDisk(flight))) return;
       }
       flight.trace?.asked();
       await flight.fetch(
@@ -276,18 +276,24 @@ export class Filler implements ChunkFlights {
     return flight.source !== "disk" && this.#options.disk?.presence(flight.key) === "held";
   }
 
-  /** Fills front to back from disk. Where the disk fails half-way, the rest is fetched as by any other flight. */
-  async #readFromDisk(flight: Flight): Promise<void> {
+  /**
+   * Fills front to back from disk. Where the disk fails half-way, the rest is fetched as by any other flight. False where
+   * the disk was set aside: a read that it has given up may still write into the flight's memory, so the flight ends, and
+   * its readers look again.
+   */
+  async #readFromDisk(flight: Flight): Promise<boolean> {
     const { disk } = this.#options;
     for (const [index, part] of flight.parts.entries()) {
       const sink = flight.sink(index);
       while (part.filled < part.to) {
         const block = sink.space();
-        const isRead = await disk?.readBlock(flight.key, Math.floor(part.filled / segmentSizeBytes), block);
-        if (!isRead) return;
+        const blockIndex = Math.floor(part.filled / segmentSizeBytes);
+        const isRead = await disk?.readBlock(flight.key, blockIndex, block, flight.segmentAt(part.filled));
+        if (!isRead) return !disk?.isSetAside;
         sink.advance(block.length);
       }
     }
+    return true;
   }
 
   async #readPart(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<void> {

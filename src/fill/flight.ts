@@ -217,6 +217,13 @@ export class Flight {
     return segment.retain();
   }
 
+  /** The segment that the byte at `offset` goes into. Its sink has given room for that byte. */
+  segmentAt(offset: number): Segment {
+    const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
+    assert(segment !== undefined, "a segment is taken before its bytes arrive");
+    return segment;
+  }
+
   /** Calls `listener` once, on the next bytes anywhere in the flight or when it ends. */
   listen(offset: number, listener: FlightListener): void {
     assert(this.#state.kind === "filling", "only a flight that is filling changes");

@@ -347,7 +347,7 @@ export class ObjectReader implements FlightListener {
     }
     const block = reservation.takeSegment(blockBytes);
     this.#begin("disk");
-    const isRead = await disk.readBlock(key, blockIndex, block.bytes);
+    const isRead = await disk.readBlock(key, blockIndex, block.bytes, block);
     waits?.end();
     if (!isRead || this.#closed) {
       block.release();

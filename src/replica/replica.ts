@@ -42,7 +42,7 @@ import { bucketsOf, closeMetadata, type OpenOrigin, openMetadata } from "./metad
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
-import { openTiers, type Tiers } from "./tiers.ts";
+import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
@@ -112,6 +112,7 @@ export class Replica {
     this.#tiers = openTiers(options, held);
     const { memory, disk, cachestore, replicaId } = this.#tiers;
     if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
+    if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
     const meshClient = options.config.cluster.clustered
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
       : undefined;

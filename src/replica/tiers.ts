@@ -7,6 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
+import type { ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
 import { TunedS3Fifo } from "../store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../store/memory-tier.ts";
@@ -49,4 +50,12 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
     cachestore,
     replicaId: disk?.replicaId ?? replicaId ?? randomBytes(8).toString("hex"),
   };
+}
+
+/** The notice in /readyz. A replica without its disk serves on, more slowly. */
+export function diskNotice(disk: Pick<DiskTier, "isSetAside">): ReadinessCheck {
+  return () =>
+    disk.isSetAside
+      ? "set aside: its file system has not answered within disk.call_timeout; check the disk"
+      : null;
 }

@@ -18,7 +18,15 @@ export type Presence = "held" | "absent" | "unknown";
 /** `stored`: now held. `present`: it was held already. `not_stored`: nothing was kept (full, closed, failed); counted. */
 export type PutResult = "stored" | "present" | "not_stored";
 
+/** Memory that a store may have to keep: a read that it has given up may still write there. A Segment is one. */
+export interface MemoryHold {
+  retain(): unknown;
+  release(): void;
+}
+
 export interface ChunkStore {
+  /** The store does not answer, so it is not used until it does: it believes that it holds nothing. */
+  readonly isSetAside?: boolean;
   readonly name: "memory" | "disk" | "cachestore";
 
   /** A hint, answered without I/O. */
@@ -27,9 +35,10 @@ export interface ChunkStore {
   /**
    * Reads block `blockIndex` (1 MiB each, the last one shorter) of a chunk into `target`, which is exactly as long as
    * the block. True: `target` holds the block, verified against its checksum. False is a miss: the chunk is not held,
-   * or it is damaged; then the store counts that and deletes the chunk. Never rejects.
+   * or it is damaged; then the store counts that and deletes the chunk. Never rejects. A read that the store gives up is a miss,
+   * too; as long as it may still write into `target`, the store retains `hold`.
    */
-  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean>;
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean>;
 
   /**
    * Stores a whole chunk. The store borrows `chunk` until the promise settles and does not release it. A commit is all

@@ -109,6 +109,7 @@ test("schema: the defaults are the design's", () => {
     highWatermark: 0.95,
     lowWatermark: 0.85,
     fsync: false,
+    callTimeoutMs: 10_000,
     scrubIntervalMs: 30 * 24 * 3_600_000,
   });
   assert.deepEqual(settings.chunking, {

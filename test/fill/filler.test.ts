@@ -10,8 +10,10 @@ import { Breaker } from "../../src/store/cachestore/breaker.ts";
 import type { CachestoreDriver } from "../../src/store/cachestore/cachestore-driver.ts";
 import { Catalog } from "../../src/store/cachestore/catalog.ts";
 import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
+import type { MemoryHold } from "../../src/store/chunk-store.ts";
 import { FakeStore } from "../support/fake-store.ts";
 import { drain, fillFixture } from "../support/fill-fixture.ts";
+import { assertPattern } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { until } from "../support/until.ts";
 
@@ -83,4 +85,31 @@ test("Filler: a chunk that the cachestore's open breaker turns away is counted t
   await filler.stop();
   const { misses, missesUnasked, notStored, commitsDropped } = cachestore.stats;
   assert.deepEqual([misses, missesUnasked, notStored, commitsDropped], [1, 1, 1, 1]);
+});
+
+test("Filler.promote: after a read that the disk gave up, the flight's memory is not filled again, and readers go to the origin", async () => {
+  const { origin, budget, memory, disk, filler, path, version, readNumber } = fillFixture({ disk: true });
+  assert.ok(disk);
+  const key = { version: version("k", 2 * MiB), index: 0 };
+  disk.believes = "held";
+  let held: MemoryHold | undefined;
+  let lateTarget: Buffer | undefined;
+  disk.readBlock = async (_key, _block, target, hold) => {
+    // It gives up a read that may still write.
+    disk.believes = "absent";
+    disk.isSetAside = true;
+    hold?.retain();
+    [held, lateTarget] = [hold, target];
+    return false;
+  };
+  assert.ok(filler.promote(key, 0));
+  const reading = drain(new ObjectReader(path, key.version, 0, 2 * MiB));
+  await until(() => origin.reads.length === 1);
+  readNumber(0).deliver().finish();
+  lateTarget?.fill(0xee);
+  assertPattern(await reading, origin.seed, 0);
+  await until(() => filler.flightsInProgress === 0);
+  assert.equal(budget.usedBytes - memory.bytes, MiB);
+  held?.release();
+  assert.equal(budget.usedBytes, memory.bytes);
 });

@@ -2,7 +2,7 @@
  * A ChunkStore in the heap with a hand on every switch: what it believes, what it loses, and when a commit settles.
  */
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import type { ChunkKey, ChunkStore, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, ChunkStore, MemoryHold, Presence, PutResult } from "../../src/store/chunk-store.ts";
 
 export class FakeStore implements ChunkStore {
   readonly name = "disk";
@@ -14,12 +14,13 @@ export class FakeStore implements ChunkStore {
   /** Held before a commit is answered; resolved by default. */
   commitGate: Promise<void> = Promise.resolve();
   refuses = false;
+  isSetAside = false;
 
   presence(key: ChunkKey): Presence {
     return this.believes ?? (this.chunks.has(pathOf(key)) ? "held" : "absent");
   }
 
-  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer, _hold?: MemoryHold): Promise<boolean> {
     this.blockReads += 1;
     const bytes = this.chunks.get(pathOf(key));
     if (!bytes) return false;

@@ -65,7 +65,7 @@ export function replicaParts() {
     },
     budget: { maxBytes: 0, usedBytes: 0, waiting: 0 },
     memory: { bytes: 0, stats: { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 } },
-    disk: { usedBytes: 0, maxBytes: 0, chunkCount: 0, pendingBytes: 0, stats: disk },
+    disk: { isSetAside: false, usedBytes: 0, maxBytes: 0, chunkCount: 0, pendingBytes: 0, stats: disk },
     scrub: scrubCounters(),
     origins: [
       {

@@ -1,7 +1,7 @@
 /** `memory`, `disk` and `chunking`: what a replica keeps itself, and in pieces of which size. */
 import { MiB } from "../../base/units.ts";
 import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
-import { age, bytes, flag, integer, ratio, text, wait } from "../codec.ts";
+import { age, bytes, duration, flag, integer, ratio, text, wait } from "../codec.ts";
 import { goSetting, listOf, optionalSection, required, section, setting } from "../field.ts";
 
 const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
@@ -51,6 +51,12 @@ export const diskSection = optionalSection({
     "false",
     "Whether each commit waits until the bytes are on the medium. Without it, a power loss can damage chunks; their checksums find them, and they are fetched again.",
     "`true` only where such refills are expensive. Commits become slower.",
+  ),
+  call_timeout: setting(
+    duration({ min: "100ms", max: "1h" }),
+    "10s",
+    "How long one call of the disk's file system may take, such as to open, read, write or sync a file. After that, Orca sets the disk aside until the call returns: reads go to peers and the origin, and nothing is stored.",
+    "Lower it to give up a disk that hangs sooner. Raise it where the disk is slow, above all with `fsync`.",
   ),
   scrub_interval: setting(
     age,

@@ -10,7 +10,7 @@ export interface TierParts {
   readonly memory: Pick<MemoryTier, "bytes" | "stats">;
   /** Undefined without a disk tier, as is the scrub. */
   readonly disk:
-    | Pick<DiskTier, "usedBytes" | "maxBytes" | "chunkCount" | "pendingBytes" | "stats">
+    | Pick<DiskTier, "usedBytes" | "maxBytes" | "chunkCount" | "isSetAside" | "pendingBytes" | "stats">
     | undefined;
   readonly scrub: Pick<Scrub, "progress" | "stats"> | undefined;
 }
@@ -107,6 +107,14 @@ function registerDisk(metrics: MetricsRegistry, disk: NonNullable<TierParts["dis
       watch: "High for minutes: the disk is too slow.",
     },
     () => disk.pendingBytes,
+  );
+  metrics.gauge(
+    "orca_disk_set_aside",
+    {
+      meaning: "1 while the disk is not used, because a call of its file system has not returned in time.",
+      watch: "Should be 0: the disk hangs.",
+    },
+    () => (disk.isSetAside ? 1 : 0),
   );
   metrics.counter(
     "orca_disk_blocks_read_total",

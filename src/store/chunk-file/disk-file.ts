@@ -46,8 +46,14 @@ export interface DiskFault {
   readonly reason: string;
 }
 
-/** Errors of this process and not of the file: the chunk on disk is intact. */
-export const transientErrors: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+/** Errors of this process, or of the disk as a whole, and not of the file: the chunk on disk is intact. */
+export const transientErrors: ReadonlySet<string> = new Set([
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+  "EAGAIN",
+  "ETIMEDOUT",
+]);
 
 export class DiskFile {
   /** Length of the chunk. */

@@ -71,6 +71,7 @@ export class DiskCommitter {
     const sizeBytes = chunkFileSize(storedKey);
     const write = this.#chunkWrite(path, storedKey, chunk);
     let room: Room | undefined;
+    let hold: ChunkBytes | undefined;
     writer.enqueue({
       bytes: chunk.lengthBytes,
       start: () => {
@@ -80,7 +81,13 @@ export class DiskCommitter {
         resolve(isHeld ? "present" : "not_stored");
         return undefined;
       },
+      giveUp: () => {
+        // The thread may still read the chunk.
+        hold ??= chunk.share();
+        resolve("not_stored");
+      },
       settle: (result) => {
+        hold?.release();
         this.#room.settleVictims(room?.victims ?? [], result);
         if (result.outcome === "crashed") {
           this.#room.sweep([write.stagingPath, write.finalPath], sizeBytes, () => resolve("not_stored"));

@@ -9,9 +9,10 @@
 import { assert } from "../../base/assert.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { chunkFilePath, chunkFileSize, storedKeyOf } from "../chunk-file/chunk-file.ts";
-import { type DiskFault, DiskFile, type ReadFileSystem } from "../chunk-file/disk-file.ts";
+import { type DiskFault, DiskFile } from "../chunk-file/disk-file.ts";
 import { readStoredKey } from "../chunk-file/stored-key.ts";
-import type { ChunkKey } from "../chunk-store.ts";
+import type { ChunkKey, MemoryHold } from "../chunk-store.ts";
+import type { DiskCalls } from "./disk-calls.ts";
 import type { DiskEntry, DiskIndex } from "./disk-index.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskStats } from "./disk-stats.ts";
@@ -19,7 +20,7 @@ import type { DiskStats } from "./disk-stats.ts";
 export interface DiskReaderOptions {
   /** The directory that holds the chunk files. */
   readonly directory: string;
-  readonly fileSystem: ReadFileSystem;
+  readonly calls: DiskCalls;
   readonly index: DiskIndex;
   readonly files: DiskOpenFiles;
   readonly stats: DiskStats;
@@ -31,7 +32,7 @@ const miss = Promise.resolve(false);
 
 export class DiskReader {
   readonly #directory: string;
-  readonly #fileSystem: ReadFileSystem;
+  readonly #calls: DiskCalls;
   readonly #index: DiskIndex;
   readonly #files: DiskOpenFiles;
   readonly #stats: DiskStats;
@@ -42,7 +43,7 @@ export class DiskReader {
 
   constructor(options: DiskReaderOptions) {
     this.#directory = options.directory;
-    this.#fileSystem = options.fileSystem;
+    this.#calls = options.calls;
     this.#index = options.index;
     this.#files = options.files;
     this.#stats = options.stats;
@@ -53,18 +54,18 @@ export class DiskReader {
     return this.#readsInProgress;
   }
 
-  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean> {
     const path = key.version.chunkPath(key.index);
     const file = this.#files.get(path, key.version.sizeBytes);
-    if (file !== undefined) return this.#read(path, file, blockIndex, target);
+    if (file !== undefined) return this.#read(path, file, blockIndex, target, hold);
     if (this.#closed || this.#index.presence(path) === "absent") return miss;
-    return this.#openAndRead(path, key, blockIndex, target);
+    return this.#openAndRead(path, key, blockIndex, target, hold);
   }
 
   /** The chunk key in the file of a held chunk; undefined if the file is missing, damaged or another chunk's. */
   async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
     if (this.#closed || this.#index.get(path) === undefined) return undefined;
-    const storedKey = await readStoredKey(this.#fileSystem, chunkFilePath(this.#directory, path));
+    const storedKey = await readStoredKey(this.#calls, chunkFilePath(this.#directory, path));
     if (storedKey === undefined) return undefined;
     const { index, objectSizeBytes: sizeBytes, ...fields } = storedKey;
     const key = { version: new ObjectVersion({ ...fields, sizeBytes }), index };
@@ -77,7 +78,13 @@ export class DiskReader {
     await Promise.all(this.#openings.values());
   }
 
-  #read(path: string, file: DiskFile, blockIndex: number, target: Buffer): Promise<boolean> {
+  #read(
+    path: string,
+    file: DiskFile,
+    blockIndex: number,
+    target: Buffer,
+    hold?: MemoryHold,
+  ): Promise<boolean> {
     const entry = this.#index.get(path);
     assert(entry !== undefined, "a file is open only while it has an entry");
     this.#index.touch(entry, blockIndex);
@@ -90,13 +97,25 @@ export class DiskReader {
           this.#stats.bytesRead += target.length;
           resolve(true);
         } else {
+          if (fault.reason === "ETIMEDOUT" && hold) this.#holdUntilReturned(target, hold);
           void this.#onFault(path, entry, fault).then(() => resolve(false));
         }
       });
     });
   }
 
-  async #openAndRead(path: string, key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  #holdUntilReturned(target: Buffer, hold: MemoryHold): void {
+    hold.retain();
+    this.#calls.whenReturned(target, () => hold.release());
+  }
+
+  async #openAndRead(
+    path: string,
+    key: ChunkKey,
+    blockIndex: number,
+    target: Buffer,
+    hold?: MemoryHold,
+  ): Promise<boolean> {
     let opening = this.#openings.get(path);
     if (opening === undefined) {
       opening = this.#open(path, key);
@@ -105,7 +124,7 @@ export class DiskReader {
     await opening;
     // It may have been opened for an object of another size. That is a miss, and the next read opens it again.
     const file = this.#files.get(path, key.version.sizeBytes);
-    return file !== undefined && this.#read(path, file, blockIndex, target);
+    return file !== undefined && this.#read(path, file, blockIndex, target, hold);
   }
 
   /**
@@ -117,7 +136,7 @@ export class DiskReader {
    */
   async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
     const before = this.#index.get(path);
-    const opened = await DiskFile.open(this.#fileSystem, chunkFilePath(this.#directory, path), key);
+    const opened = await DiskFile.open(this.#calls, chunkFilePath(this.#directory, path), key);
     this.#openings.delete(path);
     const overtaken = before !== undefined && this.#index.get(path) !== before;
     if (!(opened instanceof DiskFile)) {

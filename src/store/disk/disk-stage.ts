@@ -101,6 +101,7 @@ export class DiskStage implements StagedChunk {
     writer.enqueue({
       bytes: 0,
       start: () => ({ kind: "finish", place, expectedSha256 }),
+      giveUp: () => resolve("not_stored"),
       settle: (result) => {
         if (result.outcome === "crashed" || result.outcome === "lost") {
           // A thread that died may have linked the file before. A thread that lost the state has not linked it.
@@ -126,6 +127,7 @@ export class DiskStage implements StagedChunk {
       {
         bytes: 0,
         start: () => ({ kind: "abandon", stagingPath: place.stagingPath }),
+        giveUp: resolve,
         settle: (result) => {
           // If the file could not be unlinked, its bytes stay on disk and reserved until the next start.
           if (result.outcome === "done") room.release(this.#sizeBytes);

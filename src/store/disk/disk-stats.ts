@@ -22,6 +22,8 @@ export class DiskStats {
   stagedFilesRemoved = 0;
   foreignFilesRemoved = 0;
   threadCrashes = 0;
+  /** Times the disk was set aside, because a call of its file system did not return. */
+  setAside = 0;
   /** Errors of the file system by code (`ENOSPC`, `EIO`, …). */
   readonly errorsByCode: Record<string, number> = {};
 
@@ -46,6 +48,19 @@ export class DiskFaultLog {
     this.#stats.errorsByCode[code] = (this.#stats.errorsByCode[code] ?? 0) + 1;
     if (this.#pace.isDue(code))
       this.#logger.error({ code }, `Cannot ${action}: ${code}; Orca continues without it`);
+  }
+
+  /** A call of the file system has not returned for `callTimeoutMs`. */
+  countSetAside(callTimeoutMs: number): void {
+    this.#stats.setAside += 1;
+    if (!this.#pace.isDue("set aside")) return;
+    const message =
+      "The disk does not answer within disk.call_timeout; Orca goes on without it until it does. Check the disk of disk.root";
+    this.#logger.error({ callTimeoutMs }, message);
+  }
+
+  noteUsedAgain(): void {
+    if (this.#pace.isDue("used again")) this.#logger.info({}, "The disk answers again, and is used again");
   }
 
   countDamaged(reason: string, path: string): void {

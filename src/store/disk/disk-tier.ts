@@ -17,9 +17,10 @@ import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import { chunkFilePath, storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, type ReadFileSystem, transientErrors } from "../chunk-file/disk-file.ts";
-import type { ChunkKey, Presence, PutResult } from "../chunk-store.ts";
+import type { ChunkKey, MemoryHold, Presence, PutResult } from "../chunk-store.ts";
 import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
 import type { ListedStore } from "../listed-store.ts";
+import { DiskCalls } from "./disk-calls.ts";
 import { DiskCommitter } from "./disk-committer.ts";
 import { type DiskEntry, DiskIndex } from "./disk-index.ts";
 import { DiskOpenFiles } from "./disk-open-files.ts";
@@ -37,6 +38,8 @@ export interface DiskTierOptions {
   /** Parts of maxBytes. A commit that would exceed the high one evicts down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
+  /** `disk.call_timeout`: for one call of the file system. */
+  readonly callTimeoutMs?: number;
   /** Whether a commit waits for the medium. Without it, a power failure loses chunks, but no chunk has wrong bytes. */
   readonly fsync: boolean;
   readonly replicaId?: string | undefined;
@@ -52,6 +55,11 @@ export interface DiskTierOptions {
 }
 
 const openFilesMaxDefault = 512;
+const callTimeoutMsDefault = 10_000;
+/** A close gives up calls that hang after this time. */
+const closeTimeoutMs = 1000;
+
+const miss = Promise.resolve(false);
 
 export class DiskTier implements StagingStore, ListedStore {
   readonly name = "disk";
@@ -62,7 +70,9 @@ export class DiskTier implements StagingStore, ListedStore {
   readonly ready: Promise<void>;
   readonly maxBytes: number;
   readonly #root: DiskRoot;
-  readonly #fileSystem: ReadFileSystem;
+  readonly #clock: Clock;
+  readonly #calls: DiskCalls;
+  readonly #writer: DiskWriter;
   readonly #faultLog: DiskFaultLog;
   readonly #index: DiskIndex;
   readonly #files: DiskOpenFiles;
@@ -77,13 +87,29 @@ export class DiskTier implements StagingStore, ListedStore {
   private constructor(options: DiskTierOptions, root: DiskRoot) {
     this.maxBytes = options.maxBytes;
     this.#root = root;
-    this.#fileSystem = options.fileSystem ?? nodeFileSystem;
-    this.#faultLog = new DiskFaultLog(options.clock, options.logger, this.stats);
+    const { clock, logger, callTimeoutMs: deadlineMs = callTimeoutMsDefault } = options;
+    const fileSystem = options.fileSystem ?? nodeFileSystem;
+    this.#clock = clock;
+    this.#faultLog = new DiskFaultLog(clock, logger, this.stats);
+    const onHang = (): void => this.#faultLog.countSetAside(deadlineMs);
+    const onMoved = (): void => {
+      if (!this.isSetAside) this.#faultLog.noteUsedAgain();
+    };
+    this.#calls = new DiskCalls({ fileSystem, clock, deadlineMs, onLate: onHang, onReturned: onMoved });
+    this.#writer = new DiskWriter({
+      clock,
+      logger,
+      threadModule: options.threadModule,
+      watch: { deadlineMs, onHang, onMoved },
+      onThreadCrash: () => {
+        this.stats.threadCrashes += 1;
+      },
+    });
     this.#index = new DiskIndex(options);
     this.#files = new DiskOpenFiles(options.openFilesMax ?? openFilesMaxDefault);
     this.#reader = new DiskReader({
       directory: root.directory,
-      fileSystem: this.#fileSystem,
+      calls: this.#calls,
       index: this.#index,
       files: this.#files,
       stats: this.stats,
@@ -96,14 +122,7 @@ export class DiskTier implements StagingStore, ListedStore {
       faultLog: this.#faultLog,
       stats: this.stats,
       fsync: options.fsync,
-      writer: new DiskWriter({
-        clock: options.clock,
-        logger: options.logger,
-        threadModule: options.threadModule,
-        onThreadCrash: () => {
-          this.stats.threadCrashes += 1;
-        },
-      }),
+      writer: this.#writer,
     });
     this.ready = this.#committer.scan();
   }
@@ -164,7 +183,13 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#reader.chunkKeyOf(path);
   }
 
+  /** A call of the file system has not returned in time. Until it does, the tier holds nothing and stores nothing. */
+  get isSetAside(): boolean {
+    return this.#calls.lateCalls > 0 || this.#writer.hangs;
+  }
+
   presence(key: ChunkKey): Presence {
+    if (this.isSetAside) return "absent";
     return this.#index.presence(key.version.chunkPath(key.index));
   }
 
@@ -173,8 +198,9 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#index.get(key.version.chunkPath(key.index))?.sha256;
   }
 
-  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
-    return this.#reader.readBlock(key, blockIndex, target);
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean> {
+    if (this.isSetAside) return miss;
+    return this.#reader.readBlock(key, blockIndex, target, hold);
   }
 
   put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
@@ -199,7 +225,8 @@ export class DiskTier implements StagingStore, ListedStore {
   stage(key: ChunkKey): StagedChunk | undefined {
     const path = key.version.chunkPath(key.index);
     const isChanging = this.#commits.has(path) || this.#deletions.has(path);
-    if (this.#state !== "open" || isChanging || this.#index.presence(path) !== "absent") return undefined;
+    if (this.#state !== "open" || this.isSetAside || isChanging || this.#index.presence(path) !== "absent")
+      return undefined;
     const stage = this.#committer.stage(path, storedKeyOf(key), () => this.#state === "open");
     return {
       get stagedBytes() {
@@ -266,7 +293,10 @@ export class DiskTier implements StagingStore, ListedStore {
     await this.#committer.close(deadlineMs);
     this.#state = "closed";
     this.#files.close();
+    const timer = this.#clock.timer(closeTimeoutMs, () => this.#calls.stop());
     await Promise.all([this.#reader.close(), ...this.#deletions.values()]);
+    timer.cancel();
+    this.#calls.stop();
     this.#root.close();
   }
 
@@ -306,7 +336,7 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#files.retire(path);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#deletions.set(path, promise);
-    this.#fileSystem.unlink(chunkFilePath(this.#root.directory, path), (error) => {
+    this.#calls.unlink(chunkFilePath(this.#root.directory, path), (error) => {
       this.#deletions.delete(path);
       const gone = error === null || error.code === "ENOENT";
       this.#index.endDeletion(path, sizeBytes, gone);
@@ -334,7 +364,7 @@ export class DiskTier implements StagingStore, ListedStore {
 
   #commit(path: string, key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
     if (this.#index.get(path) !== undefined) return Promise.resolve("present");
-    if (this.#state !== "open") return Promise.resolve("not_stored");
+    if (this.#state !== "open" || this.isSetAside) return Promise.resolve("not_stored");
     return this.#committer.commit(path, storedKeyOf(key), chunk);
   }
 }

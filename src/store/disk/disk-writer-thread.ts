@@ -5,9 +5,10 @@
  */
 import fs from "node:fs";
 import { setPriority } from "node:os";
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import { serveDiskJobs } from "./disk-jobs.ts";
+import { withPulse } from "./job-file-system.ts";
 
 const niceness = 10;
 
@@ -17,4 +18,4 @@ try {
   // A sandbox may forbid it. Then the thread runs at normal priority.
 }
 assert(parentPort !== null, "the disk thread is started as a thread");
-serveDiskJobs(parentPort, fs);
+serveDiskJobs(parentPort, withPulse(fs, workerData as Int32Array));

@@ -21,6 +21,7 @@ import {
   runsAlone,
   type ScanBatch,
 } from "./disk-job.ts";
+import { HangWatch, type HangWatchOptions } from "./hang-watch.ts";
 
 /** `dropped`: never started. `crashed`: the thread ended while the job ran. */
 export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { readonly outcome: "crashed" };
@@ -32,6 +33,8 @@ export interface DiskTask {
   start(): DiskJob | undefined;
   settle(result: TaskResult): void;
   onBatch?(batch: ScanBatch): void;
+  /** The thread hangs in this task or in one before it, and nobody should wait for it. It is settled later all the same. */
+  giveUp?(): void;
 }
 
 class Waiting extends Linked {
@@ -60,6 +63,8 @@ export interface DiskWriterOptions {
   readonly startedMax?: number;
   /** The module that the thread runs; for tests. */
   readonly threadModule?: URL | undefined;
+  /** Watches for a call of the file system that does not return. Left out where the tasks have deadlines of their own. */
+  readonly watch?: HangWatchOptions;
 }
 
 export class DiskWriter {
@@ -78,6 +83,7 @@ export class DiskWriter {
   /** The started task that invariant 2 is about, if there is one. */
   #alone: DiskTask | undefined;
   #onIdle: (() => void) | undefined;
+  readonly #hangWatch: HangWatch | undefined;
 
   constructor(options: DiskWriterOptions) {
     this.#clock = options.clock;
@@ -86,6 +92,12 @@ export class DiskWriter {
     this.#threadName = options.threadName ?? "orca-disk";
     this.#startedMax = options.startedMax ?? startedMaxDefault;
     this.#threadModule = options.threadModule ?? new URL("./disk-writer-thread.ts", import.meta.url);
+    this.#hangWatch = options.watch && new HangWatch(options.clock, options.watch, () => this.#giveUp());
+  }
+
+  /** The thread hangs in a call of the file system. */
+  get hangs(): boolean {
+    return this.#hangWatch?.hangs ?? false;
   }
 
   /** Chunk bytes that unsettled tasks hold. */
@@ -130,21 +142,24 @@ export class DiskWriter {
    * file that the thread was writing stays in the staging directory, and the next start sweeps it.
    */
   async close(deadlineMs: number): Promise<void> {
-    if (deadlineMs > 0 && (this.#started.length > 0 || this.#waiting.size > 0)) {
+    if (deadlineMs > 0 && !this.hangs && (this.#started.length > 0 || this.#waiting.size > 0)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = this.#clock.timer(deadlineMs, resolve);
       this.#onIdle = resolve;
       await promise;
       timer.cancel();
     }
-    const left = this.#started.splice(0);
+    const left = this.hangs ? [] : this.#started.splice(0);
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) left.push(next.task);
     this.#waitingBytes = 0;
     this.#startedBytes = 0;
+    this.#hangWatch?.stop();
     const thread = this.#thread;
     this.#thread = undefined;
     thread?.removeAllListeners("message").removeAllListeners("exit");
-    await thread?.terminate();
+    const ended = thread?.terminate();
+    // A thread that hangs ends when its call returns, and runs no more code then. Its tasks keep their memory.
+    if (!this.hangs) await ended;
     // Not earlier: until the thread has ended, it may read the memory of these chunks.
     for (const task of left) task.settle({ outcome: "dropped" });
   }
@@ -166,8 +181,16 @@ export class DiskWriter {
       if (runsAlone(job)) this.#alone = task;
       this.#thread ??= this.#startThread();
       this.#thread.postMessage(job);
+      this.#hangWatch?.begin();
     }
     if (this.#started.length === 0 && this.#waiting.size === 0) this.#onIdle?.();
+  }
+
+  /** Their callers continue without them. Tasks that have not started are dropped. */
+  #giveUp(): void {
+    for (const task of this.#started) task.giveUp?.();
+    this.dropQueued(Number.POSITIVE_INFINITY);
+    this.stopWaiting();
   }
 
   #startThread(): Worker {
@@ -175,8 +198,10 @@ export class DiskWriter {
       name: this.#threadName,
       // Chunk bytes are in shared memory, so the thread needs no young generation of the default size.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
+      workerData: this.#hangWatch?.pulse ?? new Int32Array(new SharedArrayBuffer(4)),
     });
     thread.on("message", (reply: DiskJobReply) => {
+      this.#hangWatch?.moved();
       if ("batch" in reply) this.#started[0]?.onBatch?.(reply.batch);
       else this.#finish(this.#started.shift() as DiskTask, reply.result);
     });
@@ -188,6 +213,7 @@ export class DiskWriter {
     );
     thread.on("exit", () => {
       this.#thread = undefined;
+      this.#hangWatch?.moved();
       this.#onThreadCrash();
       for (const task of this.#started.splice(0)) this.#finish(task, { outcome: "crashed" });
     });
@@ -199,5 +225,6 @@ export class DiskWriter {
     if (this.#alone === task) this.#alone = undefined;
     task.settle(result);
     this.#startNext();
+    if (this.#started.length === 0) this.#hangWatch?.end();
   }
 }

@@ -4,21 +4,35 @@
  */
 import type fs from "node:fs";
 
+const jobCalls = [
+  "openSync",
+  "writevSync",
+  "readFileSync",
+  "fstatSync",
+  "fsyncSync",
+  "closeSync",
+  "linkSync",
+  "unlinkSync",
+  "mkdirSync",
+  "readdirSync",
+  "statSync",
+] as const;
+
 /** The calls of a job: node:fs, or a test's file system that fails. */
-export type JobFileSystem = Pick<
-  typeof fs,
-  | "openSync"
-  | "writevSync"
-  | "readFileSync"
-  | "fstatSync"
-  | "fsyncSync"
-  | "closeSync"
-  | "linkSync"
-  | "unlinkSync"
-  | "mkdirSync"
-  | "readdirSync"
-  | "statSync"
->;
+export type JobFileSystem = Pick<typeof fs, (typeof jobCalls)[number]>;
+
+/** The same file system. Before each call it counts one in `pulse`, so that another thread sees that this one moves. */
+export function withPulse(fileSystem: JobFileSystem, pulse: Int32Array): JobFileSystem {
+  const counted = { ...fileSystem } as unknown as Record<string, unknown>;
+  for (const name of jobCalls) {
+    const call = fileSystem[name] as (...parameters: unknown[]) => unknown;
+    counted[name] = (...parameters: unknown[]): unknown => {
+      Atomics.add(pulse, 0, 1);
+      return call(...parameters);
+    };
+  }
+  return counted as unknown as JobFileSystem;
+}
 
 /** The code of a system error (`ENOSPC`, `EIO`, …); undefined for any other error. */
 export function systemErrorCode(error: unknown): string | undefined {

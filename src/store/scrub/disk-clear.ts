@@ -5,13 +5,14 @@
  */
 import { once } from "node:events";
 import { join } from "node:path";
+import { OrcaError } from "../../base/orca-error.ts";
 import { isBelow, type ObjectPrefix } from "../../chunk/object-prefix.ts";
 import { fanOuts } from "../chunk-file/chunk-file.ts";
 import type { DiskTier } from "../disk/disk-tier.ts";
 import { DiskAudit } from "./disk-audit.ts";
 
 /** What a clear needs of the disk tier. */
-export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "paths" | "discard">;
+export type ClearedDisk = Pick<DiskTier, "directory" | "ready" | "paths" | "discard" | "isSetAside">;
 
 export interface Cleared {
   readonly chunks: number;
@@ -21,7 +22,7 @@ export interface Cleared {
 
 /**
  * Without a prefix, deletes every chunk. May miss a commit that runs meanwhile.
- * @throws OrcaError `internal` if the disk cannot be read, and the signal's reason. Chunks deleted before that stay deleted.
+ * @throws OrcaError `overloaded` while the disk is set aside, `internal` if it cannot be read, and the signal's reason. Chunks deleted before that stay deleted.
  */
 export async function clearDisk(
   disk: ClearedDisk,
@@ -29,6 +30,10 @@ export async function clearDisk(
   signal: AbortSignal,
 ): Promise<Cleared> {
   signal.throwIfAborted();
+  if (disk.isSetAside) {
+    const reason = "it does not answer. Check the disk of disk.root, and try again";
+    throw new OrcaError("overloaded", "disk", `Cannot clear the disk: ${reason}`);
+  }
   // Until the scan has ended, the tier does not know all chunks.
   await Promise.race([disk.ready, once(signal, "abort")]);
   signal.throwIfAborted();

@@ -91,6 +91,7 @@ test("CacheClear: one runs at a time", async () => {
       ready: ready.promise,
       paths: () => new Set<string>().values(),
       discard: () => Promise.resolve(0),
+      isSetAside: false,
     },
     cachestore: undefined,
   });
@@ -133,6 +134,7 @@ test("CacheClear: it does not wait for a disk's scan when whoever asked has gone
       ready: new Promise(() => {}),
       paths: () => new Set<string>().values(),
       discard: () => Promise.resolve(0),
+      isSetAside: false,
     },
     cachestore: undefined,
   });
@@ -154,6 +156,7 @@ function clearedFixture() {
       ready: Promise.resolve(),
       paths: () => new Set(disk.chunks.keys()).values(),
       discard: async (chunkPath) => (disk.chunks.delete(chunkPath) ? MiB : 0),
+      isSetAside: false,
     },
     cachestore: undefined,
   });

@@ -21,6 +21,7 @@ const scannedDisk: ScrubbedDisk & ConstructorParameters<typeof CacheClear>[0]["d
   distrust: () => Promise.resolve(false),
   paths: () => new Set<string>().values(),
   discard: () => Promise.resolve(0),
+  isSetAside: false,
 };
 
 function scrubOf(clock = new FakeClock()): Scrub {

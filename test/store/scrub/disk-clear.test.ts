@@ -3,7 +3,8 @@ import { truncateSync } from "node:fs";
 import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
-import { clearDisk } from "../../../src/store/scrub/disk-clear.ts";
+import { type ClearedDisk, clearDisk } from "../../../src/store/scrub/disk-clear.ts";
+import { rejectsWith } from "../../support/rejects-with.ts";
 import { DiskFixture, keyOf, readChunk } from "../disk/disk-fixture.ts";
 
 const never = new AbortController().signal;
@@ -74,6 +75,7 @@ test("clearDisk: a signal ends it between two chunks, and what is cleared by the
     directory: "/nowhere",
     ready: Promise.resolve(),
     paths: () => new Set(["one", "two", "three"]).values(),
+    isSetAside: false,
     discard: async (path: string) => {
       discarded.push(path);
       if (path === "two") gone.abort(new Error("gone"));
@@ -82,4 +84,15 @@ test("clearDisk: a signal ends it between two chunks, and what is cleared by the
   };
   await assert.rejects(clearDisk(disk, undefined, gone.signal), { message: "gone" });
   assert.deepEqual(discarded, ["one", "two"]);
+});
+
+test("clearDisk: a disk that is set aside is an error, and none of its chunks is forgotten", async () => {
+  const disk: ClearedDisk = {
+    directory: "/nowhere",
+    ready: Promise.withResolvers<void>().promise,
+    paths: () => new Set(["one"]).values(),
+    isSetAside: true,
+    discard: () => assert.fail("nothing is deleted"),
+  };
+  await rejectsWith("overloaded", clearDisk(disk, undefined, new AbortController().signal));
 });
