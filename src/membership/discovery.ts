@@ -9,8 +9,10 @@
  *    time of its exchanges.
  * 2. #answeredBy remembers which replica answered at a seed address, for the addresses of the last poll only.
  */
+
 import type { Clock, Timer } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
+import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Random, sample } from "../base/random.ts";
 import { isLive } from "./member.ts";
@@ -36,12 +38,14 @@ export interface DiscoveryOptions {
 export class Discovery {
   readonly stats = { polls: 0, lookupsFailed: 0 };
   readonly #options: DiscoveryOptions;
+  readonly #pace: LogPace;
   #answeredBy = new Map<string, string>();
   #timer: Timer | undefined;
   #stopped = false;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    this.#pace = new LogPace(options.clock);
   }
 
   /** Resolves after the first poll: this replica has joined the cluster, or no seed answered. */
@@ -106,7 +110,9 @@ export class Discovery {
       return await Promise.race([seeds.addresses(), tooLong]);
     } catch (cause) {
       this.stats.lookupsFailed += 1;
-      logger.warn({ err: cause }, "Cannot look up the addresses of other replicas");
+      const suppressed = this.#pace.take("look-up");
+      if (suppressed)
+        logger.warn({ err: cause, ...suppressed }, "Cannot look up the addresses of other replicas");
       return [];
     } finally {
       deadline.abort();

@@ -63,7 +63,8 @@ test("Discovery: an unknown name is looked up every second while the replica is 
   await cluster.clock.advance(3500);
   assert.equal(membership.live.length, 4);
   assert.equal(membership.stats.discovery.lookupsFailed, 3);
-  assert.equal(logger.count("warn"), 3);
+  // A name that stays unknown fails every second, and the counter tells how often.
+  assert.equal(logger.count("warn"), 1);
   membership.stop();
   cluster.stop();
 });

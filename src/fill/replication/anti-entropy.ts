@@ -8,7 +8,9 @@
  * A round also marks the extra copies on this disk, those of chunks that other replicas keep, as the first to be
  * evicted (docs/decisions/0031). No round deletes anything, so no round has to ask a peer whether it holds its copy.
  */
+
 import { type Clock, nextTurn, sleep, type Timer } from "../../base/clock.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Coordination } from "../../membership/coordination.ts";
@@ -82,6 +84,7 @@ export class AntiEntropy {
     extraCopies: 0,
   };
   readonly #options: AntiEntropyOptions;
+  readonly #pace: LogPace;
   readonly #settings: AntiEntropySettings;
   readonly #stopping = new AbortController();
   #timer: Timer | undefined;
@@ -96,6 +99,7 @@ export class AntiEntropy {
 
   constructor(options: AntiEntropyOptions) {
     this.#options = options;
+    this.#pace = new LogPace(options.clock);
     this.#settings = { ...defaults, ...options.settings };
   }
 
@@ -150,10 +154,11 @@ export class AntiEntropy {
       for (const peer of this.#peers()) await this.#compareWith(peer, signal);
       stats.rounds += 1;
       const { compared, missing, peersFailed, extraCopies } = stats;
-      this.#options.logger.info(
-        { compared, missing, peersFailed, extraCopies },
-        "Compared this replica's disk with those of its peers",
-      );
+      // A round follows each change of the members, so peers that come and go cause one after the other.
+      const suppressed = this.#pace.take("round");
+      const fields = { compared, missing, peersFailed, extraCopies, ...suppressed };
+      if (suppressed)
+        this.#options.logger.info(fields, "Compared this replica's disk with those of its peers");
     } catch (thrown) {
       if (!signal.aborted || thrown !== signal.reason) throw thrown;
     } finally {

@@ -31,6 +31,9 @@ export interface GuardedCachestoreOptions {
 /** A single denial may be an accident of one request; this many in a row are not. */
 const denialsToReport = 3;
 
+/** Lines a minute for each state of the breaker. */
+const stateLinesMax = 4;
+
 const never = new AbortController().signal;
 
 export class GuardedCachestore implements ChunkStore {
@@ -61,6 +64,7 @@ export class GuardedCachestore implements ChunkStore {
   readonly #catalog: Catalog;
   readonly #logger: Logger;
   readonly #pace: LogPace;
+  readonly #statePace: LogPace;
   #isDenialReported = false;
   #closing: Promise<void> | undefined;
 
@@ -70,6 +74,7 @@ export class GuardedCachestore implements ChunkStore {
     this.#catalog = options.catalog;
     this.#logger = options.logger;
     this.#pace = new LogPace(options.clock);
+    this.#statePace = new LogPace(options.clock, stateLinesMax);
     options.breaker.onChange((state) => this.#onBreakerChange(state));
   }
 
@@ -214,24 +219,29 @@ export class GuardedCachestore implements ChunkStore {
     this.#breaker.failed(error);
     if (!this.denied || this.#isDenialReported) return;
     this.#isDenialReported = true;
-    this.#logger.error({ err: error }, "The cachestore denies Orca's credentials or rights again and again");
+    const suppressed = this.#statePace.take("denied");
+    const message = "The cachestore denies Orca's credentials or rights again and again";
+    if (suppressed) this.#logger.error({ err: error, ...suppressed }, message);
   }
 
   #onBreakerChange(state: BreakerState): void {
+    // Otherwise the waiting commits would be sent one after the other, and hold their chunks in memory meanwhile.
+    if (state.kind === "open") this.#driver.dropQueued(Number.POSITIVE_INFINITY);
+    // A store that fails and answers in turn changes the breaker as often as `cachestore.breaker_open` allows.
+    const suppressed = this.#statePace.take(state.kind);
+    if (!suppressed) return;
     switch (state.kind) {
       case "open":
-        // Otherwise the waiting commits would be sent one after the other, and hold their chunks in memory meanwhile.
-        this.#driver.dropQueued(Number.POSITIVE_INFINITY);
         this.#logger.error(
-          { err: state.cause },
+          { err: state.cause, ...suppressed },
           "The cachestore fails, so Orca stops using it for a while; reads go to peers and the origin",
         );
         return;
       case "half-open":
-        this.#logger.info({}, "The cachestore is tried again");
+        this.#logger.info(suppressed, "The cachestore is tried again");
         return;
       case "closed":
-        this.#logger.info({}, "The cachestore answers again");
+        this.#logger.info(suppressed, "The cachestore answers again");
         return;
     }
   }

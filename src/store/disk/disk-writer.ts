@@ -9,9 +9,11 @@
  *    only after they are known to be free.
  * 3. Every task is settled exactly once, even if the thread dies.
  */
+
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
 import { Linked, LinkedList } from "../../base/linked-list.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { MiB } from "../../base/units.ts";
 import {
@@ -70,6 +72,7 @@ export interface DiskWriterOptions {
 export class DiskWriter {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #pace: LogPace;
   readonly #onThreadCrash: () => void;
   readonly #threadName: string;
   readonly #startedMax: number;
@@ -88,6 +91,7 @@ export class DiskWriter {
   constructor(options: DiskWriterOptions) {
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#pace = new LogPace(options.clock);
     this.#onThreadCrash = options.onThreadCrash;
     this.#threadName = options.threadName ?? "orca-disk";
     this.#startedMax = options.startedMax ?? startedMaxDefault;
@@ -205,12 +209,11 @@ export class DiskWriter {
       if ("batch" in reply) this.#started[0]?.onBatch?.(reply.batch);
       else this.#finish(this.#started.shift() as DiskTask, reply.result);
     });
-    thread.on("error", (error) =>
-      this.#logger.error(
-        { err: error },
-        `The thread "${this.#threadName}" failed; its chunks are not stored, and Orca starts a new thread`,
-      ),
-    );
+    thread.on("error", (error) => {
+      const suppressed = this.#pace.take("crash");
+      const message = `The thread "${this.#threadName}" failed; its chunks are not stored, and Orca starts a new thread`;
+      if (suppressed) this.#logger.error({ err: error, ...suppressed }, message);
+    });
     thread.on("exit", () => {
       this.#thread = undefined;
       this.#hangWatch?.moved();

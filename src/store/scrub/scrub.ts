@@ -8,8 +8,10 @@
  * 2. The interval counts from the end of the last finished pass, across restarts.
  * 3. When stop() has resolved, nothing is read, deleted or written any more.
  */
+
 import { BytePace } from "../../base/byte-pace.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
+import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { MiB } from "../../base/units.ts";
@@ -72,6 +74,7 @@ export class Scrub {
   readonly #options: ScrubOptions;
   readonly #stateFile: ScrubStateFile;
   readonly #stopping = new AbortController();
+  readonly #logPace: LogPace;
   #pace: BytePace;
   #saved: ScrubState;
   #isSaveFailing = false;
@@ -84,6 +87,7 @@ export class Scrub {
 
   constructor(options: ScrubOptions) {
     this.#options = options;
+    this.#logPace = new LogPace(options.clock);
     this.#pace = new BytePace(options.clock, scrubBytesPerSecond);
     this.#stateFile = new ScrubStateFile(options.disk.directory);
     const { unfinished, finished } = this.#stateFile.load();
@@ -178,7 +182,8 @@ export class Scrub {
       const { cursor: _, ...counts } = pass.done;
       this.#state = "complete";
       this.stats.passes += 1;
-      logger.info(counts, "Checked every chunk on the disk");
+      const suppressed = this.#logPace.take("checked");
+      if (suppressed) logger.info({ ...counts, ...suppressed }, "Checked every chunk on the disk");
       await this.#save({ unfinished: undefined, finished: { ...counts, finishedMs: clock.now() } });
     } catch (thrown) {
       this.#state = signal.aborted ? "stopped" : "failed";
@@ -195,7 +200,9 @@ export class Scrub {
     this.#reason = error.message;
     this.#failedMs = clock.now();
     this.stats.passesFailed += 1;
-    logger.error({ err: error }, "The scrub failed; the next pass goes on where it stopped");
+    const suppressed = this.#logPace.take("failed");
+    if (suppressed)
+      logger.error({ err: error, ...suppressed }, "The scrub failed; the next pass goes on where it stopped");
   }
 
   async #save(change: ScrubState): Promise<void> {
@@ -205,7 +212,7 @@ export class Scrub {
       this.#isSaveFailing = false;
     } catch (error) {
       const message = "Cannot save the progress of the scrub: after a restart it begins again";
-      if (!this.#isSaveFailing) this.#options.logger.warn({ error }, message);
+      if (!this.#isSaveFailing && this.#logPace.isDue("save")) this.#options.logger.warn({ error }, message);
       this.#isSaveFailing = true;
     }
   }

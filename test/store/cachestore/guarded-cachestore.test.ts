@@ -233,3 +233,20 @@ test("GuardedCachestore.close: closes the driver once, by the deadline of the fi
   await store.close(0);
   assert.deepEqual(driver.closedWithinMs, [30_000]);
 });
+
+test("GuardedCachestore: a store that fails and answers in turn writes a few lines of each kind a minute", async () => {
+  const [clock, logger] = [new FakeClock(), new RecordedLogger()];
+  const breaker = new Breaker({ clock, errorsToOpen: 1, openMs: 1, probesToClose: 1 });
+  const driver = new ScriptedDriver();
+  const store = new GuardedCachestore({ driver, breaker, catalog: new Catalog(), clock, logger });
+  for (let round = 0; round < 20; round += 1) {
+    driver.failure = denied;
+    await store.delete(keyOf("k", MiB));
+    await clock.advance(1);
+    driver.failure = undefined;
+    await store.delete(keyOf("k", MiB));
+  }
+  assert.equal(breaker.stats.opened, 20);
+  // Opened, tried again, answers again, and the error that opened it.
+  assert.deepEqual([logger.count("error"), logger.count("info"), logger.count("warn")], [4, 8, 1]);
+});

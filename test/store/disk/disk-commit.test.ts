@@ -247,3 +247,15 @@ criterion("close drops the remaining commits at its deadline", async (fixture) =
   const next = await fixture.open();
   assert.equal(next.usedBytes, fixture.bytesOnDisk());
 });
+
+criterion("a thread that crashes at each commit writes one line a minute", async (fixture) => {
+  const threadModule = faultyThread({ call: "openSync", code: "CRASH" });
+  const tier = await fixture.open({ threadModule });
+  for (let round = 0; round < 4; round += 1) {
+    assert.equal(await fixture.put(tier, keyOf(`k${round}`, MiB)), "not_stored");
+  }
+  assert.deepEqual([tier.stats.threadCrashes, fixture.logger.count("error")], [4, 1]);
+  await fixture.clock.advance(60_000);
+  await fixture.put(tier, keyOf("later", MiB));
+  assert.partialDeepStrictEqual(fixture.logger.events.at(-1)?.fields, { suppressed: 3 });
+});

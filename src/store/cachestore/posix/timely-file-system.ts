@@ -13,10 +13,12 @@
  *    where the checksum takes 0.2 ms, and the heap of a thread for every call that may run at once.
  * 4. A descriptor that is opened too late is closed. Closing has no deadline, because no caller waits for it.
  */
+
 import { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
 import type { Clock, Timer } from "../../../base/clock.ts";
 import { Linked, LinkedList } from "../../../base/linked-list.ts";
+import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../chunk-file/disk-file.ts";
@@ -61,6 +63,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   readonly stats = { timedOut: 0, threadCrashes: 0 };
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #pace: LogPace;
   readonly #deadlineMs: number;
   readonly #threadsMax: number;
   readonly #threadModule: URL;
@@ -73,6 +76,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   constructor(options: TimelyFileSystemOptions) {
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#pace = new LogPace(options.clock);
     this.#deadlineMs = options.deadlineMs;
     this.#threadsMax = options.threadsMax;
     this.#threadModule = options.threadModule ?? new URL("./timely-file-thread.ts", import.meta.url);
@@ -198,9 +202,11 @@ export class TimelyFileSystem implements ReadFileSystem {
       this.#finish(thread, reply);
       this.#startNext();
     });
-    worker.on("error", (error) =>
-      this.#logger.error({ err: error }, "A thread that reads the cachestore failed; Orca starts a new one"),
-    );
+    worker.on("error", (error) => {
+      const suppressed = this.#pace.take("crash");
+      const message = "A thread that reads the cachestore failed; Orca starts a new one";
+      if (suppressed) this.#logger.error({ err: error, ...suppressed }, message);
+    });
     worker.on("exit", () => {
       this.stats.threadCrashes += 1;
       this.#threads.delete(thread);

@@ -6,8 +6,11 @@
  * 1. The thread answers in the order of the requests; #pending has that order.
  * 2. The memory of a chunk is in use until its promise settles, and no longer, even if the thread dies.
  */
+
 import { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
+import type { Clock } from "../../../base/clock.ts";
+import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
@@ -15,13 +18,19 @@ import type { ChunkDigest } from "./chunk-digest.ts";
 
 export class ChunkDigester {
   readonly #logger: Logger;
+  readonly #pace: LogPace;
   readonly #threadModule: URL;
   #pending: PromiseWithResolvers<ChunkDigest>[] = [];
   #thread: Worker | undefined;
 
   /** `threadModule`: the module that the thread runs; for tests. */
-  constructor(logger: Logger, threadModule = new URL("./chunk-digest-thread.ts", import.meta.url)) {
+  constructor(
+    clock: Clock,
+    logger: Logger,
+    threadModule = new URL("./chunk-digest-thread.ts", import.meta.url),
+  ) {
     this.#logger = logger;
+    this.#pace = new LogPace(clock);
     this.#threadModule = threadModule;
   }
 
@@ -48,12 +57,12 @@ export class ChunkDigester {
   #startThread(): Worker {
     const thread = new Worker(this.#threadModule, { name: "orca-digest" });
     thread.on("message", (digest: ChunkDigest) => this.#pending.shift()?.resolve(digest));
-    thread.on("error", (error) =>
-      this.#logger.error(
-        { err: error },
-        "The thread that hashes chunks failed; its chunks are not stored, and Orca starts a new thread",
-      ),
-    );
+    thread.on("error", (error) => {
+      const suppressed = this.#pace.take("crash");
+      const message =
+        "The thread that hashes chunks failed; its chunks are not stored, and Orca starts a new thread";
+      if (suppressed) this.#logger.error({ err: error, ...suppressed }, message);
+    });
     thread.on("exit", () => {
       this.#thread = undefined;
       const left = this.#pending;

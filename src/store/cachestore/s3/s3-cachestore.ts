@@ -100,7 +100,7 @@ export class S3Cachestore implements CachestoreDriver {
       "cachestore",
     );
     this.#puts = new PutQueue(options.putsInFlightMax);
-    this.#digester = new ChunkDigester(logger);
+    this.#digester = new ChunkDigester(clock, logger);
     this.#pace = new LogPace(clock);
   }
 

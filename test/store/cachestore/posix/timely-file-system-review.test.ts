@@ -22,3 +22,20 @@ test("TimelyFileSystem.stop: a close after it starts no thread, which would neve
   assert.equal(logger.count("error"), 0);
   assert.equal(timely.stats.threadCrashes, 0);
 });
+
+test("TimelyFileSystem: threads that crash at each call write one line a minute", async () => {
+  const [clock, logger] = [new FakeClock(), new RecordedLogger()];
+  const threadModule = new URL("../../no-such-thread.ts", import.meta.url);
+  const timely = new TimelyFileSystem({ clock, logger, deadlineMs: 600_000, threadsMax: 1, threadModule });
+  const unlink = async (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    timely.unlink("/nowhere", () => resolve());
+    await promise;
+  };
+  for (let round = 0; round < 3; round += 1) await unlink();
+  assert.deepEqual([timely.stats.threadCrashes, logger.count("error")], [3, 1]);
+  await clock.advance(60_000);
+  await unlink();
+  assert.partialDeepStrictEqual(logger.events.at(-1)?.fields, { suppressed: 2 });
+  await timely.stop(0);
+});

@@ -13,7 +13,7 @@ const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: new FakeClock() });
 
 suite("ChunkDigester", () => {
   test("digest: each chunk gets its own digest, with many at once", async () => {
-    const digester = new ChunkDigester(new RecordedLogger());
+    const digester = new ChunkDigester(new FakeClock(), new RecordedLogger());
     const chunks = [3 * MiB + 5, 1, 2 * MiB].map((lengthBytes, seed) => chunkOf(budget, lengthBytes, seed));
     const digests = await Promise.all(chunks.map((chunk) => digester.digest(chunk)));
     for (const [index, chunk] of chunks.entries()) {
@@ -23,14 +23,16 @@ suite("ChunkDigester", () => {
     await digester.close();
   });
 
-  test("digest: if the thread dies, all pending chunks are overloaded, and the next one gets a new thread", async () => {
-    const logger = new RecordedLogger();
-    const digester = new ChunkDigester(logger, new URL("./digest-crasher.ts", import.meta.url));
+  test("digest: if the thread dies, all pending chunks are overloaded, the next one gets a new thread, and the log a line a minute", async () => {
+    const [clock, logger] = [new FakeClock(), new RecordedLogger()];
+    const digester = new ChunkDigester(clock, logger, new URL("./digest-crasher.ts", import.meta.url));
     const chunk = chunkOf(budget, 1000);
-    for (let round = 1; round <= 2; round += 1) {
+    for (let round = 1; round <= 4; round += 1) {
+      if (round === 4) await clock.advance(60_000);
       await Promise.all([1, 2].map(() => rejectsWith("overloaded", digester.digest(chunk))));
-      assert.equal(logger.count("error"), round);
+      assert.equal(logger.count("error"), round < 4 ? 1 : 2);
     }
+    assert.partialDeepStrictEqual(logger.events.at(-1)?.fields, { suppressed: 2 });
     chunk.release();
     await digester.close();
   });
