@@ -127,12 +127,8 @@ async function readContent({ certFile, keyFile, clientCaFile, check }: TlsFilesO
     // OpenSSL checks here that both are PEM and that the key belongs to the certificate.
     createSecureContext({ cert, key, ...(ca && { ca }) });
   } catch (thrown) {
-    throw OrcaError.from(
-      thrown,
-      "config_invalid",
-      "config",
-      `Cannot use certificate "${certFile}" with key "${keyFile}"`,
-    );
+    const action = `Cannot use certificate "${certFile}" with key "${keyFile}"`;
+    throw new OrcaError("config_invalid", "config", `${action}: ${tlsFaultOf(thrown)}`, { cause: thrown });
   }
   const content = { cert, key, ca };
   check?.(content);
@@ -151,4 +147,25 @@ function sameContent(left: TlsContent, right: TlsContent): boolean {
   const sameCa =
     left.ca === undefined ? right.ca === undefined : right.ca !== undefined && left.ca.equals(right.ca);
   return sameCa && left.cert.equals(right.cert) && left.key.equals(right.key);
+}
+
+/** Why OpenSSL cannot use a certificate with its key, in words: its own name a routine of its code. */
+export function tlsFaultOf(thrown: unknown): string {
+  const { code = "", message = String(thrown) } = thrown as { code?: string; message?: string };
+  switch (code) {
+    case "ERR_OSSL_PEM_NO_START_LINE":
+    case "ERR_OSSL_UNSUPPORTED":
+    case "ERR_OSSL_PEM_BAD_BASE64_DECODE":
+    case "ERR_OSSL_PEM_BAD_END_LINE":
+      return "one of the two is not a whole PEM file, which has lines -----BEGIN ...----- and -----END ...-----";
+    case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
+    case "ERR_OSSL_X509_KEY_TYPE_MISMATCH":
+      return "the key does not belong to the certificate";
+    case "ERR_OSSL_BAD_DECRYPT":
+    case "ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED":
+    case "ERR_MISSING_PASSPHRASE":
+      return "the key is encrypted: give a key without a passphrase";
+    default:
+      return message;
+  }
 }

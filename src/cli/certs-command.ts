@@ -2,10 +2,12 @@
  * `orca certs`: an authority and certificates for a cluster under development, so that no cluster has to start with TLS
  * turned off. It overwrites no file: a running replica would load a key that was replaced.
  */
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import fs from "node:fs";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { makeDirectories } from "../base/make-directories.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { replicaUri } from "../base/replica-uri.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
@@ -92,7 +94,7 @@ export async function certs(options: CertsOptions): Promise<number> {
 
 async function issueInto(folder: string, options: CertsOptions): Promise<Report> {
   const { serverName, replicas, clock } = options;
-  await mkdir(folder, { recursive: true });
+  makeDirectories(fs, folder);
   const taken = await existing(
     folder,
     replicas.flatMap((replica) => [`${replica}.crt`, `${replica}.key`]),

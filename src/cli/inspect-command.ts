@@ -25,12 +25,16 @@ export function inspectCommand({ clock, stdout, stderr }: CommandContext): OrcaC
       "orca inspect s3://models/llama/weights.bin --ops http://cache-2.example.com:8442",
       "orca inspect s3://models/llama/weights.bin --json",
     )
-    .runs((flags: OpsFlags, url: string) => inspect({ ...flags, url, clock, stdout, stderr }));
+    .runs((flags: OpsFlags, url: string) =>
+      inspect({ ...flags, url, columns: stdout.columns, clock, stdout, stderr }),
+    );
 }
 
 export interface InspectOptions extends OpsCommandOptions {
   /** `s3://bucket/key`, as clients name the object. */
   readonly url: string;
+  /** The width of the terminal, if there is one. */
+  readonly columns?: number | undefined;
 }
 
 /** Enough to ask the origin for the object, and every replica for 100,000 chunks. */
@@ -48,7 +52,7 @@ export async function inspect(options: InspectOptions): Promise<number> {
   return withOps(`inspect ${options.url} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline, answerBytesMax);
     const document = parseAnswer(text, isInspected);
-    options.stdout.write(options.json ? text : inspectReport(document));
+    options.stdout.write(options.json ? text : inspectReport(document, options.columns));
     return 0;
   });
 }

@@ -8,8 +8,8 @@ import { type TierName, tierBits } from "../fill/inspection/cache-peers.ts";
 import type { InspectDocument, ReplicaHoldings } from "../ops/endpoints/inspect-endpoint.ts";
 import { type Cell, counted, formatTable, printable } from "./table.ts";
 
-/** Longer lists of ranges are cut. `--json` prints them whole. */
-const rangesLengthMax = 40;
+/** Longer lists of ranges are cut where they do not fit the terminal. `--json` prints them whole. */
+const rangesLengthMin = 40;
 
 const tierNames = Object.keys(tierBits) as TierName[];
 
@@ -20,8 +20,22 @@ const tierWords: Readonly<Record<TierName, string>> = {
   cachestore: "cachestore",
 };
 
-/** Several lines, with a line end after the last. */
-export function inspectReport(document: InspectDocument): string {
+/** Several lines, with a line end after the last. `columns`: the width of the terminal, if there is one. */
+export function inspectReport(document: InspectDocument, columns = 80): string {
+  const whole = reportOf(document, Number.POSITIVE_INFINITY);
+  if (widthOf(whole) <= columns) return whole;
+  const short = reportOf(document, rangesLengthMin);
+  // Two columns of the table have ranges.
+  const spare = Math.max(0, Math.floor((columns - widthOf(short)) / 2));
+  return spare === 0 ? short : reportOf(document, rangesLengthMin + spare);
+}
+
+function widthOf(report: string): number {
+  return Math.max(...report.split("\n").map((line) => line.length));
+}
+
+function reportOf(document: InspectDocument, rangesLengthMax: number): string {
+  const cut = (ranges: string): string => cutTo(rangesLengthMax, ranges);
   const { bucket, key, size, etag, chunks, chunk_size: chunkSize, origin, replicas } = document;
   const held = replicas.map((replica) => heldBy(replica, chunks));
   const silent = replicas.filter(({ reason }) => reason !== null);
@@ -30,10 +44,10 @@ ${formatBytes(size)} in ${counted(chunks, "chunk")} of ${formatBytes(chunkSize)}
 
 ${formatTable(
   ["replica", "coordinates", "tiers", "count", "chunks"],
-  replicas.flatMap((replica, index) => rowsOf(replica, held[index])),
+  replicas.flatMap((replica, index) => rowsOf(replica, held[index], cut)),
 )}
 
-${nowhere(held, chunks, silent.length)}
+${nowhere(held, chunks, silent.length, cut)}
 ${silent.map(({ reason }) => `${printable(reason ?? "")}\n`).join("")}`;
 }
 
@@ -52,6 +66,7 @@ function heldBy(replica: ReplicaHoldings, chunks: number): Uint8Array | undefine
 function rowsOf(
   { replica_id: replicaId, self, coordinates }: ReplicaHoldings,
   held: Uint8Array | undefined,
+  cut: Cut,
 ): Cell[][] {
   const sets = new Map<number, ChunkRanges>();
   for (const [index, bits] of (held ?? []).entries()) {
@@ -76,7 +91,12 @@ function tiersIn(bits: number): string {
     .join(", ");
 }
 
-function nowhere(held: readonly (Uint8Array | undefined)[], chunks: number, silent: number): string {
+function nowhere(
+  held: readonly (Uint8Array | undefined)[],
+  chunks: number,
+  silent: number,
+  cut: Cut,
+): string {
   const missing = new ChunkRanges();
   for (let index = 0; index < chunks; index += 1) {
     if (!held.some((tiers) => (tiers?.[index] ?? 0) !== 0)) missing.add(index);
@@ -86,9 +106,11 @@ function nowhere(held: readonly (Uint8Array | undefined)[], chunks: number, sile
   return `Held nowhere${caveat}: ${counted(missing.count, "chunk")}: ${cut(missing.toString())}`;
 }
 
-function cut(ranges: string): string {
-  if (ranges.length <= rangesLengthMax) return ranges;
-  return `${ranges.slice(0, ranges.lastIndexOf(",", rangesLengthMax) + 1)}...`;
+type Cut = (ranges: string) => string;
+
+function cutTo(lengthMax: number, ranges: string): string {
+  if (ranges.length <= lengthMax) return ranges;
+  return `${ranges.slice(0, ranges.lastIndexOf(",", lengthMax) + 1)}...`;
 }
 
 /** The indexes in `0-63,70` that are below `chunks`. */

@@ -3,7 +3,9 @@
  * a feature that does not exist stops the start: a replica that ran without the authentication that its configuration
  * asks for would be worse than none.
  */
+
 import { createSecureContext } from "node:tls";
+import { tlsFaultOf } from "../base/tls-files.ts";
 import { formatBytes } from "../base/units.ts";
 import { isLoopback } from "./address-codec.ts";
 import { isClustered } from "./cluster-config.ts";
@@ -128,7 +130,7 @@ function checkTlsFiles(given: TlsFilesGiven, readText: ReadText, faults: Fault[]
     createSecureContext({ cert, key, ca });
   } catch (thrown) {
     const pair = `certificate ${quoted(given.certFile)} with key ${quoted(given.keyFile)}`;
-    faults.push({ path, message: `cannot use ${pair}: ${reasonOf(thrown)}` });
+    faults.push({ path, message: `cannot use ${pair}: ${tlsFaultOf(thrown)}` });
   }
 }
 

@@ -11,14 +11,20 @@ export interface Drivers {
   readonly drivers: readonly string[];
   /** The driver that has no section and is the default. Where it is undefined, the section that is filled in decides. */
   readonly none?: string;
+  /** Other names of drivers and their sections, for those in `drivers`. */
+  readonly aliases?: Readonly<Record<string, string>>;
 }
 
 /** `field`, which reads such a section, with the rules above. */
-export function driverSection<Value>(field: Field<Value, "">, { drivers, none }: Drivers): Field<Value, ""> {
+export function driverSection<Value>(
+  field: Field<Value, "">,
+  { drivers, none, aliases = {} }: Drivers,
+): Field<Value, ""> {
   return {
     ...field,
-    read(raw, path, faults) {
-      if (!isMap(raw)) return field.read(raw, path, faults);
+    read(given, path, faults) {
+      if (!isMap(given)) return field.read(given, path, faults);
+      const raw = withUsualNames(given, aliases);
       const filled = drivers.filter((driver) => isFilled(ownValue(raw, driver)));
       const driver = ownValue(raw, "driver");
       if (!isAbsent(driver)) checkOthers(driver, [...drivers, none], filled, path, faults);
@@ -30,6 +36,33 @@ export function driverSection<Value>(field: Field<Value, "">, { drivers, none }:
       return field.read(raw, path, faults);
     },
   };
+}
+
+/**
+ * S3 is `awss3` as an origin, as the Orca written in Go names it, and `s3` as a cachestore. Each is taken in both places.
+ * Where both names are given, both stay, and the one that is not usual is an unknown key.
+ */
+function withUsualNames(
+  given: Readonly<Record<string, unknown>>,
+  aliases: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  const raw: Record<string, unknown> = { ...given };
+  for (const [alias, usual] of Object.entries(aliases)) {
+    if (raw["driver"] === alias) raw["driver"] = usual;
+    rename(raw, alias, usual);
+    const section = ownValue(raw, usual);
+    if (!isMap(section)) continue;
+    const fields = { ...section };
+    rename(fields, "path_style", "use_path_style");
+    raw[usual] = fields;
+  }
+  return raw;
+}
+
+function rename(map: Record<string, unknown>, from: string, to: string): void {
+  if (!Object.hasOwn(map, from) || !isAbsent(ownValue(map, to))) return;
+  map[to] = map[from];
+  delete map[from];
 }
 
 /** Region and style of addresses name no store. They are often written with their defaults beside an empty bucket. */

@@ -35,7 +35,7 @@ export function originFromUrl(text: string): SettingsTree {
 }
 
 function s3Origin(url: URL, text: string): SettingsTree {
-  const query = queryOf(url, text, ["endpoint", "region", "path_style"]);
+  const query = queryOf(url, text, ["endpoint", "region", "path_style", "use_path_style"]);
   const bucket = url.hostname;
   if (bucket === "" || url.port !== "")
     throw invalid(`"${text}"`, "expected s3://bucket or s3://bucket/prefix");
@@ -51,7 +51,7 @@ function s3Origin(url: URL, text: string): SettingsTree {
       bucket,
       endpoint: query["endpoint"],
       region: query["region"],
-      use_path_style: query["path_style"],
+      use_path_style: query["path_style"] ?? query["use_path_style"],
     },
     buckets: bucketsWithPrefix(bucket, prefix),
   };

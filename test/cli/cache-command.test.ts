@@ -209,6 +209,22 @@ Held nowhere: 1 chunk: 7
   );
 });
 
+test("inspect: lists that fit the terminal are whole", () => {
+  const every = Array.from({ length: 40 }, (_, index) => index * 2).join(",");
+  const document = {
+    ...inspected,
+    chunks: 80,
+    replicas: [holdings({ self: true, memory: every, coordinates: "0-79" })],
+  };
+  assert.match(inspectReport(document, 240), /memory +40 +0,2,4,[\d,]+,78$/m);
+  for (const columns of [100, 110]) {
+    const report = inspectReport(document, columns);
+    assert.match(report, /memory +40 +0,2,4,[\d,]+,\.\.\.$/m);
+    const width = Math.max(...report.split("\n").map((line) => line.length));
+    assert.ok(width <= columns, `${width} of ${columns}`);
+  }
+});
+
 test("inspect: who does not answer is named, and long lists are cut", () => {
   const every = Array.from({ length: 100 }, (_, index) => index * 2).join(",");
   const report = inspectReport({

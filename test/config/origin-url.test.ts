@@ -96,7 +96,7 @@ test("originFromUrl: what cannot be an origin is refused with what was expected"
   assert.match(refusalOf("s3://bucket/%ff"), /percent-encoding/);
   assert.equal(
     refusalOf("s3://bucket?endpont=http://x"),
-    'Cannot use "s3://bucket" as an origin: expected only endpoint, region, path_style in its query, got "endpont"; did you mean `endpoint`?',
+    'Cannot use "s3://bucket" as an origin: expected only endpoint, region, path_style, use_path_style in its query, got "endpont"; did you mean `endpoint`?',
   );
 });
 

@@ -39,6 +39,30 @@ test("loadConfig: the number of entries ends where a Map ends", () => {
   );
 });
 
+test("loadConfig: s3 and awss3, path_style and use_path_style mean the same, for origins and for the cachestore", () => {
+  for (const [driver, style] of [
+    ["s3", "path_style"],
+    ["awss3", "path_style"],
+    ["s3", "use_path_style"],
+  ] as const) {
+    const section = { bucket: "b", [style]: "true" };
+    const config = loadConfig({
+      env: {},
+      overrides: {
+        origin: { id: "o", driver, [driver]: section },
+        cachestore: { driver, [driver]: { ...section, bucket: "chunks", endpoint: "http://store:9000" } },
+      },
+    });
+    const { driver: originDriver, awss3 } = config.origins[0] as (typeof config.origins)[0] & {
+      awss3: { usePathStyle: boolean };
+    };
+    assert.deepEqual([originDriver, awss3.usePathStyle], ["awss3", true]);
+    assert.deepEqual([config.cachestore.driver, config.cachestore.s3?.usePathStyle], ["s3", true]);
+  }
+  const both = { id: "o", awss3: { bucket: "b" }, s3: { bucket: "c" } };
+  assert.throws(() => loadConfig({ env: {}, overrides: { origin: both } }), /origin\.s3: unknown key/);
+});
+
 test("schema: no two settings share a variable", () => {
   const names = settingRows().map(({ path }) => variableFor(path));
   assert.equal(new Set(names).size, names.length);

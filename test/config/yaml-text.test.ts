@@ -82,3 +82,16 @@ test("parseYaml: never throws", () => {
     ),
   );
 });
+
+test("parseYaml: a line at a wrong column is one fault, in words, and so is a tab", () => {
+  for (const text of [
+    "origin:\n  id: a\n    driver: x\n",
+    "origin:\n  id: a\n awss3:\n    bucket: x\n",
+    "a:\n    b: 1\n   c: 2\n  d: 3\n",
+  ]) {
+    const faults = faultsOf(text);
+    assert.equal(faults.length, 1, faults.join("; "));
+    assert.match(faults[0] ?? "", /^\d+:\d+: the indentation of this line or of the next one does not fit/);
+  }
+  assert.deepEqual(faultsOf("a:\n\tb: 1\n"), ["2:1: this line begins with a tab: indent it with spaces"]);
+});

@@ -100,7 +100,11 @@ const fields = section({
   ),
 });
 
-export const cachestoreSection = driverSection(fields, { drivers: ["s3", "posixfs"], none: "none" });
+export const cachestoreSection = driverSection(fields, {
+  drivers: ["s3", "posixfs"],
+  none: "none",
+  aliases: { awss3: "s3" },
+});
 
 /** Where the Orca written in Go has {@link cachestoreSection}'s `max_hints`. */
 export const chunkCatalogSection = section({

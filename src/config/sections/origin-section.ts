@@ -68,7 +68,10 @@ const azureblob = optionalSection({
 });
 
 /** Without `driver`, the section that is filled in says which. */
-export const originDrivers = { drivers: ["awss3", "azureblob", "file"] } as const;
+export const originDrivers = {
+  drivers: ["awss3", "azureblob", "file"],
+  aliases: { s3: "awss3" },
+} as const;
 
 export const originFields = {
   id: required(

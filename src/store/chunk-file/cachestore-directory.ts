@@ -4,8 +4,10 @@
  * network file systems lack them (FAT over the network and some FUSE mounts have no links). It is better to know this
  * before the first chunk than to let two replicas write to one name.
  */
+
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { makeDirectories } from "../../base/make-directories.ts";
 import {
   type JobFileSystem,
   syncDirectory,
@@ -41,7 +43,7 @@ export function checkCachestoreDirectory(fileSystem: JobFileSystem, root: string
   try {
     if (!fileSystem.statSync(root).isDirectory()) return unfit(step, "it is no directory");
     step = "make directories in it";
-    fileSystem.mkdirSync(staging, { recursive: true });
+    makeDirectories(fileSystem, staging);
     step = "write a file";
     const content = Buffer.from(`Orca's self-test ${written}\n`);
     writeFile(fileSystem, written, content);

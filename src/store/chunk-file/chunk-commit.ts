@@ -3,9 +3,11 @@
  * reader sees the final path only when the file is whole. link() never replaces a file. So of two writers of one chunk
  * the later one finds it present, whether they are two flights of one process or two replicas on one cachestore.
  */
+
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
+import { makeDirectories } from "../../base/make-directories.ts";
 import {
   ioError,
   type JobFileSystem,
@@ -60,7 +62,7 @@ export function commitChunk(
 export function linkChunk(fileSystem: JobFileSystem, place: ChunkPlace): boolean {
   const { stagingPath, finalPath, storedKey, fsync } = place;
   const directory = dirname(finalPath);
-  fileSystem.mkdirSync(directory, { recursive: true });
+  makeDirectories(fileSystem, directory);
   if (!link(fileSystem, stagingPath, finalPath, chunkFileSize(storedKey))) return false;
   try {
     if (fsync) syncDirectory(fileSystem, directory);

@@ -15,10 +15,12 @@
  *     <disk.root>/orca-disk.v1/replica-id    the id in the next line
  *     <disk.root>/orca-disk.v1/<replica-id>/ staging/ and two hex characters of fan-out
  */
+
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import fs, { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeDirectories } from "../../base/make-directories.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 
 const versionDirectory = "orca-disk.v1";
@@ -49,10 +51,10 @@ export class DiskRoot {
     const base = join(root, versionDirectory);
     let lock: DatabaseSync | undefined;
     try {
-      mkdirSync(base, { recursive: true });
+      makeDirectories(fs, base);
       lock = acquireLock(join(base, "lock"), root);
       const id = settleReplicaId(base, replicaId);
-      mkdirSync(join(base, id, "staging"), { recursive: true });
+      makeDirectories(fs, join(base, id, "staging"));
       return new DiskRoot(id, join(base, id), lock);
     } catch (error) {
       lock?.close();

@@ -114,3 +114,7 @@ withRoot("DiskRoot: of many processes that start at once, exactly one wins", asy
     await Promise.all(contenders.map((contender) => contender.stop()));
   }
 });
+
+test("DiskRoot: a root below /proc, which takes no directories, is rejected at once", () => {
+  assert.throws(() => DiskRoot.open("/proc/orca-no-such-directory/cache"), { code: "config_invalid" });
+});

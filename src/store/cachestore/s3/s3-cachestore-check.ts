@@ -51,14 +51,14 @@ export async function checkCachestoreBucket(check: CachestoreCheck): Promise<Put
   }
 }
 
+const reach = "reach it";
+
 async function checkBucket(check: CachestoreCheck): Promise<void> {
   const { requests, bucket } = check;
   const { HeadBucketCommand, GetBucketVersioningCommand } = await import("@aws-sdk/client-s3");
   const sdk = await requests.sdk();
   const Bucket = bucket.name;
-  await ask(check, "reach it", (signal) =>
-    sdk.send(new HeadBucketCommand({ Bucket }), { abortSignal: signal }),
-  );
+  await ask(check, reach, (signal) => sdk.send(new HeadBucketCommand({ Bucket }), { abortSignal: signal }));
   const versioning = await ask(check, "ask for its versioning", async (signal) => {
     try {
       return (await sdk.send(new GetBucketVersioningCommand({ Bucket }), { abortSignal: signal })).Status;
@@ -83,8 +83,25 @@ async function ask<Answer>(
     return await withDeadline({ clock, timeoutMs, action, faults: storeFaults, signal }, question);
   } catch (thrown) {
     const status = statusOf(thrown);
-    const reason = `Orca cannot ${what} (${status === undefined ? reasonOf(thrown) : `the store answered ${status}`})`;
-    throw unfit(check, reason, remedyOf(status), thrown);
+    throw unfit(check, answerFault(what, status, reasonOf(thrown)), remedyOf(status), thrown);
+  }
+}
+
+/** A store that answers is reached: the words say what its answer means. */
+function answerFault(what: string, status: number | undefined, reason: string): string {
+  if (status === undefined) return `Orca cannot ${what} (${reason})`;
+  const answer = `(the store answered ${status})`;
+  switch (status) {
+    case 301:
+    case 307:
+      return `it is in another region ${answer}`;
+    case 401:
+    case 403:
+      return `the store does not let Orca ${what === reach ? "use it" : what} ${answer}`;
+    case 404:
+      return `it does not exist ${answer}`;
+    default:
+      return `the store is in trouble, or is no S3 service ${answer}`;
   }
 }
 

@@ -97,7 +97,7 @@ suite("checkCachestoreBucket", () => {
     const { message } = await refusal({ bucket: "nowhere" });
     assert.match(
       message,
-      /Orca cannot reach it \(the store answered 404\); create it or check cachestore\.s3\.bucket/,
+      /it does not exist \(the store answered 404\); create it or check cachestore\.s3\.bucket/,
     );
   });
 
