@@ -7,6 +7,8 @@ export interface ObjectPrefix {
   readonly bucket: string;
   /** Empty for the whole bucket. */
   readonly keyPrefix: string;
+  /** `key`: keyPrefix is a whole key, and selects that object alone. Left out, the caller has not said which it is. */
+  readonly match?: "key" | "prefix" | undefined;
 }
 
 export interface NamedObject {
@@ -19,7 +21,9 @@ export interface NamedObject {
 export function isBelow(prefix: ObjectPrefix | undefined, object: NamedObject): boolean {
   if (prefix === undefined) return true;
   return (
-    object.objectKey.startsWith(prefix.keyPrefix) &&
+    (prefix.match === "key"
+      ? object.objectKey === prefix.keyPrefix
+      : object.objectKey.startsWith(prefix.keyPrefix)) &&
     object.bucket === prefix.bucket &&
     object.originId === prefix.originId
   );

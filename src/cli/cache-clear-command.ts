@@ -1,4 +1,5 @@
 /** `orca cache clear`: deletes what one replica holds. The replica does the work; this command shows the result. */
+import { Option } from "commander";
 import type { ClearDocument } from "../ops/endpoints/cache-endpoints.ts";
 import { clearReport } from "./cache-report.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -16,6 +17,7 @@ import { OrcaCommand } from "./orca-command.ts";
 interface ClearFlags extends OpsFlags {
   readonly prefix?: string;
   readonly cachestore: boolean;
+  readonly match?: "key" | "prefix";
 }
 
 export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
@@ -27,6 +29,12 @@ export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): Or
       "--prefix <BUCKET/PREFIX>",
       "Delete objects whose keys begin with PREFIX",
       "all objects",
+    )
+    .addOption(
+      new Option("--match <WHAT>", "Whether PREFIX is the whole key of an object, or begins keys").choices([
+        "key",
+        "prefix",
+      ]),
     )
     .option("--cachestore", "Delete chunks in the cachestore, too, which all replicas share", false);
   return withOpsOptions(command)
@@ -41,6 +49,8 @@ export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): Or
 export interface CacheClearOptions extends OpsCommandOptions {
   /** `BUCKET` or `BUCKET/KEY-PREFIX`; all objects when left out. */
   readonly prefix?: string | undefined;
+  /** Asked for where the prefix is a whole key and other keys begin with it. */
+  readonly match?: "key" | "prefix" | undefined;
   /** Also deletes from the cachestore. */
   readonly cachestore: boolean;
 }
@@ -48,13 +58,17 @@ export interface CacheClearOptions extends OpsCommandOptions {
 /** To find a prefix, the replica reads the footers of all chunks: about a hundred a second on a hard disk. */
 const clearTimeoutMs = 3_600_000;
 
-/** Resolves with the exit code: 1 if no replica answers, or it denies the action. */
+/** Resolves with the exit code: 1 if no replica answers, it denies the action, or the cachestore was not cleared. */
 export function cacheClear(options: CacheClearOptions): Promise<number> {
-  const { prefix, cachestore } = options;
+  const { prefix, cachestore, match } = options;
   const call = {
     path: "/cache/clear",
     action: "clear",
-    query: { ...(prefix !== undefined && { prefix }), ...(cachestore && { cachestore: "true" }) },
+    query: {
+      ...(prefix !== undefined && { prefix }),
+      ...(match !== undefined && { match }),
+      ...(cachestore && { cachestore: "true" }),
+    },
   };
   return withOps(
     "clear the cache of",
@@ -64,9 +78,27 @@ export function cacheClear(options: CacheClearOptions): Promise<number> {
       const text = await readAnswer(url, call, deadline);
       const document = parseAnswer(text, isCleared);
       options.stdout.write(options.json ? text : clearReport(document, prefix));
-      return 0;
+      const fault = cachestore ? cachestoreFault(document) : undefined;
+      if (fault === undefined) return 0;
+      options.stderr.write(`${fault}\n`);
+      return 1;
     },
   );
+}
+
+/** Why chunks may be left in the cachestore; undefined if all that were looked up are deleted. */
+function cachestoreFault({ cachestore }: ClearDocument): string | undefined {
+  if (cachestore === null)
+    return "Nothing was deleted from a cachestore: this replica has none (cachestore).";
+  const { objects, chunks, failed } = cachestore;
+  if (objects === 0) {
+    return (
+      "Nothing was looked up in the cachestore: this replica has no metadata of such objects, and names there are " +
+      "hashes. Read the objects' heads through this replica first, then clear with --cachestore before anything else."
+    );
+  }
+  if (failed === 0) return undefined;
+  return `The cachestore did not delete ${failed} of ${chunks} chunks, see the log. Repeat this when it answers again.`;
 }
 
 function isCleared(value: unknown): value is ClearDocument {
@@ -75,6 +107,7 @@ function isCleared(value: unknown): value is ClearDocument {
     has(value, { objects: "number" }) &&
     has(value["memory"], cleared) &&
     (value["disk"] === null || has(value["disk"], cleared)) &&
-    (value["cachestore"] === null || has(value["cachestore"], { chunks: "number" }))
+    (value["cachestore"] === null ||
+      has(value["cachestore"], { objects: "number", chunks: "number", failed: "number" }))
   );
 }

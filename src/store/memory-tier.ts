@@ -112,6 +112,13 @@ export class MemoryTier {
     }
   }
 
+  /** The keys of the objects below `prefix`, once for each chunk. */
+  *objectKeys(prefix: ObjectPrefix): Generator<string> {
+    for (const { version } of this.#entries.values()) {
+      if (version && isBelow(prefix, version)) yield version.objectKey;
+    }
+  }
+
   /** Deletes the chunks of all objects, or of those below `prefix`. Chunks that readers hold free their memory later. */
   clear(prefix?: ObjectPrefix): { readonly chunks: number; readonly bytes: number } {
     const { chunks, bytes } = this.stats;

@@ -78,7 +78,7 @@ test("verify, clear: the action is named, and what is asked for is in the query"
     response.end(
       request.url?.startsWith("/cache/verify")
         ? verified({ state: "complete" })
-        : '{"objects":1,"memory":{"chunks":2,"bytes":2048},"disk":null,"cachestore":{"chunks":9}}',
+        : '{"objects":1,"memory":{"chunks":2,"bytes":2048},"disk":null,"cachestore":{"objects":1,"chunks":9,"failed":0}}',
     );
   });
   const { stdout } = await runOps(commands["clear"] as OpsCommand, ops);
@@ -190,6 +190,21 @@ const inspected: InspectDocument = {
     holdings({ replica_id: "r1", coordinates: "1-2,6-8", cachestore: "8" }),
   ],
 };
+
+test("clear: a cachestore in which nothing was looked up or deleted is told, and is a failure", async (context) => {
+  for (const [cachestore, told] of [
+    ['{"objects":0,"chunks":0,"failed":0}', /^Nothing was looked up in the cachestore: /],
+    ['{"objects":1,"chunks":9,"failed":2}', /^The cachestore did not delete 2 of 9 chunks/],
+    ["null", /^Nothing was deleted from a cachestore: this replica has none/],
+  ] as const) {
+    const ops = await serveOps(context, (_, response) => {
+      response.end(`{"objects":0,"memory":{"chunks":0,"bytes":0},"disk":null,"cachestore":${cachestore}}`);
+    });
+    const { exitCode, stderr } = await runOps(commands["clear"] as OpsCommand, ops);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, told);
+  }
+});
 
 test("inspect: chunks stand as ranges by replica and tiers", () => {
   assert.equal(

@@ -13,7 +13,12 @@ const folder = mkdtempSync(join(tmpdir(), "orca-actions-"));
 after(() => rmSync(folder, { recursive: true }));
 
 const answers: Readonly<Record<string, object>> = {
-  "/cache/clear": { objects: 1, memory: { chunks: 2, bytes: 2048 }, disk: null, cachestore: { chunks: 9 } },
+  "/cache/clear": {
+    objects: 1,
+    memory: { chunks: 2, bytes: 2048 },
+    disk: null,
+    cachestore: { objects: 1, chunks: 9, failed: 0 },
+  },
   "/cache/verify": {
     state: "complete",
     checked_chunks: 1,
@@ -85,6 +90,8 @@ test("orca cache clear: everything, or what --prefix and --cachestore say", asyn
   assert.match(all.stdout, /^Cleared everything from this replica/);
   const some = await ask(context, "cache", "clear", "--prefix=m/a", "--cachestore");
   assert.deepEqual(some.asked, ["POST /cache/clear?prefix=m%2Fa&cachestore=true"]);
+  const one = await ask(context, "cache", "clear", "--prefix=m/a", "--match=key");
+  assert.deepEqual(one.asked, ["POST /cache/clear?prefix=m%2Fa&match=key"]);
 });
 
 test("orca log-level: prints the level, or changes it for the time of --for", async (context) => {

@@ -18,17 +18,17 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Filler } from "../../fill/filler.ts";
 import type { Directory } from "../../object/directory.ts";
-import type { ChunkStore } from "../../store/chunk-store.ts";
+import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
-import { type Cleared, type ClearedDisk, clearDisk } from "../../store/scrub/disk-clear.ts";
+import { type Cleared, type ClearedDisk, clearDisk, visitDisk } from "../../store/scrub/disk-clear.ts";
 
 export interface CacheClearParts {
   /** All of them: those that answer clients and those that answer peers. May hold one twice. */
   readonly directories: readonly Pick<Directory, "versions" | "clear">[];
   readonly flights: Pick<Filler, "forget">;
-  readonly memory: Pick<MemoryTier, "clear">;
+  readonly memory: Pick<MemoryTier, "clear" | "objectKeys">;
   readonly disk: ClearedDisk | undefined;
-  readonly cachestore: Pick<ChunkStore, "delete"> | undefined;
+  readonly cachestore: Pick<GuardedCachestore, "tryDelete"> | undefined;
 }
 
 /** What was deleted; null for a tier that is not configured or was not requested. */
@@ -36,8 +36,11 @@ export interface ClearedCache {
   readonly objects: number;
   readonly memory: Cleared;
   readonly disk: Cleared | null;
-  /** `chunks` counts delete requests; the store need not have held the chunk. */
-  readonly cachestore: { readonly chunks: number } | null;
+  /**
+   * `objects`: those whose chunks were looked up there. `chunks` counts delete requests; the store need not have held the
+   * chunk. `failed`: those of them that the store did not answer, or that its open breaker turned away.
+   */
+  readonly cachestore: { readonly objects: number; readonly chunks: number; readonly failed: number } | null;
 }
 
 export class CacheClear {
@@ -76,6 +79,7 @@ export class CacheClear {
   ): Promise<ClearedCache> {
     const { flights, memory, disk, cachestore } = this.#parts;
     const directories = [...new Set(this.#parts.directories)];
+    await this.#rejectAmbiguous(prefix, signal);
     const versions = new Map(
       directories.flatMap((each) => each.versions(prefix)).map((version) => [version.hash, version]),
     );
@@ -84,12 +88,12 @@ export class CacheClear {
     const fromDisk = disk ? await clearDisk(disk, prefix, signal) : null;
     void flights.forget(prefix);
     const fromMemory = memory.clear(prefix);
-    let chunks = 0;
+    let [chunks, failed] = [0, 0];
     if (alsoCachestore && cachestore) {
       for (const version of versions.values()) {
         for (let index = 0; index < version.chunkCount; index += 1) {
           signal.throwIfAborted();
-          await cachestore.delete({ version, index });
+          if (!(await cachestore.tryDelete({ version, index }))) failed += 1;
           chunks += 1;
         }
       }
@@ -98,8 +102,34 @@ export class CacheClear {
       objects,
       memory: fromMemory,
       disk: fromDisk,
-      cachestore: alsoCachestore && cachestore ? { chunks } : null,
+      cachestore: alsoCachestore && cachestore ? { objects: versions.size, chunks, failed } : null,
     };
+  }
+
+  /**
+   * A prefix that is the whole key of an object may also begin the keys of others, such as `key.bak`. A person who
+   * types the key wants the one object. So nothing is deleted before the request says which it is.
+   * @throws OrcaError `invalid_argument`.
+   */
+  async #rejectAmbiguous(prefix: ObjectPrefix | undefined, signal: AbortSignal): Promise<void> {
+    if (!prefix || prefix.match || prefix.keyPrefix === "" || prefix.keyPrefix.endsWith("/")) return;
+    const { directories, memory, disk } = this.#parts;
+    let isKey = false;
+    let longer: string | undefined;
+    const goesOn = (objectKey: string): boolean => {
+      if (objectKey === prefix.keyPrefix) isKey = true;
+      else longer ??= objectKey.slice(prefix.keyPrefix.length);
+      return !isKey || longer === undefined;
+    };
+    for (const { objectKey } of directories.flatMap((each) => each.versions(prefix))) goesOn(objectKey);
+    for (const objectKey of memory.objectKeys(prefix)) goesOn(objectKey);
+    if (disk && !disk.isSetAside && (!isKey || longer === undefined))
+      await visitDisk(disk, prefix, signal, goesOn);
+    if (!isKey || longer === undefined) return;
+    const reason = `the prefix is the key of an object, and another key goes on with "${longer}"`;
+    const remedy =
+      "Say --match key (match=key) for that object alone, or --match prefix (match=prefix) for all";
+    throw new OrcaError("invalid_argument", "client", `Cannot clear the cache: ${reason}. ${remedy}`);
   }
 }
 

@@ -104,16 +104,22 @@ function clearEndpoint({ clear, buckets }: CacheEndpointsOptions): OpsEndpoint {
     action: "clear",
     help: 'deletes cached chunks: all, or ?prefix=BUCKET/KEY-PREFIX; "orca cache clear" does it',
     answer: async ({ query, signal }) => {
-      allowOnly(query, ["prefix", "cachestore"]);
+      allowOnly(query, ["prefix", "cachestore", "match"]);
       const prefix = query.get("prefix");
       const cachestore = query.get("cachestore") ?? "false";
       if (cachestore !== "true" && cachestore !== "false") {
         throw invalid(`cachestore is "${cachestore}", expected true or false`);
       }
-      const place = prefix === null ? undefined : placeOf(prefix, buckets);
+      const place = prefix === null ? undefined : { ...placeOf(prefix, buckets), match: matchOf(query) };
       return jsonPage(200, (await clear.clear(place, cachestore === "true", signal)) satisfies ClearDocument);
     },
   };
+}
+
+function matchOf(query: URLSearchParams): ObjectPrefix["match"] {
+  const match = query.get("match");
+  if (match === null || match === "key" || match === "prefix") return match ?? undefined;
+  throw invalid(`match is "${match}", expected key or prefix`);
 }
 
 /** `prefix` is `BUCKET` or `BUCKET/KEY-PREFIX`, in the names that clients use. @throws OrcaError. */

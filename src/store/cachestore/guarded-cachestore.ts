@@ -160,15 +160,22 @@ export class GuardedCachestore implements ChunkStore {
   }
 
   async delete(key: ChunkKey): Promise<void> {
+    await this.tryDelete(key);
+  }
+
+  /** Resolves with whether the store has answered, so that it does not hold the chunk any more. */
+  async tryDelete(key: ChunkKey): Promise<boolean> {
     this.#catalog.forget(key);
     const admission = this.#breaker.admit();
-    if (admission === undefined) return;
+    if (admission === undefined) return false;
     try {
       await this.#driver.delete(key);
       this.#succeeded();
+      return true;
     } catch (thrown) {
       this.stats.deletesFailed += 1;
       this.#failed(thrown, "delete a chunk from the cachestore", never, admission);
+      return false;
     }
   }
 

@@ -66,3 +66,22 @@ async function discardAll(disk: ClearedDisk, keys: readonly string[], signal: Ab
   }
   return { chunks, bytes };
 }
+
+/** Calls `visit` with the key of each chunk below `prefix`, until it returns false. @throws like {@link clearDisk}. */
+export async function visitDisk(
+  disk: ClearedDisk,
+  prefix: ObjectPrefix,
+  signal: AbortSignal,
+  visit: (objectKey: string) => boolean,
+): Promise<void> {
+  const audit = new DiskAudit();
+  try {
+    for (const fanOut of fanOuts) {
+      signal.throwIfAborted();
+      const found = await audit.identify(join(disk.directory, fanOut));
+      for (const chunk of found) if (isBelow(prefix, chunk) && !visit(chunk.objectKey)) return;
+    }
+  } finally {
+    await audit.close();
+  }
+}

@@ -56,8 +56,8 @@ test("MemoryTier: a prefix is cleared by the objects' names, and its memory come
 test("CacheClear: the cachestore is touched only where it is asked for, and by what the directories tell of", async () => {
   const deleted: string[] = [];
   const cachestore = {
-    delete: async ({ version, index }: { version: ObjectVersion; index: number }) =>
-      void deleted.push(`${version.objectKey}#${index}`),
+    tryDelete: async ({ version, index }: { version: ObjectVersion; index: number }) =>
+      deleted.push(`${version.objectKey}#${index}`) > 0,
   };
   const { memory } = filledMemory();
   const directory = directoryOf(versions);
@@ -76,7 +76,7 @@ test("CacheClear: the cachestore is touched only where it is asked for, and by w
   });
   assert.deepEqual(deleted, []);
   const { objects, cachestore: shared } = await clear.clear(below, true, never);
-  assert.deepEqual([objects, shared], [2, { chunks: 6 }]);
+  assert.deepEqual([objects, shared], [2, { objects: 2, chunks: 6, failed: 0 }]);
   assert.deepEqual(deleted, ["a/1#0", "a/1#1", "a/1#2", "a/2#0", "a/2#1", "a/2#2"]);
 });
 
@@ -112,15 +112,20 @@ test("CacheClear: when whoever asked has gone it stops between two chunks, and t
     memory,
     disk: undefined,
     cachestore: {
-      delete: async () => {
+      tryDelete: async () => {
         deleted += 1;
         if (deleted === 2) gone.abort(new OrcaError("request_timeout", "client", "Cannot go on"));
+        return true;
       },
     },
   });
   await rejectsWith("request_timeout", clear.clear(undefined, true, gone.signal));
   assert.equal(deleted, 2);
-  assert.deepEqual((await clear.clear(undefined, true, never)).cachestore, { chunks: 9 });
+  assert.deepEqual((await clear.clear(undefined, true, never)).cachestore, {
+    objects: 3,
+    chunks: 9,
+    failed: 0,
+  });
 });
 
 test("CacheClear: it does not wait for a disk's scan when whoever asked has gone", async () => {
@@ -233,3 +238,20 @@ function readsOf(readNumber: (index: number) => unknown): number {
     return 0;
   }
 }
+
+test("CacheClear: a prefix that is a whole key does not take other keys with it before it says so", async () => {
+  const [key, backup] = ["a", "a.bak"].map((objectKey) => keyOf(objectKey, MiB, 0, MiB).version);
+  assert.ok(key && backup);
+  const { memory } = filledMemory();
+  const parts = { flights: noFlights, memory, disk: undefined, cachestore: undefined };
+  const clear = new CacheClear({ ...parts, directories: [directoryOf([key, backup])] });
+  const prefix = { ...below, keyPrefix: "a" };
+  const error = await rejectsWith("invalid_argument", clear.clear(prefix, false, never));
+  assert.match(error.message, /another key goes on with ".*"\. Say --match key/);
+  assert.equal(memory.stats.chunks, 9);
+  assert.equal((await clear.clear({ ...prefix, match: "key" }, false, never)).memory.chunks, 0);
+  assert.equal((await clear.clear({ ...prefix, match: "prefix" }, false, never)).memory.chunks, 6);
+  // Nobody asks about a directory, and not where only one of the two is there.
+  assert.equal((await clear.clear({ ...below, keyPrefix: "b/" }, false, never)).memory.chunks, 3);
+  await new CacheClear({ ...parts, directories: [directoryOf([key])] }).clear(prefix, false, never);
+});

@@ -32,7 +32,7 @@ function actionOf(path: string, scrub?: Scrub, clock = new FakeClock()): OpsEndp
   const clear = new CacheClear({
     directories: [],
     flights: { forget: async () => {} },
-    memory: { clear: () => ({ chunks: 0, bytes: 0 }) },
+    memory: { clear: () => ({ chunks: 0, bytes: 0 }), objectKeys: () => [][Symbol.iterator]() as never },
     disk: scannedDisk,
     cachestore: undefined,
   });
