@@ -93,6 +93,7 @@ export function snakeCased(counts: Counts): Counts {
 export class MetricsRegistry {
   readonly #registry = new Registry();
   readonly #registered: Registered[] = [];
+  #rendering: Promise<string> | undefined;
 
   /** A number that only grows while the process lives. */
   counter(name: string, help: MetricHelp, read: ReadValues): void {
@@ -124,9 +125,15 @@ export class MetricsRegistry {
     return this.#registry.contentType;
   }
 
-  /** Everything as Prometheus text. Rejects with the error that a read function threw. */
+  /**
+   * Everything as Prometheus text. Rejects with the error that a read function threw. A page takes some milliseconds of
+   * the event loop, so scrapes that arrive while one is made share it: a flood of them costs little more than one.
+   */
   render(): Promise<string> {
-    return this.#registry.metrics();
+    this.#rendering ??= this.#registry.metrics().finally(() => {
+      this.#rendering = undefined;
+    });
+    return this.#rendering;
   }
 
   /**

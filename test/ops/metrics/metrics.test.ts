@@ -24,6 +24,17 @@ test("MetricsRegistry: a number is read when a scrape comes", async () => {
   assert.match(await metrics.render(), /^orca_memory_evictions_total 9$/m);
 });
 
+test("MetricsRegistry: scrapes that come while a page is made share it", async () => {
+  const metrics = new MetricsRegistry();
+  let reads = 0;
+  metrics.gauge("orca_reads", "Reads.", () => (reads += 1));
+  const pages = await Promise.all([metrics.render(), metrics.render(), metrics.render()]);
+  assert.equal(new Set(pages).size, 1);
+  assert.equal(reads, 1);
+  await metrics.render();
+  assert.equal(reads, 2);
+});
+
 test("MetricsRegistry: labelled values are a series each, and vanish with their source", async () => {
   const metrics = new MetricsRegistry();
   const inFlight = new Map([
