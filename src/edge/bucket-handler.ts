@@ -7,10 +7,11 @@
  *    requests wait for that. A page with its XML takes about 1 MiB, and many clients may wait for one page.
  * 2. One page is rendered in a turn of the event loop. All who wait for a page get it in the same turn.
  */
-import { type Clock, nextTurn } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type Permit, Semaphore } from "../base/semaphore.ts";
 import type { Bucket } from "../object/bucket.ts";
+import { ListingTurns } from "../object/listing-turns.ts";
 import type { ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
@@ -37,7 +38,7 @@ const emptyPagesMax = 100;
 export class BucketHandler {
   readonly #region: string;
   readonly #permits: Semaphore;
-  #lastTurn = Promise.resolve();
+  readonly #turns = new ListingTurns();
 
   constructor(options: BucketHandlerOptions) {
     this.#region = options.region;
@@ -74,17 +75,11 @@ export class BucketHandler {
       if (exchange.isOver) return;
       const page = request.maxKeys === 0 ? emptyListPage : await nextPage(request, bucket);
       waits.end();
-      await this.#ownTurn();
+      await this.#turns.next();
       if (!exchange.isOver) exchange.sendXml(listObjectsXml(request, page));
     } catch (thrown) {
       exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot list objects"));
     }
-  }
-
-  /** Resolves in a turn of the event loop that no other listing gets. */
-  #ownTurn(): Promise<void> {
-    this.#lastTurn = this.#lastTurn.then(nextTurn);
-    return this.#lastTurn;
   }
 }
 

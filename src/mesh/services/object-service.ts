@@ -6,6 +6,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { ObjectService } from "../../../gen/orca/v1/object_pb.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { ListingTurns } from "../../object/listing-turns.ts";
 import type { ObjectAnswers, PeerListAnswer, PeerListRequest } from "../../object/object-peers.ts";
 import {
   decodeHeadRequest,
@@ -26,6 +27,7 @@ export function routeObjects(
   calls: ServiceCalls,
   requestIds?: PeerRequestIds,
 ): void {
+  const turns = new ListingTurns();
   router.service(ObjectService, {
     headObject: (request, { requestHeader }) =>
       calls.answer(async () => {
@@ -34,9 +36,14 @@ export function routeObjects(
         return encodeHeadAnswer(await objects.head({ ...decodeHeadRequest(request), ...id }));
       }, request.object && { object: request.object }),
     listObjects: (request) =>
-      calls.answer(async () => encodeListAnswer(await listWithin(objects, decodeListRequest(request))), {
-        object: { originId: request.originId, bucket: request.bucket, objectKey: request.prefix },
-      }),
+      calls.answer(
+        async () => {
+          const answer = await listWithin(objects, decodeListRequest(request));
+          await turns.next();
+          return encodeListAnswer(answer);
+        },
+        { object: { originId: request.originId, bucket: request.bucket, objectKey: request.prefix } },
+      ),
     invalidate: (request) =>
       calls.answer(() => ({ invalidationId: objects.invalidate(decodeObject(request.object)) })),
   });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { ObjectService } from "../../../gen/orca/v1/object_pb.ts";
+import { nextTurn } from "../../../src/base/clock.ts";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { NotCoordinator } from "../../../src/membership/not-coordinator.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
@@ -14,6 +15,7 @@ import type { ListPage, ObjectHead } from "../../../src/origin/origin.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
+import { until } from "../../support/until.ts";
 
 const location = { bucket: "b", key: "dir/k \u{1F40B}" };
 const headRequest = { originId: "o", location, staleEtag: "old", contradictedEtag: undefined };
@@ -232,4 +234,35 @@ test("ObjectClient: a peer that does not know the method yet is peer_unavailable
   const { address } = await mesh.serve();
   const client = new ObjectClient({ peers: mesh.peers(), clock: mesh.clock });
   await rejectsWith("peer_unavailable", client.head(memberOf("r1", { address }), headRequest));
+});
+
+test("routeObjects: pages that are ready together are encoded one in a turn of the event loop", async (context) => {
+  const asked = 20;
+  const held = Promise.withResolvers<void>();
+  let waiting = 0;
+  let turn = 0;
+  const encodedIn: number[] = [];
+  const page: ListPage = {
+    objects: [],
+    commonPrefixes: [],
+    /** Read once to count the bytes of the page, in the turn of all, and once to encode it. */
+    get nextContinuationToken() {
+      encodedIn.push(turn);
+      return "";
+    },
+  };
+  const { client, peer } = await served(context, {
+    list: async () => {
+      waiting += 1;
+      await held.promise;
+      return { page, remainingMs: 0 };
+    },
+  });
+  const answers = Array.from({ length: asked }, () => client.list(peer, listRequest));
+  await until(() => waiting === asked);
+  held.resolve();
+  for (; encodedIn.length < 2 * asked; turn += 1) await nextTurn();
+  const turns = encodedIn.slice(asked);
+  assert.equal(new Set(turns).size, asked, `encoded in turns ${turns.join(" ")}`);
+  await Promise.all(answers);
 });
