@@ -8,6 +8,7 @@ import { checkSettings } from "./checks.ts";
 import { type Config, configFrom } from "./config.ts";
 import { type Fault, reasonOf } from "./fault.ts";
 import { isAbsent, isMap, ownValue } from "./field.ts";
+import { checkOriginsApart } from "./origins-apart.ts";
 import { type Override, podAddress, readOverrides } from "./overrides.ts";
 import { schema } from "./schema.ts";
 import { type Environment, readSecrets } from "./secret.ts";
@@ -38,6 +39,7 @@ export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config
   const secrets = readSecrets(env, readText, faults);
   const config = configFrom(settings, secrets, faults);
   checkSettings(settings, (path) => isSet(tree, path), readText, faults);
+  checkOriginsApart(config, true, faults);
   if (faults.length > 0) throw invalid(faults, file, [...fromEnv, ...fallbacks]);
   return config;
 }
