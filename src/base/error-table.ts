@@ -74,7 +74,9 @@ const meanings = {
     s3Code: "NoSuchBucket",
     clientMessage: "The specified bucket does not exist.",
     connectCode: "NotFound",
-    meaning: "The bucket is not configured here. For a listing, the origin may have no such bucket.",
+    meaning:
+      "The bucket is not configured here, or the origin has no such bucket or directory. In the second case the log " +
+      "and `/readyz` name it.",
     remedy: "Check the bucket's name, and the settings of the origin that should serve it.",
   },
   invalid_argument: {
@@ -215,9 +217,19 @@ const meanings = {
     clientMessage: "The origin refused Orca's credentials.",
     connectCode: "PermissionDenied",
     meaning:
-      "The origin answered 401 or 403, or no credentials were found. S3 also answers 403 for an absent key to a " +
+      "The origin answered 401 or 403. S3 also answers 403 for an absent key to a " +
       "client that may not list the bucket.",
     remedy: "Correct Orca's credentials or rights at the origin. On S3, grant `s3:ListBucket`.",
+  },
+  origin_no_credentials: {
+    status: 502,
+    s3Code: "OriginUnauthorized",
+    clientMessage: "Orca has no credentials for the origin.",
+    connectCode: "PermissionDenied",
+    meaning: "No credentials for the origin are configured, and the SDK's own chain found none.",
+    remedy:
+      "Set the credentials. `/readyz` and `orca config check --connect FILE` name the variables and the chain that " +
+      "was tried.",
   },
   origin_etag_changed: {
     status: 502,

@@ -9,7 +9,6 @@ import { formatBytes } from "../base/units.ts";
 import { type Config, treeOf } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { type Environment, type Secrets, secretNames, secretVariables } from "../config/secret.ts";
-import { warningsOf } from "../config/warnings.ts";
 import type { TextOutput } from "./command-context.ts";
 
 export interface ConfigReportOptions {
@@ -24,14 +23,6 @@ export interface ConfigReportOptions {
 export interface ConfigPrintOptions extends ConfigReportOptions {
   /** JSON in place of YAML. */
   readonly json: boolean;
-}
-
-/** Prints one line for a valid configuration, and one for each warning; else every fault of it. Returns the exit code: 0, else 1. */
-export function configCheck(options: ConfigReportOptions): number {
-  return withConfig(options, (config) => {
-    const warnings = warningsOf(config).map((warning) => `warning: ${warning}\n`);
-    return `${options.file ?? "The configuration"} is valid: ${summary(config)}\n${warnings.join("")}`;
-  });
 }
 
 /** Prints the effective configuration, with defaults and without secrets, in a form that loads as the same one. */
@@ -54,7 +45,8 @@ function withConfig(options: ConfigReportOptions, render: (config: Config) => st
   }
 }
 
-function summary({ origins, memory, disk }: Config): string {
+/** What would be served, in a line. */
+export function configSummary({ origins, memory, disk }: Config): string {
   const served = origins.map(
     ({ id, driver, buckets }) => `"${id}" (${driver}: ${[...buckets.keys()].join(", ")})`,
   );

@@ -20,7 +20,8 @@ export type IsWritten = (path: string) => boolean;
 export function checkSettings(
   settings: Settings,
   isWritten: IsWritten,
-  readText: ReadText,
+  /** Undefined where files are not to be read. */
+  readText: ReadText | undefined,
   faults: Fault[],
 ): void {
   checkNames(isWritten, faults);
@@ -64,14 +65,18 @@ function checkListeners({ server, cluster }: Settings, faults: Fault[]): void {
   }
 }
 
-function checkServerTls({ server: { tls } }: Settings, readText: ReadText, faults: Fault[]): void {
+function checkServerTls(
+  { server: { tls } }: Settings,
+  readText: ReadText | undefined,
+  faults: Fault[],
+): void {
   if (tls === undefined) return;
   const ca = { key: "client_ca_file", file: tls.clientCaFile };
   checkTlsFiles({ path: "server.tls", ...tls, ca }, readText, faults);
 }
 
 /** {@link clusterConfig} reports which of the files are missing. */
-function checkInternalTls({ cluster }: Settings, readText: ReadText, faults: Fault[]): void {
+function checkInternalTls({ cluster }: Settings, readText: ReadText | undefined, faults: Fault[]): void {
   const { enabled, certFile = "", keyFile = "", caFile } = cluster.internalTls;
   if (!enabled || !isClustered(cluster)) return;
   const ca = { key: "ca_file", file: caFile };
@@ -106,7 +111,8 @@ interface TlsFilesGiven {
 }
 
 /** Finds a bad certificate at the start, so that it does not fail the first handshake. */
-function checkTlsFiles(given: TlsFilesGiven, readText: ReadText, faults: Fault[]): void {
+function checkTlsFiles(given: TlsFilesGiven, readText: ReadText | undefined, faults: Fault[]): void {
+  if (readText === undefined) return;
   const { path } = given;
   const read = (key: string, file: string): string | undefined => {
     if (file === "") return undefined;

@@ -23,10 +23,15 @@ export interface ConfigSources {
   readonly env: Environment;
   /** From the command line. */
   readonly overrides?: SettingsTree;
+  /**
+   * Whether certificates, keys and secrets are read, and symbolic links followed; true by default. A check on another
+   * machine than the replica's does without.
+   */
+  readonly readsFiles?: boolean;
 }
 
 /** @throws OrcaError `config_invalid`, whose message lists every fault on a line of its own. */
-export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config {
+export function loadConfig({ file, env, overrides = {}, readsFiles = true }: ConfigSources): Config {
   const faults: Fault[] = [];
   const fromFile = file === undefined ? undefined : readTree(file, faults);
   // A file that is not YAML has no settings. Reporting each of them as missing would hide the one real fault.
@@ -36,10 +41,10 @@ export function loadConfig({ file, env, overrides = {} }: ConfigSources): Config
   const fallbacks = podAddress(env).filter(({ path }) => !isSet(ownTree, path));
   const tree = merged(nested(fallbacks), ownTree);
   const settings = schema.read(tree, "", faults);
-  const secrets = readSecrets(env, readText, faults);
+  const secrets = readSecrets(env, readsFiles ? readText : () => "not read", faults);
   const config = configFrom(settings, secrets, faults);
-  checkSettings(settings, (path) => isSet(tree, path), readText, faults);
-  checkOriginsApart(config, true, faults);
+  checkSettings(settings, (path) => isSet(tree, path), readsFiles ? readText : undefined, faults);
+  checkOriginsApart(config, readsFiles, faults);
   if (faults.length > 0) throw invalid(faults, file, [...fromEnv, ...fallbacks]);
   return config;
 }

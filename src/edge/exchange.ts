@@ -131,8 +131,10 @@ export class Exchange implements Asker {
   /** A failure before the first byte: an S3 error. `objectSizeBytes` is for an unsatisfiable range. */
   sendError(error: OrcaError, objectSizeBytes?: number): void {
     if (this.isOver) return;
-    // A client's own error is not logged, not even a 501: a flood of requests must not flood the log.
-    if (errorTable[error.code].status >= 500 && error.source !== "client") {
+    // A client's own error is not logged, not even a 501: a flood of requests must not flood the log. A bucket that the
+    // origin does not have is a 404, and the operator's error.
+    const isServers = errorTable[error.code].status >= 500 || error.code === "no_such_bucket";
+    if (isServers && error.source !== "client") {
       this.#logFailure(error, "Cannot answer a request");
     }
     const answer = errorResponse(error, {

@@ -11,5 +11,5 @@ export interface RemoteFaults {
   /** A correct answer that Orca cannot use: another attempt has the same result. */
   readonly unsupported: ErrorCode;
   /** There are no credentials for the server. */
-  readonly denied: ErrorCode;
+  readonly noCredentials: ErrorCode;
 }

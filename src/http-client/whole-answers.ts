@@ -10,8 +10,10 @@ import { OrcaError } from "../base/orca-error.ts";
 import { KiB } from "../base/units.ts";
 import type { RemoteFaults } from "./remote-faults.ts";
 
-/** The body of an error is read this far, so that its connection can be used again, and is not kept. */
+/** The body of an error is read this far, so that its connection can be used again. */
 const errorBytesMax = 64 * KiB;
+/** Of the body of an error this much is kept, for the server's own code in it. */
+const errorKeptBytesMax = 4 * KiB;
 /** Space for a body at first. It doubles as the body grows. */
 const firstBytes = 64 * KiB;
 /** Shorter than servers' own idle timeouts. */
@@ -38,7 +40,7 @@ export interface WholeAnswer {
   readonly status: number;
   /** A header by its lower-case name. */
   header(name: string): string | undefined;
-  /** Empty if the status is no 2xx. */
+  /** The first 4 KiB at most if the status is no 2xx. */
   readonly body: Buffer;
 }
 
@@ -68,7 +70,7 @@ export class WholeAnswers {
       const response = await this.#send(wanted, signal);
       const status = response.statusCode ?? 0;
       const isWanted = status >= 200 && status < 300;
-      const body = isWanted ? await this.#read(response, wanted) : await discard(response);
+      const body = isWanted ? await this.#read(response, wanted) : await beginningOf(response);
       const header = (name: string): string | undefined => {
         const value = response.headers[name];
         return Array.isArray(value) ? value.join(", ") : value;
@@ -127,15 +129,18 @@ export class WholeAnswers {
 }
 
 /** Leaving the loop early destroys the connection. */
-async function discard(response: IncomingMessage): Promise<Buffer> {
+async function beginningOf(response: IncomingMessage): Promise<Buffer> {
+  const kept = Buffer.alloc(errorKeptBytesMax);
+  let keptBytes = 0;
   let lengthBytes = 0;
   try {
     for await (const part of response as AsyncIterable<Buffer>) {
       lengthBytes += part.length;
+      keptBytes += part.copy(kept, keptBytes);
       if (lengthBytes > errorBytesMax) break;
     }
   } catch {
     // The status is known, and it decides.
   }
-  return Buffer.alloc(0);
+  return kept.subarray(0, keptBytes);
 }

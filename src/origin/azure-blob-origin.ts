@@ -25,8 +25,18 @@ import {
   rangeHeaders,
   userAgentHeaders,
 } from "./http-object.ts";
+import { KnownBuckets } from "./known-buckets.ts";
 import { listingBytesMax } from "./list-answer.ts";
-import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import {
+  type BucketPart,
+  firstKeyOnly,
+  type ListPage,
+  type ListRequest,
+  type ObjectHead,
+  type ObjectLocation,
+  type Origin,
+  type RangeRequest,
+} from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 
 /** Fixed, so that a newer SDK does not change the origin's answers. Every sovereign cloud supports it. */
@@ -54,6 +64,8 @@ export class AzureBlobOrigin implements Origin {
   readonly #basePath: string;
   readonly #accountKey: AzureAccountKey | undefined;
   readonly #token: Renewed<string>;
+  readonly #buckets: KnownBuckets;
+  readonly #closing = new AbortController();
   #credential: Promise<TokenCredential> | undefined;
 
   /** @throws OrcaError config_invalid: no usable endpoint, or a token would travel unencrypted. */
@@ -75,6 +87,9 @@ export class AzureBlobOrigin implements Origin {
       fetch: async () => azureToken(await this.#defaultCredential(), options.clock, options.attemptTimeoutMs),
       marginMs: 5 * 60_000,
     });
+    this.#buckets = new KnownBuckets(options.clock, (bucket) =>
+      this.look({ bucket, prefix: "" }, this.#closing.signal),
+    );
   }
 
   async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
@@ -83,8 +98,12 @@ export class AzureBlobOrigin implements Origin {
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
     const request = await this.#authorized("HEAD", bucket, key, userAgentHeaders(requestId));
     const head = await this.#client.request(request, () => null, signal);
+    if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
+    // An emulator takes the first part of a path for its account. Without one there it answers 400, too.
+    if (head.status === 404 || head.status === 400) await this.#buckets.check(bucket);
     if (head.status === 404) return null;
     if (head.status !== 200) throw this.#errorOf(head, action);
+    this.#buckets.seen(bucket);
     checkBlobType(head, action);
     return objectHeadOf(head, dialect, action);
   }
@@ -108,18 +127,27 @@ export class AzureBlobOrigin implements Origin {
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
-    return withDeadline(
+    const page = await withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => listAzure((query) => this.#ask(request.bucket, query, action, stop), request, action, clock),
     );
+    this.#buckets.seen(request.bucket);
+    return page;
+  }
+
+  async look(part: BucketPart, signal: AbortSignal): Promise<void> {
+    await this.list({ ...firstKeyOnly, ...part }, signal);
   }
 
   close(): void {
+    this.#closing.abort(
+      new OrcaError("shutting_down", "origin", "Cannot look at a container: Orca is stopping"),
+    );
     this.#client.close();
     this.#wholeAnswers.close();
   }
 
-  /** A GET about a container. @throws OrcaError as {@link WholeAnswers.get}; origin_denied without a key or a token. */
+  /** A GET about a container. @throws OrcaError as {@link WholeAnswers.get}; origin_no_credentials without a key or a token. */
   async #ask(
     container: string,
     query: Readonly<Record<string, string>>,

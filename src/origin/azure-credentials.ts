@@ -16,7 +16,7 @@ export async function loadDefaultCredential(): Promise<TokenCredential> {
   return new DefaultAzureCredential();
 }
 
-/** @throws OrcaError origin_denied if the chain has no token; origin_unavailable if it does not answer in time. */
+/** @throws OrcaError origin_no_credentials if the chain has no token; origin_unavailable if it does not answer in time. */
 export async function azureToken(
   credential: TokenCredential,
   clock: Clock,
@@ -30,6 +30,6 @@ export async function azureToken(
     if (!found) throw new Error("no credential of the chain gave one");
     return { value: found.token, expiresAtMs: found.expiresOnTimestamp };
   } catch (thrown) {
-    throw OrcaError.from(thrown, "origin_denied", "origin", action);
+    throw OrcaError.from(thrown, "origin_no_credentials", "origin", action);
   }
 }

@@ -6,10 +6,10 @@
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { WholeAnswer } from "../http-client/whole-answers.ts";
-import { errorOfStatus } from "./error-of-status.ts";
+import { errorOfStatus, OriginAnswer } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
 import { compareKeys, isAfter } from "./key-order.ts";
-import { checkedToken, type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
+import { answerDetail, checkedToken, type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
 import type { XmlElement } from "./xml-scanner.ts";
 
@@ -167,11 +167,11 @@ function decodePosition(token: string, action: string): Position {
 
 function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string, nowMs: number): OrcaError {
   const { status } = answer;
-  if (status === 404) {
-    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`);
-  }
+  const detail = answerDetail(answer);
+  if (status === 404)
+    return new OriginAnswer("no_such_bucket", `${action}: the origin has no such container`, status, detail);
   if (status === 400 && request.continuationToken !== "") {
     return new OrcaError("invalid_argument", "client", `${action}: the continuation token is not valid`);
   }
-  return errorOfStatus(status, (name) => answer.header(name), action, nowMs);
+  return errorOfStatus(status, (name) => answer.header(name), action, nowMs, detail);
 }

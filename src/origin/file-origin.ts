@@ -5,7 +5,7 @@
  */
 
 import type { BigIntStats } from "node:fs";
-import { type FileHandle, stat } from "node:fs/promises";
+import { access, constants, type FileHandle, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ByteSink } from "../base/byte-sink.ts";
 import { type Clock, sleep } from "../base/clock.ts";
@@ -15,6 +15,7 @@ import { errorOfFile, isMiss, openFile } from "./file-path.ts";
 import { fileClockGrainMs, fileEtag, isLongSettled, lastModifiedMs } from "./file-version.ts";
 import { FileWalk } from "./file-walk.ts";
 import type {
+  BucketPart,
   ListedObject,
   ListPage,
   ListRequest,
@@ -49,7 +50,10 @@ export class FileOrigin implements Origin {
     signal.throwIfAborted();
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
     const stats = await this.#settledStats(bucket, key, action, signal);
-    if (!stats) return null;
+    if (!stats) {
+      await this.#checkRoot(bucket, action);
+      return null;
+    }
     return {
       sizeBytes: Number(stats.size),
       etag: fileEtag(stats),
@@ -83,7 +87,28 @@ export class FileOrigin implements Origin {
     throw new OrcaError("no_such_bucket", "origin", `${action}: there is no such directory`);
   }
 
+  /** Reads no names: the directory may hold a million files. */
+  async look({ bucket }: Pick<BucketPart, "bucket">): Promise<void> {
+    const action = `Cannot look into "${bucket}"`;
+    const root = await this.#checkRoot(bucket, action);
+    await access(root, constants.R_OK | constants.X_OK).catch((thrown: unknown) => {
+      throw errorOfFile(thrown, action);
+    });
+  }
+
   close(): void {}
+
+  /** Resolves with the directory of a bucket. @throws OrcaError no_such_bucket if there is none. */
+  async #checkRoot(bucket: string, action: string): Promise<string> {
+    const root = this.#roots.get(bucket);
+    try {
+      if (root !== undefined && (await stat(root)).isDirectory()) return root;
+    } catch (thrown) {
+      if (!isMiss(thrown)) throw errorOfFile(thrown, action);
+    }
+    const place = root === undefined ? "" : ` "${root}"`;
+    throw new OrcaError("no_such_bucket", "origin", `${action}: there is no directory${place}`);
+  }
 
   /**
    * The attributes of a file that has stood still for one grain of its clock. Each look opens the file again, because

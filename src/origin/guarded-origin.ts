@@ -13,7 +13,15 @@ import { MiB } from "../base/units.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
-import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import type {
+  BucketPart,
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "./origin.ts";
 import { OriginTrace } from "./origin-trace.ts";
 
 /**
@@ -108,6 +116,12 @@ export class GuardedOrigin {
   /** @see Origin.list */
   list(request: ListRequest): Promise<ListPage> {
     return this.#repeated("list", (signal) => this.#origin.list(request, signal));
+  }
+
+  /** One attempt under a permit: the caller repeats it. @see Origin.look */
+  look(part: BucketPart, signal: AbortSignal): Promise<void> {
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    return this.#permitted("list", () => this.#origin.look(part, stop));
   }
 
   /**

@@ -1,6 +1,8 @@
 /** What the listings of S3 and Azure have in common: their bounds, their faults and the texts in them. */
 import { OrcaError } from "../base/orca-error.ts";
 import { MiB } from "../base/units.ts";
+import type { WholeAnswer } from "../http-client/whole-answers.ts";
+import type { AnswerDetail } from "./error-of-status.ts";
 import { continuationTokenBytesMax, type ListedObject } from "./origin.ts";
 import { MalformedXml, scanXml, type XmlElement } from "./xml-scanner.ts";
 
@@ -39,6 +41,15 @@ export async function scanListing(
     if (!(thrown instanceof MalformedXml)) throw thrown;
     throw OrcaError.from(thrown, "origin_unavailable", "origin", action);
   }
+}
+
+/** The code and the region that the origin gives beside the status of an error. */
+export function answerDetail({ body }: Pick<WholeAnswer, "body">): AnswerDetail {
+  const text = body.toString("utf8");
+  return {
+    remoteCode: /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1],
+    region: /<Region>([\w-]{1,64})<\/Region>/.exec(text)?.[1],
+  };
 }
 
 /** @throws MalformedXml */

@@ -5,5 +5,5 @@ export const originFaults: RemoteFaults = {
   source: "origin",
   unavailable: "origin_unavailable",
   unsupported: "origin_unsupported",
-  denied: "origin_denied",
+  noCredentials: "origin_no_credentials",
 };

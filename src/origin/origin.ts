@@ -80,12 +80,23 @@ export interface ListPage {
   readonly nextContinuationToken: string;
 }
 
+/** The smallest listing, to which a bucket and a prefix are added. */
+export const firstKeyOnly = { delimiter: "", maxKeys: 1, continuationToken: "", startAfter: "" } as const;
+
+/** A part of a bucket that clients see. */
+export interface BucketPart {
+  readonly bucket: string;
+  /** Empty for the whole bucket. */
+  readonly prefix: string;
+}
+
 export interface Origin {
   readonly id: string;
 
   /**
    * Metadata of an object, or null if there is none (404: a miss is a value). `requestId` is that of the client's request.
-   * @throws OrcaError origin_denied, origin_throttled, origin_unavailable, origin_missing_etag, origin_unsupported.
+   * @throws OrcaError no_such_bucket, origin_denied, origin_no_credentials, origin_throttled, origin_unavailable,
+   *   origin_missing_etag, origin_unsupported.
    */
   head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null>;
 
@@ -99,6 +110,15 @@ export interface Origin {
 
   /** One page of keys in UTF-8 byte order. @throws OrcaError as {@link head}; no_such_bucket if the bucket does not exist. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;
+
+  /**
+   * Looks whether a bucket can be read: resolves if it can. One cheap request, which needs no other rights than to serve
+   * does. S3 and Azure get a listing of one key below the prefix, because it is the one request that tells a missing
+   * bucket from a missing right, carries the origin's own code in its body, and is allowed by a policy for one prefix.
+   * HEAD of a bucket needs the same right, and has neither body nor prefix.
+   * @throws OrcaError as {@link list}.
+   */
+  look(part: BucketPart, signal: AbortSignal): Promise<void>;
 
   /** Closes idle connections. */
   close(): void;

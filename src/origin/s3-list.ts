@@ -6,9 +6,16 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import type { SignedRequests } from "../s3-client/signed-requests.ts";
-import { errorOfStatus } from "./error-of-status.ts";
+import { errorOfStatus, OriginAnswer } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
-import { checkedToken, type ListedEntry, listedSize, listingBytesMax, scanListing } from "./list-answer.ts";
+import {
+  answerDetail,
+  checkedToken,
+  type ListedEntry,
+  listedSize,
+  listingBytesMax,
+  scanListing,
+} from "./list-answer.ts";
 import type { ListPage, ListRequest } from "./origin.ts";
 
 /** @see Origin.list */
@@ -90,11 +97,12 @@ function decodeKey(encoded: string, action: string): string {
 
 function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string, nowMs: number): OrcaError {
   const { status } = answer;
+  const detail = answerDetail(answer);
   if (status === 404)
-    return new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such bucket`);
+    return new OriginAnswer("no_such_bucket", `${action}: the origin has no such bucket`, status, detail);
   if (status === 400 && request.continuationToken !== "") {
     // The source is the origin, so that the bucket's name appears in the log only.
     return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`);
   }
-  return errorOfStatus(status, (name) => answer.header(name), action, nowMs);
+  return errorOfStatus(status, (name) => answer.header(name), action, nowMs, detail);
 }

@@ -3,7 +3,7 @@
  * which they are served. The answer to a LIST is read whole and parsed.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
-import type { OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
@@ -15,7 +15,17 @@ import {
   rangeHeaders,
   userAgentHeaders,
 } from "./http-object.ts";
-import type { ListPage, ListRequest, ObjectHead, ObjectLocation, Origin, RangeRequest } from "./origin.ts";
+import { KnownBuckets } from "./known-buckets.ts";
+import {
+  type BucketPart,
+  firstKeyOnly,
+  type ListPage,
+  type ListRequest,
+  type ObjectHead,
+  type ObjectLocation,
+  type Origin,
+  type RangeRequest,
+} from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 import { listS3 } from "./s3-list.ts";
 
@@ -29,11 +39,16 @@ export class S3Origin implements Origin {
   readonly id: string;
   readonly #options: S3OriginOptions;
   readonly #wire: SignedRequests;
+  readonly #buckets: KnownBuckets;
+  readonly #closing = new AbortController();
 
   constructor(options: S3OriginOptions) {
     this.id = options.id;
     this.#options = options;
     this.#wire = new SignedRequests({ ...options, faults: originFaults });
+    this.#buckets = new KnownBuckets(options.clock, (bucket) =>
+      this.look({ bucket, prefix: "" }, this.#closing.signal),
+    );
   }
 
   async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
@@ -44,8 +59,12 @@ export class S3Origin implements Origin {
       () => null,
       signal,
     );
-    if (head.status === 404) return null;
+    if (head.status === 404) {
+      await this.#buckets.check(location.bucket);
+      return null;
+    }
     if (head.status !== 200) throw this.#errorOf(head, action);
+    this.#buckets.seen(location.bucket);
     return objectHeadOf(head, dialect, action);
   }
 
@@ -65,13 +84,22 @@ export class S3Origin implements Origin {
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
-    return withDeadline(
+    const page = await withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => listS3(this.#wire, request, action, clock, stop),
     );
+    this.#buckets.seen(request.bucket);
+    return page;
+  }
+
+  async look(part: BucketPart, signal: AbortSignal): Promise<void> {
+    await this.list({ ...firstKeyOnly, ...part }, signal);
   }
 
   close(): void {
+    this.#closing.abort(
+      new OrcaError("shutting_down", "origin", "Cannot look at a bucket: Orca is stopping"),
+    );
     this.#wire.close();
   }
 

@@ -18,27 +18,32 @@ export interface OriginsOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
-  readonly trace: Trace;
+  readonly trace?: Trace | undefined;
 }
 
 /** @throws OrcaError config_invalid where a driver rejects its settings. */
-export function openOrigins(
-  { config, clock, random, trace }: OriginsOptions,
-  held: ReleaseStack,
-): GuardedOrigin[] {
-  return config.origins.map((each) => {
-    const origin = new GuardedOrigin({
-      origin: openDriver(each, config, clock),
-      clock,
-      random,
-      requestsInFlightMax: each.targetGlobal,
-      queueTimeoutMs: each.queueTimeoutMs,
-      retry: each.retry,
-      minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
-      trace,
-    });
+export function openOrigins(options: OriginsOptions, held: ReleaseStack): GuardedOrigin[] {
+  return options.config.origins.map((each) => {
+    const origin = openOrigin(each, options);
     held.add(step(`close origin "${origin.id}"`, () => origin.close()));
     return origin;
+  });
+}
+
+/** The caller closes it. @throws OrcaError config_invalid where the driver rejects its settings. */
+export function openOrigin(
+  each: OriginConfig,
+  { config, clock, random, trace }: OriginsOptions,
+): GuardedOrigin {
+  return new GuardedOrigin({
+    origin: openDriver(each, config, clock),
+    clock,
+    random,
+    requestsInFlightMax: each.targetGlobal,
+    queueTimeoutMs: each.queueTimeoutMs,
+    retry: each.retry,
+    minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
+    trace,
   });
 }
 

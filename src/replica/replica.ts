@@ -33,12 +33,14 @@ import { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import { originShare } from "../placement/origin-share.ts";
 import { Trace } from "../trace/trace.ts";
+import { bucketLooksOf } from "./bucket-looks.ts";
 import { CacheView } from "./cache-view.ts";
 import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { bucketsOf, closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
+import { OriginLooks } from "./origin-looks.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
@@ -77,6 +79,7 @@ export class Replica {
   #responsesCut = 0;
   readonly #listenerDied = Promise.withResolvers<OrcaError>();
   readonly #origins: readonly GuardedOrigin[];
+  readonly #looks: OriginLooks;
   readonly #tiers: Tiers;
   /** Undefined in a cluster of one, as the mesh service is. */
   readonly #meshClient: MeshClient | undefined;
@@ -109,6 +112,7 @@ export class Replica {
     // It is made last, and closes last: until then it shows how the stop goes.
     held.add(step("close the ops listener", () => this.#ops?.stop()));
     this.#origins = openOrigins(options, held);
+    this.#looks = this.#looksAtOrigins();
     this.#tiers = openTiers(options, held);
     const { memory, disk, cachestore, replicaId } = this.#tiers;
     if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
@@ -204,6 +208,7 @@ export class Replica {
       const s3 = await this.#startStep("opening the S3 listener", () => this.#listener.start());
       this.#held.addInOrder(this.#drains(), this.#commitsDrainMs);
       this.#readiness.enter("serving");
+      this.#looks.start();
       return { s3, ops, mesh };
     });
   }
@@ -227,6 +232,17 @@ export class Replica {
     }
     // Also in place of an error: a part that the stop cuts has reasons of its own.
     throw new OrcaError("internal", "replica", "Cannot start: the replica is stopped");
+  }
+
+  #looksAtOrigins(): OriginLooks {
+    const { config, clock } = this.#options;
+    const looks = new OriginLooks({
+      ...this.#options,
+      looks: bucketLooksOf(config, this.#origins, clock),
+    });
+    this.#held.add(step("stop looking at the origins", () => looks.stop()));
+    for (const { id } of this.#origins) this.#readiness.addNotice(`origin ${id}`, looks.notice(id));
+    return looks;
   }
 
   #makeMeshService(

@@ -14,7 +14,7 @@ export interface AwsCredentials {
   readonly sessionToken?: string;
 }
 
-/** @throws OrcaError of `faults`: denied where the chain has no credentials, unavailable where it takes too long. */
+/** @throws OrcaError of `faults`: noCredentials where the chain has no credentials, unavailable where it takes too long. */
 export async function awsChainCredentials(
   clock: Clock,
   timeoutMs: number,
@@ -26,6 +26,6 @@ export async function awsChainCredentials(
     const found = await withDeadline({ clock, timeoutMs, action, faults }, () => fromNodeProviderChain()());
     return { value: found, expiresAtMs: found.expiration?.getTime() ?? Number.POSITIVE_INFINITY };
   } catch (thrown) {
-    throw OrcaError.from(thrown, faults.denied, faults.source, action);
+    throw OrcaError.from(thrown, faults.noCredentials, faults.source, action);
   }
 }

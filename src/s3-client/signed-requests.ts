@@ -103,7 +103,7 @@ export class SignedRequests {
   /**
    * Makes one attempt.
    * @see HttpClient.request
-   * @throws OrcaError as there, and of `faults`: denied where there are no credentials, unsupported where the SDK knows no
+   * @throws OrcaError as there, and of `faults`: noCredentials where there are no credentials, unsupported where the SDK knows no
    *   endpoint for a bucket of this name.
    */
   async request(request: S3Request, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {

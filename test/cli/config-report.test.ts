@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { configCheck, configPrint } from "../../src/cli/config-report.ts";
+import { configPrint } from "../../src/cli/config-report.ts";
 import { loadConfig } from "../../src/config/load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "orca-config-command-"));
@@ -11,11 +11,6 @@ after(() => rmSync(folder, { recursive: true }));
 
 const good = join(folder, "good.yaml");
 writeFileSync(good, "origin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n");
-const bad = join(folder, "bad.yaml");
-writeFileSync(
-  bad,
-  "origin: {id: o, awss3: {bucket: data}}\nmemory: {max_bytes: lots}\nlogging: {level: loud}\n",
-);
 
 interface Outcome {
   readonly exitCode: number;
@@ -36,31 +31,6 @@ function run(command: (streams: Streams) => number): Outcome {
   });
   return { exitCode, ...written };
 }
-
-test("configCheck: a good file is one line and exit code 0", () => {
-  assert.deepEqual(
-    run((streams) => configCheck({ file: good, env: {}, ...streams })),
-    {
-      exitCode: 0,
-      stdout: `${good} is valid: origin "o" (awss3: data); memory 1 GiB; disk 10 GiB in /var/lib/orca\n`,
-      stderr: "",
-    },
-  );
-});
-
-test("configCheck: a bad file is all its faults and exit code 1", () => {
-  assert.deepEqual(
-    run((streams) => configCheck({ file: bad, env: {}, ...streams })),
-    {
-      exitCode: 1,
-      stdout: "",
-      stderr: `Cannot use configuration "${bad}": 2 faults
-  memory.max_bytes: expected a size such as 8MiB, got "lots"
-  logging.level: expected one of debug, info, warn, error, got "loud"
-`,
-    },
-  );
-});
 
 test("configPrint: prints what loads as the same configuration, in YAML and in JSON", () => {
   const expected = loadConfig({ file: good, env: {} });

@@ -68,6 +68,7 @@ export function originContract(name: string, traits: OriginTraits, open: () => P
     abortContract(current);
     keyContract([...commonKeys, ...traits.oddKeys], current);
     listContract(traits, current);
+    bucketContract(current);
     if (traits.isRemote) failureContract(current);
   });
 }
@@ -241,6 +242,22 @@ function keyContract(keys: readonly string[], fixture: () => OriginFixture): voi
   }
 }
 
+function bucketContract(fixture: () => OriginFixture): void {
+  test("head, look: a bucket that is not there is no_such_bucket, and no missing key", async () => {
+    const { origin } = fixture();
+    const bucket = "no-such-bucket";
+    for (const key of ["large", "no/such/key"])
+      await rejectsWith("no_such_bucket", origin.head({ bucket, key }, never()));
+    await rejectsWith("no_such_bucket", origin.look({ bucket, prefix: "" }, never()));
+  });
+
+  test("look: a bucket that is there resolves, with or without keys below the prefix", async () => {
+    const { origin, bucket } = fixture();
+    await origin.look({ bucket, prefix: "" }, never());
+    await origin.look({ bucket, prefix: "no/such/key" }, never());
+  });
+}
+
 function failureContract(fixture: () => OriginFixture): void {
   const asked = async (origin: Origin, code: ErrorCode): Promise<void> => {
     const range: RangeRequest = { ...largeRange(fixture(), "etag"), offset: 0, lengthBytes: 10 };
@@ -248,6 +265,7 @@ function failureContract(fixture: () => OriginFixture): void {
     await rejectsWith(code, origin.head(range, never()));
     await rejectsWith(code, origin.read(range, sink, never()));
     await rejectsWith(code, origin.list(listOf(fixture(), {}), never()));
+    await rejectsWith(code, origin.look({ bucket: fixture().bucket, prefix: "" }, never()));
     assert.equal(sink.receivedBytes, 0);
     sink.assertUntouched();
   };

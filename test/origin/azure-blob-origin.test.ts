@@ -128,7 +128,12 @@ suite("AzureBlobOrigin", () => {
 
   test("head, read: the status decides", async () => {
     const { origin } = await serve(({ socket, index }) =>
-      socket.write(response([404, 403, 503, 412, 404, 409][index] ?? 200, { "Content-Length": 0 })),
+      socket.write(
+        response([404, 403, 503, 412, 404, 409][index] ?? 200, {
+          "Content-Length": 0,
+          "x-ms-error-code": index === 0 ? "BlobNotFound" : "Other",
+        }),
+      ),
     );
     assert.equal(await origin.head({ bucket: "c", key: "k" }, never), null);
     await rejectsWith("origin_denied", origin.head({ bucket: "c", key: "k" }, never));

@@ -101,12 +101,14 @@ suite("S3Origin", () => {
   });
 
   test("head: 404 is a miss, 401 and 403 are Orca's own credentials", async () => {
-    const { origin } = await serve(({ socket, index }) =>
-      socket.write(response([404, 401, 403][index] ?? 200, {})),
+    // The second answer is for the listing that looks whether there is such a bucket.
+    const { origin, server } = await serve(({ socket, index }) =>
+      socket.write(response([404, 403, 401, 403][index] ?? 200, { "Content-Length": 0 })),
     );
     assert.equal(await origin.head(location, never), null);
     await rejectsWith("origin_denied", origin.head(location, never));
     await rejectsWith("origin_denied", origin.head(location, never));
+    assert.equal(server.requests.length, 4);
   });
 
   test("head, read: throttling carries Retry-After, as seconds or as a date", async () => {

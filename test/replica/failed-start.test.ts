@@ -117,7 +117,7 @@ const rejections: readonly Rejection[] = [
     what: "an S3 listener whose port is taken, with an S3 cachestore",
     sections: ({ s3, takenAddress }) => ({
       server: { listen: takenAddress },
-      cachestore: s3Cachestore(s3, "models"),
+      cachestore: s3Cachestore(s3, "kept"),
     }),
     message: /^Cannot listen for S3 clients on .*EADDRINUSE/,
   },

@@ -33,7 +33,7 @@ export interface WholeReplica {
   readonly serverFiles: { readonly certFile: string; readonly keyFile: string };
   readonly meshFiles: CertificateFiles;
   readonly certificates: ClusterCertificates;
-  /** Has the bucket of the origin, and no other. */
+  /** Has the bucket of the origin (`models`), one for a cachestore (`kept`), and no other. */
   readonly s3: S3Server;
   /** Another server listens on it. */
   readonly takenAddress: string;
@@ -50,7 +50,7 @@ export async function wholeReplica(context: TestContext): Promise<WholeReplica> 
   writeFileSync(serverFiles.keyFile, key);
   const certificates = await ClusterCertificates.create();
   const meshFiles = await certificates.files("r0");
-  const s3 = await S3Server.start({ buckets: ["models"] });
+  const s3 = await S3Server.start({ buckets: ["models", "kept"] });
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const nobody = await freePort();

@@ -29,10 +29,10 @@ suite("awsChainCredentials", () => {
     assert.equal(expiresAtMs, Date.UTC(2026, 0, 1, 1));
   });
 
-  test("awsChainCredentials: none to be had is origin_denied", async () => {
+  test("awsChainCredentials: none to be had is origin_no_credentials", async () => {
     await assert.rejects(
       awsChainCredentials(new FakeClock(), 1000, originFaults),
-      (thrown) => thrown instanceof OrcaError && thrown.code === "origin_denied",
+      (thrown) => thrown instanceof OrcaError && thrown.code === "origin_no_credentials",
     );
   });
 });

@@ -103,6 +103,7 @@ export class SimulatedOrigin {
       head: (location, signal) => this.#head(connection, location, signal),
       read: (request, sink, signal) => this.#read(connection, request, sink, signal),
       list: () => Promise.resolve<ListPage>({ objects: [], commonPrefixes: [], nextContinuationToken: "" }),
+      look: async () => {},
       close: () => {},
     };
   }

@@ -83,5 +83,7 @@ export class ScriptedOrigin implements Origin {
     return { objects: [], commonPrefixes: [], nextContinuationToken: "" };
   }
 
+  async look(): Promise<void> {}
+
   close(): void {}
 }

@@ -19,7 +19,7 @@ export const storeFaults: RemoteFaults = {
   source: "cachestore",
   unavailable: "store_unavailable",
   unsupported: "store_unavailable",
-  denied: "store_denied",
+  noCredentials: "store_denied",
 };
 
 /**

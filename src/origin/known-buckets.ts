@@ -1,0 +1,71 @@
+/**
+ * Which buckets an origin is known to have. HEAD of an object answers 404 without a body, whether the object or its
+ * bucket is missing. Clients must not get NoSuchKey for every key of a bucket whose name is mistyped. So a driver that
+ * was answered 404 asks for the bucket, unless it has answered within the last minute: a working bucket costs one small
+ * request a minute at most, and only while absent keys are asked for.
+ */
+import type { Clock } from "../base/clock.ts";
+import { OrcaError } from "../base/orca-error.ts";
+
+/** For so long a bucket that was there is believed to be there. */
+const believedMs = 60_000;
+
+/** For so long a bucket that could not be looked at is not asked for again: the origin has its own troubles. */
+const pauseMs = 5000;
+
+export class KnownBuckets {
+  readonly #clock: Clock;
+  readonly #ask: (bucket: string) => Promise<void>;
+  /** One entry per configured bucket: until when it is not asked for. */
+  readonly #believedUntilMs = new Map<string, number>();
+  readonly #asking = new Map<string, Promise<void>>();
+
+  /** `ask` rejects with `no_such_bucket` if the origin has no such bucket, and settles in bounded time. */
+  constructor(clock: Clock, ask: (bucket: string) => Promise<void>) {
+    this.#clock = clock;
+    this.#ask = ask;
+  }
+
+  /** The origin has answered a request that only an existing bucket can answer. */
+  seen(bucket: string): void {
+    this.#believe(bucket, believedMs);
+  }
+
+  /**
+   * Resolves if the bucket is there, or cannot be looked at. Callers at one moment share one question.
+   * @throws OrcaError no_such_bucket
+   */
+  check(bucket: string): Promise<void> {
+    if (this.#clock.monotonic() < (this.#believedUntilMs.get(bucket) ?? 0)) return Promise.resolve();
+    let asking = this.#asking.get(bucket);
+    if (!asking) {
+      asking = this.#look(bucket).finally(() => this.#asking.delete(bucket));
+      this.#asking.set(bucket, asking);
+    }
+    return asking;
+  }
+
+  async #look(bucket: string): Promise<void> {
+    try {
+      await this.#ask(bucket);
+      this.seen(bucket);
+    } catch (thrown) {
+      const error = OrcaError.from(
+        thrown,
+        "origin_unavailable",
+        "origin",
+        `Cannot look at bucket "${bucket}"`,
+      );
+      if (error.code === "no_such_bucket") {
+        this.#believedUntilMs.delete(bucket);
+        throw error;
+      }
+      // A right to list that is missing stays missing; other trouble may pass.
+      this.#believe(bucket, error.code === "origin_denied" ? believedMs : pauseMs);
+    }
+  }
+
+  #believe(bucket: string, forMs: number): void {
+    this.#believedUntilMs.set(bucket, this.#clock.monotonic() + forMs);
+  }
+}
