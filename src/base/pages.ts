@@ -6,4 +6,5 @@ const symptoms = "docs/operations/symptoms.md";
 
 export const pages = {
   originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
+  doesNotJoin: `${symptoms}#a-replica-does-not-join`,
 } as const;

@@ -24,8 +24,10 @@ export class ConfigurationMismatch extends OrcaError {
   readonly setting: string;
   readonly selfValue: string;
   readonly peerValue: string;
+  /** This replica. */
+  readonly selfId: string;
 
-  constructor(peer: Member, setting: string, selfValue: string, peerValue: string) {
+  constructor(peer: Member, setting: string, selfValue: string, peerValue: string, selfId = "") {
     super(
       "config_invalid",
       "membership",
@@ -35,6 +37,20 @@ export class ConfigurationMismatch extends OrcaError {
     this.setting = setting;
     this.selfValue = selfValue;
     this.peerValue = peerValue;
+    this.selfId = selfId;
+  }
+}
+
+/** A peer answered that this replica cannot be in its cluster, because a setting differs. */
+export class RejectedByPeer extends OrcaError {
+  readonly setting: string;
+  /** Empty where the peer did not say. */
+  readonly peerId: string;
+
+  constructor(message: string, setting: string, peerId: string, cause?: unknown) {
+    super("config_invalid", "membership", message, { cause });
+    this.setting = setting;
+    this.peerId = peerId;
   }
 }
 
@@ -54,15 +70,17 @@ export function mismatch(
   peer: Member,
   peerSettings?: Readonly<Record<string, string>>,
 ): ConfigurationMismatch | undefined {
-  if (peer.clusterName !== name) return new ConfigurationMismatch(peer, namePath, name, peer.clusterName);
+  if (peer.clusterName !== name)
+    return new ConfigurationMismatch(peer, namePath, name, peer.clusterName, self.replicaId);
   if (peer.fingerprint === self.fingerprint) return undefined;
   const paths = peerSettings
     ? [...new Set([...Object.keys(settings), ...Object.keys(peerSettings)])].sort()
     : [];
   const path = paths.find((each) => settings[each] !== peerSettings?.[each]);
   if (path === undefined) {
-    return new ConfigurationMismatch(peer, "fingerprint", self.fingerprint, peer.fingerprint);
+    return new ConfigurationMismatch(peer, "fingerprint", self.fingerprint, peer.fingerprint, self.replicaId);
   }
   const peerValue = (peerSettings?.[path] ?? "").slice(0, valueLengthMax);
-  return new ConfigurationMismatch(peer, path.slice(0, valueLengthMax), settings[path] ?? "", peerValue);
+  const setting = path.slice(0, valueLengthMax);
+  return new ConfigurationMismatch(peer, setting, settings[path] ?? "", peerValue, self.replicaId);
 }

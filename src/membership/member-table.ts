@@ -21,6 +21,7 @@ import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { isLive, type Member, type StateChange } from "./member.ts";
 import { merge, precedence } from "./merge.ts";
+import type { Rejections } from "./rejections.ts";
 import type { StallWatch } from "./stall-watch.ts";
 import { confirmationsExpected, suspicionTimeoutMs } from "./suspicion.ts";
 import type { SwimSettings } from "./swim-settings.ts";
@@ -51,6 +52,7 @@ export interface MemberTableOptions {
   readonly settings: SwimSettings;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly rejections: Rejections;
   readonly stallWatch: StallWatch;
   /** Called with each statement that other members must receive. */
   readonly onChange: (change: StateChange) => void;
@@ -79,7 +81,6 @@ export class MemberTable {
   #self: Member;
   #live: readonly Member[] | undefined;
   #answering: readonly Member[] | undefined;
-  #conflictAddress = "";
   readonly #newsPace: LogPace;
   readonly #faultPace: LogPace;
 
@@ -311,20 +312,12 @@ export class MemberTable {
   }
 
   #hearAboutSelf(claimed: Member): void {
-    const { logger } = this.#options;
     if (claimed.incarnation < this.#self.incarnation || this.#self.state === "left") return;
     const isEcho = claimed.incarnation === this.#self.incarnation && claimed.state === "alive";
     if (claimed.address !== this.#self.address) {
       // An address of an earlier run of this replica looks the same, but once. Two replicas with one id repeat it.
       this.stats.idConflicts += 1;
-      const suppressed = claimed.address !== this.#conflictAddress && this.#faultPace.take("conflict");
-      if (suppressed) {
-        logger.warn(
-          { replicaId: claimed.replicaId, address: claimed.address, ...suppressed },
-          `Another replica "${claimed.replicaId}" is, or was, at ${claimed.address}. If it runs, give it another id.`,
-        );
-      }
-      this.#conflictAddress = claimed.address;
+      this.#options.rejections.twin(this.#self, claimed.address);
     } else if (isEcho) {
       return;
     }

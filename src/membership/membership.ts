@@ -33,6 +33,7 @@ import type {
 import { MessageGate, type MessageSource } from "./message-gate.ts";
 import { Messenger } from "./messenger.ts";
 import { Reconciler } from "./reconciler.ts";
+import { Rejections } from "./rejections.ts";
 import type { Rumor, RumorKind, RumorListener } from "./rumor.ts";
 import { RumorRelay } from "./rumor-relay.ts";
 import type { Seeds } from "./seeds.ts";
@@ -66,6 +67,7 @@ export class Membership {
   readonly #changes: BroadcastQueue<StateChange>;
   readonly #rumors: RumorRelay;
   readonly #gate: MessageGate;
+  readonly #rejections: Rejections;
   readonly #messenger: Messenger;
   readonly #detector: Detector;
   readonly #verifier: Verifier;
@@ -88,7 +90,9 @@ export class Membership {
     this.#gate = new MessageGate(clock, settings.messagesPerSecondMax);
     const self = selfOf(options);
     checkMember(self);
+    this.#rejections = new Rejections(clock, logger);
     const table = new MemberTable({
+      rejections: this.#rejections,
       self,
       settings,
       clock,
@@ -99,6 +103,7 @@ export class Membership {
     });
     this.#table = table;
     this.#messenger = new Messenger({
+      rejections: this.#rejections,
       table,
       changes: this.#changes,
       rumors: this.#rumors,
@@ -139,6 +144,11 @@ export class Membership {
   /** 0 is healthy; see {@link LocalHealth}. */
   get healthScore(): number {
     return this.#health.score;
+  }
+
+  /** For /readyz: the replicas that cannot be in one cluster with this one, and another one with its id. Null if none. */
+  get notice(): string | null {
+    return this.#rejections.notice();
   }
 
   /** This replica as it sees itself. */

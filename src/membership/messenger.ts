@@ -5,9 +5,8 @@
  */
 import { AssertionFailure } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";
-import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { type AgreedSettings, mismatch } from "./agreed-settings.ts";
+import { type AgreedSettings, ConfigurationMismatch, mismatch, RejectedByPeer } from "./agreed-settings.ts";
 import { type BroadcastQueue, sendsMax } from "./broadcast-queue.ts";
 import { checkMember, isLive, type Member, type StateChange } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -21,6 +20,7 @@ import type {
 } from "./membership-message.ts";
 import { checkMessage, type Gossip } from "./membership-message.ts";
 import { precedence } from "./merge.ts";
+import type { Rejections } from "./rejections.ts";
 import type { RumorRelay } from "./rumor-relay.ts";
 import type { SwimSettings } from "./swim-settings.ts";
 
@@ -29,9 +29,6 @@ export type IndirectResult = "reached" | "silent" | "lost";
 
 type Settings = Readonly<Record<string, string>>;
 
-/** Different reasons why a sync failed, each of which is logged once. */
-const reasonsLoggedMax = 256;
-
 export interface MessengerOptions {
   readonly table: MemberTable;
   readonly changes: BroadcastQueue<StateChange>;
@@ -39,6 +36,7 @@ export interface MessengerOptions {
   readonly agreedSettings: AgreedSettings;
   readonly settings: SwimSettings;
   readonly transport: MembershipTransport;
+  readonly rejections: Rejections;
   readonly logger: Logger;
 }
 
@@ -55,7 +53,7 @@ export class Messenger {
     rejectedTarget: 0,
   };
   readonly #options: MessengerOptions;
-  readonly #reasonsLogged = new LruMap<string, true>({ entriesMax: reasonsLoggedMax });
+  readonly #ownRejections = new WeakSet<OrcaError>();
 
   constructor(options: MessengerOptions) {
     this.#options = options;
@@ -116,19 +114,35 @@ export class Messenger {
       this.#check(answer.sender, answer.gossip, answer.members, answer.settings);
       this.#applyView(answer);
       this.#options.table.noteAnswer(answer.sender.replicaId, address);
+      this.#options.rejections.accepted(answer.sender.replicaId, address);
       return answer.sender;
     } catch (thrown) {
       const error = OrcaError.from(thrown, "internal", "membership", `Cannot sync with ${address}`);
       this.stats.syncsFailed += 1;
-      const reason = `${address} ${error.message}`;
-      if (error.code === "config_invalid" && !this.#reasonsLogged.get(reason)) {
-        this.#reasonsLogged.set(reason, true);
-        logger.error({ address }, error.message);
-      } else {
-        logger.debug({ address, reason: error.message }, `Cannot sync with ${address}`);
-      }
+      logger.debug({ address, reason: error.message }, `Cannot sync with ${address}`);
+      if (error.code === "config_invalid") this.#noteRejection(error, address);
       return undefined;
     }
+  }
+
+  /** An error that this replica made itself is noted where it was made. */
+  #noteRejection(error: OrcaError, address: string): void {
+    const { table, rejections } = this.#options;
+    if (this.#ownRejections.has(error)) return;
+    const [peerId, cause] =
+      error instanceof RejectedByPeer
+        ? [error.peerId, error.setting]
+        : error instanceof ConfigurationMismatch && error.selfId !== table.self.replicaId
+          ? [error.selfId, error.setting]
+          : ["", "see the log"];
+    rejections.note({ peerId, address, by: "peer", cause }, error.message);
+  }
+
+  #reject(sender: Member, cause: string, error: OrcaError): never {
+    this.#ownRejections.add(error);
+    const { replicaId: peerId, address } = sender;
+    this.#options.rejections.note({ peerId, address, by: "self", cause }, error.message);
+    throw error;
   }
 
   receivePing({ sender, targetId, gossip }: Ping): PingAnswer {
@@ -206,25 +220,24 @@ export class Messenger {
     if (sender.fingerprint !== table.self.fingerprint || sender.clusterName !== table.self.clusterName) {
       const error = mismatch(table.self, agreedSettings, sender, senderSettings?.());
       this.stats.rejectedMismatch += 1;
-      throw error;
+      if (error) this.#reject(sender, error.setting, error);
     }
     if (replicaIds && !replicaIds.has(sender.replicaId)) {
       this.stats.rejectedIdentity += 1;
-      throw new OrcaError(
-        "config_invalid",
-        "membership",
+      const message =
         `Cannot accept a message of "${sender.replicaId}": the certificate of its sender is that of ` +
-          `"${[...replicaIds].join('", "')}"`,
-      );
+        `"${[...replicaIds].join('", "')}"`;
+      this.#reject(sender, "certificate", new OrcaError("config_invalid", "membership", message));
     }
-    if (!table.isAhead(sender)) return;
+    if (!table.isAhead(sender)) {
+      this.#options.rejections.accepted(sender.replicaId, sender.address);
+      return;
+    }
     this.stats.rejectedMalformed += 1;
-    throw new OrcaError(
-      "config_invalid",
-      "membership",
+    const message =
       `Cannot accept a message of "${sender.replicaId}": its incarnation ${sender.incarnation} is more than ` +
-        `${settings.incarnationAheadMaxMs} ms ahead of the clock here. Check the clocks of both replicas.`,
-    );
+      `${settings.incarnationAheadMaxMs} ms ahead of the clock here. Check the clocks of both replicas.`;
+    this.#reject(sender, "clock", new OrcaError("config_invalid", "membership", message));
   }
 
   /** Checks a whole message before any part of it is applied. */

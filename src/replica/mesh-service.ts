@@ -116,6 +116,18 @@ export class MeshService {
     return this.#server.acceptErrors;
   }
 
+  /** For /readyz: replicas that cannot be in one cluster with this one, by their settings, their ids or their certificates. */
+  get notice(): string | null {
+    const { membership, peers } = this.#options.meshClient;
+    const notices = [
+      membership.notice,
+      peers.handshakeFailures.notice,
+      this.#server.handshakeFailures.notice,
+    ];
+    const lasting = notices.filter((each) => each !== null);
+    return lasting.length === 0 ? null : lasting.join("; ");
+  }
+
   /** Resolves with the address it listens on. @throws OrcaError config_invalid where it cannot listen there. */
   start(): Promise<AddressInfo> {
     return this.#server.start();

@@ -146,7 +146,10 @@ export class Replica {
     const meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
     this.#meshService = meshService;
     if (meshService && !tls.mesh) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);
-    if (meshService) held.add(step("close the mesh listener", () => meshService.close()));
+    if (meshService) {
+      this.#readiness.addNotice("cluster", () => meshService.notice);
+      held.add(step("close the mesh listener", () => meshService.close()));
+    }
     const edge = new EdgeStats();
     const listener = s3ListenerOf({
       ...options,

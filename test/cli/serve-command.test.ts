@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,11 +61,13 @@ async function serve(
 }
 
 test("orca serve --origin: serves a directory until the signal, and logs where and what", async () => {
-  writeFileSync(join(folder, "hello.txt"), "hello");
+  const served = join(folder, "served");
+  mkdirSync(served);
+  writeFileSync(join(served, "hello.txt"), "hello");
   const disk = join(folder, "disk");
   const args = [
     "--origin",
-    `file://${folder}`,
+    `file://${served}`,
     "--memory",
     "256MiB",
     "--disk",

@@ -6,6 +6,7 @@ import type { Gossip } from "../../src/membership/membership-message.ts";
 import type { Rumor } from "../../src/membership/rumor.ts";
 import { memberOf } from "../support/member-of.ts";
 import { agreedSettings, ClusterFixture } from "../support/membership-fixture.ts";
+import type { RecordedLogger } from "../support/recorded-logger.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { throwsWith } from "../support/throws-with.ts";
 
@@ -13,6 +14,11 @@ const nothing: Gossip = { changes: [], rumors: [] };
 
 function ping(sender: Member, gossip: Gossip = nothing, targetId = "r1") {
   return { sender, targetId, gossip };
+}
+
+function errorsOf(logger: RecordedLogger | undefined): string[] {
+  assert.ok(logger);
+  return logger.events.filter(({ level }) => level === "error").map(({ message }) => message);
 }
 
 function rumor(fields: Partial<Rumor>): Rumor {
@@ -82,6 +88,19 @@ test("Membership: a replica with another configuration is rejected, with the set
   const errors = stranger.logger.events.filter(({ level }) => level === "error");
   assert.equal(errors.length, 3, "once for each seed, however often it is contacted");
   assert.match(errors[0]?.message ?? "", /chunking\.size is "1048576" there and "8388608" here/);
+  assert.match(stranger.membership.notice ?? "", /^refused by r\d: chunking\.size; refused by /);
+  for (const replicaId of ["r1", "r2", "r3"]) {
+    const { logger, membership } = cluster.replicas.get(replicaId) ?? assert.fail(replicaId);
+    const refusals = logger.events.filter(({ level }) => level === "error");
+    assert.equal(refusals.length, 1, "once a minute for each peer");
+    assert.match(refusals[0]?.message ?? "", /Cannot be in one cluster with "r4".*chunking\.size/);
+    assert.equal(membership.notice, "refuses r4: chunking.size");
+  }
+  await cluster.clock.advance(60_000);
+  assert.equal(errorsOf(stranger.logger).length, 6);
+  stranger.membership.stop();
+  await cluster.clock.advance(121_000);
+  assert.equal(cluster.membership("r1").notice, null);
   cluster.stop();
 });
 
@@ -208,7 +227,25 @@ test("Membership: two replicas with one id are detected, and neither crashes", a
   membership.receivePing(ping({ ...twin, incarnation: twin.incarnation + 5 }));
   assert.equal(membership.stats.table.idConflicts, 2);
   assert.equal(membership.self.incarnation, twin.incarnation + 6);
-  assert.equal(cluster.replicas.get("r1")?.logger.count("warn"), 1);
+  const errors = errorsOf(cluster.replicas.get("r1")?.logger);
+  assert.equal(errors.length, 1);
+  assert.match(
+    errors[0] ?? "",
+    /^Two replicas have the id "r1": .* elsewhere\.test:8444\. Give each its own/,
+  );
+  assert.equal(membership.notice, 'another replica at elsewhere.test:8444 has the id "r1" of this one');
+  cluster.stop();
+});
+
+test("Membership: an address of an earlier run of this replica is no conflict of ids", async () => {
+  const cluster = await ClusterFixture.running(2);
+  const membership = cluster.membership("r1");
+  const { incarnation } = membership.self;
+  const earlier = { ...membership.self, address: "elsewhere.test:8444", incarnation: incarnation + 5 };
+  for (let count = 0; count < 3; count += 1) membership.receivePing(ping(earlier));
+  assert.equal(membership.stats.table.idConflicts, 1);
+  assert.deepEqual(errorsOf(cluster.replicas.get("r1")?.logger), []);
+  assert.equal(membership.notice, null);
   cluster.stop();
 });
 

@@ -164,6 +164,6 @@ test("Membership: a member that makes up news writes a bounded number of lines i
   const told = (pattern: RegExp) =>
     lines.filter(({ level, message }) => level !== "debug" && pattern.test(message)).length;
   assert.ok(told(/is alive$/) <= 100, String(told(/is alive$/)));
-  assert.equal(told(/^Another replica "/), 1);
+  assert.equal(told(/^Two replicas have the id "r1"/), 1);
   cluster.stop();
 });

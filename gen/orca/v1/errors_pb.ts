@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/errors.proto.
  */
 export const file_orca_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL2Vycm9ycy5wcm90bxIHb3JjYS52MSJ2CgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEiAKE3JldHJ5X2FmdGVyX3NlY29uZHMYAiABKA1IAIgBARIPCgdtZXNzYWdlGAMgASgJEg4KBnNvdXJjZRgEIAEoCUIWChRfcmV0cnlfYWZ0ZXJfc2Vjb25kcyK3AQoOTm90Q29vcmRpbmF0b3ISJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIkCgtjb29yZGluYXRvchgDIAEoCzIPLm9yY2EudjEuTWVtYmVyEiAKB21lbWJlcnMYBCADKAsyDy5vcmNhLnYxLk1lbWJlchIiCgZvYmplY3QYBSABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiJWChVDb25maWd1cmF0aW9uTWlzbWF0Y2gSDwoHc2V0dGluZxgBIAEoCRIWCg5hbnN3ZXJlcl92YWx1ZRgCIAEoCRIUCgxjYWxsZXJfdmFsdWUYAyABKAliBnByb3RvMw", [file_orca_v1_chunk, file_orca_v1_membership]);
+  fileDesc("ChRvcmNhL3YxL2Vycm9ycy5wcm90bxIHb3JjYS52MSJ2CgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEiAKE3JldHJ5X2FmdGVyX3NlY29uZHMYAiABKA1IAIgBARIPCgdtZXNzYWdlGAMgASgJEg4KBnNvdXJjZRgEIAEoCUIWChRfcmV0cnlfYWZ0ZXJfc2Vjb25kcyK3AQoOTm90Q29vcmRpbmF0b3ISJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIkCgtjb29yZGluYXRvchgDIAEoCzIPLm9yY2EudjEuTWVtYmVyEiAKB21lbWJlcnMYBCADKAsyDy5vcmNhLnYxLk1lbWJlchIiCgZvYmplY3QYBSABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiJrChVDb25maWd1cmF0aW9uTWlzbWF0Y2gSDwoHc2V0dGluZxgBIAEoCRIWCg5hbnN3ZXJlcl92YWx1ZRgCIAEoCRIUCgxjYWxsZXJfdmFsdWUYAyABKAkSEwoLYW5zd2VyZXJfaWQYBCABKAliBnByb3RvMw", [file_orca_v1_chunk, file_orca_v1_membership]);
 
 /**
  * Sent with every error. So an origin's 404, denial, throttling or changed ETag reaches the caller as what it was, and
@@ -137,6 +137,13 @@ export type ConfigurationMismatch = Message<"orca.v1.ConfigurationMismatch"> & {
    * @generated from field: string caller_value = 3;
    */
   callerValue: string;
+
+  /**
+   * The answering replica.
+   *
+   * @generated from field: string answerer_id = 4;
+   */
+  answererId: string;
 };
 
 /**

@@ -15,7 +15,7 @@ import {
 import { AssertionFailure } from "../../base/assert.ts";
 import { errorTable } from "../../base/error-table.ts";
 import { type ErrorCode, OrcaError } from "../../base/orca-error.ts";
-import { ConfigurationMismatch } from "../../membership/agreed-settings.ts";
+import { ConfigurationMismatch, RejectedByPeer } from "../../membership/agreed-settings.ts";
 import { checkMember, isLive, type Member } from "../../membership/member.ts";
 import { NotCoordinator } from "../../membership/not-coordinator.ts";
 import { errorDetailOf, errorMessageBytesMax, errorOfDetail, textWithin } from "./error-detail.ts";
@@ -126,6 +126,7 @@ function specialDetails(error: OrcaError, subject: Subject | undefined): Outgoin
       setting: textWithin(error.setting, settingBytesMax),
       answererValue: textWithin(error.selfValue, settingBytesMax),
       callerValue: textWithin(error.peerValue, settingBytesMax),
+      answererId: textWithin(error.selfId, settingBytesMax),
     };
     return [{ desc: ConfigurationMismatchSchema, value }];
   }
@@ -177,14 +178,14 @@ function subjectName({ chunkKey, object }: NotCoordinatorMessage): string {
  * because that error names the peer's id. A caller that is still joining knows only the peer's address, which is in
  * `action`.
  */
-function mismatchFrom(message: MismatchMessage, action: string, cause: ConnectError): OrcaError {
-  const [setting, theirs, ours] = [message.setting, message.answererValue, message.callerValue].map((value) =>
-    textWithin(value, settingBytesMax),
-  );
-  return new OrcaError(
-    "config_invalid",
-    "membership",
-    `${action}: ${setting} is "${theirs}" there and "${ours}" here`,
-    { cause },
-  );
+function mismatchFrom(message: MismatchMessage, action: string, cause: ConnectError): RejectedByPeer {
+  const { answererValue, callerValue, answererId } = message;
+  const [setting = "", theirs, ours, peerId = ""] = [
+    message.setting,
+    answererValue,
+    callerValue,
+    answererId,
+  ].map((value) => textWithin(value, settingBytesMax));
+  const reason = `${action}: ${setting} is "${theirs}" there and "${ours}" here`;
+  return new RejectedByPeer(reason, setting, peerId, cause);
 }

@@ -105,6 +105,8 @@ export class MeshServer {
   readonly #sessions = new Map<ServerHttp2Session, Caller>();
   /** All connections, including those without a session yet. */
   readonly #connections = new Set<Socket>();
+  /** Remote addresses of connections, for when they have closed. */
+  readonly #addresses = new WeakMap<Socket, string | undefined>();
   #draining = false;
 
   constructor(options: MeshServerOptions) {
@@ -124,6 +126,7 @@ export class MeshServer {
         return;
       }
       this.#connections.add(socket);
+      this.#addresses.set(socket, socket.remoteAddress);
       socket.once("close", () => this.#connections.delete(socket));
     });
     this.#server.on("session", (session) => this.#begin(session));
@@ -194,7 +197,11 @@ export class MeshServer {
     tls.serve(server);
     server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
       // OpenSSL verifies the chain, but Node closes the connection with a general error. The reason is OpenSSL's.
-      this.#handshakeFailed(socket, socket.authorizationError ?? error.code, error.message);
+      this.#handshakeFailed(
+        { remoteAddress: this.#addressOf(socket) },
+        socket.authorizationError ?? error.code,
+        error.message,
+      );
     });
     server.on("unknownProtocol", (socket: Socket) => {
       this.#handshakeFailed(socket, "ERR_HTTP2_ERROR", "it did not negotiate HTTP/2");
@@ -222,6 +229,7 @@ export class MeshServer {
     if (tls && !tls.isMember(socket as TLSSocket)) {
       this.handshakeFailures.count(
         "wrong_identity",
+        remoteAddress ?? "an unknown address",
         { remoteAddress },
         `Cannot accept a connection: its certificate does not carry the identity "${tls.serverName}"`,
       );
@@ -242,6 +250,7 @@ export class MeshServer {
       established = true;
       deadline.cancel();
       stats.sessions += 1;
+      this.handshakeFailures.succeeded(remoteAddress ?? "");
     });
     stats.sessionsOpen += 1;
     const replicaIds = tls?.replicaIdsOf(socket as TLSSocket);
@@ -313,6 +322,11 @@ export class MeshServer {
     );
   }
 
+  /** A TLS socket whose handshake failed has closed and lost its address. The connection below it is one of ours. */
+  #addressOf(socket: TLSSocket & { readonly _parent?: Socket }): string | undefined {
+    return socket.remoteAddress ?? (socket._parent && this.#addresses.get(socket._parent));
+  }
+
   #handshakeFailed(
     { remoteAddress }: { remoteAddress?: string | undefined },
     code: unknown,
@@ -320,6 +334,7 @@ export class MeshServer {
   ): void {
     this.handshakeFailures.count(
       handshakeFailureReason(code),
+      remoteAddress ?? "an unknown address",
       { remoteAddress, code },
       `Cannot accept a connection: ${reason}`,
     );

@@ -24,7 +24,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { backoffMs } from "../../origin/backoff.ts";
-import { type HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
+import { closedAfterTlsCode, type HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
 import {
   sessionLimits,
   sessionWindowBytes,
@@ -247,7 +247,11 @@ export class PeerSession {
       );
     });
     for (const emitter of [socket, connection, session]) emitter.on("error", giveUp);
-    session.once("close", () => giveUp(new Error("it closed the connection during the handshake")));
+    let isSecured = false;
+    connection.once("secureConnect", () => {
+      isSecured = true;
+    });
+    session.once("close", () => giveUp(closedEarly(isSecured)));
     session.once("remoteSettings", () => {
       timer.cancel();
       this.#replicaIds = tls?.replicaIdsOf(connection as TLSSocket);
@@ -260,8 +264,9 @@ export class PeerSession {
   }
 
   #adopt(session: ClientHttp2Session): void {
-    const { clock, stats, timings } = this.#options;
+    const { address, clock, stats, timings, handshakeFailures } = this.#options;
     stats.sessions += 1;
+    handshakeFailures.succeeded(address);
     stats.sessionsOpen += 1;
     this.#session = session;
     session.setLocalWindowSize(sessionWindowBytes);
@@ -286,6 +291,7 @@ export class PeerSession {
     stats.connectFailures += 1;
     handshakeFailures.count(
       handshakeFailureReason(error.code),
+      address,
       { address },
       `Cannot connect to ${address}: ${error.message}`,
     );
@@ -308,6 +314,14 @@ export class PeerSession {
 
 function dialTcp(host: string, port: number): Socket {
   return connectTcp({ host, port, noDelay: true });
+}
+
+/** In TLS 1.3 a server that rejects a client's certificate only closes the connection: nothing says why. */
+function closedEarly(isSecured: boolean): Error {
+  if (!isSecured) return new Error("it closed the connection during the handshake");
+  const message =
+    "it closed the connection after the TLS handshake. It may reject this replica's certificate: its log says why";
+  return Object.assign(new Error(message), { code: closedAfterTlsCode });
 }
 
 function timedOut(what: string, timeoutMs: number): Error {

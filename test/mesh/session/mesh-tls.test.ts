@@ -141,6 +141,7 @@ test("MeshTls: the client rejects a server that is not a member, and counts the 
       return true;
     });
     assert.equal(mesh.handshakeFailures.counts[reason], 1, reason);
+    assert.equal(mesh.handshakeFailures.notice, `no TLS with 127.0.0.1:${port}: certificate (${reason})`);
     assert.equal(mesh.stats.connectFailures, 1);
     server.close();
   }
@@ -156,6 +157,8 @@ test("MeshTls: a client that the server rejects gets unavailable", async (contex
   await assert.rejects(membershipOf(mesh, address).ping({}), { code: Code.Unavailable });
   await until(() => server.handshakeFailures.counts.unknown_authority === 1);
   assert.equal(mesh.stats.sessions, 0);
+  assert.equal(server.handshakeFailures.notice, "no TLS with 127.0.0.1: certificate (unknown_authority)");
+  assert.equal(mesh.handshakeFailures.notice, `no TLS with ${address}: certificate (rejected)`);
 });
 
 test("MeshTls: a renewed certificate and a new authority apply to new connections, and cut no stream", async (context) => {
