@@ -5,6 +5,18 @@
 const symptoms = "docs/operations/symptoms.md";
 
 export const pages = {
-  originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
+  bodiesCut: `${symptoms}#bodies-end-too-early`,
+  cachestore: "docs/operations/when-the-store-fails.md#act-on-a-cachestore-that-is-down-full-or-denies-orca",
+  certificates: "docs/operations/cluster.md#renew-certificates",
+  copies: "docs/operations/where-chunks-live.md#keep-copies-on-several-disks",
+  disk: `${symptoms}#the-disk-is-full-or-damaged`,
   doesNotJoin: `${symptoms}#a-replica-does-not-join`,
+  memory: "docs/operations/sizing.md#memory",
+  originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
+  replicasComeAndGo: "docs/operations/cluster.md#what-happens-when-replicas-come-and-go",
+  requestFailed: `${symptoms}#clients-get-502`,
+  stop: "docs/operations/start-and-stop.md#stop-it",
+  withoutTls: "docs/operations/cluster.md#set-it-up",
 } as const;
+
+export type Page = (typeof pages)[keyof typeof pages];

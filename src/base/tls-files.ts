@@ -11,6 +11,7 @@
  *
  * Invariant: #content is a certificate and the key that fits it.
  */
+
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext, type SecureContextOptions, type SecureVersion } from "node:tls";
@@ -18,6 +19,7 @@ import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import { OrcaError } from "./orca-error.ts";
+import { pages } from "./pages.ts";
 
 export interface TlsFilesOptions {
   /** PEM: the certificate, then the intermediate certificates. */
@@ -112,7 +114,10 @@ export class TlsFiles {
       this.stats.reloadFailures += 1;
       if (String(error) === this.#loggedFailure) return;
       this.#loggedFailure = String(error);
-      logger.warn({ error }, "Cannot use a changed certificate; the certificate before stays in use");
+      logger.warn(
+        { error, see: pages.certificates },
+        "Cannot use a changed certificate; the certificate before stays in use",
+      );
     }
   }
 }

@@ -14,13 +14,10 @@ import { configCheckCommand, configPrintCommand } from "./config-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
-import { OrcaCommand } from "./orca-command.ts";
+import { OrcaCommand, version } from "./orca-command.ts";
 import { serveCommand } from "./serve-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { UsageError } from "./usage-error.ts";
-
-/** The version in package.json. A constant, since a replica must also start where that file is not installed. */
-export const version = "0.1.0";
 
 /** What did not work: a bad configuration, a replica that does not answer. */
 export const failureExitCode = 1;

@@ -9,6 +9,9 @@ import { OrcaError } from "../base/orca-error.ts";
 import { CommandHelp } from "./command-help.ts";
 import { UsageError, unknownCommand, usageErrorOf } from "./usage-error.ts";
 
+/** The version in package.json. A constant, since a replica must also start where that file is not installed. */
+export const version = "0.1.0";
+
 /** What commander throws to end a command whose help it has printed. */
 const helpCodes = new Set(["commander.helpDisplayed", "commander.help", "commander.version"]);
 

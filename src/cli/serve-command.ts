@@ -6,13 +6,14 @@ import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { pages } from "../base/pages.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Config } from "../config/config.ts";
 import type { SettingsTree } from "../config/load.ts";
 import type { Log } from "../ops/logging.ts";
 import type { Replica, ReplicaAddresses } from "../replica/replica.ts";
 import type { CommandContext } from "./command-context.ts";
-import { OrcaCommand } from "./orca-command.ts";
+import { OrcaCommand, version } from "./orca-command.ts";
 
 interface ServeFlags {
   readonly config?: string;
@@ -97,7 +98,7 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const { clock, random } = context;
   const { logger } = log;
   const { warningsOf } = await import("../config/warnings.ts");
-  for (const warning of warningsOf(config)) logger.warn({}, warning);
+  for (const warning of warningsOf(config)) logger.warn({ see: pages.memory }, warning);
   const replicaModule = await import("../replica/replica.ts");
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
@@ -106,7 +107,7 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   if (typeof started === "string" || started instanceof OrcaError) {
     // It ends with the stop below, and its reason is that stop.
     starting.catch(() => {});
-  } else logger.info(servingFields(config, started), "Serving");
+  } else logger.info(servingFields(config, replica, started), "Serving");
   const reason = await ended;
   logger.info(
     { reason: String(reason), drainTimeoutMs: config.server.drainTimeoutMs },
@@ -131,14 +132,21 @@ async function stop(replica: Replica, logger: Logger, { stderr }: CommandContext
   return replica.responsesCut > 0 ? uncleanStopExitCode : 0;
 }
 
-function servingFields(config: Config, { s3, ops }: ReplicaAddresses): object {
+function servingFields(config: Config, { replicaId }: Replica, { s3, ops, mesh }: ReplicaAddresses): object {
   const scheme = config.server.tls ? "https" : "http";
+  const { replication, clustered, internalTls } = config.cluster;
   return {
+    version,
+    replicaId,
     s3: `${scheme}://${hostForClients(s3)}:${s3.port}`,
     ops: `http://${hostForClients(ops)}:${ops.port}`,
     buckets: config.origins.flatMap((origin) => [...origin.buckets.keys()]),
     memory: formatBytes(config.memory.maxBytes),
     disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",
+    mesh: mesh ? `${hostForClients(mesh)}:${mesh.port}` : "none",
+    meshTls: clustered && internalTls !== undefined,
+    replication,
+    cachestore: config.cachestore.driver,
   };
 }
 

@@ -8,6 +8,7 @@ import { errorTable } from "../base/error-table.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
+import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
@@ -135,7 +136,7 @@ export class Exchange implements Asker {
     // origin does not have is a 404, and the operator's error.
     const isServers = errorTable[error.code].status >= 500 || error.code === "no_such_bucket";
     if (isServers && error.source !== "client") {
-      this.#logFailure(error, "Cannot answer a request");
+      this.#logFailure(error, "Cannot answer a request", pages.requestFailed);
     }
     const answer = errorResponse(error, {
       requestId: this.requestId,
@@ -153,15 +154,15 @@ export class Exchange implements Asker {
   bodyCut(error: OrcaError): void {
     this.#cut = true;
     this.#context.stats.bodiesCut += 1;
-    this.#logFailure(error, "Cut a response short: its remaining bytes could not be read");
+    this.#logFailure(error, "Cut a response short: its remaining bytes could not be read", pages.bodiesCut);
   }
 
-  #logFailure(error: OrcaError, message: string): void {
+  #logFailure(error: OrcaError, message: string, see: Page): void {
     this.#failure = error.code;
     const { requestId, operation, bucket, key } = this;
     const { logger, failures } = this.#context;
     const suppressed = failures.take(`${error.code} ${error.source} ${message}`);
-    const fields = { requestId, operation, bucket, key, error, ...suppressed };
+    const fields = { requestId, operation, bucket, key, error, see, ...suppressed };
     if (suppressed) logger.warn(fields, message);
     else if (logger.isDebug) logger.debug(fields, message);
   }

@@ -14,6 +14,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
+import { pages } from "../base/pages.ts";
 import { type Random, sample } from "../base/random.ts";
 import { isLive } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
@@ -111,8 +112,10 @@ export class Discovery {
     } catch (cause) {
       this.stats.lookupsFailed += 1;
       const suppressed = this.#pace.take("look-up");
-      if (suppressed)
-        logger.warn({ err: cause, ...suppressed }, "Cannot look up the addresses of other replicas");
+      if (suppressed) {
+        const fields = { err: cause, see: pages.doesNotJoin, ...suppressed };
+        logger.warn(fields, "Cannot look up the addresses of other replicas");
+      }
       return [];
     } finally {
       deadline.abort();

@@ -19,6 +19,7 @@ import { assert } from "../base/assert.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
+import { pages } from "../base/pages.ts";
 import { isLive, type Member, type StateChange } from "./member.ts";
 import { merge, precedence } from "./merge.ts";
 import type { Rejections } from "./rejections.ts";
@@ -360,7 +361,7 @@ export class MemberTable {
     if (!suppressed) return;
     const { logger, settings } = this.#options;
     logger.warn(
-      { replicaId, incarnation, reporterId, ...suppressed },
+      { replicaId, incarnation, reporterId, see: pages.doesNotJoin, ...suppressed },
       `Cannot accept a statement about "${replicaId}": its incarnation is more than ` +
         `${settings.incarnationAheadMaxMs} ms ahead of the clock. Check the clocks of both replicas.`,
     );
@@ -374,7 +375,9 @@ export class MemberTable {
       return;
     }
     const suppressed = this.#newsPace.take(state);
-    const level = state === "dead" ? "warn" : "info";
-    logger[suppressed ? level : "debug"]({ ...fields, ...suppressed }, `Replica "${replicaId}" is ${state}`);
+    const message = `Replica "${replicaId}" is ${state}`;
+    if (suppressed && state === "dead") {
+      logger.warn({ ...fields, see: pages.replicasComeAndGo, ...suppressed }, message);
+    } else logger[suppressed ? "info" : "debug"]({ ...fields, ...suppressed }, message);
   }
 }

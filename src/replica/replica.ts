@@ -15,11 +15,13 @@
  *    cut. One release speaks: a replica that has joined says goodbye, whichever way it ends.
  * 4. A step that fails does not keep the others from running (release-stack.ts).
  */
+
 import type { AddressInfo } from "node:net";
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { pages } from "../base/pages.ts";
 import type { Random } from "../base/random.ts";
 import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
@@ -182,6 +184,10 @@ export class Replica {
     return this.#listenerDied.promise;
   }
 
+  get replicaId(): string {
+    return this.#tiers.replicaId;
+  }
+
   /** Live replicas as this one sees them, itself included. */
   get liveMembers(): number {
     return this.#meshClient?.membership.live.length ?? 1;
@@ -299,7 +305,7 @@ export class Replica {
     this.#responsesCut = cut;
     if (cut === 0) return;
     this.#options.logger.warn(
-      { responses: cut },
+      { responses: cut, see: pages.stop },
       "Cut responses that did not finish within server.drain_timeout",
     );
   }

@@ -10,6 +10,7 @@ import { Inventory } from "../fill/replication/inventory.ts";
 import { Keepers } from "../fill/replication/keepers.ts";
 import { PeerCopies } from "../fill/replication/peer-copies.ts";
 import { Puller } from "../fill/replication/puller.ts";
+import { RepairLog } from "../fill/replication/repair-log.ts";
 import { Replication } from "../fill/replication/replication.ts";
 import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
@@ -48,7 +49,10 @@ export class ReplicatedDisks {
       puller: this.puller,
       publish: (announcement) => membership.publish(announcementRumor(announcement)),
     });
+    const repairs = new RepairLog(clock, logger, this.puller);
+    this.puller.onPullEnded = () => repairs.pullerChanged();
     this.antiEntropy = new AntiEntropy({
+      repairs,
       inventoryPeers,
       keepers,
       coordination,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { AssertionFailure } from "../../src/base/assert.ts";
 import { wordsOf } from "../../src/cli/command-help.ts";
-import { version } from "../../src/cli/command-line.ts";
+import { version } from "../../src/cli/orca-command.ts";
 import { declaredCommands, runOrca } from "../support/command-line.ts";
 
 const overview = `Usage: orca COMMAND [options]

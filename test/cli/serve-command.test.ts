@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Clock, SystemClock, type Timer } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
+import { version } from "../../src/cli/orca-command.ts";
 import { settingRows } from "../../src/config/schema.ts";
 import { declaredCommands, runOrca } from "../support/command-line.ts";
 import { serverOn } from "../support/listening-servers.ts";
@@ -21,6 +22,12 @@ interface Event {
   readonly buckets?: readonly string[];
   readonly memory?: string;
   readonly disk?: string;
+  readonly version?: string;
+  readonly replicaId?: string;
+  readonly mesh?: string;
+  readonly meshTls?: boolean;
+  readonly replication?: number;
+  readonly cachestore?: string;
   readonly reason?: string;
   readonly responsesCut?: number;
   readonly level?: string;
@@ -81,6 +88,12 @@ test("orca serve --origin: serves a directory until the signal, and logs where a
   assert.deepEqual([exitCode, stderr], [0, ""]);
   const serving = events.find(({ msg }) => msg === "Serving");
   assert.deepEqual([serving?.memory, serving?.disk], ["256 MiB", `${disk} (512 MiB)`]);
+  const { version: servedVersion, replicaId, mesh, meshTls, replication, cachestore } = serving ?? {};
+  assert.deepEqual(
+    [servedVersion, mesh, meshTls, replication, cachestore],
+    [version, "none", false, 1, "none"],
+  );
+  assert.match(String(replicaId), /./);
   assert.deepEqual(
     events.filter(({ msg }) => msg.startsWith("Stop")).map(({ msg, reason }) => [msg, reason]),
     [

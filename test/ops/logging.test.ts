@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import type { Logger } from "../../src/base/logger.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
+import { pages } from "../../src/base/pages.ts";
 import { Log, type LogStream, type ParentLogger } from "../../src/ops/logging.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -41,7 +42,7 @@ test("Log: what lies below the level is not printed", () => {
   const logger = jsonLogger(stream, "warn");
   logger.debug({}, "no");
   logger.info({}, "no");
-  logger.warn({}, "yes");
+  logger.warn({ see: pages.stop }, "yes");
   logger.error({}, "yes");
   assert.equal(stream.lines.length, 2);
 });
@@ -86,7 +87,7 @@ test("Log: an error is spelled out under any name", () => {
   });
   for (const name of ["err", "error", "reason"]) {
     const stream = new Lines();
-    jsonLogger(stream).warn({ [name]: error }, "Retrying");
+    jsonLogger(stream).warn({ [name]: error, see: pages.stop }, "Retrying");
     const [event] = stream.events;
     assert.deepEqual((event as Record<string, unknown>)[name], {
       type: "OrcaError",
@@ -102,7 +103,9 @@ test("Log: the readable form is one line, coloured on a terminal alone", () => {
   const [file, terminal] = [new Lines(false), new Lines(true)];
   for (const stream of [file, terminal]) {
     const logger = new Log({ level: "info", clock: new FakeClock(), stream, pretty: true }).logger;
-    logger.child({ requestId: "r1" }).warn({ error: new Error("line one\nline two") }, "Cannot store");
+    logger
+      .child({ requestId: "r1" })
+      .warn({ error: new Error("line one\nline two"), see: pages.stop }, "Cannot store");
     assert.equal(stream.lines.length, 1);
   }
   const [plain] = file.lines;

@@ -19,6 +19,7 @@ import type { InventoryPeers, InventoryRequest } from "../../src/fill/replicatio
 import { Keepers } from "../../src/fill/replication/keepers.ts";
 import { PeerCopies } from "../../src/fill/replication/peer-copies.ts";
 import { Puller, type PullerSettings } from "../../src/fill/replication/puller.ts";
+import { RepairLog } from "../../src/fill/replication/repair-log.ts";
 import { Replication } from "../../src/fill/replication/replication.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
@@ -106,7 +107,10 @@ export class ReplicatedFixture {
       },
     });
     const inventory = new Inventory({ store: disk, keepers });
+    const repairs = new RepairLog(clock, logger, puller);
+    puller.onPullEnded = () => repairs.pullerChanged();
     const antiEntropy = new AntiEntropy({
+      repairs,
       inventoryPeers: this.#inventoryPeersOf(id),
       keepers,
       coordination,

@@ -20,6 +20,7 @@ import type { ListedStore } from "../../store/listed-store.ts";
 import type { InventoryPage, InventoryPeers, InventoryRequest } from "./inventory-peers.ts";
 import type { Keepers } from "./keepers.ts";
 import type { Puller } from "./puller.ts";
+import type { RepairLog } from "./repair-log.ts";
 
 export interface AntiEntropySettings {
   /** From a change of members to the round: a quick restart moves nothing, and the start of a cluster is one change. */
@@ -45,6 +46,7 @@ export interface AntiEntropyOptions {
   readonly coordination: Coordination;
   readonly store: ChunkStore & ListedStore;
   readonly puller: Pick<Puller, "enqueue" | "load" | "pendingBytes">;
+  readonly repairs: Pick<RepairLog, "roundBegan" | "found" | "roundEnded">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings?: Partial<AntiEntropySettings>;
@@ -148,21 +150,23 @@ export class AntiEntropy {
   async #round(signal: AbortSignal): Promise<void> {
     const { stats } = this;
     this.#isStale = false;
+    this.#options.repairs.roundBegan();
     Object.assign(stats, { running: 1, total: 0, compared: 0, missing: 0, unfit: 0, peersFailed: 0 });
     try {
       await this.#markExtraCopies(signal);
       for (const peer of this.#peers()) await this.#compareWith(peer, signal);
       stats.rounds += 1;
-      const { compared, missing, peersFailed, extraCopies } = stats;
+      const { compared, missing, unfit, peersFailed, extraCopies } = stats;
       // A round follows each change of the members, so peers that come and go cause one after the other.
       const suppressed = this.#pace.take("round");
-      const fields = { compared, missing, peersFailed, extraCopies, ...suppressed };
+      const fields = { compared, missing, unfit, peersFailed, extraCopies, ...suppressed };
       if (suppressed)
         this.#options.logger.info(fields, "Compared this replica's disk with those of its peers");
     } catch (thrown) {
       if (!signal.aborted || thrown !== signal.reason) throw thrown;
     } finally {
       stats.running = 0;
+      if (!signal.aborted) this.#options.repairs.roundEnded();
       this.#running = undefined;
     }
     if (!signal.aborted) this.#schedule(this.#untilNextMs());
@@ -201,7 +205,7 @@ export class AntiEntropy {
   }
 
   async #compareWith(peer: Member, signal: AbortSignal): Promise<void> {
-    const { keepers, coordination, store, puller } = this.#options;
+    const { keepers, coordination, store, puller, repairs } = this.#options;
     const { pageChunks: chunksMax, restMs } = this.#settings;
     const keptBy = coordination.selfId;
     let isFirst = true;
@@ -220,8 +224,12 @@ export class AntiEntropy {
         await this.#waitForPuller(signal);
         this.stats.missing += 1;
         const spareBytes = store.spareBytes - puller.pendingBytes;
-        if (key.version.chunkLength(key.index) <= spareBytes) puller.enqueue(key, peer);
-        else this.stats.unfit += 1;
+        if (key.version.chunkLength(key.index) > spareBytes) {
+          this.stats.unfit += 1;
+          continue;
+        }
+        repairs.found();
+        puller.enqueue(key, peer);
       }
       after = page.nextAfter;
       await sleep(this.#options.clock, restMs, signal);

@@ -8,11 +8,13 @@
  * A failed pull does not make the peer one to avoid: a holder that is too busy for copies may well have time for
  * clients.
  */
+
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { MemoryBudget, Reservation } from "../../base/memory-budget.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { pages } from "../../base/pages.ts";
 import { MiB } from "../../base/units.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
@@ -233,7 +235,7 @@ export class Pull {
       stats.mismatches += 1;
       const suppressed = pace.take("mismatch");
       logger[suppressed ? "warn" : "debug"](
-        { chunk: this.#path, senders, ...suppressed },
+        { chunk: this.#path, senders, see: pages.disk, ...suppressed },
         "A chunk copied from a peer does not match the SHA-256 that the peer sent; it is deleted and pulled again",
       );
       for (const sender of senders) this.#suspects.add(sender);

@@ -74,6 +74,8 @@ export class Puller {
   readonly #running = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #pace: LogPace;
+  /** Called when a pull has ended. Set by the owner. */
+  onPullEnded: () => void = () => {};
   #pendingBytes = 0;
 
   constructor(options: PullerOptions) {
@@ -132,6 +134,7 @@ export class Puller {
         this.#running.delete(path);
         this.#pendingBytes -= wanted.key.version.chunkLength(wanted.key.index);
         this.#startNext();
+        if (!this.#stopping.signal.aborted) this.onPullEnded();
       });
       this.#running.set(path, run);
     }

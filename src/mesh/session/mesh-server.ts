@@ -26,6 +26,7 @@ import { ListeningServer } from "../../base/listening-server.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
+import { pages } from "../../base/pages.ts";
 import { Caller } from "./caller.ts";
 import { ConnectionBudget, type ConnectionRate } from "./connection-budget.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
@@ -144,7 +145,7 @@ export class MeshServer {
     const address = this.#listening.listen({ port, host, backlog: 1024 });
     if (!tls) {
       logger.warn(
-        { host, port },
+        { host, port, see: pages.withoutTls },
         "Serving the mesh without TLS: any client that reaches the port is a member",
       );
     }
@@ -316,7 +317,7 @@ export class MeshServer {
     this.stats.sessionsUnnamed += 1;
     if (this.stats.sessionsUnnamed > 1) return;
     this.#options.logger.warn(
-      { remoteAddress },
+      { remoteAddress, see: pages.certificates },
       "The certificate of a peer names no replica, so its holder can speak for every replica. " +
         "Issue certificates with the URI urn:orca:replica:ID, as `orca certs` does.",
     );

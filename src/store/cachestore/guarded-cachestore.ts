@@ -8,11 +8,13 @@
  * 2. A read that finds a hint wrong removes it. An error says nothing about which chunks the store holds, so hints
  *    outlive an outage.
  */
+
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { pages } from "../../base/pages.ts";
 import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import { blockSizeBytes } from "../chunk-file/chunk-file.ts";
 import type { ChunkKey, ChunkStore, Presence, PutResult } from "../chunk-store.ts";
@@ -217,7 +219,10 @@ export class GuardedCachestore implements ChunkStore {
   #failed(thrown: unknown, action: string, signal: AbortSignal, admission: number): void {
     const error = OrcaError.from(thrown, "store_unavailable", "cachestore", `Cannot ${action}`);
     if (!signal.aborted && this.#pace.isDue(error.code)) {
-      this.#logger.warn({ err: error }, "An operation of the cachestore failed; Orca continues without it");
+      this.#logger.warn(
+        { err: error, see: pages.cachestore },
+        "An operation of the cachestore failed; Orca continues without it",
+      );
     }
     if (signal.aborted || error.code === "overloaded") {
       this.#breaker.withdrawn(admission);

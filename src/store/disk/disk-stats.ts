@@ -1,7 +1,9 @@
 /** The counters of the disk tier, and the log of its faults. The log has a line for each kind of fault once a minute. */
+
 import type { Clock } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
+import { pages } from "../../base/pages.ts";
 import type { PutResult } from "../chunk-store.ts";
 
 export class DiskStats {
@@ -66,6 +68,9 @@ export class DiskFaultLog {
   countDamaged(reason: string, path: string): void {
     this.#stats.damaged += 1;
     if (this.#pace.isDue(reason))
-      this.#logger.warn({ chunk: path, reason }, "A chunk on disk is damaged; Orca deletes it");
+      this.#logger.warn(
+        { chunk: path, reason, see: pages.disk },
+        "A chunk on disk is damaged; Orca deletes it",
+      );
   }
 }

@@ -14,6 +14,7 @@ import { type Clock, sleep } from "../../base/clock.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { pages } from "../../base/pages.ts";
 import { MiB } from "../../base/units.ts";
 import { type ScrubbedDisk, ScrubPass } from "./scrub-pass.ts";
 import {
@@ -212,7 +213,9 @@ export class Scrub {
       this.#isSaveFailing = false;
     } catch (error) {
       const message = "Cannot save the progress of the scrub: after a restart it begins again";
-      if (!this.#isSaveFailing && this.#logPace.isDue("save")) this.#options.logger.warn({ error }, message);
+      if (!this.#isSaveFailing && this.#logPace.isDue("save")) {
+        this.#options.logger.warn({ error, see: pages.disk }, message);
+      }
       this.#isSaveFailing = true;
     }
   }

@@ -26,7 +26,7 @@ function roundFixture(chunks: number, options: ReplicatedFixtureOptions = {}) {
   return { cluster, keys, replica, peer };
 }
 
-test("AntiEntropy: a round pulls what is missing, shows its progress, and logs once", async () => {
+test("AntiEntropy: a round pulls what is missing, shows its progress, and logs the beginning and the end of the repair", async () => {
   const { cluster, keys, replica } = roundFixture(300);
   for (const key of keys.slice(0, 100)) replica.disk.hold(key, patternBytes(1, 0, KiB));
   await cluster.clock.advance(debounceMs);
@@ -44,7 +44,18 @@ test("AntiEntropy: a round pulls what is missing, shows its progress, and logs o
       ["r1", 128, "r0"],
     ],
   );
-  assert.equal(cluster.logger.count("info"), 1);
+  assert.deepEqual(
+    cluster.logger.events.map(({ level, fields, message }) => [level, fields, message.split(":")[0]]),
+    [
+      ["info", {}, "Restoring copies"],
+      [
+        "info",
+        { compared: 300, missing: 200, unfit: 0, peersFailed: 0, extraCopies: 0 },
+        "Compared this replica's disk with those of its peers",
+      ],
+      ["info", { pulled: 200, bytes: 200 * KiB, failed: 0, notStored: 0, seconds: 0 }, "Restored copies"],
+    ],
+  );
   await cluster.stop();
   assert.equal(cluster.clock.pendingTimers, 0);
 });

@@ -39,6 +39,7 @@ async function extraCopiesFixture(context: TestContext) {
   const coordination = new Coordination({ membership, clock });
   const keepers = new Keepers({ coordination, copies: 2 });
   const antiEntropy = new AntiEntropy({
+    repairs: { roundBegan() {}, found() {}, roundEnded() {} },
     inventoryPeers: { list: async () => ({ chunks: [], nextAfter: "", passed: 0, total: 0 }) },
     keepers,
     coordination,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
+import { pages } from "../../../src/base/pages.ts";
 import { KiB, MiB } from "../../../src/base/units.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { settle } from "../../support/fake-clock.ts";
@@ -255,7 +256,7 @@ test("Puller: a copy with another SHA-256 is deleted, logged, and pulled again f
   assert.deepEqual([self.puller.stats.mismatches, self.puller.stats.pulled], [1, 1]);
   assert.deepEqual(
     cluster.logger.events.map(({ level, fields }) => ({ level, ...fields })),
-    [{ level: "warn", chunk: key.version.chunkPath(0), senders: [first.id] }],
+    [{ level: "warn", chunk: key.version.chunkPath(0), senders: [first.id], see: pages.disk }],
   );
   nothingLeft();
 });

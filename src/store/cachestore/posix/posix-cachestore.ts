@@ -13,12 +13,14 @@
  * 2. A file stays open only after its footer has matched the chunk. A path determines the bytes, so an open file stays
  *    right even if another replica has deleted or replaced it.
  */
+
 import { assert } from "../../../base/assert.ts";
 import type { ByteSink } from "../../../base/byte-sink.ts";
 import type { Clock } from "../../../base/clock.ts";
 import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
+import { pages } from "../../../base/pages.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
 import { cachestoreDirectoryOf } from "../../chunk-file/cachestore-directory.ts";
 import { blockSizeBytes, chunkFilePath } from "../../chunk-file/chunk-file.ts";
@@ -267,7 +269,10 @@ export class PosixCachestore implements CachestoreDriver {
   #countDamaged(reason: string, path: string): void {
     this.stats.damaged += 1;
     if (this.#pace.isDue(reason)) {
-      this.#logger.warn({ chunk: path, reason }, "A chunk in the cachestore is damaged; Orca deletes it");
+      this.#logger.warn(
+        { chunk: path, reason, see: pages.cachestore },
+        "A chunk in the cachestore is damaged; Orca deletes it",
+      );
     }
   }
 }

@@ -7,12 +7,14 @@
  * headers contain it twice: as metadata, and as the hash of the signed payload. With the latter, the store rejects
  * bytes that the network has changed.
  */
+
 import { assert } from "../../../base/assert.ts";
 import type { ByteSink } from "../../../base/byte-sink.ts";
 import type { Clock } from "../../../base/clock.ts";
 import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
+import { pages } from "../../../base/pages.ts";
 import { Semaphore } from "../../../base/semaphore.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../../../s3-client/signed-requests.ts";
@@ -309,6 +311,6 @@ export class S3Cachestore implements CachestoreDriver {
   }
 
   #warn(path: string, message: string): void {
-    if (this.#pace.isDue(message)) this.#options.logger.warn({ chunk: path }, message);
+    if (this.#pace.isDue(message)) this.#options.logger.warn({ chunk: path, see: pages.cachestore }, message);
   }
 }
