@@ -5,7 +5,7 @@
  *     npm run docs
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { errorsPage } from "../src/base/errors-page.ts";
+import { errorsPage } from "../src/ops/errors-page.ts";
 import { settingsPage } from "../src/config/settings-page.ts";
 import { metricsPage } from "../src/ops/metrics/metrics-page.ts";
 import { stepsPage } from "../src/trace/steps-page.ts";

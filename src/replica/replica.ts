@@ -116,9 +116,8 @@ export class Replica {
     this.#origins = openOrigins(options, held);
     this.#looks = this.#looksAtOrigins();
     this.#tiers = openTiers(options, held);
-    const { memory, disk, cachestore, replicaId } = this.#tiers;
-    if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
-    if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
+    const { memory, disk, replicaId } = this.#tiers;
+    this.#addTierNotices();
     const meshClient = options.config.cluster.clustered
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
       : undefined;
@@ -177,6 +176,12 @@ export class Replica {
       edge,
       tls: tls.server,
     });
+  }
+
+  #addTierNotices(): void {
+    const { disk, cachestore } = this.#tiers;
+    if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
+    if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
   }
 
   /** Resolves with its error when a listener died. Then nobody can connect there any more, and the replica is to be stopped. */

@@ -263,7 +263,7 @@ export class PosixCachestore implements CachestoreDriver {
     if (!this.#pace.isDue(code)) return;
     const message =
       "The cachestore cannot hold a chunk: another thing has its name, or the name is not possible; Orca goes on without it";
-    this.#logger.warn({ chunk: path, code }, message);
+    this.#logger.warn({ chunk: path, code, see: pages.cachestore }, message);
   }
 
   #countDamaged(reason: string, path: string): void {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { errorTable } from "../../src/base/error-table.ts";
-import { errorsPage } from "../../src/base/errors-page.ts";
+import { errorsPage } from "../../src/ops/errors-page.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/operations/errors.md"), "utf8");
 
