@@ -7,8 +7,9 @@
  * 1. The entry of this replica is alive, or left after {@link MemberTable.leave}. Only this replica raises its
  *    incarnation. It answers any other statement about itself with a higher incarnation.
  * 2. Until it is forgotten, an entry changes only to a statement of higher precedence (merge.ts). Dead and left entries
- *    are forgotten after deadRetentionMs. An unknown member is never added as dead or left. Otherwise replicas that have
- *    forgotten a member would learn it from those that have not, in turn and for ever.
+ *    are forgotten after their time, or before it where a live member needs the place (departed-members.ts). An unknown
+ *    member is never added as dead or left. Otherwise replicas that have forgotten a member would learn it from those
+ *    that have not, in turn and for ever.
  * 3. A suspicion runs exactly for the members in state suspect. It ends in another state, or in death.
  * 4. `live` holds the alive and suspect members, sorted by id, and `answering` those of them that have answered this
  *    replica itself. Each is the same array until one of its members changes.
@@ -20,6 +21,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { pages } from "../base/pages.ts";
+import { DepartedMembers } from "./departed-members.ts";
 import { isLive, type Member, type StateChange } from "./member.ts";
 import { merge, precedence } from "./merge.ts";
 import type { Rejections } from "./rejections.ts";
@@ -37,7 +39,6 @@ interface Suspicion {
 
 interface Entry {
   member: Member;
-  sinceMs: number;
   suspicion: Suspicion | undefined;
   /** It answered this replica itself, at its present address and since it was dead last. */
   hasAnswered: boolean;
@@ -77,6 +78,7 @@ export class MemberTable {
   };
   readonly #options: MemberTableOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #departed: DepartedMembers;
   readonly #listeners = new Set<MemberListener>();
   readonly #answeringListeners = new Set<() => void>();
   #self: Member;
@@ -87,12 +89,12 @@ export class MemberTable {
 
   constructor(options: MemberTableOptions) {
     this.#options = options;
+    this.#departed = new DepartedMembers(options.settings);
     this.#newsPace = new LogPace(options.clock, newsLinesMax);
     this.#faultPace = new LogPace(options.clock);
     this.#self = options.self;
     this.#entries.set(options.self.replicaId, {
       member: options.self,
-      sinceMs: options.clock.monotonic(),
       suspicion: undefined,
       hasAnswered: true,
     });
@@ -214,14 +216,10 @@ export class MemberTable {
     this.#setSelf({ ...this.#self, state: "left" });
   }
 
-  /** Forgets members that have been dead or left for deadRetentionMs. */
+  /** Forgets members that have been dead or left for long enough. */
   forgetExpired(): void {
-    const { clock, settings } = this.#options;
-    for (const [replicaId, { member, sinceMs }] of this.#entries) {
-      if (isLive(member) || replicaId === this.#self.replicaId) continue;
-      if (clock.monotonic() - sinceMs < settings.deadRetentionMs) continue;
-      this.#entries.delete(replicaId);
-    }
+    const nowMs = this.#options.clock.monotonic();
+    for (const replicaId of this.#departed.takeExpired(nowMs)) this.#entries.delete(replicaId);
   }
 
   /** Cancels the timers of all suspicions. The table has no others. */
@@ -235,22 +233,28 @@ export class MemberTable {
 
   #learn(claimed: Member, reporterId: string): void {
     if (!isLive(claimed)) return;
-    if (this.#entries.size >= this.#options.settings.membersMax) {
+    if (!this.#hasRoom()) {
       this.stats.rejectedFull += 1;
       return;
     }
-    const sinceMs = this.#options.clock.monotonic();
-    const entry: Entry = { member: claimed, sinceMs, suspicion: undefined, hasAnswered: false };
+    const entry: Entry = { member: claimed, suspicion: undefined, hasAnswered: false };
     this.#entries.set(claimed.replicaId, entry);
     this.stats.joins += 1;
     if (claimed.state === "suspect") this.#suspect(entry, reporterId);
     this.#announce(entry, undefined, reporterId);
   }
 
+  /** Whether there is room for one more member, after one that is no longer live was forgotten. */
+  #hasRoom(): boolean {
+    if (this.#entries.size < this.#options.settings.membersMax) return true;
+    const replicaId = this.#departed.takeOldest();
+    return replicaId !== undefined && this.#entries.delete(replicaId);
+  }
+
   #change(entry: Entry, claimed: Member, reporterId: string): void {
     const previous = entry.member;
     entry.member = claimed;
-    entry.sinceMs = this.#options.clock.monotonic();
+    this.#departed.note(claimed, this.#options.clock.monotonic());
     entry.suspicion?.timer.cancel();
     entry.suspicion = undefined;
     const hadAnswered = entry.hasAnswered;

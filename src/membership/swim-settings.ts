@@ -65,10 +65,15 @@ export interface SwimSettings {
    */
   readonly deadRetryIntervalMs: number;
   /**
-   * How long dead and left members are remembered. Higher heals a longer partition without the seeds. Meanwhile, replicas
-   * with a new id after each restart fill the table.
+   * How long dead members are remembered. Higher heals a longer partition without the seeds, and asks longer
+   * for members that were replaced.
    */
   readonly deadRetentionMs: number;
+  /**
+   * How long left members are remembered: some exchanges of views, so that a late statement does not revive them. Higher
+   * tolerates slower gossip, and makes views larger while replicas with new ids replace others.
+   */
+  readonly leftRetentionMs: number;
   /** How often the seeds are asked for addresses (`cluster.membership_refresh`). Lower finds new replicas sooner. */
   readonly discoveryIntervalMs: number;
   /** The same while no other member is live. A replica that is alone fills chunks that other replicas have. */
@@ -83,7 +88,10 @@ export interface SwimSettings {
    * between clocks. A replica whose clock is further ahead cannot join.
    */
   readonly incarnationAheadMaxMs: number;
-  /** Members in a view, with the dead ones. More cost memory and larger exchanges. Further members are rejected. */
+  /**
+   * Members in a view. More cost memory and larger exchanges. A view that is full forgets left and dead members, and
+   * rejects further ones only if all are live.
+   */
   readonly membersMax: number;
   /** Gossip in one message. More spreads a burst in fewer messages, each of which takes longer to read. */
   readonly gossipBytesMax: number;
@@ -113,6 +121,7 @@ export const defaultSwimSettings: SwimSettings = {
   syncTimeoutMs: 2000,
   deadRetryIntervalMs: 2000,
   deadRetentionMs: 3_600_000,
+  leftRetentionMs: 60_000,
   discoveryIntervalMs: 5000,
   aloneDiscoveryIntervalMs: 1000,
   stallToleranceMs: 250,
