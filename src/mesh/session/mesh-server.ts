@@ -27,6 +27,7 @@ import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
 import { pages } from "../../base/pages.ts";
+import { defaultSwimSettings } from "../../membership/swim-settings.ts";
 import { Caller } from "./caller.ts";
 import { ConnectionBudget, type ConnectionRate } from "./connection-budget.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
@@ -80,7 +81,11 @@ interface MeshServerStats {
   requestsFailed: number;
 }
 
-const defaults = { connectionsMax: 2048, handshakeTimeoutMs: 5000, pingIntervalMs: 5000 };
+const defaults = {
+  connectionsMax: 2 * defaultSwimSettings.membersMax,
+  handshakeTimeoutMs: 5000,
+  pingIntervalMs: 5000,
+};
 
 export class MeshServer {
   readonly stats: MeshServerStats = {

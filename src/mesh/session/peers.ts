@@ -1,6 +1,8 @@
 /**
- * The peers that this replica has sessions to, by address. Their number is limited, because addresses come from gossip:
- * a view that names a thousand members must not cause a thousand connections.
+ * The peers that this replica has sessions to, by address. Addresses come from gossip, so their number has a limit: that
+ * of the members. With a lower one, each probe of a larger cluster would close one session and open another, and a TLS
+ * handshake costs 7 ms. A peer costs four descriptors, two for its sessions here and two for this replica's sessions
+ * there, and sessions close after five idle minutes.
  */
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -8,6 +10,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Random } from "../../base/random.ts";
+import { defaultSwimSettings } from "../../membership/swim-settings.ts";
 import { HandshakeFailures } from "./handshake-failures.ts";
 import type { MeshTls } from "./mesh-tls.ts";
 import { Peer } from "./peer.ts";
@@ -19,6 +22,7 @@ export interface PeersOptions extends Partial<PeerTimings> {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** As many as a view has members, by default. */
   readonly peersMax?: number;
   readonly callTimeoutMs?: number;
   /** Opens connections. TCP by default. */
@@ -54,7 +58,7 @@ export class Peers {
   constructor(options: PeersOptions) {
     this.#options = options;
     this.#timings = { ...defaultTimings, ...options };
-    this.#peers = new LruMap({ entriesMax: options.peersMax ?? 256 });
+    this.#peers = new LruMap({ entriesMax: options.peersMax ?? defaultSwimSettings.membersMax });
     this.handshakeFailures = new HandshakeFailures(options.clock, options.logger);
   }
 

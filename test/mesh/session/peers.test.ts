@@ -52,6 +52,15 @@ test("Peers.at: over the limit, with open streams to all, one more fails", async
   assert.equal(mesh.size, 1);
 });
 
+for (const members of [400, 1000]) {
+  test(`Peers.at: visits to ${members} members in turn make one peer each, and drop none`, (context) => {
+    const mesh = meshFixture(context).peers();
+    const visited = Array.from({ length: members }, (_, index) => mesh.at(`r${index}:1`));
+    const again = visited.filter((peer, index) => mesh.at(`r${index}:1`) === peer);
+    assert.equal(again.length, members, "the sessions of the first round are those of the second");
+  });
+}
+
 test("Peers.retryNow: ends the backoff of a peer", async (context) => {
   const { serve, peers } = meshFixture(context);
   const mesh = peers();
