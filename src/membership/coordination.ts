@@ -76,14 +76,7 @@ export class Coordination {
    * failures do not count.
    */
   coordinator(name: string, skipped: readonly string[] = none): Member {
-    const rendezvous = this.#current();
-    const owner = rendezvous.owner(name);
-    if (!owner || skipped.length === 0 || !skipped.includes(owner.replicaId)) {
-      return owner ?? this.#membership.self;
-    }
-    return (
-      rendezvous.rank(name).find(({ replicaId }) => !skipped.includes(replicaId)) ?? this.#membership.self
-    );
+    return this.#current().owner(name, skipped) ?? this.#membership.self;
   }
 
   isMine(name: string, skipped: readonly string[] = none): boolean {

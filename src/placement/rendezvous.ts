@@ -5,7 +5,8 @@
  * that it wins or had. There is no ring and no table: a change costs one hash per replica.
  *
  * Every chunk of every request needs its owner. The key is hashed once, a score takes a few multiplications more, and the
- * owner is the maximum. Nothing is sorted or allocated.
+ * owner is the maximum. Nothing is sorted or allocated. The first of a ranking are found in one pass, too: those who
+ * rank want two or three names, and to sort a thousand replicas for them takes sixty times as long.
  */
 import { assert } from "../base/assert.ts";
 
@@ -13,11 +14,18 @@ interface Placed {
   readonly replicaId: string;
 }
 
+const none: readonly string[] = [];
+
 /** For one list of replicas. Another list needs another Rendezvous. */
 export class Rendezvous<Replica extends Placed> {
   readonly #replicas: readonly Replica[];
   /** The two halves of each replica's hash, one after the other. */
   readonly #seeds: Uint32Array;
+  readonly stats = {
+    /** Rankings, and the steps in which they moved a replica to its place among those kept. */
+    rankings: 0,
+    moves: 0,
+  };
 
   /** The order of `replicas` does not matter. No two have the same id. */
   constructor(replicas: readonly Replica[]) {
@@ -36,33 +44,55 @@ export class Rendezvous<Replica extends Placed> {
     return this.#replicas.length;
   }
 
-  /** The owner of `key` (a chunk path, an object's name), or undefined without replicas. */
-  owner(key: string): Replica | undefined {
+  /**
+   * The owner of `key` (a chunk path, an object's name) among the replicas that are not `skipped`, or undefined without
+   * any.
+   */
+  owner(key: string, skipped: readonly string[] = none): Replica | undefined {
     hashText(key);
     const high = hashHigh;
     const low = hashLow;
     let bestScore = -1;
-    let bestIndex = 0;
+    let bestIndex = -1;
     for (let index = 0; index < this.#replicas.length; index += 1) {
       const candidate = this.#score(index, high, low);
-      if (candidate > bestScore) {
-        bestScore = candidate;
-        bestIndex = index;
-      }
+      if (candidate <= bestScore) continue;
+      if (skipped.length > 0 && skipped.includes((this.#replicas[index] as Replica).replicaId)) continue;
+      bestScore = candidate;
+      bestIndex = index;
     }
     return this.#replicas[bestIndex];
   }
 
-  /** The replicas by their score for `key`, the owner first. Without the owner, the second would own the key. */
+  /**
+   * The first `count` replicas by their score for `key`, the owner first. Without the owner, the second would own the
+   * key. Meant for a small count: of the others, only those that come to be among the first are moved.
+   */
   rank(key: string, count = this.#replicas.length): Replica[] {
     hashText(key);
     const high = hashHigh;
     const low = hashLow;
-    return this.#replicas
-      .map((replica, index) => ({ replica, score: this.#score(index, high, low) }))
-      .sort((left, right) => right.score - left.score)
-      .slice(0, count)
-      .map(({ replica }) => replica);
+    const keptMax = Math.min(count, this.#replicas.length);
+    const kept: Replica[] = [];
+    const scores: number[] = [];
+    this.stats.rankings += 1;
+    if (keptMax === 0) return kept;
+    for (let index = 0; index < this.#replicas.length; index += 1) {
+      const score = this.#score(index, high, low);
+      let at = scores.length;
+      if (at === keptMax) {
+        at -= 1;
+        if (score <= (scores[at] as number)) continue;
+      }
+      for (; at > 0 && (scores[at - 1] as number) < score; at -= 1) {
+        scores[at] = scores[at - 1] as number;
+        kept[at] = kept[at - 1] as Replica;
+        this.stats.moves += 1;
+      }
+      scores[at] = score;
+      kept[at] = this.#replicas[index] as Replica;
+    }
+    return kept;
   }
 
   /** 53 bits, as many as a number holds exactly; the finalizer of cyrb53 over the halves of key and replica. */

@@ -42,10 +42,31 @@ test("Rendezvous.owner: is the first of rank, whatever order the replicas are gi
       assert.equal(ranked.length, ids.length);
       assert.equal(placement.owner(key)?.replicaId, ranked[0]?.replicaId);
       assert.deepEqual(reversed.rank(key), ranked);
-      assert.deepEqual(placement.rank(key, 2), ranked.slice(0, 2));
+      for (const count of [0, 1, 2, 3]) assert.deepEqual(placement.rank(key, count), ranked.slice(0, count));
     }),
   );
 });
+
+test("Rendezvous.owner: without some replicas, it is the first of rank that is none of them", () => {
+  fc.assert(
+    fc.property(someIds, fc.array(fc.nat(), { maxLength: 12 }), fc.string(), (ids, picks, key) => {
+      const placement = new Rendezvous(replicas(...ids));
+      const skipped = picks.map((pick) => ids[pick % ids.length] as string);
+      const expected = placement.rank(key).find(({ replicaId }) => !skipped.includes(replicaId));
+      assert.equal(placement.owner(key, skipped), expected);
+    }),
+  );
+});
+
+for (const size of [10, 100, 1000]) {
+  test(`Rendezvous.rank: for two names of ${size}, it moves a replica about 2 ln(${size}) times, and sorts none`, () => {
+    const placement = new Rendezvous(replicas(...Array.from({ length: size }, (_, index) => `r${index}`)));
+    const keys = 1000;
+    for (let index = 0; index < keys; index += 1) placement.rank(chunkPrefix + index, 2);
+    const movesEach = placement.stats.moves / keys;
+    assert.ok(movesEach <= 2 * Math.log(size), `${movesEach} moves`);
+  });
+}
 
 test("Rendezvous: a replica that goes leaves the order of the others as it was, and one that joins too", () => {
   fc.assert(
