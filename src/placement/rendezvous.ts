@@ -109,6 +109,12 @@ export class Rendezvous<Replica extends Placed> {
 let hashHigh = 0;
 let hashLow = 0;
 
+/** The hash that places `text`, for tables and digests of chunk paths. It is the same on every replica. */
+export function placementHash(text: string): { readonly high: number; readonly low: number } {
+  hashText(text);
+  return { high: hashHigh, low: hashLow };
+}
+
 /** 64 bits of `text`, by UTF-16 code units, in two lanes that differ in their multipliers and are mixed at the end. */
 function hashText(text: string): void {
   let high = 0xdeadbeef | 0;

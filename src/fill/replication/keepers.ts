@@ -5,29 +5,51 @@
  */
 import type { Coordination } from "../../membership/coordination.ts";
 import type { Member } from "../../membership/member.ts";
+import { KeeperTable, noKeeper } from "./keeper-table.ts";
 
 export interface KeepersOptions {
   readonly coordination: Coordination;
   /** `cluster.replication`. */
   readonly copies: number;
+  /** Chunk paths whose keepers are remembered. */
+  readonly rememberedMax?: number;
 }
 
 export class Keepers {
   readonly copies: number;
+  /** Paths that were ranked, because their keepers were not known. */
+  readonly stats = { ranked: 0 };
   readonly #coordination: Coordination;
+  readonly #table: KeeperTable;
+  /** The members that the table is about, and where each is in their list. */
+  #live: readonly Member[] = [];
+  readonly #positions = new Map<string, number>();
 
-  constructor({ coordination, copies }: KeepersOptions) {
+  constructor({ coordination, copies, rememberedMax }: KeepersOptions) {
     this.#coordination = coordination;
     this.copies = copies;
+    this.#table = new KeeperTable(copies, rememberedMax);
   }
 
   /** Fewer than `copies` only where there are fewer members. */
   of(path: string): readonly Member[] {
-    return this.#coordination.ranked(path, this.copies);
+    const slot = this.#slotOf(path);
+    const keepers: Member[] = [];
+    for (let copy = 0; copy < this.copies; copy += 1) {
+      const position = this.#table.keeper(slot, copy);
+      if (position !== noKeeper) keepers.push(this.#live[position] as Member);
+    }
+    return keepers;
   }
 
   isKeptBy(path: string, replicaId: string): boolean {
-    return this.of(path).some((keeper) => keeper.replicaId === replicaId);
+    const slot = this.#slotOf(path);
+    const position = this.#positions.get(replicaId);
+    if (position === undefined) return false;
+    for (let copy = 0; copy < this.copies; copy += 1) {
+      if (this.#table.keeper(slot, copy) === position) return true;
+    }
+    return false;
   }
 
   isKeptHere(path: string): boolean {
@@ -45,4 +67,21 @@ export class Keepers {
       .filter(({ replicaId }) => replicaId !== this.#coordination.selfId)
       .slice(0, this.copies + 1);
   }
+
+  #slotOf(path: string): number {
+    const { live } = this.#coordination;
+    if (live !== this.#live) {
+      this.#live = live;
+      this.#table.clear();
+      this.#positions.clear();
+      for (const [position, { replicaId }] of live.entries()) this.#positions.set(replicaId, position);
+    }
+    return this.#table.slotOf(path, this.#rank);
+  }
+
+  readonly #rank = (path: string): readonly number[] => {
+    this.stats.ranked += 1;
+    const ranked = this.#coordination.ranked(path, this.copies);
+    return ranked.map(({ replicaId }) => this.#positions.get(replicaId) as number);
+  };
 }
