@@ -85,3 +85,16 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   signal?.addEventListener("abort", onAbort, { once: true });
   return promise;
 }
+
+/** The outcome of `promise`, or the signal's reason as soon as it aborts: for calls that a signal cannot end. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

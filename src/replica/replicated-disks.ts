@@ -6,6 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { AntiEntropy } from "../fill/replication/anti-entropy.ts";
+import { ChunkSurvey } from "../fill/replication/chunk-survey.ts";
 import { Inventory } from "../fill/replication/inventory.ts";
 import { Keepers } from "../fill/replication/keepers.ts";
 import { PeerCopies } from "../fill/replication/peer-copies.ts";
@@ -35,13 +36,15 @@ export class ReplicatedDisks {
   readonly puller: Puller;
   readonly antiEntropy: AntiEntropy;
   readonly #disk: DiskTier;
+  readonly #survey: ChunkSurvey;
 
   constructor({ copies, meshClient, disk, budget, clock, logger }: ReplicatedDisksOptions) {
     const { coordination, membership, chunkPeers: peers, inventoryPeers } = meshClient;
     const keepers = new Keepers({ coordination, copies });
     this.#disk = disk;
     this.peerCopies = new PeerCopies({ keepers, coordination, peers, clock });
-    this.inventory = new Inventory({ store: disk, keepers });
+    this.#survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
+    this.inventory = new Inventory({ store: disk, keepers, survey: this.#survey });
     this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
     this.replication = new Replication({
       keepers,
@@ -54,6 +57,7 @@ export class ReplicatedDisks {
     this.antiEntropy = new AntiEntropy({
       repairs,
       inventoryPeers,
+      survey: this.#survey,
       keepers,
       coordination,
       store: disk,
@@ -76,6 +80,7 @@ export class ReplicatedDisks {
 
   /** Resolves when no copy is in progress. May be called any number of times. */
   async stop(): Promise<void> {
+    this.#survey.stop();
     await Promise.all([this.antiEntropy.stop(), this.puller.stop()]);
   }
 }

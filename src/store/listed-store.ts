@@ -7,7 +7,11 @@ export interface ListedStore {
   /** The bytes that can be written without evicting a chunk that is not marked by {@link evictFirst}. */
   readonly spareBytes: number;
 
-  /** Paths of the next held chunks after `after` (empty: from the first), at most `pathsMax`; fewer are the last. */
+  /**
+   * Paths of the next held chunks after `after` (empty: from the first), at most `pathsMax`; fewer are the last. They are
+   * ordered by the first byte of the version's hash before all else. `after` has the form of a chunk path, and need not
+   * be held.
+   */
   pathsAfter(after: string, pathsMax: number): readonly string[];
 
   /** Reads from its file which chunk a path names; undefined if the file is missing or damaged. Never rejects. */

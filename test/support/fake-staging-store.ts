@@ -1,6 +1,7 @@
 /** A FakeStore that stages chunks, knows their digests, lists what it holds, and can be made to keep nothing. */
 import { createHash } from "node:crypto";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
+import { shelfOf } from "../../src/fill/replication/shelf.ts";
 import type { ChunkKey, PutResult } from "../../src/store/chunk-store.ts";
 import type { StagedChunk, StageResult, StagingStore } from "../../src/store/disk/staged-chunk.ts";
 import type { ListedStore } from "../../src/store/listed-store.ts";
@@ -53,8 +54,8 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
 
   pathsAfter(after: string, pathsMax: number): readonly string[] {
     return [...this.chunks.keys()]
-      .filter((path) => path > after)
-      .sort()
+      .filter((path) => after === "" || inOrder(path, after) > 0)
+      .sort(inOrder)
       .slice(0, pathsMax);
   }
 
@@ -107,4 +108,8 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
       discard: async () => end(),
     };
   }
+}
+
+function inOrder(left: string, right: string): number {
+  return shelfOf(left) - shelfOf(right) || (left < right ? -1 : left === right ? 0 : 1);
 }

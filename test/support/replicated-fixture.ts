@@ -14,8 +14,9 @@ import { Filler } from "../../src/fill/filler.ts";
 import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { AntiEntropy, type AntiEntropySettings } from "../../src/fill/replication/anti-entropy.ts";
+import { ChunkSurvey } from "../../src/fill/replication/chunk-survey.ts";
 import { Inventory } from "../../src/fill/replication/inventory.ts";
-import type { InventoryPeers, InventoryRequest } from "../../src/fill/replication/inventory-peers.ts";
+import type { CompareRequest, InventoryPeers } from "../../src/fill/replication/inventory-peers.ts";
 import { Keepers } from "../../src/fill/replication/keepers.ts";
 import { PeerCopies } from "../../src/fill/replication/peer-copies.ts";
 import { Puller, type PullerSettings } from "../../src/fill/replication/puller.ts";
@@ -53,9 +54,9 @@ export class ReplicatedFixture {
   /** Announcements are lost while it is true. */
   deaf = false;
   /** Pages of disks that were asked for. */
-  readonly pages: { readonly from: string; readonly to: string; readonly request: InventoryRequest }[] = [];
+  readonly pages: { readonly from: string; readonly to: string; readonly request: CompareRequest }[] = [];
   /** Called before each page is answered; what it throws is the answer. */
-  onPage: (from: string, to: string, request: InventoryRequest) => void = () => {};
+  onPage: (from: string, to: string, request: CompareRequest) => void = () => {};
   readonly #options: ReplicatedFixtureOptions;
   #live: readonly Member[] = [];
 
@@ -106,12 +107,14 @@ export class ReplicatedFixture {
         }
       },
     });
-    const inventory = new Inventory({ store: disk, keepers });
+    const survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
+    const inventory = new Inventory({ store: disk, keepers, survey });
     const repairs = new RepairLog(clock, logger, puller);
     puller.onPullEnded = () => repairs.pullerChanged();
     const antiEntropy = new AntiEntropy({
       repairs,
       inventoryPeers: this.#inventoryPeersOf(id),
+      survey,
       keepers,
       coordination,
       store: disk,
@@ -138,7 +141,16 @@ export class ReplicatedFixture {
     const server = new ChunkServer({ path, filler, disk, coordination });
     network.hosts.set(id, server);
     const tiers = { budget, memory, disk };
-    const copying = { coordination, keepers, peerCopies, puller, replication, inventory, antiEntropy };
+    const copying = {
+      coordination,
+      keepers,
+      peerCopies,
+      puller,
+      replication,
+      inventory,
+      survey,
+      antiEntropy,
+    };
     const replica = { id, self, ...tiers, ...copying, filler, relay, path, server };
     this.replicas.set(id, replica);
     this.#live = [...this.#live, self];
@@ -148,7 +160,8 @@ export class ReplicatedFixture {
 
   /** Gone without a word; the others know. Its disk stays in its owner's hands. */
   kill(id: string): void {
-    const { antiEntropy, puller } = this.get(id);
+    const { antiEntropy, puller, survey } = this.get(id);
+    survey.stop();
     void antiEntropy.stop();
     void puller.stop();
     this.network.hosts.delete(id);
@@ -163,14 +176,19 @@ export class ReplicatedFixture {
 
   #inventoryPeersOf(from: string): InventoryPeers {
     return {
-      list: async ({ replicaId: to }, request) => {
+      compare: async ({ replicaId: to }, request) => {
         this.pages.push({ from, to, request });
         this.onPage(from, to, request);
-        const asked = this.replicas.get(to);
-        if (asked) return asked.inventory.list(request);
-        throw new OrcaError("peer_unavailable", "mesh", `Cannot ask "${to}": it is gone`);
+        return this.#inventoryOf(to).compare(request);
       },
+      nameChunks: async ({ replicaId }, paths) => this.#inventoryOf(replicaId).nameChunks(paths),
     };
+  }
+
+  #inventoryOf(id: string): Inventory {
+    const asked = this.replicas.get(id);
+    if (asked) return asked.inventory;
+    throw new OrcaError("peer_unavailable", "mesh", `Cannot ask "${id}": it is gone`);
   }
 
   get(id: string): ReplicatedReplica {

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/fill.proto.
  */
 export const file_orca_v1_fill: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEixwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJEhsKDmNvbnRlbnRfY29kaW5nGAcgASgJSACIAQFCEQoPX2NvbnRlbnRfY29kaW5nInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMImEKEUxpc3RDaHVua3NSZXF1ZXN0EhIKCnBhZ2VfdG9rZW4YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhMKC2Zvcl9yZXBsaWNhGAMgASgJSgQIBBAFUgpvbmx5X3BhdGhzInIKEkxpc3RDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZwYXNzZWQYAyABKAQSDQoFdG90YWwYBCABKAQiSAoLTGlzdGVkQ2h1bmsSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBCqqAQoLQ2h1bmtTb3VyY2USHAoYQ0hVTktfU09VUkNFX1VOU1BFQ0lGSUVEEAASFwoTQ0hVTktfU09VUkNFX01FTU9SWRABEhUKEUNIVU5LX1NPVVJDRV9ESVNLEAISFwoTQ0hVTktfU09VUkNFX0ZMSUdIVBADEhcKE0NIVU5LX1NPVVJDRV9PUklHSU4QBBIbChdDSFVOS19TT1VSQ0VfQ0FDSEVTVE9SRRAFMpoBCgtGaWxsU2VydmljZRJECglGaWxsQ2h1bmsSGS5vcmNhLnYxLkZpbGxDaHVua1JlcXVlc3QaGi5vcmNhLnYxLkZpbGxDaHVua1Jlc3BvbnNlMAESRQoKTGlzdENodW5rcxIaLm9yY2EudjEuTGlzdENodW5rc1JlcXVlc3QaGy5vcmNhLnYxLkxpc3RDaHVua3NSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
+  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEixwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJEhsKDmNvbnRlbnRfY29kaW5nGAcgASgJSACIAQFCEQoPX2NvbnRlbnRfY29kaW5nInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMImEKEUxpc3RDaHVua3NSZXF1ZXN0EhIKCnBhZ2VfdG9rZW4YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhMKC2Zvcl9yZXBsaWNhGAMgASgJSgQIBBAFUgpvbmx5X3BhdGhzInIKEkxpc3RDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZwYXNzZWQYAyABKAQSDQoFdG90YWwYBCABKAQiSAoLTGlzdGVkQ2h1bmsSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBCKBAQoUQ29tcGFyZUNodW5rc1JlcXVlc3QSEgoKcGFnZV90b2tlbhgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEwoLZm9yX3JlcGxpY2EYAyABKAkSFgoOY29tbW9uX2RpZ2VzdHMYBCABKAwSFQoNZXh0cmFfZGlnZXN0cxgFIAEoDCJ7ChVDb21wYXJlQ2h1bmtzUmVzcG9uc2USEwoLY2h1bmtfcGF0aHMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEg4KBnBhc3NlZBgDIAEoBBINCgV0b3RhbBgEIAEoBBIVCg1leHRyYV9kaWdlc3RzGAUgASgMIigKEU5hbWVDaHVua3NSZXF1ZXN0EhMKC2NodW5rX3BhdGhzGAEgAygJIjoKEk5hbWVDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUysQIKC0ZpbGxTZXJ2aWNlEkQKCUZpbGxDaHVuaxIZLm9yY2EudjEuRmlsbENodW5rUmVxdWVzdBoaLm9yY2EudjEuRmlsbENodW5rUmVzcG9uc2UwARJFCgpMaXN0Q2h1bmtzEhoub3JjYS52MS5MaXN0Q2h1bmtzUmVxdWVzdBobLm9yY2EudjEuTGlzdENodW5rc1Jlc3BvbnNlEk4KDUNvbXBhcmVDaHVua3MSHS5vcmNhLnYxLkNvbXBhcmVDaHVua3NSZXF1ZXN0Gh4ub3JjYS52MS5Db21wYXJlQ2h1bmtzUmVzcG9uc2USRQoKTmFtZUNodW5rcxIaLm9yY2EudjEuTmFtZUNodW5rc1JlcXVlc3QaGy5vcmNhLnYxLk5hbWVDaHVua3NSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
 
 /**
  * Asks for a range of one chunk.
@@ -283,6 +283,149 @@ export const ListedChunkSchema: GenMessage<ListedChunk> = /*@__PURE__*/
   messageDesc(file_orca_v1_fill, 6);
 
 /**
+ * Asks for the paths of chunks that the caller keeps and may lack.
+ *
+ * @generated from message orca.v1.CompareChunksRequest
+ */
+export type CompareChunksRequest = Message<"orca.v1.CompareChunksRequest"> & {
+  /**
+   * `next_page_token` of the previous page; empty for the first.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
+
+  /**
+   * The largest number of paths wanted. A page may hold fewer, even none on a page that is not the last.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The caller's replica id.
+   *
+   * @generated from field: string for_replica = 3;
+   */
+  forReplica: string;
+
+  /**
+   * For each shelf in order, the digest of the chunks on the caller's disk that both replicas keep: the placement hashes
+   * of their paths, combined by exclusive or. 8 bytes each: the high half, then the low half, little-endian.
+   *
+   * @generated from field: bytes common_digests = 4;
+   */
+  commonDigests: Uint8Array;
+
+  /**
+   * The extra digests that the asked replica sent when the caller last found that it lacks none of those chunks. Empty
+   * to compare them all.
+   *
+   * @generated from field: bytes extra_digests = 5;
+   */
+  extraDigests: Uint8Array;
+};
+
+/**
+ * Describes the message orca.v1.CompareChunksRequest.
+ * Use `create(CompareChunksRequestSchema)` to create a new message.
+ */
+export const CompareChunksRequestSchema: GenMessage<CompareChunksRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 7);
+
+/**
+ * A page of paths.
+ *
+ * @generated from message orca.v1.CompareChunksResponse
+ */
+export type CompareChunksResponse = Message<"orca.v1.CompareChunksResponse"> & {
+  /**
+   * Chunk paths, in the order of the shelves.
+   *
+   * @generated from field: repeated string chunk_paths = 1;
+   */
+  chunkPaths: string[];
+
+  /**
+   * Token of the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Chunks on the disk that this page covers, including those that it left out.
+   *
+   * @generated from field: uint64 passed = 3;
+   */
+  passed: bigint;
+
+  /**
+   * Chunks on the disk in all.
+   *
+   * @generated from field: uint64 total = 4;
+   */
+  total: bigint;
+
+  /**
+   * For each shelf, the digest of the chunks on the asked replica's disk that the caller keeps and the asked replica
+   * does not. In the form of `common_digests`.
+   *
+   * @generated from field: bytes extra_digests = 5;
+   */
+  extraDigests: Uint8Array;
+};
+
+/**
+ * Describes the message orca.v1.CompareChunksResponse.
+ * Use `create(CompareChunksResponseSchema)` to create a new message.
+ */
+export const CompareChunksResponseSchema: GenMessage<CompareChunksResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 8);
+
+/**
+ * Asks which chunks some paths name.
+ *
+ * @generated from message orca.v1.NameChunksRequest
+ */
+export type NameChunksRequest = Message<"orca.v1.NameChunksRequest"> & {
+  /**
+   * At most 128 chunk paths.
+   *
+   * @generated from field: repeated string chunk_paths = 1;
+   */
+  chunkPaths: string[];
+};
+
+/**
+ * Describes the message orca.v1.NameChunksRequest.
+ * Use `create(NameChunksRequestSchema)` to create a new message.
+ */
+export const NameChunksRequestSchema: GenMessage<NameChunksRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 9);
+
+/**
+ * The chunks of the paths.
+ *
+ * @generated from message orca.v1.NameChunksResponse
+ */
+export type NameChunksResponse = Message<"orca.v1.NameChunksResponse"> & {
+  /**
+   * In the order of the paths. A chunk that is not held any more is left out.
+   *
+   * @generated from field: repeated orca.v1.ListedChunk chunks = 1;
+   */
+  chunks: ListedChunk[];
+};
+
+/**
+ * Describes the message orca.v1.NameChunksResponse.
+ * Use `create(NameChunksResponseSchema)` to create a new message.
+ */
+export const NameChunksResponseSchema: GenMessage<NameChunksResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 10);
+
+/**
  * Where the sender reads the bytes of a chunk from.
  *
  * @generated from enum orca.v1.ChunkSource
@@ -372,6 +515,29 @@ export const FillService: GenService<{
     methodKind: "unary";
     input: typeof ListChunksRequestSchema;
     output: typeof ListChunksResponseSchema;
+  },
+  /**
+   * Compares the asked replica's disk with the caller's, and lists the paths of the chunks that the caller may lack, page
+   * by page. Both replicas cut their chunks into 256 shelves, by the first byte of the version's hash. A shelf whose
+   * digests are equal on both sides is skipped. A replica of an earlier version answers
+   * UNIMPLEMENTED; the caller then uses ListChunks.
+   *
+   * @generated from rpc orca.v1.FillService.CompareChunks
+   */
+  compareChunks: {
+    methodKind: "unary";
+    input: typeof CompareChunksRequestSchema;
+    output: typeof CompareChunksResponseSchema;
+  },
+  /**
+   * Names the chunks of some paths, as CompareChunks listed them. It reads the footer of each file.
+   *
+   * @generated from rpc orca.v1.FillService.NameChunks
+   */
+  nameChunks: {
+    methodKind: "unary";
+    input: typeof NameChunksRequestSchema;
+    output: typeof NameChunksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_fill, 0);

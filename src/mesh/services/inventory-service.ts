@@ -1,15 +1,31 @@
 /**
- * The server of ListChunks. FillChunk, the other call of its service, never gets here: the mesh server routes that path
+ * The server of CompareChunks, NameChunks and ListChunks. FillChunk, the other call of their service, never gets here: the mesh server routes that path
  * to fill-chunk-handler.ts.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { FillService } from "../../../gen/orca/v1/fill_pb.ts";
-import type { InventoryPage, InventoryRequest } from "../../fill/replication/inventory-peers.ts";
-import { decodeInventoryRequest, encodeInventoryPage } from "../codec/inventory-codec.ts";
+import type {
+  ComparePage,
+  CompareRequest,
+  InventoryPage,
+  InventoryRequest,
+} from "../../fill/replication/inventory-peers.ts";
+import type { ChunkKey } from "../../store/chunk-store.ts";
+import {
+  decodeCompareRequest,
+  decodeInventoryRequest,
+  decodeNameRequest,
+  encodeComparePage,
+  encodeInventoryPage,
+  encodeNamed,
+} from "../codec/inventory-codec.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
 /** Lists the chunks on this replica's disk. */
 export interface InventoryAnswers {
+  compare(request: CompareRequest): Promise<ComparePage>;
+  nameChunks(paths: readonly string[]): Promise<readonly ChunkKey[]>;
+  /** For peers of an earlier version. */
   list(request: InventoryRequest): Promise<InventoryPage>;
 }
 
@@ -19,6 +35,10 @@ export function routeInventory(
   calls: ServiceCalls,
 ): void {
   router.service(FillService, {
+    compareChunks: (request) =>
+      calls.answer(async () => encodeComparePage(await inventory.compare(decodeCompareRequest(request)))),
+    nameChunks: (request) =>
+      calls.answer(async () => encodeNamed(await inventory.nameChunks(decodeNameRequest(request)))),
     listChunks: (request) =>
       calls.answer(async () => encodeInventoryPage(await inventory.list(decodeInventoryRequest(request)))),
   });

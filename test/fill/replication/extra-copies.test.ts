@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { KiB } from "../../../src/base/units.ts";
 import { AntiEntropy } from "../../../src/fill/replication/anti-entropy.ts";
+import { ChunkSurvey } from "../../../src/fill/replication/chunk-survey.ts";
 import { Keepers } from "../../../src/fill/replication/keepers.ts";
 import { Coordination } from "../../../src/membership/coordination.ts";
 import type { Member } from "../../../src/membership/member.ts";
@@ -40,7 +41,18 @@ async function extraCopiesFixture(context: TestContext) {
   const keepers = new Keepers({ coordination, copies: 2 });
   const antiEntropy = new AntiEntropy({
     repairs: { roundBegan() {}, found() {}, roundEnded() {} },
-    inventoryPeers: { list: async () => ({ chunks: [], nextAfter: "", passed: 0, total: 0 }) },
+    inventoryPeers: {
+      compare: async () => ({
+        paths: [],
+        chunks: undefined,
+        extra: undefined,
+        nextAfter: "",
+        passed: 0,
+        total: 0,
+      }),
+      nameChunks: async () => [],
+    },
+    survey: new ChunkSurvey({ store: disk, keepers, coordination, clock }),
     keepers,
     coordination,
     store: disk,
