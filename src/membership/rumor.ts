@@ -13,7 +13,10 @@ export interface RumorBodies {
     /** The ETag that is no longer the object's, without quotes. Empty: drop the cached metadata, whatever it is. */
     readonly staleEtag: string;
   };
-  /** A chunk that was stored: in the cachestore or, if disks keep copies, on the publisher's disk. */
+  /**
+   * A chunk that was stored: in the cachestore or, if disks keep copies and a keeper is of an earlier version, on the
+   * publisher's disk.
+   */
   readonly announcement: {
     readonly originId: string;
     readonly bucket: string;

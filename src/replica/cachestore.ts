@@ -4,9 +4,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
-import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
+import { chunkOfRumor, rumorOfChunk } from "../mesh/codec/rumor-codec.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { Breaker } from "../store/cachestore/breaker.ts";
 import { Catalog } from "../store/cachestore/catalog.ts";
@@ -89,15 +88,8 @@ export function announcing(
   { membership }: Pick<MeshClient, "membership">,
   { catalog }: Pick<OpenCachestore, "catalog">,
 ): (key: ChunkKey) => void {
-  membership.listen("announcement", ({ objectSizeBytes: sizeBytes, chunkIndex: index, ...body }) =>
-    catalog.learn({ version: new ObjectVersion({ ...body, sizeBytes }), index }),
-  );
-  return ({ version, index: chunkIndex }) => {
-    const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes: objectSizeBytes } = version;
-    membership.publish(
-      announcementRumor({ originId, bucket, objectKey, etag, chunkSizeBytes, chunkIndex, objectSizeBytes }),
-    );
-  };
+  membership.listen("announcement", (announcement) => catalog.learn(chunkOfRumor(announcement)));
+  return (key) => membership.publish(rumorOfChunk(key));
 }
 
 /**

@@ -277,7 +277,7 @@ export class Replica {
       disk: this.#tiers.disk,
       origins,
       cache: this.#cacheView.held,
-      inventory: replicated?.inventory,
+      inventory: replicated?.answers,
     });
   }
 

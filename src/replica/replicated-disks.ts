@@ -5,6 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
+import { Announcer } from "../fill/replication/announcer.ts";
 import { AntiEntropy } from "../fill/replication/anti-entropy.ts";
 import { ChunkSurvey } from "../fill/replication/chunk-survey.ts";
 import { Inventory } from "../fill/replication/inventory.ts";
@@ -13,7 +14,8 @@ import { PeerCopies } from "../fill/replication/peer-copies.ts";
 import { Puller } from "../fill/replication/puller.ts";
 import { RepairLog } from "../fill/replication/repair-log.ts";
 import { Replication } from "../fill/replication/replication.ts";
-import { announcementRumor } from "../mesh/codec/rumor-codec.ts";
+import { chunkOfRumor, rumorOfChunk } from "../mesh/codec/rumor-codec.ts";
+import type { InventoryAnswers } from "../mesh/services/inventory-service.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
 import type { MeshClient } from "./mesh-client.ts";
@@ -30,9 +32,11 @@ export interface ReplicatedDisksOptions {
 export class ReplicatedDisks {
   /** Asks peers for a chunk before a fill asks the origin. */
   readonly peerCopies: PeerCopies;
-  /** Answers peers that ask what is on this disk. */
   readonly inventory: Inventory;
+  /** Answers peers that ask what is on this disk, and hears what is on theirs. */
+  readonly answers: InventoryAnswers;
   readonly replication: Replication;
+  readonly announcer: Announcer;
   readonly puller: Puller;
   readonly antiEntropy: AntiEntropy;
   readonly #disk: DiskTier;
@@ -46,14 +50,29 @@ export class ReplicatedDisks {
     this.#survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
     this.inventory = new Inventory({ store: disk, keepers, survey: this.#survey });
     this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
+    this.announcer = new Announcer({
+      keepers,
+      coordination,
+      peers: inventoryPeers,
+      gossip: (key) => membership.publish(rumorOfChunk(key)),
+      clock,
+    });
     this.replication = new Replication({
       keepers,
       store: disk,
       puller: this.puller,
-      publish: (announcement) => membership.publish(announcementRumor(announcement)),
+      announce: (key) => this.announcer.announce(key),
     });
     const repairs = new RepairLog(clock, logger, this.puller);
     this.puller.onPullEnded = () => repairs.pullerChanged();
+    this.answers = {
+      compare: (request) => this.inventory.compare(request),
+      nameChunks: (paths) => this.inventory.nameChunks(paths),
+      list: (request) => this.inventory.list(request),
+      announced: (chunks) => {
+        for (const key of chunks) this.replication.heard(key);
+      },
+    };
     this.antiEntropy = new AntiEntropy({
       repairs,
       inventoryPeers,
@@ -65,7 +84,7 @@ export class ReplicatedDisks {
       clock,
       logger,
     });
-    membership.listen("announcement", (announcement) => this.replication.heard(announcement));
+    membership.listen("announcement", (announcement) => this.replication.heard(chunkOfRumor(announcement)));
     membership.subscribeLive(() => this.antiEntropy.membersChanged());
     disk.onLost = () => this.antiEntropy.chunkLost();
   }
@@ -81,6 +100,7 @@ export class ReplicatedDisks {
   /** Resolves when no copy is in progress. May be called any number of times. */
   async stop(): Promise<void> {
     this.#survey.stop();
+    this.announcer.stop();
     await Promise.all([this.antiEntropy.stop(), this.puller.stop()]);
   }
 }

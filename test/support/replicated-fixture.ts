@@ -13,6 +13,7 @@ import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import { ObjectReader, type ReadPath } from "../../src/fill/object-reader.ts";
 import { Relay } from "../../src/fill/relay.ts";
+import { Announcer } from "../../src/fill/replication/announcer.ts";
 import { AntiEntropy, type AntiEntropySettings } from "../../src/fill/replication/anti-entropy.ts";
 import { ChunkSurvey } from "../../src/fill/replication/chunk-survey.ts";
 import { Inventory } from "../../src/fill/replication/inventory.ts";
@@ -51,6 +52,23 @@ export class ReplicatedFixture {
   readonly origin = new ScriptedOrigin();
   readonly network = new ChunkPeersNetwork({ clock: this.clock, stallTimeoutMs: 5000 });
   readonly replicas = new Map<string, ReplicatedReplica>();
+  /** What announcers send. The replicas' own announcements arrive at once, without one. */
+  readonly announcements = {
+    sent: [] as { readonly to: string; readonly paths: readonly string[] }[],
+    gossiped: [] as string[],
+    /** Called for each call; what it returns or throws is the answer. */
+    onCall: async (_to: string): Promise<boolean> => true,
+    peers: {
+      announce: (peer: Member, chunks: readonly ChunkKey[]): Promise<boolean> => {
+        const paths = chunks.map(({ version, index }) => version.chunkPath(index));
+        this.announcements.sent.push({ to: peer.replicaId, paths });
+        return this.announcements.onCall(peer.replicaId);
+      },
+    },
+    gossip: ({ version, index }: ChunkKey): void => {
+      this.announcements.gossiped.push(version.chunkPath(index));
+    },
+  };
   /** Announcements are lost while it is true. */
   deaf = false;
   /** Pages of disks that were asked for. */
@@ -100,13 +118,14 @@ export class ReplicatedFixture {
       keepers,
       store: disk,
       puller,
-      publish: (announcement) => {
+      announce: (key) => {
         if (this.deaf) return;
-        for (const [other, replica] of this.replicas) {
-          if (other !== id) replica.replication.heard(announcement);
+        for (const { replicaId } of keepers.of(key.version.chunkPath(key.index))) {
+          if (replicaId !== id) this.get(replicaId).replication.heard(key);
         }
       },
     });
+    const announcer = new Announcer({ keepers, coordination, clock, ...this.announcements });
     const survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
     const inventory = new Inventory({ store: disk, keepers, survey });
     const repairs = new RepairLog(clock, logger, puller);
@@ -147,6 +166,7 @@ export class ReplicatedFixture {
       peerCopies,
       puller,
       replication,
+      announcer,
       inventory,
       survey,
       antiEntropy,

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/fill.proto.
  */
 export const file_orca_v1_fill: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEixwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJEhsKDmNvbnRlbnRfY29kaW5nGAcgASgJSACIAQFCEQoPX2NvbnRlbnRfY29kaW5nInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMImEKEUxpc3RDaHVua3NSZXF1ZXN0EhIKCnBhZ2VfdG9rZW4YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhMKC2Zvcl9yZXBsaWNhGAMgASgJSgQIBBAFUgpvbmx5X3BhdGhzInIKEkxpc3RDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZwYXNzZWQYAyABKAQSDQoFdG90YWwYBCABKAQiSAoLTGlzdGVkQ2h1bmsSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBCKBAQoUQ29tcGFyZUNodW5rc1JlcXVlc3QSEgoKcGFnZV90b2tlbhgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEwoLZm9yX3JlcGxpY2EYAyABKAkSFgoOY29tbW9uX2RpZ2VzdHMYBCABKAwSFQoNZXh0cmFfZGlnZXN0cxgFIAEoDCJ7ChVDb21wYXJlQ2h1bmtzUmVzcG9uc2USEwoLY2h1bmtfcGF0aHMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEg4KBnBhc3NlZBgDIAEoBBINCgV0b3RhbBgEIAEoBBIVCg1leHRyYV9kaWdlc3RzGAUgASgMIigKEU5hbWVDaHVua3NSZXF1ZXN0EhMKC2NodW5rX3BhdGhzGAEgAygJIjoKEk5hbWVDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rKqoBCgtDaHVua1NvdXJjZRIcChhDSFVOS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIXChNDSFVOS19TT1VSQ0VfTUVNT1JZEAESFQoRQ0hVTktfU09VUkNFX0RJU0sQAhIXChNDSFVOS19TT1VSQ0VfRkxJR0hUEAMSFwoTQ0hVTktfU09VUkNFX09SSUdJThAEEhsKF0NIVU5LX1NPVVJDRV9DQUNIRVNUT1JFEAUysQIKC0ZpbGxTZXJ2aWNlEkQKCUZpbGxDaHVuaxIZLm9yY2EudjEuRmlsbENodW5rUmVxdWVzdBoaLm9yY2EudjEuRmlsbENodW5rUmVzcG9uc2UwARJFCgpMaXN0Q2h1bmtzEhoub3JjYS52MS5MaXN0Q2h1bmtzUmVxdWVzdBobLm9yY2EudjEuTGlzdENodW5rc1Jlc3BvbnNlEk4KDUNvbXBhcmVDaHVua3MSHS5vcmNhLnYxLkNvbXBhcmVDaHVua3NSZXF1ZXN0Gh4ub3JjYS52MS5Db21wYXJlQ2h1bmtzUmVzcG9uc2USRQoKTmFtZUNodW5rcxIaLm9yY2EudjEuTmFtZUNodW5rc1JlcXVlc3QaGy5vcmNhLnYxLk5hbWVDaHVua3NSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
+  fileDesc("ChJvcmNhL3YxL2ZpbGwucHJvdG8SB29yY2EudjEixwEKEEZpbGxDaHVua1JlcXVlc3QSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBBIOCgZvZmZzZXQYAyABKAQSDgoGbGVuZ3RoGAQgASgEEhMKC2NhY2hlZF9vbmx5GAUgASgIEhMKC3Bhc3NlZF9vdmVyGAYgAygJEhsKDmNvbnRlbnRfY29kaW5nGAcgASgJSACIAQFCEQoPX2NvbnRlbnRfY29kaW5nInwKEUZpbGxDaHVua1Jlc3BvbnNlEiUKBmhlYWRlchgBIAEoCzITLm9yY2EudjEuRmlsbEhlYWRlckgAEg4KBGRhdGEYAiABKAxIABInCgd0cmFpbGVyGAMgASgLMhQub3JjYS52MS5GaWxsVHJhaWxlckgAQgcKBXBpZWNlIkIKCkZpbGxIZWFkZXISDgoGbGVuZ3RoGAEgASgEEiQKBnNvdXJjZRgCIAEoDjIULm9yY2EudjEuQ2h1bmtTb3VyY2UiHQoLRmlsbFRyYWlsZXISDgoGc2hhMjU2GAEgASgMImEKEUxpc3RDaHVua3NSZXF1ZXN0EhIKCnBhZ2VfdG9rZW4YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhMKC2Zvcl9yZXBsaWNhGAMgASgJSgQIBBAFUgpvbmx5X3BhdGhzInIKEkxpc3RDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZwYXNzZWQYAyABKAQSDQoFdG90YWwYBCABKAQiSAoLTGlzdGVkQ2h1bmsSJAoJY2h1bmtfa2V5GAEgASgLMhEub3JjYS52MS5DaHVua0tleRITCgtvYmplY3Rfc2l6ZRgCIAEoBCKBAQoUQ29tcGFyZUNodW5rc1JlcXVlc3QSEgoKcGFnZV90b2tlbhgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEwoLZm9yX3JlcGxpY2EYAyABKAkSFgoOY29tbW9uX2RpZ2VzdHMYBCABKAwSFQoNZXh0cmFfZGlnZXN0cxgFIAEoDCJ7ChVDb21wYXJlQ2h1bmtzUmVzcG9uc2USEwoLY2h1bmtfcGF0aHMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEg4KBnBhc3NlZBgDIAEoBBINCgV0b3RhbBgEIAEoBBIVCg1leHRyYV9kaWdlc3RzGAUgASgMIigKEU5hbWVDaHVua3NSZXF1ZXN0EhMKC2NodW5rX3BhdGhzGAEgAygJIjoKEk5hbWVDaHVua3NSZXNwb25zZRIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rIj0KFUFubm91bmNlQ2h1bmtzUmVxdWVzdBIkCgZjaHVua3MYASADKAsyFC5vcmNhLnYxLkxpc3RlZENodW5rIhgKFkFubm91bmNlQ2h1bmtzUmVzcG9uc2UqqgEKC0NodW5rU291cmNlEhwKGENIVU5LX1NPVVJDRV9VTlNQRUNJRklFRBAAEhcKE0NIVU5LX1NPVVJDRV9NRU1PUlkQARIVChFDSFVOS19TT1VSQ0VfRElTSxACEhcKE0NIVU5LX1NPVVJDRV9GTElHSFQQAxIXChNDSFVOS19TT1VSQ0VfT1JJR0lOEAQSGwoXQ0hVTktfU09VUkNFX0NBQ0hFU1RPUkUQBTKEAwoLRmlsbFNlcnZpY2USRAoJRmlsbENodW5rEhkub3JjYS52MS5GaWxsQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5GaWxsQ2h1bmtSZXNwb25zZTABEkUKCkxpc3RDaHVua3MSGi5vcmNhLnYxLkxpc3RDaHVua3NSZXF1ZXN0Ghsub3JjYS52MS5MaXN0Q2h1bmtzUmVzcG9uc2USTgoNQ29tcGFyZUNodW5rcxIdLm9yY2EudjEuQ29tcGFyZUNodW5rc1JlcXVlc3QaHi5vcmNhLnYxLkNvbXBhcmVDaHVua3NSZXNwb25zZRJFCgpOYW1lQ2h1bmtzEhoub3JjYS52MS5OYW1lQ2h1bmtzUmVxdWVzdBobLm9yY2EudjEuTmFtZUNodW5rc1Jlc3BvbnNlElEKDkFubm91bmNlQ2h1bmtzEh4ub3JjYS52MS5Bbm5vdW5jZUNodW5rc1JlcXVlc3QaHy5vcmNhLnYxLkFubm91bmNlQ2h1bmtzUmVzcG9uc2ViBnByb3RvMw", [file_orca_v1_chunk]);
 
 /**
  * Asks for a range of one chunk.
@@ -426,6 +426,42 @@ export const NameChunksResponseSchema: GenMessage<NameChunksResponse> = /*@__PUR
   messageDesc(file_orca_v1_fill, 10);
 
 /**
+ * Names chunks that the caller has stored on its disk.
+ *
+ * @generated from message orca.v1.AnnounceChunksRequest
+ */
+export type AnnounceChunksRequest = Message<"orca.v1.AnnounceChunksRequest"> & {
+  /**
+   * At most 128 chunks.
+   *
+   * @generated from field: repeated orca.v1.ListedChunk chunks = 1;
+   */
+  chunks: ListedChunk[];
+};
+
+/**
+ * Describes the message orca.v1.AnnounceChunksRequest.
+ * Use `create(AnnounceChunksRequestSchema)` to create a new message.
+ */
+export const AnnounceChunksRequestSchema: GenMessage<AnnounceChunksRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 11);
+
+/**
+ * The chunks were received.
+ *
+ * @generated from message orca.v1.AnnounceChunksResponse
+ */
+export type AnnounceChunksResponse = Message<"orca.v1.AnnounceChunksResponse"> & {
+};
+
+/**
+ * Describes the message orca.v1.AnnounceChunksResponse.
+ * Use `create(AnnounceChunksResponseSchema)` to create a new message.
+ */
+export const AnnounceChunksResponseSchema: GenMessage<AnnounceChunksResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_fill, 12);
+
+/**
  * Where the sender reads the bytes of a chunk from.
  *
  * @generated from enum orca.v1.ChunkSource
@@ -538,6 +574,18 @@ export const FillService: GenService<{
     methodKind: "unary";
     input: typeof NameChunksRequestSchema;
     output: typeof NameChunksResponseSchema;
+  },
+  /**
+   * Tells a keeper of chunks that the caller holds them, so that it pulls copies. It is a hint: a chunk may be evicted
+   * when the keeper pulls it, and one that the asked replica does not keep is ignored. A replica of an earlier version
+   * answers UNIMPLEMENTED; the caller then announces by gossip.
+   *
+   * @generated from rpc orca.v1.FillService.AnnounceChunks
+   */
+  announceChunks: {
+    methodKind: "unary";
+    input: typeof AnnounceChunksRequestSchema;
+    output: typeof AnnounceChunksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_fill, 0);

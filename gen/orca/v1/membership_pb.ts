@@ -102,7 +102,7 @@ export type Gossip = Message<"orca.v1.Gossip"> & {
   invalidations: ObjectInvalidation[];
 
   /**
-   * Chunks that were stored, in the cachestore or on a replica's disk.
+   * Chunks that were stored in the cachestore, or on the disk of a replica whose keepers are of an earlier version.
    *
    * @generated from field: repeated orca.v1.ChunkAnnouncement chunk_announcements = 3;
    */

@@ -1,6 +1,8 @@
 /** Converts the requests and pages of inventories to and from their messages in proto/orca/v1/fill.proto. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
+  AnnounceChunksRequest,
+  AnnounceChunksRequestSchema,
   CompareChunksRequest,
   CompareChunksRequestSchema,
   CompareChunksResponse,
@@ -31,6 +33,8 @@ const replicaIdBytesMax = 512;
 const pathBytesMax = 256;
 /** Chunks or paths that a page may hold. No replica asks for that many. */
 const chunksMax = 10_000;
+/** Chunks in one announcement. Each costs a hash to decode. */
+const announcedChunksMax = 128;
 
 export function encodeInventoryRequest(
   request: InventoryRequest,
@@ -119,6 +123,17 @@ export function encodeNamed(chunks: readonly ChunkKey[]): MessageInitShape<typeo
 /** @throws OrcaError `invalid_argument`. */
 export function decodeNamed(message: NameChunksResponse): readonly ChunkKey[] {
   return decodeListed(message.chunks, namedPathsMax);
+}
+
+export function encodeAnnounced(
+  chunks: readonly ChunkKey[],
+): MessageInitShape<typeof AnnounceChunksRequestSchema> {
+  return { chunks: chunks.map(encodeListed) };
+}
+
+/** @throws OrcaError `invalid_argument`. */
+export function decodeAnnounced(message: AnnounceChunksRequest): readonly ChunkKey[] {
+  return decodeListed(message.chunks, announcedChunksMax);
 }
 
 function encodeListed(key: ChunkKey): MessageInitShape<typeof ListedChunkSchema> {

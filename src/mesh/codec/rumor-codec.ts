@@ -11,6 +11,7 @@ import {
 } from "../../../gen/orca/v1/membership_pb.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Rumor, RumorBodies } from "../../membership/rumor.ts";
+import type { ChunkKey } from "../../store/chunk-store.ts";
 import { malformedMessage, nameField, numberField, presentField } from "./message-field.ts";
 import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
 
@@ -43,6 +44,28 @@ export function announcementRumor(body: RumorBodies["announcement"]): Announceme
     body,
     sizeBytes: frameBytes + Buffer.byteLength(origin + bucket + objectKey + etag),
   };
+}
+
+/** {@link announcementRumor} of a chunk. */
+export function rumorOfChunk({ version, index: chunkIndex }: ChunkKey): Announcement {
+  const { originId, bucket, objectKey, etag, chunkSizeBytes, sizeBytes: objectSizeBytes } = version;
+  return announcementRumor({
+    originId,
+    bucket,
+    objectKey,
+    etag,
+    chunkSizeBytes,
+    chunkIndex,
+    objectSizeBytes,
+  });
+}
+
+export function chunkOfRumor({
+  objectSizeBytes: sizeBytes,
+  chunkIndex: index,
+  ...fields
+}: RumorBodies["announcement"]): ChunkKey {
+  return { version: new ObjectVersion({ ...fields, sizeBytes }), index };
 }
 
 export function encodeInvalidation({

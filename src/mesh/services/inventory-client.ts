@@ -1,7 +1,8 @@
-/** Compares this replica's disk with those of others: InventoryPeers over the control sessions. */
+/** Compares this replica's disk with those of others, and announces chunks to them, over the control sessions. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { FillService } from "../../../gen/orca/v1/fill_pb.ts";
 import { type ChunkTier, chunkSizeFor, defaultChunkTiers } from "../../chunk/chunk-layout.ts";
+import type { AnnouncementPeers } from "../../fill/replication/announcer.ts";
 import type {
   ComparePage,
   CompareRequest,
@@ -14,6 +15,7 @@ import {
   decodeComparePage,
   decodeInventoryPage,
   decodeNamed,
+  encodeAnnounced,
   encodeCompareRequest,
   encodeInventoryRequest,
 } from "../codec/inventory-codec.ts";
@@ -29,7 +31,7 @@ export interface InventoryClientOptions extends PeerCallsOptions {
   readonly chunkTiers?: readonly ChunkTier[];
 }
 
-export class InventoryClient implements InventoryPeers {
+export class InventoryClient implements InventoryPeers, AnnouncementPeers {
   readonly stats: PeerCallStats;
   readonly #calls: PeerCalls<typeof FillService>;
   readonly #chunkTiers: readonly ChunkTier[];
@@ -48,7 +50,7 @@ export class InventoryClient implements InventoryPeers {
         try {
           return await client.compareChunks(encodeCompareRequest(request), options);
         } catch (thrown) {
-          if (!(thrown instanceof ConnectError && thrown.code === Code.Unimplemented)) throw thrown;
+          if (!isUnimplemented(thrown)) throw thrown;
           const chunksMax = Math.min(request.chunksMax, listedChunksMax);
           return client.listChunks(encodeInventoryRequest({ ...request, chunksMax }), options);
         }
@@ -57,6 +59,22 @@ export class InventoryClient implements InventoryPeers {
         message.$typeName === "orca.v1.CompareChunksResponse"
           ? decodeComparePage(message)
           : this.#asComparePage(decodeInventoryPage(message)),
+    });
+  }
+
+  announce(peer: Member, chunks: readonly ChunkKey[]): Promise<boolean> {
+    return this.#calls.call({
+      ...this.#callOf(peer),
+      action: `Cannot announce chunks to "${peer.replicaId}"`,
+      ask: async (client, options) => {
+        try {
+          return await client.announceChunks(encodeAnnounced(chunks), options);
+        } catch (thrown) {
+          if (isUnimplemented(thrown)) return undefined;
+          throw thrown;
+        }
+      },
+      decode: (answer) => answer !== undefined,
     });
   }
 
@@ -84,4 +102,9 @@ export class InventoryClient implements InventoryPeers {
       ({ version }) => version.chunkSizeBytes === chunkSizeFor(version.sizeBytes, this.#chunkTiers),
     );
   }
+}
+
+/** A peer of an earlier version does not know the call. */
+function isUnimplemented(thrown: unknown): boolean {
+  return thrown instanceof ConnectError && thrown.code === Code.Unimplemented;
 }

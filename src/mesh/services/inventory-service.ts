@@ -1,5 +1,5 @@
 /**
- * The server of CompareChunks, NameChunks and ListChunks. FillChunk, the other call of their service, never gets here: the mesh server routes that path
+ * The server of the calls about what is on disks. FillChunk, the other call of their service, never gets here: the mesh server routes that path
  * to fill-chunk-handler.ts.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
@@ -12,6 +12,7 @@ import type {
 } from "../../fill/replication/inventory-peers.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import {
+  decodeAnnounced,
   decodeCompareRequest,
   decodeInventoryRequest,
   decodeNameRequest,
@@ -21,8 +22,9 @@ import {
 } from "../codec/inventory-codec.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
-/** Lists the chunks on this replica's disk. */
+/** Tells what is on this replica's disk, and hears of chunks on those of others. */
 export interface InventoryAnswers {
+  announced(chunks: readonly ChunkKey[]): void;
   compare(request: CompareRequest): Promise<ComparePage>;
   nameChunks(paths: readonly string[]): Promise<readonly ChunkKey[]>;
   /** For peers of an earlier version. */
@@ -35,6 +37,11 @@ export function routeInventory(
   calls: ServiceCalls,
 ): void {
   router.service(FillService, {
+    announceChunks: (request) =>
+      calls.answer(() => {
+        inventory.announced(decodeAnnounced(request));
+        return {};
+      }),
     compareChunks: (request) =>
       calls.answer(async () => encodeComparePage(await inventory.compare(decodeCompareRequest(request)))),
     nameChunks: (request) =>

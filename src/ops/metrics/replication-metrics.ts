@@ -1,4 +1,5 @@
 /** The metrics of replicated disks, where several replicas keep each chunk. The parts count; this file only reads. */
+import type { Announcer } from "../../fill/replication/announcer.ts";
 import type { AntiEntropy } from "../../fill/replication/anti-entropy.ts";
 import type { Inventory } from "../../fill/replication/inventory.ts";
 import type { PeerCopies } from "../../fill/replication/peer-copies.ts";
@@ -8,6 +9,7 @@ import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
 
 export interface ReplicationParts {
   readonly replication: Pick<Replication, "stats">;
+  readonly announcer: Pick<Announcer, "stats">;
   readonly puller: Pick<Puller, "stats" | "waiting" | "running">;
   readonly peerCopies: Pick<PeerCopies, "stats">;
   readonly inventory: Pick<Inventory, "stats">;
@@ -15,18 +17,26 @@ export interface ReplicationParts {
 }
 
 export function registerReplicationMetrics(metrics: MetricsRegistry, parts: ReplicationParts): void {
-  registerAnnouncements(metrics, parts.replication);
+  registerAnnouncements(metrics, parts);
   registerPulls(metrics, parts.puller);
   registerPeerCopies(metrics, parts.peerCopies);
   registerAntiEntropy(metrics, parts.antiEntropy);
   registerInventory(metrics, parts.inventory);
 }
 
-function registerAnnouncements(metrics: MetricsRegistry, { stats }: ReplicationParts["replication"]): void {
+function registerAnnouncements(
+  metrics: MetricsRegistry,
+  { replication: { stats }, announcer: { stats: sent } }: ReplicationParts,
+): void {
   metrics.counter(
     "orca_replication_announcements_total",
     "Chunks that this replica announced, heard of, and wanted a copy of.",
     () => labelled("event", { published: stats.announced, heard: stats.heard, wanted: stats.wanted }),
+  );
+  metrics.counter(
+    "orca_replication_announcements_sent_total",
+    "Announcements to the other keepers of a chunk, by end: delivered, dropped (its queue was full) or failed.",
+    () => labelled("end", { delivered: sent.delivered, dropped: sent.dropped, failed: sent.failed }),
   );
 }
 

@@ -13,10 +13,11 @@ import type {
   InventoryRequest,
 } from "../../../src/fill/replication/inventory-peers.ts";
 import { ShelfDigests } from "../../../src/fill/replication/shelf.ts";
-import { encodeInventoryPage } from "../../../src/mesh/codec/inventory-codec.ts";
+import { encodeAnnounced, encodeInventoryPage } from "../../../src/mesh/codec/inventory-codec.ts";
 import { InventoryClient } from "../../../src/mesh/services/inventory-client.ts";
 import { type InventoryAnswers, routeInventory } from "../../../src/mesh/services/inventory-service.ts";
 import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
@@ -52,6 +53,7 @@ async function served(context: TestContext, answers: Partial<InventoryAnswers>) 
     compare: async () => page,
     nameChunks: async () => [chunk],
     list: async () => listPage,
+    announced: () => {},
     ...answers,
   };
   const { address } = await mesh.serve({ routes: (router) => routeInventory(router, inventory, calls) });
@@ -87,6 +89,25 @@ test("InventoryClient.nameChunks: the chunks of 128 long paths arrive, without t
   );
   assert.deepEqual(await client.nameChunks(peer, paths), [chunk]);
   assert.deepEqual(asked, [paths]);
+});
+
+test("InventoryClient.announce: chunks arrive, and a peer of an earlier version is told from one that does not answer", async (context) => {
+  const heard: ChunkKey[] = [];
+  const { client, raw, calls, peer } = await served(context, {
+    announced: (chunks) => void heard.push(...chunks),
+  });
+  assert.equal(await client.announce(peer, [chunk]), true);
+  assert.deepEqual(heard, [chunk]);
+  const [listed] = encodeAnnounced([chunk]).chunks ?? [];
+  await assert.rejects(raw.announceChunks({ chunks: new Array(129).fill(listed) }), {
+    rawMessage: /at most 128 are accepted/,
+  });
+  assert.equal(calls.stats.malformed, 1);
+  const mesh = meshFixture(context);
+  const earlier = await mesh.serve({ routes: (router) => router.service(FillService, {}) });
+  const other = new InventoryClient({ peers: mesh.peers(), clock: mesh.clock });
+  assert.equal(await other.announce(memberOf("r1", { address: earlier.address }), [chunk]), false);
+  await rejectsWith("peer_unavailable", other.announce(memberOf("r2", { address: "127.0.0.1:1" }), [chunk]));
 });
 
 test("InventoryClient: a peer of an earlier version is asked for its list, and so is this replica by it", async (context) => {

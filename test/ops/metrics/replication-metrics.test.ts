@@ -11,7 +11,13 @@ const page = readFileSync(join(import.meta.dirname, "../../../docs/metrics.md"),
 async function rendered() {
   const parts = new ReplicatedFixture().get("r0");
   let next = 0;
-  for (const { stats } of [parts.replication, parts.puller, parts.peerCopies, parts.antiEntropy]) {
+  for (const { stats } of [
+    parts.replication,
+    parts.announcer,
+    parts.puller,
+    parts.peerCopies,
+    parts.antiEntropy,
+  ]) {
     for (const name of Object.keys(stats)) {
       next += 1;
       (stats as Record<string, number>)[name] = next;
@@ -30,11 +36,14 @@ function valueOf(lines: readonly string[], series: string): number {
 
 test("registerReplicationMetrics: every number is read at the scrape, under its own name", async () => {
   const { parts, lines } = await rendered();
-  const { puller, peerCopies, antiEntropy, replication, inventory } = parts;
+  const { puller, peerCopies, antiEntropy, replication, announcer, inventory } = parts;
   const expected: Record<string, number> = {
     'orca_replication_announcements_total{event="published"}': replication.stats.announced,
     'orca_replication_announcements_total{event="heard"}': replication.stats.heard,
     'orca_replication_announcements_total{event="wanted"}': replication.stats.wanted,
+    'orca_replication_announcements_sent_total{end="delivered"}': announcer.stats.delivered,
+    'orca_replication_announcements_sent_total{end="dropped"}': announcer.stats.dropped,
+    'orca_replication_announcements_sent_total{end="failed"}': announcer.stats.failed,
     'orca_pulls_total{end="pulled"}': puller.stats.pulled,
     'orca_pulls_total{end="missing"}': puller.stats.missing,
     'orca_pulls_total{end="not_stored"}': puller.stats.not_stored,
