@@ -5,10 +5,25 @@
  * Something that hangs in a call of the system (a dead file system, a terminal that is stopped) holds a thread of the
  * process. Node's own exit waits for its threads, so the ends below that must not hang go without it.
  */
+import { enableCompileCache, flushCompileCache } from "node:module";
+import { join } from "node:path";
 import process from "node:process";
-import { ifStillAliveAfter, SystemClock } from "./base/clock.ts";
-import { SystemRandom } from "./base/random.ts";
-import { bugExitCode, failureExitCode, runCommandLine } from "./cli/command-line.ts";
+
+/**
+ * Node keeps the compiled code of all files that are loaded after this, and the next start takes two thirds of the time
+ * and 20 MB less. The folder is in the installation: in a folder that others can write to, like the system's for temporary
+ * files, they could put code into this process. Node does without a cache where it cannot write. Threads find the folder
+ * by the environment.
+ */
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../node_modules/.cache/node");
+enableCompileCache(process.env["NODE_COMPILE_CACHE"]);
+
+const { ifStillAliveAfter, SystemClock } = await import("./base/clock.ts");
+const { SystemRandom } = await import("./base/random.ts");
+const { bugExitCode, failureExitCode, runCommandLine } = await import("./cli/command-line.ts");
+
+/** By then a replica has loaded all that it needs. Without this, only an orderly end writes the cache. */
+const cacheFlushMs = 10_000;
 
 /** Once a command is done, nothing that is left is worth more time than this. */
 const endTimeoutMs = 2000;
@@ -60,6 +75,8 @@ for (const stream of [process.stdout, process.stderr]) {
  * signal away from it. `--disable-sigusr1` does so from the first moment, but not everybody starts Node with it.
  */
 process.on("SIGUSR1", () => {});
+
+ifStillAliveAfter(cacheFlushMs, flushCompileCache);
 
 const exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
