@@ -2,7 +2,7 @@
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
  * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cachestore, cold, first-byte,
- * herd, slow, mesh, hit-ratio.
+ * herd, slow, mesh, hit-ratio, growth.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
@@ -15,6 +15,7 @@ import { cachestoreBound, cachestoreHits, withBucket } from "./cachestore.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
 import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
 import { compareFillStreams } from "./fill-stream.ts";
+import { growthHeadings, growthRows } from "./growth.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import { startNginx } from "./nginx.ts";
@@ -232,6 +233,9 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
   },
   "hit-ratio": async () => {
     print("Hit ratios of eviction policies on seeded traces (percent)", hitRatioHeadings, hitRatioRows());
+  },
+  growth: async () => {
+    print("How work and memory grow", growthHeadings, await growthRows());
   },
 };
 
