@@ -127,7 +127,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   const { tiers, origins, readPath, cacheView, meshService, listener, edge, tls } = parts;
   const { budget, memory, disk, cachestore } = tiers;
   const { filler, replicated, forReaders } = readPath;
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(parts.clock);
   metrics.collectProcessMetrics();
   registerReplicaMetrics(metrics, {
     edge,

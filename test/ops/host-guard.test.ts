@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
 import { type TestContext, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
 import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { hostDenial } from "../../src/ops/host-guard.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
@@ -43,7 +44,7 @@ async function statusOf(context: TestContext, listenHost: string, path: string, 
   const server = new OpsServer({
     host: listenHost,
     port: 0,
-    endpoints: probeEndpoints(new Readiness(), new MetricsRegistry()),
+    endpoints: probeEndpoints(new Readiness(), new MetricsRegistry(new SystemClock())),
     clock: new FakeClock(),
     logger: new RecordedLogger(),
     onDied: neverDies,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
 import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
@@ -14,7 +15,7 @@ import { RecordedLogger } from "../support/recorded-logger.ts";
 const answersWithinMs = 1000;
 
 async function start(context: TestContext) {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_large", `Fills the buffers of the kernel. ${"x".repeat(400_000)}`, () => 1);
   const server = new OpsServer({
     host: "127.0.0.1",

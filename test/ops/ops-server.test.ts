@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
 import { clusterEndpoint, clusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
 import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
@@ -26,7 +27,7 @@ async function startServer(
   options: Omit<Partial<OpsServerOptions>, keyof Fixture> = {},
 ): Promise<Fixture> {
   const readiness = new Readiness();
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   const logger = new RecordedLogger();
   const server = new OpsServer({
     host: "127.0.0.1",

@@ -1,4 +1,5 @@
 /** Parts that show a value of every metric, so that docs/metrics.md can be made of the metrics registered with them. */
+import { SystemClock } from "../../src/base/clock.ts";
 import { Histogram } from "../../src/base/histogram.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { Membership } from "../../src/membership/membership.ts";
@@ -215,7 +216,7 @@ export function cachestoreParts(
 }
 
 function section(title: string, intro: string, register: (metrics: MetricsRegistry) => void): MetricsSection {
-  const registry = new MetricsRegistry();
+  const registry = new MetricsRegistry(new SystemClock());
   register(registry);
   return { title, intro, metrics: registry.describe() };
 }

@@ -8,6 +8,7 @@
  */
 import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
 import { assert } from "../../base/assert.ts";
+import { type Clock, sleep } from "../../base/clock.ts";
 import type { Histogram } from "../../base/histogram.ts";
 
 /** Only few and fixed values: each combination is a series that Prometheus keeps. Never a key or an address. */
@@ -68,6 +69,10 @@ function* histogramSamples(name: string, { labels, histogram }: LabelledHistogra
   yield { metricName: `${name}_count`, labels, value: histogram.count };
 }
 
+/** The rest after a page, by the time that it took. On a machine that is busy with other work, no longer than the second. */
+const restFactor = 4;
+const restMaxMs = 1000;
+
 /** Numbers by name. The name becomes the value of a label, so there are few, and they are fixed. */
 export type Counts = Readonly<Record<string, number>>;
 
@@ -93,7 +98,14 @@ export function snakeCased(counts: Counts): Counts {
 export class MetricsRegistry {
   readonly #registry = new Registry();
   readonly #registered: Registered[] = [];
+  readonly #clock: Clock;
   #rendering: Promise<string> | undefined;
+  /** When the next page may begin. */
+  #nextPageMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** A number that only grows while the process lives. */
   counter(name: string, help: MetricHelp, read: ReadValues): void {
@@ -127,13 +139,26 @@ export class MetricsRegistry {
 
   /**
    * Everything as Prometheus text. Rejects with the error that a read function threw. A page takes some milliseconds of
-   * the event loop, so scrapes that arrive while one is made share it: a flood of them costs little more than one.
+   * the event loop, so scrapes that arrive while one is made, or waits for its turn, share it. After a page, the event loop
+   * belongs to others for {@link restFactor} times as long: a flood of scrapes costs a fifth of it at most.
    */
   render(): Promise<string> {
-    this.#rendering ??= this.#registry.metrics().finally(() => {
+    this.#rendering ??= this.#makePage().finally(() => {
       this.#rendering = undefined;
     });
     return this.#rendering;
+  }
+
+  async #makePage(): Promise<string> {
+    const delayMs = this.#nextPageMs - this.#clock.monotonic();
+    if (delayMs > 0) await sleep(this.#clock, delayMs);
+    const startedMs = this.#clock.monotonic();
+    try {
+      return await this.#registry.metrics();
+    } finally {
+      const endedMs = this.#clock.monotonic();
+      this.#nextPageMs = endedMs + Math.min(restMaxMs, restFactor * (endedMs - startedMs));
+    }
   }
 
   /**

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/base/clock.ts";
 import {
   type CachestoreParts,
   registerCachestoreMetrics,
@@ -14,7 +15,7 @@ import { cachestoreParts } from "../../support/metrics-sample.ts";
 const page = readFileSync(join(import.meta.dirname, "../../../docs/metrics.md"), "utf8");
 
 async function rendered(parts: CachestoreParts): Promise<string[]> {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   registerCachestoreMetrics(metrics, parts);
   return (await metrics.render()).split("\n").filter((line) => line.startsWith("orca_"));
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/base/clock.ts";
 import { registerMeshMetrics } from "../../../src/ops/metrics/mesh-metrics.ts";
 import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
 import { memberOf } from "../../support/member-of.ts";
@@ -11,7 +12,7 @@ const page = readFileSync(join(import.meta.dirname, "../../../docs/metrics.md"),
 
 function fixture() {
   const parts = meshParts();
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   registerMeshMetrics(metrics, parts);
   return { parts, membership: parts.membership, metrics };
 }
@@ -117,7 +118,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
 });
 
 test("registerMeshMetrics: a mesh without TLS has no certificate to tell of", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   registerMeshMetrics(metrics, { ...fixture().parts, tls: undefined });
   assert.doesNotMatch(await metrics.render(), /orca_mesh_tls/);
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/base/clock.ts";
 import { Histogram } from "../../../src/base/histogram.ts";
 import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 
 const zero = (): number => 0;
 
@@ -10,7 +12,7 @@ function seriesOf(text: string): string[] {
 }
 
 test("MetricsRegistry: a number is read when a scrape comes", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   const stats = { evictions: 0 };
   metrics.counter("orca_memory_evictions_total", "Chunks that gave way.", () => stats.evictions);
   stats.evictions = 7;
@@ -25,7 +27,7 @@ test("MetricsRegistry: a number is read when a scrape comes", async () => {
 });
 
 test("MetricsRegistry: scrapes that come while a page is made share it", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   let reads = 0;
   metrics.gauge("orca_reads", "Reads.", () => (reads += 1));
   const pages = await Promise.all([metrics.render(), metrics.render(), metrics.render()]);
@@ -36,7 +38,7 @@ test("MetricsRegistry: scrapes that come while a page is made share it", async (
 });
 
 test("MetricsRegistry: labelled values are a series each, and vanish with their source", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   const inFlight = new Map([
     ["origin-a", 3],
     ["origin-b", 0],
@@ -53,13 +55,13 @@ test("MetricsRegistry: labelled values are a series each, and vanish with their 
 });
 
 test("MetricsRegistry: label values are escaped", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_build_info", "Version.", () => [{ labels: { version: 'a"b\\c\nd' }, value: 1 }]);
   assert.match(await metrics.render(), /^orca_build_info\{version="a\\"b\\\\c\\nd"\} 1$/m);
 });
 
 test("MetricsRegistry: a histogram has cumulative buckets, sum and count", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   const histogram = new Histogram([0.1, 1]);
   for (const seconds of [0.0625, 0.5, 0.5, 2]) histogram.observe(seconds);
   metrics.histogram("orca_first_byte_seconds", "Time to the first byte.", histogram);
@@ -79,7 +81,7 @@ test("MetricsRegistry: a histogram has cumulative buckets, sum and count", async
 });
 
 test("MetricsRegistry: labelled histograms keep their labels on every line", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   const histogram = new Histogram([1]);
   histogram.observe(0.5);
   metrics.histogram("orca_request_seconds", "Whole requests.", () => [
@@ -94,7 +96,7 @@ test("MetricsRegistry: labelled histograms keep their labels on every line", asy
 });
 
 test("MetricsRegistry: a name against the conventions is a bug", () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   assert.throws(() => metrics.counter("orca_evictions", "Lacks _total.", zero), { name: "AssertionFailure" });
   assert.throws(() => metrics.gauge("orca_bytes_total", "Is no counter.", zero), {
     name: "AssertionFailure",
@@ -107,13 +109,13 @@ test("MetricsRegistry: a name against the conventions is a bug", () => {
 });
 
 test("MetricsRegistry: a name is given once", () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_memory_bytes", "Bytes.", () => 0);
   assert.throws(() => metrics.gauge("orca_memory_bytes", "Bytes again.", () => 0), /already been registered/);
 });
 
 test("MetricsRegistry: two registries of one process do not meet", async () => {
-  const [left, right] = [new MetricsRegistry(), new MetricsRegistry()];
+  const [left, right] = [new MetricsRegistry(new SystemClock()), new MetricsRegistry(new SystemClock())];
   left.gauge("orca_memory_bytes", "Bytes.", () => 1);
   right.gauge("orca_memory_bytes", "Bytes.", () => 2);
   assert.match(await left.render(), /^orca_memory_bytes 1$/m);
@@ -121,7 +123,7 @@ test("MetricsRegistry: two registries of one process do not meet", async () => {
 });
 
 test("MetricsRegistry: describe tells name, type, labels and help of each metric, in order", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_one", { meaning: "One.", watch: "Higher is better." }, () => 1);
   metrics.counter("orca_two_total", "Two.", () => [{ labels: { origin: "o", code: "c" }, value: 1 }]);
   metrics.histogram("orca_three_seconds", "Three.", () => [
@@ -136,13 +138,13 @@ test("MetricsRegistry: describe tells name, type, labels and help of each metric
 });
 
 test("MetricsRegistry: a metric that shows no value cannot be described", () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_nothing", "Nothing.", () => []);
   assert.throws(() => metrics.describe(), { name: "AssertionFailure" });
 });
 
 test("MetricsRegistry: the process's own metrics are there when asked for", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.collectProcessMetrics();
   const text = await metrics.render();
   assert.match(text, /^process_resident_memory_bytes \d+$/m);
@@ -150,9 +152,29 @@ test("MetricsRegistry: the process's own metrics are there when asked for", asyn
 });
 
 test("MetricsRegistry: what a read function throws comes out of the scrape", async () => {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   metrics.gauge("orca_broken", "Throws.", () => {
     throw new Error("out of order");
   });
   await assert.rejects(metrics.render(), /out of order/);
+});
+
+test("MetricsRegistry: a flood of scrapes gets few pages, each made after the scrape, with a rest in between", async () => {
+  const clock = new FakeClock();
+  let pages = 0;
+  const pageMs = 10;
+  const metrics = new MetricsRegistry({
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic() + pages * pageMs,
+    timer: (delayMs, callback) => clock.timer(delayMs, callback),
+  });
+  metrics.gauge("orca_pages", "Each takes 10 ms.", () => (pages += 1));
+  assert.match(await metrics.render(), /^orca_pages 1$/m);
+  const flood = Array.from({ length: 1000 }, () => metrics.render());
+  await clock.advance(4 * pageMs - 1);
+  assert.equal(pages, 1);
+  await clock.advance(1);
+  for (const page of await Promise.all(flood)) assert.match(page, /^orca_pages 2$/m);
+  await clock.advance(4 * pageMs);
+  assert.match(await metrics.render(), /^orca_pages 3$/m);
 });

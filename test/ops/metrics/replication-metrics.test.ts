@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/base/clock.ts";
 import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
 import { registerReplicationMetrics } from "../../../src/ops/metrics/replication-metrics.ts";
 import { ReplicatedFixture } from "../../support/replicated-fixture.ts";
@@ -24,7 +25,7 @@ async function rendered() {
     }
   }
   parts.inventory.stats.pages = next + 1;
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   registerReplicationMetrics(metrics, parts);
   const lines = (await metrics.render()).split("\n").filter((line) => line.startsWith("orca_"));
   return { parts, lines };

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SystemClock } from "../../../src/base/clock.ts";
 import { MetricsRegistry } from "../../../src/ops/metrics/metrics.ts";
 import { registerTierMetrics, type TierParts } from "../../../src/ops/metrics/tier-metrics.ts";
 import { replicaParts } from "../../support/metrics-sample.ts";
 
 async function rendered(parts: TierParts): Promise<string[]> {
-  const metrics = new MetricsRegistry();
+  const metrics = new MetricsRegistry(new SystemClock());
   registerTierMetrics(metrics, parts);
   return (await metrics.render()).split("\n").filter((line) => line.startsWith("orca_"));
 }
