@@ -28,9 +28,24 @@ export class DiskEntry extends Evictable {
   isFirstToGo = false;
 }
 
+/**
+ * Entries that are evicted or marked in one turn of the event loop, about a millisecond. A disk may hold millions, and
+ * the distance between the watermarks is a part of that.
+ */
+export const sliceMax = 512;
+
+/** The result of a reservation. */
+export interface Reserved {
+  readonly isReserved: boolean;
+  /** The entries that were removed for it. */
+  readonly victims: readonly DiskEntry[];
+}
+
+const nothingReserved: Reserved = { isReserved: false, victims: [] };
+
 export interface DiskIndexOptions {
   readonly maxBytes: number;
-  /** Parts of maxBytes. A reservation that would exceed the high one evicts down to the low one. */
+  /** Parts of maxBytes. A reservation that would exceed the high one begins to evict down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
   readonly policy: EvictionPolicy<DiskEntry>;
@@ -51,6 +66,7 @@ export class DiskIndex {
   #firstToGoBytes = 0;
   #reservedBytes = 0;
   #deletionBytes = 0;
+  #isTrimming = false;
 
   constructor(options: DiskIndexOptions) {
     this.#maxBytes = options.maxBytes;
@@ -166,17 +182,18 @@ export class DiskIndex {
   }
 
   /**
-   * Reserves `sizeBytes` for a commit. Returns the entries that it removes for that; their files must be unlinked
-   * before the first byte is written. Undefined if there is no room, or the free room is not known yet.
+   * Reserves `sizeBytes` for a commit, if the free room is known and one slice of victims makes room. The files of the
+   * victims must be unlinked in any case, and before the first byte is written.
    */
-  reserve(sizeBytes: number): DiskEntry[] | undefined {
+  reserve(sizeBytes: number): Reserved {
     const fixedBytes = this.#reservedBytes + this.#deletionBytes + sizeBytes;
-    if (!this.complete || fixedBytes > this.#maxBytes) return undefined;
+    if (!this.complete || fixedBytes > this.#maxBytes) return nothingReserved;
     const fits = this.usedBytes + sizeBytes <= this.#highBytes;
     const victims = fits ? [] : this.#takeVictims(this.#lowBytes - fixedBytes);
-    this.#reservedBytes += sizeBytes;
-    assert(this.usedBytes <= this.#maxBytes, "bytes on disk never exceed disk.max_bytes");
-    return victims;
+    if (victims.length === sliceMax) this.#isTrimming = true;
+    const isReserved = this.usedBytes + sizeBytes <= this.#maxBytes;
+    if (isReserved) this.#reservedBytes += sizeBytes;
+    return { isReserved, victims };
   }
 
   /** The commit has ended: its bytes belong to an entry now, or are not on disk. */
@@ -185,17 +202,30 @@ export class DiskIndex {
     assert(this.#reservedBytes >= 0, "a reservation ends once");
   }
 
-  /** If the high watermark is exceeded, removes entries down to the low one: the limit was larger in an earlier run. */
+  /** Whether an eviction down to the low watermark has begun and not ended. {@link takeExcess} goes on with it. */
+  get isTrimming(): boolean {
+    return this.#isTrimming || this.usedBytes > this.#highBytes;
+  }
+
+  /** The next slice of an eviction down to the low watermark; empty at its end. */
   takeExcess(): DiskEntry[] {
-    return this.usedBytes > this.#highBytes ? this.#takeVictims(this.#lowBytes) : [];
+    if (!this.isTrimming) return [];
+    const victims = this.#takeVictims(this.#lowBytes - this.#reservedBytes - this.#deletionBytes);
+    this.#isTrimming = victims.length === sliceMax;
+    return victims;
   }
 
   /**
-   * Removes the share of the entries that lies above the low watermark, as if the limit was reached. The medium is full
-   * before the limit, so other programs use it, too, and the limit does not help.
+   * The bytes of entries that stay if the share above the low watermark goes, as if the limit was reached. The medium is
+   * full before the limit, so other programs use it, too, and the limit does not help.
    */
-  takeShare(): DiskEntry[] {
-    return this.#takeVictims(Math.ceil(this.#entryBytes * this.#lowWatermark));
+  get shareThatStaysBytes(): number {
+    return Math.ceil(this.#entryBytes * this.#lowWatermark);
+  }
+
+  /** The next slice of an eviction until the entries have at most `entryBytesMax`; empty at its end. */
+  takeDownTo(entryBytesMax: number): DiskEntry[] {
+    return this.#takeVictims(entryBytesMax);
   }
 
   /** Removes the entry for a deletion. Its bytes stay in the account until {@link endDeletion}. */
@@ -228,7 +258,7 @@ export class DiskIndex {
 
   #takeVictims(entryBytesMax: number): DiskEntry[] {
     const victims: DiskEntry[] = [];
-    while (this.#entryBytes > Math.max(0, entryBytesMax)) {
+    while (victims.length < sliceMax && this.#entryBytes > Math.max(0, entryBytesMax)) {
       const victim = this.#policy.evict();
       assert(victim !== undefined, "the policy holds all entries");
       this.#removeEntry(victim.key, victim);

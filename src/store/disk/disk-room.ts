@@ -4,7 +4,8 @@
  * and not the plan.
  */
 import { chunkFilePath } from "../chunk-file/chunk-file.ts";
-import type { DiskEntry, DiskIndex } from "./disk-index.ts";
+import { type DiskEntry, type DiskIndex, sliceMax } from "./disk-index.ts";
+import type { DiskJob } from "./disk-job.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskRoot } from "./disk-root.ts";
 import type { DiskFaultLog, DiskStats } from "./disk-stats.ts";
@@ -33,6 +34,7 @@ export class DiskRoom {
   readonly #faultLog: DiskFaultLog;
   readonly #stats: DiskStats;
   #makingRoom = false;
+  #trimming = false;
 
   constructor(options: DiskRoomOptions) {
     this.#root = options.root;
@@ -43,10 +45,15 @@ export class DiskRoom {
     this.#stats = options.stats;
   }
 
-  /** Undefined if there is no room. */
+  /**
+   * Undefined if there is no room. It evicts a slice of entries at most, and the rest, down to the low watermark, between
+   * the next jobs. Large chunks that arrive when many small ones must go may find no room before that ends.
+   */
   reserve(sizeBytes: number): Room | undefined {
-    const victims = this.#index.reserve(sizeBytes);
-    return victims && { victims, victimPaths: this.#retire(victims) };
+    const { isReserved, victims } = this.#index.reserve(sizeBytes);
+    if (isReserved) return { victims, victimPaths: this.#retire(victims) };
+    if (victims.length > 0) this.#unlink(victims);
+    return undefined;
   }
 
   /** Ends a reservation: its bytes belong to an entry now, or are not on disk. */
@@ -62,6 +69,7 @@ export class DiskRoom {
     this.#stats.evictions += gone;
     for (const { key: path, sizeBytes, sha256 } of victims.slice(gone))
       this.#index.add(path, sizeBytes, sha256);
+    if (result.outcome !== "dropped" && this.#index.isTrimming && !this.#trimming) this.evictExcess(() => {});
   }
 
   /** A chunk could not be written. */
@@ -84,35 +92,62 @@ export class DiskRoom {
 
   /** Evicts the bytes above the watermark. */
   evictExcess(onEnd: () => void): void {
-    this.#evict(() => this.#index.takeExcess(), onEnd);
+    this.#trimming = true;
+    const end = (): void => {
+      this.#trimming = false;
+      onEnd();
+    };
+    this.#evictInSlices(() => this.#index.takeExcess(), end);
   }
 
   /** The medium is full, so a share of the chunks is evicted: once, even if several commits fail before it ends. */
   #evictShare(): void {
     if (this.#makingRoom) return;
     this.#makingRoom = true;
-    this.#evict(
-      () => this.#index.takeShare(),
-      () => {
-        this.#makingRoom = false;
-      },
-    );
+    let entryBytesMax: number | undefined;
+    const takeSlice = (): DiskEntry[] => {
+      entryBytesMax ??= this.#index.shareThatStaysBytes;
+      return this.#index.takeDownTo(entryBytesMax);
+    };
+    this.#evictInSlices(takeSlice, () => {
+      this.#makingRoom = false;
+    });
   }
 
-  #evict(takeVictims: () => DiskEntry[], onEnd: () => void): void {
-    let victims: DiskEntry[] = [];
-    const start = (): { kind: "evict"; victims: string[] } | undefined => {
-      victims = takeVictims();
+  /**
+   * Evicts slice after slice until one is not full, each as a job of its own. The first job comes before all that wait,
+   * and the later ones after them, so that commits go on.
+   */
+  #evictInSlices(
+    takeSlice: () => readonly DiskEntry[],
+    onEnd: () => void,
+    place: "first" | "last" = "first",
+  ): void {
+    let victims: readonly DiskEntry[] = [];
+    const start = (): DiskJob | undefined => {
+      victims = takeSlice();
       if (victims.length > 0) return { kind: "evict", victims: this.#retire(victims) };
       onEnd();
       return undefined;
     };
     const settle = (result: TaskResult): void => {
-      if (result.outcome === "failed") this.#faultLog.countError(result.code, "evict chunks from disk");
-      this.settleVictims(victims, result);
-      onEnd();
+      this.#settleEviction(victims, result);
+      const goesOn = victims.length === sliceMax && result.outcome === "done" && !this.#writer.isClosing;
+      if (goesOn) this.#evictInSlices(takeSlice, onEnd, "last");
+      else onEnd();
     };
-    this.#writer.enqueue({ bytes: 0, start, settle }, "first");
+    this.#writer.enqueue({ bytes: 0, start, settle }, place);
+  }
+
+  #unlink(victims: readonly DiskEntry[]): void {
+    const job: DiskJob = { kind: "evict", victims: this.#retire(victims) };
+    const settle = (result: TaskResult): void => this.#settleEviction(victims, result);
+    this.#writer.enqueue({ bytes: 0, start: () => job, settle }, "first");
+  }
+
+  #settleEviction(victims: readonly DiskEntry[], result: TaskResult): void {
+    if (result.outcome === "failed") this.#faultLog.countError(result.code, "evict chunks from disk");
+    this.settleVictims(victims, result);
   }
 
   /** The paths of the victims' files. The files are no longer opened or read. */

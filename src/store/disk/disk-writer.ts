@@ -109,6 +109,11 @@ export class DiskWriter {
     return this.#waitingBytes + this.#startedBytes;
   }
 
+  /** Whether {@link close} waits for the tasks. A part that adds one task after the other stops then. */
+  get isClosing(): boolean {
+    return this.#onIdle !== undefined;
+  }
+
   /** Adds `task` at the end of the queue, or before all waiting tasks. */
   enqueue(task: DiskTask, place: "last" | "first" = "last"): void {
     if (place === "last") this.#waiting.push(new Waiting(task));
