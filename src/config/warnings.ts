@@ -2,12 +2,30 @@
  * Settings that are valid and hold together badly: the replica starts, and an operator should know what it cannot do.
  * `orca config check` prints them, and each start logs them.
  */
+import { diskChunkCostBytes, diskChunksMax } from "../base/entry-costs.ts";
 import { budgetFor, readersHeldBy } from "../base/reader-memory.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Config } from "./config.ts";
 
 /** One sentence each, with the setting in front. */
-export function warningsOf({ server, memory }: Pick<Config, "server" | "memory">): string[] {
+export function warningsOf(config: Pick<Config, "server" | "memory" | "disk" | "chunking">): string[] {
+  return [...readerWarnings(config), ...chunkWarnings(config)];
+}
+
+/** Chunks of the usual size, so many that eviction by their number begins before the disk is full. */
+function chunkWarnings({ memory, disk, chunking }: Pick<Config, "memory" | "disk" | "chunking">): string[] {
+  if (disk === undefined) return [];
+  const chunksMax = disk.maxChunks ?? diskChunksMax(memory.maxBytes);
+  const chunkSizeBytes = chunking.tiers[0]?.chunkSizeBytes ?? Infinity;
+  const chunks = Math.ceil(disk.maxBytes / chunkSizeBytes);
+  if (chunks <= chunksMax) return [];
+  const memoryNeeded = formatBytes(chunks * diskChunkCostBytes);
+  return [
+    `disk.max_chunks: disk.max_bytes (${formatBytes(disk.maxBytes)}) has room for ${chunks} chunks of ${formatBytes(chunkSizeBytes)}, and ${chunksMax} are allowed. Orca evicts before the disk is full. Set disk.max_chunks to ${chunks}, which takes ${memoryNeeded} of memory, or use larger chunks`,
+  ];
+}
+
+function readerWarnings({ server, memory }: Pick<Config, "server" | "memory">): string[] {
   const readersMax = readersHeldBy(memory.maxBytes);
   if (server.maxRequests <= readersMax) return [];
   const memoryNeeded = formatBytes(budgetFor(server.maxRequests));

@@ -4,11 +4,13 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
+import { diskChunksMax } from "../base/entry-costs.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
+import type { NewPolicy } from "../store/eviction/eviction-policy.ts";
 import { TunedS3Fifo } from "../store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../store/memory-tier.ts";
 import { type OpenCachestore, openCachestore } from "./cachestore.ts";
@@ -29,13 +31,16 @@ export interface Tiers {
   readonly replicaId: string;
 }
 
+const policy: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax);
+
 /** @throws OrcaError config_invalid where another process holds the disk root, or it cannot be used. */
 export function openTiers({ config, clock, logger }: TiersOptions, held: ReleaseStack): Tiers {
   const { disk: place, cluster } = config;
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
   const memory = new MemoryTier({ budget });
   const { replicaId } = cluster;
-  const disk = place && DiskTier.open({ ...place, replicaId, policy: new TunedS3Fifo(), clock, logger });
+  const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
+  const disk = place && DiskTier.open({ ...place, maxChunks, replicaId, policy, clock, logger });
   if (disk) held.add(step("close the disk", () => disk.close(0)));
   // It holds nothing until it is asked for the first time.
   const cachestore = openCachestore({ config, clock, logger });

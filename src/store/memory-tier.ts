@@ -14,8 +14,9 @@ import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import { Evictable } from "./eviction/evictable.ts";
-import type { EvictionPolicy } from "./eviction/eviction-policy.ts";
+import type { EvictionPolicy, PolicyEntries } from "./eviction/eviction-policy.ts";
+import { hashOfText } from "./eviction/shared-columns.ts";
+import { Superseder, supersedeSliceMax } from "./eviction/superseder.ts";
 import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
 
 /** After so many victims in a row that free no memory at once, a reservation waits instead of emptying the tier. */
@@ -24,18 +25,22 @@ const pinnedVictimsMax = 16;
 /** The tier remembers the misses of as many chunks as it holds, and at least of this many. */
 const missesRememberedMin = 128;
 
-/**
- * For the policy, the size of a chunk is the memory that it uses. With their lengths instead, the smallest chunks would
- * weigh almost nothing, and the policy would remember millions of evicted keys, because the sum of their sizes is
- * bounded.
- */
-class MemoryEntry extends Evictable {
+/** For the policy, the size of a chunk is the memory that it uses. */
+class MemoryEntry {
+  readonly key: string;
+  readonly hash: number;
+  readonly sizeBytes: number;
+  /** Its number for the policy. */
+  readonly row: number;
   readonly chunk: ChunkBytes;
   /** The memory key contains only a hash; the version has the bucket and the object key. */
   readonly version: ObjectVersion | undefined;
 
-  constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined) {
-    super(memoryKey, memoryOf(chunk));
+  constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
+    this.key = memoryKey;
+    this.hash = hashOfText(memoryKey);
+    this.sizeBytes = memoryOf(chunk);
+    this.row = row;
     this.chunk = chunk;
     this.version = version;
   }
@@ -45,20 +50,37 @@ export interface MemoryTierOptions {
   readonly budget: MemoryBudget;
 }
 
-export class MemoryTier {
+export class MemoryTier implements PolicyEntries {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
-  readonly #policy: EvictionPolicy<MemoryEntry> = new TunedS3Fifo();
+  readonly #policy: EvictionPolicy;
+  readonly #rowsMax: number;
   readonly #entries = new Map<string, MemoryEntry>();
+  readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
+  /** The entries by their rows. No entry has row 0. */
+  readonly #rows: (MemoryEntry | undefined)[] = [undefined];
+  readonly #freeRows: number[] = [];
   readonly #smallBySlab = new Map<ArrayBufferLike, Set<MemoryEntry>>();
   /** How often a chunk that is not held was asked for. */
   readonly #misses = new LruMap<string, number>({ entriesMax: missesRememberedMin });
 
   constructor(options: MemoryTierOptions) {
+    this.#rowsMax = Math.floor(options.budget.maxBytes / pieceSizeFor(1));
+    this.#policy = new TunedS3Fifo(this, this.#rowsMax);
     options.budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
   }
 
   get bytes(): number {
     return this.stats.bytes;
+  }
+
+  /** For the policy. */
+  sizeOf(row: number): number {
+    return this.#rows[row]?.sizeBytes ?? 0;
+  }
+
+  /** For the policy. */
+  hashOf(row: number): number {
+    return this.#rows[row]?.hash ?? 0;
   }
 
   /** The chunk, for a use that counts. The tier still owns it: a caller that keeps it takes a hold of its own. */
@@ -70,7 +92,7 @@ export class MemoryTier {
       return undefined;
     }
     this.stats.hits += 1;
-    this.#policy.touch(entry);
+    this.#policy.touch(entry.row);
     return entry.chunk;
   }
 
@@ -85,9 +107,13 @@ export class MemoryTier {
    */
   put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
     if (this.#entries.has(memoryKey)) return;
-    const entry = new MemoryEntry(memoryKey, chunk.share(), version);
+    const row = this.#freeRows.pop() ?? this.#rows.length;
+    // Each chunk uses at least one piece, so this is only true if one chunk is put under several keys.
+    if (row > this.#rowsMax) return;
+    const entry = new MemoryEntry(memoryKey, chunk.share(), version, row);
     this.#entries.set(memoryKey, entry);
-    this.#policy.insert(entry, ahead);
+    this.#rows[row] = entry;
+    this.#policy.insert(row, ahead);
     this.#joinSlab(entry);
     this.#misses.delete(memoryKey);
     this.stats.bytes += chunk.lengthBytes;
@@ -97,7 +123,7 @@ export class MemoryTier {
   delete(memoryKey: string): void {
     const entry = this.#entries.get(memoryKey);
     if (entry === undefined) return;
-    this.#policy.remove(entry);
+    this.#policy.remove(entry.row);
     this.#drop(entry);
   }
 
@@ -106,10 +132,20 @@ export class MemoryTier {
    * for this version. A reader that has begun still finds them while there is room.
    */
   supersede(version: ObjectVersion): void {
-    for (let index = 0; index < version.chunkCount; index += 1) {
-      const entry = this.#entries.get(version.memoryKey(index));
-      if (entry !== undefined) this.#policy.supersede(entry);
+    this.#superseder.add(version);
+  }
+
+  /** Walks over the chunks of the version or over the rows, whichever are fewer. */
+  #supersedeSlice(version: ObjectVersion, from: number): number | undefined {
+    const end = Math.min(version.chunkCount, this.#rows.length);
+    const byRow = end < version.chunkCount;
+    const keyPrefix = version.memoryKey(0).slice(0, -1);
+    const next = from + supersedeSliceMax;
+    for (let at = from; at < Math.min(next, end); at += 1) {
+      const entry = byRow ? this.#rows[at] : this.#entries.get(version.memoryKey(at));
+      if (entry?.key.startsWith(keyPrefix)) this.#policy.supersede(entry.row);
     }
+    return next < end ? next : undefined;
   }
 
   /** The keys of the objects below `prefix`, once for each chunk. */
@@ -133,7 +169,7 @@ export class MemoryTier {
    * lately, or missed twice. Such a chunk is worth reading from disk as a whole.
    */
   wasSeen(memoryKey: string): boolean {
-    return (this.#misses.peek(memoryKey) ?? 0) > 1 || this.#policy.remembers(memoryKey);
+    return (this.#misses.peek(memoryKey) ?? 0) > 1 || this.#policy.remembers(hashOfText(memoryKey));
   }
 
   #noteMiss(memoryKey: string): void {
@@ -150,10 +186,11 @@ export class MemoryTier {
   #makeRoom(wholeSlabs: boolean): boolean {
     const pinned: MemoryEntry[] = [];
     while (pinned.length < pinnedVictimsMax) {
-      const victim = this.#policy.evict();
+      const row = this.#policy.evict();
+      const victim = this.#rows[row];
       if (victim === undefined) break;
       if (freesMemory(victim.chunk)) {
-        for (const entry of pinned) this.#policy.reinsert(entry);
+        for (const entry of pinned) this.#policy.reinsert(entry.row);
         this.#evict(victim);
         if (wholeSlabs) this.#evictNeighbours(victim);
         return true;
@@ -173,7 +210,7 @@ export class MemoryTier {
     const neighbours = slab && this.#smallBySlab.get(slab);
     for (const entry of neighbours ?? []) {
       if (!freesMemory(entry.chunk)) continue;
-      this.#policy.remove(entry);
+      this.#policy.remove(entry.row);
       this.#evict(entry);
     }
   }
@@ -200,6 +237,8 @@ export class MemoryTier {
 
   #drop(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
+    this.#rows[entry.row] = undefined;
+    this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);
     this.stats.bytes -= entry.chunk.lengthBytes;
     this.stats.chunks -= 1;

@@ -4,7 +4,8 @@
  * warm-up of a fifth of the trace. Three bounds are promised: nowhere less than LRU, nowhere more than a point less than
  * the better of S3-FIFO and SIEVE, and ten points more than LRU where popularity is Zipf's and the cache holds a hundredth.
  */
-import { Evictable } from "../../src/store/eviction/evictable.ts";
+import { noRow, type PolicyEntries } from "../../src/store/eviction/eviction-policy.ts";
+import { mixedHash } from "../../src/store/eviction/shared-columns.ts";
 import { TunedS3Fifo } from "../../src/store/eviction/tuned-s3-fifo.ts";
 import { type CacheModel, lru, s3Fifo, sieve } from "./reference-policies.ts";
 import { type RequestTrace, requestTraces, type TraceScale } from "./request-traces.ts";
@@ -18,24 +19,32 @@ const tie = 0.1;
 const peerDeficitMax = 1;
 const zipfGainMin = 10;
 
+/** More rows than any trace has keys. */
+const rowsMax = 100_000;
+
 function orca(capacityBytes: number): CacheModel {
-  const policy = new TunedS3Fifo<Evictable>();
-  const held = new Map<string, Evictable>();
+  const sizesBytes: number[] = [];
+  // The row of a key is one more than the key.
+  const entries: PolicyEntries = {
+    sizeOf: (row) => sizesBytes[row] as number,
+    hashOf: (row) => mixedHash(row),
+  };
+  const policy = new TunedS3Fifo(entries, rowsMax);
+  const held = new Set<number>();
   return (key, sizeBytes) => {
-    const name = String(key);
-    const entry = held.get(name);
-    if (entry) {
-      policy.touch(entry);
+    const row = key + 1;
+    if (held.has(row)) {
+      policy.touch(row);
       return true;
     }
     while (policy.bytes + sizeBytes > capacityBytes) {
       const victim = policy.evict();
-      if (!victim) return false;
-      held.delete(victim.key);
+      if (victim === noRow) return false;
+      held.delete(victim);
     }
-    const inserted = new Evictable(name, sizeBytes);
-    held.set(name, inserted);
-    policy.insert(inserted);
+    sizesBytes[row] = sizeBytes;
+    held.add(row);
+    policy.insert(row);
     return false;
   };
 }

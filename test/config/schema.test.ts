@@ -15,7 +15,10 @@ test("schema: every setting says what it means and when to change it", () => {
 });
 
 test("schema: no whole number is larger than what a Map or a Set can hold", () => {
-  const numbers = settingRows().filter(({ type }) => type === "whole number");
+  const numbers = settingRows().filter(
+    // The chunks of a disk are in arrays of numbers.
+    ({ type, path }) => type === "whole number" && path !== "disk.max_chunks",
+  );
   assert.ok(numbers.length > 5);
   for (const { path, bounds } of numbers) {
     const max = Number(/^\d+ to (\d+)/.exec(bounds)?.[1]);
@@ -130,6 +133,7 @@ test("schema: the defaults are the design's", () => {
   assert.deepEqual(settings.disk, {
     root: "/d",
     maxBytes: 10 * 2 ** 30,
+    maxChunks: undefined,
     highWatermark: 0.95,
     lowWatermark: 0.85,
     fsync: false,

@@ -21,3 +21,14 @@ test("warningsOf: more requests than memory has room for slow clients", () => {
   assert.equal(warnings({ memory: { max_bytes: "256MiB" } }).length, 1);
   assert.deepEqual(warnings({ memory: { max_bytes: "256MiB" }, server: { max_requests: 1024 } }), []);
 });
+
+test("warningsOf: more chunks of the usual size than the disk may hold", () => {
+  const disk = { root: "/cache", max_bytes: "100TiB" };
+  const [warning, ...more] = warnings({ disk });
+  assert.match(
+    warning ?? "",
+    /^disk\.max_chunks: .* 13107200 chunks of 8 MiB, and 3355443 are allowed.* 1000 MiB /,
+  );
+  assert.deepEqual(more, []);
+  assert.deepEqual(warnings({ disk: { ...disk, max_chunks: 13_107_200 } }), []);
+});

@@ -1,11 +1,10 @@
-import { TunedS3Fifo } from "../../src/store/eviction/tuned-s3-fifo.ts";
-import { DiskFixture } from "../store/disk/disk-fixture.ts";
+import { DiskFixture, newTuned } from "../store/disk/disk-fixture.ts";
 import { storeContract } from "./store.ts";
 
 storeContract("disk", async () => {
   const fixture = new DiskFixture();
   return {
-    store: await fixture.open({ policy: new TunedS3Fifo() }),
+    store: await fixture.open({ policy: newTuned }),
     budget: fixture.budget,
     clock: fixture.clock,
     cleanup: () => fixture.close(),

@@ -2,7 +2,7 @@
 import { MiB } from "../../base/units.ts";
 import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
 import { age, bytes, duration, flag, integer, ratio, text, wait } from "../codec.ts";
-import { goSetting, listOf, optionalSection, required, section, setting } from "../field.ts";
+import { goSetting, listOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
 const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
 
@@ -34,16 +34,21 @@ export const diskSection = optionalSection({
     "Bound on the bytes of all chunk files. At least twice the largest chunk size.",
     "Raise it to keep more chunks. Leave 5 % of the file system free.",
   ),
+  max_chunks: optional(
+    integer({ min: 1000, max: 100_000_000 }),
+    "Bound on the number of chunk files. Each costs 80 bytes of memory outside the heap and outside `memory.max_bytes`. Left out: as many as a quarter of `memory.max_bytes` has room for, which is 3,355,443 with 1 GiB.",
+    "Raise it for a large disk of small objects, if the machine has the memory. Lower it to bound the memory and the time of a start.",
+  ),
   high_watermark: setting(
     ratio(),
     "0.95",
-    "Share of `disk.max_bytes` at which eviction begins.",
+    "Share of `disk.max_bytes` and of `disk.max_chunks` at which eviction begins.",
     "Raise it to use more of the room. Keep it above `low_watermark`.",
   ),
   low_watermark: setting(
     ratio(),
     "0.85",
-    "Share of `disk.max_bytes` at which eviction ends.",
+    "Share of `disk.max_bytes` and of `disk.max_chunks` at which eviction ends.",
     "Raise it to keep more chunks. Lower it to evict less often and more at a time.",
   ),
   fsync: setting(

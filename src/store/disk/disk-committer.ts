@@ -47,7 +47,7 @@ export class DiskCommitter {
     const { promise, resolve } = Promise.withResolvers<void>();
     writer.enqueue({
       bytes: 0,
-      start: () => ({ kind: "scan", directory: root.directory }),
+      start: () => ({ kind: "scan", directory: root.directory, chunksMax: index.maxChunks }),
       onBatch: (batch) => index.addScanned(batch),
       settle: (result) => {
         if (result.outcome !== "scanned") {
@@ -57,6 +57,7 @@ export class DiskCommitter {
         }
         stats.stagedFilesRemoved = result.stagedFilesRemoved;
         stats.foreignFilesRemoved = result.foreignFilesRemoved;
+        stats.evictions += result.excessFilesRemoved;
         index.endScan();
         this.#room.evictExcess(resolve);
       },
@@ -75,8 +76,9 @@ export class DiskCommitter {
     writer.enqueue({
       bytes: chunk.lengthBytes,
       start: () => {
-        const isHeld = index.get(path) !== undefined;
-        room = isHeld || index.isBeingDeleted(path) ? undefined : this.#room.reserve(sizeBytes);
+        const isHeld = index.has(path);
+        const isPossible = !isHeld && !index.isBeingDeleted(path) && index.canName(path);
+        room = isPossible ? this.#room.reserve(sizeBytes) : undefined;
         if (room !== undefined) return { kind: "commit", victims: room.victimPaths, write };
         resolve(isHeld ? "present" : "not_stored");
         return undefined;

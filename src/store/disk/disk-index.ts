@@ -1,36 +1,30 @@
 /**
- * The chunks that the disk tier believes to be on disk, and the account of their bytes. It holds only paths and sizes:
- * the content of a file is trusted only after its footer was checked at opening. Bytes are sizes of files, footers
- * included, because `disk.max_bytes` bounds these. Directories, and the rounding to blocks of the file system, do not
- * count.
+ * The chunks that the disk tier believes to be on disk, and the account of their bytes and their number. It holds only
+ * names and sizes: the content of a file is trusted only after its footer was checked at opening. Bytes are sizes of files,
+ * footers included, because `disk.max_bytes` bounds these. Directories, and the rounding to blocks of the file system, do
+ * not count.
  *
  * Invariants:
  * 1. usedBytes is the sum of the sizes of all entries, of the reservations for commits, and of the files being deleted.
- * 2. After the scan, usedBytes <= maxBytes: nothing is reserved before its end, and only what fits after it.
- * 3. The policy holds exactly the entries of the index.
- * 4. firstToGoBytes is the sum of sizeBytes over the entries that are marked as the first to be evicted.
+ * 2. After the scan, usedBytes <= maxBytes: nothing is reserved before its end, and only what fits after it. There is a
+ *    row for each reservation.
+ * 3. The policy holds exactly the rows of the table.
+ * 4. firstToGoBytes is the sum of the sizes of the entries that are marked as the first to be evicted.
  * 5. The scan does not add a path that was removed before its end, because it may have seen the file before the unlink.
  */
 import { assert } from "../../base/assert.ts";
-import { fanOuts } from "../chunk-file/chunk-file.ts";
-import type { Presence } from "../chunk-store.ts";
-import { Evictable } from "../eviction/evictable.ts";
-import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { ChunkKey, Presence } from "../chunk-store.ts";
+import { type EvictionPolicy, type NewPolicy, noRow } from "../eviction/eviction-policy.ts";
+import { supersedeSliceMax } from "../eviction/superseder.ts";
+import { ChunkTable } from "./chunk-table.ts";
 import type { ScanBatch } from "./disk-job.ts";
-
-/** A file on disk. `key` is its chunk path, `sizeBytes` the size of the file, footer included. */
-export class DiskEntry extends Evictable {
-  /** Hex, if it is known: from the commit, or from the footer after the file was opened. */
-  sha256: string | undefined = undefined;
-  /** The block after the one read last. A read of it continues an earlier read. */
-  nextBlock = 0;
-  /** Marked by {@link DiskIndex.evictFirst}, and not used since. */
-  isFirstToGo = false;
-}
+import { DiskEntry, type FileOnDisk, HeldEntries } from "./held-entries.ts";
 
 /**
- * Entries that are evicted or marked in one turn of the event loop, about a millisecond. A disk may hold millions, and
- * the distance between the watermarks is a part of that.
+ * Entries that are evicted in one turn of the event loop, about a millisecond. A disk may hold millions, and the distance
+ * between the watermarks is a part of that.
  */
 export const sliceMax = 512;
 
@@ -38,42 +32,59 @@ export const sliceMax = 512;
 export interface Reserved {
   readonly isReserved: boolean;
   /** The entries that were removed for it. */
-  readonly victims: readonly DiskEntry[];
+  readonly victims: readonly FileOnDisk[];
 }
 
 const nothingReserved: Reserved = { isReserved: false, victims: [] };
 
+/** The marks of a row. */
+const firstToGo = 1;
+
+/** The SHA-256 of a chunk is needed after its commit, and while a peer copies it. Each costs about 300 bytes. */
+const digestsMax = 4096;
+
 export interface DiskIndexOptions {
   readonly maxBytes: number;
-  /** Parts of maxBytes. A reservation that would exceed the high one begins to evict down to the low one. */
+  readonly maxChunks: number;
+  /** Parts of the two. A reservation that would exceed the high one begins to evict down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
-  readonly policy: EvictionPolicy<DiskEntry>;
+  readonly policy: NewPolicy;
 }
 
 export class DiskIndex {
   readonly #maxBytes: number;
+  readonly maxChunks: number;
   readonly #highBytes: number;
   readonly #lowBytes: number;
+  readonly #highChunks: number;
+  readonly #lowChunks: number;
   readonly #lowWatermark: number;
-  readonly #policy: EvictionPolicy<DiskEntry>;
-  readonly #entries = new Map<string, DiskEntry>();
-  /** The paths by their fan-out of two characters, for the inventory, which goes through them in order. */
-  readonly #shelves = new Map<string, Set<string>>();
+  readonly #table: ChunkTable;
+  readonly #policy: EvictionPolicy;
+  readonly #held = new HeldEntries();
+  /** By row. */
+  readonly #digests = new LruMap<number, string>({ entriesMax: digestsMax });
   readonly #deletions = new Set<string>();
   #removedWhileScanning: Set<string> | undefined = new Set();
   #entryBytes = 0;
   #firstToGoBytes = 0;
   #reservedBytes = 0;
+  #reservations = 0;
   #deletionBytes = 0;
   #isTrimming = false;
 
   constructor(options: DiskIndexOptions) {
-    this.#maxBytes = options.maxBytes;
-    this.#highBytes = Math.floor(options.maxBytes * options.highWatermark);
-    this.#lowBytes = Math.floor(options.maxBytes * options.lowWatermark);
-    this.#lowWatermark = options.lowWatermark;
-    this.#policy = options.policy;
+    const { maxBytes, maxChunks, highWatermark, lowWatermark } = options;
+    this.#maxBytes = maxBytes;
+    this.maxChunks = maxChunks;
+    this.#highBytes = Math.floor(maxBytes * highWatermark);
+    this.#lowBytes = Math.floor(maxBytes * lowWatermark);
+    this.#highChunks = Math.ceil(maxChunks * highWatermark);
+    this.#lowChunks = Math.floor(maxChunks * lowWatermark);
+    this.#lowWatermark = lowWatermark;
+    this.#table = new ChunkTable(maxChunks);
+    this.#policy = options.policy(this.#table, maxChunks);
   }
 
   get usedBytes(): number {
@@ -92,7 +103,7 @@ export class DiskIndex {
   }
 
   get count(): number {
-    return this.#entries.size;
+    return this.#table.count;
   }
 
   /** Whether every file is known: then a chunk without an entry is not on disk. */
@@ -100,65 +111,110 @@ export class DiskIndex {
     return this.#removedWhileScanning === undefined;
   }
 
-  paths(): IterableIterator<string> {
-    return this.#entries.keys();
+  /** Paths of the entries of this moment that are held when their turn comes. */
+  *paths(): Generator<string> {
+    const { rowsUsed } = this.#table;
+    for (let row = 1; row <= rowsUsed; row += 1) {
+      if (this.#table.isUsed(row)) yield this.#table.pathOf(row);
+    }
   }
 
-  get(path: string): DiskEntry | undefined {
-    return this.#entries.get(path);
+  has(path: string): boolean {
+    return this.#table.rowOfPath(path) !== noRow;
+  }
+
+  /** Size of the file of an entry; 0 if there is none. */
+  sizeOf(path: string): number {
+    return this.#table.sizeOf(this.#table.rowOfPath(path));
+  }
+
+  /** The entry, which the caller releases. Undefined if there is none. */
+  hold(path: string): DiskEntry | undefined {
+    const row = this.#table.rowOfPath(path);
+    if (row === noRow) return undefined;
+    const entry = this.#held.get(row) ?? new DiskEntry(path, this.#table.sizeOf(row), row);
+    this.#held.hold(entry);
+    return entry;
+  }
+
+  release(entry: DiskEntry): void {
+    this.#held.release(entry);
+  }
+
+  /** Hex SHA-256 of a chunk that was committed or opened lately. */
+  sha256(path: string): string | undefined {
+    return this.#digests.get(this.#table.rowOfPath(path));
+  }
+
+  /** For a chunk that has an entry. */
+  noteSha256(path: string, sha256: string): void {
+    this.#digests.set(this.#table.rowOfPath(path), sha256);
   }
 
   /**
    * The next paths after `after` (empty: from the first), at most `pathsMax`, in an order that does not change when
-   * chunks are stored or deleted. It sorts a 256th of all paths at a time, so that a page of a large disk does not
-   * delay others.
+   * chunks are stored or deleted.
    */
   pathsAfter(after: string, pathsMax: number): string[] {
-    const found: string[] = [];
-    const begin = after === "" ? "00" : fanOutOf(after);
-    for (const fanOut of fanOuts) {
-      if (found.length === pathsMax) break;
-      const shelf = fanOut < begin ? undefined : this.#shelves.get(fanOut);
-      if (shelf === undefined) continue;
-      const paths = fanOut === begin ? [...shelf].filter((path) => path > after) : [...shelf];
-      found.push(...paths.sort().slice(0, pathsMax - found.length));
-    }
-    return found;
+    return this.#table.pathsAfter(after, pathsMax);
   }
 
   presence(path: string): Presence {
-    if (this.#entries.has(path)) return "held";
-    return this.#removedWhileScanning?.has(path) === false ? "unknown" : "absent";
+    return this.has(path) ? "held" : this.#presenceOfUnlisted(path);
   }
 
-  add(path: string, sizeBytes: number, sha256?: string): DiskEntry {
-    assert(!this.#entries.has(path), "a chunk is indexed once");
-    const entry = new DiskEntry(path, sizeBytes);
-    entry.sha256 = sha256;
-    this.#entries.set(path, entry);
-    this.#shelve(path);
+  presenceOf({ version, index }: ChunkKey): Presence {
+    if (this.#table.rowOf(version.originId, version.hash, index) !== noRow) return "held";
+    return this.complete ? "absent" : this.#presenceOfUnlisted(version.chunkPath(index));
+  }
+
+  /** Whether the index can hold this path. It can hold the path of every chunk of a real object. */
+  canName(path: string): boolean {
+    return this.#table.canName(path);
+  }
+
+  /** Whether {@link add} can add this path now. Without a reservation, there may be no row for it. */
+  canAdd(path: string): boolean {
+    return this.#table.canAdd(path);
+  }
+
+  add(path: string, sizeBytes: number, sha256?: string): void {
+    const row = this.#table.add(path, sizeBytes);
+    this.#table.setNote(row, 0);
+    this.#table.setMarks(row, 0);
+    if (sha256 !== undefined) this.#digests.set(row, sha256);
     this.#entryBytes += sizeBytes;
-    this.#policy.insert(entry);
-    return entry;
+    this.#policy.insert(row);
   }
 
   /**
    * Reports a use to the policy. A sequential read of a chunk's blocks is one use. If each block was a use, such a read
    * of a large chunk would look like a hundred requests for it, and a scan would evict chunks that clients request
-   * again.
+   * again. The row notes the block after the one read last, without its upper bits: a read of it continues an earlier one.
+   * Returns whether there is an entry.
    */
-  touch(entry: DiskEntry, blockIndex: number): void {
-    if (blockIndex === 0 || blockIndex !== entry.nextBlock) {
-      this.#policy.touch(entry);
-      this.#setFirstToGo(entry, false);
+  touch({ version, index }: ChunkKey, blockIndex: number): boolean {
+    const row = this.#table.rowOf(version.originId, version.hash, index);
+    if (row === noRow) return false;
+    if (blockIndex === 0 || (blockIndex & 0xff) !== this.#table.noteOf(row)) {
+      this.#policy.touch(row);
+      this.#setFirstToGo(row, false);
     }
-    entry.nextBlock = blockIndex + 1;
+    this.#table.setNote(row, blockIndex + 1);
+    return true;
   }
 
-  /** Makes the chunk the first to be evicted, because its object has changed. A restart forgets this. */
-  supersede(path: string): void {
-    const entry = this.#entries.get(path);
-    if (entry !== undefined) this.#policy.supersede(entry);
+  /**
+   * Makes chunks of a version the first to be evicted, because its object has changed. A restart forgets this. It
+   * handles one slice of them, and returns how many it has handled. Each chunk is superseded once.
+   */
+  supersede({ originId, hash }: ObjectVersion): number {
+    for (let done = 0; done < supersedeSliceMax; done += 1) {
+      const row = this.#table.detachOneOf(originId, hash);
+      if (row === noRow) return done;
+      this.#policy.supersede(row);
+    }
+    return supersedeSliceMax;
   }
 
   /**
@@ -166,19 +222,28 @@ export class DiskIndex {
    * keeps the place that the policy has given it.
    */
   evictFirst(path: string, isFirst: boolean): void {
-    const entry = this.#entries.get(path);
-    if (entry === undefined || entry.isFirstToGo === isFirst) return;
-    this.#setFirstToGo(entry, isFirst);
-    if (isFirst) return this.#policy.supersede(entry);
-    this.#policy.remove(entry);
-    this.#policy.reinsert(entry);
+    const row = this.#table.rowOfPath(path);
+    if (row === noRow || this.#isFirstToGo(row) === isFirst) return;
+    this.#setFirstToGo(row, isFirst);
+    if (isFirst) return this.#policy.supersede(row);
+    this.#policy.remove(row);
+    this.#policy.reinsert(row);
   }
 
-  remove(path: string): DiskEntry | undefined {
-    const entry = this.#entries.get(path);
-    if (entry !== undefined) this.#policy.remove(entry);
-    this.#removeEntry(path, entry);
-    return entry;
+  /** Adds an entry again whose file could not be unlinked. If there is no row for it, its bytes count forever. */
+  restore({ path, sizeBytes }: FileOnDisk): void {
+    if (this.canAdd(path)) this.add(path, sizeBytes);
+    else this.#deletionBytes += sizeBytes;
+  }
+
+  /** Whether there was an entry. */
+  remove(path: string): boolean {
+    this.#removedWhileScanning?.add(path);
+    const row = this.#table.rowOfPath(path);
+    if (row === noRow) return false;
+    this.#policy.remove(row);
+    this.#removeRow(row);
+    return true;
   }
 
   /**
@@ -187,30 +252,39 @@ export class DiskIndex {
    */
   reserve(sizeBytes: number): Reserved {
     const fixedBytes = this.#reservedBytes + this.#deletionBytes + sizeBytes;
-    if (!this.complete || fixedBytes > this.#maxBytes) return nothingReserved;
-    const fits = this.usedBytes + sizeBytes <= this.#highBytes;
-    const victims = fits ? [] : this.#takeVictims(this.#lowBytes - fixedBytes);
+    if (!this.complete || fixedBytes > this.#maxBytes || this.#reservations >= this.maxChunks) {
+      return nothingReserved;
+    }
+    const chunks = this.count + this.#reservations + 1;
+    const fits = this.usedBytes + sizeBytes <= this.#highBytes && chunks <= this.#highChunks;
+    const victims = fits ? [] : this.#takeVictims(this.#lowBytes - fixedBytes, this.#lowChunksLeft(1));
     if (victims.length === sliceMax) this.#isTrimming = true;
-    const isReserved = this.usedBytes + sizeBytes <= this.#maxBytes;
-    if (isReserved) this.#reservedBytes += sizeBytes;
+    const isReserved =
+      this.usedBytes + sizeBytes <= this.#maxBytes && this.count + this.#reservations < this.maxChunks;
+    if (isReserved) {
+      this.#reservedBytes += sizeBytes;
+      this.#reservations += 1;
+    }
     return { isReserved, victims };
   }
 
   /** The commit has ended: its bytes belong to an entry now, or are not on disk. */
   endReservation(sizeBytes: number): void {
     this.#reservedBytes -= sizeBytes;
-    assert(this.#reservedBytes >= 0, "a reservation ends once");
+    this.#reservations -= 1;
+    assert(this.#reservedBytes >= 0 && this.#reservations >= 0, "a reservation ends once");
   }
 
   /** Whether an eviction down to the low watermark has begun and not ended. {@link takeExcess} goes on with it. */
   get isTrimming(): boolean {
-    return this.#isTrimming || this.usedBytes > this.#highBytes;
+    return this.#isTrimming || this.usedBytes > this.#highBytes || this.count > this.#highChunks;
   }
 
   /** The next slice of an eviction down to the low watermark; empty at its end. */
-  takeExcess(): DiskEntry[] {
+  takeExcess(): FileOnDisk[] {
     if (!this.isTrimming) return [];
-    const victims = this.#takeVictims(this.#lowBytes - this.#reservedBytes - this.#deletionBytes);
+    const entryBytesMax = this.#lowBytes - this.#reservedBytes - this.#deletionBytes;
+    const victims = this.#takeVictims(entryBytesMax, this.#lowChunksLeft(0));
     this.#isTrimming = victims.length === sliceMax;
     return victims;
   }
@@ -224,13 +298,14 @@ export class DiskIndex {
   }
 
   /** The next slice of an eviction until the entries have at most `entryBytesMax`; empty at its end. */
-  takeDownTo(entryBytesMax: number): DiskEntry[] {
-    return this.#takeVictims(entryBytesMax);
+  takeDownTo(entryBytesMax: number): FileOnDisk[] {
+    return this.#takeVictims(entryBytesMax, this.maxChunks);
   }
 
   /** Removes the entry for a deletion. Its bytes stay in the account until {@link endDeletion}. */
   startDeletion(path: string): number {
-    const sizeBytes = this.remove(path)?.sizeBytes ?? 0;
+    const sizeBytes = this.sizeOf(path);
+    this.remove(path);
     this.#deletions.add(path);
     this.#deletionBytes += sizeBytes;
     return sizeBytes;
@@ -248,7 +323,8 @@ export class DiskIndex {
 
   addScanned(batch: ScanBatch): void {
     for (const [position, path] of batch.paths.entries()) {
-      if (this.presence(path) === "unknown") this.add(path, batch.sizesBytes[position] as number);
+      const isNew = this.presence(path) === "unknown" && this.canAdd(path);
+      if (isNew) this.add(path, batch.sizesBytes[position] as number);
     }
   }
 
@@ -256,41 +332,47 @@ export class DiskIndex {
     this.#removedWhileScanning = undefined;
   }
 
-  #takeVictims(entryBytesMax: number): DiskEntry[] {
-    const victims: DiskEntry[] = [];
-    while (victims.length < sliceMax && this.#entryBytes > Math.max(0, entryBytesMax)) {
-      const victim = this.#policy.evict();
-      assert(victim !== undefined, "the policy holds all entries");
-      this.#removeEntry(victim.key, victim);
+  #presenceOfUnlisted(path: string): Presence {
+    return this.#removedWhileScanning?.has(path) === false ? "unknown" : "absent";
+  }
+
+  /** The number of entries at the low watermark, if `more` are reserved. */
+  #lowChunksLeft(more: number): number {
+    return Math.max(0, this.#lowChunks - this.#reservations - more);
+  }
+
+  #takeVictims(entryBytesMax: number, entriesMax: number): FileOnDisk[] {
+    const victims: FileOnDisk[] = [];
+    while (
+      victims.length < sliceMax &&
+      (this.#entryBytes > Math.max(0, entryBytesMax) || this.count > entriesMax)
+    ) {
+      const row = this.#policy.evict();
+      assert(row !== noRow, "the policy holds all entries");
+      const victim: FileOnDisk = { path: this.#table.pathOf(row), sizeBytes: this.#table.sizeOf(row) };
+      this.#removeRow(row);
       victims.push(victim);
     }
     return victims;
   }
 
-  #removeEntry(path: string, entry: DiskEntry | undefined): void {
-    this.#removedWhileScanning?.add(path);
-    this.#entries.delete(path);
-    this.#shelves.get(fanOutOf(path))?.delete(path);
-    this.#entryBytes -= entry?.sizeBytes ?? 0;
-    if (entry !== undefined) this.#setFirstToGo(entry, false);
+  #removeRow(row: number): void {
+    this.#held.remove(row);
+    this.#digests.delete(row);
+    this.#setFirstToGo(row, false);
+    this.#entryBytes -= this.#table.sizeOf(row);
+    this.#table.remove(row);
   }
 
-  #setFirstToGo(entry: DiskEntry, isFirst: boolean): void {
-    if (entry.isFirstToGo === isFirst) return;
-    entry.isFirstToGo = isFirst;
-    this.#firstToGoBytes += isFirst ? entry.sizeBytes : -entry.sizeBytes;
+  #isFirstToGo(row: number): boolean {
+    return (this.#table.marksOf(row) & firstToGo) !== 0;
   }
 
-  #shelve(path: string): void {
-    const fanOut = fanOutOf(path);
-    const shelf = this.#shelves.get(fanOut);
-    if (shelf === undefined) this.#shelves.set(fanOut, new Set([path]));
-    else shelf.add(path);
+  #setFirstToGo(row: number, isFirst: boolean): void {
+    const marks = this.#table.marksOf(row);
+    if (((marks & firstToGo) !== 0) === isFirst) return;
+    this.#table.setMarks(row, marks ^ firstToGo);
+    const sizeBytes = this.#table.sizeOf(row);
+    this.#firstToGoBytes += isFirst ? sizeBytes : -sizeBytes;
   }
-}
-
-/** The first two characters of the hash in `<origin_id>/<hash>/<chunk_index>`. */
-function fanOutOf(path: string): string {
-  const hashAt = path.lastIndexOf("/", path.lastIndexOf("/") - 1) + 1;
-  return path.slice(hashAt, hashAt + 2);
 }

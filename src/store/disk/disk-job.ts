@@ -21,7 +21,7 @@ export type DiskJob =
     }
   | { readonly kind: "finish"; readonly place: ChunkPlace; readonly expectedSha256: string | undefined }
   | { readonly kind: "abandon"; readonly stagingPath: string }
-  | { readonly kind: "scan"; readonly directory: string }
+  | { readonly kind: "scan"; readonly directory: string; readonly chunksMax: number }
   | { readonly kind: "check"; readonly root: string };
 
 /** The result of a job. `victimsGone`: the number of unlinked victims, from the first; later ones are still on disk. */
@@ -33,17 +33,25 @@ export type DiskJobResult =
   | { readonly outcome: "lost" }
   /** Of `finish`: the chunk does not have the expected SHA-256, and is deleted. */
   | { readonly outcome: "mismatch" }
-  | { readonly outcome: "scanned"; readonly foreignFilesRemoved: number; readonly stagedFilesRemoved: number }
+  | {
+      readonly outcome: "scanned";
+      readonly foreignFilesRemoved: number;
+      readonly stagedFilesRemoved: number;
+      /** Chunks beyond the limit, which were used least recently. */
+      readonly excessFilesRemoved: number;
+    }
   | CachestoreDirectoryCheck
   | { readonly outcome: "failed"; readonly code: string; readonly victimsGone: number };
 
 /** Any number of batches of a scan, then the result of the same job. */
 export type DiskJobReply = { readonly batch: ScanBatch } | { readonly result: DiskJobResult };
 
-/** Files that a scan found, in parallel arrays: to post ten thousand small objects costs more than two arrays. */
+/** Files that a scan found, in parallel arrays: to post ten thousand small objects costs more than three arrays. */
 export interface ScanBatch {
   readonly paths: readonly string[];
   readonly sizesBytes: readonly number[];
+  /** The time of the last use, in milliseconds since the epoch. */
+  readonly usedAtMs: readonly number[];
 }
 
 /** Whether the job frees or finds bytes that are not reserved yet. No other job may start before it ends. */

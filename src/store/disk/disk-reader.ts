@@ -13,7 +13,7 @@ import { type DiskFault, DiskFile } from "../chunk-file/disk-file.ts";
 import { readStoredKey } from "../chunk-file/stored-key.ts";
 import type { ChunkKey, MemoryHold } from "../chunk-store.ts";
 import type { DiskCalls } from "./disk-calls.ts";
-import type { DiskEntry, DiskIndex } from "./disk-index.ts";
+import type { DiskIndex } from "./disk-index.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskStats } from "./disk-stats.ts";
 
@@ -24,8 +24,8 @@ export interface DiskReaderOptions {
   readonly index: DiskIndex;
   readonly files: DiskOpenFiles;
   readonly stats: DiskStats;
-  /** A read found a fault in the file of `entry`; of a chunk without an entry if the scan has not found it yet. */
-  readonly onFault: (path: string, entry: DiskEntry | undefined, fault: DiskFault) => Promise<void>;
+  /** A read found a fault. `isCurrent`: in the file that the chunk still has, as far as the index knows. */
+  readonly onFault: (path: string, isCurrent: boolean, fault: DiskFault) => Promise<void>;
 }
 
 const miss = Promise.resolve(false);
@@ -57,14 +57,14 @@ export class DiskReader {
   readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean> {
     const path = key.version.chunkPath(key.index);
     const file = this.#files.get(path, key.version.sizeBytes);
-    if (file !== undefined) return this.#read(path, file, blockIndex, target, hold);
-    if (this.#closed || this.#index.presence(path) === "absent") return miss;
+    if (file !== undefined) return this.#read(path, key, file, blockIndex, target, hold);
+    if (this.#closed || this.#index.presenceOf(key) === "absent") return miss;
     return this.#openAndRead(path, key, blockIndex, target, hold);
   }
 
   /** The chunk key in the file of a held chunk; undefined if the file is missing, damaged or another chunk's. */
   async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
-    if (this.#closed || this.#index.get(path) === undefined) return undefined;
+    if (this.#closed || !this.#index.has(path)) return undefined;
     const storedKey = await readStoredKey(this.#calls, chunkFilePath(this.#directory, path));
     if (storedKey === undefined) return undefined;
     const { index, objectSizeBytes: sizeBytes, ...fields } = storedKey;
@@ -80,14 +80,14 @@ export class DiskReader {
 
   #read(
     path: string,
+    key: ChunkKey,
     file: DiskFile,
     blockIndex: number,
     target: Buffer,
     hold?: MemoryHold,
   ): Promise<boolean> {
-    const entry = this.#index.get(path);
-    assert(entry !== undefined, "a file is open only while it has an entry");
-    this.#index.touch(entry, blockIndex);
+    const hasEntry = this.#index.touch(key, blockIndex);
+    assert(hasEntry, "a file is open only while it has an entry");
     this.#readsInProgress += 1;
     return new Promise((resolve) => {
       file.readBlock(blockIndex, target, (fault) => {
@@ -98,7 +98,9 @@ export class DiskReader {
           resolve(true);
         } else {
           if (fault.reason === "ETIMEDOUT" && hold) this.#holdUntilReturned(target, hold);
-          void this.#onFault(path, entry, fault).then(() => resolve(false));
+          // The file of a chunk that was removed is retired, and so is a file that was not read for long. Then the next
+          // read finds out.
+          void this.#onFault(path, !file.retired, fault).then(() => resolve(false));
         }
       });
     });
@@ -124,7 +126,7 @@ export class DiskReader {
     await opening;
     // It may have been opened for an object of another size. That is a miss, and the next read opens it again.
     const file = this.#files.get(path, key.version.sizeBytes);
-    return file !== undefined && this.#read(path, file, blockIndex, target, hold);
+    return file !== undefined && this.#read(path, key, file, blockIndex, target, hold);
   }
 
   /**
@@ -135,20 +137,25 @@ export class DiskReader {
    * So the result says something about the chunk only if the entry is still the one of step 1.
    */
   async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
-    const before = this.#index.get(path);
+    const before = this.#index.hold(path);
     const opened = await DiskFile.open(this.#calls, chunkFilePath(this.#directory, path), key);
     this.#openings.delete(path);
-    const overtaken = before !== undefined && this.#index.get(path) !== before;
+    const overtaken = before !== undefined && !before.isHeld;
+    if (before !== undefined) this.#index.release(before);
     if (!(opened instanceof DiskFile)) {
-      if (!overtaken) await this.#onFault(path, before, opened);
+      const isCurrent = before === undefined ? !this.#index.has(path) : before.isHeld;
+      if (!overtaken) await this.#onFault(path, isCurrent, opened);
       return undefined;
     }
-    if (overtaken || this.#closed || this.#index.presence(path) === "absent") {
+    const isKnown = this.#index.has(path);
+    // A file that the scan has not found yet gets an entry now, if there is a row left for it.
+    const isUsable = isKnown || (this.#index.presence(path) === "unknown" && this.#index.canAdd(path));
+    if (overtaken || this.#closed || !isUsable) {
       opened.retire();
       return undefined;
     }
-    const entry = this.#index.get(path) ?? this.#index.add(path, chunkFileSize(storedKeyOf(key)));
-    entry.sha256 = opened.sha256;
+    if (!isKnown) this.#index.add(path, chunkFileSize(storedKeyOf(key)));
+    this.#index.noteSha256(path, opened.sha256);
     this.#files.add(path, opened);
     return opened;
   }

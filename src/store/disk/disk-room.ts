@@ -4,12 +4,13 @@
  * and not the plan.
  */
 import { chunkFilePath } from "../chunk-file/chunk-file.ts";
-import { type DiskEntry, type DiskIndex, sliceMax } from "./disk-index.ts";
+import { type DiskIndex, sliceMax } from "./disk-index.ts";
 import type { DiskJob } from "./disk-job.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskRoot } from "./disk-root.ts";
 import type { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import type { DiskWriter, TaskResult } from "./disk-writer.ts";
+import type { FileOnDisk } from "./held-entries.ts";
 
 export interface DiskRoomOptions {
   readonly root: DiskRoot;
@@ -22,7 +23,7 @@ export interface DiskRoomOptions {
 
 /** Room for one file: the entries that are evicted for it, and the paths of their files. */
 export interface Room {
-  readonly victims: readonly DiskEntry[];
+  readonly victims: readonly FileOnDisk[];
   readonly victimPaths: readonly string[];
 }
 
@@ -62,13 +63,12 @@ export class DiskRoom {
   }
 
   /** Victims that may still be on disk become entries again: the bytes that should replace them were not written. */
-  settleVictims(victims: readonly DiskEntry[], result: TaskResult): void {
+  settleVictims(victims: readonly FileOnDisk[], result: TaskResult): void {
     let gone = victims.length;
     if (result.outcome === "failed") gone = result.victimsGone;
     else if (result.outcome === "crashed") gone = 0;
     this.#stats.evictions += gone;
-    for (const { key: path, sizeBytes, sha256 } of victims.slice(gone))
-      this.#index.add(path, sizeBytes, sha256);
+    for (const victim of victims.slice(gone)) this.#index.restore(victim);
     if (result.outcome !== "dropped" && this.#index.isTrimming && !this.#trimming) this.evictExcess(() => {});
   }
 
@@ -105,7 +105,7 @@ export class DiskRoom {
     if (this.#makingRoom) return;
     this.#makingRoom = true;
     let entryBytesMax: number | undefined;
-    const takeSlice = (): DiskEntry[] => {
+    const takeSlice = (): FileOnDisk[] => {
       entryBytesMax ??= this.#index.shareThatStaysBytes;
       return this.#index.takeDownTo(entryBytesMax);
     };
@@ -119,11 +119,11 @@ export class DiskRoom {
    * and the later ones after them, so that commits go on.
    */
   #evictInSlices(
-    takeSlice: () => readonly DiskEntry[],
+    takeSlice: () => readonly FileOnDisk[],
     onEnd: () => void,
     place: "first" | "last" = "first",
   ): void {
-    let victims: readonly DiskEntry[] = [];
+    let victims: readonly FileOnDisk[] = [];
     const start = (): DiskJob | undefined => {
       victims = takeSlice();
       if (victims.length > 0) return { kind: "evict", victims: this.#retire(victims) };
@@ -139,20 +139,20 @@ export class DiskRoom {
     this.#writer.enqueue({ bytes: 0, start, settle }, place);
   }
 
-  #unlink(victims: readonly DiskEntry[]): void {
+  #unlink(victims: readonly FileOnDisk[]): void {
     const job: DiskJob = { kind: "evict", victims: this.#retire(victims) };
     const settle = (result: TaskResult): void => this.#settleEviction(victims, result);
     this.#writer.enqueue({ bytes: 0, start: () => job, settle }, "first");
   }
 
-  #settleEviction(victims: readonly DiskEntry[], result: TaskResult): void {
+  #settleEviction(victims: readonly FileOnDisk[], result: TaskResult): void {
     if (result.outcome === "failed") this.#faultLog.countError(result.code, "evict chunks from disk");
     this.settleVictims(victims, result);
   }
 
   /** The paths of the victims' files. The files are no longer opened or read. */
-  #retire(victims: readonly DiskEntry[]): string[] {
-    return victims.map(({ key: path }) => {
+  #retire(victims: readonly FileOnDisk[]): string[] {
+    return victims.map(({ path }) => {
       this.#files.retire(path);
       return chunkFilePath(this.#root.directory, path);
     });

@@ -95,7 +95,7 @@ export class DiskStage implements StagedChunk {
       !this.#busy && this.#stagedBytes === lengthBytes,
       "a chunk is committed when all of it is written",
     );
-    if (index.get(path) !== undefined) return this.discard().then(() => "present");
+    if (index.has(path)) return this.discard().then(() => "present");
     const { promise, resolve } = Promise.withResolvers<StageResult>();
     this.#over = true;
     writer.enqueue({

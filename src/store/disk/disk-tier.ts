@@ -18,16 +18,18 @@ import type { ObjectVersion } from "../../chunk/object-version.ts";
 import { chunkFilePath, storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, type ReadFileSystem, transientErrors } from "../chunk-file/disk-file.ts";
 import type { ChunkKey, MemoryHold, Presence, PutResult } from "../chunk-store.ts";
-import type { EvictionPolicy } from "../eviction/eviction-policy.ts";
+import type { NewPolicy } from "../eviction/eviction-policy.ts";
+import { Superseder, supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ListedStore } from "../listed-store.ts";
 import { DiskCalls } from "./disk-calls.ts";
 import { DiskCommitter } from "./disk-committer.ts";
-import { type DiskEntry, DiskIndex } from "./disk-index.ts";
+import { DiskIndex } from "./disk-index.ts";
 import { DiskOpenFiles } from "./disk-open-files.ts";
 import { DiskReader } from "./disk-reader.ts";
 import { DiskRoot } from "./disk-root.ts";
 import { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
+import type { DiskEntry } from "./held-entries.ts";
 import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
 
 export interface DiskTierOptions {
@@ -35,7 +37,9 @@ export interface DiskTierOptions {
   readonly root: string;
   /** `disk.max_bytes`: sizes of all chunk files, footers included. */
   readonly maxBytes: number;
-  /** Parts of maxBytes. A commit that would exceed the high one evicts down to the low one. */
+  /** `disk.max_chunks`. */
+  readonly maxChunks: number;
+  /** Parts of maxBytes and of maxChunks. A commit that would exceed the high one begins to evict down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
   /** `disk.call_timeout`: for one call of the file system. */
@@ -43,7 +47,7 @@ export interface DiskTierOptions {
   /** Whether a commit waits for the medium. Without it, a power failure loses chunks, but no chunk has wrong bytes. */
   readonly fsync: boolean;
   readonly replicaId?: string | undefined;
-  readonly policy: EvictionPolicy<DiskEntry>;
+  readonly policy: NewPolicy;
   readonly clock: Clock;
   readonly logger: Logger;
   /** How many files stay open for reading. */
@@ -81,6 +85,7 @@ export class DiskTier implements StagingStore, ListedStore {
   readonly #commits = new Map<string, Promise<PutResult>>();
   /** Running deletions, by chunk path. Each resolves with whether the file is gone. */
   readonly #deletions = new Map<string, Promise<boolean>>();
+  readonly #superseder: Superseder;
   #closing: Promise<void> | undefined;
   #state: "open" | "draining" | "closed" = "open";
 
@@ -106,6 +111,9 @@ export class DiskTier implements StagingStore, ListedStore {
       },
     });
     this.#index = new DiskIndex(options);
+    this.#superseder = new Superseder((version) =>
+      this.#index.supersede(version) === supersedeSliceMax ? 0 : undefined,
+    );
     this.#files = new DiskOpenFiles(options.openFilesMax ?? openFilesMaxDefault);
     this.#reader = new DiskReader({
       directory: root.directory,
@@ -113,7 +121,7 @@ export class DiskTier implements StagingStore, ListedStore {
       index: this.#index,
       files: this.#files,
       stats: this.stats,
-      onFault: (path, entry, fault) => this.#handleFault(path, entry, fault),
+      onFault: (path, isCurrent, fault) => this.#handleFault(path, isCurrent, fault),
     });
     this.#committer = new DiskCommitter({
       root,
@@ -189,13 +197,12 @@ export class DiskTier implements StagingStore, ListedStore {
   }
 
   presence(key: ChunkKey): Presence {
-    if (this.isSetAside) return "absent";
-    return this.#index.presence(key.version.chunkPath(key.index));
+    return this.isSetAside ? "absent" : this.#index.presenceOf(key);
   }
 
   /** Hex SHA-256 of a held chunk, if it is known: since its commit, or since its file was first opened. */
   sha256(key: ChunkKey): string | undefined {
-    return this.#index.get(key.version.chunkPath(key.index))?.sha256;
+    return this.#index.sha256(key.version.chunkPath(key.index));
   }
 
   readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean> {
@@ -225,8 +232,8 @@ export class DiskTier implements StagingStore, ListedStore {
   stage(key: ChunkKey): StagedChunk | undefined {
     const path = key.version.chunkPath(key.index);
     const isChanging = this.#commits.has(path) || this.#deletions.has(path);
-    if (this.#state !== "open" || this.isSetAside || isChanging || this.#index.presence(path) !== "absent")
-      return undefined;
+    const isAbsent = this.#index.presence(path) === "absent" && this.#index.canName(path);
+    if (this.#state !== "open" || this.isSetAside || isChanging || !isAbsent) return undefined;
     const stage = this.#committer.stage(path, storedKeyOf(key), () => this.#state === "open");
     return {
       get stagedBytes() {
@@ -248,33 +255,35 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#index.paths();
   }
 
-  /** The entry of the chunk with this path. A chunk that was deleted and stored again has a new entry. */
-  entry(path: string): DiskEntry | undefined {
-    return this.#index.get(path);
+  /** The entry of the chunk with this path, which the caller releases. */
+  hold(path: string): DiskEntry | undefined {
+    return this.#index.hold(path);
+  }
+
+  release(entry: DiskEntry): void {
+    this.#index.release(entry);
   }
 
   /**
    * Handles a fault that another part found when it read the file of `entry` itself. Resolves with whether the chunk
-   * was deleted. It is not if it has another entry by now, or if the fault says nothing about the file.
+   * was deleted. It is not if the entry is not held any more, or if the fault says nothing about the file.
    */
   async distrust(entry: DiskEntry, fault: DiskFault): Promise<boolean> {
-    if (this.#state === "closed" || this.#index.get(entry.key) !== entry) return false;
-    await this.#handleFault(entry.key, entry, fault);
-    return this.#index.get(entry.key) !== entry;
+    if (this.#state === "closed" || !entry.isHeld) return false;
+    await this.#handleFault(entry.path, true, fault);
+    return !entry.isHeld;
   }
 
   /** Deletes the chunk with this path. Resolves with the size of its file; 0 if there is none or the deletion failed. */
   async discard(path: string): Promise<number> {
-    const entry = this.#index.get(path);
-    if (entry === undefined || this.#state === "closed") return 0;
-    return (await this.#discard(path)) ? entry.sizeBytes : 0;
+    const sizeBytes = this.#index.sizeOf(path);
+    if (sizeBytes === 0 || this.#state === "closed") return 0;
+    return (await this.#discard(path)) ? sizeBytes : 0;
   }
 
   /** Makes the chunks of a version the first to be evicted, because its object has another ETag now. */
   supersede(version: ObjectVersion): void {
-    for (let index = 0; index < version.chunkCount; index += 1) {
-      this.#index.supersede(version.chunkPath(index));
-    }
+    this.#superseder.add(version);
   }
 
   /** A reclaimer for the memory budget: drops commits that have not started, the newest first. */
@@ -293,6 +302,7 @@ export class DiskTier implements StagingStore, ListedStore {
     await this.#committer.close(deadlineMs);
     this.#state = "closed";
     this.#files.close();
+    this.#superseder.close();
     const timer = this.#clock.timer(closeTimeoutMs, () => this.#calls.stop());
     await Promise.all([this.#reader.close(), ...this.#deletions.values()]);
     timer.cancel();
@@ -300,9 +310,9 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#root.close();
   }
 
-  /** Handles a fault of the file of `entry`. If many readers found it, only the first call has an effect. */
-  async #handleFault(path: string, entry: DiskEntry | undefined, fault: DiskFault): Promise<void> {
-    if (this.#index.get(path) !== entry) {
+  /** Handles a fault of a chunk's file. If many readers found it, only the first call has an effect. */
+  async #handleFault(path: string, isCurrent: boolean, fault: DiskFault): Promise<void> {
+    if (!isCurrent) {
       await this.#deletions.get(path);
       return;
     }
@@ -310,7 +320,7 @@ export class DiskTier implements StagingStore, ListedStore {
       // Another read may have opened the file before, and a file is open only while it has an entry.
       this.#files.retire(path);
       // Without an entry this is an ordinary miss.
-      if (this.#index.remove(path) === undefined) return;
+      if (!this.#index.remove(path)) return;
       this.stats.vanished += 1;
       this.onLost();
       return;
@@ -363,7 +373,7 @@ export class DiskTier implements StagingStore, ListedStore {
   }
 
   #commit(path: string, key: ChunkKey, chunk: ChunkBytes): Promise<PutResult> {
-    if (this.#index.get(path) !== undefined) return Promise.resolve("present");
+    if (this.#index.has(path)) return Promise.resolve("present");
     if (this.#state !== "open" || this.isSetAside) return Promise.resolve("not_stored");
     return this.#committer.commit(path, storedKeyOf(key), chunk);
   }

@@ -1,26 +1,38 @@
 /**
- * Decides which chunk a full tier evicts. A policy only decides; the tier holds the chunks and deletes them. The policy
- * is intrusive: it keeps its state in the tier's own entries. So a hit costs the one look-up that the tier makes
- * anyway, and a write to an object that is already in the processor's cache.
+ * Decides which chunk a full tier evicts. A policy only decides; the tier holds the chunks and deletes them. Both name an
+ * entry by its row, a number, and keep what they know of it in arrays of numbers. So an entry costs the policy a few bytes,
+ * and a hit costs one small write besides the one look-up that the tier makes anyway.
  */
-import type { Evictable } from "./evictable.ts";
 
-export interface EvictionPolicy<Entry extends Evictable> {
+/** What a policy asks the tier about the entry in a row. */
+export interface PolicyEntries {
+  sizeOf(row: number): number;
+  /** 32 bits of a hash of its key. It decides whether the uses of the entry are sampled, and names it once evicted. */
+  hashOf(row: number): number;
+}
+
+/** Rows are numbered from 1 to the rowsMax of the tier. */
+export const noRow = 0;
+
+export interface EvictionPolicy {
   /** Adds an entry that the tier now holds. `ahead`: the chunk was fetched before any reader asked for it. */
-  insert(entry: Entry, ahead?: boolean): void;
+  insert(row: number, ahead?: boolean): void;
   /** Counts a use of the entry. */
-  touch(entry: Entry): void;
+  touch(row: number): void;
   /**
    * Makes the entry the first to be evicted: its object has changed, or the chunk is an extra copy. The next use takes
    * that back.
    */
-  supersede(entry: Entry): void;
+  supersede(row: number): void;
   /** Removes an entry that the tier deletes for a reason of its own, such as damage. */
-  remove(entry: Entry): void;
-  /** Removes and returns the entry whose loss costs least; undefined if no entry is held. */
-  evict(): Entry | undefined;
+  remove(row: number): void;
+  /** Removes and returns the entry whose loss costs least; {@link noRow} if no entry is held. */
+  evict(): number;
   /** Adds again the entry that {@link evict} has just returned. It is in use, so it must not be evicted soon. */
-  reinsert(entry: Entry): void;
-  /** Whether an entry with this key was evicted lately, so that keeping it would have paid off. */
-  remembers(key: string): boolean;
+  reinsert(row: number): void;
+  /** Whether an entry with this hash was evicted lately, so that keeping it would have paid off. */
+  remembers(hash: number): boolean;
 }
+
+/** Makes the policy of a tier that has at most `rowsMax` entries. */
+export type NewPolicy = (entries: PolicyEntries, rowsMax: number) => EvictionPolicy;

@@ -12,13 +12,12 @@
  *
  * Invariants:
  * 1. An entry that is held is in exactly one queue. An evicted or removed entry is in none.
- * 2. The ghosts are keys that are not held. After an eviction that added a ghost, the sum of their sizes is at most the
- *    shape's share of the bytes that were held.
+ * 2. After an eviction that added a ghost, the sum of the sizes of the ghosts is at most the shape's share of the bytes
+ *    that were held.
  */
-import { LruMap } from "../../base/lru-map.ts";
-import type { Evictable } from "./evictable.ts";
-import type { EvictionPolicy } from "./eviction-policy.ts";
-import { FifoQueue } from "./fifo-queue.ts";
+import { type EvictionPolicy, noRow, type PolicyEntries } from "./eviction-policy.ts";
+import { Ghosts } from "./ghosts.ts";
+import { QueueColumns, RowQueue } from "./row-queue.ts";
 
 /** Shares are parts of the bytes held. */
 export interface S3FifoShape {
@@ -42,24 +41,43 @@ export const paperShape: S3FifoShape = {
   secondChance: false,
 };
 
+/** In the queues from this number on, entries wait for their first use. */
+const aheadNumber = 3;
+const doomedNumber = 4;
+
 /** Entries fetched ahead may take half of the tier. */
 const aheadShareMax = 0.5;
-/** At least as many as any shape counts. */
+/** At least as many as any shape counts. Five bits hold it. */
 const frequencyMax = 7;
 
-export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
+export class S3Fifo implements EvictionPolicy {
   shape: S3FifoShape;
-  readonly #small = new FifoQueue<Entry>();
-  readonly #main = new FifoQueue<Entry>();
-  readonly #ahead = new FifoQueue<Entry>();
+  readonly #entries: PolicyEntries;
+  readonly #columns: QueueColumns;
+  readonly #small: RowQueue;
+  readonly #main: RowQueue;
+  readonly #ahead: RowQueue;
   /** Superseded entries that were not used since. They are evicted first. */
-  readonly #doomed = new FifoQueue<Entry>();
-  /** Keys, each weighing the bytes that its entry had. */
-  readonly #ghosts = new LruMap<string, true>();
+  readonly #doomed: RowQueue;
+  /** By the number of the queue. */
+  readonly #queues: readonly (RowQueue | undefined)[];
+  readonly #ghosts: Ghosts;
+  /** For each row in the queue of entries fetched ahead, the bytes that were inserted before it. */
+  readonly #arrivedAtBytes = new Map<number, number>();
   #insertedBytes = 0;
+  #count = 0;
 
-  constructor(shape: S3FifoShape = paperShape) {
+  /** `rowsMax`: no row has a greater number. */
+  constructor(entries: PolicyEntries, rowsMax: number, shape: S3FifoShape = paperShape) {
+    this.#entries = entries;
     this.shape = shape;
+    this.#columns = new QueueColumns(rowsMax);
+    this.#small = new RowQueue(this.#columns, 1);
+    this.#main = new RowQueue(this.#columns, 2);
+    this.#ahead = new RowQueue(this.#columns, aheadNumber);
+    this.#doomed = new RowQueue(this.#columns, doomedNumber);
+    this.#queues = [undefined, this.#small, this.#main, this.#ahead, this.#doomed];
+    this.#ghosts = new Ghosts(rowsMax);
   }
 
   get bytes(): number {
@@ -71,92 +89,117 @@ export class S3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
     return this.#small.bytes + this.#main.bytes;
   }
 
-  get ghostBytes(): number {
-    return this.#ghosts.weight;
+  /** The number of entries held. */
+  get count(): number {
+    return this.#count;
   }
 
-  insert(entry: Entry, ahead = false): void {
-    entry.frequency = 0;
-    entry.arrivedAtBytes = this.#insertedBytes;
-    this.#insertedBytes += entry.sizeBytes;
-    if (this.#ghosts.delete(entry.key)) this.#main.push(entry);
-    else if (ahead) this.#ahead.push(entry);
-    else this.#small.push(entry);
-  }
-
-  touch(entry: Entry): void {
-    if (entry.queue === this.#ahead || entry.queue === this.#doomed) {
-      // For an entry fetched ahead, the first use is what an insertion is for others. A superseded entry begins anew.
-      entry.queue.remove(entry);
-      this.#small.push(entry);
-    } else if (entry.frequency < frequencyMax) {
-      entry.frequency += 1;
+  insert(row: number, ahead = false): void {
+    const sizeBytes = this.#entries.sizeOf(row);
+    this.#count += 1;
+    this.#ghosts.reach(row);
+    this.#columns.setFrequency(row, 0);
+    if (this.#ghosts.delete(this.#entries.hashOf(row))) {
+      this.#main.push(row, sizeBytes);
+    } else if (ahead) {
+      this.#ahead.push(row, sizeBytes);
+      this.#arrivedAtBytes.set(row, this.#insertedBytes);
+    } else {
+      this.#small.push(row, sizeBytes);
     }
+    this.#insertedBytes += sizeBytes;
   }
 
-  reinsert(entry: Entry): void {
-    entry.frequency = 0;
-    this.#ghosts.delete(entry.key);
-    this.#main.push(entry);
+  touch(row: number): void {
+    if (this.#columns.queueOf(row) >= aheadNumber) {
+      // For an entry fetched ahead, the first use is what an insertion is for others. A superseded entry begins anew.
+      this.#leave(row);
+      this.#small.push(row, this.#entries.sizeOf(row));
+      return;
+    }
+    const frequency = this.#columns.frequencyOf(row);
+    if (frequency < frequencyMax) this.#columns.setFrequency(row, frequency + 1);
   }
 
-  supersede(entry: Entry): void {
-    entry.queue?.remove(entry);
-    entry.frequency = 0;
-    this.#doomed.push(entry);
+  reinsert(row: number): void {
+    this.#count += 1;
+    this.#columns.setFrequency(row, 0);
+    this.#ghosts.delete(this.#entries.hashOf(row));
+    this.#main.push(row, this.#entries.sizeOf(row));
   }
 
-  remove(entry: Entry): void {
-    entry.queue?.remove(entry);
+  supersede(row: number): void {
+    if (!this.#leave(row)) this.#count += 1;
+    this.#columns.setFrequency(row, 0);
+    this.#doomed.push(row, this.#entries.sizeOf(row));
   }
 
-  evict(): Entry | undefined {
+  remove(row: number): void {
+    if (this.#leave(row)) this.#count -= 1;
+  }
+
+  evict(): number {
     const heldBytes = this.bytes;
     for (;;) {
-      if (this.#doomed.oldest !== undefined) return this.#doomed.shift();
-      if (this.#evictsAhead(heldBytes)) return this.#ahead.shift();
-      const fromSmall =
-        this.#small.bytes >= this.shape.smallShare * heldBytes || this.#main.oldest === undefined;
-      const entry = fromSmall ? this.#small.shift() : this.#main.shift();
-      if (entry === undefined) return this.#ahead.shift();
-      if (fromSmall ? this.#staysFromSmall(entry) : this.#staysInMain(entry)) continue;
-      if (fromSmall) this.#remember(entry, this.shape.ghostShare * heldBytes);
-      return entry;
+      if (this.#doomed.oldest !== noRow) return this.#evicted(this.#doomed.oldest);
+      if (this.#evictsAhead(heldBytes)) return this.#evicted(this.#ahead.oldest);
+      const fromSmall = this.#small.bytes >= this.shape.smallShare * heldBytes || this.#main.oldest === noRow;
+      const row = fromSmall ? this.#small.oldest : this.#main.oldest;
+      if (row === noRow) return this.#evicted(this.#ahead.oldest);
+      if (fromSmall ? this.#staysFromSmall(row) : this.#staysInMain(row)) continue;
+      if (fromSmall) this.#remember(row, this.shape.ghostShare * heldBytes);
+      return this.#evicted(row);
     }
   }
 
-  remembers(key: string): boolean {
-    return this.#ghosts.has(key);
+  remembers(hash: number): boolean {
+    return this.#ghosts.has(hash);
   }
 
-  #staysFromSmall(entry: Entry): boolean {
+  #remember(row: number, windowBytes: number): void {
+    this.#ghosts.add(this.#entries.hashOf(row), this.#entries.sizeOf(row), windowBytes);
+  }
+
+  #evicted(row: number): number {
+    this.remove(row);
+    return row;
+  }
+
+  /** Whether the row was in a queue. */
+  #leave(row: number): boolean {
+    const number = this.#columns.queueOf(row);
+    this.#queues[number]?.remove(row, this.#entries.sizeOf(row));
+    if (number === aheadNumber) this.#arrivedAtBytes.delete(row);
+    return number !== 0;
+  }
+
+  #staysFromSmall(row: number): boolean {
     const { usesForMain, secondChance } = this.shape;
-    const isForMain = entry.frequency >= usesForMain;
-    const stays = isForMain || (secondChance && entry.frequency > 0);
-    if (!stays) return false;
-    entry.frequency = 0;
-    if (isForMain) this.#main.push(entry);
-    else this.#small.push(entry);
+    const frequency = this.#columns.frequencyOf(row);
+    const isForMain = frequency >= usesForMain;
+    const stays = isForMain || (secondChance && frequency > 0);
+    if (stays) this.#move(row, isForMain ? this.#main : this.#small, 0);
+    return stays;
+  }
+
+  #staysInMain(row: number): boolean {
+    const frequency = this.#columns.frequencyOf(row);
+    if (frequency === 0) return false;
+    this.#move(row, this.#main, Math.min(frequency, this.shape.usesCounted) - 1);
     return true;
   }
 
-  #staysInMain(entry: Entry): boolean {
-    if (entry.frequency === 0) return false;
-    entry.frequency = Math.min(entry.frequency, this.shape.usesCounted) - 1;
-    this.#main.push(entry);
-    return true;
+  #move(row: number, to: RowQueue, frequency: number): void {
+    this.#leave(row);
+    this.#columns.setFrequency(row, frequency);
+    to.push(row, this.#entries.sizeOf(row));
   }
 
   /** Whether too much is fetched ahead, or the oldest such entry was not used while all held bytes were replaced once. */
   #evictsAhead(heldBytes: number): boolean {
-    const oldest = this.#ahead.oldest;
-    if (oldest === undefined) return false;
-    const isAbandoned = this.#insertedBytes - oldest.arrivedAtBytes > heldBytes;
+    const { oldest } = this.#ahead;
+    if (oldest === noRow) return false;
+    const isAbandoned = this.#insertedBytes - (this.#arrivedAtBytes.get(oldest) ?? 0) > heldBytes;
     return isAbandoned || this.#ahead.bytes > aheadShareMax * heldBytes;
-  }
-
-  #remember(entry: Entry, ghostBytesMax: number): void {
-    this.#ghosts.weightMax = ghostBytesMax;
-    this.#ghosts.set(entry.key, true, entry.sizeBytes);
   }
 }

@@ -72,12 +72,12 @@ export class ShapeTuner {
     this.#entryCount = entryCount;
   }
 
-  /** Counts a request of the sample. `isHit`: the tier held the chunk. */
-  request(key: string, sizeBytes: number, isHit: boolean): void {
+  /** Counts a request of the sample. `hash` names the chunk. `isHit`: the tier held it. */
+  request(hash: number, sizeBytes: number, isHit: boolean): void {
     const tierScore = isHit ? 1 : missToll;
     let leader = this.#inUse;
     for (const each of this.#challengers) {
-      const score = each.miniature.request(key, sizeBytes, this.#capacityBytes) ? 1 : 0;
+      const score = each.miniature.request(hash, sizeBytes, this.#capacityBytes) ? 1 : 0;
       if (each === this.#inUse) continue;
       each.lead = Math.max(0, each.lead + score - tierScore);
       if (each.lead > leader.lead) leader = each;

@@ -10,87 +10,78 @@
  * 2. As of the last eviction, at most twice {@link sampledEntries} of the entries held are sampled, and at least half
  *    of {@link sampledEntries} if the tier holds so many. The share is a power of two, so that it seldom changes.
  */
-import type { Evictable } from "./evictable.ts";
-import type { EvictionPolicy } from "./eviction-policy.ts";
+import type { EvictionPolicy, PolicyEntries } from "./eviction-policy.ts";
 import { S3Fifo } from "./s3-fifo.ts";
 import { ShapeTuner } from "./shape-tuner.ts";
 
 /** With a quarter of this number, chance would decide too often. */
 const sampledEntries = 512;
 
-export class TunedS3Fifo<Entry extends Evictable> implements EvictionPolicy<Entry> {
-  readonly #queues = new S3Fifo<Entry>();
+export class TunedS3Fifo implements EvictionPolicy {
+  readonly #entries: PolicyEntries;
+  readonly #queues: S3Fifo;
   readonly #tuner = new ShapeTuner();
-  #entryCount = 0;
   /** The part of all keys that is sampled. */
   #sampledShare = 0;
+  /** A key is sampled if its hash is below this number. */
+  #sampledBelow = 0;
+
+  /** `rowsMax`: no row has a greater number. */
+  constructor(entries: PolicyEntries, rowsMax: number) {
+    this.#entries = entries;
+    this.#queues = new S3Fifo(entries, rowsMax);
+  }
 
   get bytes(): number {
     return this.#queues.bytes;
   }
 
-  insert(entry: Entry, ahead = false): void {
-    entry.sampleAt = placeOf(entry.key);
-    this.#entryCount += 1;
-    this.#queues.insert(entry, ahead);
+  insert(row: number, ahead = false): void {
+    this.#queues.insert(row, ahead);
     // A chunk fetched ahead is requested when it is touched for the first time.
-    if (!ahead && entry.sampleAt < this.#sampledShare) this.#tune(entry, false);
+    if (!ahead) this.#tune(row, false);
   }
 
-  touch(entry: Entry): void {
-    this.#queues.touch(entry);
-    if (entry.sampleAt < this.#sampledShare) this.#tune(entry, true);
+  touch(row: number): void {
+    this.#queues.touch(row);
+    this.#tune(row, true);
   }
 
-  reinsert(entry: Entry): void {
-    this.#entryCount += 1;
-    this.#queues.reinsert(entry);
+  reinsert(row: number): void {
+    this.#queues.reinsert(row);
   }
 
-  supersede(entry: Entry): void {
-    this.#queues.supersede(entry);
+  supersede(row: number): void {
+    this.#queues.supersede(row);
   }
 
-  remove(entry: Entry): void {
-    this.#queues.remove(entry);
-    this.#entryCount -= 1;
+  remove(row: number): void {
+    this.#queues.remove(row);
   }
 
-  evict(): Entry | undefined {
+  evict(): number {
     this.#sample();
-    const victim = this.#queues.evict();
-    if (victim !== undefined) this.#entryCount -= 1;
-    return victim;
+    return this.#queues.evict();
   }
 
-  remembers(key: string): boolean {
-    return this.#queues.remembers(key);
+  remembers(hash: number): boolean {
+    return this.#queues.remembers(hash);
   }
 
-  #tune(entry: Entry, isHit: boolean): void {
-    this.#tuner.request(entry.key, entry.sizeBytes, isHit);
+  #tune(row: number, isHit: boolean): void {
+    const hash = this.#entries.hashOf(row);
+    if (hash >= this.#sampledBelow) return;
+    this.#tuner.request(hash, this.#entries.sizeOf(row), isHit);
     this.#queues.shape = this.#tuner.shape;
   }
 
   #sample(): void {
-    if (this.#sampledShare === 0) this.#sampledShare = 1;
-    while (this.#entryCount * this.#sampledShare > 2 * sampledEntries) this.#sampledShare /= 2;
-    while (this.#sampledShare < 1 && this.#entryCount * this.#sampledShare < sampledEntries / 2) {
-      this.#sampledShare *= 2;
-    }
-    const share = this.#sampledShare;
-    this.#tuner.resize(this.#queues.rankedBytes * share, this.#entryCount * share);
+    const { count, rankedBytes } = this.#queues;
+    let share = this.#sampledShare || 1;
+    while (count * share > 2 * sampledEntries) share /= 2;
+    while (share < 1 && count * share < sampledEntries / 2) share *= 2;
+    this.#sampledShare = share;
+    this.#sampledBelow = share * 2 ** 32;
+    this.#tuner.resize(rankedBytes * share, count * share);
   }
-}
-
-/**
- * The place of a key in [0, 1): FNV-1a, then the finalizer of MurmurHash3, because FNV mixes the last characters
- * little.
- */
-function placeOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
 }

@@ -37,7 +37,7 @@ export async function clearDisk(
   // Until the scan has ended, the tier does not know all chunks.
   await Promise.race([disk.ready, once(signal, "abort")]);
   signal.throwIfAborted();
-  if (prefix === undefined) return discardAll(disk, [...disk.paths()], signal);
+  if (prefix === undefined) return discardAll(disk, disk.paths(), signal);
   const audit = new DiskAudit();
   try {
     let [chunks, bytes] = [0, 0];
@@ -56,7 +56,7 @@ export async function clearDisk(
 }
 
 /** Deletes one chunk at a time, so that reads of clients run in between. */
-async function discardAll(disk: ClearedDisk, keys: readonly string[], signal: AbortSignal): Promise<Cleared> {
+async function discardAll(disk: ClearedDisk, keys: Iterable<string>, signal: AbortSignal): Promise<Cleared> {
   let [chunks, bytes] = [0, 0];
   for (const key of keys) {
     signal.throwIfAborted();

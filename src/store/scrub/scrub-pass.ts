@@ -4,7 +4,7 @@
  *
  * Invariants:
  * 1. The cursor is the last file that was checked to its end, and the counts cover the files up to it.
- * 2. A verdict counts only if the tier still has the entry that it had when the check began. Otherwise: (1) the thread
+ * 2. A verdict counts only if the entry that the tier had when the check began is still held. Otherwise: (1) the thread
  *    opens the file; (2) the tier evicts the chunk, and a commit stores it again; (3) the thread finds damage in the
  *    unlinked file, and the tier would delete the new one.
  */
@@ -13,13 +13,14 @@ import type { BytePace } from "../../base/byte-pace.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
 import { chunkPathOfFileName, fanOuts } from "../chunk-file/chunk-file.ts";
 import type { DiskTier } from "../disk/disk-tier.ts";
+import type { DiskEntry } from "../disk/held-entries.ts";
 import { type CheckStep, DiskAudit } from "./disk-audit.ts";
 import type { ScrubCounts, UnfinishedPass } from "./scrub-state-file.ts";
 
 /** What a scrub needs of the disk tier. */
 export type ScrubbedDisk = Pick<
   DiskTier,
-  "directory" | "usedBytes" | "ready" | "readsInProgress" | "entry" | "distrust"
+  "directory" | "usedBytes" | "ready" | "readsInProgress" | "hold" | "release" | "distrust"
 >;
 
 export interface ScrubPassOptions {
@@ -105,20 +106,29 @@ export class ScrubPass {
   }
 
   async #check(audit: DiskAudit, path: string, name: string, signal: AbortSignal): Promise<void> {
-    const { disk, pace } = this.#options;
+    const { disk } = this.#options;
     const key = chunkPathOfFileName(name);
-    const entry = key === undefined ? undefined : disk.entry(key);
+    const entry = key === undefined ? undefined : disk.hold(key);
     // The file is no chunk's, or its chunk is being stored or deleted.
-    if (key === undefined || entry === undefined) return;
+    if (entry === undefined) return;
+    try {
+      await this.#checkEntry(audit, path, entry, signal);
+    } finally {
+      disk.release(entry);
+    }
+  }
+
+  async #checkEntry(audit: DiskAudit, path: string, entry: DiskEntry, signal: AbortSignal): Promise<void> {
+    const { disk, pace } = this.#options;
     await this.#yieldToReads(signal);
-    let step: CheckStep = await audit.check(path, key);
+    let step: CheckStep = await audit.check(path, entry.path);
     while (step.kind === "read") {
       this.#partBytes += step.lengthBytes;
       await pace.spend(step.lengthBytes, signal);
       await this.#yieldToReads(signal);
       step = await audit.next();
     }
-    const isReplaced = disk.entry(key) !== entry;
+    const isReplaced = !entry.isHeld;
     const isBad = step.fault !== undefined && (await disk.distrust(entry, step.fault));
     this.#partBytes = 0;
     if (!isReplaced) this.#count(entry.sizeBytes, isBad, step.fault !== undefined && !isBad);

@@ -9,8 +9,7 @@ import { Coordination } from "../../../src/membership/coordination.ts";
 import type { Member } from "../../../src/membership/member.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
-import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
-import { DiskFixture, keyOf, readChunk } from "../../store/disk/disk-fixture.ts";
+import { DiskFixture, keyOf, newTuned, readChunk } from "../../store/disk/disk-fixture.ts";
 import { memberOf } from "../../support/member-of.ts";
 
 const objects = 40;
@@ -25,7 +24,7 @@ async function extraCopiesFixture(context: TestContext) {
   const fixture = new DiskFixture();
   const { clock, logger } = fixture;
   const maxBytes = objects * chunkFileSize(storedKeyOf(numberedKey(0)));
-  const disk = await fixture.open({ maxBytes, highWatermark: 1, lowWatermark: 1, policy: new TunedS3Fifo() });
+  const disk = await fixture.open({ maxBytes, highWatermark: 1, lowWatermark: 1, policy: newTuned });
   const self = memberOf("r0");
   let live: readonly Member[] = [self];
   const membership = {

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { S3Fifo } from "../../../src/store/eviction/s3-fifo.ts";
 import { TestProcess } from "../../support/process.ts";
 import { churn, churnBytesMax } from "./disk-churn.ts";
-import { DiskFixture } from "./disk-fixture.ts";
+import { DiskFixture, newS3Fifo } from "./disk-fixture.ts";
 import { meteredThread } from "./disk-metered-thread.ts";
 
 const metered = meteredThread(churnBytesMax);
@@ -13,7 +12,7 @@ for (const seed of [1, 2]) {
   test(`DiskTier: after 4,000 operations the account matches the file system (seed ${seed})`, async () => {
     const disk = new DiskFixture();
     try {
-      const tier = await disk.open({ maxBytes: churnBytesMax, policy: new S3Fifo(), threadModule: metered });
+      const tier = await disk.open({ maxBytes: churnBytesMax, policy: newS3Fifo, threadModule: metered });
       for (let round = 0; round < 4; round += 1) {
         await churn(tier, disk.budget, seed * 100 + round, 1000);
         assert.equal(tier.usedBytes, disk.bytesOnDisk());
@@ -26,7 +25,7 @@ for (const seed of [1, 2]) {
       assert.deepEqual([tier.stats.damaged, tier.stats.vanished], [0, 0]);
       const { usedBytes, chunkCount } = tier;
       await tier.close(60_000);
-      const again = await disk.open({ maxBytes: churnBytesMax, policy: new S3Fifo() });
+      const again = await disk.open({ maxBytes: churnBytesMax, policy: newS3Fifo });
       assert.deepEqual([again.usedBytes, again.chunkCount], [usedBytes, chunkCount]);
     } finally {
       await disk.close();
@@ -40,7 +39,7 @@ test("DiskTier: the meter of this test sees a byte over the limit", async () => 
   try {
     const tier = await disk.open({
       maxBytes: churnBytesMax,
-      policy: new S3Fifo(),
+      policy: newS3Fifo,
       threadModule: meteredThread(1000),
     });
     await churn(tier, disk.budget, 1, 20);
@@ -59,7 +58,7 @@ test("DiskTier: after repeated kill -9 during operations the account is exact", 
       const churner = new TestProcess("churner", process.execPath, [script, disk.root, String(round)]);
       await churner.line(new RegExp(`^done ${round}00$`));
       await churner.stop("SIGKILL");
-      const tier = await disk.open({ maxBytes: churnBytesMax, policy: new S3Fifo(), threadModule: metered });
+      const tier = await disk.open({ maxBytes: churnBytesMax, policy: newS3Fifo, threadModule: metered });
       assert.ok(tier.chunkCount > 10);
       assert.equal(tier.usedBytes, disk.bytesOnDisk());
       assert.ok(disk.bytesOnDisk() <= churnBytesMax);

@@ -12,7 +12,7 @@ test("DiskTier.distrust: an open file that is found missing is a miss for the ne
     assert.equal(await disk.put(tier, key), "stored");
     assert.equal(await readBlock(tier, key, 0), true);
     rmSync(disk.pathOf(key));
-    const entry = tier.entry(key.version.chunkPath(key.index));
+    const entry = tier.hold(key.version.chunkPath(key.index));
     assert.ok(entry);
     // A scrub does this if it finds that the file was deleted.
     assert.equal(await tier.distrust(entry, { kind: "error", reason: "ENOENT" }), true);

@@ -11,51 +11,56 @@ import type { ChunkBytes } from "../../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { chunkFilePath } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey, PutResult } from "../../../src/store/chunk-store.ts";
-import type { DiskEntry } from "../../../src/store/disk/disk-index.ts";
 import { DiskTier, type DiskTierOptions } from "../../../src/store/disk/disk-tier.ts";
-import type { EvictionPolicy } from "../../../src/store/eviction/eviction-policy.ts";
+import { type EvictionPolicy, type NewPolicy, noRow } from "../../../src/store/eviction/eviction-policy.ts";
+import { S3Fifo } from "../../../src/store/eviction/s3-fifo.ts";
+import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { chunkOf as patternChunk } from "../../support/chunk-of.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { assertPattern } from "../../support/pattern.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
 /** First in, first out: chunks are evicted in the order in which a test has put them. */
-export class FifoPolicy implements EvictionPolicy<DiskEntry> {
-  #entries = new Set<DiskEntry>();
+export class FifoPolicy implements EvictionPolicy {
+  #rows = new Set<number>();
   touches = 0;
 
-  insert(entry: DiskEntry): void {
-    this.#entries.add(entry);
+  insert(row: number): void {
+    this.#rows.add(row);
   }
 
   touch(): void {
     this.touches += 1;
   }
 
-  remove(entry: DiskEntry): void {
-    this.#entries.delete(entry);
+  remove(row: number): void {
+    this.#rows.delete(row);
   }
 
-  reinsert(entry: DiskEntry): void {
-    this.#entries.add(entry);
+  reinsert(row: number): void {
+    this.#rows.add(row);
   }
 
-  supersede(entry: DiskEntry): void {
-    this.#entries = new Set([entry, ...this.#entries]);
+  supersede(row: number): void {
+    this.#rows = new Set([row, ...this.#rows]);
   }
 
-  evict(): DiskEntry | undefined {
-    for (const entry of this.#entries) {
-      this.#entries.delete(entry);
-      return entry;
+  evict(): number {
+    for (const row of this.#rows) {
+      this.#rows.delete(row);
+      return row;
     }
-    return undefined;
+    return noRow;
   }
 
   remembers(): boolean {
     return false;
   }
 }
+
+/** The policies of Orca, for {@link openTier}. */
+export const newTuned: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax);
+export const newS3Fifo: NewPolicy = (entries, rowsMax) => new S3Fifo(entries, rowsMax);
 
 /** Opens a tier on a root, and does not wait for the scan. Its size is 1 GiB unless `overrides` set another. */
 export function openTier(root: string, overrides: Partial<DiskTierOptions> = {}): DiskTier {
@@ -66,7 +71,8 @@ export function openTier(root: string, overrides: Partial<DiskTierOptions> = {})
     lowWatermark: 0.85,
     fsync: false,
     replicaId: "replica-a",
-    policy: new FifoPolicy(),
+    maxChunks: 100_000,
+    policy: () => new FifoPolicy(),
     clock: new FakeClock(),
     logger: new RecordedLogger(),
     ...overrides,

@@ -3,9 +3,8 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { KiB, MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
-import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { diskCriteria } from "./disk-criteria.ts";
-import { keyOf, readChunk } from "./disk-fixture.ts";
+import { keyOf, newTuned, readChunk } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
@@ -30,7 +29,7 @@ criterion(
     assert.deepEqual(found.toSorted(), held.map(pathOf).toSorted());
     const gone = found[100] as string;
     await tier.discard(gone);
-    assert.equal(tier.entry(gone), undefined);
+    assert.equal(tier.hold(gone), undefined);
     assert.deepEqual(tier.pathsAfter(gone, 3), found.slice(101, 104), "a page begins behind what has gone");
     assert.deepEqual(
       tier.pathsAfter("", 600),
@@ -79,7 +78,7 @@ criterion(
       maxBytes: 10 * sizeBytes,
       highWatermark: 1,
       lowWatermark: 0.8,
-      policy: new TunedS3Fifo(),
+      policy: newTuned,
     });
     const [held, marked, written] = [keys.slice(0, 10), keys.slice(4, 10), keys.slice(10, 14)];
     for (const key of held) assert.equal(await fixture.put(tier, key), "stored");

@@ -6,9 +6,8 @@ import { MiB } from "../../../src/base/units.ts";
 import { chunkFileSize, storedKeyOf } from "../../../src/store/chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../../src/store/chunk-file/disk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
-import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { diskCriteria } from "./disk-criteria.ts";
-import { FifoPolicy, keyOf, readBlock, readChunk } from "./disk-fixture.ts";
+import { FifoPolicy, keyOf, newTuned, readBlock, readChunk } from "./disk-fixture.ts";
 
 const criterion = diskCriteria("DiskTier");
 
@@ -256,7 +255,7 @@ criterion("no more files stay open than allowed, and closed ones are opened agai
 
 criterion("sequential blocks are one use, a new start is another", async (fixture) => {
   const policy = new FifoPolicy();
-  const tier = await fixture.open({ policy });
+  const tier = await fixture.open({ policy: () => policy });
   const key = keyOf("k", 4 * MiB);
   await fixture.put(tier, key);
   for (const block of [0, 1, 2, 3]) await readBlock(tier, key, block);
@@ -283,7 +282,7 @@ criterion(
       maxBytes: 21 * MiB,
       highWatermark: 1,
       lowWatermark: 1,
-      policy: new TunedS3Fifo(),
+      policy: newTuned,
     });
     const others = Array.from({ length: 20 }, (_, index) => keyOf(`other${index}`, MiB));
     for (const key of [...others.slice(0, 11), ...keys]) assert.equal(await fixture.put(tier, key), "stored");

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiniatureCache } from "../../../src/store/eviction/miniature-cache.ts";
 import { paperShape } from "../../../src/store/eviction/s3-fifo.ts";
+import { hashOfText } from "../../../src/store/eviction/shared-columns.ts";
 
 function hitsOf(cache: MiniatureCache, keys: Iterable<string>, capacityBytes: number): number {
   let hits = 0;
-  for (const key of keys) if (cache.request(key, 1, capacityBytes)) hits += 1;
+  for (const key of keys) if (cache.request(hashOfText(key), 1, capacityBytes)) hits += 1;
   return hits;
 }
 
@@ -15,16 +16,16 @@ function* loop(length: number, requests: number): Generator<string> {
 
 test("MiniatureCache.request: the first request for a key is a miss, the next a hit", () => {
   const cache = new MiniatureCache(paperShape);
-  assert.equal(cache.request("a", 1, 10), false);
-  assert.equal(cache.request("a", 1, 10), true);
+  assert.equal(cache.request(hashOfText("a"), 1, 10), false);
+  assert.equal(cache.request(hashOfText("a"), 1, 10), true);
 });
 
 test("MiniatureCache.request: an entry larger than the cache is not held, and evicts nothing", () => {
   const cache = new MiniatureCache(paperShape);
-  cache.request("small", 1, 10);
-  assert.equal(cache.request("large", 11, 10), false);
-  assert.equal(cache.request("large", 11, 10), false);
-  assert.equal(cache.request("small", 1, 10), true);
+  cache.request(hashOfText("small"), 1, 10);
+  assert.equal(cache.request(hashOfText("large"), 11, 10), false);
+  assert.equal(cache.request(hashOfText("large"), 11, 10), false);
+  assert.equal(cache.request(hashOfText("small"), 1, 10), true);
 });
 
 test("MiniatureCache.request: a loop that fits is all hits in the end, although the cache starts full of placeholders", () => {
@@ -36,7 +37,7 @@ test("MiniatureCache.request: a loop that fits is all hits in the end, although 
 test("MiniatureCache.request: evicts when the capacity shrinks", () => {
   const cache = new MiniatureCache(paperShape);
   hitsOf(cache, loop(50, 500), 100);
-  cache.request("new", 1, 10);
+  cache.request(hashOfText("new"), 1, 10);
   assert.ok(hitsOf(cache, loop(50, 50), 10) <= 10);
 });
 

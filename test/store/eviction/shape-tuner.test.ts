@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { paperShape, type S3FifoShape } from "../../../src/store/eviction/s3-fifo.ts";
 import { ShapeTuner } from "../../../src/store/eviction/shape-tuner.ts";
+import { hashOfText } from "../../../src/store/eviction/shared-columns.ts";
 
 /** Requests each key twice, with 50 others in between. `isHit`: the tier holds the key at the second request. */
 function askForPairs(tuner: ShapeTuner, count: number, isHit: boolean, prefix = "k"): S3FifoShape[] {
   const changes: S3FifoShape[] = [];
   for (let pair = 50; pair < 50 + count; pair += 1) {
     const before = tuner.shape;
-    tuner.request(`${prefix}${pair}`, 1, false);
-    tuner.request(`${prefix}${pair - 50}`, 1, isHit);
+    tuner.request(hashOfText(`${prefix}${pair}`), 1, false);
+    tuner.request(hashOfText(`${prefix}${pair - 50}`), 1, isHit);
     if (tuner.shape !== before) changes.push(tuner.shape);
   }
   return changes;
@@ -23,7 +24,7 @@ function tunerOf(entryCount: number): ShapeTuner {
 
 test("ShapeTuner: starts with the paper's shape, and keeps it if no other would have been better", () => {
   const tuner = tunerOf(100);
-  for (let request = 0; request < 10_000; request += 1) tuner.request(`once${request}`, 1, false);
+  for (let request = 0; request < 10_000; request += 1) tuner.request(hashOfText(`once${request}`), 1, false);
   assert.equal(tuner.shape, paperShape);
 });
 

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../../src/base/random.ts";
-import type { Evictable } from "../../../src/store/eviction/evictable.ts";
+import type { PolicyEntries } from "../../../src/store/eviction/eviction-policy.ts";
 import { S3Fifo } from "../../../src/store/eviction/s3-fifo.ts";
 import { TunedS3Fifo } from "../../../src/store/eviction/tuned-s3-fifo.ts";
 import { assertAccounts, type CountingPolicy, PolicyTier } from "./policy-tier.ts";
 
 type Tier = PolicyTier<CountingPolicy>;
 
-function tierOf(capacityBytes: number, policy: CountingPolicy = new TunedS3Fifo()): Tier {
-  return new PolicyTier(capacityBytes, policy);
+type NewCountingPolicy = (entries: PolicyEntries, rowsMax: number) => CountingPolicy;
+
+const newTuned: NewCountingPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax);
+const newPaper: NewCountingPolicy = (entries, rowsMax) => new S3Fifo(entries, rowsMax);
+
+function tierOf(capacityBytes: number, newPolicy = newTuned): Tier {
+  return new PolicyTier(capacityBytes, newPolicy);
 }
 
 /** Each key twice and never again, with `distance` others in between. */
@@ -32,8 +37,8 @@ function useForLong(tier: Tier, requests: number, keys: number): void {
 
 for (const capacity of [100, 1000, 10_000]) {
   test(`TunedS3Fifo: with ${capacity} entries, late second uses soon become hits, which the paper's shape misses`, () => {
-    const hits = [new TunedS3Fifo<Evictable>(), new S3Fifo<Evictable>()].map((policy) => {
-      const tier = tierOf(capacity, policy);
+    const hits = [newTuned, newPaper].map((newPolicy) => {
+      const tier = tierOf(capacity, newPolicy);
       useForLong(tier, 20 * capacity, 5 * capacity);
       hitsOfPairs(tier, 0, 10 * capacity, capacity / 2);
       return hitsOfPairs(tier, 10 * capacity, 10 * capacity, capacity / 2);
@@ -76,12 +81,15 @@ test("TunedS3Fifo: a chunk fetched ahead and never requested changes no shape", 
 });
 
 test("TunedS3Fifo: a tier of any sizes shrinks and grows", () => {
-  const policy = new TunedS3Fifo<Evictable>();
-  const large = tierOf(1 << 20, policy);
+  const large = tierOf(1 << 20);
+  const { policy } = large;
   for (let index = 0; index < 5000; index += 1) large.request(`large${index}`, 1 + (index % 1000));
-  for (let bytes = policy.bytes; bytes > 1000; bytes = policy.bytes) policy.evict();
-  const small = tierOf(1000, policy);
-  for (let index = 0; index < 2000; index += 1) small.request(`small${index % 150}`, 1 + (index % 20));
+  while (policy.bytes > 1000) large.evict();
+  for (let index = 0; index < 2000; index += 1) {
+    const sizeBytes = 1 + (index % 20);
+    while (policy.bytes + sizeBytes > 1000) large.evict();
+    large.request(`small${index % 150}`, sizeBytes);
+  }
   assert.ok(policy.bytes <= 1000);
 });
 

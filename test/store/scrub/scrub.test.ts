@@ -71,7 +71,8 @@ const scannedDisk: ScrubbedDisk = {
   usedBytes: 0,
   ready: new Promise(() => undefined),
   readsInProgress: 0,
-  entry: () => undefined,
+  hold: () => undefined,
+  release: () => {},
   distrust: () => Promise.resolve(false),
 };
 
@@ -221,7 +222,8 @@ criterion("it yields while blocks are read, and goes on in the end", async ({ di
     directory: tier.directory,
     usedBytes: tier.usedBytes,
     ready: tier.ready,
-    entry: (path: string) => tier.entry(path),
+    hold: tier.hold.bind(tier),
+    release: tier.release.bind(tier),
     distrust: tier.distrust.bind(tier),
     get readsInProgress() {
       return readsInProgress;
