@@ -5,16 +5,19 @@
  */
 import { randomUUID } from "node:crypto";
 import { assert } from "../../base/assert.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import type { ChunkPlace, ChunkWrite } from "../chunk-file/chunk-commit.ts";
 import { chunkFilePath, chunkFileSize, type StoredChunkKey } from "../chunk-file/chunk-file.ts";
 import type { PutResult } from "../chunk-store.ts";
+import { sliceMax } from "./disk-limits.ts";
 import { DiskRoom, type DiskRoomOptions, type Room } from "./disk-room.ts";
 import { DiskStage } from "./disk-stage.ts";
 import type { TaskResult } from "./disk-writer.ts";
 
 export interface DiskCommitterOptions extends DiskRoomOptions {
   readonly fsync: boolean;
+  readonly clock: Clock;
 }
 
 export class DiskCommitter {
@@ -58,11 +61,48 @@ export class DiskCommitter {
         stats.stagedFilesRemoved = result.stagedFilesRemoved;
         stats.foreignFilesRemoved = result.foreignFilesRemoved;
         stats.evictions += result.excessFilesRemoved;
-        index.endScan();
-        this.#room.evictExcess(resolve);
+        this.#rank(resolve);
       },
     });
     return promise;
+  }
+
+  /** Ranks the chunks that the scan has found, and ends the scan. */
+  #rank(onEnd: () => void): void {
+    const { index, writer } = this.#options;
+    const times = index.timesOfUse();
+    const settle = (result: TaskResult): void => {
+      if (result.outcome === "dropped") onEnd();
+      // If the thread has died, they keep the order of the directory.
+      else
+        this.#rankFrom(result.outcome === "ranked" ? result.rows : Uint32Array.from(times.keys()), 0, onEnd);
+    };
+    writer.enqueue({ bytes: 0, start: () => ({ kind: "rank", times }), settle }, "first");
+  }
+
+  /** Ranks a slice in each turn. The jobs in between keep commits from starting before the free room is known. */
+  #rankFrom(rows: Uint32Array, from: number, onEnd: () => void): void {
+    const { index, writer } = this.#options;
+    index.rank(rows, from);
+    const next = from + sliceMax;
+    if (next >= rows.length) {
+      index.endScan();
+      this.#room.evictExcess(onEnd);
+      return;
+    }
+    const settle = (result: TaskResult): void => {
+      if (result.outcome === "dropped") onEnd();
+      else this.#rankFrom(rows, next, onEnd);
+    };
+    writer.enqueue({ bytes: 0, start: () => ({ kind: "turn" }), settle }, "first");
+  }
+
+  /** Notes a use in the files of the rows. */
+  markUses(rows: readonly number[], onEnd: () => void): void {
+    const { index, writer, root, clock } = this.#options;
+    const usedAtS = Math.floor(clock.now() / 1000);
+    const files = index.pathsOf(rows).map((path) => chunkFilePath(root.directory, path));
+    writer.enqueue({ bytes: 0, start: () => ({ kind: "mark", files, usedAtS }), settle: onEnd });
   }
 
   /** The tier ensures that one commit of a chunk runs at a time. */

@@ -8,7 +8,7 @@
  * 1. usedBytes is the sum of the sizes of all entries, of the reservations for commits, and of the files being deleted.
  * 2. After the scan, usedBytes <= maxBytes: nothing is reserved before its end, and only what fits after it. There is a
  *    row for each reservation.
- * 3. The policy holds exactly the rows of the table.
+ * 3. The policy holds exactly the rows of the table, except for those that wait in #order for the end of the scan.
  * 4. firstToGoBytes is the sum of the sizes of the entries that are marked as the first to be evicted.
  * 5. The scan does not add a path that was removed before its end, because it may have seen the file before the unlink.
  */
@@ -20,13 +20,10 @@ import { type EvictionPolicy, type NewPolicy, noRow } from "../eviction/eviction
 import { supersedeSliceMax } from "../eviction/superseder.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { ScanBatch } from "./disk-job.ts";
+import { DiskLimits, type DiskLimitsOptions, sliceMax } from "./disk-limits.ts";
 import { DiskEntry, type FileOnDisk, HeldEntries } from "./held-entries.ts";
-
-/**
- * Entries that are evicted in one turn of the event loop, about a millisecond. A disk may hold millions, and the distance
- * between the watermarks is a part of that.
- */
-export const sliceMax = 512;
+import { ScanOrder } from "./scan-order.ts";
+import type { UseMarks } from "./use-marks.ts";
 
 /** The result of a reservation. */
 export interface Reserved {
@@ -37,36 +34,30 @@ export interface Reserved {
 
 const nothingReserved: Reserved = { isReserved: false, victims: [] };
 
-/** The marks of a row. */
+/** The lowest of the marks of a row. The others are the period of its last mark on disk. */
 const firstToGo = 1;
 
 /** The SHA-256 of a chunk is needed after its commit, and while a peer copies it. Each costs about 300 bytes. */
 const digestsMax = 4096;
 
-export interface DiskIndexOptions {
-  readonly maxBytes: number;
-  readonly maxChunks: number;
-  /** Parts of the two. A reservation that would exceed the high one begins to evict down to the low one. */
-  readonly highWatermark: number;
-  readonly lowWatermark: number;
+export interface DiskIndexOptions extends DiskLimitsOptions {
   readonly policy: NewPolicy;
+  /** Told of each use that counts. */
+  readonly marks?: Pick<UseMarks, "use"> | undefined;
 }
 
 export class DiskIndex {
-  readonly #maxBytes: number;
-  readonly maxChunks: number;
-  readonly #highBytes: number;
-  readonly #lowBytes: number;
-  readonly #highChunks: number;
-  readonly #lowChunks: number;
-  readonly #lowWatermark: number;
+  readonly #limits: DiskLimits;
   readonly #table: ChunkTable;
   readonly #policy: EvictionPolicy;
   readonly #held = new HeldEntries();
   /** By row. */
   readonly #digests = new LruMap<number, string>({ entriesMax: digestsMax });
   readonly #deletions = new Set<string>();
+  readonly #marks: Pick<UseMarks, "use"> | undefined;
   #removedWhileScanning: Set<string> | undefined = new Set();
+  /** Until the end of the scan. */
+  #order: ScanOrder | undefined;
   #entryBytes = 0;
   #firstToGoBytes = 0;
   #reservedBytes = 0;
@@ -75,16 +66,12 @@ export class DiskIndex {
   #isTrimming = false;
 
   constructor(options: DiskIndexOptions) {
-    const { maxBytes, maxChunks, highWatermark, lowWatermark } = options;
-    this.#maxBytes = maxBytes;
-    this.maxChunks = maxChunks;
-    this.#highBytes = Math.floor(maxBytes * highWatermark);
-    this.#lowBytes = Math.floor(maxBytes * lowWatermark);
-    this.#highChunks = Math.ceil(maxChunks * highWatermark);
-    this.#lowChunks = Math.floor(maxChunks * lowWatermark);
-    this.#lowWatermark = lowWatermark;
+    const { maxChunks } = options;
+    this.#limits = new DiskLimits(options);
     this.#table = new ChunkTable(maxChunks);
     this.#policy = options.policy(this.#table, maxChunks);
+    this.#marks = options.marks;
+    this.#order = new ScanOrder(maxChunks);
   }
 
   get usedBytes(): number {
@@ -97,13 +84,17 @@ export class DiskIndex {
    * whole chunks, so each eviction may take one more than is counted.)
    */
   get spareBytes(): number {
-    const evictedAtOnceBytes = this.#highBytes - this.#lowBytes;
+    const evictedAtOnceBytes = this.#limits.highBytes - this.#limits.lowBytes;
     const replaceableBytes = Math.max(0, this.#firstToGoBytes - evictedAtOnceBytes);
-    return Math.max(0, this.#highBytes - this.usedBytes + replaceableBytes);
+    return Math.max(0, this.#limits.highBytes - this.usedBytes + replaceableBytes);
   }
 
   get count(): number {
     return this.#table.count;
+  }
+
+  get maxChunks(): number {
+    return this.#limits.maxChunks;
   }
 
   /** Whether every file is known: then a chunk without an entry is not on disk. */
@@ -123,7 +114,7 @@ export class DiskIndex {
     return this.#table.rowOfPath(path) !== noRow;
   }
 
-  /** Size of the file of an entry; 0 if there is none. */
+  /** Size of the file of a chunk; 0 if it has no entry. */
   sizeOf(path: string): number {
     return this.#table.sizeOf(this.#table.rowOfPath(path));
   }
@@ -151,10 +142,7 @@ export class DiskIndex {
     this.#digests.set(this.#table.rowOfPath(path), sha256);
   }
 
-  /**
-   * The next paths after `after` (empty: from the first), at most `pathsMax`, in an order that does not change when
-   * chunks are stored or deleted.
-   */
+  /** The next paths in an order that does not change when chunks are stored or deleted. */
   pathsAfter(after: string, pathsMax: number): string[] {
     return this.#table.pathsAfter(after, pathsMax);
   }
@@ -173,18 +161,20 @@ export class DiskIndex {
     return this.#table.canName(path);
   }
 
-  /** Whether {@link add} can add this path now. Without a reservation, there may be no row for it. */
+  /** Whether there is a row as well. A reservation ensures that. */
   canAdd(path: string): boolean {
     return this.#table.canAdd(path);
   }
 
-  add(path: string, sizeBytes: number, sha256?: string): void {
+  /** `usedAtMs`: the time of the last use, of a file that the scan has found. */
+  add(path: string, sizeBytes: number, sha256?: string, usedAtMs?: number): void {
     const row = this.#table.add(path, sizeBytes);
     this.#table.setNote(row, 0);
     this.#table.setMarks(row, 0);
     if (sha256 !== undefined) this.#digests.set(row, sha256);
     this.#entryBytes += sizeBytes;
-    this.#policy.insert(row);
+    if (this.#order?.isOpen === true) this.#order.wait(row, usedAtMs);
+    else this.#policy.insert(row);
   }
 
   /**
@@ -197,8 +187,9 @@ export class DiskIndex {
     const row = this.#table.rowOf(version.originId, version.hash, index);
     if (row === noRow) return false;
     if (blockIndex === 0 || (blockIndex & 0xff) !== this.#table.noteOf(row)) {
-      this.#policy.touch(row);
+      if (this.#order?.use(row) !== true) this.#policy.touch(row);
       this.#setFirstToGo(row, false);
+      this.#mark(row);
     }
     this.#table.setNote(row, blockIndex + 1);
     return true;
@@ -212,6 +203,7 @@ export class DiskIndex {
     for (let done = 0; done < supersedeSliceMax; done += 1) {
       const row = this.#table.detachOneOf(originId, hash);
       if (row === noRow) return done;
+      this.#order?.forget(row);
       this.#policy.supersede(row);
     }
     return supersedeSliceMax;
@@ -223,8 +215,8 @@ export class DiskIndex {
    */
   evictFirst(path: string, isFirst: boolean): void {
     const row = this.#table.rowOfPath(path);
-    if (row === noRow || this.#isFirstToGo(row) === isFirst) return;
-    this.#setFirstToGo(row, isFirst);
+    if (row === noRow || !this.#setFirstToGo(row, isFirst)) return;
+    this.#order?.forget(row);
     if (isFirst) return this.#policy.supersede(row);
     this.#policy.remove(row);
     this.#policy.reinsert(row);
@@ -252,15 +244,20 @@ export class DiskIndex {
    */
   reserve(sizeBytes: number): Reserved {
     const fixedBytes = this.#reservedBytes + this.#deletionBytes + sizeBytes;
-    if (!this.complete || fixedBytes > this.#maxBytes || this.#reservations >= this.maxChunks) {
+    if (
+      !this.complete ||
+      fixedBytes > this.#limits.maxBytes ||
+      this.#reservations >= this.#limits.maxChunks
+    ) {
       return nothingReserved;
     }
     const chunks = this.count + this.#reservations + 1;
-    const fits = this.usedBytes + sizeBytes <= this.#highBytes && chunks <= this.#highChunks;
-    const victims = fits ? [] : this.#takeVictims(this.#lowBytes - fixedBytes, this.#lowChunksLeft(1));
+    const fits = this.usedBytes + sizeBytes <= this.#limits.highBytes && chunks <= this.#limits.highChunks;
+    const victims = fits ? [] : this.#takeVictims(this.#limits.lowBytes - fixedBytes, this.#lowChunksLeft(1));
     if (victims.length === sliceMax) this.#isTrimming = true;
     const isReserved =
-      this.usedBytes + sizeBytes <= this.#maxBytes && this.count + this.#reservations < this.maxChunks;
+      this.usedBytes + sizeBytes <= this.#limits.maxBytes &&
+      this.count + this.#reservations < this.#limits.maxChunks;
     if (isReserved) {
       this.#reservedBytes += sizeBytes;
       this.#reservations += 1;
@@ -277,13 +274,15 @@ export class DiskIndex {
 
   /** Whether an eviction down to the low watermark has begun and not ended. {@link takeExcess} goes on with it. */
   get isTrimming(): boolean {
-    return this.#isTrimming || this.usedBytes > this.#highBytes || this.count > this.#highChunks;
+    return (
+      this.#isTrimming || this.usedBytes > this.#limits.highBytes || this.count > this.#limits.highChunks
+    );
   }
 
   /** The next slice of an eviction down to the low watermark; empty at its end. */
   takeExcess(): FileOnDisk[] {
     if (!this.isTrimming) return [];
-    const entryBytesMax = this.#lowBytes - this.#reservedBytes - this.#deletionBytes;
+    const entryBytesMax = this.#limits.lowBytes - this.#reservedBytes - this.#deletionBytes;
     const victims = this.#takeVictims(entryBytesMax, this.#lowChunksLeft(0));
     this.#isTrimming = victims.length === sliceMax;
     return victims;
@@ -294,12 +293,12 @@ export class DiskIndex {
    * full before the limit, so other programs use it, too, and the limit does not help.
    */
   get shareThatStaysBytes(): number {
-    return Math.ceil(this.#entryBytes * this.#lowWatermark);
+    return Math.ceil(this.#entryBytes * this.#limits.lowWatermark);
   }
 
   /** The next slice of an eviction until the entries have at most `entryBytesMax`; empty at its end. */
   takeDownTo(entryBytesMax: number): FileOnDisk[] {
-    return this.#takeVictims(entryBytesMax, this.maxChunks);
+    return this.#takeVictims(entryBytesMax, this.#limits.maxChunks);
   }
 
   /** Removes the entry for a deletion. Its bytes stay in the account until {@link endDeletion}. */
@@ -324,12 +323,35 @@ export class DiskIndex {
   addScanned(batch: ScanBatch): void {
     for (const [position, path] of batch.paths.entries()) {
       const isNew = this.presence(path) === "unknown" && this.canAdd(path);
-      if (isNew) this.add(path, batch.sizesBytes[position] as number);
+      if (isNew) this.add(path, batch.sizesBytes[position] as number, undefined, batch.usedAtMs[position]);
     }
+  }
+
+  /** The times of the rows that wait for their place, for `sortedRows`. From now on no row begins to wait. */
+  timesOfUse(): Uint32Array {
+    return this.#order?.close(this.#table.rowsUsed) ?? new Uint32Array();
+  }
+
+  /** Gives the policy a slice of the rows that wait, in the order of `rows`. */
+  rank(rows: Uint32Array, from: number): void {
+    this.#order?.rank(rows.subarray(from, from + sliceMax), this.#policy);
   }
 
   endScan(): void {
     this.#removedWhileScanning = undefined;
+    this.#order = undefined;
+  }
+
+  /** Paths of those of the rows that are in use. */
+  pathsOf(rows: readonly number[]): string[] {
+    return rows.filter((row) => this.#table.isUsed(row)).map((row) => this.#table.pathOf(row));
+  }
+
+  #mark(row: number): void {
+    const marks = this.#table.marksOf(row);
+    const period = marks >>> 1;
+    const marked = this.#marks?.use(row, period) ?? period;
+    if (marked !== period) this.#table.setMarks(row, (marks & firstToGo) | (marked << 1));
   }
 
   #presenceOfUnlisted(path: string): Presence {
@@ -338,7 +360,7 @@ export class DiskIndex {
 
   /** The number of entries at the low watermark, if `more` are reserved. */
   #lowChunksLeft(more: number): number {
-    return Math.max(0, this.#lowChunks - this.#reservations - more);
+    return Math.max(0, this.#limits.lowChunks - this.#reservations - more);
   }
 
   #takeVictims(entryBytesMax: number, entriesMax: number): FileOnDisk[] {
@@ -358,21 +380,20 @@ export class DiskIndex {
 
   #removeRow(row: number): void {
     this.#held.remove(row);
+    this.#order?.forget(row);
     this.#digests.delete(row);
     this.#setFirstToGo(row, false);
     this.#entryBytes -= this.#table.sizeOf(row);
     this.#table.remove(row);
   }
 
-  #isFirstToGo(row: number): boolean {
-    return (this.#table.marksOf(row) & firstToGo) !== 0;
-  }
-
-  #setFirstToGo(row: number, isFirst: boolean): void {
+  /** Whether that changes anything. */
+  #setFirstToGo(row: number, isFirst: boolean): boolean {
     const marks = this.#table.marksOf(row);
-    if (((marks & firstToGo) !== 0) === isFirst) return;
+    if (((marks & firstToGo) !== 0) === isFirst) return false;
     this.#table.setMarks(row, marks ^ firstToGo);
     const sizeBytes = this.#table.sizeOf(row);
     this.#firstToGoBytes += isFirst ? sizeBytes : -sizeBytes;
+    return true;
   }
 }

@@ -6,7 +6,9 @@ import type { ChunkPlace, ChunkWrite } from "../chunk-file/chunk-commit.ts";
 /**
  * `evict`: unlinks files. `commit`: unlinks files to make room, then writes a chunk. `append`: unlinks files to make
  * room, then writes the next bytes of a chunk that arrives in pieces; `finish` and `abandon` end such a chunk. `scan`:
- * lists and sweeps the directory of a disk tier. `check`: prepares and checks the directory of a cachestore.
+ * lists and sweeps the directory of a disk tier, and `rank` sorts its rows by their last use. `turn`:
+ * does nothing while the event loop takes a turn and no other job starts. `mark`: notes the time of a
+ * use in files. `check`: prepares and checks the directory of a cachestore.
  */
 export type DiskJob =
   | { readonly kind: "evict"; readonly victims: readonly string[] }
@@ -22,6 +24,9 @@ export type DiskJob =
   | { readonly kind: "finish"; readonly place: ChunkPlace; readonly expectedSha256: string | undefined }
   | { readonly kind: "abandon"; readonly stagingPath: string }
   | { readonly kind: "scan"; readonly directory: string; readonly chunksMax: number }
+  | { readonly kind: "rank"; readonly times: Uint32Array }
+  | { readonly kind: "turn" }
+  | { readonly kind: "mark"; readonly files: readonly string[]; readonly usedAtS: number }
   | { readonly kind: "check"; readonly root: string };
 
 /** The result of a job. `victimsGone`: the number of unlinked victims, from the first; later ones are still on disk. */
@@ -40,6 +45,7 @@ export type DiskJobResult =
       /** Chunks beyond the limit, which were used least recently. */
       readonly excessFilesRemoved: number;
     }
+  | { readonly outcome: "ranked"; readonly rows: Uint32Array }
   | CachestoreDirectoryCheck
   | { readonly outcome: "failed"; readonly code: string; readonly victimsGone: number };
 
@@ -56,6 +62,6 @@ export interface ScanBatch {
 
 /** Whether the job frees or finds bytes that are not reserved yet. No other job may start before it ends. */
 export function runsAlone(job: DiskJob): boolean {
-  if (job.kind === "finish" || job.kind === "abandon") return false;
+  if (job.kind === "finish" || job.kind === "abandon" || job.kind === "mark") return false;
   return !("victims" in job) || job.victims.length > 0;
 }

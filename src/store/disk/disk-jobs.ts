@@ -9,6 +9,7 @@ import { commitChunk } from "../chunk-file/chunk-commit.ts";
 import type { DiskJob, DiskJobReply, DiskJobResult, ScanBatch } from "./disk-job.ts";
 import { DiskScan } from "./disk-scan.ts";
 import { type JobFileSystem, systemErrorCode, unlinkIfPresent } from "./job-file-system.ts";
+import { sortedRows } from "./scan-order.ts";
 import { StagedWrites } from "./staged-writes.ts";
 
 /** Runs the jobs that arrive at a port, one at a time, and answers each. In a test, the file system may fail. */
@@ -32,6 +33,9 @@ function runDiskJob(
   try {
     if (job.kind === "check") return checkCachestoreDirectory(fileSystem, job.root);
     if (job.kind === "scan") return new DiskScan({ ...job, fileSystem, onBatch }).run();
+    if (job.kind === "rank") return { outcome: "ranked", rows: sortedRows(job.times) };
+    if (job.kind === "turn") return { outcome: "done" };
+    if (job.kind === "mark") return mark(fileSystem, job.files, job.usedAtS);
     if (job.kind === "finish") return staged.finish(job.place, job.expectedSha256);
     if (job.kind === "abandon") return staged.abandon(job.stagingPath);
     for (const victim of job.victims) {
@@ -47,4 +51,16 @@ function runDiskJob(
     if (code === undefined) throw error;
     return { outcome: "failed", code, victimsGone };
   }
+}
+
+/** A mark is a hint. Without it, for example because the file was evicted meanwhile, an older time counts. */
+function mark(fileSystem: JobFileSystem, files: readonly string[], usedAtS: number): DiskJobResult {
+  for (const file of files) {
+    try {
+      fileSystem.utimesSync(file, usedAtS, usedAtS);
+    } catch (error) {
+      if (systemErrorCode(error) === undefined) throw error;
+    }
+  }
+  return { outcome: "done" };
 }

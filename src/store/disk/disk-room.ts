@@ -4,8 +4,9 @@
  * and not the plan.
  */
 import { chunkFilePath } from "../chunk-file/chunk-file.ts";
-import { type DiskIndex, sliceMax } from "./disk-index.ts";
+import type { DiskIndex } from "./disk-index.ts";
 import type { DiskJob } from "./disk-job.ts";
+import { sliceMax } from "./disk-limits.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskRoot } from "./disk-root.ts";
 import type { DiskFaultLog, DiskStats } from "./disk-stats.ts";

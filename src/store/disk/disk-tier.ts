@@ -31,6 +31,7 @@ import { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
 import type { DiskEntry } from "./held-entries.ts";
 import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
+import { UseMarks } from "./use-marks.ts";
 
 export interface DiskTierOptions {
   /** `disk.root`. Only this process may use it. */
@@ -86,6 +87,7 @@ export class DiskTier implements StagingStore, ListedStore {
   /** Running deletions, by chunk path. Each resolves with whether the file is gone. */
   readonly #deletions = new Map<string, Promise<boolean>>();
   readonly #superseder: Superseder;
+  readonly #marks: UseMarks;
   #closing: Promise<void> | undefined;
   #state: "open" | "draining" | "closed" = "open";
 
@@ -110,7 +112,8 @@ export class DiskTier implements StagingStore, ListedStore {
         this.stats.threadCrashes += 1;
       },
     });
-    this.#index = new DiskIndex(options);
+    this.#marks = new UseMarks(clock, (rows, done) => this.#committer.markUses(rows, done));
+    this.#index = new DiskIndex({ ...options, marks: this.#marks });
     this.#superseder = new Superseder((version) =>
       this.#index.supersede(version) === supersedeSliceMax ? 0 : undefined,
     );
@@ -130,6 +133,7 @@ export class DiskTier implements StagingStore, ListedStore {
       faultLog: this.#faultLog,
       stats: this.stats,
       fsync: options.fsync,
+      clock,
       writer: this.#writer,
     });
     this.ready = this.#committer.scan();
@@ -299,6 +303,7 @@ export class DiskTier implements StagingStore, ListedStore {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#state = "draining";
+    this.#marks.close();
     await this.#committer.close(deadlineMs);
     this.#state = "closed";
     this.#files.close();

@@ -87,6 +87,7 @@ export class DiskWriter {
   #alone: DiskTask | undefined;
   #onIdle: (() => void) | undefined;
   readonly #hangWatch: HangWatch | undefined;
+  #isClosing = false;
 
   constructor(options: DiskWriterOptions) {
     this.#clock = options.clock;
@@ -109,9 +110,9 @@ export class DiskWriter {
     return this.#waitingBytes + this.#startedBytes;
   }
 
-  /** Whether {@link close} waits for the tasks. A part that adds one task after the other stops then. */
+  /** Whether {@link close} was called. A part that adds one task after the other stops then. */
   get isClosing(): boolean {
-    return this.#onIdle !== undefined;
+    return this.#isClosing;
   }
 
   /** Adds `task` at the end of the queue, or before all waiting tasks. */
@@ -151,6 +152,7 @@ export class DiskWriter {
    * file that the thread was writing stays in the staging directory, and the next start sweeps it.
    */
   async close(deadlineMs: number): Promise<void> {
+    this.#isClosing = true;
     if (deadlineMs > 0 && !this.hangs && (this.#started.length > 0 || this.#waiting.size > 0)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = this.#clock.timer(deadlineMs, resolve);

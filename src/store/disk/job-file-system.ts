@@ -16,6 +16,7 @@ const jobCalls = [
   "mkdirSync",
   "readdirSync",
   "statSync",
+  "utimesSync",
 ] as const;
 
 /** The calls of a job: node:fs, or a test's file system that fails. */
