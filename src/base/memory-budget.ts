@@ -4,14 +4,16 @@
  * their sum.
  *
  * Invariants:
- * 1. reservedBytes + bytes of the slabs in use <= maxBytes, always. Reserved bytes are promised and not yet segments. A
- *    slab counts whole while any piece of it is in use, because that is the memory that the process holds.
+ * 1. reservedBytes + bytes of the slabs in use + heap of entries above the allowance <= maxBytes, always. Reserved bytes
+ *    are promised and not yet segments. A slab counts whole while any piece of it is in use, because that is the memory
+ *    that the process holds.
  * 2. A segment's memory returns to the pool only when its last reference is released. A holder that has released its
  *    reference does not touch the memory again, because the next owner writes other bytes there.
  * 3. Waiters are served in the order of their arrival, so that small ones do not starve a large one.
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
+import { heapAllowanceBytes } from "./entry-costs.ts";
 import { Linked, LinkedList } from "./linked-list.ts";
 import { OrcaError } from "./orca-error.ts";
 import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
@@ -144,6 +146,7 @@ export class MemoryBudget {
   readonly #reclaimers: Reclaimer[] = [];
   readonly #lastResorts: LastResort[] = [];
   #reservedBytes = 0;
+  #heapBytes = 0;
   #granting = false;
 
   constructor(options: MemoryBudgetOptions) {
@@ -153,9 +156,9 @@ export class MemoryBudget {
     this.#poison = options.poison ?? false;
   }
 
-  /** The bytes that count against {@link maxBytes}. It changes by whole slabs of 1 MiB. */
+  /** The bytes that count against {@link maxBytes}. Chunk bytes change it by whole slabs of 1 MiB. */
   get usedBytes(): number {
-    return this.#reservedBytes + this.#pool.bytesInUse;
+    return this.#reservedBytes + this.#pool.bytesInUse + Math.max(0, this.#heapBytes - heapAllowanceBytes);
   }
 
   get reservedBytes(): number {
@@ -209,6 +212,28 @@ export class MemoryBudget {
     waiter.timer = this.#clock.timer(halfMs, halfTimeOver);
     this.#waiters.push(waiter);
     return promise;
+  }
+
+  /**
+   * Charges the heap that an entry costs besides its chunk bytes, by reclaiming where that is needed. Returns false if
+   * there is no room; then nothing is charged.
+   */
+  tryCharge(heapBytes: number): boolean {
+    this.#heapBytes += heapBytes;
+    for (const reclaim of this.#reclaimers) {
+      while (this.usedBytes > this.maxBytes) {
+        if (!reclaim(false)) break;
+      }
+    }
+    if (this.usedBytes <= this.maxBytes) return true;
+    this.#heapBytes -= heapBytes;
+    return false;
+  }
+
+  /** The entry is gone. The caller then releases its chunk, which serves the waiters. */
+  discharge(heapBytes: number): void {
+    this.#heapBytes -= heapBytes;
+    assert(this.#heapBytes >= 0, "no more is discharged than was charged");
   }
 
   /** @internal For {@link Reservation}: a full segment, whose bytes are reserved already. */

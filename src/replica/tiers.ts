@@ -3,8 +3,9 @@
  * bounds all chunk bytes in memory, whichever store they are on the way to.
  */
 import { randomBytes } from "node:crypto";
+import { getHeapStatistics } from "node:v8";
 import type { Clock } from "../base/clock.ts";
-import { diskChunksMax } from "../base/entry-costs.ts";
+import { diskChunksMax, memoryHeapMax } from "../base/entry-costs.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
@@ -37,7 +38,8 @@ const policy: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax
 export function openTiers({ config, clock, logger }: TiersOptions, held: ReleaseStack): Tiers {
   const { disk: place, cluster } = config;
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
-  const memory = new MemoryTier({ budget });
+  const heapBytesMax = memoryHeapMax(getHeapStatistics().heap_size_limit);
+  const memory = new MemoryTier({ budget, heapBytesMax });
   const { replicaId } = cluster;
   const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
   const disk = place && DiskTier.open({ ...place, maxChunks, replicaId, policy, clock, logger });

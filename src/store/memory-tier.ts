@@ -6,8 +6,10 @@
  * Invariants:
  * 1. The policy holds exactly the entries of the map, and the tier has one hold on each of their chunks.
  * 2. Small chunks, which use one piece of a slab, are also in the set of their slab.
- * 3. stats.bytes is the sum of the lengths of these chunks, and stats.chunks is their number.
+ * 3. stats.bytes is the sum of the lengths of these chunks, and stats.chunks is their number. For each of them,
+ *    memoryChunkCostBytes are charged to the budget.
  */
+import { memoryChunkCostBytes } from "../base/entry-costs.ts";
 import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
@@ -48,10 +50,13 @@ class MemoryEntry {
 
 export interface MemoryTierOptions {
   readonly budget: MemoryBudget;
+  /** The heap that the chunks may cost besides their bytes. Unbounded by default. */
+  readonly heapBytesMax?: number;
 }
 
 export class MemoryTier implements PolicyEntries {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
+  readonly #budget: MemoryBudget;
   readonly #policy: EvictionPolicy;
   readonly #rowsMax: number;
   readonly #entries = new Map<string, MemoryEntry>();
@@ -64,9 +69,13 @@ export class MemoryTier implements PolicyEntries {
   readonly #misses = new LruMap<string, number>({ entriesMax: missesRememberedMin });
 
   constructor(options: MemoryTierOptions) {
-    this.#rowsMax = Math.floor(options.budget.maxBytes / pieceSizeFor(1));
+    const { budget, heapBytesMax = Infinity } = options;
+    this.#budget = budget;
+    this.#rowsMax = Math.floor(
+      Math.min(budget.maxBytes / pieceSizeFor(1), heapBytesMax / memoryChunkCostBytes),
+    );
     this.#policy = new TunedS3Fifo(this, this.#rowsMax);
-    options.budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
+    budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
   }
 
   get bytes(): number {
@@ -102,14 +111,14 @@ export class MemoryTier implements PolicyEntries {
   }
 
   /**
-   * Stores a chunk, with a hold of its own. Does nothing if the chunk is held already. `ahead`: the chunk was fetched
+   * Stores a chunk, with a hold of its own. Does nothing if the chunk is held already, or the heap has no room for it. `ahead`: the chunk was fetched
    * before any reader asked for it. A chunk that is put without its version matches no prefix.
    */
   put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
     if (this.#entries.has(memoryKey)) return;
+    if (this.stats.chunks >= this.#rowsMax) this.#makeRoom(false);
+    if (this.stats.chunks >= this.#rowsMax || !this.#budget.tryCharge(memoryChunkCostBytes)) return;
     const row = this.#freeRows.pop() ?? this.#rows.length;
-    // Each chunk uses at least one piece, so this is only true if one chunk is put under several keys.
-    if (row > this.#rowsMax) return;
     const entry = new MemoryEntry(memoryKey, chunk.share(), version, row);
     this.#entries.set(memoryKey, entry);
     this.#rows[row] = entry;
@@ -240,6 +249,7 @@ export class MemoryTier implements PolicyEntries {
     this.#rows[entry.row] = undefined;
     this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);
+    this.#budget.discharge(memoryChunkCostBytes);
     this.stats.bytes -= entry.chunk.lengthBytes;
     this.stats.chunks -= 1;
     entry.chunk.release();

@@ -9,7 +9,7 @@
  */
 import type { Clock, Timer } from "../../base/clock.ts";
 
-export const marksPerJob = 512;
+const marksPerJob = 512;
 const pendingMax = 4096;
 const restMs = 5000;
 const periodMs = 3_600_000;
