@@ -13,13 +13,16 @@
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
-import { heapAllowanceBytes } from "./entry-costs.ts";
 import { Linked, LinkedList } from "./linked-list.ts";
 import { OrcaError } from "./orca-error.ts";
 import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
+import { MiB } from "./units.ts";
 
 /** Size of a full segment. The last segment of a chunk is only as long as the bytes it holds. */
 export const segmentSizeBytes = slabSizeBytes;
+
+/** This much heap of entries is part of the 256 MiB that the process needs beside `memory.max_bytes`. */
+export const heapAllowanceBytes = 64 * MiB;
 
 /**
  * A piece of memory with bytes of one chunk. It counts against the budget while there is a reference to it, and starts

@@ -2,9 +2,10 @@
  * Settings that are valid and hold together badly: the replica starts, and an operator should know what it cannot do.
  * `orca config check` prints them, and each start logs them.
  */
-import { diskChunkCostBytes, diskChunksMax } from "../base/entry-costs.ts";
+
 import { budgetFor, readersHeldBy } from "../base/reader-memory.ts";
 import { formatBytes } from "../base/units.ts";
+import { diskChunkCostBytes, diskChunksMax } from "../chunk/chunk-costs.ts";
 import type { Config } from "./config.ts";
 
 /** One sentence each, with the setting in front. */

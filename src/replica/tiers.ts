@@ -5,9 +5,9 @@
 import { randomBytes } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import type { Clock } from "../base/clock.ts";
-import { diskChunksMax, memoryHeapMax } from "../base/entry-costs.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
+import { diskChunksMax, memoryHeapMax } from "../chunk/chunk-costs.ts";
 import type { Config } from "../config/config.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";

@@ -9,11 +9,12 @@
  * 3. stats.bytes is the sum of the lengths of these chunks, and stats.chunks is their number. For each of them,
  *    memoryChunkCostBytes are charged to the budget.
  */
-import { memoryChunkCostBytes } from "../base/entry-costs.ts";
+
 import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import { memoryChunkCostBytes } from "../chunk/chunk-costs.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { EvictionPolicy, PolicyEntries } from "./eviction/eviction-policy.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { heapAllowanceBytes, memoryChunkCostBytes } from "../../src/base/entry-costs.ts";
-import { MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import { heapAllowanceBytes, MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
+import { memoryChunkCostBytes } from "../../src/chunk/chunk-costs.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { chunkOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";

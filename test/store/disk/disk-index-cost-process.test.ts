@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { diskChunkCostBytes } from "../../../src/base/entry-costs.ts";
+import { diskChunkCostBytes } from "../../../src/chunk/chunk-costs.ts";
 import { run } from "../../support/process.ts";
 
 interface Cost {

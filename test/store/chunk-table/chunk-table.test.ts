@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ChunkTable } from "../../../src/store/disk/chunk-table.ts";
+import { ChunkTable } from "../../../src/store/chunk-table/chunk-table.ts";
 
 function hashOf(name: string): string {
   return createHash("sha256").update(name).digest("hex");

@@ -1,9 +1,7 @@
 /**
- * What an entry of a large table costs besides the bytes that it stands for. The tables are bounded by these costs; a test
- * of each measures the real one.
+ * What a chunk costs in a tier besides its bytes. The tiers are bounded by these costs as well; a test of each constant
+ * measures the real cost.
  */
-
-import { MiB } from "./units.ts";
 
 /**
  * A chunk on disk: 66 bytes in the chunk table, 9 in the queues of the eviction policy, and 4 for the memory of an evicted
@@ -24,9 +22,6 @@ export function diskChunksMax(memoryMaxBytes: number): number {
  * much as a large one, so it is the heap that bounds how many small objects a replica can keep.
  */
 export const memoryChunkCostBytes = 1100;
-
-/** This much heap of entries is part of the 256 MiB that the process needs beside `memory.max_bytes`. */
-export const heapAllowanceBytes = 64 * MiB;
 
 /** The part of the heap that chunks in memory may take. The rest is for requests, metadata and the garbage collector. */
 const memoryHeapShare = 0.5;
