@@ -22,9 +22,8 @@ import { AnswerCache } from "../../src/object/answer-cache.ts";
 import { Rendezvous } from "../../src/placement/rendezvous.ts";
 import { chunkFileSize, storedKeyOf } from "../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../src/store/chunk-store.ts";
-import { TunedS3Fifo } from "../../src/store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
-import { DiskFixture, keyOf } from "../store/disk/disk-fixture.ts";
+import { DiskFixture, keyOf, newTuned } from "../store/disk/disk-fixture.ts";
 import { chunkOf } from "../support/chunk-of.ts";
 import { ClusterFixture } from "../support/membership-fixture.ts";
 import { patternBytes } from "../support/pattern.ts";
@@ -176,7 +175,7 @@ async function diskTier(chunks: number): Promise<Row[]> {
     const keys = Array.from({ length: chunks }, (_, index) => keyOf(`key-${index}`, KiB));
     // The last puts pass the high watermark, and evict down to the low one.
     const maxBytes = chunks * chunkFileSize(storedKeyOf(keys[0] as ChunkKey));
-    const disk = await fixture.open({ maxBytes, policy: new TunedS3Fifo() });
+    const disk = await fixture.open({ maxBytes, policy: newTuned });
     const before = heapBytes();
     const put = async (some: readonly ChunkKey[]): Promise<void> => {
       for (const key of some) await fixture.put(disk, key);
@@ -196,7 +195,7 @@ async function diskTier(chunks: number): Promise<Row[]> {
 async function supersede(chunkSizeBytes: number): Promise<Row> {
   const fixture = new DiskFixture();
   try {
-    const disk = await fixture.open({ policy: new TunedS3Fifo() });
+    const disk = await fixture.open({ policy: newTuned });
     const sizeBytes = 5 * 1024 * GiB;
     const fields = { originId: "o", bucket: "b", objectKey: "k", etag: "e", sizeBytes, chunkSizeBytes };
     const version = new ObjectVersion(fields);
