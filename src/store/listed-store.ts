@@ -8,11 +8,10 @@ export interface ListedStore {
   readonly spareBytes: number;
 
   /**
-   * Paths of the next held chunks after `after` (empty: from the first), at most `pathsMax`; fewer are the last. They are
-   * ordered by the first byte of the version's hash before all else. `after` has the form of a chunk path, and need not
-   * be held.
+   * Paths of the next held chunks after `after` (empty: those from `fromOrder` on, or from the first), at most `pathsMax`;
+   * fewer are the last. The order is that of chunk-table/chunk-order.ts. `after` need not be held any more.
    */
-  pathsAfter(after: string, pathsMax: number): readonly string[];
+  pathsAfter(after: string, pathsMax: number, fromOrder?: number): readonly string[];
 
   /** Reads from its file which chunk a path names; undefined if the file is missing or damaged. Never rejects. */
   chunkKeyOf(path: string): Promise<ChunkKey | undefined>;

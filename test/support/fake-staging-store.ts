@@ -1,8 +1,8 @@
 /** A FakeStore that stages chunks, knows their digests, lists what it holds, and can be made to keep nothing. */
 import { createHash } from "node:crypto";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import { shelfOf } from "../../src/fill/replication/shelf.ts";
 import type { ChunkKey, PutResult } from "../../src/store/chunk-store.ts";
+import { orderOfPath } from "../../src/store/chunk-table/chunk-order.ts";
 import type { StagedChunk, StageResult, StagingStore } from "../../src/store/disk/staged-chunk.ts";
 import type { ListedStore } from "../../src/store/listed-store.ts";
 import { FakeStore } from "./fake-store.ts";
@@ -52,9 +52,9 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
     return this.chunks.size;
   }
 
-  pathsAfter(after: string, pathsMax: number): readonly string[] {
+  pathsAfter(after: string, pathsMax: number, fromOrder = 0): readonly string[] {
     return [...this.chunks.keys()]
-      .filter((path) => after === "" || inOrder(path, after) > 0)
+      .filter((path) => (after === "" ? orderOfPath(path) >= fromOrder : inOrder(path, after) > 0))
       .sort(inOrder)
       .slice(0, pathsMax);
   }
@@ -111,5 +111,5 @@ export class FakeStagingStore extends FakeStore implements StagingStore, ListedS
 }
 
 function inOrder(left: string, right: string): number {
-  return shelfOf(left) - shelfOf(right) || (left < right ? -1 : left === right ? 0 : 1);
+  return orderOfPath(left) - orderOfPath(right) || (left < right ? -1 : left === right ? 0 : 1);
 }

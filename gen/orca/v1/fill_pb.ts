@@ -554,9 +554,9 @@ export const FillService: GenService<{
   },
   /**
    * Compares the asked replica's disk with the caller's, and lists the paths of the chunks that the caller may lack, page
-   * by page. Both replicas cut their chunks into 256 shelves, by the first byte of the version's hash. A shelf whose
-   * digests are equal on both sides is skipped. A replica of an earlier version answers
-   * UNIMPLEMENTED; the caller then uses ListChunks.
+   * by page. Both replicas cut their chunks into 256 shelves, the equal parts of one order of chunk paths
+   * (src/store/chunk-table/chunk-order.ts). A shelf whose digests are equal on both sides is skipped. A replica of an
+   * earlier version answers UNIMPLEMENTED; the caller then uses ListChunks.
    *
    * @generated from rpc orca.v1.FillService.CompareChunks
    */

@@ -1,37 +1,34 @@
 /**
- * Shelves: the 256 parts into which the first byte of a version's hash divides the chunks of a disk. Replicas compare
- * their disks shelf by shelf. A listed store names its chunks in the order of the shelves (store/listed-store.ts).
+ * Shelves: the 256 equal parts of the order in which a listed store names its chunks (store/chunk-table/chunk-order.ts).
+ * Replicas compare their disks shelf by shelf.
  */
 import { placementHash } from "../../placement/rendezvous.ts";
+import { orderOfPath } from "../../store/chunk-table/chunk-order.ts";
 import type { ListedStore } from "../../store/listed-store.ts";
 
 export const shelfCount = 256;
 /** Paths that are read from a store at a time. */
 const pathsPerPage = 1024;
 
+const shelfLength = 2 ** 32 / shelfCount;
+
 /** The shelf of a chunk path, `<origin_id>/<hash>/<index>`. */
 export function shelfOf(path: string): number {
-  const hashAt = path.lastIndexOf("/", path.lastIndexOf("/") - 1) + 1;
-  return Number.parseInt(path.slice(hashAt, hashAt + 2), 16);
-}
-
-/** A path before all of a shelf, in the form of a chunk path. No id of an origin comes before "0". */
-function beforeShelf(shelf: number): string {
-  return `0/${shelf.toString(16).padStart(2, "0")}${"0".repeat(62)}/0`;
+  return Math.floor(orderOfPath(path) / shelfLength);
 }
 
 /** The next paths of one shelf after `after`, at most `pathsMax`. `expected` is about how many there are. */
 export function shelfPaths(
   store: Pick<ListedStore, "pathsAfter">,
   shelf: number,
-  { after = beforeShelf(shelf), expected = 0, pathsMax = Number.POSITIVE_INFINITY },
+  { after = "", expected = 0, pathsMax = Number.POSITIVE_INFINITY },
 ): string[] {
   const found: string[] = [];
   // One path more than expected shows the end of the shelf. Many more would sort the shelves after it.
   let wanted = Math.min(expected + 1, pathsPerPage);
   for (let from = after; found.length < pathsMax; wanted = pathsPerPage) {
     const asked = Math.min(wanted, pathsMax - found.length);
-    const paths = store.pathsAfter(from, asked);
+    const paths = store.pathsAfter(from, asked, shelf * shelfLength);
     for (const path of paths) {
       if (shelfOf(path) !== shelf) return found;
       found.push(path);

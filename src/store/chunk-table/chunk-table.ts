@@ -13,8 +13,9 @@
  */
 import { assert } from "../../base/assert.ts";
 import { noRow, type PolicyEntries } from "../eviction/eviction-policy.ts";
-import { mixedHash, sharedNumbers } from "../eviction/shared-columns.ts";
+import { sharedNumbers } from "../eviction/shared-columns.ts";
 import { ChunkName, hashWordsCount } from "./chunk-name.ts";
+import { orderOfHash, rowHash } from "./chunk-order.ts";
 import { HashChains } from "./hash-chains.ts";
 import { OriginNumbers } from "./origin-numbers.ts";
 
@@ -155,18 +156,20 @@ export class ChunkTable implements PolicyEntries {
     return row;
   }
 
-  /** The paths after `after` in the order of the table (empty: from the first), at most `pathsMax`. */
-  pathsAfter(after: string, pathsMax: number): string[] {
+  /** The paths after `after` in the order of the table (empty: those from `fromOrder` on), at most `pathsMax`. */
+  pathsAfter(after: string, pathsMax: number, fromOrder = 0): string[] {
     const found: string[] = [];
     const isKnown = after !== "" && this.#name.setPath(after);
-    let order = isKnown ? reversed(rowHash(this.#name.hashWords[0] as number, this.#name.index)) : 0;
+    let order = isKnown
+      ? orderOfHash(rowHash(this.#name.hashWords[0] as number, this.#name.index))
+      : fromOrder;
     let last = isKnown ? { order, path: after } : undefined;
     while (order < 2 ** 32 && found.length < pathsMax) {
       const { bucket, end } = this.#intervalAt(order);
       const named: { order: number; path: string }[] = [];
       for (let row = this.#chains.firstIn(bucket); row !== noRow; row = this.#chains.next[row] as number) {
-        const each = { order: reversed(this.hashOf(row)), path: this.pathOf(row) };
-        if (last === undefined || compare(each, last) > 0) named.push(each);
+        const each = { order: orderOfHash(this.hashOf(row)), path: this.pathOf(row) };
+        if (last ? compare(each, last) > 0 : each.order >= order) named.push(each);
       }
       for (const { path } of named.sort(compare)) if (found.length < pathsMax) found.push(path);
       order = end;
@@ -254,26 +257,12 @@ export class ChunkTable implements PolicyEntries {
     let bits = 32 - Math.clz32(buckets - 1);
     if (buckets === 1) bits = 0;
     const halfway = bits > 0 ? 2 ** (bits - 1) : 0;
-    let bucket = bits === 0 ? 0 : reversed(order) % 2 ** bits;
+    let bucket = bits === 0 ? 0 : orderOfHash(order) % 2 ** bits;
     if (bits > 0 && bucket >= buckets) bucket -= halfway;
     if (bits > 0 && bucket < halfway && bucket + halfway >= buckets) bits -= 1;
     const length = 2 ** (32 - bits);
     return { bucket, end: (Math.floor(order / length) + 1) * length };
   }
-}
-
-/** The words of a version's hash are random, but its chunks have the same ones. */
-function rowHash(firstWord: number, index: number): number {
-  return mixedHash(firstWord ^ Math.imul(index, 0x9e3779b1));
-}
-
-/** The bits of a number of 32 bits from the last to the first. */
-function reversed(value: number): number {
-  let bits = ((value >>> 1) & 0x5555_5555) | ((value & 0x5555_5555) << 1);
-  bits = ((bits >>> 2) & 0x3333_3333) | ((bits & 0x3333_3333) << 2);
-  bits = ((bits >>> 4) & 0x0f0f_0f0f) | ((bits & 0x0f0f_0f0f) << 4);
-  bits = ((bits >>> 8) & 0x00ff_00ff) | ((bits & 0x00ff_00ff) << 8);
-  return ((bits >>> 16) | (bits << 16)) >>> 0;
 }
 
 interface Ordered {

@@ -143,8 +143,8 @@ export class DiskIndex {
   }
 
   /** The next paths in an order that does not change when chunks are stored or deleted. */
-  pathsAfter(after: string, pathsMax: number): string[] {
-    return this.#table.pathsAfter(after, pathsMax);
+  pathsAfter(after: string, pathsMax: number, fromOrder?: number): string[] {
+    return this.#table.pathsAfter(after, pathsMax, fromOrder);
   }
 
   presence(path: string): Presence {

@@ -183,8 +183,8 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#committer.pendingBytes;
   }
 
-  pathsAfter(after: string, pathsMax: number): readonly string[] {
-    return this.#index.pathsAfter(after, pathsMax);
+  pathsAfter(after: string, pathsMax: number, fromOrder?: number): readonly string[] {
+    return this.#index.pathsAfter(after, pathsMax, fromOrder);
   }
 
   evictFirst(path: string, isFirst: boolean): void {
