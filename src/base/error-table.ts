@@ -4,54 +4,11 @@
  * Connect, and the page docs/operations/errors.md.
  *
  * To add an error, add its entry here and run `npm run docs`. The type asks for everything that must be decided, and
- * no other file lists the codes.
+ * no other file lists the codes, except errors/denial-meanings.ts for requests that are denied.
  */
 
-/** Names of Connect's codes (https://connectrpc.com/docs/protocol/#error-codes), as its own enum spells them. */
-type ConnectCode =
-  | "Canceled"
-  | "Unknown"
-  | "InvalidArgument"
-  | "DeadlineExceeded"
-  | "NotFound"
-  | "AlreadyExists"
-  | "PermissionDenied"
-  | "ResourceExhausted"
-  | "FailedPrecondition"
-  | "Aborted"
-  | "OutOfRange"
-  | "Unimplemented"
-  | "Internal"
-  | "Unavailable"
-  | "DataLoss"
-  | "Unauthenticated";
-
-export interface ErrorMeaning {
-  /** HTTP status that an S3 client receives. */
-  readonly status: number;
-  /** `Code` of the S3 error body. */
-  readonly s3Code: string;
-  /** `Message` of the S3 error body. It names no host, path or account. */
-  readonly clientMessage: string;
-  /** True where the client itself is at fault: an error that the edge wrote sends its own message instead. */
-  readonly ownMessage?: true;
-  /** True where the answer carries `Retry-After`. */
-  readonly retryAfter?: true;
-  readonly connectCode: ConnectCode;
-  /** True where the same request may be sent again to the same target. */
-  readonly retryable?: true;
-  /**
-   * Set where the error is the trouble of the peer that answered with it, so that another replica can be asked. A peer
-   * that is `absent` answers nothing for a while. A peer that is `troubled` cannot answer this one request.
-   */
-  readonly peer?: "absent" | "troubled";
-  /** True where the error is a lasting fact about an object that exists, so that it can be cached and passed on. */
-  readonly lasting?: true;
-  /** For the operator, in Markdown. */
-  readonly meaning: string;
-  /** What the operator does about it, in Markdown. */
-  readonly remedy: string;
-}
+import { denialMeanings } from "./errors/denial-meanings.ts";
+import type { ErrorMeaning } from "./errors/error-meaning.ts";
 
 /** What a client sees of an error that is Orca's own affair. */
 const internalError = {
@@ -126,6 +83,7 @@ const meanings = {
     meaning: "A key, a prefix, a delimiter or a marker is longer than 1,024 bytes.",
     remedy: "Correct the request: S3 has no longer keys.",
   },
+  ...denialMeanings,
   invalid_range: {
     status: 416,
     s3Code: "InvalidRange",

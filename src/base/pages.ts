@@ -5,6 +5,7 @@
 const symptoms = "docs/operations/symptoms.md";
 
 export const pages = {
+  access: "docs/operations/access.md#access-keys",
   bodiesCut: `${symptoms}#bodies-end-too-early`,
   cachestore: "docs/operations/when-the-store-fails.md#act-on-a-cachestore-that-is-down-full-or-denies-orca",
   certificates: "docs/operations/cluster.md#renew-certificates",

@@ -11,6 +11,7 @@ import { certsCommand } from "./certs-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { completionCommand } from "./completion-command.ts";
 import { configCheckCommand, configPrintCommand } from "./config-command.ts";
+import { tokenCommand } from "./credentials/token-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
@@ -68,6 +69,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(configPrintCommand(context)),
     )
     .addCommand(certsCommand(context))
+    .addCommand(tokenCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(inspectCommand(context))
     .addCommand(

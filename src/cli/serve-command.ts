@@ -98,7 +98,10 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const { clock, random } = context;
   const { logger } = log;
   const { warningsOf } = await import("../config/warnings.ts");
-  for (const warning of warningsOf(config)) logger.warn({ see: pages.memory }, warning);
+  for (const warning of warningsOf(config)) {
+    const see = warning.startsWith("server.auth") ? pages.access : pages.memory;
+    logger.warn({ see }, warning);
+  }
   const replicaModule = await import("../replica/replica.ts");
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);

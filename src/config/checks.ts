@@ -8,6 +8,7 @@ import { createSecureContext } from "node:tls";
 import { tlsFaultOf } from "../base/tls-files.ts";
 import { formatBytes } from "../base/units.ts";
 import { isLoopback } from "./address-codec.ts";
+import { checkAuth } from "./auth-checks.ts";
 import { isClustered } from "./cluster-config.ts";
 import { type ListenAddress, printAddress } from "./codec.ts";
 import { type Fault, quoted, reasonOf } from "./fault.ts";
@@ -27,6 +28,7 @@ export function checkSettings(
   checkNames(isWritten, faults);
   checkListeners(settings, faults);
   checkServerTls(settings, readText, faults);
+  checkAuth(settings, readText, faults);
   checkInternalTls(settings, readText, faults);
   checkMeshWithoutTls(settings, isWritten, faults);
   checkChunking(settings, faults);
@@ -204,12 +206,7 @@ function checkWatermarks({ disk }: Settings, faults: Fault[]): void {
 }
 
 /** Rejects settings that ask for a feature that this version does not have. */
-function checkFeatures({ server, metadata }: Settings, faults: Fault[]): void {
-  if (server.auth.enabled) {
-    const message =
-      "expected false, because this version cannot authenticate clients: set it to false, and let only trusted networks reach server.listen";
-    faults.push({ path: "server.auth.enabled", message });
-  }
+function checkFeatures({ metadata }: Settings, faults: Fault[]): void {
   if (metadata.staleIfErrorMs > 0) {
     const message = "expected 0s, because this version cannot serve stale metadata: leave it out";
     faults.push({ path: "metadata.stale_if_error", message });

@@ -282,13 +282,6 @@ export function mapOf<Item>(
   };
 }
 
-/** The same field, described as one that is read and checked but changes nothing in this version. */
-export function withoutEffect<Described extends Field<unknown>>(field: Described): Described {
-  const rows: Described["rows"] = (path) =>
-    field.rows(path).map((row) => ({ ...row, advice: "*No effect yet.* Leave it out." }));
-  return { ...field, rows };
-}
-
 function readMap(raw: unknown, path: string, faults: Fault[]): Readonly<Record<string, unknown>> {
   if (isMap(raw)) return raw;
   if (!isAbsent(raw)) faults.push({ path, message: `expected a map, got ${quoted(raw)}` });

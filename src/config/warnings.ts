@@ -6,11 +6,21 @@
 import { budgetFor, readersHeldBy } from "../base/reader-memory.ts";
 import { formatBytes } from "../base/units.ts";
 import { diskChunkCostBytes, diskChunksMax } from "../chunk/chunk-costs.ts";
+import { isLoopback } from "./address-codec.ts";
+import { printAddress } from "./codec.ts";
 import type { Config } from "./config.ts";
 
 /** One sentence each, with the setting in front. */
 export function warningsOf(config: Pick<Config, "server" | "memory" | "disk" | "chunking">): string[] {
-  return [...readerWarnings(config), ...chunkWarnings(config)];
+  const open = openToAll(config.server);
+  const strangers = open === undefined ? [] : [`server.auth.enabled: ${open}`];
+  return [...strangers, ...readerWarnings(config), ...chunkWarnings(config)];
+}
+
+/** Why strangers may read everything; undefined where they may not. It is a notice of `/readyz`, too. */
+export function openToAll({ auth, tls, listen }: Config["server"]): string | undefined {
+  if (auth.enabled || tls?.clientCaFile !== undefined || isLoopback(listen.host)) return undefined;
+  return `clients do not authenticate, and everybody who reaches server.listen (${printAddress(listen)}) reads every bucket with the rights of Orca. Set server.auth, or server.tls.client_ca_file, or let only trusted networks reach the port`;
 }
 
 /** Chunks of the usual size, so many that eviction by their number begins before the disk is full. */

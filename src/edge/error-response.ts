@@ -5,6 +5,7 @@
  */
 import { errorTable } from "../base/error-table.ts";
 import type { OrcaError } from "../base/orca-error.ts";
+import { AuthError } from "./auth/auth-error.ts";
 import { element, escapeXml, xmlDeclaration } from "./xml.ts";
 
 export interface ErrorContext {
@@ -61,10 +62,15 @@ function errorXml(error: OrcaError, context: ErrorContext): string {
         (error.code === "invalid_range" && objectSizeBytes !== undefined
           ? element("ActualObjectSize", String(objectSizeBytes))
           : "") +
+        (error instanceof AuthError ? elementsOf(error) : "") +
         element("Resource", escapeXml(resource)) +
         element("RequestId", escapeXml(requestId)),
     )
   );
+}
+
+function elementsOf({ elements }: AuthError): string {
+  return elements.map(([name, text]) => element(name, escapeXml(text))).join("");
 }
 
 function messageFor(error: OrcaError): string {

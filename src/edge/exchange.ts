@@ -54,6 +54,8 @@ export class Exchange implements Asker {
   /** As the client named them; empty if unknown. */
   bucket = "";
   key = "";
+  /** Of the client that sent the request, for the log; empty where clients do not authenticate. */
+  identity = "";
   /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
   readonly pace: ClientPace;
@@ -192,7 +194,7 @@ export class Exchange implements Asker {
   }
 
   #logEnd(status: number, seconds: number): void {
-    const { requestId, operation, bucket, key, reader } = this;
+    const { requestId, operation, bucket, key, identity, reader } = this;
     const complete = this.response.writableFinished;
     const fields = {
       step: "response",
@@ -200,6 +202,7 @@ export class Exchange implements Asker {
       operation,
       bucket,
       key,
+      identity,
       status,
       source: reader?.source,
       seconds,

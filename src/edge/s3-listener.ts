@@ -15,6 +15,8 @@ import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { RequestIds } from "../trace/request-id.ts";
+import type { Denial } from "./auth/auth-error.ts";
+import type { ClientAccess } from "./auth/client-access.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import { SlowClients } from "./client-pace.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -23,7 +25,7 @@ import { faultOfMessage, headerSizeBytesMax, malformedAnswer } from "./malformed
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
-import { parseS3Request } from "./s3-request.ts";
+import { type AcceptedRequest, parseS3Request } from "./s3-request.ts";
 
 export interface S3ListenerOptions {
   /** `server.listen`. Port 0 takes a free one. */
@@ -50,6 +52,8 @@ export interface S3ListenerOptions {
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
   readonly buckets: ReadonlyMap<string, Bucket>;
+  /** Undefined where clients do not authenticate: everybody who connects reads everything. */
+  readonly access?: ClientAccess | undefined;
   readonly objectHandler: ObjectHandler;
   readonly bucketHandler: BucketHandler;
   readonly stats: EdgeStats;
@@ -227,14 +231,18 @@ export class S3Listener {
     try {
       this.#route(exchange, message, response);
     } catch (thrown) {
-      const error = OrcaError.from(thrown, "internal", "edge", "Cannot answer a request");
-      if (response.headersSent) response.destroy();
-      else exchange.sendError(error);
+      this.#fail(exchange, thrown);
     }
   }
 
+  #fail(exchange: Exchange, thrown: unknown): void {
+    const error = OrcaError.from(thrown, "internal", "edge", "Cannot answer a request");
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else exchange.sendError(error);
+  }
+
   #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
-    const { requestsMax, domain, buckets, objectHandler, bucketHandler } = this.#options;
+    const { requestsMax, domain, buckets } = this.#options;
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
@@ -253,8 +261,62 @@ export class S3Listener {
       exchange.sendError(request.error);
       return;
     }
+    const { access } = this.#options;
+    if (access === undefined) this.#handle(exchange, request, [...buckets.keys()]);
+    else this.#handleIfAllowed(exchange, request, message, access);
+  }
+
+  /** Denies before anything is looked up, so that a denied request costs no origin and learns nothing. */
+  #handleIfAllowed(
+    exchange: Exchange,
+    request: AcceptedRequest,
+    message: IncomingMessage,
+    access: ClientAccess,
+  ): void {
+    const { buckets } = this.#options;
+    if (request.kind !== "list-buckets") {
+      exchange.bucket = request.bucket;
+      if ("key" in request) exchange.key = request.key;
+    }
+    const identity = access.identify(message);
+    if (identity instanceof OrcaError) {
+      deny(exchange, identity, access);
+      return;
+    }
+    exchange.identity = identity.name;
     if (request.kind === "list-buckets") {
-      bucketHandler.listBuckets(exchange, [...buckets.keys()]);
+      const names = access.bucketsFor(identity, [...buckets.keys()]);
+      if (names instanceof OrcaError) deny(exchange, names, access);
+      else this.#handle(exchange, request, names);
+      return;
+    }
+    const denial = access.authorize(identity, request, buckets.get(request.bucket));
+    if (denial === undefined) this.#handle(exchange, request, []);
+    else if (denial instanceof OrcaError) deny(exchange, denial, access);
+    else void this.#handleWhenAllowed(exchange, request, denial, access);
+  }
+
+  async #handleWhenAllowed(
+    exchange: Exchange,
+    request: AcceptedRequest,
+    asked: Promise<Denial>,
+    access: ClientAccess,
+  ): Promise<void> {
+    try {
+      const denial = await asked;
+      if (exchange.isOver) return;
+      if (denial) deny(exchange, denial, access);
+      else this.#handle(exchange, request, []);
+    } catch (thrown) {
+      this.#fail(exchange, thrown);
+    }
+  }
+
+  /** `bucketNames` are those that the client may know. */
+  #handle(exchange: Exchange, request: AcceptedRequest, bucketNames: readonly string[]): void {
+    const { buckets, objectHandler, bucketHandler } = this.#options;
+    if (request.kind === "list-buckets") {
+      bucketHandler.listBuckets(exchange, bucketNames);
       return;
     }
     exchange.bucket = request.bucket;
@@ -311,4 +373,9 @@ export class S3Listener {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
   }
+}
+
+function deny(exchange: Exchange, denial: OrcaError, access: ClientAccess): void {
+  access.countDenial(denial);
+  exchange.sendError(denial);
 }

@@ -50,6 +50,11 @@ export type S3Request =
   | ListObjectsRequest
   | RejectedRequest;
 
+export type AcceptedRequest = Exclude<S3Request, RejectedRequest>;
+
+/** A request that names a bucket. */
+export type BucketedRequest = Exclude<AcceptedRequest, ListBucketsRequest>;
+
 export interface S3RequestOptions {
   /** If set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
   readonly domain?: string | undefined;
@@ -73,15 +78,8 @@ export function parseS3Request(
     const message = `Cannot serve ${quoted(method)}: Orca is read-only and serves GET and HEAD`;
     return rejected(new OrcaError("method_not_allowed", "client", message));
   }
-  let target = rawUrl;
-  let authority = host;
-  if (rawUrl.charCodeAt(0) !== slash) {
-    const absolute = /^https?:\/\/([^/?#@]+)(\/[^]*|\?[^]*|)$/i.exec(rawUrl);
-    if (absolute === null) return invalidUri("the target");
-    // RFC 9112 §3.2.2: the authority of an absolute target replaces the Host header.
-    authority = absolute[1];
-    target = absolute[2]?.startsWith("/") ? absolute[2] : `/${absolute[2]}`;
-  }
+  const { target, authority = host } = targetOf(rawUrl);
+  if (target === "") return invalidUri("the target");
 
   let bucketEnd = -1;
   let pathEnd = target.length;
@@ -119,13 +117,30 @@ export function parseS3Request(
     : parseObjectRequest(isHead, bucket, key, rawQuery);
 }
 
+interface RequestTarget {
+  /** Path and query, as sent. Empty where the target has neither form. */
+  readonly target: string;
+  /** Of a whole URL: it replaces the Host header. */
+  readonly authority: string | undefined;
+}
+
+/** The target in both forms of HTTP/1.1 (RFC 9112 §3.2). `rawUrl` is as node:http gives it. */
+export function targetOf(rawUrl: string): RequestTarget {
+  if (rawUrl.charCodeAt(0) === slash) return { target: rawUrl, authority: undefined };
+  const absolute = /^https?:\/\/([^/?#@]+)(\/[^]*|\?[^]*|)$/i.exec(rawUrl);
+  if (absolute === null) return { target: "", authority: undefined };
+  const rest = absolute[2] as string;
+  return { target: rest.startsWith("/") ? rest : `/${rest}`, authority: absolute[1] };
+}
+
 /**
  * `my.bucket` of `My.Bucket.s3.example.com:8443` for the domain `s3.example.com`. Empty if the host is the domain itself,
  * an address or another name.
  */
 function bucketOfHost(host: string, domain: string): string {
   const colon = host.lastIndexOf(":");
-  const name = (colon < 0 ? host : host.slice(0, colon)).toLowerCase();
+  // The dot of a full name: DNS and URL parsers keep it.
+  const name = (colon < 0 ? host : host.slice(0, colon)).toLowerCase().replace(/\.$/, "");
   const suffix = domain.toLowerCase();
   const dot = name.length - suffix.length - 1;
   return dot > 0 && name.endsWith(suffix) && name[dot] === "." ? name.slice(0, dot) : "";

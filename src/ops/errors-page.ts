@@ -2,7 +2,8 @@
  * The generated part of docs/operations/errors.md: the error table for operators. `npm run docs` writes it, and a test
  * compares the page with it.
  */
-import { type ErrorMeaning, errorTable } from "../base/error-table.ts";
+import { errorTable } from "../base/error-table.ts";
+import type { ErrorMeaning } from "../base/errors/error-meaning.ts";
 
 const heading = "| Code | HTTP status and S3 code | Meaning | What to do |\n|---|---|---|---|";
 

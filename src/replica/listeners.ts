@@ -8,6 +8,7 @@ import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
+import type { ClientAccess } from "../edge/auth/client-access.ts";
 import { BucketHandler } from "../edge/bucket-handler.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
@@ -37,6 +38,8 @@ export interface S3ListenerParts {
   readonly config: Config;
   /** By the name that clients use. */
   readonly buckets: ReadonlyMap<string, Bucket>;
+  /** Undefined where clients do not authenticate. */
+  readonly access: ClientAccess | undefined;
   readonly readPath: ReadPath;
   readonly stats: EdgeStats;
   readonly tls: TlsFiles | undefined;
@@ -47,7 +50,7 @@ export interface S3ListenerParts {
 }
 
 export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
-  const { config, buckets, readPath, stats, tls, clock, random, logger, onDied } = parts;
+  const { config, buckets, access, readPath, stats, tls, clock, random, logger, onDied } = parts;
   const { server } = config;
   return new S3Listener({
     ...server.listen,
@@ -60,6 +63,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     headerTimeoutMs: server.headerTimeoutMs,
     tls,
     buckets,
+    access,
     objectHandler: new ObjectHandler({ clock, readPath, stats }),
     slowRequestMs: config.logging.slowRequestMs,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),

@@ -26,6 +26,7 @@ import type { Random } from "../base/random.ts";
 import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
+import { openToAll } from "../config/warnings.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
 import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
@@ -46,6 +47,7 @@ import { OriginLooks } from "./origin-looks.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
+import { ReplicaAccess } from "./replica-access.ts";
 import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
 
 export interface ReplicaOptions {
@@ -64,10 +66,15 @@ export interface ReplicaAddresses {
   readonly mesh: AddressInfo | undefined;
 }
 
-/** The certificates of a replica. The S3 listener watches the files of the first, and stops that when it closes. */
-interface Certificates {
+/**
+ * The parts of a replica that are read from files, and watch them. The S3 listener watches the certificate for clients, and
+ * stops that when it closes.
+ */
+interface FromFiles {
   readonly server: TlsFiles | undefined;
   readonly mesh: MeshTls | undefined;
+  /** Undefined where clients do not authenticate. */
+  readonly access: ReplicaAccess | undefined;
 }
 
 /** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
@@ -103,11 +110,13 @@ export class Replica {
       const server = config.server.tls && (await TlsFiles.load({ ...config.server.tls, clock, logger }));
       const mesh = await MeshClient.loadTls(config, clock, logger);
       if (mesh) held.add(step("stop watching the files of cluster.internal_tls", () => mesh.stop()));
-      return new Replica(options, { server, mesh }, held);
+      const access = await ReplicaAccess.load(options);
+      if (access) held.add(step("stop watching the files of server.auth", () => access.stop()));
+      return new Replica(options, { server, mesh, access }, held);
     });
   }
 
-  private constructor(given: ReplicaOptions, tls: Certificates, held: ReleaseStack) {
+  private constructor(given: ReplicaOptions, { access, ...tls }: FromFiles, held: ReleaseStack) {
     const options = { ...given, trace: new Trace(given.logger, given.clock) };
     this.#options = options;
     this.#held = held;
@@ -126,12 +135,8 @@ export class Replica {
       meshClient.membership.subscribeLive(() => this.#shareOrigins());
       held.add(step("close the sessions to other replicas", () => meshClient.close()));
     }
-    const readPath = new ReplicaReadPath({
-      ...options,
-      tiers: this.#tiers,
-      origins: this.#origins,
-      meshClient,
-    });
+    const tiers = this.#tiers;
+    const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
     this.#readPath = readPath;
     held.add(this.#closeStores(0));
     const chunkTiers = disk ? [memory, disk] : [memory];
@@ -151,11 +156,13 @@ export class Replica {
       this.#readiness.addNotice("cluster", () => meshService.notice);
       held.add(step("close the mesh listener", () => meshService.close()));
     }
+    this.#addAuthNotice(access);
     const edge = new EdgeStats();
     const listener = s3ListenerOf({
       ...options,
       onDied: this.#listenerDied.resolve,
       buckets,
+      access: access?.gate(undefined),
       readPath: readPath.forReaders,
       stats: edge,
       tls: tls.server,
@@ -182,6 +189,12 @@ export class Replica {
     const { disk, cachestore } = this.#tiers;
     if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
     if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
+  }
+
+  #addAuthNotice(access: ReplicaAccess | undefined): void {
+    const open = openToAll(this.#options.config.server);
+    if (open !== undefined) this.#readiness.addNotice("auth", () => open);
+    if (access) this.#readiness.addNotice("auth", () => access.fault());
   }
 
   /** Resolves with its error when a listener died. Then nobody can connect there any more, and the replica is to be stopped. */

@@ -20,6 +20,7 @@ Commands:
   config check  Report every fault of a configuration file
   config print  Print the effective configuration, without secrets
   certs         Write certificates for a cluster under development
+  token         Make a bearer token for a client of server.auth.mode bearer
   status        Show the cluster as one replica sees it
   inspect       Show where the chunks of an object are, by replica and tier
   cache stats   Show what a replica holds, by tier

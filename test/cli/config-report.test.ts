@@ -10,7 +10,10 @@ const folder = mkdtempSync(join(tmpdir(), "orca-config-command-"));
 after(() => rmSync(folder, { recursive: true }));
 
 const good = join(folder, "good.yaml");
-writeFileSync(good, "origin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n");
+writeFileSync(
+  good,
+  "server: {listen: 127.0.0.1:8443}\norigin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n",
+);
 
 interface Outcome {
   readonly exitCode: number;

@@ -339,11 +339,9 @@ test("loadConfig: TLS files are there, are certificates, and belong together", (
 
 test("loadConfig: what this version cannot do is refused, never ignored", () => {
   const faults = faultsIn({
-    server: { auth: { enabled: true } },
     metadata: { stale_if_error: "1m" },
   });
   assert.deepEqual(faults, [
-    "server.auth.enabled: expected false, because this version cannot authenticate clients: set it to false, and let only trusted networks reach server.listen",
     "metadata.stale_if_error: expected 0s, because this version cannot serve stale metadata: leave it out",
   ]);
 });

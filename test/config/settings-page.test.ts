@@ -23,19 +23,6 @@ test("settingsPage: has a row of six cells for every setting", () => {
   assert.ok(lines.some((line) => line.startsWith(cells)));
 });
 
-test("settingsPage: a setting without effect says so", () => {
-  const withoutEffect = settingRows().filter(({ advice }) => advice.includes("*No effect yet.*"));
-  assert.deepEqual(
-    withoutEffect.map(({ path }) => path),
-    [
-      "server.auth.mode",
-      "server.auth.access_keys_file",
-      "server.auth.bearer_secret_file",
-      "server.auth.anonymous",
-    ],
-  );
-});
-
 test("docs/configuration.md: names every variable that holds a secret", () => {
   for (const variable of Object.values(secretVariables))
     assert.ok(page.includes(`\`${variable}\``), variable);

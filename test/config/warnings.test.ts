@@ -5,11 +5,24 @@ import { warningsOf } from "../../src/config/warnings.ts";
 
 function warnings(settings: SettingsTree): string[] {
   const origin = { id: "o", driver: "file", file: { root: "/srv/data" } };
-  return warningsOf(loadConfig({ env: {}, overrides: { origin, ...settings } }));
+  const { server = {} } = settings as { server?: object };
+  const overrides = { origin, ...settings, server: { listen: "127.0.0.1:8443", ...server } };
+  return warningsOf(loadConfig({ env: {}, overrides }));
 }
 
-test("warningsOf: the defaults hold together", () => {
+test("warningsOf: the defaults hold together on loopback", () => {
   assert.deepEqual(warnings({}), []);
+});
+
+test("warningsOf: strangers who may read everything", () => {
+  for (const listen of ["0.0.0.0:8443", "[::]:8443", "10.0.0.7:8443", "cache.example.com:8443"]) {
+    const [open = "", ...others] = warnings({ server: { listen } });
+    assert.deepEqual(others, []);
+    assert.match(open, /^server\.auth\.enabled: clients do not authenticate, and everybody who reaches/);
+    assert.ok(open.includes(listen), open);
+  }
+  for (const listen of ["127.0.0.1:8443", "localhost:0", "[::1]:8443"])
+    assert.deepEqual(warnings({ server: { listen } }), []);
 });
 
 test("warningsOf: more requests than memory has room for slow clients", () => {

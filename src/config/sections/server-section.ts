@@ -1,15 +1,6 @@
 /** `server`: the listeners for clients and for operators, and the limits of what clients may use. */
-import { bytes, deadline, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
-import {
-  item,
-  listOf,
-  optional,
-  optionalSection,
-  required,
-  section,
-  setting,
-  withoutEffect,
-} from "../field.ts";
+import { bytes, deadline, duration, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
+import { item, listOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
 const tls = optionalSection({
   cert_file: required(
@@ -35,23 +26,45 @@ const auth = section({
   enabled: setting(
     flag(),
     "false",
-    "Whether clients must authenticate. This version cannot authenticate clients and accepts only `false`.",
-    "Leave it `false`, and let only trusted networks reach `server.listen`.",
+    "Whether clients must authenticate. Without it, everybody who reaches `server.listen` reads everything.",
+    "Set it to `true` wherever others than trusted clients reach the port.",
   ),
-  mode: withoutEffect(
-    listOf(
-      item(oneOf("sigv4", "bearer", "mtls"), "sigv4"),
-      ["sigv4"],
-      "How clients authenticate: `sigv4`, `bearer`, `mtls`, or a list of these.",
+  mode: listOf<"sigv4" | "bearer" | "mtls">(
+    item(oneOf("sigv4", "bearer", "mtls"), "sigv4"),
+    ["sigv4"],
+    "How clients may authenticate: `sigv4` (AWS Signature Version 4, in headers and presigned URLs), `bearer` (tokens of `orca token`), `mtls` (client certificates), or a list of these.",
+    "`sigv4` for S3 clients. `bearer` for clients that cannot sign. `mtls` needs `server.tls.client_ca_file`.",
+  ),
+  access_keys_file: optional(
+    text(),
+    "YAML file of the access keys and client certificates, and what each may read. Needed for `sigv4` and `mtls`.",
+    "A changed file is used within 5 s. [access.md](operations/access.md) shows its form.",
+  ),
+  bearer_secret_file: optional(
+    text(),
+    "File with the keys that sign tokens for `bearer`, one a line of at least 32 bytes. The first signs, all verify.",
+    "Make one with `openssl rand -hex 32`. To replace a key, put the new one on the first line, and remove the old one when its tokens have expired.",
+  ),
+  anonymous: listOf(
+    item(
+      text(/^[\w.$-]{1,255}(?:\/[^]*)?$/, "a bucket, or a bucket and a prefix such as models/public/"),
       "",
     ),
+    [],
+    "What everybody may read without credentials: buckets (`models`), and prefixes in them (`models/public/`).",
+    "Leave it empty unless objects are public.",
   ),
-  access_keys_file: withoutEffect(optional(text(), "File of access keys for `sigv4`.", "")),
-  bearer_secret_file: withoutEffect(
-    optional(text(), "File with the secret that signs tokens for `bearer`.", ""),
+  authorize: setting(
+    oneOf("keys", "origin"),
+    "keys",
+    "Who decides what a client may read: `keys` (the access keys file, or the token) or `origin` (also the origin, which Orca asks with the client's own key, or without one).",
+    "`origin` where the origin has users and policies of its own. It needs S3 origins and `sigv4` alone, and keys that the origin knows.",
   ),
-  anonymous: withoutEffect(
-    setting(flag(), "false", "Whether requests without credentials are served too.", ""),
+  authorize_ttl: setting(
+    duration({ min: "1s", max: "1h" }),
+    "60s",
+    "How long an answer of the origin to `authorize: origin` is trusted. Denials are trusted for 10 s at most.",
+    "Lower it to notice sooner that a right was taken away. Raise it to send fewer HEADs.",
   ),
 });
 

@@ -1,0 +1,87 @@
+/**
+ * Decides who may read what: the one gate that every request passes before anything is looked up for it, on a hit as on a miss.
+ * With `authorize: keys` all is decided here and at once, without a promise. With `authorize: origin` a verdict of the
+ * origin is needed too, which is cached or asked for (origin-verdicts.ts).
+ */
+import type { IncomingMessage } from "node:http";
+import type { OrcaError } from "../../base/orca-error.ts";
+import type { Bucket } from "../../object/bucket.ts";
+import { type BucketedRequest, targetOf } from "../s3-request.ts";
+import { type AuthError, accessDenied, type Denial } from "./auth-error.ts";
+import type { Authenticator } from "./authenticator.ts";
+import { Grant } from "./grant.ts";
+import type { Identity } from "./identity.ts";
+import type { OriginVerdicts } from "./origin-verdicts.ts";
+
+export interface ClientAccessOptions {
+  readonly authenticator: Authenticator;
+  /** What everybody may read, with credentials or without. */
+  readonly anonymous: readonly Grant[];
+  /** Undefined for `authorize: keys`. */
+  readonly verdicts?: OriginVerdicts | undefined;
+}
+
+const nothing = new Grant({ buckets: [], prefixes: [], actions: [] });
+const everything = new Grant({ buckets: ["*"], prefixes: [], actions: ["get", "list"] });
+/** Without credentials, the origin alone decides, or nothing is allowed but what everybody may read. */
+const anonymousAtOrigin: Identity = { name: "anonymous", grant: everything };
+const anonymous: Identity = { name: "anonymous", grant: nothing };
+
+export class ClientAccess {
+  /** Requests that were denied, by the code of the error. */
+  readonly denials = new Map<OrcaError["code"], number>();
+  readonly #authenticator: Authenticator;
+  readonly #anonymous: readonly Grant[];
+  readonly #verdicts: OriginVerdicts | undefined;
+
+  constructor(options: ClientAccessOptions) {
+    this.#authenticator = options.authenticator;
+    this.#anonymous = options.anonymous;
+    this.#verdicts = options.verdicts;
+  }
+
+  /** Never throws. */
+  identify(message: IncomingMessage): Identity | AuthError {
+    const identity = this.#authenticator.authenticate(message, targetOf(message.url ?? "").target);
+    return identity ?? (this.#verdicts ? anonymousAtOrigin : anonymous);
+  }
+
+  /** `bucket` is undefined where none of that name is configured. Never throws, and never rejects. */
+  authorize(
+    identity: Identity,
+    request: BucketedRequest,
+    bucket: Bucket | undefined,
+  ): Denial | Promise<Denial> {
+    if (this.#anonymous.some((grant) => allows(grant, request))) return undefined;
+    if (!allows(identity.grant, request)) return accessDenied();
+    if (this.#verdicts === undefined || bucket === undefined) return undefined;
+    return this.#verdicts.denialOf(identity, request, bucket);
+  }
+
+  /** The names of the buckets that `identity` may know. An error for a client without credentials, as S3 answers it. */
+  bucketsFor(identity: Identity, names: readonly string[]): readonly string[] | OrcaError {
+    if (identity === anonymous || identity === anonymousAtOrigin) return accessDenied();
+    return names.filter(
+      (name) =>
+        identity.grant.allowsBucket(name) || this.#anonymous.some((grant) => grant.allowsBucket(name)),
+    );
+  }
+
+  countDenial({ code }: OrcaError): void {
+    this.denials.set(code, (this.denials.get(code) ?? 0) + 1);
+  }
+}
+
+function allows(grant: Grant, request: BucketedRequest): boolean {
+  switch (request.kind) {
+    case "get-object":
+    case "head-object":
+      return grant.allows("get", request.bucket, request.key);
+    case "list-objects-v1":
+    case "list-objects-v2":
+      return grant.allows("list", request.bucket, request.prefix);
+    case "head-bucket":
+    case "get-bucket-location":
+      return grant.allowsBucket(request.bucket);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * What the origin allows a client, for `authorize: origin`. The question is a HEAD or a LIST signed with the client's own
+ * key, or unsigned for a client without one. Each verdict is kept for a while, so that a hit in memory stays a hit.
+ *
+ * Invariants:
+ * 1. A verdict counts from the moment when its question was sent: a right that the origin takes away ends here after
+ *    `ttlMs` at the latest.
+ * 2. At most one question for the same identity and object or prefix is in flight, and all who ask wait for it.
+ * 3. An error of the origin is no verdict. It is passed on, and nobody reads because of it.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import type { Bucket } from "../../object/bucket.ts";
+import type { ObjectLocation } from "../../origin/origin.ts";
+import type { BucketedRequest } from "../s3-request.ts";
+import { accessDenied, type Denial } from "./auth-error.ts";
+import type { Identity, OriginKey } from "./identity.ts";
+
+/** `absent`: the client may know that there is no such object or bucket. */
+export type Right = "allowed" | "denied" | "absent";
+
+/** Questions to one origin, asked with the rights of `key`, or without a key. */
+export interface OriginRights {
+  mayGet(location: ObjectLocation, key: OriginKey | undefined): Promise<Right>;
+  /** The key of `location` is a prefix. */
+  mayList(location: ObjectLocation, delimiter: string, key: OriginKey | undefined): Promise<Right>;
+}
+
+export interface OriginVerdictsOptions {
+  /** By the name of the bucket that clients use. */
+  readonly origins: ReadonlyMap<string, OriginRights>;
+  /** `server.auth.authorize_ttl`. */
+  readonly ttlMs: number;
+  readonly clock: Clock;
+}
+
+interface Verdict {
+  readonly right: Right;
+  readonly endsMs: number;
+}
+
+/** A right that was granted, or an object that was written, is seen after this long. */
+const denialTtlMsMax = 10_000;
+const verdictsMax = 100_000;
+const verdictsBytesMax = 32 * 1024 * 1024;
+/** Of an entry besides its key. */
+const entryBytes = 200;
+
+export class OriginVerdicts {
+  readonly stats = { hits: 0, questions: 0, joined: 0, failures: 0 };
+  readonly #options: OriginVerdictsOptions;
+  readonly #verdicts = new LruMap<string, Verdict>({ entriesMax: verdictsMax, weightMax: verdictsBytesMax });
+  readonly #asking = new Map<string, Promise<Right>>();
+  /** Raised by {@link clear}, so that a question from before does not leave its verdict behind. */
+  #generation = 0;
+
+  constructor(options: OriginVerdictsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#verdicts.size;
+  }
+
+  /** Forgets everything, because keys have changed. */
+  clear(): void {
+    this.#generation += 1;
+    this.#verdicts.clear();
+    this.#asking.clear();
+  }
+
+  denialOf(identity: Identity, request: BucketedRequest, bucket: Bucket): Denial | Promise<Denial> {
+    const isObject = request.kind === "get-object" || request.kind === "head-object";
+    // Before the origin is asked: it might take the key for that of another object.
+    const fault = isObject ? bucket.faultOf(request.key) : undefined;
+    if (fault) return fault;
+    const prefix = "prefix" in request ? request.prefix : "";
+    const delimiter = "prefix" in request ? request.delimiter : "";
+    const text = isObject ? request.key : `${delimiter.length} ${delimiter}${prefix}`;
+    const owner = identity.originKey?.accessKeyId ?? "";
+    const name = `${owner}\n${request.bucket}\n${isObject ? "get" : "list"}\n${text}`;
+    const known = this.#verdicts.get(name);
+    if (known && known.endsMs > this.#options.clock.monotonic()) {
+      this.stats.hits += 1;
+      return denialFor(known.right, isObject);
+    }
+    const asked = this.#ask(
+      name,
+      async (origin) => {
+        const location = bucket.locate(isObject ? request.key : prefix);
+        if (isObject) return origin.mayGet(location, identity.originKey);
+        return origin.mayList(location, delimiter, identity.originKey);
+      },
+      request.bucket,
+    );
+    return asked.then(
+      (right) => denialFor(right, isObject),
+      (thrown: unknown) => OrcaError.from(thrown, "internal", "edge", "Cannot ask the origin for a right"),
+    );
+  }
+
+  #ask(name: string, question: (origin: OriginRights) => Promise<Right>, bucket: string): Promise<Right> {
+    const running = this.#asking.get(name);
+    if (running) {
+      this.stats.joined += 1;
+      return running;
+    }
+    const origin = this.#options.origins.get(bucket);
+    if (origin === undefined) return Promise.resolve("denied");
+    this.stats.questions += 1;
+    const sentMs = this.#options.clock.monotonic();
+    const generation = this.#generation;
+    const asked = question(origin).then(
+      (right) => {
+        this.#settle(name, asked, generation, { right, endsMs: sentMs + this.#ttlMsOf(right) });
+        return right;
+      },
+      (thrown: unknown) => {
+        this.stats.failures += 1;
+        this.#settle(name, asked, generation, undefined);
+        throw thrown;
+      },
+    );
+    this.#asking.set(name, asked);
+    return asked;
+  }
+
+  #settle(name: string, asked: Promise<Right>, generation: number, verdict: Verdict | undefined): void {
+    if (this.#asking.get(name) === asked) this.#asking.delete(name);
+    if (generation !== this.#generation || verdict === undefined) return;
+    this.#verdicts.set(name, verdict, entryBytes + name.length * 2);
+  }
+
+  #ttlMsOf(right: Right): number {
+    const { ttlMs } = this.#options;
+    return right === "allowed" ? ttlMs : Math.min(ttlMs, denialTtlMsMax);
+  }
+}
+
+function denialFor(right: Right, isObject: boolean): Denial {
+  if (right === "allowed") return undefined;
+  if (right === "denied") return accessDenied();
+  const [code, what] = isObject ? (["no_such_key", "key"] as const) : (["no_such_bucket", "bucket"] as const);
+  return new OrcaError(code, "client", `Cannot find the ${what}: the origin has none of this name`);
+}
