@@ -2,10 +2,12 @@
  * The S3 endpoint: a node:http server, its limits, and the one switch from a request to its handler. Faults of a
  * connection end here. Faults of a request become S3 errors.
  */
+import { constants } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
@@ -49,6 +51,8 @@ export interface S3ListenerOptions {
   /** How long a client may take to send a request. */
   readonly headerTimeoutMs: number;
   readonly tls: TlsFiles | undefined;
+  /** Whether a client without a certificate may connect, where TLS asks for one. It must authenticate in another way. */
+  readonly certificatesOptional?: boolean;
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
   readonly buckets: ReadonlyMap<string, Bucket>;
@@ -150,7 +154,7 @@ export class S3Listener {
     const address = this.#listening.listen({ port, host, backlog: 4096 });
     tls?.watch((context) => {
       if ("setSecureContext" in this.#server) {
-        (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(context);
+        (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(withoutTickets(context));
       }
     });
     this.#slowClients.start();
@@ -211,9 +215,9 @@ export class S3Listener {
     const mutual = secureContextOptions.ca !== undefined;
     const server = createHttpsServer({
       ...http,
-      ...secureContextOptions,
+      ...withoutTickets(secureContextOptions),
       requestCert: mutual,
-      rejectUnauthorized: mutual,
+      rejectUnauthorized: mutual && !this.#options.certificatesOptional,
       handshakeTimeout: this.#options.headerTimeoutMs,
     });
     // Node emits clientError for a failed handshake as well, and leaves the socket to the listener of that event. No answer
@@ -373,6 +377,11 @@ export class S3Listener {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
   }
+}
+
+/** A resumed session would rest on a client certificate that was checked long ago, by another authority perhaps. */
+function withoutTickets(context: SecureContextOptions): SecureContextOptions {
+  return context.ca === undefined ? context : { ...context, secureOptions: constants.SSL_OP_NO_TICKET };
 }
 
 function deny(exchange: Exchange, denial: OrcaError, access: ClientAccess): void {

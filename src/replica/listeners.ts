@@ -62,6 +62,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     keepAliveTimeoutMs: server.keepAliveTimeoutMs,
     headerTimeoutMs: server.headerTimeoutMs,
     tls,
+    certificatesOptional: areCertificatesOptional(server.auth),
     buckets,
     access,
     objectHandler: new ObjectHandler({ clock, readPath, stats }),
@@ -73,6 +74,11 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     logger,
     onDied,
   });
+}
+
+/** With other ways to authenticate, or objects that everybody may read, a client need not have a certificate. */
+function areCertificatesOptional({ enabled, mode, anonymous }: Config["server"]["auth"]): boolean {
+  return enabled && mode.includes("mtls") && (mode.length > 1 || anonymous.length > 0);
 }
 
 /** The parts of a replica that the ops listener shows. */
