@@ -19,6 +19,7 @@ import type { Bucket } from "../object/bucket.ts";
 import { RequestIds } from "../trace/request-id.ts";
 import type { Denial } from "./auth/auth-error.ts";
 import type { ClientAccess } from "./auth/client-access.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import { SlowClients } from "./client-pace.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -27,7 +28,7 @@ import { faultOfMessage, headerSizeBytesMax, malformedAnswer } from "./malformed
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
-import { type AcceptedRequest, parseS3Request } from "./s3-request.ts";
+import { type AcceptedRequest, type BucketedRequest, parseS3Request } from "./s3-request.ts";
 
 export interface S3ListenerOptions {
   /** `server.listen`. Port 0 takes a free one. */
@@ -246,7 +247,7 @@ export class S3Listener {
   }
 
   #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
-    const { requestsMax, domain, buckets } = this.#options;
+    const { requestsMax, domain, buckets, bucketHandler } = this.#options;
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
@@ -266,8 +267,10 @@ export class S3Listener {
       return;
     }
     const { access } = this.#options;
-    if (access === undefined) this.#handle(exchange, request, [...buckets.keys()]);
-    else this.#handleIfAllowed(exchange, request, message, access);
+    if (access === undefined) {
+      if (request.kind === "list-buckets") bucketHandler.listBuckets(exchange, [...buckets.keys()]);
+      else this.#handle(exchange, request);
+    } else this.#handleIfAllowed(exchange, request, message, access);
   }
 
   /** Denies before anything is looked up, so that a denied request costs no origin and learns nothing. */
@@ -289,20 +292,18 @@ export class S3Listener {
     }
     exchange.identity = identity.name;
     if (request.kind === "list-buckets") {
-      const names = access.bucketsFor(identity, [...buckets.keys()]);
-      if (names instanceof OrcaError) deny(exchange, names, access);
-      else this.#handle(exchange, request, names);
+      void this.#listBuckets(exchange, identity, access);
       return;
     }
     const denial = access.authorize(identity, request, buckets.get(request.bucket));
-    if (denial === undefined) this.#handle(exchange, request, []);
+    if (denial === undefined) this.#handle(exchange, request);
     else if (denial instanceof OrcaError) deny(exchange, denial, access);
     else void this.#handleWhenAllowed(exchange, request, denial, access);
   }
 
   async #handleWhenAllowed(
     exchange: Exchange,
-    request: AcceptedRequest,
+    request: BucketedRequest,
     asked: Promise<Denial>,
     access: ClientAccess,
   ): Promise<void> {
@@ -310,19 +311,26 @@ export class S3Listener {
       const denial = await asked;
       if (exchange.isOver) return;
       if (denial) deny(exchange, denial, access);
-      else this.#handle(exchange, request, []);
+      else this.#handle(exchange, request);
     } catch (thrown) {
       this.#fail(exchange, thrown);
     }
   }
 
-  /** `bucketNames` are those that the client may know. */
-  #handle(exchange: Exchange, request: AcceptedRequest, bucketNames: readonly string[]): void {
-    const { buckets, objectHandler, bucketHandler } = this.#options;
-    if (request.kind === "list-buckets") {
-      bucketHandler.listBuckets(exchange, bucketNames);
-      return;
+  async #listBuckets(exchange: Exchange, identity: Identity, access: ClientAccess): Promise<void> {
+    const { buckets, bucketHandler } = this.#options;
+    try {
+      const names = await access.bucketsFor(identity, buckets);
+      if (exchange.isOver) return;
+      if (names instanceof OrcaError) deny(exchange, names, access);
+      else bucketHandler.listBuckets(exchange, names);
+    } catch (thrown) {
+      this.#fail(exchange, thrown);
     }
+  }
+
+  #handle(exchange: Exchange, request: BucketedRequest): void {
+    const { buckets, objectHandler, bucketHandler } = this.#options;
     exchange.bucket = request.bucket;
     const bucket = buckets.get(request.bucket);
     if (!bucket) {

@@ -3,6 +3,7 @@
  * breaks off is resumed at the byte where it stopped. Drivers know nothing of this. Callers ask once and get everything or
  * one OrcaError.
  */
+import { assert } from "../base/assert.ts";
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
@@ -21,6 +22,8 @@ import type {
   ObjectLocation,
   Origin,
   RangeRequest,
+  Right,
+  RightQuestion,
 } from "./origin.ts";
 import { OriginTrace } from "./origin-trace.ts";
 
@@ -122,6 +125,15 @@ export class GuardedOrigin {
   look(part: BucketPart, signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     return this.#permitted("list", () => this.#origin.look(part, stop));
+  }
+
+  /** A HEAD or a LIST. @see Origin.rightOf */
+  rightOf(question: RightQuestion): Promise<Right> {
+    const { action } = question;
+    return this.#repeated(action === "get" ? "head" : "list", (signal) => {
+      assert(this.#origin.rightOf !== undefined, "only origins with keys of their own are asked for rights");
+      return this.#origin.rightOf(question, signal);
+    });
   }
 
   /**

@@ -90,6 +90,25 @@ export interface BucketPart {
   readonly prefix: string;
 }
 
+/** Somebody else's key at the origin. */
+export interface OriginKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+/** Whether the owner of a key, or everybody, may get an object, or list the keys that begin with `key`. */
+export interface RightQuestion extends ObjectLocation {
+  /** Undefined for everybody. */
+  readonly as: OriginKey | undefined;
+  readonly action: "get" | "list";
+  /** For `list`. */
+  readonly delimiter: string;
+}
+
+/** `absent`: there is no such object or bucket, and the owner of the key may know it. */
+export type Right = "allowed" | "denied" | "absent";
+
 export interface Origin {
   readonly id: string;
 
@@ -119,6 +138,9 @@ export interface Origin {
    * @throws OrcaError as {@link list}.
    */
   look(part: BucketPart, signal: AbortSignal): Promise<void>;
+
+  /** What the origin answers somebody else. Only for an origin whose keys Orca can sign with. @throws OrcaError as {@link head}. */
+  rightOf?(question: RightQuestion, signal: AbortSignal): Promise<Right>;
 
   /** Closes idle connections. */
   close(): void;

@@ -16,6 +16,7 @@ import {
   userAgentHeaders,
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
+import { listingBytesMax } from "./list-answer.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -25,6 +26,8 @@ import {
   type ObjectLocation,
   type Origin,
   type RangeRequest,
+  type Right,
+  type RightQuestion,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 import { listS3 } from "./s3-list.ts";
@@ -96,6 +99,28 @@ export class S3Origin implements Origin {
     await this.list({ ...firstKeyOnly, ...part }, signal);
   }
 
+  async rightOf(question: RightQuestion, signal: AbortSignal): Promise<Right> {
+    const { bucket, key, as: signAs = "anonymous", action } = question;
+    const what = `Cannot ask for a right to "${bucket}/${key}"`;
+    if (action === "list") return this.#listRightOf(question, what, signal);
+    const head = await this.#wire.request({ method: "HEAD", bucket, key, signAs }, () => null, signal);
+    return rightOfStatus(head.status) ?? this.#throwErrorOf(head, what);
+  }
+
+  /** One key is asked for, whose bytes are not looked at. */
+  async #listRightOf(question: RightQuestion, action: string, signal: AbortSignal): Promise<Right> {
+    const { clock, attemptTimeoutMs } = this.#options;
+    const { bucket, key: prefix, delimiter, as: signAs = "anonymous" } = question;
+    const query = { "list-type": "2", "max-keys": "1", prefix, ...(delimiter !== "" && { delimiter }) };
+    const answer = await withDeadline(
+      { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
+      (stop) => this.#wire.whole({ bucket, query, bytesMax: listingBytesMax, action, signAs }, stop),
+    );
+    const right = rightOfStatus(answer.status);
+    if (right) return right;
+    throw errorOfStatus(answer.status, (name) => answer.header(name), action, clock.now());
+  }
+
   close(): void {
     this.#closing.abort(
       new OrcaError("shutting_down", "origin", "Cannot look at a bucket: Orca is stopping"),
@@ -103,7 +128,18 @@ export class S3Origin implements Origin {
     this.#wire.close();
   }
 
+  #throwErrorOf(head: ResponseHead, action: string): never {
+    throw this.#errorOf(head, action);
+  }
+
   #errorOf(head: ResponseHead, action: string): OrcaError {
     return errorOfStatus(head.status, (name) => head.headers.get(name), action, this.#options.clock.now());
   }
+}
+
+/** The status alone decides. 400 comes for a token that has expired, so it is a denial and no error of the origin. */
+function rightOfStatus(status: number): Right | undefined {
+  if (status < 300) return "allowed";
+  if (status === 404) return "absent";
+  return status === 400 || status === 401 || status === 403 ? "denied" : undefined;
 }

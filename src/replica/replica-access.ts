@@ -17,7 +17,8 @@ import { Authenticator } from "../edge/auth/authenticator.ts";
 import { ClientAccess } from "../edge/auth/client-access.ts";
 import { Grant } from "../edge/auth/grant.ts";
 import type { AccessKey, Identity } from "../edge/auth/identity.ts";
-import type { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
+import { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
+import type { OpenOrigin } from "./metadata.ts";
 
 export interface ReplicaAccessOptions {
   readonly config: Config;
@@ -30,6 +31,7 @@ const noKeys: AccessKeys = { keys: [], certificates: [], fingerprint: "" };
 export class ReplicaAccess {
   readonly #authenticator: Authenticator;
   readonly #config: Config["server"]["auth"];
+  readonly #clock: Clock;
   readonly #keys: Reloaded<AccessKeys> | undefined;
   readonly #tokenKeys: Reloaded<readonly string[]> | undefined;
   #verdicts: OriginVerdicts | undefined;
@@ -40,6 +42,7 @@ export class ReplicaAccess {
     tokenKeys: Reloaded<readonly string[]> | undefined,
   ) {
     this.#config = config.server.auth;
+    this.#clock = clock;
     this.#keys = keys;
     this.#tokenKeys = tokenKeys;
     this.#authenticator = new Authenticator({ modes: this.#config.mode, clock });
@@ -79,16 +82,25 @@ export class ReplicaAccess {
     return new ReplicaAccess(options, keys, tokenKeys);
   }
 
-  /** The gate for clients. `verdicts` are left out where the files decide. To be called once. */
-  gate(verdicts: OriginVerdicts | undefined): ClientAccess {
-    this.#verdicts = verdicts;
+  /** The gate for clients. To be called once. */
+  gate(origins: readonly OpenOrigin[]): ClientAccess {
+    const { authorize, authorizeTtlMs } = this.#config;
+    if (authorize === "origin") {
+      this.#verdicts = new OriginVerdicts({
+        origins: new Map(
+          origins.flatMap(({ config, origin }) => [...config.buckets.keys()].map((name) => [name, origin])),
+        ),
+        ttlMs: authorizeTtlMs,
+        clock: this.#clock,
+      });
+    }
     const anonymous = this.#config.anonymous.map((each) => {
       const slash = each.indexOf("/");
       const bucket = slash < 0 ? each : each.slice(0, slash);
       const prefixes = slash < 0 ? [] : [each.slice(slash + 1)];
       return new Grant({ buckets: [bucket], prefixes, actions: ["get", "list"] });
     });
-    return new ClientAccess({ authenticator: this.#authenticator, anonymous, verdicts });
+    return new ClientAccess({ authenticator: this.#authenticator, anonymous, verdicts: this.#verdicts });
   }
 
   /** Why a file is not in use as it is; null if all are. */

@@ -162,7 +162,7 @@ export class Replica {
       ...options,
       onDied: this.#listenerDied.resolve,
       buckets,
-      access: access?.gate(undefined),
+      access: access?.gate(origins),
       readPath: readPath.forReaders,
       stats: edge,
       tls: tls.server,

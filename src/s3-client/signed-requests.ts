@@ -44,7 +44,12 @@ export interface S3Request {
   /** Sent, and not covered by the signature. */
   readonly unsignedHeaders?: Readonly<Record<string, string>>;
   readonly payload?: S3Payload | undefined;
+  /** The key to sign with in place of Orca's own. */
+  readonly signAs?: OtherKey | undefined;
 }
+
+/** Somebody else's key, or none: the request is not signed then. */
+export type OtherKey = AwsCredentials | "anonymous";
 
 /** The body of a PUT. Its hash is signed, so that the server stores exactly this body or answers an error. */
 export interface S3Payload {
@@ -56,6 +61,7 @@ export interface S3Payload {
 /** A GET about a bucket whose answer is read whole. */
 export interface S3BucketRequest extends Pick<WholeRequest, "bytesMax" | "action"> {
   readonly bucket: string;
+  readonly signAs?: OtherKey | undefined;
   readonly query: Readonly<Record<string, string>>;
 }
 
@@ -89,15 +95,7 @@ export class SignedRequests {
         : () => awsChainCredentials(options.clock, options.attemptTimeoutMs, options.faults),
       marginMs: 5 * 60_000,
     });
-    this.#signer = new SignatureV4({
-      service: "s3",
-      region: options.region,
-      credentials: () => this.#credentials.get(),
-      sha256: Hash.bind(null, "sha256"),
-      // S3 signs the path as it is sent. Other services escape it twice and normalise it.
-      uriEscapePath: false,
-      applyChecksum: false,
-    });
+    this.#signer = this.#signerOf(() => this.#credentials.get());
   }
 
   /**
@@ -113,10 +111,10 @@ export class SignedRequests {
 
   /** Makes one attempt. @see WholeAnswers.get @throws OrcaError as {@link request}. */
   async whole(wanted: S3BucketRequest, signal: AbortSignal): Promise<WholeAnswer> {
-    const { bytesMax, action, query } = wanted;
+    const { bytesMax, action, query, signAs } = wanted;
     const site = await this.#site(wanted.bucket);
     const { path, headers } = await this.#signed(
-      { method: "GET", bucket: wanted.bucket, key: "", query },
+      { method: "GET", bucket: wanted.bucket, key: "", query, signAs },
       site,
     );
     return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
@@ -156,7 +154,11 @@ export class SignedRequests {
       "x-amz-content-sha256": payload?.sha256 ?? emptyPayloadHash,
       ...request.headers,
     };
-    const signed = await this.#signer.sign(
+    const { signAs } = request;
+    const target = query ? `${path}?${encodeQuery(query)}` : path;
+    if (signAs === "anonymous") return { method, path: target, headers: { host: headers.host } };
+    const signer = signAs ? this.#signerOf(() => Promise.resolve(signAs)) : this.#signer;
+    const signed = await signer.sign(
       {
         method,
         protocol: "https:",
@@ -169,10 +171,22 @@ export class SignedRequests {
     );
     return {
       method,
-      path: query ? `${path}?${encodeQuery(query)}` : path,
+      path: target,
       headers: { ...signed.headers, ...request.unsignedHeaders },
       body: payload?.slices,
     };
+  }
+
+  #signerOf(credentials: () => Promise<AwsCredentials>): SignatureV4 {
+    return new SignatureV4({
+      service: "s3",
+      region: this.#options.region,
+      credentials,
+      sha256: Hash.bind(null, "sha256"),
+      // S3 signs the path as it is sent. Other services escape it twice and normalise it.
+      uriEscapePath: false,
+      applyChecksum: false,
+    });
   }
 
   #site(bucket: string): Promise<BucketSite> {

@@ -17,7 +17,7 @@ import { FaultScript, type Gate, type S3Operation } from "./s3-fault.ts";
 import { answerObject } from "./s3-get.ts";
 import { compareKeys, listPage } from "./s3-listing.ts";
 import { S3Object, type S3ObjectInput } from "./s3-object.ts";
-import { type S3Credentials, signatureFault } from "./s3-signature.ts";
+import { type S3Credentials, type S3User, signatureFault, userFault } from "./s3-signature.ts";
 import { listXml, versioningXml } from "./s3-xml.ts";
 
 export interface S3ServerOptions {
@@ -25,6 +25,8 @@ export interface S3ServerOptions {
   readonly buckets?: readonly string[];
   /** With these, a request that is not signed with them is answered 403; without them nothing is checked. */
   readonly credentials?: S3Credentials;
+  /** With it, each request needs a signature of one of these, and the right to its key or prefix. */
+  readonly users?: ReadonlyMap<string, S3User>;
   /** For paces, delays and Last-Modified. */
   readonly clock?: Clock;
   /** What a PUT with `If-None-Match: *` meets: 412 where there is an object (the default), no notice, or 501. */
@@ -49,6 +51,7 @@ export class S3Server {
   );
   readonly #buckets = new Map<string, Bucket>();
   readonly #credentials: S3Credentials | undefined;
+  readonly #users: ReadonlyMap<string, S3User> | undefined;
   readonly #clock: Clock;
   readonly #conditionalPuts: "honoured" | "ignored" | "refused";
   readonly #versioning: "Enabled" | "Suspended" | undefined;
@@ -60,6 +63,7 @@ export class S3Server {
 
   constructor(options: S3ServerOptions = {}) {
     this.#credentials = options.credentials;
+    this.#users = options.users;
     this.#clock = options.clock ?? new SystemClock();
     this.#conditionalPuts = options.conditionalPuts ?? "honoured";
     this.#versioning = options.versioning;
@@ -221,7 +225,9 @@ export class S3Server {
 
   async #answer(exchange: S3Exchange): Promise<void> {
     const { record, request, fault } = exchange;
-    const denied = this.#credentials && signatureFault(request, this.#credentials);
+    const denied = this.#users
+      ? userFault(request, record, this.#users)
+      : this.#credentials && signatureFault(request, this.#credentials);
     if (denied) return refuse(exchange, 403, denied);
     const bucket = this.#buckets.get(record.bucket);
     if (record.operation === "CREATE_BUCKET") {

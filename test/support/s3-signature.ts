@@ -42,6 +42,27 @@ export function signatureFault(request: IncomingMessage, credentials: S3Credenti
   return hmac(key, stringToSign).toString("hex") === signature ? undefined : "SignatureDoesNotMatch";
 }
 
+export interface S3User {
+  readonly secretKey: string;
+  /** `text` is the key of an object, or the prefix of a list. */
+  mayRead(text: string): boolean;
+}
+
+/** The S3 error code that one of several users deserves. The user named `` sends no signature. */
+export function userFault(
+  request: IncomingMessage,
+  { key }: { readonly key: string },
+  users: ReadonlyMap<string, S3User>,
+): string | undefined {
+  const { authorization = "" } = request.headers;
+  const accessKey = /Credential=([^/]+)\//.exec(authorization)?.[1] ?? "";
+  const user = users.get(accessKey);
+  if (user === undefined) return accessKey === "" ? "AccessDenied" : "InvalidAccessKeyId";
+  const { secretKey } = user;
+  const fault = accessKey === "" ? undefined : signatureFault(request, { accessKey, secretKey });
+  return fault ?? (user.mayRead(key) ? undefined : "AccessDenied");
+}
+
 function canonicalQuery(query: string): string {
   if (query === "") return "";
   return query

@@ -58,13 +58,16 @@ export class ClientAccess {
     return this.#verdicts.denialOf(identity, request, bucket);
   }
 
-  /** The names of the buckets that `identity` may know. An error for a client without credentials, as S3 answers it. */
-  bucketsFor(identity: Identity, names: readonly string[]): readonly string[] | OrcaError {
+  /** The names of the buckets that `identity` may know. Denied for a client without credentials, as S3 does. */
+  async bucketsFor(identity: Identity, buckets: ReadonlyMap<string, Bucket>): Promise<string[] | OrcaError> {
     if (identity === anonymous || identity === anonymousAtOrigin) return accessDenied();
-    return names.filter(
-      (name) =>
-        identity.grant.allowsBucket(name) || this.#anonymous.some((grant) => grant.allowsBucket(name)),
+    const known = await Promise.all(
+      [...buckets].map(async ([name, bucket]) => {
+        const denial = await this.authorize(identity, { kind: "head-bucket", bucket: name }, bucket);
+        return denial === undefined ? [name] : [];
+      }),
     );
+    return known.flat();
   }
 
   countDenial({ code }: OrcaError): void {

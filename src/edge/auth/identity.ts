@@ -1,18 +1,12 @@
 /** The sender of a request, as far as its credentials tell, and what that identity may read. */
+import type { OriginKey } from "../../origin/origin.ts";
 import type { Grant } from "./grant.ts";
-
-/** A key as the origin knows it, to ask there with the client's own rights. */
-export interface OriginKey {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
 
 export interface Identity {
   /** For the log, and unique among identities of one kind: an access key, a subject. It is no secret. */
   readonly name: string;
   readonly grant: Grant;
-  /** Undefined where the identity has no key that an origin could know. */
+  /** As the origin knows it, to ask there with the client's own rights. Undefined for an identity without such a key. */
   readonly originKey?: OriginKey | undefined;
 }
 

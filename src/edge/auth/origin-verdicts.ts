@@ -12,19 +12,14 @@ import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Bucket } from "../../object/bucket.ts";
-import type { ObjectLocation } from "../../origin/origin.ts";
+import type { Right, RightQuestion } from "../../origin/origin.ts";
 import type { BucketedRequest } from "../s3-request.ts";
 import { accessDenied, type Denial } from "./auth-error.ts";
-import type { Identity, OriginKey } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 
-/** `absent`: the client may know that there is no such object or bucket. */
-export type Right = "allowed" | "denied" | "absent";
-
-/** Questions to one origin, asked with the rights of `key`, or without a key. */
+/** Of an origin that can be asked (GuardedOrigin). */
 export interface OriginRights {
-  mayGet(location: ObjectLocation, key: OriginKey | undefined): Promise<Right>;
-  /** The key of `location` is a prefix. */
-  mayList(location: ObjectLocation, delimiter: string, key: OriginKey | undefined): Promise<Right>;
+  rightOf(question: RightQuestion): Promise<Right>;
 }
 
 export interface OriginVerdictsOptions {
@@ -85,22 +80,19 @@ export class OriginVerdicts {
       this.stats.hits += 1;
       return denialFor(known.right, isObject);
     }
-    const asked = this.#ask(
-      name,
-      async (origin) => {
-        const location = bucket.locate(isObject ? request.key : prefix);
-        if (isObject) return origin.mayGet(location, identity.originKey);
-        return origin.mayList(location, delimiter, identity.originKey);
-      },
-      request.bucket,
-    );
+    const asked = this.#ask(name, request.bucket, {
+      ...bucket.locate(isObject ? request.key : prefix),
+      as: identity.originKey,
+      action: isObject ? "get" : "list",
+      delimiter,
+    });
     return asked.then(
       (right) => denialFor(right, isObject),
       (thrown: unknown) => OrcaError.from(thrown, "internal", "edge", "Cannot ask the origin for a right"),
     );
   }
 
-  #ask(name: string, question: (origin: OriginRights) => Promise<Right>, bucket: string): Promise<Right> {
+  #ask(name: string, bucket: string, question: RightQuestion): Promise<Right> {
     const running = this.#asking.get(name);
     if (running) {
       this.stats.joined += 1;
@@ -111,7 +103,7 @@ export class OriginVerdicts {
     this.stats.questions += 1;
     const sentMs = this.#options.clock.monotonic();
     const generation = this.#generation;
-    const asked = question(origin).then(
+    const asked = origin.rightOf(question).then(
       (right) => {
         this.#settle(name, asked, generation, { right, endsMs: sentMs + this.#ttlMsOf(right) });
         return right;

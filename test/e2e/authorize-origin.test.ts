@@ -1,0 +1,107 @@
+/** `server.auth.authorize: origin`: the origin decides for each client's own key, on a hit as on a miss. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { KiB } from "../../src/base/units.ts";
+import { httpGet } from "../support/http-get.ts";
+import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { S3Server } from "../support/s3-server.ts";
+import { signedHead } from "../support/signed-get.ts";
+import { until } from "../support/until.ts";
+
+async function start(context: TestContext, ttl = "60s") {
+  const folder = mkdtempSync(join(tmpdir(), "orca-authorize-"));
+  const file = join(folder, "keys.yaml");
+  writeFileSync(
+    file,
+    `keys:
+  - { access_key: alice, secret: secret-of-alice }
+  - { access_key: bob, secret: secret-of-bob }
+  - { access_key: gone, secret: secret-of-gone }
+`,
+  );
+  const rights = { alice: [""], bob: ["public/"], everybody: ["open/"] };
+  const userOf = (name: keyof typeof rights, secretKey: string) => ({
+    secretKey,
+    mayRead: (text: string) => rights[name].some((prefix) => text.startsWith(prefix)),
+  });
+  const users = new Map([
+    ["test", { secretKey: "test-secret", mayRead: () => true }],
+    ["alice", userOf("alice", "secret-of-alice")],
+    ["bob", userOf("bob", "secret-of-bob")],
+    ["", userOf("everybody", "")],
+  ]);
+  const origin = await S3Server.start({ buckets: [testBucket], users });
+  for (const key of ["secret/a", "public/a", "open/a"])
+    origin.put(testBucket, key, { seed: 1, sizeBytes: 4 * KiB });
+  const auth = { enabled: true, access_keys_file: file, authorize: "origin", authorize_ttl: ttl };
+  const fixture = await startReplica({ origin, settings: { server: { auth } } });
+  context.after(async () => {
+    await fixture.stop();
+    await origin.stop();
+    rmSync(folder, { recursive: true });
+  });
+  return { fixture, origin, rights };
+}
+
+/** Reads as `who`, or without credentials where that is empty. */
+async function read({ endpoint }: ReplicaFixture, who: string, target: string): Promise<string> {
+  const [path = "", query = ""] = target.split("?");
+  const host = endpoint.slice("http://".length);
+  const key = { accessKeyId: who, secretAccessKey: `secret-of-${who}` };
+  const parameters = Object.fromEntries(new URLSearchParams(query));
+  const { headers } = await signedHead(key, { host, path, query: parameters, at: new Date() });
+  const response = await httpGet(endpoint + target, who === "" ? {} : headers);
+  const body = await response.text();
+  return `${response.status} ${/<Code>(\w+)/.exec(body)?.[1] ?? ""}`.trim();
+}
+
+test("authorize origin: each client reads what its own key may read there, and one question serves a while", async (context) => {
+  const { fixture, origin } = await start(context);
+  const secret = `/${testBucket}/secret/a`;
+  assert.equal(await read(fixture, "alice", secret), "200");
+  assert.deepEqual([origin.count("HEAD"), origin.count("GET")], [2, 1]);
+  origin.forgetRequests();
+  assert.equal(await read(fixture, "alice", secret), "200");
+  assert.equal(origin.requests.length, 0);
+
+  assert.equal(await read(fixture, "bob", secret), "403 AccessDenied");
+  assert.equal(await read(fixture, "bob", secret), "403 AccessDenied");
+  assert.equal(await read(fixture, "", secret), "403 AccessDenied");
+  assert.equal(await read(fixture, "gone", secret), "403 AccessDenied");
+  assert.deepEqual([origin.count("HEAD"), origin.count("GET")], [3, 0]);
+  assert.equal(await read(fixture, "bob", `/${testBucket}/public/a`), "200");
+  assert.equal(await read(fixture, "", `/${testBucket}/open/a`), "200");
+  assert.equal(await read(fixture, "alice", `/${testBucket}/absent`), "404 NoSuchKey");
+
+  const list = (prefix: string): string => `/${testBucket}?list-type=2&prefix=${prefix}`;
+  assert.equal(await read(fixture, "alice", list("secret/")), "200");
+  assert.equal(await read(fixture, "bob", list("secret/")), "403 AccessDenied");
+  assert.equal(await read(fixture, "bob", list("public/")), "200");
+  assert.equal(await read(fixture, "", list("open/")), "200");
+  assert.equal(await read(fixture, "bob", `/${testBucket}`), "403 AccessDenied");
+  assert.equal(await read(fixture, "bob", "/"), "200");
+});
+
+test("authorize origin: a right that the origin takes away ends here within authorize_ttl", async (context) => {
+  const { fixture, rights } = await start(context, "1s");
+  const secret = `/${testBucket}/secret/a`;
+  assert.equal(await read(fixture, "alice", secret), "200");
+  rights.alice = [];
+  const takenMs = performance.now();
+  await until(async () => (await read(fixture, "alice", secret)) !== "200", 10_000);
+  assert.ok(performance.now() - takenMs < 5000);
+  assert.equal(await read(fixture, "alice", secret), "403 AccessDenied");
+});
+
+test("authorize origin: while the origin does not answer, nobody reads without a verdict", async (context) => {
+  const { fixture, origin } = await start(context);
+  const open = `/${testBucket}/public/a`;
+  assert.equal(await read(fixture, "bob", open), "200");
+  await origin.stop();
+  assert.equal(await read(fixture, "bob", open), "200");
+  assert.equal(await read(fixture, "alice", open), "502 OriginUnreachable");
+  assert.equal(await read(fixture, "", open), "502 OriginUnreachable");
+});
