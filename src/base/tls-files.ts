@@ -49,6 +49,7 @@ export class TlsFiles {
   readonly stats = { reloads: 0, reloadFailures: 0 };
   readonly #options: TlsFilesOptions;
   #content: TlsContent;
+  readonly #watchers: ((options: SecureContextOptions) => void)[] = [];
   #timer: Timer | undefined;
   #stopped = false;
   /** The last failure that was logged, so that a lasting fault is one line and not one for each poll. */
@@ -78,13 +79,17 @@ export class TlsFiles {
     return new X509Certificate(this.#content.cert).validToDate.getTime();
   }
 
-  /** Calls `onChange` with each new pair in the files, until {@link stop}. May be called once. */
+  /** Calls `onChange` with each new pair in the files, until {@link stop}. Each listener that shows the pair calls it once. */
   watch(onChange: (options: SecureContextOptions) => void): void {
-    assert(this.#timer === undefined && !this.#stopped, "TLS files are watched once");
+    assert(!this.#stopped, "stopped TLS files are not watched");
+    this.#watchers.push(onChange);
+    // The listener was made with a pair from before.
+    if (this.stats.reloads > 0) onChange(this.secureContextOptions);
+    if (this.#timer) return;
     const { clock, pollIntervalMs = 5000 } = this.#options;
     const timer = clock.timer(pollIntervalMs, () => {
       // The next delay starts when this poll has ended, so that polls of a slow disk do not overtake each other.
-      void this.#poll(onChange).finally(() => {
+      void this.#poll().finally(() => {
         if (!this.#stopped) timer.refresh();
       });
     });
@@ -97,14 +102,14 @@ export class TlsFiles {
     this.#timer?.cancel();
   }
 
-  async #poll(onChange: (options: SecureContextOptions) => void): Promise<void> {
+  async #poll(): Promise<void> {
     const { certFile, logger } = this.#options;
     try {
       const content = await readContent(this.#options);
       this.#loggedFailure = "";
       if (this.#stopped || sameContent(content, this.#content)) return;
       this.#content = content;
-      onChange(this.secureContextOptions);
+      for (const onChange of this.#watchers) onChange(this.secureContextOptions);
       this.stats.reloads += 1;
       logger.info(
         { certFile, expires: new Date(this.expiresMs).toISOString() },

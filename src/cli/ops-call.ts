@@ -3,6 +3,8 @@
  * message that says what to check when the call fails. The command needs neither the configuration of the replica nor
  * its certificates.
  */
+import { readFileSync } from "node:fs";
+import { Option } from "commander";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { formatBytes, KiB, MiB } from "../base/units.ts";
@@ -14,6 +16,8 @@ import { printable } from "./table.ts";
 export interface OpsFlags {
   /** Address of the ops listener of a replica: `http://host:8442`, or without the scheme. */
   readonly ops: string;
+  /** File of the token that the listener wants (`server.ops_token_file`). */
+  readonly opsTokenFile?: string;
   /** Print the answer as it is, in place of tables. */
   readonly json: boolean;
 }
@@ -30,6 +34,11 @@ export interface OpsCommandOptions extends OpsFlags {
 export function withOpsOptions(command: OrcaCommand): OrcaCommand {
   return command
     .option("--ops <URL>", "Call the replica whose ops listener is at URL", "http://127.0.0.1:8442")
+    .addOption(
+      new Option("--ops-token-file <FILE>", "Send the token in FILE, as server.ops_token_file asks for").env(
+        "ORCA_SERVER_OPS_TOKEN_FILE",
+      ),
+    )
     .option("--json", "Print the answer of the replica, in JSON", false);
 }
 
@@ -75,14 +84,15 @@ export async function withOps(
   ask: (url: URL, deadline: Deadline) => Promise<number>,
 ): Promise<number> {
   const url = opsUrl(options.ops, call);
-  const deadline = new Deadline(options.clock, options.timeoutMs ?? timeoutMsDefault);
+  const token = tokenIn(options.opsTokenFile);
+  const deadline = new Deadline(options.clock, options.timeoutMs ?? timeoutMsDefault, token);
   try {
     return await ask(url, deadline);
   } catch (thrown) {
     const advice =
       thrown instanceof ReplicaError
         ? ""
-        : "Is a replica running there? The setting server.ops_listen is its address (port 8442 by default). Give another one with --ops URL.\n";
+        : "Is a replica running there, and is the scheme right (server.ops_tls)? The setting server.ops_listen is its address (port 8442 by default). Give another one with --ops URL.\n";
     const place = `${url.origin}${url.pathname}`;
     options.stderr.write(`Cannot ${purpose} ${place}: ${printable(reasonOf(thrown))}\n${advice}`);
     return 1;
@@ -96,7 +106,11 @@ export class Deadline {
   readonly #stop = new AbortController();
   readonly #timer: ReturnType<Clock["timer"]>;
 
-  constructor(clock: Clock, timeoutMs: number) {
+  /** Sent with each request of the command. */
+  readonly token: string | undefined;
+
+  constructor(clock: Clock, timeoutMs: number, token?: string) {
+    this.token = token;
     this.#timer = clock.timer(timeoutMs, () =>
       this.#stop.abort(new Error(`no answer within ${timeoutMs} ms`)),
     );
@@ -182,9 +196,26 @@ export function hasEach(value: unknown, kinds: Kinds): boolean {
   return Array.isArray(value) && value.every((item) => has(item, kinds));
 }
 
-function send(url: URL, { action }: OpsCall, { signal }: Deadline): Promise<Response> {
-  if (action === undefined) return fetch(url, { signal, redirect: "error" });
-  return fetch(url, { method: "POST", headers: { "x-orca-action": action }, signal, redirect: "error" });
+function send(url: URL, { action }: OpsCall, { signal, token }: Deadline): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
+  if (action === undefined) return fetch(url, { headers, signal, redirect: "error" });
+  headers["x-orca-action"] = action;
+  return fetch(url, { method: "POST", headers, signal, redirect: "error" });
+}
+
+/** @throws OrcaError `invalid_argument` for a file that cannot be read or holds more than a token. */
+function tokenIn(file: string | undefined): string | undefined {
+  if (file === undefined || file === "") return undefined;
+  const action = `Cannot use --ops-token-file "${file}"`;
+  let token: string;
+  try {
+    token = readFileSync(file, "utf8").trim();
+  } catch (thrown) {
+    throw OrcaError.from(thrown, "invalid_argument", "config", action);
+  }
+  if (/^[\w.~+/=-]+$/.test(token)) return token;
+  throw new OrcaError("invalid_argument", "config", `${action}: expected a file that holds one token`);
 }
 
 /** A replica gives the reason in JSON. A server that does not is no replica. */

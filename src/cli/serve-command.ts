@@ -142,7 +142,7 @@ function servingFields(config: Config, { replicaId }: Replica, { s3, ops, mesh }
     version,
     replicaId,
     s3: `${scheme}://${hostForClients(s3)}:${s3.port}`,
-    ops: `http://${hostForClients(ops)}:${ops.port}`,
+    ops: `${config.server.opsTls ? "https" : "http"}://${hostForClients(ops)}:${ops.port}`,
     buckets: config.origins.flatMap((origin) => [...origin.buckets.keys()]),
     memory: formatBytes(config.memory.maxBytes),
     disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",

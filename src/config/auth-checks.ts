@@ -6,9 +6,10 @@ import { accessKeysFault, readAccessKeys } from "./access-keys.ts";
 import { type Fault, quoted, reasonOf } from "./fault.ts";
 import type { Settings } from "./schema.ts";
 import type { ReadText } from "./secret.ts";
-import { tokenKeysOf } from "./token-keys.ts";
+import { opsTokenOf, tokenKeysOf } from "./token-keys.ts";
 
 export function checkAuth(settings: Settings, readText: ReadText | undefined, faults: Fault[]): void {
+  checkOpsListener(settings, readText, faults);
   const { auth } = settings.server;
   if (!auth.enabled) return;
   checkModes(settings, faults);
@@ -63,11 +64,33 @@ function checkAccessKeysFile({ server: { auth } }: Settings, readText: ReadText,
 
 function checkBearerSecretFile({ server: { auth } }: Settings, readText: ReadText, faults: Fault[]): void {
   const { bearerSecretFile: file } = auth;
-  if (file === undefined) return;
-  const path = "server.auth.bearer_secret_file";
+  if (file !== undefined) checkFile("server.auth.bearer_secret_file", file, tokenKeysOf, readText, faults);
+}
+
+function checkOpsListener({ server }: Settings, readText: ReadText | undefined, faults: Fault[]): void {
+  const { opsTokenFile: file, opsTokenFor, opsTls, tls } = server;
+  if (file !== undefined && readText) checkFile("server.ops_token_file", file, opsTokenOf, readText, faults);
+  if (file === undefined && opsTokenFor === "all") {
+    faults.push({ path: "server.ops_token_file", message: "required, because server.ops_token_for is all" });
+  }
+  if (opsTls && tls === undefined) {
+    const message = "expected false, because server.tls is not set and holds its certificate";
+    faults.push({ path: "server.ops_tls", message });
+  }
+}
+
+/** Whether `read` accepts what the file holds. */
+function checkFile(
+  path: string,
+  file: string,
+  read: (text: string) => object | string,
+  readText: ReadText,
+  faults: Fault[],
+): void {
   try {
-    const keys = tokenKeysOf(readText(file));
-    if ("expected" in keys) faults.push({ path, message: `expected ${keys.expected} in ${quoted(file)}` });
+    const found = read(readText(file));
+    if (typeof found === "object" && "expected" in found)
+      faults.push({ path, message: `expected ${String(found.expected)} in ${quoted(file)}` });
   } catch (thrown) {
     faults.push({ path, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
   }

@@ -1,15 +1,23 @@
 /**
  * The HTTP listener for operators: probes, Prometheus, the status of the cluster, and endpoints that look into the cache.
  * It is apart from the clients' listener, so that a flood of clients cannot make a live replica look dead, and neither
- * port shows what belongs to the other. It has no authentication and shows no secrets. A network policy decides who can
- * reach it, and action-guard.ts who may run actions.
+ * port shows what belongs to the other. It shows no secrets. A network policy decides who can reach it, action-guard.ts
+ * who may run actions, and token-guard.ts what needs the token of the operators, where there is one.
  *
  * All that it serves is one table of endpoints; the page at `/` lists them.
  */
 
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { SecureContextOptions } from "node:tls";
 import { AssertionFailure } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
@@ -17,10 +25,13 @@ import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { pages } from "../base/pages.ts";
+import type { TlsFiles } from "../base/tls-files.ts";
 import { actionDenial, isLoopback, type OpsActions } from "./action-guard.ts";
 import { hostDenial } from "./host-guard.ts";
 import { OpsConnections } from "./ops-connections.ts";
 import { errorPage, type Lines, type OpsEndpoint, type Page, textPage } from "./ops-endpoint.ts";
+import type { TokenGuard } from "./token-guard.ts";
 
 export interface OpsServerOptions {
   /** `server.ops_listen`. Port 0 takes a free one. */
@@ -29,6 +40,10 @@ export interface OpsServerOptions {
   readonly endpoints: readonly OpsEndpoint[];
   /** `server.ops_actions`. */
   readonly actions?: OpsActions;
+  /** Undefined where no request needs a token. */
+  readonly tokenGuard?: TokenGuard | undefined;
+  /** Undefined for plain HTTP. */
+  readonly tls?: TlsFiles | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** See {@link ListeningServer}. */
@@ -50,12 +65,19 @@ const clientDisconnected = new OrcaError(
   "Cannot finish the request to the ops listener: the client disconnected",
 );
 
+const tokenMissing = errorPage(
+  401,
+  "this needs the token of server.ops_token_file, as Authorization: Bearer TOKEN",
+);
+
 export class OpsServer {
   readonly #options: OpsServerOptions;
   readonly #endpoints: readonly OpsEndpoint[];
   readonly #server: Server;
   readonly #listening: ListeningServer;
   readonly #connections: OpsConnections;
+  /** Below TLS, by the client's address and port: a request knows the socket above. Empty without TLS. */
+  readonly #tcpSockets = new Map<string, Socket>();
   /** Whether only this host can connect. */
   #forOwnHost = false;
   /** Of failures by path, and of actions by name: both are few. */
@@ -66,7 +88,7 @@ export class OpsServer {
     this.#pace = new LogPace(options.clock, linesMax);
     this.#endpoints = [indexOf(options.endpoints), ...options.endpoints];
     const requestTimeoutMs = options.requestTimeoutMs ?? 5000;
-    this.#server = createServer({
+    this.#server = serverOf(options.tls, {
       headersTimeout: requestTimeoutMs,
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: requestTimeoutMs,
@@ -77,7 +99,7 @@ export class OpsServer {
     this.#connections = new OpsConnections(connectionsMax);
     // Only for a burst: a connection that was closed to make room counts until the event loop has turned.
     this.#server.maxConnections = burstConnectionsMax + connectionsMax;
-    this.#server.on("connection", (socket: Socket) => this.#connections.add(socket));
+    this.#server.on("connection", (socket: Socket) => this.#add(socket));
     this.#listening = new ListeningServer(this.#server, { whom: "ops", ...options });
     this.#server.on("request", (request, response) => {
       this.#serve(request, response).catch((thrown: unknown) => this.#failed(response, thrown));
@@ -99,8 +121,12 @@ export class OpsServer {
 
   /** Resolves with the address it listens on. @throws OrcaError config_invalid if it cannot listen there. */
   async start(): Promise<AddressInfo> {
-    const { host, port } = this.#options;
+    const { host, port, tls } = this.#options;
     const address = await this.#listening.listen({ port, host });
+    const server = this.#server;
+    tls?.watch((context) => {
+      if ("setSecureContext" in server) (server as HttpsServer).setSecureContext(withoutAuthorities(context));
+    });
     this.#forOwnHost = isLoopback(address.address);
     return address;
   }
@@ -113,6 +139,15 @@ export class OpsServer {
     return promise;
   }
 
+  /** With TLS, a connection counts from its first byte on, and a handshake that never ends makes room like any other. */
+  #add(socket: Socket): void {
+    this.#connections.add(socket);
+    if (this.#options.tls === undefined) return;
+    const name = nameOf(socket);
+    this.#tcpSockets.set(name, socket);
+    socket.once("close", () => this.#tcpSockets.delete(name));
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
     if (response.socket === null) {
@@ -121,16 +156,19 @@ export class OpsServer {
       socket.destroy();
       return;
     }
-    this.#connections.begin(socket);
-    response.once("close", () => this.#connections.end(socket));
+    const connection = this.#tcpSockets.get(nameOf(socket)) ?? socket;
+    this.#connections.begin(connection);
+    response.once("close", () => this.#connections.end(connection));
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
     const atPath = this.#endpoints.filter((endpoint) => endpoint.path === path);
     const allowed = allowedMethods(atPath);
+    const endpoint = endpointFor(request, atPath);
     let answer: Page | Lines;
     try {
-      answer = allowed.includes(request.method ?? "")
-        ? await this.#ask(endpointFor(request, atPath), query, request, response)
-        : textPage(405, `only ${allowed.join(" and ")}\n`);
+      if (!this.#hasToken(request, endpoint)) answer = tokenMissing;
+      else if (!allowed.includes(request.method ?? ""))
+        answer = textPage(405, `only ${allowed.join(" and ")}\n`);
+      else answer = await this.#ask(endpoint, query, request, response);
     } catch (error) {
       const suppressed = this.#pace.take(path);
       const fields = { error, path, ...suppressed };
@@ -148,6 +186,19 @@ export class OpsServer {
     const suppressed = this.#pace.take("request");
     const fields = { error: thrown, ...suppressed };
     if (suppressed) this.#options.logger.error(fields, "Cannot answer a request to the ops listener");
+  }
+
+  #hasToken({ headers, socket }: IncomingMessage, endpoint: OpsEndpoint | undefined): boolean {
+    const { tokenGuard, logger } = this.#options;
+    if (tokenGuard?.admits(headers.authorization, endpoint) ?? true) return true;
+    const suppressed = this.#pace.take("token");
+    const { remoteAddress } = socket;
+    if (suppressed)
+      logger.warn(
+        { remoteAddress, see: pages.access, ...suppressed },
+        "Denied a request to the ops listener",
+      );
+    return false;
   }
 
   async #ask(
@@ -188,7 +239,7 @@ export class OpsServer {
         if (response.closed) return;
         if (!response.write(`${JSON.stringify(document)}\n`))
           await Promise.race([once(response, "drain"), closed]);
-        if (socket) this.#connections.progress(socket);
+        if (socket) this.#connections.progress(this.#tcpSockets.get(nameOf(socket)) ?? socket);
       }
     } catch (error) {
       const suppressed = this.#pace.take("cut");
@@ -198,6 +249,27 @@ export class OpsServer {
     }
     response.end();
   }
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}
+
+function serverOf(tls: TlsFiles | undefined, options: ServerOptions): Server {
+  if (tls === undefined) return createServer(options);
+  const { requestTimeout } = options;
+  const handshakeTimeout = { ...(requestTimeout !== undefined && { handshakeTimeout: requestTimeout }) };
+  return createHttpsServer({
+    ...options,
+    ...handshakeTimeout,
+    ...withoutAuthorities(tls.secureContextOptions),
+  });
+}
+
+/** Probes and Prometheus have no client certificates. */
+function withoutAuthorities(context: SecureContextOptions): SecureContextOptions {
+  const { ca: _, ...others } = context;
+  return others;
 }
 
 function indexOf(endpoints: readonly OpsEndpoint[]): OpsEndpoint {
@@ -227,6 +299,7 @@ function end(
     "Content-Length": Buffer.byteLength(body),
     "Cache-Control": "no-store",
     ...(status === 405 && { Allow: allowed.join(", ") }),
+    ...(status === 401 && { "WWW-Authenticate": 'Bearer realm="orca ops"' }),
     // The server does not read the body of another method, so it cannot keep the connection.
     ...(method !== "GET" && method !== "HEAD" && { Connection: "close" }),
   });

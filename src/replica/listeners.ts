@@ -26,6 +26,7 @@ import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
 import type { Readiness } from "../ops/readiness.ts";
+import type { TokenGuard } from "../ops/token-guard.ts";
 import type { CacheView } from "./cache-view.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { MeshService } from "./mesh-service.ts";
@@ -95,6 +96,8 @@ export interface OpsParts {
   readonly listener: S3Listener;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
+  /** Undefined where `server.ops_token_file` is not set. */
+  readonly tokenGuard: TokenGuard | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onDied: (error: OrcaError) => void;
@@ -125,6 +128,8 @@ export function opsServerOf(parts: OpsParts): OpsServer {
       ...(parts.log ? logLevelEndpoints(parts.log.level) : []),
     ],
     actions: config.server.opsActions,
+    tokenGuard: parts.tokenGuard,
+    tls: config.server.opsTls ? parts.tls : undefined,
     clock,
     logger,
     onDied,

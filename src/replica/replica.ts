@@ -43,6 +43,7 @@ import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { bucketsOf, closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
+import { loadOpsToken, type OpsToken } from "./ops-token.ts";
 import { OriginLooks } from "./origin-looks.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
@@ -75,6 +76,7 @@ interface FromFiles {
   readonly mesh: MeshTls | undefined;
   /** Undefined where clients do not authenticate. */
   readonly access: ReplicaAccess | undefined;
+  readonly opsToken: OpsToken | undefined;
 }
 
 /** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
@@ -112,11 +114,13 @@ export class Replica {
       if (mesh) held.add(step("stop watching the files of cluster.internal_tls", () => mesh.stop()));
       const access = await ReplicaAccess.load(options);
       if (access) held.add(step("stop watching the files of server.auth", () => access.stop()));
-      return new Replica(options, { server, mesh, access }, held);
+      const opsToken = await loadOpsToken(options);
+      if (opsToken) held.add(step("stop watching server.ops_token_file", () => opsToken.stop()));
+      return new Replica(options, { server, mesh, access, opsToken }, held);
     });
   }
 
-  private constructor(given: ReplicaOptions, { access, ...tls }: FromFiles, held: ReleaseStack) {
+  private constructor(given: ReplicaOptions, { access, opsToken, ...tls }: FromFiles, held: ReleaseStack) {
     const options = { ...given, trace: new Trace(given.logger, given.clock) };
     this.#options = options;
     this.#held = held;
@@ -182,6 +186,7 @@ export class Replica {
       listener,
       edge,
       tls: tls.server,
+      tokenGuard: opsToken?.guard,
     });
   }
 

@@ -60,7 +60,7 @@ test("bash: a word that is begun is completed, options between the words or not"
   assert.deepEqual(await offered("co"), ["config", "completion"]);
   assert.deepEqual(await offered("cache", "v"), ["verify"]);
   assert.deepEqual(await offered("cache", "verify", "--r"), ["--rate"]);
-  assert.deepEqual(await offered("cache", "verify", "--json", "--o"), ["--ops"]);
+  assert.deepEqual(await offered("cache", "verify", "--json", "--o"), ["--ops", "--ops-token-file"]);
   assert.deepEqual(await offered("serve", "--disk", "config", "--co"), ["--config"]);
   assert.deepEqual(await offered("zzz"), []);
 });

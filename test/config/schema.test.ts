@@ -83,6 +83,9 @@ test("schema: the defaults are the design's", () => {
     listen: { host: "0.0.0.0", port: 8443 },
     opsListen: { host: "0.0.0.0", port: 8442 },
     opsActions: "local",
+    opsTokenFile: undefined,
+    opsTokenFor: "actions",
+    opsTls: false,
     tls: undefined,
     auth: {
       enabled: false,

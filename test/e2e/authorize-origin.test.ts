@@ -58,6 +58,8 @@ async function read({ endpoint }: ReplicaFixture, who: string, target: string): 
   return `${response.status} ${/<Code>(\w+)/.exec(body)?.[1] ?? ""}`.trim();
 }
 
+const list = (prefix: string): string => `/${testBucket}?list-type=2&prefix=${prefix}`;
+
 test("authorize origin: each client reads what its own key may read there, and one question serves a while", async (context) => {
   const { fixture, origin } = await start(context);
   const secret = `/${testBucket}/secret/a`;
@@ -76,7 +78,6 @@ test("authorize origin: each client reads what its own key may read there, and o
   assert.equal(await read(fixture, "", `/${testBucket}/open/a`), "200");
   assert.equal(await read(fixture, "alice", `/${testBucket}/absent`), "404 NoSuchKey");
 
-  const list = (prefix: string): string => `/${testBucket}?list-type=2&prefix=${prefix}`;
   assert.equal(await read(fixture, "alice", list("secret/")), "200");
   assert.equal(await read(fixture, "bob", list("secret/")), "403 AccessDenied");
   assert.equal(await read(fixture, "bob", list("public/")), "200");

@@ -28,6 +28,9 @@ const bucket = new Bucket({
 const get = (key: string): BucketedRequest =>
   ({ kind: "get-object", bucket: "b", key, overrides: [], firstPart: false }) as const;
 
+const list = (prefix: string, delimiter = ""): BucketedRequest =>
+  ({ kind: "list-objects-v2", bucket: "b", prefix, delimiter }) as BucketedRequest;
+
 /** Verdicts over an origin that a test answers for. */
 function fixture() {
   const clock = new FakeClock();
@@ -94,8 +97,6 @@ test("OriginVerdicts: a denial and an absence end after ten seconds", async () =
 
 test("OriginVerdicts: identities, objects, prefixes, delimiters and actions have verdicts of their own", async () => {
   const { questions, ask } = fixture();
-  const list = (prefix: string, delimiter = ""): BucketedRequest =>
-    ({ kind: "list-objects-v2", bucket: "b", prefix, delimiter }) as BucketedRequest;
   const requests = [get("k"), get("l"), list("k"), list("k", "/"), list("")];
   for (const request of requests) {
     for (const identity of [alice, bob]) await ask(identity, request, "allowed");
@@ -112,7 +113,7 @@ test("OriginVerdicts: all who ask at once share one question", async () => {
   const { questions, answers, verdicts } = fixture();
   const all = Array.from({ length: 5 }, () => verdicts.denialOf(alice, get("k"), bucket));
   answers[0]?.resolve("denied");
-  const codes = (await Promise.all(all)).map((denial) => denial?.code);
+  const codes = (await Promise.all(all.map((each) => Promise.resolve(each)))).map((denial) => denial?.code);
   assert.deepEqual([codes, questions.length, verdicts.stats.joined], [Array(5).fill("access_denied"), 1, 4]);
 });
 
