@@ -78,8 +78,14 @@ export function parseS3Request(
     const message = `Cannot serve ${quoted(method)}: Orca is read-only and serves GET and HEAD`;
     return rejected(new OrcaError("method_not_allowed", "client", message));
   }
-  const { target, authority = host } = targetOf(rawUrl);
-  if (target === "") return invalidUri("the target");
+  let target = rawUrl;
+  let authority = host;
+  if (rawUrl.charCodeAt(0) !== slash) {
+    const absolute = targetOf(rawUrl);
+    if (absolute === undefined) return invalidUri("the target");
+    // RFC 9112 §3.2.2: the authority of an absolute target replaces the Host header.
+    ({ target, authority } = absolute);
+  }
 
   let bucketEnd = -1;
   let pathEnd = target.length;
@@ -117,20 +123,18 @@ export function parseS3Request(
     : parseObjectRequest(isHead, bucket, key, rawQuery);
 }
 
-interface RequestTarget {
-  /** Path and query, as sent. Empty where the target has neither form. */
+interface AbsoluteTarget {
+  /** Path and query. */
   readonly target: string;
-  /** Of a whole URL: it replaces the Host header. */
-  readonly authority: string | undefined;
+  readonly authority: string;
 }
 
-/** The target in both forms of HTTP/1.1 (RFC 9112 §3.2). `rawUrl` is as node:http gives it. */
-export function targetOf(rawUrl: string): RequestTarget {
-  if (rawUrl.charCodeAt(0) === slash) return { target: rawUrl, authority: undefined };
+/** A whole URL as target, as proxies get it. Undefined for anything else. */
+export function targetOf(rawUrl: string): AbsoluteTarget | undefined {
   const absolute = /^https?:\/\/([^/?#@]+)(\/[^]*|\?[^]*|)$/i.exec(rawUrl);
-  if (absolute === null) return { target: "", authority: undefined };
-  const rest = absolute[2] as string;
-  return { target: rest.startsWith("/") ? rest : `/${rest}`, authority: absolute[1] };
+  if (absolute === null) return undefined;
+  const [, authority = "", rest = ""] = absolute;
+  return { target: rest.startsWith("/") ? rest : `/${rest}`, authority };
 }
 
 /**

@@ -11,6 +11,8 @@ export interface LoadRequest {
   readonly range: string;
   /** How long the body must be; a server that answers with another length fails. */
   readonly bodyBytes: number;
+  /** More header lines, each with its line end. */
+  readonly headers?: string;
 }
 
 export interface LoadOptions {
@@ -69,7 +71,7 @@ export class LoadConnection {
     this.#firstByteMs = 0;
     this.#sentMs = performance.now();
     const range = request.range === "" ? "" : `Range: bytes=${request.range}\r\n`;
-    this.#socket.write(`GET ${request.path} HTTP/1.1\r\nHost: bench\r\n${range}\r\n`);
+    this.#socket.write(`GET ${request.path} HTTP/1.1\r\nHost: bench\r\n${range}${request.headers ?? ""}\r\n`);
     return this.#answer.promise;
   }
 

@@ -16,6 +16,10 @@ export interface OrcaOptions {
   readonly cachestore?: "posixfs" | SharedBucket;
   /** Any free one where left out. */
   readonly opsPort?: number;
+  /** Verifies signatures with the keys of this file. */
+  readonly accessKeysFile?: string;
+  /** `orca` where left out. */
+  readonly name?: string;
   /** A cluster of one where left out. */
   readonly mesh?: MeshOptions;
 }
@@ -44,7 +48,7 @@ export async function startOrca(options: OrcaOptions): Promise<Contender> {
   const config = join(folder, "orca.yaml");
   writeFileSync(
     config,
-    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:${options.opsPort ?? 0}" }
+    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:${options.opsPort ?? 0}"${authSection(options)} }
 origin:
   id: bench
   driver: awss3
@@ -58,7 +62,16 @@ logging: { level: warn }
   );
   process.env.ORCA_AWSS3_ACCESS_KEY = "bench";
   process.env.ORCA_AWSS3_SECRET_KEY = "bench";
-  return startNode("orca", port, ["src/main.ts", "serve", "--config", config], options.mesh?.core);
+  return startNode(
+    options.name ?? "orca",
+    port,
+    ["src/main.ts", "serve", "--config", config],
+    options.mesh?.core,
+  );
+}
+
+function authSection({ accessKeysFile }: OrcaOptions): string {
+  return accessKeysFile === undefined ? "" : `, auth: { enabled: true, access_keys_file: ${accessKeysFile} }`;
 }
 
 function cachestoreSection(cachestore: "posixfs" | SharedBucket, root: string): string {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
- * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, disk, cachestore, cold, first-byte,
+ * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, auth, disk, cachestore, cold, first-byte,
  * herd, slow, mesh, hit-ratio, growth.
  */
 import { spawnSync } from "node:child_process";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { argv, pid, stdout } from "node:process";
 import { MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
+import { authBound, authWorkload, writeAccessKeys } from "./auth.ts";
 import { cachestoreBound, cachestoreHits, withBucket } from "./cachestore.ts";
 import { coldStreams, firstBytes, herd, slowReaders } from "./cold.ts";
 import { type Contender, canPin, clientCore, freePort, startNode } from "./contender.ts";
@@ -139,6 +140,17 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
     running.push(orca);
     const contenders = [orca, await startBare(), ...(await cachesBeside(origin, cacheLaunchers))];
     printComparison("Hits in memory", await compareHot(contenders));
+  },
+  auth: async (origin) => {
+    const common = { originPort: origin.port, folder, memory: "3GiB" };
+    const accessKeysFile = writeAccessKeys(folder);
+    running.push(await startOrca({ ...common, accessKeysFile }));
+    running.push(await startOrca({ ...common, name: "orca without authentication" }));
+    const workload = await authWorkload();
+    const contenders = running.filter((contender) => contender !== origin);
+    printComparison(`Verifying SigV4 (bound: ${authBound} of the requests/s)`, [
+      [workload, await compare(workload, contenders)],
+    ]);
   },
   disk: async (origin) => {
     const orca = await startOrca({ originPort: origin.port, folder, memory: "256MiB", disk: "8GiB" });

@@ -96,7 +96,11 @@ export function signedHeaderLines(
 
 const noNames: readonly string[] = [];
 
+const space = 0x20;
+
 /** Blanks at both ends are removed, and several in a row are one. */
 function trimmed(value: string): string {
-  return value.includes("  ") || /^\s|\s$|\t/.test(value) ? value.trim().replace(/\s+/g, " ") : value;
+  const isTrimmed =
+    value.charCodeAt(0) > space && value.charCodeAt(value.length - 1) > space && !/ {2}|\t/.test(value);
+  return isTrimmed ? value : value.trim().replace(/\s+/g, " ");
 }

@@ -42,7 +42,9 @@ export class ClientAccess {
 
   /** Never throws. */
   identify(message: IncomingMessage): Identity | AuthError {
-    const identity = this.#authenticator.authenticate(message, targetOf(message.url ?? "").target);
+    const { url = "" } = message;
+    const target = url.startsWith("/") ? url : (targetOf(url)?.target ?? "");
+    const identity = this.#authenticator.authenticate(message, target);
     return identity ?? (this.#verdicts ? anonymousAtOrigin : anonymous);
   }
 
@@ -68,6 +70,11 @@ export class ClientAccess {
       }),
     );
     return known.flat();
+  }
+
+  /** Undefined where the files decide. */
+  get verdicts(): OriginVerdicts["stats"] | undefined {
+    return this.#verdicts?.stats;
   }
 
   countDenial({ code }: OrcaError): void {

@@ -12,7 +12,7 @@ import {
   queryPairs,
   signedHeaderLines,
 } from "../../../src/edge/auth/canonical-request.ts";
-import { deriveSigningKey } from "../../../src/edge/auth/signing-keys.ts";
+import { deriveSigningKey, SigningKey } from "../../../src/edge/auth/signing-keys.ts";
 import { anyText } from "../../support/any-text.ts";
 
 const secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -142,8 +142,7 @@ test("canonical request: the signatures of AWS's test suite come out", () => {
       emptyHash,
     ].join("\n");
     const text = `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash("sha256", canonical)}`;
-    const made = createHmac("sha256", deriveSigningKey(secret, scope)).update(text).digest("hex");
-    assert.equal(made, signature, `${name}\n${canonical}`);
+    assert.equal(deriveSigningKey(secret, scope).sign(text), signature, `${name}\n${canonical}`);
   }
 });
 
@@ -198,4 +197,13 @@ test("canonicalUri, canonicalQuery: what they make stays the same when it is mad
       assert.equal(canonicalQuery(queryPairs(query) ?? []), query);
     }),
   );
+});
+
+test("SigningKey: its signatures are the HMACs of node:crypto, for texts of any length", () => {
+  const key = Buffer.from(hash("sha256", "key"), "hex");
+  const signingKey = new SigningKey(key);
+  for (const length of [0, 1, 63, 64, 130, 511, 512, 513, 5000, 20]) {
+    const text = "text ".repeat(1000).slice(0, length);
+    assert.equal(signingKey.sign(text), createHmac("sha256", key).update(text).digest("hex"), String(length));
+  }
 });
