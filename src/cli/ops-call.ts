@@ -92,7 +92,7 @@ export async function withOps(
     const advice =
       thrown instanceof ReplicaError
         ? ""
-        : "Is a replica running there, and is the scheme right (server.ops_tls)? The setting server.ops_listen is its address (port 8442 by default). Give another one with --ops URL.\n";
+        : "Is a replica running there? The setting server.ops_listen is its address (port 8442 by default), and with server.ops_tls it begins with https. Give another one with --ops URL.\n";
     const place = `${url.origin}${url.pathname}`;
     options.stderr.write(`Cannot ${purpose} ${place}: ${printable(reasonOf(thrown))}\n${advice}`);
     return 1;

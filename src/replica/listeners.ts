@@ -19,6 +19,7 @@ import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/clus
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
 import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
 import type { Log } from "../ops/logging.ts";
+import { type AccessCounters, registerAccessMetrics } from "../ops/metrics/access-metrics.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
 import { registerLogMetrics, registerOpsMetrics } from "../ops/metrics/ops-metrics.ts";
@@ -96,6 +97,8 @@ export interface OpsParts {
   readonly listener: S3Listener;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
+  /** Undefined where clients do not authenticate. */
+  readonly accessCounters: AccessCounters | undefined;
   /** Undefined where `server.ops_token_file` is not set. */
   readonly tokenGuard: TokenGuard | undefined;
   readonly clock: Clock;
@@ -164,6 +167,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),
     authorityLists: new Map(origins.map(({ origin, authorityListings }) => [origin.id, authorityListings])),
   });
+  if (parts.accessCounters) registerAccessMetrics(metrics, parts.accessCounters);
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);

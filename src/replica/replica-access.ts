@@ -18,6 +18,7 @@ import { ClientAccess } from "../edge/auth/client-access.ts";
 import { Grant } from "../edge/auth/grant.ts";
 import type { AccessKey, Identity } from "../edge/auth/identity.ts";
 import { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
+import type { AccessCounters } from "../ops/metrics/access-metrics.ts";
 import type { OpenOrigin } from "./metadata.ts";
 
 export interface ReplicaAccessOptions {
@@ -35,6 +36,7 @@ export class ReplicaAccess {
   readonly #keys: Reloaded<AccessKeys> | undefined;
   readonly #tokenKeys: Reloaded<readonly string[]> | undefined;
   #verdicts: OriginVerdicts | undefined;
+  #gate: ClientAccess | undefined;
 
   private constructor(
     { config, clock }: ReplicaAccessOptions,
@@ -100,7 +102,12 @@ export class ReplicaAccess {
       const prefixes = slash < 0 ? [] : [each.slice(slash + 1)];
       return new Grant({ buckets: [bucket], prefixes, actions: ["get", "list"] });
     });
-    return new ClientAccess({ authenticator: this.#authenticator, anonymous, verdicts: this.#verdicts });
+    this.#gate = new ClientAccess({
+      authenticator: this.#authenticator,
+      anonymous,
+      verdicts: this.#verdicts,
+    });
+    return this.#gate;
   }
 
   /** Why a file is not in use as it is; null if all are. */
@@ -109,6 +116,23 @@ export class ReplicaAccess {
     if (this.#tokenKeys?.isFailing)
       return "the file of keys for bearer tokens cannot be used; those from before stay in use";
     return null;
+  }
+
+  /** After {@link gate}. */
+  get counters(): AccessCounters {
+    const files = [this.#keys?.stats, this.#tokenKeys?.stats].filter((stats) => stats !== undefined);
+    return {
+      denials: this.#gate?.denials ?? new Map(),
+      verdicts: this.#verdicts?.stats,
+      files: {
+        get reloads() {
+          return files.reduce((sum, { reloads }) => sum + reloads, 0);
+        },
+        get reloadFailures() {
+          return files.reduce((sum, { reloadFailures }) => sum + reloadFailures, 0);
+        },
+      },
+    };
   }
 
   stop(): void {

@@ -177,7 +177,7 @@ export class Replica {
       ...options,
       onDied: this.#listenerDied.resolve,
       readiness: this.#readiness,
-      tiers: this.#tiers,
+      tiers,
       origins,
       readPath,
       cacheView,
@@ -186,6 +186,7 @@ export class Replica {
       listener,
       edge,
       tls: tls.server,
+      accessCounters: access?.counters,
       tokenGuard: opsToken?.guard,
     });
   }

@@ -207,6 +207,7 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
     assert.ok(!body.includes("ListBucketResult"), name);
   }
   assert.deepEqual(fixture.origin.requests, []);
+  assert.ok((await fixture.metric('orca_requests_denied_total{code="access_denied"}')) > 10);
   assert.ok(Object.keys(denied).length >= 30);
 });
 

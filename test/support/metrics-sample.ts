@@ -3,6 +3,7 @@ import { SystemClock } from "../../src/base/clock.ts";
 import { Histogram } from "../../src/base/histogram.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { Membership } from "../../src/membership/membership.ts";
+import { registerAccessMetrics } from "../../src/ops/metrics/access-metrics.ts";
 import { type CachestoreParts, registerCachestoreMetrics } from "../../src/ops/metrics/cachestore-metrics.ts";
 import { registerClientMetrics } from "../../src/ops/metrics/client-metrics.ts";
 import { registerMembershipMetrics } from "../../src/ops/metrics/membership-metrics.ts";
@@ -235,6 +236,13 @@ export function metricsSections(): MetricsSection[] {
   const withPeers = "With `cluster.peers` or `cluster.service`.";
   return [
     section("Clients", always, (metrics) => registerClientMetrics(metrics, replica)),
+    section("Access", "Only with `server.auth`.", (metrics) =>
+      registerAccessMetrics(metrics, {
+        denials: new Map([["access_denied", 1]]),
+        verdicts: { hits: 0, questions: 0, joined: 0, failures: 0 },
+        files: { reloads: 0, reloadFailures: 0 },
+      }),
+    ),
     section("Fills", always, (metrics) => registerFillMetrics(metrics, replica)),
     section(
       "Memory and disk",

@@ -72,11 +72,6 @@ export class ClientAccess {
     return known.flat();
   }
 
-  /** Undefined where the files decide. */
-  get verdicts(): OriginVerdicts["stats"] | undefined {
-    return this.#verdicts?.stats;
-  }
-
   countDenial({ code }: OrcaError): void {
     this.denials.set(code, (this.denials.get(code) ?? 0) + 1);
   }

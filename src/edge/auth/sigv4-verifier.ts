@@ -169,14 +169,14 @@ function hostOfUrl(host: string): string {
 }
 
 /** Both signatures, as text. Reused: all of it happens in one turn. */
-const given = Buffer.alloc(64);
-const made = Buffer.alloc(64);
+const givenBytes = Buffer.alloc(64);
+const madeBytes = Buffer.alloc(64);
 
 function isSignatureOf(canonical: string, credentials: Sigv4Credentials, key: SigningKey): boolean {
-  if (credentials.signature.length !== given.length) return false;
-  given.write(credentials.signature, "latin1");
-  made.write(key.sign(stringToSign(canonical, credentials)), "latin1");
-  return timingSafeEqual(given, made);
+  if (credentials.signature.length !== givenBytes.length) return false;
+  givenBytes.write(credentials.signature, "latin1");
+  madeBytes.write(key.sign(stringToSign(canonical, credentials)), "latin1");
+  return timingSafeEqual(givenBytes, madeBytes);
 }
 
 /** Reused. A longer canonical request gets a buffer of its own. */
