@@ -6,8 +6,8 @@
 import { createHmac, hash } from "node:crypto";
 import { LruMap } from "../../base/lru-map.ts";
 
-/** A client has one a day and region. Each takes less than 1 KiB. */
-const signingKeysMax = 4096;
+/** Of one access key: a client has one a day and region. Each takes about 1 KiB, and there are as many access keys as the file has. */
+const scopesMax = 8;
 
 const blockBytes = 64;
 /** A longer text is hashed out of a buffer of its own. */
@@ -43,20 +43,26 @@ export class SigningKey {
 }
 
 export class SigningKeys {
-  readonly #keys = new LruMap<string, SigningKey>({ entriesMax: signingKeysMax });
+  /** By day, region and service, of each access key: one that the client of a request names has its maps already. */
+  #keys = new WeakMap<object, LruMap<string, SigningKey>>();
 
   /** `scope` is `day/region/service/aws4_request`. */
-  get(accessKey: string, scope: string): SigningKey | undefined {
-    return this.#keys.get(`${accessKey}/${scope}`);
+  get(accessKey: object, scope: string): SigningKey | undefined {
+    return this.#keys.get(accessKey)?.get(scope);
   }
 
-  keep(accessKey: string, scope: string, key: SigningKey): void {
-    this.#keys.set(`${accessKey}/${scope}`, key);
+  keep(accessKey: object, scope: string, key: SigningKey): void {
+    let scopes = this.#keys.get(accessKey);
+    if (scopes === undefined) {
+      scopes = new LruMap({ entriesMax: scopesMax });
+      this.#keys.set(accessKey, scopes);
+    }
+    scopes.set(scope, key);
   }
 
   /** To be called when secrets have changed. */
   clear(): void {
-    this.#keys.clear();
+    this.#keys = new WeakMap();
   }
 }
 

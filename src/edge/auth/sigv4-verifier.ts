@@ -89,7 +89,7 @@ export class Sigv4Verifier {
     key: AccessKey,
     pairs: readonly QueryPair[] | undefined,
   ): AuthError | undefined {
-    const names = namesOf(credentials.signedHeaders);
+    const { names } = credentials;
     if (names.length > signedHeadersMax) {
       return new AuthError(malformedCode(credentials), `More than ${signedHeadersMax} headers are signed`);
     }
@@ -104,8 +104,8 @@ export class Sigv4Verifier {
         "Cannot read the target of the request: it is not percent-encoded UTF-8",
       );
     }
-    const { scope, accessKey, signedHeaders } = credentials;
-    const cached = this.#signingKeys.get(accessKey, scope);
+    const { scope, signedHeaders } = credentials;
+    const cached = this.#signingKeys.get(key, scope);
     const signingKey = cached ?? deriveSigningKey(key.secret, scope);
     const tail = `${signedHeaders}\n${payloadHash}`;
     const canonical = `${request.method}\n${target.uri}\n${target.query}\n${lines}\n${tail}`;
@@ -115,21 +115,9 @@ export class Sigv4Verifier {
         isSignatureOf(`${request.method}\n${form}\n${tail}`, credentials, signingKey),
       );
     if (!isRight) return mismatch(canonical, credentials);
-    if (cached === undefined) this.#signingKeys.keep(accessKey, scope, signingKey);
+    if (cached === undefined) this.#signingKeys.keep(key, scope, signingKey);
     return undefined;
   }
-}
-
-let lastSignedHeaders = "";
-let lastNames: readonly string[] = [];
-
-/** Clients sign the same headers again and again. */
-function namesOf(signedHeaders: string): readonly string[] {
-  if (signedHeaders !== lastSignedHeaders) {
-    lastSignedHeaders = signedHeaders;
-    lastNames = signedHeaders.split(";");
-  }
-  return lastNames;
 }
 
 function canonicalTarget(
