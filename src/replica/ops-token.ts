@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { OrcaError } from "../base/orca-error.ts";
-import { type Read, Reloaded } from "../base/reloaded.ts";
 import { opsTokenOf } from "../config/token-keys.ts";
 import { TokenGuard } from "../ops/token-guard.ts";
+import { type Read, Reloaded } from "./reloaded.ts";
 import type { ReplicaAccessOptions } from "./replica-access.ts";
 
 export interface OpsToken {

@@ -8,7 +8,6 @@ import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { type Read, Reloaded } from "../base/reloaded.ts";
 import { type AccessKeys, accessKeysFault, type Rights, readAccessKeys } from "../config/access-keys.ts";
 import type { Config } from "../config/config.ts";
 import type { Fault } from "../config/fault.ts";
@@ -20,6 +19,7 @@ import type { AccessKey, Identity } from "../edge/auth/identity.ts";
 import { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
 import type { AccessCounters } from "../ops/metrics/access-metrics.ts";
 import type { OpenOrigin } from "./metadata.ts";
+import { type Read, Reloaded } from "./reloaded.ts";
 
 export interface ReplicaAccessOptions {
   readonly config: Config;

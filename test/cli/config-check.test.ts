@@ -18,7 +18,10 @@ function fileOf(name: string, text: string): string {
   return file;
 }
 
-const good = fileOf("good.yaml", "origin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n");
+const good = fileOf(
+  "good.yaml",
+  "server: {listen: 127.0.0.1:8443}\norigin: {id: o, awss3: {bucket: data}}\ndisk: {root: /var/lib/orca}\n",
+);
 const bad = fileOf(
   "bad.yaml",
   "origin: {id: o, awss3: {bucket: data}}\nmemory: {max_bytes: lots}\nlogging: {level: loud}\n",

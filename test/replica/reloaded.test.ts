@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { Reloaded } from "../../src/base/reloaded.ts";
+import { Reloaded } from "../../src/replica/reloaded.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { until } from "../support/until.ts";

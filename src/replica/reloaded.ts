@@ -1,11 +1,11 @@
 /**
- * A value that is read from files, again and again while the process runs, as certificates are (tls-files.ts): a person or
+ * A value that is read from files, again and again while the process runs, as certificates are (base/tls-files.ts): a person or
  * a tool replaces a file and need not know Orca. A file that cannot be used is logged and counted, and the last good value
  * stays in use.
  */
-import type { Clock, Timer } from "./clock.ts";
-import type { Logger } from "./logger.ts";
-import { pages } from "./pages.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { pages } from "../base/pages.ts";
 
 export interface Read<Value> {
   readonly value: Value;
