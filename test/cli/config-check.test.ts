@@ -31,6 +31,9 @@ const badFaults = [
   'logging.level: expected one of debug, info, warn, error, got "loud"',
 ];
 
+/** Without it, a warning says that strangers may read. */
+const onLoopback = "server: {listen: 127.0.0.1:8443}\n";
+
 const clock = new SystemClock();
 
 test("orca config check: a good file is one line and exit code 0", async () => {
@@ -56,7 +59,7 @@ test("orca config check: a bad file is all its faults and exit code 1", async ()
 test("orca config check --connect: a table of the buckets, a sentence for each that cannot be read, exit code 1", async () => {
   const file = fileOf(
     "dirs.yaml",
-    `origins: [{id: here, file: {root: ${data}}}, {id: gone, file: {root: ${folder}/gone}}]\n`,
+    `${onLoopback}origins: [{id: here, file: {root: ${data}}}, {id: gone, file: {root: ${folder}/gone}}]\n`,
   );
   const { exitCode, stdout, stderr } = await runOrca(["config", "check", "--connect", file], { clock });
   assert.deepEqual([exitCode, stderr], [1, ""]);
@@ -79,7 +82,10 @@ test("orca config check --connect --json: a document with one entry for each buc
   const server = await S3Server.start({ buckets: ["models"] });
   context.after(() => server.stop());
   const s3 = `awss3: {bucket: models, endpoint: "${server.endpoint}", use_path_style: true}`;
-  const file = fileOf("s3.yaml", `origin: {id: o, ${s3}, buckets: {a: {prefix: x/}, b: {bucket: none}}}\n`);
+  const file = fileOf(
+    "s3.yaml",
+    `${onLoopback}origin: {id: o, ${s3}, buckets: {a: {prefix: x/}, b: {bucket: none}}}\n`,
+  );
   const env = { ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
   const check = () => runOrca(["config", "check", "--connect", "--json", file], { clock, env });
   const before = await check();
