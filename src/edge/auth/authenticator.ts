@@ -11,7 +11,7 @@ import { verifyToken } from "./bearer-token.ts";
 import { type QueryPair, queryPairs } from "./canonical-request.ts";
 import { ClientCertificates } from "./client-certificates.ts";
 import type { AccessKey, Identity } from "./identity.ts";
-import { headerCredentials, presignedCredentials, sigv4Algorithm } from "./sigv4-credentials.ts";
+import { presignedCredentials, Sigv4Headers, sigv4Algorithm } from "./sigv4-credentials.ts";
 import { type SignedRequest, Sigv4Verifier } from "./sigv4-verifier.ts";
 
 export type AuthMode = "sigv4" | "bearer" | "mtls";
@@ -34,6 +34,7 @@ const bearerScheme = /^Bearer +([\w.~+/=-]+) *$/i;
 export class Authenticator {
   readonly #clock: Clock;
   readonly #verifier: Sigv4Verifier | undefined;
+  readonly #headers = new Sigv4Headers();
   readonly #certificates: ClientCertificates | undefined;
   readonly #readsTokens: boolean;
   #tokenKeys: readonly KeyObject[] = [];
@@ -68,7 +69,7 @@ export class Authenticator {
           const found = presignedIdentity(this.#verifier, request, authorization);
           if (found) return found;
         }
-        if (isSigned) return signedIdentity(this.#verifier, request, authorization as string);
+        if (isSigned) return this.#signedIdentity(this.#verifier, request, authorization as string);
       }
     }
     if (authorization !== undefined) {
@@ -76,6 +77,15 @@ export class Authenticator {
       if (found) return found;
     }
     return this.#certificates?.identityOf(message.socket);
+  }
+
+  #signedIdentity(
+    verifier: Sigv4Verifier,
+    request: SignedRequest,
+    authorization: string,
+  ): Identity | AuthError {
+    const credentials = this.#headers.read(authorization, request.headers);
+    return credentials instanceof AuthError ? credentials : verifier.verify(request, credentials, undefined);
   }
 
   /** Of an Authorization header without SigV4. */
@@ -90,15 +100,6 @@ export class Authenticator {
       ? new AuthError("invalid_argument", "Unsupported Authorization Type")
       : undefined;
   }
-}
-
-function signedIdentity(
-  verifier: Sigv4Verifier,
-  request: SignedRequest,
-  authorization: string,
-): Identity | AuthError {
-  const credentials = headerCredentials(authorization, request.headers);
-  return credentials instanceof AuthError ? credentials : verifier.verify(request, credentials, undefined);
 }
 
 /** Undefined where the query holds no credentials. */

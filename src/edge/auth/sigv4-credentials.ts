@@ -42,59 +42,75 @@ interface HeaderPrefix {
   readonly names: readonly string[];
 }
 
-/** A client has one for each list of headers that it signs. Without it a header is parsed, which takes four times as long. */
-const prefixes = new LruMap<string, HeaderPrefix>({ entriesMax: 1024, weightMax: 1024 * 1024 });
+/** Together at most a few MiB. A client sends about 200 characters; a longer prefix is parsed each time. */
+const prefixesMax = 1024;
+const prefixLengthMax = 1024;
 
-/** `authorization` begins with {@link sigv4Algorithm}. */
-export function headerCredentials(
-  authorization: string,
-  headers: IncomingHttpHeaders,
-): Sigv4Credentials | AuthError {
-  const text = authorization.trimEnd();
-  const signature = text.slice(-signatureLength);
-  const start = text.slice(0, -signatureLength);
-  const prefix = prefixes.get(start) ?? (signatureForm.test(signature) ? prefixOf(start) : undefined);
-  if (prefix === undefined) {
-    return malformedHeader("it is not Credential=..., SignedHeaders=..., Signature=... with 64 hex digits");
-  }
-  if (prefix === "credential") {
-    return malformedHeader("its Credential is not ACCESS_KEY/YYYYMMDD/REGION/s3/aws4_request");
-  }
-  const { "x-amz-date": amzDate, date: httpDate } = headers;
-  const date = typeof amzDate === "string" ? amzDate : dateOfHttpDate(httpDate);
-  const dateMs = date === undefined ? undefined : millisecondsOf(date);
-  if (date === undefined || dateMs === undefined) {
-    return new AuthError("access_denied", "AWS authentication requires a valid Date or x-amz-date header");
-  }
-  const { accessKey, scope, signedHeaders, names } = prefix;
-  if (!scope.startsWith(date.slice(0, 8))) {
-    return malformedHeader("the day of its Credential is not that of x-amz-date");
-  }
-  const token = headers["x-amz-security-token"];
-  return {
-    isPresigned: false,
-    accessKey,
-    scope,
-    date,
-    dateMs,
-    signedHeaders,
-    names,
-    signature,
-    sessionToken: typeof token === "string" ? token : undefined,
-    expiresSeconds: 0,
-  };
-}
+/** Reads Authorization headers, and remembers the parts that a client sends again with its next request. */
+export class Sigv4Headers {
+  /** A client has one for each list of headers that it signs. To parse one takes four times as long as to find it. */
+  readonly #prefixes = new LruMap<string, HeaderPrefix>({ entriesMax: prefixesMax });
+  #date = "";
+  #dateMs: number | undefined;
 
-/** Keeps what it has read. Undefined for one without the right form, `credential` for one whose credential has not. */
-function prefixOf(text: string): HeaderPrefix | "credential" | undefined {
-  const match = prefixForm.exec(text);
-  if (match === null) return undefined;
-  const [, credentialText = "", signedHeaders = ""] = match;
-  const credential = credentialOf(credentialText);
-  if (credential === undefined) return "credential";
-  const prefix = { ...credential, signedHeaders, names: signedHeaders.split(";") };
-  prefixes.set(text, prefix, text.length);
-  return prefix;
+  /** `authorization` begins with {@link sigv4Algorithm}. */
+  read(authorization: string, headers: IncomingHttpHeaders): Sigv4Credentials | AuthError {
+    const text = authorization.trimEnd();
+    const signature = text.slice(-signatureLength);
+    const start = text.slice(0, -signatureLength);
+    const prefix =
+      this.#prefixes.get(start) ?? (signatureForm.test(signature) ? this.#prefixOf(start) : undefined);
+    if (prefix === undefined) {
+      return malformedHeader("it is not Credential=..., SignedHeaders=..., Signature=... with 64 hex digits");
+    }
+    if (prefix === "credential") {
+      return malformedHeader("its Credential is not ACCESS_KEY/YYYYMMDD/REGION/s3/aws4_request");
+    }
+    const { "x-amz-date": amzDate, date: httpDate } = headers;
+    const date = typeof amzDate === "string" ? amzDate : dateOfHttpDate(httpDate);
+    const dateMs = date === undefined ? undefined : this.#millisecondsOf(date);
+    if (date === undefined || dateMs === undefined) {
+      return new AuthError("access_denied", "AWS authentication requires a valid Date or x-amz-date header");
+    }
+    const { accessKey, scope, signedHeaders, names } = prefix;
+    if (!scope.startsWith(date.slice(0, 8))) {
+      return malformedHeader("the day of its Credential is not that of x-amz-date");
+    }
+    const token = headers["x-amz-security-token"];
+    return {
+      isPresigned: false,
+      accessKey,
+      scope,
+      date,
+      dateMs,
+      signedHeaders,
+      names,
+      signature,
+      sessionToken: typeof token === "string" ? token : undefined,
+      expiresSeconds: 0,
+    };
+  }
+
+  /** Keeps what it has read. Undefined for one without the right form, `credential` for one whose credential has not. */
+  #prefixOf(text: string): HeaderPrefix | "credential" | undefined {
+    const match = prefixForm.exec(text);
+    if (match === null) return undefined;
+    const [, credentialText = "", signedHeaders = ""] = match;
+    const credential = credentialOf(credentialText);
+    if (credential === undefined) return "credential";
+    const prefix = { ...credential, signedHeaders, names: signedHeaders.split(";") };
+    if (text.length <= prefixLengthMax) this.#prefixes.set(text, prefix);
+    return prefix;
+  }
+
+  /** Requests of one second have the same date. */
+  #millisecondsOf(date: string): number | undefined {
+    if (date !== this.#date) {
+      this.#date = date;
+      this.#dateMs = millisecondsOf(date);
+    }
+    return this.#dateMs;
+  }
 }
 
 const expiresSecondsMax = 604_800;
@@ -150,19 +166,8 @@ function credentialOf(text: string): { readonly accessKey: string; readonly scop
   return scopeForm.test(scope) ? { accessKey: text.slice(0, end), scope } : undefined;
 }
 
-let lastDate = "";
-let lastDateMs: number | undefined;
-
-/** Milliseconds since the epoch; undefined for a date that does not exist. Requests of one second have the same. */
+/** Milliseconds since the epoch; undefined for a date that does not exist. */
 function millisecondsOf(date: string): number | undefined {
-  if (date !== lastDate) {
-    lastDate = date;
-    lastDateMs = parsedDate(date);
-  }
-  return lastDateMs;
-}
-
-function parsedDate(date: string): number | undefined {
   const match = dateForm.exec(date);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second] = match;
