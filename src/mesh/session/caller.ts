@@ -1,5 +1,6 @@
 /** The other end of a session to the mesh listener, as the handlers of its requests know it. */
 import { type ContextKey, createContextKey } from "@connectrpc/connect";
+import { CallTurns } from "./call-turns.ts";
 
 export class Caller {
   readonly remoteAddress: string | undefined;
@@ -11,6 +12,7 @@ export class Caller {
   receivingBytes = 0;
   /** Bytes of answers that it has not taken yet. */
   answeringBytes = 0;
+  readonly turns = new CallTurns();
 
   constructor(remoteAddress: string | undefined, replicaIds?: ReadonlySet<string>) {
     this.remoteAddress = remoteAddress;

@@ -285,7 +285,14 @@ export class MeshServer {
     stream.on("error", () => undefined);
     const caller = stream.session && this.#sessions.get(stream.session as ServerHttp2Session);
     // The caller may have reset the stream, or ended the session, in the same packet as its request.
-    if (!caller || stream.closed || stream.destroyed) return;
+    if (!caller) return;
+    const turn = caller.turns.next();
+    if (turn) void turn.then(() => this.#answer(stream, headers, caller));
+    else this.#answer(stream, headers, caller);
+  }
+
+  #answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller): void {
+    if (stream.closed || stream.destroyed) return;
     const handler = this.#options.handlers.get(headers[":path"] ?? "");
     try {
       if (handler) handler(stream, headers);
