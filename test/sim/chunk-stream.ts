@@ -12,7 +12,7 @@ import { OrcaError } from "../../src/base/orca-error.ts";
 import type { PeerRead, PeerReadEnd } from "../../src/fill/chunk-peers.ts";
 import type { ChunkAnswer } from "../../src/fill/chunk-server.ts";
 import { StallDeadline } from "../../src/mesh/session/stall-deadline.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 import type { MeshCaller, MeshHost, MessageCarrier } from "./mesh-host.ts";
 import { deliver } from "./simulated-origin.ts";
 import { unavailable } from "./unavailable.ts";

@@ -13,10 +13,10 @@
  * real I/O, and every turn of the event loop is empty before the next timer fires.
  */
 import assert from "node:assert/strict";
+import { Chance } from "../support/chance.ts";
 import { addressOf } from "../support/membership-fixture.ts";
 import { MemoryNetwork } from "../support/memory-network.ts";
 import { SimulatedClock } from "../support/simulated-clock.ts";
-import { Chance } from "./chance.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
 import { Faults } from "./faults.ts";
 import { objectSizesBytes, recoveryMs, type Scenario, scenarioOf, ttlMs } from "./scenario.ts";

@@ -1,7 +1,7 @@
 /** What goes wrong in a simulated cluster: draws the next fault of those that its scenario has, and mends all of them. */
 import type { Timer } from "../../src/base/clock.ts";
+import type { Chance } from "../support/chance.ts";
 import type { SimulatedClock } from "../support/simulated-clock.ts";
-import type { Chance } from "./chance.ts";
 import type { Scenario, ScenarioKind } from "./scenario.ts";
 import type { DiskMedium } from "./simulated-disk.ts";
 import type { SimulatedMesh } from "./simulated-mesh.ts";

@@ -3,7 +3,7 @@
  * what must hold: the less goes wrong, the more is promised.
  */
 import { KiB, MiB } from "../../src/base/units.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 
 export const scenarioKinds = ["calm", "changing", "losing", "parting", "storm"] as const;
 

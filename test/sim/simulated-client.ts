@@ -9,7 +9,7 @@ import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { ObjectRecord } from "../../src/object/directory.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 import type { ClusterChecks } from "./cluster-checks.ts";
 import { bucket } from "./simulated-origin.ts";
 import type { SimulatedReplica } from "./simulated-replica.ts";

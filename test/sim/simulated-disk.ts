@@ -10,7 +10,7 @@ import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import type { DigestStore } from "../../src/fill/chunk-server.ts";
 import type { ChunkKey, Presence, PutResult } from "../../src/store/chunk-store.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 import type { SimulatedOrigin } from "./simulated-origin.ts";
 import { assertVersionBytes, versionBytes } from "./version-bytes.ts";
 

@@ -7,7 +7,7 @@
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import type { ChunkPeers } from "../../src/fill/chunk-peers.ts";
 import type { ObjectPeers } from "../../src/object/object-peers.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 import { ChunkStream } from "./chunk-stream.ts";
 import type { MeshCaller, MeshHost, MessageCarrier } from "./mesh-host.ts";
 import type { Trace } from "./trace.ts";

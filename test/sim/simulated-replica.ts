@@ -25,11 +25,11 @@ import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
+import type { Chance } from "../support/chance.ts";
 import { addressOf, agreedSettings } from "../support/membership-fixture.ts";
 import type { MemoryNetwork } from "../support/memory-network.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { StallableClock } from "../support/stallable-clock.ts";
-import type { Chance } from "./chance.ts";
 import {
   avoidInitialMs,
   avoidMaxMs,

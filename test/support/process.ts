@@ -43,6 +43,8 @@ export class TestProcess {
   readonly name: string;
   /** The last lines of stdout and stderr, oldest first. */
   readonly output: string[] = [];
+  /** All that it has printed, in characters, line ends left out. */
+  printedLength = 0;
   /** Exit code, or null where a signal ended it. */
   readonly exited: Promise<number | null>;
   readonly #child: ChildProcess;
@@ -119,6 +121,7 @@ export class TestProcess {
 
   #take(line: string): void {
     this.output.push(line);
+    this.printedLength += line.length;
     if (this.output.length > outputLinesMax) this.output.shift();
     for (const listener of this.#listeners) listener(line);
   }

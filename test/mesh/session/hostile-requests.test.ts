@@ -10,9 +10,9 @@ import { MembershipService, PingResponseSchema } from "../../../gen/orca/v1/memb
 import { FillChunkHandler, fillChunkPath } from "../../../src/mesh/fill-chunk/fill-chunk-handler.ts";
 import type { MeshTls } from "../../../src/mesh/session/mesh-tls.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
+import { frame, http2Preface, literalHeader, settingsFrame } from "../../support/http2-frames.ts";
 import { type MeshFixture, membershipOf, meshFixture } from "../../support/mesh-fixture.ts";
 import { until } from "../../support/until.ts";
-import { frame, http2Preface, literalHeader, settingsFrame } from "./http2-frames.ts";
 
 const cluster = await ClusterCertificates.create();
 after(() => cluster.remove());

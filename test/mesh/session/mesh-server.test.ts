@@ -12,11 +12,11 @@ import { MiB } from "../../../src/base/units.ts";
 import { messageBytesMax, streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
 import { MeshServer } from "../../../src/mesh/session/mesh-server.ts";
 import { ClusterCertificates } from "../../support/cluster-certificates.ts";
+import { frame, http2Preface, settingsFrame } from "../../support/http2-frames.ts";
 import { membershipOf, meshFixture, zeros } from "../../support/mesh-fixture.ts";
 import { neverDies } from "../../support/never-dies.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { until } from "../../support/until.ts";
-import { frame, http2Preface, settingsFrame } from "./http2-frames.ts";
 
 const cluster = await ClusterCertificates.create();
 after(() => cluster.remove());

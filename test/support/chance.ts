@@ -1,4 +1,4 @@
-/** What a simulation draws its luck from: a seeded Random with the few questions a schedule asks of it. */
+/** What a simulation or an attack draws its luck from: a seeded Random with the few questions that they ask. */
 import { SeededRandom } from "../../src/base/random.ts";
 
 export class Chance {
