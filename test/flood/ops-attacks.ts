@@ -76,7 +76,7 @@ export const opsAttacks: Readonly<Record<string, Attack>> = {
     }),
 
   "ops: requests ahead of answers that are not read": (run) =>
-    run.repeat(20, async () => {
+    run.repeat(8, async () => {
       const socket = run.dial(run.target.opsPort).pause();
       run.send(socket, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200));
       await run.pause(100);

@@ -10,15 +10,18 @@ const halfHello = Buffer.concat([Buffer.from("160301020001", "hex"), Buffer.allo
 /** Fewer than an address may open on the mesh at once. */
 const unfinishedHandshakes = 120;
 
-function renegotiated(socket: TLSSocket): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  socket.once("close", () => resolve(false));
+/** A server that ignores the question leaves it without an answer. */
+async function renegotiated(run: AttackRun, socket: TLSSocket): Promise<boolean> {
+  let isDone = false;
   try {
-    socket.renegotiate({}, (error) => resolve(error === null));
+    socket.renegotiate({}, (error) => {
+      isDone = error === null;
+      socket.emit("renegotiated");
+    });
   } catch {
-    resolve(false);
+    return false;
   }
-  return promise;
+  return (await run.happens(socket, "renegotiated", 200)) && isDone;
 }
 
 async function openTls(run: AttackRun): Promise<Socket | undefined> {
@@ -74,7 +77,7 @@ export const tlsAttacks: Readonly<Record<string, Attack>> = {
     run.repeat(4, async () => {
       const socket = run.dialTls(run.target.edgeTlsPort, { maxVersion: "TLSv1.2" });
       if (!(await run.happens(socket, "secureConnect"))) return;
-      for (let time = 0; time < 20 && !run.isOver; time += 1) if (!(await renegotiated(socket))) break;
+      for (let time = 0; time < 20 && !run.isOver; time += 1) if (!(await renegotiated(run, socket))) break;
       socket.destroy();
     }),
 
