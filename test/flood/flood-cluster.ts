@@ -54,6 +54,11 @@ export class Victim {
     return { residentBytes: statusBytes(pid, "VmRSS"), sockets: socketsOf(pid) };
   }
 
+  /** See collect-garbage.ts. */
+  collectGarbage(): void {
+    this.replica.child.signal("SIGUSR2");
+  }
+
   get pid(): number {
     return this.replica.child.pid;
   }
@@ -180,6 +185,7 @@ cluster:
   stall_timeout: 1s
   internal_tls: { enabled: true, cert_file: ${certFile}, key_file: ${keyFile}, ca_file: ${caFile}, server_name: ${serverName} }
 `,
+      ["--expose-gc", "--import", new URL("collect-garbage.ts", import.meta.url).href],
     );
   }
 

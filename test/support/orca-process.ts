@@ -20,15 +20,25 @@ export interface OrcaProcess {
 
 /** Starts `orca` with the keys of the test origin. */
 export function orca(name: string, ...args: readonly string[]): TestProcess {
-  const env = { ...process.env, ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
-  return new TestProcess(name, process.execPath, [main, ...args], { env });
+  return new TestProcess(name, process.execPath, [main, ...args], { env: environment() });
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
 }
 
 /** Serves by a configuration in YAML, written to `<folder>/<name>.yaml`. Resolves when it listens. */
-export async function serveOrca(folder: string, name: string, configuration: string): Promise<OrcaProcess> {
+export async function serveOrca(
+  folder: string,
+  name: string,
+  configuration: string,
+  nodeOptions: readonly string[] = [],
+): Promise<OrcaProcess> {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, configuration);
-  const child = orca(name, "serve", "--config", file);
+  const child = new TestProcess(name, process.execPath, [...nodeOptions, main, "serve", "--config", file], {
+    env: environment(),
+  });
   const [, endpoint = "", opsEndpoint = ""] = await child.line(/"s3":"([^"]+)","ops":"([^"]+)"/);
   return {
     child,
