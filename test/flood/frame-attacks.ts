@@ -90,6 +90,24 @@ export async function openSession(run: AttackRun, settings = settingsFrame): Pro
   return socket;
 }
 
+/** Answers the server's PINGs: a session that does not ends before any other limit is reached. */
+export function answerPings(run: AttackRun, socket: TLSSocket): void {
+  const headBytes = 9;
+  const acknowledged = 1;
+  let rest: Buffer = Buffer.alloc(0);
+  socket.on("data", (bytes: Buffer) => {
+    rest = Buffer.concat([rest, bytes]);
+    while (rest.length >= headBytes) {
+      const end = headBytes + rest.readUIntBE(0, 3);
+      if (rest.length < end) return;
+      if (rest[3] === type.ping && rest[4] === 0) {
+        run.send(socket, frame(type.ping, 0, rest.subarray(headBytes, end), acknowledged));
+      }
+      rest = rest.subarray(end);
+    }
+  });
+}
+
 /** Opens sessions one after another, and pushes frames into each for as long as the server takes them. */
 function flood(hands: number, framesOf: (chance: Chance, round: number) => Buffer, rounds = 200): Attack {
   return (run) =>

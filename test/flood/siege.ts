@@ -24,7 +24,7 @@ export interface Assault {
 type Counted = Readonly<Record<string, number>>;
 
 /** How long an attack lasts. */
-const attackMsMin = 700;
+const attackMsMin = 400;
 const attackMsMax = 10_000;
 const siegeMsMax = 300_000;
 /** Of each good client, before an attack may end. */
