@@ -276,7 +276,9 @@ export const messageAttacks: Readonly<Record<string, Attack>> = {
   "mesh: bodies that never end": async (run) => {
     const sockets = await Promise.all(Array.from({ length: 6 }, () => openSession(run)));
     await Promise.all(
-      sockets.map((socket, index) => socket && unfinished(run, socket, 400, index % 2 === 0)),
+      sockets.map(async (socket, index) => {
+        if (socket) await unfinished(run, socket, 400, index % 2 === 0);
+      }),
     );
     await run.rest();
   },
