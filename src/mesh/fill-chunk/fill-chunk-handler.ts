@@ -22,7 +22,7 @@ import {
   FillChunkRequestSchema,
 } from "../../../gen/orca/v1/fill_pb.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
-import { KiB } from "../../base/units.ts";
+import { KiB, MiB } from "../../base/units.ts";
 import { type Subject, toConnectError } from "../codec/connect-error.ts";
 import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
@@ -56,6 +56,12 @@ export const fillChunkPath = "/orca.v1.FillService/FillChunk";
 
 /** A key of 1 KiB, a bucket, an ETag and some numbers, with room for the fields of a newer caller. */
 const requestSizeBytesMax = 16 * KiB;
+
+/** Frames in which a request may arrive. A caller sends it in one or two, and each costs a copy of what came before. */
+const requestSlicesMax = 64;
+
+/** Bytes of all requests that have not arrived completely. */
+const receivingBytesMax = 16 * MiB;
 
 /** The bytes of a range, as an ObjectReader delivers them: on request, with one slice pinned at a time. */
 export interface FillSlices {
@@ -92,6 +98,7 @@ export class FillChunkHandler {
   readonly stats = { requests: 0, malformed: 0, failed: 0, sentBytes: 0 };
   readonly #options: FillChunkHandlerOptions;
   readonly #timings: FillTimings;
+  #receivingBytes = 0;
   /** One listener for each session, however many streams it has. */
   readonly #closings = new WeakMap<Http2Session, Promise<void>>();
 
@@ -165,6 +172,7 @@ export class FillChunkHandler {
     const { promise, resolve, reject } = Promise.withResolvers<FillChunkRequest>();
     const { requestTimeoutMs } = this.#timings;
     let received: Buffer = Buffer.alloc(0);
+    let slices = 0;
     const fail = (reason: string, code: Code): void => {
       settle();
       this.stats.malformed += 1;
@@ -176,6 +184,14 @@ export class FillChunkHandler {
     const onEnd = (): void => fail("it ends before its message", Code.InvalidArgument);
     const onData = (slice: Buffer): void => {
       received = Buffer.concat([received, slice]);
+      slices += 1;
+      this.#receivingBytes += slice.length;
+      if (slices > requestSlicesMax) {
+        return fail(`it arrives in more than ${requestSlicesMax} pieces`, Code.ResourceExhausted);
+      }
+      if (this.#receivingBytes > receivingBytesMax) {
+        return fail("too many bytes of other requests are being received", Code.ResourceExhausted);
+      }
       if (received.length < envelopeSizeBytes) return;
       const sizeBytes = received.readUInt32BE(1);
       if ((received[0] as number) & compressedFlag) return fail("it is compressed", Code.Unimplemented);
@@ -195,6 +211,8 @@ export class FillChunkHandler {
     };
     const settle = (): void => {
       timer.cancel();
+      this.#receivingBytes -= received.length;
+      received = Buffer.alloc(0);
       stream.off("data", onData).off("end", onEnd).off("close", onEnd);
       // The rest is discarded, so that the end of the caller's side arrives.
       stream.resume();

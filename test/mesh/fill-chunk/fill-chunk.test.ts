@@ -15,9 +15,9 @@ import {
   FillChunkResponseSchema,
   FillService,
 } from "../../../gen/orca/v1/fill_pb.ts";
-import { SystemClock } from "../../../src/base/clock.ts";
+import { nextTurn, SystemClock } from "../../../src/base/clock.ts";
 import { OrcaError } from "../../../src/base/orca-error.ts";
-import { MiB } from "../../../src/base/units.ts";
+import { KiB, MiB } from "../../../src/base/units.ts";
 import { contentTypeOf, type RpcProtocol } from "../../../src/mesh/fill-chunk/envelope.ts";
 import { callFillChunk } from "../../../src/mesh/fill-chunk/fill-chunk-call.ts";
 import {
@@ -332,6 +332,48 @@ test("FillChunkHandler: a request that does not arrive is answered at its deadli
     stream.end();
   }
   assert.match(Buffer.concat(slices).toString(), /deadline_exceeded/);
+});
+
+test("FillChunkHandler: a request that arrives in more than 64 pieces is rejected", async () => {
+  await using peer = await Peer.ours(() => assert.fail("never asked"));
+  const session = peer.connect();
+  const stream = session.request({
+    ":method": "POST",
+    ":path": fillChunkPath,
+    "content-type": contentTypeOf("connect"),
+  });
+  stream.write(Buffer.from([0, 0, 0, 0x10, 0]));
+  const answer: Buffer[] = [];
+  stream.on("data", (slice: Buffer) => answer.push(slice));
+  // Each piece is a frame of its own, because the one before it has been sent.
+  for (let piece = 1; answer.length === 0 && piece < 200; piece += 1) {
+    await new Promise((resolve) => stream.write(Buffer.alloc(1), resolve));
+    await nextTurn();
+  }
+  assert.match(Buffer.concat(answer).toString(), /resource_exhausted.*more than 64 pieces/s);
+  stream.close();
+});
+
+test("FillChunkHandler: all requests that have not arrived completely hold 16 MiB at most", async () => {
+  await using peer = await Peer.ours(() => assert.fail("never asked"));
+  const body = Buffer.alloc(5 + 16 * KiB - 1);
+  body.writeUInt32BE(16 * KiB, 1);
+  const answers: string[] = [];
+  const open = (session: http2.ClientHttp2Session): void => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": fillChunkPath,
+      "content-type": contentTypeOf("connect"),
+    });
+    stream.on("error", () => {}).on("data", (slice: Buffer) => answers.push(slice.toString()));
+    stream.write(body);
+  };
+  const fitting = 1023;
+  const sessions = [peer.connect(), peer.connect()] as const;
+  for (let index = 0; index < fitting + 50; index += 1) open(sessions[index < 600 ? 0 : 1]);
+  await until(() => answers.length >= 50);
+  assert.match(answers.join(""), /too many bytes of other requests/);
+  for (const session of sessions) session.destroy();
 });
 
 test("FillChunkHandler: when a caller leaves, its slice is released, and nothing more is sent", async () => {
