@@ -73,7 +73,7 @@ export const traceSteps = {
   response: {
     message: "Answered a request",
     about: "client",
-    fields: ["operation", "status", "source", "seconds", "complete"],
+    fields: ["operation", "status", "source", "seconds", "complete", "identity"],
   },
 } as const satisfies Readonly<Record<string, TraceStepEntry>>;
 

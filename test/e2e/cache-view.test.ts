@@ -167,6 +167,8 @@ test("cache stats: tells of each tier what it holds", async () => {
 test("cache verify: finds a flipped bit, removes it, and the next read heals it", async () => {
   single = await startReplica({ disk: true, settings: { chunking } });
   const { origin, metric } = single;
+  // A pass begins with the replica. One that still runs would be joined, and might have passed the damaged chunk.
+  await until(async () => (await metric('orca_scrub_passes_total{end="finished"}')) === 1);
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
   await until(async () => (await metric("orca_commits_total")) === 8);

@@ -147,7 +147,7 @@ test("metadata is asked for once: HEADs, absences and listings of three replicas
     assert.equal((await list.text()).match(/<Key>/g)?.length, 6);
   }
   assert.equal(origin.count("HEAD"), 7);
-  assert.equal(origin.count("LIST"), 1);
+  assert.equal(origin.count("LIST", "dir/"), 1);
 });
 
 test("a range of a few bytes crosses the mesh as a few bytes", async () => {
