@@ -8,6 +8,7 @@
  * 1. #entries holds exactly the entries of #byUse.
  * 2. #weight is the sum of their weights.
  * 3. After a `set` there are at most entriesMax of them, and they weigh at most weightMax.
+ * 4. With a shared bound, the weight of each entry is charged there, from before its addition until its removal.
  */
 import { Linked, LinkedList } from "./linked-list.ts";
 
@@ -24,30 +25,51 @@ class Entry<Key, Value> extends Linked {
   }
 }
 
+/** A map, as the bound that it shares with others sees it. */
+export interface WeighedMap {
+  /** Of all its entries. */
+  readonly weight: number;
+  /** Evicts the least recently used entry and discharges it. */
+  evictOldest(): void;
+}
+
+/** A bound on the weight of several maps together. */
+export interface SharedBound {
+  add(map: WeighedMap): void;
+  /** Charges a new entry. To make room it may evict entries of any map. False: there is no room, and nothing is charged. */
+  tryCharge(weight: number): boolean;
+  discharge(weight: number): void;
+}
+
 export interface LruMapOptions<Key, Value> {
   /** 0 keeps nothing. Unbounded by default. */
   readonly entriesMax?: number;
   /** In the unit of the weights that `set` gets. Unbounded by default. */
   readonly weightMax?: number;
+  readonly shared?: SharedBound | undefined;
   /** Called with each evicted entry after its removal. Not called for a value that is replaced or deleted. */
   readonly onEvict?: (value: Value, key: Key) => void;
 }
 
-export class LruMap<Key, Value> {
+export class LruMap<Key, Value> implements WeighedMap {
   /** A lower bound takes effect with the next `set`. */
   entriesMax: number;
   /** As {@link entriesMax}. */
   weightMax: number;
+  readonly #shared: SharedBound | undefined;
   readonly #onEvict: ((value: Value, key: Key) => void) | undefined;
   readonly #entries = new Map<Key, Entry<Key, Value>>();
   /** The least recently used one first. */
   #byUse = new LinkedList<Entry<Key, Value>>();
   #weight = 0;
 
-  constructor({ entriesMax = Infinity, weightMax = Infinity, onEvict }: LruMapOptions<Key, Value> = {}) {
+  constructor(options: LruMapOptions<Key, Value> = {}) {
+    const { entriesMax = Infinity, weightMax = Infinity, shared, onEvict } = options;
     this.entriesMax = entriesMax;
     this.weightMax = weightMax;
+    this.#shared = shared;
     this.#onEvict = onEvict;
+    shared?.add(this);
   }
 
   get size(): number {
@@ -81,8 +103,15 @@ export class LruMap<Key, Value> {
     return this.#entries.has(key);
   }
 
-  /** Adds or replaces a value. Its entry is now the most recently used one. */
+  /**
+   * Adds or replaces a value. Its entry is now the most recently used one. Where the shared bound has no room for it, the map has
+   * no entry of this key.
+   */
   set(key: Key, value: Value, weight = 1): void {
+    if (this.#shared) {
+      this.delete(key);
+      if (!this.#shared.tryCharge(weight)) return;
+    }
     const known = this.#entries.get(key);
     if (known === undefined) {
       const entry = new Entry(key, value, weight);
@@ -106,10 +135,25 @@ export class LruMap<Key, Value> {
     return true;
   }
 
+  /** Evicts the least recently used entry, if there is one. */
+  evictOldest(): void {
+    const entry = this.#byUse.oldest;
+    if (entry === undefined) return;
+    this.#remove(entry);
+    this.#onEvict?.(entry.value, entry.key);
+  }
+
   clear(): void {
     this.#entries.clear();
     this.#byUse = new LinkedList();
+    const weight = this.#weight;
     this.#weight = 0;
+    this.#shared?.discharge(weight);
+  }
+
+  /** In no particular order. Entries may come and go during the iteration. */
+  anyKeys(): IterableIterator<Key> {
+    return this.#entries.keys();
   }
 
   /** The least recently used first. During the iteration, only the entry of the last key may be deleted or used. */
@@ -123,11 +167,8 @@ export class LruMap<Key, Value> {
   }
 
   #makeRoom(): void {
-    while (this.#entries.size > this.entriesMax || this.#weight > this.weightMax) {
-      const entry = this.#byUse.oldest;
-      if (entry === undefined) return;
-      this.#remove(entry);
-      this.#onEvict?.(entry.value, entry.key);
+    while (this.#byUse.oldest && (this.#entries.size > this.entriesMax || this.#weight > this.weightMax)) {
+      this.evictOldest();
     }
   }
 
@@ -135,6 +176,7 @@ export class LruMap<Key, Value> {
     this.#entries.delete(entry.key);
     this.#byUse.remove(entry);
     this.#weight -= entry.weight;
+    this.#shared?.discharge(entry.weight);
   }
 
   #use(entry: Entry<Key, Value>): void {

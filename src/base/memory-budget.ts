@@ -233,10 +233,16 @@ export class MemoryBudget {
     return false;
   }
 
-  /** The entry is gone. The caller then releases its chunk, which serves the waiters. */
+  /** The entry was removed. The caller then releases its chunk, which serves the waiters. */
   discharge(heapBytes: number): void {
     this.#heapBytes -= heapBytes;
     assert(this.#heapBytes >= 0, "no more is discharged than was charged");
+  }
+
+  /** Like {@link discharge}, for an entry without a chunk: waiters try again. */
+  dischargeAlone(heapBytes: number): void {
+    this.discharge(heapBytes);
+    this.#serveWaiters();
   }
 
   /** @internal For {@link Reservation}: a full segment, whose bytes are reserved already. */

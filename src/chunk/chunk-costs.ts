@@ -1,6 +1,6 @@
 /**
  * What a chunk costs in a tier besides its bytes. The tiers are bounded by these costs as well; a test of each constant
- * measures the real cost.
+ * measures the real cost. Also the shares of memory and heap that chunks and metadata may take.
  */
 
 /**
@@ -29,4 +29,22 @@ const memoryHeapShare = 0.5;
 /** The bound on the heap of chunks in memory. `heapLimitBytes`: V8's own. */
 export function memoryHeapMax(heapLimitBytes: number): number {
   return heapLimitBytes * memoryHeapShare;
+}
+
+/**
+ * The part of `memory.max_bytes` that metadata may take. It is so small that chunks keep their room, and large enough that
+ * the default of `metadata.max_entries` fits into the smallest memory several times. With up to 512 MiB of memory, it is
+ * within the allowance for heap (memory-budget.ts), so that metadata takes nothing from chunks.
+ */
+const metadataMemoryShare = 1 / 8;
+
+/** What the metadata of an object with a key of about 50 characters and no user metadata takes of that. */
+export const metadataEntryCostBytes = 2000;
+
+/** The part of the heap that metadata may take. A quarter is left beside chunks and metadata. */
+const metadataHeapShare = 0.25;
+
+/** The bound on the metadata of all origins together. `heapLimitBytes`: V8's own. */
+export function metadataBytesMax(memoryMaxBytes: number, heapLimitBytes = Infinity): number {
+  return Math.floor(Math.min(memoryMaxBytes * metadataMemoryShare, heapLimitBytes * metadataHeapShare));
 }

@@ -5,22 +5,42 @@
 
 import { budgetFor, readersHeldBy } from "../base/reader-memory.ts";
 import { formatBytes } from "../base/units.ts";
-import { diskChunkCostBytes, diskChunksMax } from "../chunk/chunk-costs.ts";
+import {
+  diskChunkCostBytes,
+  diskChunksMax,
+  metadataBytesMax,
+  metadataEntryCostBytes,
+} from "../chunk/chunk-costs.ts";
 import { isLoopback } from "./address-codec.ts";
 import { printAddress } from "./codec.ts";
 import type { Config } from "./config.ts";
 
 /** One sentence each, with the setting in front. */
-export function warningsOf(config: Pick<Config, "server" | "memory" | "disk" | "chunking">): string[] {
+export function warningsOf(
+  config: Pick<Config, "server" | "memory" | "disk" | "chunking" | "metadata">,
+): string[] {
   const open = openToAll(config.server);
   const strangers = open === undefined ? [] : [`server.auth.enabled: ${open}`];
-  return [...strangers, ...readerWarnings(config), ...chunkWarnings(config)];
+  return [...strangers, ...readerWarnings(config), ...chunkWarnings(config), ...metadataWarnings(config)];
 }
 
 /** Why strangers may read everything; undefined where they may not. It is a notice of `/readyz`, too. */
 export function openToAll({ auth, tls, listen }: Config["server"]): string | undefined {
   if (auth.enabled || tls?.clientCaFile !== undefined || isLoopback(listen.host)) return undefined;
   return `clients do not authenticate, and everybody who reaches server.listen (${printAddress(listen)}) reads every bucket with the rights of Orca. Set server.auth, or server.tls.client_ca_file, or let only trusted networks reach the port`;
+}
+
+/** So many entries that their bytes bound them, even if there is one directory. */
+function metadataWarnings({ memory, metadata }: Pick<Config, "memory" | "metadata">): string[] {
+  const bytesMax = metadataBytesMax(memory.maxBytes);
+  const entriesMax = Math.floor(bytesMax / metadataEntryCostBytes);
+  if (metadata.maxEntries <= entriesMax) return [];
+  const memoryNeeded = formatBytes(
+    (metadata.maxEntries * metadataEntryCostBytes * memory.maxBytes) / bytesMax,
+  );
+  return [
+    `metadata.max_entries: memory.max_bytes (${formatBytes(memory.maxBytes)}) has room for the metadata of about ${entriesMax} objects, and ${metadata.maxEntries} are allowed. Orca forgets objects before that. Set metadata.max_entries to ${entriesMax}, or memory.max_bytes to ${memoryNeeded}`,
+  ];
 }
 
 /** Chunks of the usual size, so many that eviction by their number begins before the disk is full. */

@@ -15,7 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { ObjectReader, type ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
-import type { LookupResult, ObjectRecord } from "../object/directory.ts";
+import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
 import { chunkFields, type Trace } from "../trace/trace.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./cache-status.ts";

@@ -4,7 +4,7 @@
  * the answer may be as old as that, however late it arrives.
  *
  * Invariants:
- * 1. A cached answer is fresh, or is dropped at the next access or the next `dropStale`.
+ * 1. A cached answer is fresh, or is dropped at the next access or the next sweep.
  * 2. At most one question per name is in flight and open to joiners. It closes when its name is dropped, or `joinMs`
  *    after it was sent: from then on its answer may predate a change that the next caller must see. Such an answer goes
  *    to the callers that already wait, and is not cached.
@@ -16,6 +16,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
+import type { HeapShare } from "./heap-share.ts";
+import type { Swept } from "./sweep.ts";
 
 export interface TimedAnswer<Answer> {
   readonly answer: Answer;
@@ -41,6 +43,8 @@ export interface AnswerCacheOptions<Answer> {
   readonly weigh?: (name: string, answer: Answer) => number;
   /** Of all entries together. Unbounded by default. */
   readonly weightMax?: number;
+  /** Bounds the entries of several caches together. Then an entry weighs the bytes that it takes on the heap. */
+  readonly heap?: HeapShare | undefined;
   /** The owner's counters, which are incremented here. */
   readonly stats: { misses: number; joins: number };
 }
@@ -50,15 +54,15 @@ interface Question<Answer> extends PromiseWithResolvers<TimedAnswer<Answer>> {
   readonly requestId: string;
 }
 
-export class AnswerCache<Answer> {
+export class AnswerCache<Answer> implements Swept {
   readonly #options: AnswerCacheOptions<Answer>;
   readonly #kept: LruMap<string, TimedAnswer<Answer>>;
   readonly #questions = new Map<string, Question<Answer>>();
 
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
-    const { entriesMax, weightMax = Infinity } = options;
-    this.#kept = new LruMap({ entriesMax, weightMax });
+    const { entriesMax, weightMax = Infinity, heap } = options;
+    this.#kept = new LruMap({ entriesMax, weightMax, shared: heap });
   }
 
   get size(): number {
@@ -135,11 +139,15 @@ export class AnswerCache<Answer> {
     this.#questions.delete(name);
   }
 
-  /** Deletes the entries that are stale by now. It looks at all of them. */
-  dropStale(): void {
-    const nowMs = this.#options.clock.monotonic();
-    for (const name of this.#kept.keys())
-      if ((this.#kept.peek(name)?.expiresMs ?? Infinity) <= nowMs) this.#kept.delete(name);
+  /** For a sweep. */
+  sweptNames(): IterableIterator<string> {
+    return this.#kept.anyKeys();
+  }
+
+  /** Deletes the entry if it is stale by now. */
+  dropIfStale(name: string): void {
+    const timed = this.#kept.peek(name);
+    if (timed && timed.expiresMs <= this.#options.clock.monotonic()) this.#kept.delete(name);
   }
 
   /** How much longer an answer is fresh, in whole milliseconds. */

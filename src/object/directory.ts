@@ -12,13 +12,13 @@
  *    never lasts too long.
  * 2. A version that is found to be stale is forgotten at once, and the next question carries its ETag.
  * 3. Negative entries are facts about the object: it is absent, has no ETag, or is not supported.
- * 4. A fresh entry may differ from those of other replicas. {@link Directory.lookupRefreshed} is for callers that must
+ * 4. What it keeps is bounded in number and in bytes: entries, stale markers and last versions. Whatever is expired is
+ *    released by a sweep, whether or not somebody asks for it.
+ * 5. A fresh entry may differ from those of other replicas. {@link Directory.lookupRefreshed} is for callers that must
  *    agree with other replicas, {@link Directory.revalidate} for callers whose client contradicts the entry. Neither
  *    drops the entry.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../base/clock.ts";
-import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
 import { contentCodingOf } from "../chunk/content-coding.ts";
@@ -28,20 +28,14 @@ import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
+import type { HeapShare } from "./heap-share.ts";
+import { ownText } from "./heap-text.ts";
+import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
+import { entryBytes, etagOf, isSame, type LookupResult, ownHead } from "./object-record.ts";
 import { Revalidations, refreshMs } from "./revalidations.ts";
 import { StaleMarkers } from "./stale-markers.ts";
-
-/** An object as the origin last described it. */
-export interface ObjectRecord {
-  readonly version: ObjectVersion;
-  readonly head: ObjectHead;
-}
-
-/** A lasting error is a result, too, because it can be cached. */
-export type LookupResult =
-  | { readonly kind: "found"; readonly record: ObjectRecord }
-  | { readonly kind: "error"; readonly error: OrcaError };
+import { Sweep } from "./sweep.ts";
 
 /** What the caller knows already. */
 export interface HeadQuestion {
@@ -80,6 +74,8 @@ export interface DirectoryOptions {
   readonly ttlMs: number;
   readonly negativeTtlMs: number;
   readonly entriesMax: number;
+  /** Bounds the bytes of all directories together. Unbounded by default. */
+  readonly heap?: HeapShare | undefined;
   /** Receives each version that is no longer current, so that its chunks are evicted first. */
   readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
   readonly trace?: Trace | undefined;
@@ -104,23 +100,25 @@ export class Directory {
   /** How long an answer counts as refreshed. */
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
-  /** The last version seen of each object. It outlives its entry: most overwrites are found after an entry has expired. */
-  readonly #lastVersions: LruMap<string, ObjectVersion>;
+  readonly #lastVersions: LastVersions;
+  readonly #sweep: Sweep;
   readonly #trace: DirectoryTrace;
   readonly #listeners = new Set<ReplacementListener>();
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    const { source, clock, ttlMs, entriesMax } = options;
+    const { source, clock, ttlMs, entriesMax, heap } = options;
     const { stats } = this;
-    const answers = new AnswerCache<LookupResult>({ clock, joinMs: ttlMs, entriesMax, stats });
+    const joinMs = ttlMs;
+    const answers = new AnswerCache({ clock, joinMs, entriesMax, weigh: entryBytes, heap, stats });
     this.#answers = answers;
     // A question to another replica is cheap, and that replica has a pause of its own. The pause spares the origin.
     const revalidationPauseMs = source.isOrigin ? refreshMs : 0;
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
-    this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs);
-    this.#lastVersions = new LruMap({ entriesMax });
+    this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs, heap);
+    this.#lastVersions = new LastVersions(source.id, entriesMax, heap);
+    this.#sweep = new Sweep(clock, ttlMs, [answers, this.#staleMarkers]);
     this.#trace = new DirectoryTrace(options.trace, source.id);
   }
 
@@ -130,6 +128,16 @@ export class Directory {
 
   get size(): number {
     return this.#answers.size;
+  }
+
+  /** What the directory takes on the heap. */
+  get bytes(): number {
+    return this.#answers.weight + this.#staleMarkers.bytes + this.#lastVersions.bytes;
+  }
+
+  /** Ends the sweeps. */
+  close(): void {
+    this.#sweep.close();
   }
 
   /** The fresh entry, if there is one. Does not ask the source. */
@@ -218,6 +226,7 @@ export class Directory {
     // Nothing has been cached since the stale marker was set, and any look-up in flight was sent after that.
     if (!kept && this.#staleMarkers.staleEtag(name) === etag) return;
     this.#staleMarkers.foundStale(name, etag);
+    this.#sweep.later();
     this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
@@ -226,6 +235,7 @@ export class Directory {
   invalidate(location: ObjectLocation): void {
     const name = entryName(location);
     this.#staleMarkers.invalidated(name);
+    this.#sweep.later();
     this.#answers.drop(name);
     this.stats.forgotten += 1;
   }
@@ -322,7 +332,8 @@ export class Directory {
     this.#trace.ask(location, asker, source.isOrigin, reason);
     const question = { staleEtag, contradictedEtag, isRefresh, ...(asker && { asker }) };
     const { head, remainingMs } = await source.head(location, question);
-    const answer = this.#resultOf(location, head, kept?.answer);
+    const answer = this.#resultOf(location, name, head, kept?.answer);
+    this.#sweep.later();
     if (staleEtag !== "") {
       this.#staleMarkers.answered(name, staleEtag);
       this.#notifyReplaced(location, staleEtag, answer);
@@ -342,33 +353,32 @@ export class Directory {
   /** The result for `head`. If nothing has changed, it is `kept` itself, so that everything derived from it stays. */
   #resultOf(
     location: ObjectLocation,
+    name: string,
     head: ObjectHead | OrcaError,
     kept: LookupResult | undefined,
   ): LookupResult {
     if (kept && isSame(kept, head)) return kept;
-    const name = entryName(location);
     if (head instanceof OrcaError) {
-      this.#supersede(name, undefined);
+      this.#supersede(location, name, undefined);
       return { kind: "error", error: head };
     }
+    const own = ownHead(head);
     const version = new ObjectVersion({
       originId: this.#options.source.id,
       bucket: location.bucket,
-      objectKey: location.key,
-      etag: head.etag,
-      contentCoding: contentCodingOf(head.contentEncoding),
+      objectKey: ownText(location.key),
+      etag: own.etag,
+      contentCoding: contentCodingOf(own.contentEncoding),
       sizeBytes: head.sizeBytes,
       chunkSizeBytes: chunkSizeFor(head.sizeBytes, this.#options.chunkTiers),
     });
-    this.#supersede(name, version);
-    return { kind: "found", record: { version, head } };
+    this.#supersede(location, name, version);
+    return { kind: "found", record: { version, head: own } };
   }
 
-  #supersede(name: string, version: ObjectVersion | undefined): void {
-    const last = this.#lastVersions.peek(name);
-    if (version) this.#lastVersions.set(name, version);
-    else this.#lastVersions.delete(name);
-    if (last && last.hash !== version?.hash) this.#options.onSuperseded?.(last);
+  #supersede(location: ObjectLocation, name: string, version: ObjectVersion | undefined): void {
+    const superseded = this.#lastVersions.replace(name, location, version);
+    if (superseded) this.#options.onSuperseded?.(superseded);
   }
 }
 
@@ -380,19 +390,4 @@ function entryName(location: ObjectLocation): string {
 function locationOf(name: string): ObjectLocation {
   const bucketEnd = name.indexOf("\0");
   return { bucket: name.slice(0, bucketEnd), key: name.slice(bucketEnd + 1) };
-}
-
-/** Empty if there is no version to serve. */
-function etagOf(result: LookupResult): string {
-  return result.kind === "found" ? result.record.version.etag : "";
-}
-
-function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
-  if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
-  if (kept.kind === "error") return false;
-  const { etag, sizeBytes, lastModifiedMs, contentEncoding } = kept.record.head;
-  if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
-  if (head.lastModifiedMs !== lastModifiedMs || head.contentEncoding !== contentEncoding) return false;
-  // Without a date, changed headers of the same bytes are found by comparing them.
-  return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);
 }

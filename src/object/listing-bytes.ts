@@ -4,9 +4,8 @@
  * none keeps the bytes of an answer in memory.
  */
 import type { ListPage } from "../origin/origin.ts";
+import { textBytes } from "./heap-text.ts";
 
-/** Header of a string, and padding to a multiple of 8. */
-const stringBytes = 24;
 /** An object of four fields, the boxes of its two numbers, and its place in the array. */
 const listedObjectBytes = 104;
 /** The page, its arrays, and its places in the maps. */
@@ -21,13 +20,4 @@ export function entryBytes(
   for (const { key, etag } of objects) bytes += listedObjectBytes + textBytes(key) + textBytes(etag);
   for (const prefix of commonPrefixes) bytes += 8 + textBytes(prefix);
   return bytes;
-}
-
-function textBytes(text: string): number {
-  return stringBytes + (isLatin1(text) ? text.length : 2 * text.length);
-}
-
-/** Such a string takes one byte for a character. */
-function isLatin1(text: string): boolean {
-  return !/[^\0-\xff]/.test(text);
 }

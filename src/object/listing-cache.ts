@@ -9,12 +9,13 @@
  *    XML is large, and parsing it takes time of the event loop.
  * 3. A page that is stale is released at most one sweep later.
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import type { ListPage, ListRequest } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { entryBytes } from "./listing-bytes.ts";
 import type { PeerListAnswer } from "./object-peers.ts";
+import { Sweep } from "./sweep.ts";
 
 /** Returns pages: an origin, or the cache in front of it. */
 export interface Listings {
@@ -66,18 +67,12 @@ export interface ListingCacheOptions {
 /** Questions that wait. Each holds a client's request and little else. One more gets 503 SlowDown at once. */
 const waitingMax = 1000;
 
-/** Stale pages are released this often, or once in a TTL if that is shorter. */
-const sweepMsMax = 60_000;
-const sweepMsMin = 1000;
-
 export class ListingCache implements Listings {
   readonly stats = { hits: 0, misses: 0, joins: 0, oversize: 0 };
   readonly #options: ListingCacheOptions;
   readonly #answers: AnswerCache<ListPage>;
   readonly #permits: Semaphore;
-  /** Armed from the first page until a sweep that leaves none. */
-  #sweep: Timer | undefined;
-  #isClosed = false;
+  readonly #sweep: Sweep;
 
   constructor(options: ListingCacheOptions) {
     this.#options = options;
@@ -96,6 +91,7 @@ export class ListingCache implements Listings {
       },
       stats: this.stats,
     });
+    this.#sweep = new Sweep(clock, ttlMs, [this.#answers]);
   }
 
   get size(): number {
@@ -119,8 +115,7 @@ export class ListingCache implements Listings {
 
   /** Ends the sweeps. Until then they keep the process alive, once there are pages. */
   close(): void {
-    this.#isClosed = true;
-    this.#sweep?.cancel();
+    this.#sweep.close();
   }
 
   /** A page that is at most one TTL old. @throws OrcaError if it is not cached and the source fails. */
@@ -149,21 +144,11 @@ export class ListingCache implements Listings {
     const permit = this.#permits.tryAcquire() ?? (await this.#permits.acquire(queueTimeoutMs));
     try {
       const { page, remainingMs = ttlMs } = await source.list(request);
-      this.#sweepLater();
+      if (ttlMs > 0) this.#sweep.later();
       return { answer: page, freshMs: Math.min(ttlMs, remainingMs) };
     } finally {
       permit.release();
     }
-  }
-
-  #sweepLater(): void {
-    const { clock, ttlMs } = this.#options;
-    if (ttlMs === 0 || this.#sweep || this.#isClosed) return;
-    this.#sweep = clock.timer(Math.max(sweepMsMin, Math.min(ttlMs, sweepMsMax)), () => {
-      this.#sweep = undefined;
-      this.#answers.dropStale();
-      if (this.size > 0) this.#sweepLater();
-    });
   }
 }
 

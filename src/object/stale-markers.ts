@@ -7,10 +7,13 @@
  * (2) a look-up asks the coordinator, which has not received it and answers from its cache; (3) it arrives at the
  * coordinator. So an answer of another replica within {@link spreadMs} after (1) is cached for {@link spreadTtlMs} only.
  *
- * A marker that is lost to the limit of entries costs staleness within the TTL, and never a wrong byte.
+ * A marker that is lost to the limits of entries and bytes costs staleness within the TTL, and never a wrong byte.
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
+import type { HeapShare } from "./heap-share.ts";
+import { textBytes } from "./heap-text.ts";
+import type { Swept } from "./sweep.ts";
 
 /** Longer than gossip needs to reach every member. */
 export const spreadMs = 10_000;
@@ -25,21 +28,40 @@ interface StaleMarker {
   readonly spreadUntilMs: number;
 }
 
+/** What a marker takes on the heap, without its texts. */
+const markerBytes = 180;
+
 const none: StaleMarker = { staleEtag: "", staleUntilMs: 0, spreadUntilMs: 0 };
 
-export class StaleMarkers {
+export class StaleMarkers implements Swept {
   readonly #clock: Clock;
   readonly #ttlMs: number;
   readonly #staleMarkers: LruMap<string, StaleMarker>;
 
-  constructor(clock: Clock, entriesMax: number, ttlMs: number) {
+  constructor(clock: Clock, entriesMax: number, ttlMs: number, heap?: HeapShare) {
     this.#clock = clock;
     this.#ttlMs = ttlMs;
-    this.#staleMarkers = new LruMap({ entriesMax });
+    this.#staleMarkers = new LruMap({ entriesMax, shared: heap });
   }
 
   get size(): number {
     return this.#staleMarkers.size;
+  }
+
+  /** What they take on the heap. */
+  get bytes(): number {
+    return this.#staleMarkers.weight;
+  }
+
+  /** For a sweep. */
+  sweptNames(): IterableIterator<string> {
+    return this.#staleMarkers.anyKeys();
+  }
+
+  /** Deletes a marker that has no more effect. */
+  dropIfStale(name: string): void {
+    const { staleUntilMs, spreadUntilMs } = this.#of(name);
+    if (Math.max(staleUntilMs, spreadUntilMs) <= this.#clock.monotonic()) this.#staleMarkers.delete(name);
   }
 
   /** The stale ETag that no answer has followed yet; empty for none. After a TTL, no replica has it cached any more. */
@@ -55,7 +77,7 @@ export class StaleMarkers {
   }
 
   foundStale(name: string, etag: string): void {
-    this.#staleMarkers.set(name, {
+    this.#set(name, {
       ...this.#of(name),
       staleEtag: etag,
       staleUntilMs: this.#clock.monotonic() + this.#ttlMs,
@@ -63,7 +85,7 @@ export class StaleMarkers {
   }
 
   invalidated(name: string): void {
-    this.#staleMarkers.set(name, { ...this.#of(name), spreadUntilMs: this.#clock.monotonic() + spreadMs });
+    this.#set(name, { ...this.#of(name), spreadUntilMs: this.#clock.monotonic() + spreadMs });
   }
 
   /** A question that carried `etag` as stale was answered. */
@@ -71,8 +93,13 @@ export class StaleMarkers {
     const staleMarker = this.#of(name);
     if (staleMarker.staleEtag !== etag) return;
     if (staleMarker.spreadUntilMs > this.#clock.monotonic())
-      this.#staleMarkers.set(name, { ...staleMarker, staleEtag: "" });
+      this.#set(name, { ...staleMarker, staleEtag: "" });
     else this.#staleMarkers.delete(name);
+  }
+
+  #set(name: string, staleMarker: StaleMarker): void {
+    const bytes = markerBytes + textBytes(name) + textBytes(staleMarker.staleEtag);
+    this.#staleMarkers.set(name, staleMarker, bytes);
   }
 
   #of(name: string): StaleMarker {

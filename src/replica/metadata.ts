@@ -12,6 +12,7 @@ import { Bucket } from "../object/bucket.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory, type HeadSource } from "../object/directory.ts";
+import type { HeapShare } from "../object/heap-share.ts";
 import { ListingCache, type ListingSource, OriginListings } from "../object/listing-cache.ts";
 import type { ObjectPeers } from "../object/object-peers.ts";
 import type { ServedOrigin } from "../object/object-server.ts";
@@ -34,6 +35,15 @@ export interface MetadataPeers {
   readonly objectPeers: ObjectPeers;
 }
 
+/** What all caches share. */
+export interface MetadataParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly trace: Trace;
+  /** Bounds all directories together. */
+  readonly metadataHeap: HeapShare;
+}
+
 /** A store that evicts the chunks of outdated versions first. */
 export interface SupersededTier {
   supersede(version: ObjectVersion): void;
@@ -43,7 +53,7 @@ export interface SupersededTier {
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
-  { config, clock, trace }: { readonly config: Config; readonly clock: Clock; readonly trace: Trace },
+  { config, clock, trace, metadataHeap: heap }: MetadataParts,
   peers: MetadataPeers | undefined,
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
@@ -56,6 +66,7 @@ export function openMetadata(
       ttlMs: metadata.ttlMs,
       negativeTtlMs: metadata.negativeTtlMs,
       entriesMax: metadata.maxEntries,
+      heap,
       onSuperseded: (version) => {
         for (const tier of tiers) tier.supersede(version);
       },
@@ -85,12 +96,12 @@ export function openMetadata(
   };
 }
 
-/** Ends the timers of the caches. */
-export function closeMetadata(origins: readonly OpenOrigin[]): void {
-  for (const { listings, authorityListings } of origins) {
-    listings.close();
-    authorityListings.close();
+/** Ends the timers of the caches, and releases what the directories hold. */
+export function closeMetadata(origins: readonly OpenOrigin[], metadataHeap: HeapShare): void {
+  for (const { directory, authority, listings, authorityListings } of origins) {
+    for (const cache of [directory, authority, listings, authorityListings]) cache.close();
   }
+  metadataHeap.close();
 }
 
 /** The buckets of all origins, by the name that clients use. */

@@ -129,7 +129,7 @@ export class Replica {
     this.#origins = openOrigins(options, held);
     this.#looks = this.#looksAtOrigins();
     this.#tiers = openTiers(options, held);
-    const { memory, disk, replicaId } = this.#tiers;
+    const { replicaId } = this.#tiers;
     this.#addTierNotices();
     const meshClient = options.config.cluster.clustered
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
@@ -143,11 +143,7 @@ export class Replica {
     const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
     this.#readPath = readPath;
     held.add(this.#closeStores(0));
-    const chunkTiers = disk ? [memory, disk] : [memory];
-    const origins = this.#origins.map((origin, index) =>
-      openMetadata(origin, options.config.origins[index] as OriginConfig, options, meshClient, chunkTiers),
-    );
-    held.add(step("end the sweeps of listings", () => closeMetadata(origins)));
+    const origins = this.#openMetadata(meshClient);
     const buckets = bucketsOf(origins);
     const { flights } = readPath.forReaders;
     const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });
@@ -189,6 +185,17 @@ export class Replica {
       accessCounters: access?.counters,
       tokenGuard: opsToken?.guard,
     });
+  }
+
+  #openMetadata(meshClient: MeshClient | undefined): OpenOrigin[] {
+    const { memory, disk, metadataHeap } = this.#tiers;
+    const chunkTiers = disk ? [memory, disk] : [memory];
+    const parts = { ...this.#options, metadataHeap };
+    const origins = this.#origins.map((origin, index) =>
+      openMetadata(origin, parts.config.origins[index] as OriginConfig, parts, meshClient, chunkTiers),
+    );
+    this.#held.add(step("close the caches of metadata", () => closeMetadata(origins, metadataHeap)));
+    return origins;
   }
 
   #addTierNotices(): void {

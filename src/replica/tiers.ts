@@ -7,8 +7,9 @@ import { getHeapStatistics } from "node:v8";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
-import { diskChunksMax, memoryHeapMax } from "../chunk/chunk-costs.ts";
+import { diskChunksMax, memoryHeapMax, metadataBytesMax } from "../chunk/chunk-costs.ts";
 import type { Config } from "../config/config.ts";
+import { HeapShare } from "../object/heap-share.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
 import type { NewPolicy } from "../store/eviction/eviction-policy.ts";
@@ -25,6 +26,8 @@ export interface TiersOptions {
 
 export interface Tiers {
   readonly budget: MemoryBudget;
+  /** Bounds the metadata of all origins. */
+  readonly metadataHeap: HeapShare;
   readonly memory: MemoryTier;
   readonly disk: DiskTier | undefined;
   readonly cachestore: OpenCachestore | undefined;
@@ -38,7 +41,8 @@ const policy: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax
 export function openTiers({ config, clock, logger }: TiersOptions, held: ReleaseStack): Tiers {
   const { disk: place, cluster } = config;
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
-  const heapBytesMax = memoryHeapMax(getHeapStatistics().heap_size_limit);
+  const heapLimitBytes = getHeapStatistics().heap_size_limit;
+  const heapBytesMax = memoryHeapMax(heapLimitBytes);
   const memory = new MemoryTier({ budget, heapBytesMax });
   const { replicaId } = cluster;
   const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
@@ -52,6 +56,7 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   }
   return {
     budget,
+    metadataHeap: new HeapShare(budget, metadataBytesMax(config.memory.maxBytes, heapLimitBytes)),
     memory,
     disk,
     cachestore,

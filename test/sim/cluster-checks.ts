@@ -20,7 +20,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import type { ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { chunkSizeFor } from "../../src/chunk/chunk-layout.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
-import type { LookupResult } from "../../src/object/directory.ts";
+import type { LookupResult } from "../../src/object/object-record.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { ampleMemoryBytes, chunkTiers, negativeTtlMs, type Scenario, ttlMs } from "./scenario.ts";
 import type { OriginGet, OriginRequest, SimulatedOrigin } from "./simulated-origin.ts";

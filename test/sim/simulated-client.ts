@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
-import type { ObjectRecord } from "../../src/object/directory.ts";
+import type { ObjectRecord } from "../../src/object/object-record.ts";
 import type { Chance } from "../support/chance.ts";
 import type { ClusterChecks } from "./cluster-checks.ts";
 import { bucket } from "./simulated-origin.ts";

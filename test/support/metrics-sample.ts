@@ -90,6 +90,7 @@ export function replicaParts() {
         "o",
         {
           size: 0,
+          bytes: 0,
           stats: {
             hits: 0,
             misses: 0,

@@ -18,8 +18,8 @@ export const metadataSection = section({
   max_entries: goSetting(
     integer({ min: 1, max: mapEntriesMax }),
     "10000",
-    "Objects whose metadata is kept, for each origin.",
-    "Raise it above the number of objects in use: a forgotten object costs a HEAD. Entries take heap memory outside `memory.max_bytes`.",
+    "Objects whose metadata is kept, for each origin. In bytes, the metadata of all origins takes an eighth of `memory.max_bytes` and a quarter of V8's heap limit at most.",
+    "Raise it above the number of objects in use: a forgotten object costs a HEAD. Each takes about 2,000 bytes of heap, in a cluster twice, and what its user metadata takes; that counts as the heap of small chunks does (`memory.max_bytes`).",
   ),
   stale_if_error: setting(
     age,

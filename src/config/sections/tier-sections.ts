@@ -10,7 +10,7 @@ export const memorySection = section({
   max_bytes: setting(
     bytes(),
     "1GiB",
-    "Bound on all chunk bytes in memory: cached, being filled, and on their way to clients. The heap that many small chunks cost counts as well. At least twice the largest chunk size.",
+    "Bound on all chunk bytes in memory: cached, being filled, and on their way to clients. The heap that many small chunks and the metadata of many objects cost counts as well. At least twice the largest chunk size.",
     "Raise it as far as the machine allows: the process needs about 256 MiB beside it.",
   ),
   queue_timeout: setting(

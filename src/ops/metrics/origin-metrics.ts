@@ -12,7 +12,7 @@ type OriginCounters = Pick<
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
   /** By origin id, as are the lists. */
-  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "stats">>;
+  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats">>;
   readonly lists: ReadonlyMap<string, ListingCounters>;
   /** Those that ask the origin. Outside a cluster they are the same ones. */
   readonly authorityLists: ReadonlyMap<string, ListingCounters>;
@@ -117,6 +117,15 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
       watch: "At metadata.max_entries some are forgotten, and each costs a HEAD when it is read again.",
     },
     () => [...directories].map(([origin, directory]) => ({ labels: { origin }, value: directory.size })),
+  );
+  metrics.gauge(
+    "orca_directory_bytes",
+    {
+      meaning: "Heap that these objects take, and the markers and last versions of others.",
+      watch:
+        "All directories of a replica, which in a cluster are two for each origin, together take an eighth of memory.max_bytes and a quarter of V8's heap limit at most. Then some objects are forgotten.",
+    },
+    () => [...directories].map(([origin, directory]) => ({ labels: { origin }, value: directory.bytes })),
   );
   metrics.counter(
     "orca_directory_lookups_total",

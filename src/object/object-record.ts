@@ -1,0 +1,78 @@
+/**
+ * The metadata of one object as a directory keeps it, and what that costs on the heap, estimated from above. A test
+ * measures the costs. A directory is bounded by them as well as by its number of entries.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { OrcaError } from "../base/orca-error.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
+import type { ObjectHead } from "../origin/origin.ts";
+import { ownText, textBytes } from "./heap-text.ts";
+
+/** An object as the origin last described it. */
+export interface ObjectRecord {
+  readonly version: ObjectVersion;
+  readonly head: ObjectHead;
+}
+
+/** A lasting error is a result, too, because it can be cached. */
+export type LookupResult =
+  | { readonly kind: "found"; readonly record: ObjectRecord }
+  | { readonly kind: "error"; readonly error: OrcaError };
+
+/**
+ * An entry without its texts: places in maps, the objects, the version's hash, the headers of its responses (of which the
+ * edge keeps one set for each record), and a revalidation.
+ */
+const foundBytes = 1300;
+
+/** The same for an error, with its stack. */
+const errorBytes = 700;
+
+/** A pair of user metadata, without its texts: a property, and a header. */
+const metadataPairBytes = 110;
+
+/** Where a header cannot hold a value, the response holds it in base64: four characters for each, and a frame. */
+const headerText = /^[\t\x20-\x7e\x80-\xff]*$/;
+const encodedBytes = 64;
+
+/** What an entry of a directory takes. */
+export function entryBytes(name: string, answer: LookupResult): number {
+  if (answer.kind === "error") return errorBytes + textBytes(name) + 2 * textBytes(answer.error.message);
+  const { version, head } = answer.record;
+  let bytes = foundBytes + textBytes(name) + textBytes(version.objectKey) + 2 * textBytes(version.originId);
+  for (const value of Object.values(head)) if (typeof value === "string") bytes += textBytes(value);
+  // The header has quotes around it.
+  bytes += textBytes(head.etag);
+  for (const [metadataName, value] of Object.entries(head.metadata)) {
+    bytes += metadataPairBytes + 2 * textBytes(metadataName) + textBytes(value);
+    if (!headerText.test(value)) bytes += encodedBytes + 4 * value.length;
+  }
+  return bytes;
+}
+
+/** The same metadata without a part of the response that it came in. */
+export function ownHead(head: ObjectHead): ObjectHead {
+  const own: Record<string, unknown> = { ...head };
+  for (const [field, value] of Object.entries(own))
+    if (typeof value === "string") own[field] = ownText(value);
+  own.metadata = Object.fromEntries(
+    Object.entries(head.metadata).map(([name, value]) => [ownText(name), ownText(value)]),
+  );
+  return own as unknown as ObjectHead;
+}
+
+/** Empty if there is no version to serve. */
+export function etagOf(result: LookupResult): string {
+  return result.kind === "found" ? result.record.version.etag : "";
+}
+
+/** Whether `head` says what `kept` says. */
+export function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
+  if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
+  if (kept.kind === "error") return false;
+  const { etag, sizeBytes, lastModifiedMs, contentEncoding } = kept.record.head;
+  if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
+  if (head.lastModifiedMs !== lastModifiedMs || head.contentEncoding !== contentEncoding) return false;
+  // Without a date, changed headers of the same bytes are found by comparing them.
+  return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);
+}
