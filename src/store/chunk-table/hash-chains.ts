@@ -2,7 +2,10 @@
  * A hash table of rows, as chains that are linked in columns. It grows and shrinks by one bucket at a time (linear hashing),
  * so no change of it takes longer than a look-up, however many rows there are.
  *
- * Invariant: a row that was added and not removed is in the chain of the bucket of its hash.
+ * Invariants:
+ * 1. A row that was added and not removed is in the chain of the bucket of its hash.
+ * 2. There are at most twice as many buckets as the rows need, or one. So a walk over the buckets takes no longer than one
+ *    over the rows, also after most of them were removed.
  */
 import { noRow } from "../eviction/eviction-policy.ts";
 import { bucketOf, sharedNumbers } from "../eviction/shared-columns.ts";
@@ -57,7 +60,8 @@ export class HashChains {
     else this.next[before] = this.next[row] as number;
     this.#count -= 1;
     // Half as many as it takes to split, so that adding and removing one row does not split and merge again and again.
-    if (this.#buckets > 1 && this.#count < (this.#buckets * this.#rowsPerBucket) / 2) this.#merge();
+    // One merge for each row would leave half of the buckets to a table that has become empty.
+    while (this.#buckets > 1 && this.#count < (this.#buckets * this.#rowsPerBucket) / 2) this.#merge();
     return true;
   }
 

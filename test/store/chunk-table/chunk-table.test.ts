@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ChunkTable } from "../../../src/store/chunk-table/chunk-table.ts";
+import { HashChains } from "../../../src/store/chunk-table/hash-chains.ts";
 
 function hashOf(name: string): string {
   return createHash("sha256").update(name).digest("hex");
@@ -100,6 +101,19 @@ test("ChunkTable.pathsAfter: the order stays while the table grows and shrinks b
     found.filter((path) => path.startsWith("origin/0/")),
     order,
   );
+});
+
+test("HashChains: a table that became nearly empty keeps no buckets for the rows that it had", () => {
+  for (const rowsPerBucket of [1, 2]) {
+    const chains = new HashChains(4096, rowsPerBucket, (row) => Math.imul(row, 0x9e3779b1) >>> 0);
+    for (let row = 1; row <= 4096; row += 1) chains.add(row);
+    assert.equal(chains.buckets, 4096 / rowsPerBucket);
+    for (let row = 1; row <= 4096; row += 1) {
+      assert.ok(chains.remove(row));
+      const bucketsMax = Math.max(1, ((4096 - row) * 2) / rowsPerBucket);
+      assert.ok(chains.buckets <= bucketsMax, `${chains.buckets} buckets for ${4096 - row} rows`);
+    }
+  }
 });
 
 test("ChunkTable: a path that is no chunk's has no row and cannot be added", () => {
