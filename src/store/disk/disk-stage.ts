@@ -96,6 +96,7 @@ export class DiskStage implements StagedChunk {
       "a chunk is committed when all of it is written",
     );
     if (index.has(path)) return this.discard().then(() => "present");
+    if (index.isBeingDeleted(path)) return this.discard().then(() => "not_stored");
     const { promise, resolve } = Promise.withResolvers<StageResult>();
     this.#over = true;
     writer.enqueue({

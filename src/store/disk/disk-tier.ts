@@ -15,7 +15,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
-import { chunkFilePath, storedKeyOf } from "../chunk-file/chunk-file.ts";
+import { storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, type ReadFileSystem, transientErrors } from "../chunk-file/disk-file.ts";
 import type { ChunkKey, MemoryHold, Presence, PutResult } from "../chunk-store.ts";
 import type { NewPolicy } from "../eviction/eviction-policy.ts";
@@ -23,6 +23,7 @@ import { Superseder, supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ListedStore } from "../listed-store.ts";
 import { DiskCalls } from "./disk-calls.ts";
 import { DiskCommitter } from "./disk-committer.ts";
+import { DiskDeletions } from "./disk-deletions.ts";
 import { DiskIndex } from "./disk-index.ts";
 import { DiskOpenFiles } from "./disk-open-files.ts";
 import { DiskReader } from "./disk-reader.ts";
@@ -84,8 +85,7 @@ export class DiskTier implements StagingStore, ListedStore {
   readonly #reader: DiskReader;
   readonly #committer: DiskCommitter;
   readonly #commits = new Map<string, Promise<PutResult>>();
-  /** Running deletions, by chunk path. Each resolves with whether the file is gone. */
-  readonly #deletions = new Map<string, Promise<boolean>>();
+  readonly #deletions: DiskDeletions;
   readonly #superseder: Superseder;
   readonly #marks: UseMarks;
   #closing: Promise<void> | undefined;
@@ -100,7 +100,9 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#faultLog = new DiskFaultLog(clock, logger, this.stats);
     const onHang = (): void => this.#faultLog.countSetAside(deadlineMs);
     const onMoved = (): void => {
-      if (!this.isSetAside) this.#faultLog.noteUsedAgain();
+      if (this.isSetAside) return;
+      this.#faultLog.noteUsedAgain();
+      this.#deletions.retry();
     };
     this.#calls = new DiskCalls({ fileSystem, clock, deadlineMs, onLate: onHang, onReturned: onMoved });
     this.#writer = new DiskWriter({
@@ -118,11 +120,16 @@ export class DiskTier implements StagingStore, ListedStore {
       this.#index.supersede(version) === supersedeSliceMax ? 0 : undefined,
     );
     this.#files = new DiskOpenFiles(options.openFilesMax ?? openFilesMaxDefault);
-    this.#reader = new DiskReader({
+    const parts = {
       directory: root.directory,
       calls: this.#calls,
       index: this.#index,
       files: this.#files,
+      faultLog: this.#faultLog,
+    };
+    this.#deletions = new DiskDeletions(parts);
+    this.#reader = new DiskReader({
+      ...parts,
       stats: this.stats,
       onFault: (path, isCurrent, fault) => this.#handleFault(path, isCurrent, fault),
     });
@@ -235,7 +242,7 @@ export class DiskTier implements StagingStore, ListedStore {
   /** For a chunk that this replica copies from another. Undefined before the end of the scan: nothing is written then. */
   stage(key: ChunkKey): StagedChunk | undefined {
     const path = key.version.chunkPath(key.index);
-    const isChanging = this.#commits.has(path) || this.#deletions.has(path);
+    const isChanging = this.#commits.has(path) || this.#deletions.get(path) !== undefined;
     const isAbsent = this.#index.presence(path) === "absent" && this.#index.canName(path);
     if (this.#state !== "open" || this.isSetAside || isChanging || !isAbsent) return undefined;
     const stage = this.#committer.stage(path, storedKeyOf(key), () => this.#state === "open");
@@ -251,7 +258,8 @@ export class DiskTier implements StagingStore, ListedStore {
 
   async delete(key: ChunkKey): Promise<void> {
     const path = key.version.chunkPath(key.index);
-    if (this.#state !== "closed" && this.#index.presence(path) !== "absent") await this.#discard(path);
+    if (this.#state !== "closed" && this.#index.presence(path) !== "absent")
+      await this.#deletions.delete(path);
   }
 
   /** The paths of all held chunks, in no order. */
@@ -278,11 +286,14 @@ export class DiskTier implements StagingStore, ListedStore {
     return !entry.isHeld;
   }
 
-  /** Deletes the chunk with this path. Resolves with the size of its file; 0 if there is none or the deletion failed. */
+  /**
+   * Deletes the chunk with this path. Resolves with the size of its file; 0 if there is none, the disk is set aside, or the
+   * deletion failed.
+   */
   async discard(path: string): Promise<number> {
     const sizeBytes = this.#index.sizeOf(path);
-    if (sizeBytes === 0 || this.#state === "closed") return 0;
-    return (await this.#discard(path)) ? sizeBytes : 0;
+    if (sizeBytes === 0 || this.#state === "closed" || this.isSetAside) return 0;
+    return (await this.#deletions.delete(path)) ? sizeBytes : 0;
   }
 
   /** Makes the chunks of a version the first to be evicted, because its object has another ETag now. */
@@ -309,7 +320,7 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#files.close();
     this.#superseder.close();
     const timer = this.#clock.timer(closeTimeoutMs, () => this.#calls.stop());
-    await Promise.all([this.#reader.close(), ...this.#deletions.values()]);
+    await Promise.all([this.#reader.close(), this.#deletions.ended()]);
     timer.cancel();
     this.#calls.stop();
     this.#root.close();
@@ -336,29 +347,8 @@ export class DiskTier implements StagingStore, ListedStore {
       this.#faultLog.countError(fault.reason, "read a chunk from disk");
       if (transientErrors.has(fault.reason)) return;
     }
-    await this.#discard(path);
+    await this.#deletions.delete(path);
     this.onLost();
-  }
-
-  /**
-   * Removes a chunk from the index and unlinks its file. The bytes of the file count until that is done, and forever if
-   * it fails. Resolves with whether the file is gone.
-   */
-  #discard(path: string): Promise<boolean> {
-    const running = this.#deletions.get(path);
-    if (running !== undefined) return running;
-    const sizeBytes = this.#index.startDeletion(path);
-    this.#files.retire(path);
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#deletions.set(path, promise);
-    this.#calls.unlink(chunkFilePath(this.#root.directory, path), (error) => {
-      this.#deletions.delete(path);
-      const gone = error === null || error.code === "ENOENT";
-      this.#index.endDeletion(path, sizeBytes, gone);
-      if (!gone) this.#faultLog.countError(error.code ?? "EUNKNOWN", "delete a chunk from disk");
-      resolve(gone);
-    });
-    return promise;
   }
 
   /** A stage and commits of one chunk may begin at the same time. Here they run one after the other. */

@@ -30,10 +30,7 @@ export async function clearDisk(
   signal: AbortSignal,
 ): Promise<Cleared> {
   signal.throwIfAborted();
-  if (disk.isSetAside) {
-    const reason = "it does not answer. Check the disk of disk.root, and try again";
-    throw new OrcaError("overloaded", "disk", `Cannot clear the disk: ${reason}`);
-  }
+  checkAnswers(disk);
   // Until the scan has ended, the tier does not know all chunks.
   await Promise.race([disk.ready, once(signal, "abort")]);
   signal.throwIfAborted();
@@ -55,12 +52,19 @@ export async function clearDisk(
   }
 }
 
+function checkAnswers(disk: ClearedDisk): void {
+  if (!disk.isSetAside) return;
+  const reason = "it does not answer. Check the disk of disk.root, and try again";
+  throw new OrcaError("overloaded", "disk", `Cannot clear the disk: ${reason}`);
+}
+
 /** Deletes one chunk at a time, so that reads of clients run in between. */
 async function discardAll(disk: ClearedDisk, keys: Iterable<string>, signal: AbortSignal): Promise<Cleared> {
   let [chunks, bytes] = [0, 0];
   for (const key of keys) {
     signal.throwIfAborted();
     const sizeBytes = await disk.discard(key);
+    checkAnswers(disk);
     if (sizeBytes > 0) chunks += 1;
     bytes += sizeBytes;
   }

@@ -6,6 +6,9 @@ import { test } from "node:test";
 import { SystemClock } from "../../../src/base/clock.ts";
 import { MiB } from "../../../src/base/units.ts";
 import type { ReadFileSystem } from "../../../src/store/chunk-file/disk-file.ts";
+import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import { clearDisk } from "../../../src/store/scrub/disk-clear.ts";
+import { rejectsWith } from "../../support/rejects-with.ts";
 import { until } from "../../support/until.ts";
 import { diskCriteria } from "./disk-criteria.ts";
 import { DiskFixture, keyOf, readBlock, readChunk } from "./disk-fixture.ts";
@@ -109,6 +112,44 @@ criterion("at most three calls are in the kernel, and none begins while one is l
   assert.deepEqual([tier.openFiles, tier.stats.damaged, tier.chunkCount], [0, 0, 8]);
   for (const key of keys) assert.ok(await readChunk(tier, key));
 });
+
+criterion("a clear that the disk interrupts fails, and the rest of the chunks stay", async (fixture) => {
+  const system = new HeldFileSystem("unlink");
+  const tier = await fixture.open({ fileSystem: system.fileSystem, callTimeoutMs });
+  const keys = Array.from({ length: 4 }, (_, index) => keyOf(`k${index}`, 2 * MiB));
+  for (const key of keys) await fixture.put(tier, key);
+  const clearing = clearDisk(tier, undefined, new AbortController().signal);
+  const failing = rejectsWith("overloaded", clearing);
+  await until(() => system.held.length === 1);
+  await fixture.clock.advance(callTimeoutMs);
+  await failing;
+  system.release();
+  await until(() => !tier.isSetAside && fixture.chunkFiles().length === 3, 5000);
+  assert.equal(tier.chunkCount, 3);
+  await until(() => tier.usedBytes === fixture.bytesOnDisk(), 5000);
+  for (const key of keys.slice(1)) assert.ok(await readChunk(tier, key));
+});
+
+criterion(
+  "files that could not be unlinked in time are unlinked later, and then count no more",
+  async (fixture) => {
+    const system = new HeldFileSystem("unlink");
+    const tier = await fixture.open({ fileSystem: system.fileSystem, callTimeoutMs });
+    const keys = Array.from({ length: 6 }, (_, index) => keyOf(`k${index}`, 2 * MiB));
+    for (const key of keys) await fixture.put(tier, key);
+    // Three calls are late, one has not begun, and one deletion begins while the disk is set aside.
+    const deleting = keys.slice(0, 4).map((key) => tier.delete(key));
+    await until(() => system.held.length === 3);
+    await fixture.clock.advance(callTimeoutMs);
+    await Promise.all([...deleting, tier.delete(keys[4] as ChunkKey)]);
+    assert.deepEqual([tier.chunkCount, fixture.chunkFiles().length], [1, 6]);
+    assert.equal(tier.usedBytes, fixture.bytesOnDisk());
+    system.release();
+    await until(() => fixture.chunkFiles().length === 1, 5000);
+    await until(() => tier.usedBytes === fixture.bytesOnDisk(), 5000);
+    assert.equal(await fixture.put(tier, keys[3] as ChunkKey), "stored");
+  },
+);
 
 for (const call of ["openSync", "writevSync", "fsyncSync", "linkSync", "statSync"] as const) {
   criterion(`a commit whose ${call} does not return ends, and holds its memory`, async (fixture) => {
