@@ -5,10 +5,11 @@
  * its turn comes (lazy promotion). A ghost queue remembers the keys of evicted entries: an entry that returns soon goes
  * to the main queue at once. A use is one small write and moves nothing.
  *
- * Three things differ from the paper. The capacity is the number of bytes held when room is needed, because fills use
+ * Four things differ from the paper. The capacity is the number of bytes held when room is needed, because fills use
  * the same memory. Entries fetched ahead wait for their first use in a queue of their own: in the small queue they
  * would look like a scan, and a reader that is a few chunks behind its read-ahead would fetch them again. The numbers
- * that the paper fixes are an {@link S3FifoShape}, which may change between two evictions.
+ * that the paper fixes are an {@link S3FifoShape}, which may change between two evictions. An eviction moves a bounded number
+ * of entries.
  *
  * Invariants:
  * 1. An entry that is held is in exactly one queue. An evicted or removed entry is in none.
@@ -47,6 +48,11 @@ const doomedNumber = 4;
 
 /** Entries fetched ahead may take half of the tier. */
 const aheadShareMax = 0.5;
+/**
+ * An eviction that has moved so many entries takes the next one, used or not. If clients use all of a large disk between two
+ * evictions, one of them would else move millions of entries in one turn of the event loop.
+ */
+const movesMax = 1024;
 /** At least as many as any shape counts. Five bits hold it. */
 const frequencyMax = 7;
 
@@ -140,13 +146,13 @@ export class S3Fifo implements EvictionPolicy {
 
   evict(): number {
     const heldBytes = this.bytes;
-    for (;;) {
+    for (let moves = 0; ; moves += 1) {
       if (this.#doomed.oldest !== noRow) return this.#evicted(this.#doomed.oldest);
       if (this.#evictsAhead(heldBytes)) return this.#evicted(this.#ahead.oldest);
       const fromSmall = this.#small.bytes >= this.shape.smallShare * heldBytes || this.#main.oldest === noRow;
       const row = fromSmall ? this.#small.oldest : this.#main.oldest;
       if (row === noRow) return this.#evicted(this.#ahead.oldest);
-      if (fromSmall ? this.#staysFromSmall(row) : this.#staysInMain(row)) continue;
+      if (moves < movesMax && (fromSmall ? this.#staysFromSmall(row) : this.#staysInMain(row))) continue;
       if (fromSmall) this.#remember(row, this.shape.ghostShare * heldBytes);
       return this.#evicted(row);
     }

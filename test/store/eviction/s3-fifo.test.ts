@@ -213,6 +213,25 @@ test("S3Fifo: entries fetched ahead take at most half of the tier while there ar
   assert.ok(tier.held.has("a14"));
 });
 
+test("S3Fifo: an eviction moves a bounded number of entries, however many were used", () => {
+  const count = 20_000;
+  let looks = 0;
+  const sizeOf = (): number => {
+    looks += 1;
+    return 1;
+  };
+  for (const shape of [paperShape, { ...paperShape, usesForMain: 9, secondChance: true }]) {
+    const policy = new S3Fifo({ sizeOf, hashOf: (row) => row }, count, shape);
+    for (let row = 1; row <= count; row += 1) policy.insert(row);
+    for (let round = 0; round < 2; round += 1) {
+      for (let row = 1; row <= count; row += 1) for (let use = 0; use < 3; use += 1) policy.touch(row);
+      looks = 0;
+      assert.notEqual(policy.evict(), 0);
+      assert.ok(looks <= 2100, `${looks} looks at entries in one turn`);
+    }
+  }
+});
+
 test("S3Fifo: holds each inserted entry once until it is evicted or removed, after any steps in any order", () => {
   assertAccounts(() => tierOf(60));
 });
