@@ -342,9 +342,10 @@ export class DiskIndex {
     this.#order = undefined;
   }
 
-  /** Paths of those of the rows that are in use. */
+  /** Paths of those of the rows whose chunk was used. A row may hold another chunk than at the use. */
   pathsOf(rows: readonly number[]): string[] {
-    return rows.filter((row) => this.#table.isUsed(row)).map((row) => this.#table.pathOf(row));
+    const wasUsed = (row: number): boolean => this.#table.isUsed(row) && this.#table.marksOf(row) >>> 1 > 0;
+    return rows.filter(wasUsed).map((row) => this.#table.pathOf(row));
   }
 
   #mark(row: number): void {

@@ -117,6 +117,27 @@ criterion("a chunk that is read, deleted or marked while the scan waits has one 
   assert.deepEqual([tier.chunkCount, tier.usedBytes, fixture.chunkFiles()], [0, 0, []]);
 });
 
+test("DiskIndex.pathsOf: a row that was used, and now holds another chunk, names none that was used", () => {
+  const limits = { maxBytes: 1e9, highWatermark: 1, lowWatermark: 1 };
+  const used: number[] = [];
+  const marks = {
+    use(row: number): number {
+      used.push(row);
+      return 1;
+    },
+  };
+  const index = new DiskIndex({ ...limits, maxChunks: 10, policy: () => new FifoPolicy(), marks });
+  index.timesOfUse();
+  index.endScan();
+  const [first, second, third] = keysOf(3) as [ChunkKey, ChunkKey, ChunkKey];
+  for (const { version } of [first, second]) index.add(version.chunkPath(0), KiB);
+  for (const key of [first, second]) assert.ok(index.touch(key, 0));
+  assert.equal(used.length, 2);
+  index.remove(first.version.chunkPath(0));
+  index.add(third.version.chunkPath(0), KiB);
+  assert.deepEqual(index.pathsOf(used), [second.version.chunkPath(0)]);
+});
+
 test("DiskIndex.rank: gives the policy one slice in a turn", () => {
   const ranked: number[] = [];
   class CountingPolicy extends FifoPolicy {
