@@ -132,14 +132,14 @@ export class DiskComparison {
 
   /** Queues what a page names and this disk lacks. False where the peer failed too often. */
   async #pull(peer: Member, page: ComparePage, survey: Survey, signal: AbortSignal): Promise<boolean> {
-    const { inventoryPeers, stats } = this.#options;
-    const missing = this.#missing(page.paths, survey);
+    const { inventoryPeers, keepers, stats } = this.#options;
     if (page.chunks) {
-      const wanted = new Set(missing);
-      const chunks = page.chunks.filter(({ version, index }) => wanted.has(version.chunkPath(index)));
-      await this.#enqueue(peer, chunks, signal);
+      // They are in another order than that of shelves, so to list the shelf of each would walk over this disk each time.
+      const kept = page.chunks.filter(({ version, index }) => keepers.isKeptHere(version.chunkPath(index)));
+      await this.#enqueue(peer, kept, signal);
       return true;
     }
+    const missing = this.#missing(page.paths, survey);
     for (let from = 0; from < missing.length; from += namedPathsMax) {
       const paths = missing.slice(from, from + namedPathsMax);
       if (this.#spareBytes() <= 0) {

@@ -126,3 +126,38 @@ test("AntiEntropy: a chunk of which only an extra copy is left is pulled by both
   assert.equal(cluster.copiesOf(key), 3);
   await cluster.stop();
 });
+
+test("AntiEntropy: a page of a peer of an earlier version, in another order, costs no walk over this disk", async () => {
+  const { cluster, all, keys, round } = await calmCluster(3, 600);
+  for (const { inventory, keepers } of all) {
+    // The chunks of its list, by their hashes.
+    inventory.compare = async ({ after, keptBy }) => {
+      const listed = keys.map((key) => ({ key, path: key.version.chunkPath(0) }));
+      const kept = listed.filter(({ path }) => keepers.isKeptHere(path) && keepers.isKeptBy(path, keptBy));
+      const left = kept
+        .filter(({ path }) => path > after)
+        .sort((one, other) => (one.path < other.path ? -1 : 1));
+      const page = left.slice(0, 64);
+      const paths = page.map(({ path }) => path);
+      const nextAfter = left.length > page.length ? (paths.at(-1) ?? "") : "";
+      const chunks = page.map(({ key }) => key);
+      return { paths, chunks, extra: undefined, nextAfter, passed: page.length, total: kept.length };
+    };
+  }
+  let walked = 0;
+  for (const { disk } of all) {
+    const pathsAfter = disk.pathsAfter.bind(disk);
+    disk.pathsAfter = (...parameters) => {
+      const paths = pathsAfter(...parameters);
+      walked += paths.length;
+      return paths;
+    };
+  }
+  const [replica] = all;
+  const lost = keys.filter(({ version }) => replica?.keepers.isKeptHere(version.chunkPath(0))).slice(0, 5);
+  for (const key of lost) await replica?.disk.delete(key);
+  await round();
+  assert.ok(lost.every((key) => cluster.copiesOf(key) === 2));
+  assert.equal(walked, 2 * 600 - 5, "the survey of each disk");
+  await cluster.stop();
+});
