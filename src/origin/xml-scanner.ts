@@ -17,6 +17,11 @@ const sliceBytes = 128 * KiB;
 /** Deeper elements are no listing's. */
 const depthMax = 16;
 const nameBytesMax = 128;
+/**
+ * Longer texts are no listing's: a key has 1,024 characters, of at most twelve bytes each if it is encoded for a URL. To
+ * unescape one takes a microsecond for each reference, so this is some 10 ms of the event loop at most.
+ */
+const textBytesMax = 64 * KiB;
 /** Different names that are remembered. A listing has about thirty. */
 const namesMax = 256;
 
@@ -28,7 +33,7 @@ export interface XmlElement {
   readonly name: string;
   /** The name of the element around it; empty for the root. */
   readonly parent: string;
-  /** Its characters, if it has no child elements. The string keeps no other bytes in memory. */
+  /** Its characters, if it has no child elements. The string keeps no other bytes in memory. @throws MalformedXml */
   text(): string;
   /** Its attributes as they are written. */
   attributes(): string;
@@ -82,6 +87,8 @@ class XmlScanner implements XmlElement {
 
   text(): string {
     if (!this.#isLeaf) return "";
+    if (this.#textEnd - this.#textStart > textBytesMax)
+      throw new MalformedXml(`in the XML, the text of "${this.name}" has more than ${textBytesMax} bytes`);
     return unescaped(this.#bytes.toString("utf8", this.#textStart, this.#textEnd));
   }
 
@@ -225,7 +232,13 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-const references: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+const references: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+]);
 
 /** The characters of a text with references, CDATA and comments. Line ends become line feeds (XML 1.0 §2.11). */
 function unescaped(text: string): string {
@@ -240,7 +253,7 @@ function unescaped(text: string): string {
 }
 
 function characterOf(reference: string): string {
-  const known = references[reference];
+  const known = references.get(reference);
   if (known !== undefined) return known;
   const [, hex, decimal] = /^#(?:x([\da-fA-F]+)|(\d+))$/.exec(reference) ?? [];
   const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { KiB } from "../../src/base/units.ts";
 import { escapeXmlExactly } from "../../src/edge/xml.ts";
 import { MalformedXml, scanXml } from "../../src/origin/xml-scanner.ts";
 
@@ -45,6 +46,8 @@ test("scanXml: what is malformed, cut, deep or of another root is MalformedXml",
     "<r><></r>",
     "<r>&nbsp;</r>",
     "<r>&#x110000;</r>",
+    "<r>&valueOf;</r>",
+    "<r>&__proto__;</r>",
     '<!DOCTYPE r [<!ENTITY a "b">]><r>&a;</r>',
     `${"<r>".repeat(17)}${"</r>".repeat(17)}`,
     `<${"r".repeat(1000)}/>`,
@@ -83,6 +86,15 @@ test("scanXml: any text survives escaping and scanning, and any bytes end in a v
       await scanned(parts.join("")).catch((thrown: unknown) => assert.ok(thrown instanceof MalformedXml));
     }),
   );
+});
+
+test("scanXml: a text that is longer than any of a listing is MalformedXml, before it is unescaped", async () => {
+  const reference = "&amp;";
+  const longest = Math.floor((64 * KiB) / reference.length);
+  assert.equal((await scanned(`<r>${reference.repeat(longest)}</r>`))[0]?.length, "/r=".length + longest);
+  await assert.rejects(scanned(`<r>${reference.repeat(longest + 1)}</r>`), MalformedXml);
+  // Not if nobody wants it.
+  await scanXml(Buffer.from(`<r>${reference.repeat(longest + 1)}</r>`), "r", () => undefined);
 });
 
 test("scanXml: a long document is scanned in slices, between which the event loop runs", async () => {
