@@ -31,10 +31,10 @@ export class PullRange implements ByteSink {
   }
 
   /** The bytes that have come, segment by segment. */
-  *slices(): Generator<Buffer> {
+  *slices(): Generator<{ readonly bytes: Buffer; readonly segment: Segment }> {
     for (const [index, segment] of this.#segments.entries()) {
-      const slice = segment.bytes.subarray(0, this.filledBytes - index * segmentSizeBytes);
-      if (slice.length > 0) yield slice;
+      const bytes = segment.bytes.subarray(0, this.filledBytes - index * segmentSizeBytes);
+      if (bytes.length > 0) yield { bytes, segment };
     }
   }
 

@@ -220,8 +220,8 @@ export class Pull {
     if (range.filledBytes === 0) return true;
     this.#senders.add(peer.replicaId);
     this.#options.stats.pulledBytes += range.filledBytes;
-    for (const slice of range.slices()) {
-      if (!(await stage.append(slice))) return false;
+    for (const { bytes, segment } of range.slices()) {
+      if (!(await stage.append(bytes, segment))) return false;
     }
     return true;
   }

@@ -88,7 +88,8 @@ export class DiskRoom {
       if (result.outcome === "done") this.#index.endReservation(sizeBytes);
       onEnd();
     };
-    this.#writer.enqueue({ bytes: 0, start: () => ({ kind: "evict", victims: paths }), settle }, "first");
+    const start = (): DiskJob => ({ kind: "evict", victims: paths });
+    this.#writer.enqueue({ bytes: 0, start, settle, giveUp: onEnd }, "first");
   }
 
   /** Evicts the bytes above the watermark. */

@@ -11,6 +11,7 @@ import { assert } from "../../base/assert.ts";
 import { chunkLength } from "../../chunk/chunk-layout.ts";
 import type { ChunkPlace } from "../chunk-file/chunk-commit.ts";
 import { chunkFileSize } from "../chunk-file/chunk-file.ts";
+import type { MemoryHold } from "../chunk-store.ts";
 import type { DiskIndex } from "./disk-index.ts";
 import type { DiskRoom, Room } from "./disk-room.ts";
 import type { DiskStats } from "./disk-stats.ts";
@@ -45,7 +46,7 @@ export class DiskStage implements StagedChunk {
     return this.#stagedBytes;
   }
 
-  append(bytes: Buffer): Promise<boolean> {
+  append(bytes: Buffer, hold?: MemoryHold): Promise<boolean> {
     assert(!this.#busy, "a stage takes one piece at a time");
     assert(bytes.buffer instanceof SharedArrayBuffer, "a segment is shared with the disk thread");
     if (this.#over || !this.#options.isOpen()) return Promise.resolve(false);
@@ -53,6 +54,15 @@ export class DiskStage implements StagedChunk {
     const { stagingPath } = place;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     let made: Room | undefined;
+    let isGivenUp = false;
+    const giveUp = (): void => {
+      if (isGivenUp) return;
+      isGivenUp = true;
+      // The thread may still read the bytes.
+      hold?.retain();
+      this.#over = true;
+      resolve(false);
+    };
     this.#busy = true;
     writer.enqueue({
       bytes: bytes.length,
@@ -70,9 +80,16 @@ export class DiskStage implements StagedChunk {
         const victims = made?.victimPaths ?? [];
         return { kind: "append", victims, stagingPath, offset: this.#stagedBytes, bytes };
       },
+      ...(hold && { giveUp }),
       settle: (result) => {
         room.settleVictims(made?.victims ?? [], result);
         this.#busy = false;
+        if (isGivenUp) {
+          hold?.release();
+          this.#over = false;
+          void this.discard();
+          return;
+        }
         if (result.outcome === "done") {
           this.#stagedBytes += bytes.length;
           resolve(true);
@@ -118,9 +135,9 @@ export class DiskStage implements StagedChunk {
   }
 
   discard(): Promise<void> {
-    assert(!this.#busy, "a stage is not discarded while it writes a piece");
     const { room, writer, place, isOpen } = this.#options;
     if (this.#over) return Promise.resolve();
+    assert(!this.#busy, "a stage is not discarded while it writes a piece");
     this.#over = true;
     if (!this.#reserved || !isOpen()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();

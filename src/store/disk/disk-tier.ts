@@ -250,7 +250,7 @@ export class DiskTier implements StagingStore, ListedStore {
       get stagedBytes() {
         return stage.stagedBytes;
       },
-      append: (bytes) => stage.append(bytes),
+      append: (bytes, hold) => stage.append(bytes, hold),
       commit: (expectedSha256) => this.#commitInTurn(path, () => stage.commit(expectedSha256)),
       discard: () => stage.discard(),
     };

@@ -35,7 +35,10 @@ export interface DiskTask {
   start(): DiskJob | undefined;
   settle(result: TaskResult): void;
   onBatch?(batch: ScanBatch): void;
-  /** The thread hangs in this task or in one before it, and nobody should wait for it. It is settled later all the same. */
+  /**
+   * The thread hangs in this task or in one before it, and nobody should wait for it. It is settled later all the same.
+   * May be called more than once.
+   */
   giveUp?(): void;
 }
 
@@ -115,12 +118,14 @@ export class DiskWriter {
     return this.#isClosing;
   }
 
-  /** Adds `task` at the end of the queue, or before all waiting tasks. */
+  /** Adds `task` at the end of the queue, or before all waiting tasks. While the thread hangs, it drops commits at once. */
   enqueue(task: DiskTask, place: "last" | "first" = "last"): void {
+    if (this.hangs && task.bytes > 0) return task.settle({ outcome: "dropped" });
     if (place === "last") this.#waiting.push(new Waiting(task));
     else this.#waiting.unshift(new Waiting(task));
     this.#waitingBytes += task.bytes;
     this.#startNext();
+    if (this.hangs) task.giveUp?.();
   }
 
   /**
@@ -201,6 +206,7 @@ export class DiskWriter {
   #giveUp(): void {
     for (const task of this.#started) task.giveUp?.();
     this.dropQueued(Number.POSITIVE_INFINITY);
+    for (const { task } of this.#waiting) task.giveUp?.();
     this.stopWaiting();
   }
 

@@ -3,7 +3,7 @@
  * transfer may break off at any byte and continue there: each piece is hashed when it is written, so no byte is read
  * again. Readers do not see the chunk before its commit. The next start sweeps the file that a killed process leaves.
  */
-import type { ChunkKey, ChunkStore } from "../chunk-store.ts";
+import type { ChunkKey, ChunkStore, MemoryHold } from "../chunk-store.ts";
 
 /** `mismatch`: the bytes do not match the SHA-256. Whatever the result, no unfinished file remains. */
 export type StageResult = "stored" | "present" | "mismatch" | "not_stored";
@@ -15,9 +15,9 @@ export interface StagedChunk {
   /**
    * Writes the next bytes: 1 byte to 1 MiB of a segment, which is borrowed until the promise settles. One call at a
    * time. False: the bytes cannot be stored (full, failed, or memory was short), and the stage has ended. Never
-   * rejects.
+   * rejects. A write that hangs is given up, too, if there is a `hold`: it is retained until the write ends.
    */
-  append(bytes: Buffer): Promise<boolean>;
+  append(bytes: Buffer, hold?: MemoryHold): Promise<boolean>;
 
   /** Stores the completely written chunk if its hex SHA-256 is the expected one. Never rejects. */
   commit(expectedSha256: string | undefined): Promise<StageResult>;

@@ -4,9 +4,11 @@ import { execFileSync } from "node:child_process";
 import fs, { rmSync } from "node:fs";
 import { test } from "node:test";
 import { SystemClock } from "../../../src/base/clock.ts";
+import type { Segment } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import type { ReadFileSystem } from "../../../src/store/chunk-file/disk-file.ts";
 import type { ChunkKey } from "../../../src/store/chunk-store.ts";
+import type { StagedChunk } from "../../../src/store/disk/staged-chunk.ts";
 import { clearDisk } from "../../../src/store/scrub/disk-clear.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 import { until } from "../../support/until.ts";
@@ -150,6 +152,30 @@ criterion(
     assert.equal(await fixture.put(tier, keys[3] as ChunkKey), "stored");
   },
 );
+
+criterion("copies that arrive when the thread hangs end, and their memory is held", async (fixture) => {
+  const gate = new Gate(fixture.root);
+  const tier = await fixture.open({ callTimeoutMs, threadModule: gate.writeThread("writevSync") });
+  const copies = ["a", "b", "c", "d", "e", "f"].map((name) => {
+    const stage = tier.stage(keyOf(name, 2 * MiB)) as StagedChunk;
+    const segment = fixture.budget.tryReserve(MiB)?.takeSegment(MiB) as Segment;
+    return { stage, segment, append: () => stage.append(segment.bytes, segment) };
+  });
+  const [first, ...others] = copies as [(typeof copies)[0], ...typeof copies];
+  assert.equal(await first.append(), true);
+  gate.shut();
+  // Of these, the thread has got some, and some wait.
+  const appending = others.map(({ append }) => append());
+  await fixture.clock.advance(2 * callTimeoutMs);
+  assert.deepEqual(await Promise.all(appending), [false, false, false, false, false]);
+  assert.equal(await first.append(), false);
+  await Promise.all(copies.map(({ stage }) => stage.discard()));
+  for (const { segment } of copies) segment.release();
+  assert.ok(fixture.budget.usedBytes > 0, "the thread may still read the pieces");
+  gate.open();
+  await until(() => !tier.isSetAside && tier.usedBytes === 0);
+  assert.deepEqual([fixture.budget.usedBytes, fixture.stagedFiles(), tier.chunkCount], [0, [], 0]);
+});
 
 for (const call of ["openSync", "writevSync", "fsyncSync", "linkSync", "statSync"] as const) {
   criterion(`a commit whose ${call} does not return ends, and holds its memory`, async (fixture) => {
