@@ -53,6 +53,18 @@ class Sheet extends Linked {
   }
 }
 
+/** A reader that has a permit, and waits for memory or for a place that another reader releases. */
+class Waiter extends Linked {
+  readonly permit: Permit;
+  readonly give: (copy: Copy) => void;
+
+  constructor(permit: Permit, give: (copy: Copy) => void) {
+    super();
+    this.permit = permit;
+    this.give = give;
+  }
+}
+
 /** A place for the bytes of one slice. */
 export class Copy {
   readonly bytes: Buffer;
@@ -89,6 +101,7 @@ export class ReaderMemory {
   readonly #sheets = new Set<Sheet>();
   /** Those of the sheets with a free place. */
   readonly #freeSheets = new LinkedList<Sheet>();
+  readonly #waiters = new LinkedList<Waiter>();
 
   constructor(budget: MemoryBudget, clock: Clock) {
     this.#budget = budget;
@@ -141,24 +154,47 @@ export class ReaderMemory {
   async copy(timeoutMs: number): Promise<Copy> {
     const permit = await this.#places.acquire(timeoutMs);
     if (this.#freeSheets.size > 0) return this.#place(permit);
-    try {
-      return this.#place(permit, await this.#budget.reserve(segmentSizeBytes, timeoutMs));
-    } catch (thrown) {
-      permit.release();
-      throw thrown;
-    }
+    const { promise, resolve, reject } = Promise.withResolvers<Copy>();
+    const waiter = new Waiter(permit, resolve);
+    this.#waiters.push(waiter);
+    void this.#awaitMemory(waiter, timeoutMs).catch(reject);
+    return promise;
   }
 
   /** @internal For {@link Copy}. */
   releasePlace(sheet: Sheet, offset: number): void {
     sheet.freeOffsets.push(offset);
-    if (sheet.freeOffsets.length < copiesPerSegment) {
-      if (sheet.list === undefined) this.#freeSheets.push(sheet);
-      return;
-    }
-    if (sheet.list !== undefined) this.#freeSheets.remove(sheet);
+    if (sheet.list === undefined) this.#freeSheets.push(sheet);
+    this.#serveWaiters();
+    if (sheet.freeOffsets.length < copiesPerSegment) return;
+    this.#freeSheets.remove(sheet);
     this.#sheets.delete(sheet);
     sheet.segment.release();
+  }
+
+  /** The waiter may get a place meanwhile. The wait in the queue of the budget then ends for nothing. */
+  async #awaitMemory(waiter: Waiter, timeoutMs: number): Promise<void> {
+    let reservation: Reservation;
+    try {
+      reservation = await this.#budget.reserve(segmentSizeBytes, timeoutMs);
+    } catch (thrown) {
+      if (waiter.list === undefined) return;
+      this.#waiters.remove(waiter);
+      waiter.permit.release();
+      throw thrown;
+    }
+    if (waiter.list === undefined) return reservation.release();
+    this.#waiters.remove(waiter);
+    waiter.give(this.#place(waiter.permit, reservation));
+    this.#serveWaiters();
+  }
+
+  #serveWaiters(): void {
+    while (this.#freeSheets.size > 0) {
+      const waiter = this.#waiters.shift();
+      if (!waiter) return;
+      waiter.give(this.#place(waiter.permit));
+    }
   }
 
   /**
@@ -173,7 +209,6 @@ export class ReaderMemory {
       this.#sheets.add(sheet);
       this.#freeSheets.push(sheet);
     }
-    // Another reader may have added a sheet while this one waited for memory.
     reservation?.release();
     const copy = new Copy(sheet, permit, this);
     if (sheet.freeOffsets.length === 0) this.#freeSheets.remove(sheet);
