@@ -12,9 +12,16 @@ export const diskChunkCostBytes = 80;
 /** The part of `memory.max_bytes` that the index of a disk takes at most, unless `disk.max_chunks` says otherwise. */
 const diskIndexShare = 0.25;
 
+/**
+ * The largest `disk.max_chunks`, and of its default. The rows of the chunk table are one piece of shared memory. The
+ * system does not reserve any size of it: where memory is 256 GiB, a quarter was too much, and the start failed.
+ */
+export const diskChunksBound = 100_000_000;
+
 /** The default of `disk.max_chunks`. */
 export function diskChunksMax(memoryMaxBytes: number): number {
-  return Math.floor((memoryMaxBytes * diskIndexShare) / diskChunkCostBytes);
+  const chunksInShare = Math.floor((memoryMaxBytes * diskIndexShare) / diskChunkCostBytes);
+  return Math.min(chunksInShare, diskChunksBound);
 }
 
 /**

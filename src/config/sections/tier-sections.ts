@@ -1,5 +1,6 @@
 /** `memory`, `disk` and `chunking`: what a replica keeps itself, and in pieces of which size. */
 import { MiB } from "../../base/units.ts";
+import { diskChunksBound } from "../../chunk/chunk-costs.ts";
 import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
 import { age, bytes, duration, flag, integer, ratio, text, wait } from "../codec.ts";
 import { goSetting, listOf, optional, optionalSection, required, section, setting } from "../field.ts";
@@ -35,8 +36,8 @@ export const diskSection = optionalSection({
     "Raise it to keep more chunks. Leave 5 % of the file system free.",
   ),
   max_chunks: optional(
-    integer({ min: 1000, max: 100_000_000 }),
-    "Bound on the number of chunk files. Each costs 80 bytes of memory outside the heap and outside `memory.max_bytes`. Left out: as many as a quarter of `memory.max_bytes` has room for, which is 3,355,443 with 1 GiB.",
+    integer({ min: 1000, max: diskChunksBound }),
+    "Bound on the number of chunk files. Each costs 80 bytes of memory outside the heap and outside `memory.max_bytes`. Left out: as many as a quarter of `memory.max_bytes` has room for, which is 3,355,443 with 1 GiB, and no more than the upper bound.",
     "Raise it for a large disk of small objects, if the machine has the memory. Lower it to bound the memory and the time of a start.",
   ),
   high_watermark: setting(
