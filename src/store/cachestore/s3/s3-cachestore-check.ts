@@ -53,6 +53,9 @@ export async function checkCachestoreBucket(check: CachestoreCheck): Promise<Put
 
 const reach = "reach it";
 
+/** Those of Orca's own credentials for the store. */
+const variables = ["ORCA_CACHESTORE_S3_ACCESS_KEY", "ORCA_CACHESTORE_S3_SECRET_KEY"];
+
 async function checkBucket(check: CachestoreCheck): Promise<void> {
   const { requests, bucket } = check;
   const { HeadBucketCommand, GetBucketVersioningCommand } = await import("@aws-sdk/client-s3");
@@ -82,6 +85,14 @@ async function ask<Answer>(
   try {
     return await withDeadline({ clock, timeoutMs, action, faults: storeFaults, signal }, question);
   } catch (thrown) {
+    if (thrown instanceof OrcaError && thrown.code === storeFaults.noCredentials) {
+      const remedy = `set ${variables.join(" and ")}, or give credentials that the AWS SDK finds`;
+      throw unfit(check, "there are no credentials for it", remedy, thrown);
+    }
+    if (systemCodeOf(thrown) === "EPROTO" && check.endpoint.startsWith("https:")) {
+      const reason = "it speaks plain HTTP, and cachestore.s3.endpoint says https";
+      throw unfit(check, reason, `write ${check.endpoint.replace("https:", "http:")} there`, thrown);
+    }
     const status = statusOf(thrown);
     throw unfit(check, answerFault(what, status, reasonOf(thrown)), remedyOf(status), thrown);
   }
@@ -165,7 +176,7 @@ function remedyOf(status: number | undefined): string {
       return "set cachestore.s3.region to the bucket's";
     case 401:
     case 403:
-      return "check the credentials and what they allow";
+      return `check the credentials (${variables.join(", ")}) and what they allow`;
     case 404:
       return "create it or check cachestore.s3.bucket";
     default:
@@ -178,6 +189,11 @@ function statusOf(thrown: unknown): number | undefined {
   const status: unknown = (thrown as { $metadata?: { httpStatusCode?: unknown } } | undefined)?.$metadata
     ?.httpStatusCode;
   return typeof status === "number" ? status : undefined;
+}
+
+/** Of OpenSSL and the system: `EPROTO` is what TLS says to an answer in plain HTTP. */
+function systemCodeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
 }
 
 function reasonOf(thrown: unknown): string {

@@ -103,7 +103,43 @@ suite("checkCachestoreBucket", () => {
 
   test("wrong credentials fail the check", async () => {
     const { message } = await refusal({ credentials: { accessKeyId: "orcatest", secretAccessKey: "wrong" } });
-    assert.match(message, /the store answered 403\); check the credentials/);
+    assert.match(
+      message,
+      /the store answered 403\); check the credentials \(ORCA_CACHESTORE_S3_ACCESS_KEY, ORCA_CACHESTORE_S3_SECRET_KEY\)/,
+    );
+  });
+
+  test("no credentials fail the check, and the message names the variables", async () => {
+    const variables = [
+      "AWS_EC2_METADATA_DISABLED",
+      "AWS_CONFIG_FILE",
+      "AWS_SHARED_CREDENTIALS_FILE",
+    ] as const;
+    const before = variables.map((name) => [name, process.env[name]] as const);
+    try {
+      for (const name of variables) process.env[name] = name.endsWith("FILE") ? "/dev/null" : "true";
+      const { message } = await refusal({ credentials: undefined });
+      assert.match(
+        message,
+        /cachestore: there are no credentials for it; set ORCA_CACHESTORE_S3_ACCESS_KEY and ORCA_CACHESTORE_S3_SECRET_KEY, or/,
+      );
+    } finally {
+      for (const [name, value] of before) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    }
+  });
+
+  test("https to a store that speaks plain HTTP fails the check in plain words", async () => {
+    const { server, fixture } = await open();
+    const { host } = new URL(server.endpoint);
+    const store = fixture.unchecked({ endpoint: `https://${host}` });
+    const { message } = await rejectsWith("config_invalid", store.check());
+    assert.equal(
+      message,
+      `Cannot use bucket "chunks" at https://${host} as cachestore: it speaks plain HTTP, and cachestore.s3.endpoint says https; write http://${host} there`,
+    );
   });
 
   test("an unreachable store fails the check", async () => {
