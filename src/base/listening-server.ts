@@ -21,6 +21,8 @@ export const acceptPauseMs = 250;
 export interface ListeningServerOptions {
   /** The name of the peers in messages: `S3 clients`. */
   readonly whom: string;
+  /** The setting with the address, for messages: `server.listen`. */
+  readonly setting: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called once, with the error after which nobody can connect any more. */
@@ -49,9 +51,10 @@ export class ListeningServer {
   listen(options: ListenOptions): Promise<AddressInfo> {
     const server = this.#server;
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    const refuse = (thrown: unknown): void => {
-      const action = `Cannot listen for ${this.#options.whom} on "${options.host}:${options.port}"`;
-      reject(OrcaError.from(thrown, "config_invalid", "config", action));
+    const refuse = (error: NodeJS.ErrnoException): void => {
+      const { whom, setting } = this.#options;
+      const message = `Cannot listen for ${whom} on "${options.host}:${options.port}": ${error.message}. ${remedyOf(error.code, setting)}`;
+      reject(new OrcaError("config_invalid", "config", message, { cause: error }));
     };
     server.once("error", refuse);
     server.listen(options, () => {
@@ -91,5 +94,18 @@ export class ListeningServer {
     const message = `The listener for ${whom} died: ${error.message}`;
     logger.error({ error }, message);
     onDied(new OrcaError("internal", "replica", message, { cause: error }));
+  }
+}
+
+function remedyOf(code: string | undefined, setting: string): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return `Stop the process that has the port, or set ${setting} to another one`;
+    case "EADDRNOTAVAIL":
+      return `Set ${setting} to an address of this machine, or to 0.0.0.0 for all`;
+    case "EACCES":
+      return `Set ${setting} to a port from 1024 on, or let Orca's user open lower ones`;
+    default:
+      return `Check ${setting}`;
   }
 }

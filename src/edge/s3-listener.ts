@@ -110,7 +110,11 @@ export class S3Listener {
     });
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
-    this.#listening = new ListeningServer(this.#server, { whom: "S3 clients", ...options });
+    this.#listening = new ListeningServer(this.#server, {
+      whom: "S3 clients",
+      setting: "server.listen",
+      ...options,
+    });
     this.#server.timeout = options.clientStallTimeoutMs;
     const take = (request: IncomingMessage, response: ExchangeResponse): void => {
       if (response.socket !== null) this.#serve(request, response);

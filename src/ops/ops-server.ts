@@ -100,7 +100,11 @@ export class OpsServer {
     // Only for a burst: a connection that was closed to make room counts until the event loop has turned.
     this.#server.maxConnections = burstConnectionsMax + connectionsMax;
     this.#server.on("connection", (socket: Socket) => this.#add(socket));
-    this.#listening = new ListeningServer(this.#server, { whom: "ops", ...options });
+    this.#listening = new ListeningServer(this.#server, {
+      whom: "ops",
+      setting: "server.ops_listen",
+      ...options,
+    });
     this.#server.on("request", (request, response) => {
       this.#serve(request, response).catch((thrown: unknown) => this.#failed(response, thrown));
     });

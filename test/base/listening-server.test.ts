@@ -16,7 +16,13 @@ async function listen(context: TestContext) {
   const server = createServer();
   server.maxConnections = connectionsMax;
   const onDied = (error: OrcaError): void => void died.push(error);
-  const listening = new ListeningServer(server, { whom: "S3 clients", clock, logger, onDied });
+  const listening = new ListeningServer(server, {
+    whom: "S3 clients",
+    setting: "server.listen",
+    clock,
+    logger,
+    onDied,
+  });
   const { port } = await listening.listen({ host: "127.0.0.1", port: 0 });
   context.after(() => server.close());
   return { clock, logger, died, server, listening, port };
@@ -79,12 +85,15 @@ test("ListeningServer.listen: an address that is taken is config_invalid, and le
   const server = createServer();
   const options = {
     whom: "S3 clients",
+    setting: "server.listen",
     clock: new FakeClock(),
     logger: new RecordedLogger(),
     onDied: () => {},
   };
   await assert.rejects(new ListeningServer(server, options).listen({ host: "127.0.0.1", port }), {
     code: "config_invalid",
-    message: new RegExp(`^Cannot listen for S3 clients on "127\\.0\\.0\\.1:${port}": .*EADDRINUSE`),
+    message: new RegExp(
+      `^Cannot listen for S3 clients on "127\\.0\\.0\\.1:${port}": .*EADDRINUSE.*\\. Stop the process that has the port, or set server\\.listen to another one$`,
+    ),
   });
 });

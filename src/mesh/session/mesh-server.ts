@@ -123,7 +123,11 @@ export class MeshServer {
     this.#budget = new ConnectionBudget(options.clock, options.connectionRate);
     this.#server = this.#createServer();
     this.#server.maxConnections = this.#options.connectionsMax;
-    this.#listening = new ListeningServer(this.#server, { whom: "other replicas", ...options });
+    this.#listening = new ListeningServer(this.#server, {
+      whom: "other replicas",
+      setting: "cluster.internal_listen",
+      ...options,
+    });
     this.#server.on("drop", () => void (this.stats.connectionsDropped += 1));
     this.#server.on("connection", (socket: Socket) => {
       if (!this.#budget.take(socket.remoteAddress)) {

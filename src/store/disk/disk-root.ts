@@ -58,7 +58,7 @@ export class DiskRoot {
       return new DiskRoot(id, join(base, id), lock);
     } catch (error) {
       lock?.close();
-      throw OrcaError.from(error, "config_invalid", "disk", `Cannot open disk root "${root}"`);
+      throw unusable(root, error);
     }
   }
 
@@ -76,6 +76,17 @@ export class DiskRoot {
   close(): void {
     this.#lock.close();
   }
+}
+
+/** Not for a lock that another process holds: that error says itself what to do. */
+function unusable(root: string, thrown: unknown): OrcaError {
+  const error = OrcaError.from(thrown, "config_invalid", "disk", `Cannot open disk root "${root}"`);
+  if (error === thrown) return error;
+  const isFull = ["ENOSPC", "EDQUOT"].includes(String((thrown as NodeJS.ErrnoException).code));
+  const remedy = isFull
+    ? "Make room there"
+    : "Set disk.root to a directory that Orca's user can make and write to";
+  return new OrcaError("config_invalid", "disk", `${error.message}. ${remedy}`, { cause: thrown });
 }
 
 function acquireLock(path: string, root: string): DatabaseSync {

@@ -69,7 +69,10 @@ withRoot("DiskRoot: an id that is no valid name of a directory is an error", (ro
 
 withRoot("DiskRoot: a root that cannot be created is an error", (root) => {
   writeFileSync(join(root, "file"), "");
-  assert.match(refusal(join(root, "file")).message, /^Cannot open disk root /);
+  assert.match(
+    refusal(join(root, "file")).message,
+    /^Cannot open disk root .*ENOTDIR.*\. Set disk\.root to a directory that Orca's user can make and write to$/,
+  );
 });
 
 withRoot("DiskRoot: a second one in the same process is an error", (root) => {
