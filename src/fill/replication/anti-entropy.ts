@@ -42,7 +42,7 @@ export interface AntiEntropyOptions {
   readonly keepers: Keepers;
   readonly coordination: Coordination;
   readonly store: ChunkStore & ListedStore;
-  readonly puller: Pick<Puller, "enqueue" | "load" | "pendingBytes">;
+  readonly puller: Pick<Puller, "enqueue" | "isPending" | "load" | "pendingBytes">;
   readonly repairs: Pick<RepairLog, "roundBegan" | "found" | "roundEnded">;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -55,7 +55,7 @@ export interface DiskComparisonOptions {
   readonly keepers: Keepers;
   readonly coordination: Coordination;
   readonly store: ChunkStore & ListedStore;
-  readonly puller: Pick<Puller, "enqueue" | "load" | "pendingBytes">;
+  readonly puller: Pick<Puller, "enqueue" | "isPending" | "load" | "pendingBytes">;
   readonly repairs: Pick<RepairLog, "found">;
   readonly clock: Clock;
   readonly settings: ComparisonSettings;
@@ -66,6 +66,8 @@ export class DiskComparison {
   readonly #options: DiskComparisonOptions;
   /** By peer, the extra digests of which nothing is missing here. At most one for each live member, of 2 KiB. */
   readonly #extraHeld = new Map<string, ShelfDigests>();
+  /** Chunks that a peer named and this disk lacks, those on their way from another peer included. */
+  #lacking = 0;
 
   constructor(options: DiskComparisonOptions) {
     this.#options = options;
@@ -79,7 +81,7 @@ export class DiskComparison {
   async with(peer: Member, survey: Survey, signal: AbortSignal): Promise<void> {
     const { coordination, stats, settings, clock } = this.#options;
     const { replicaId } = peer;
-    const missingBefore = stats.missing;
+    const lackingBefore = this.#lacking;
     const request = {
       keptBy: coordination.selfId,
       chunksMax: settings.pageChunks,
@@ -107,7 +109,7 @@ export class DiskComparison {
       after = page.nextAfter;
       await sleep(clock, settings.restMs, signal);
     }
-    if (extra && stats.missing === missingBefore) this.#extraHeld.set(replicaId, extra);
+    if (extra && this.#lacking === lackingBefore) this.#extraHeld.set(replicaId, extra);
     else this.#extraHeld.delete(replicaId);
   }
 
@@ -143,6 +145,7 @@ export class DiskComparison {
     for (let from = 0; from < missing.length; from += namedPathsMax) {
       const paths = missing.slice(from, from + namedPathsMax);
       if (this.#spareBytes() <= 0) {
+        this.#lacking += paths.length;
         stats.missing += paths.length;
         stats.unfit += paths.length;
         continue;
@@ -175,6 +178,9 @@ export class DiskComparison {
     for (const key of chunks) {
       if (store.presence(key) === "held") continue;
       await this.#waitForPuller(signal);
+      this.#lacking += 1;
+      // Another keeper named it before. Counted twice, it would look as if half of the repair were still to come.
+      if (puller.isPending(key)) continue;
       stats.missing += 1;
       if (key.version.chunkLength(key.index) > this.#spareBytes()) {
         stats.unfit += 1;

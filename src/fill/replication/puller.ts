@@ -102,17 +102,22 @@ export class Puller {
     return this.#queue.size / this.#settings.queueMax;
   }
 
+  /** Whether a chunk waits or is being pulled. */
+  isPending(key: ChunkKey): boolean {
+    const path = key.version.chunkPath(key.index);
+    return this.#queue.has(path) || this.#running.has(path);
+  }
+
   /** Queues a chunk that this replica should hold and `holder` is known to hold. False where the queue is full. */
   enqueue(key: ChunkKey, holder?: Member): boolean {
-    const path = key.version.chunkPath(key.index);
-    if (this.#queue.has(path) || this.#running.has(path)) return true;
+    if (this.isPending(key)) return true;
     if (this.#queue.size >= this.#settings.queueMax || this.#stopping.signal.aborted) {
       this.stats.dropped += 1;
       return false;
     }
     this.stats.queued += 1;
     this.#pendingBytes += key.version.chunkLength(key.index);
-    this.#queue.set(path, { key, holder });
+    this.#queue.set(key.version.chunkPath(key.index), { key, holder });
     this.#startNext();
     return true;
   }

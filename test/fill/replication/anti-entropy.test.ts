@@ -65,6 +65,20 @@ test("AntiEntropy: a round pulls what is missing, shows its progress, and logs t
   assert.equal(cluster.clock.pendingTimers, 0);
 });
 
+test("AntiEntropy: a missing chunk that two peers hold counts once", async () => {
+  const { cluster, keys, replica } = roundFixture(50, { replicas: 3, copies: 3 });
+  for (const key of keys) cluster.get("r2").disk.hold(key, patternBytes(1, 0, KiB));
+  for (const id of ["r1", "r2"]) cluster.network.blackHoles.add(id);
+  await cluster.clock.advance(debounceMs + 10 * restMs);
+  const { stats } = replica.antiEntropy;
+  assert.deepEqual([stats.rounds, stats.compared, stats.missing], [1, 100, 50]);
+  cluster.network.blackHoles.clear();
+  await cluster.clock.advance(30_000);
+  await cluster.quiet();
+  assert.equal(replica.disk.chunkCount, 50);
+  await cluster.stop();
+});
+
 test("AntiEntropy: it waits while the puller's queue is more than 80 % full", async () => {
   const { cluster, replica, peer } = roundFixture(100, { puller: { queueMax: 10 } });
   cluster.network.blackHoles.add(peer.id);

@@ -55,7 +55,7 @@ async function extraCopiesFixture(context: TestContext) {
     keepers,
     coordination,
     store: disk,
-    puller: { enqueue: () => true, load: 0, pendingBytes: 0 },
+    puller: { enqueue: () => true, isPending: () => false, load: 0, pendingBytes: 0 },
     clock,
     logger,
   });
