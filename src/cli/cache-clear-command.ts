@@ -29,12 +29,13 @@ export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): Or
       "--prefix <BUCKET/PREFIX>",
       "Delete objects whose keys begin with PREFIX",
       "all objects",
+      withoutScheme,
     )
     .addOption(
-      new Option("--match <WHAT>", "Whether PREFIX is the whole key of an object, or begins keys").choices([
-        "key",
-        "prefix",
-      ]),
+      new Option(
+        "--match <WHAT>",
+        "Delete the object whose whole key is PREFIX (key), or all whose keys begin with it (prefix)",
+      ).choices(["key", "prefix"]),
     )
     .option("--cachestore", "Delete chunks in the cachestore, too, which all replicas share", false);
   return withOpsOptions(command)
@@ -44,6 +45,11 @@ export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): Or
       "orca cache clear --ops http://cache-2.example.com:8442",
     )
     .runs((flags: ClearFlags) => cacheClear({ ...flags, clock, stdout, stderr }));
+}
+
+/** `s3://BUCKET/PREFIX` is how `orca inspect` and S3 clients name a place, so it counts here, too. */
+function withoutScheme(prefix: string): string {
+  return prefix.replace(/^s3:\/\//, "");
 }
 
 export interface CacheClearOptions extends OpsCommandOptions {
@@ -89,7 +95,7 @@ export function cacheClear(options: CacheClearOptions): Promise<number> {
 /** Why chunks may be left in the cachestore; undefined if all that were looked up are deleted. */
 function cachestoreFault({ cachestore }: ClearDocument): string | undefined {
   if (cachestore === null)
-    return "Nothing was deleted from a cachestore: this replica has none (cachestore).";
+    return "Nothing was deleted from a cachestore: this replica has none (cachestore.driver).";
   const { objects, chunks, failed } = cachestore;
   if (objects === 0) {
     return (

@@ -101,7 +101,7 @@ export function verifyReport(document: VerifyDocument): string {
 function badChunks(bad: number): string {
   return bad === 0
     ? "all are right."
-    : `${counted(bad, "bad one")}, deleted; the next read brings them anew.`;
+    : `${counted(bad, "bad one")}, deleted; the next read fetches them again.`;
 }
 
 export function clearReport(

@@ -111,7 +111,7 @@ test("verify: a bar follows it, and its end is told in a line", async (context) 
   assert.match(drawn, /verify .* 25% {2}1 KiB of 4 KiB[^]*100% {2}4 KiB of 4 KiB/);
   assert.equal(
     stdout,
-    `Checked 4 chunks (4 KiB): 2 bad ones, deleted; the next read brings them anew.
+    `Checked 4 chunks (4 KiB): 2 bad ones, deleted; the next read fetches them again.
 1 chunk could not be read for want of file descriptors or memory; verify again.
 The cachestore was not looked through: its chunks are checked whenever they are read.
 `,

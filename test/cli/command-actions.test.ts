@@ -92,6 +92,8 @@ test("orca cache clear: everything, or what --prefix and --cachestore say", asyn
   assert.deepEqual(some.asked, ["POST /cache/clear?prefix=m%2Fa&cachestore=true"]);
   const one = await ask(context, "cache", "clear", "--prefix=m/a", "--match=key");
   assert.deepEqual(one.asked, ["POST /cache/clear?prefix=m%2Fa&match=key"]);
+  const url = await ask(context, "cache", "clear", "--prefix=s3://m/a");
+  assert.deepEqual(url.asked, ["POST /cache/clear?prefix=m%2Fa"]);
 });
 
 test("orca log-level: prints the level, or changes it for the time of --for", async (context) => {

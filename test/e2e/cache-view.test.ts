@@ -180,7 +180,7 @@ test("cache verify: finds a flipped bit, removes it, and the next read heals it"
   assert.deepEqual([found.exitCode, found.stderr], [0, ""]);
   assert.match(
     found.stdout,
-    /^Checked 8 chunks \(8 MiB\): 1 bad one, deleted; the next read brings them anew\.\n$/,
+    /^Checked 8 chunks \(8 MiB\): 1 bad one, deleted; the next read fetches them again\.\n$/,
   );
   assert.equal(chunkFiles(single).length, 7);
   assert.equal(await metric("orca_disk_damaged_total"), 1);

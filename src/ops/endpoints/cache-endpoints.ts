@@ -5,7 +5,7 @@
  */
 import { type Clock, sleep } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
-import { GiB, MiB } from "../../base/units.ts";
+import { formatBytes, GiB, MiB } from "../../base/units.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Bucket } from "../../object/bucket.ts";
 import type { Scrub } from "../../store/scrub/scrub.ts";
@@ -155,7 +155,9 @@ function bytesPerSecondOf(query: URLSearchParams): number | undefined {
   if (text === null) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (value < MiB || value > bytesPerSecondMax) {
-    throw invalid(`${name} is "${text}", expected ${MiB} to ${bytesPerSecondMax}`);
+    throw invalid(
+      `${name} is "${text}", expected ${MiB} (1 MiB) to ${bytesPerSecondMax} (${formatBytes(bytesPerSecondMax)})`,
+    );
   }
   return value;
 }
