@@ -35,6 +35,7 @@ const details = `URL is one of
   s3://BUCKET[/PREFIX][?endpoint=...&region=...&path_style=true]
   azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=...]
   file:///DIRECTORY
+With PREFIX, clients see the keys below it, without that part.
 
 ${[
   "An option overrides the environment, and the environment overrides FILE.",

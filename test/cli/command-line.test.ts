@@ -49,6 +49,7 @@ URL is one of
   s3://BUCKET[/PREFIX][?endpoint=...&region=...&path_style=true]
   azblob://ACCOUNT/CONTAINER[/PREFIX][?endpoint=...]
   file:///DIRECTORY
+With PREFIX, clients see the keys below it, without that part.
 
 An option overrides the environment, and the environment overrides FILE. SIGTERM
 or Ctrl-C stops the replica after the responses in progress; a second one stops

@@ -233,7 +233,7 @@ export class GuardedCachestore implements ChunkStore {
     this.#isDenialReported = true;
     const suppressed = this.#statePace.take("denied");
     const message = "The cachestore denies Orca's credentials or rights again and again";
-    if (suppressed) this.#logger.error({ err: error, ...suppressed }, message);
+    if (suppressed) this.#logger.error({ err: error, see: pages.cachestore, ...suppressed }, message);
   }
 
   #onBreakerChange(state: BreakerState): void {
@@ -245,7 +245,7 @@ export class GuardedCachestore implements ChunkStore {
     switch (state.kind) {
       case "open":
         this.#logger.error(
-          { err: state.cause, ...suppressed },
+          { err: state.cause, see: pages.cachestore, ...suppressed },
           "The cachestore fails, so Orca stops using it for a while; reads go to peers and the origin",
         );
         return;

@@ -49,7 +49,7 @@ export class DiskFaultLog {
   countError(code: string, action: string): void {
     this.#stats.errorsByCode[code] = (this.#stats.errorsByCode[code] ?? 0) + 1;
     if (this.#pace.isDue(code))
-      this.#logger.error({ code }, `Cannot ${action}: ${code}; Orca continues without it`);
+      this.#logger.error({ code, see: pages.disk }, `Cannot ${action}: ${code}; Orca continues without it`);
   }
 
   /** A call of the file system has not returned for `callTimeoutMs`. */
@@ -58,7 +58,7 @@ export class DiskFaultLog {
     if (!this.#pace.isDue("set aside")) return;
     const message =
       "The disk does not answer within disk.call_timeout; Orca goes on without it until it does. Check the disk of disk.root";
-    this.#logger.error({ callTimeoutMs }, message);
+    this.#logger.error({ callTimeoutMs, see: pages.disk }, message);
   }
 
   noteUsedAgain(): void {

@@ -193,7 +193,9 @@ test("GuardedCachestore: repeated denials set `denied`, are logged once, and end
   const fixture = new Fixture();
   const { store, driver, logger } = fixture;
   const told = () =>
-    logger.events.filter(({ level, message }) => level === "error" && /denies/.test(message)).length;
+    logger.events.filter(
+      ({ level, message, fields }) => level === "error" && /denies/.test(message) && "see" in fields,
+    ).length;
   driver.failure = denied;
   await fixture.reads(2);
   assert.deepEqual([store.denied, told()], [false, 0]);

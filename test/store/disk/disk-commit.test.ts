@@ -82,6 +82,10 @@ criterion("ENOSPC evicts a share of the chunks, once", async (fixture) => {
   assert.deepEqual(results, ["not_stored", "not_stored", "not_stored"]);
   assert.equal(await fixture.put(tier, keyOf("d", MiB)), "stored");
   assert.deepEqual(tier.stats.errorsByCode, { ENOSPC: 3 });
+  assert.deepEqual(
+    fixture.logger.events.filter(({ level }) => level === "error").map(({ fields }) => fields),
+    [{ code: "ENOSPC", see: "docs/operations/symptoms.md#the-disk-is-full-or-damaged" }],
+  );
   assert.equal(heldCount(tier, chunks), 17);
   assert.equal(tier.stats.evictions, 3);
   assert.equal(tier.usedBytes, fixture.bytesOnDisk());
