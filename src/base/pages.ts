@@ -12,10 +12,10 @@ export const pages = {
   copies: "docs/operations/where-chunks-live.md#keep-copies-on-several-disks",
   disk: `${symptoms}#the-disk-is-full-or-damaged`,
   doesNotJoin: `${symptoms}#a-replica-does-not-join`,
-  memory: "docs/operations/sizing.md#memory",
   originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
   replicasComeAndGo: "docs/operations/cluster.md#what-happens-when-replicas-come-and-go",
   requestFailed: `${symptoms}#clients-get-502`,
+  sizing: "docs/operations/sizing.md#choose-memory-disk-file-descriptors-and-cores",
   stop: "docs/operations/start-and-stop.md#stop-it",
   withoutTls: "docs/operations/cluster.md#set-it-up",
 } as const;

@@ -99,8 +99,9 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const { clock, random } = context;
   const { logger } = log;
   const { warningsOf } = await import("../config/warnings.ts");
-  for (const warning of warningsOf(config)) {
-    const see = warning.startsWith("server.auth") ? pages.access : pages.memory;
+  const { roomOf, roomWarnings } = await import("../config/room-warnings.ts");
+  for (const warning of [...warningsOf(config), ...roomWarnings(config, roomOf(config))]) {
+    const see = warning.startsWith("server.auth") ? pages.access : pages.sizing;
     logger.warn({ see }, warning);
   }
   const replicaModule = await import("../replica/replica.ts");
