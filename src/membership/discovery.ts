@@ -16,7 +16,7 @@ import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { pages } from "../base/pages.ts";
 import { type Random, sample } from "../base/random.ts";
-import { isLive } from "./member.ts";
+import { isLive, type Member } from "./member.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { Messenger } from "./messenger.ts";
 import type { Seeds } from "./seeds.ts";
@@ -84,9 +84,18 @@ export class Discovery {
     await Promise.all(
       sample(unknown, exchangesMax, random).map(async (address) => {
         const member = await messenger.sync(address);
-        if (member) answeredBy.set(address, member.replicaId);
+        if (member && !this.#isTwin(member)) answeredBy.set(address, member.replicaId);
       }),
     );
+  }
+
+  /**
+   * Whether another replica has this one's id. Its address stays unknown, because only statements that are repeated tell
+   * it from an earlier run of this replica. Otherwise the one that starts last would ask once, and never notice.
+   */
+  #isTwin({ replicaId, address }: Member): boolean {
+    const { self } = this.#options.table;
+    return replicaId === self.replicaId && address !== self.address;
   }
 
   /** Whether the address is that of a live member or of this replica. */

@@ -8,10 +8,13 @@ import { RecordedLogger } from "../support/recorded-logger.ts";
 import { StallableClock } from "../support/stallable-clock.ts";
 
 /** A replica outside the fixture's list, with seeds of its own. */
-function joining(cluster: ClusterFixture, seeds: Seeds): { membership: Membership; logger: RecordedLogger } {
+function joining(
+  cluster: ClusterFixture,
+  seeds: Seeds,
+  address = addressOf("joining"),
+): { membership: Membership; logger: RecordedLogger } {
   const clock = new StallableClock(cluster.clock);
   const logger = new RecordedLogger();
-  const address = addressOf("joining");
   const membership = new Membership({
     replicaId: "joining",
     address,
@@ -110,5 +113,26 @@ test("Discovery: a seed with another name than its replica advertises is contact
   assert.equal(membership.live.length, 3);
   assert.ok(membership.stats.messenger.syncs <= 8, `${membership.stats.messenger.syncs} exchanges`);
   membership.stop();
+  cluster.stop();
+});
+
+test("Discovery: of two replicas with one id, each asks the other again and again, and logs it", async () => {
+  const cluster = await ClusterFixture.running(1);
+  const addresses = [addressOf("joining"), addressOf("twin")];
+  const seeds = { addresses: () => Promise.resolve(addresses) };
+  const twins = addresses.map((address) => joining(cluster, seeds, address));
+  for (const { membership } of twins) {
+    void membership.start();
+    await cluster.clock.advance(2000);
+  }
+  await cluster.clock.advance(3000);
+  for (const { membership, logger } of twins) {
+    const lines = logger.events.filter(({ message }) =>
+      message.startsWith(`Two replicas have the id "joining"`),
+    );
+    assert.equal(lines.length, 1, membership.self.address);
+    assert.match(membership.notice ?? "", /has the id "joining" of this one/);
+    membership.stop();
+  }
   cluster.stop();
 });
