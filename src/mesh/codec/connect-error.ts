@@ -186,6 +186,6 @@ function mismatchFrom(message: MismatchMessage, action: string, cause: ConnectEr
     callerValue,
     answererId,
   ].map((value) => textWithin(value, settingBytesMax));
-  const reason = `${action}: ${setting} is "${theirs}" there and "${ours}" here`;
+  const reason = `${action}: ${setting} is "${theirs}" there and "${ours}" here. Set it to the same value on all replicas.`;
   return new RejectedByPeer(reason, setting, peerId, cause);
 }

@@ -225,7 +225,11 @@ test("ConfigurationMismatch: the caller learns which setting differs, from its o
   for (const error of travelled(mismatch)) {
     assert.deepEqual(
       [error.code, error.source, error.message],
-      ["config_invalid", "membership", `${action}: chunking.size is "8388608" there and "16777216" here`],
+      [
+        "config_invalid",
+        "membership",
+        `${action}: chunking.size is "8388608" there and "16777216" here. Set it to the same value on all replicas.`,
+      ],
     );
   }
   const [detail] = toConnectError(

@@ -117,7 +117,7 @@ test("Membership over the mesh: another configuration is rejected, and both side
   const r3 = await meshMember(context, mesh, "r3", { seeds: [r2] });
   for (const { membership } of [r1, r2, r3]) await membership.start();
   assert.deepEqual(errorsOf(r2), [
-    `Cannot sync with ${r1.address}: chunking.size is "8388608" there and "1048576" here`,
+    `Cannot sync with ${r1.address}: chunking.size is "8388608" there and "1048576" here. Set it to the same value on all replicas.`,
     `Cannot be in one cluster with "r3" at ${r3.address}: chunking.size is "8388608" there and "1048576" here. Set it to the same value on all replicas.`,
   ]);
   assert.equal(r2.membership.notice, "refused by r1: chunking.size; refuses r3: chunking.size");
@@ -125,7 +125,7 @@ test("Membership over the mesh: another configuration is rejected, and both side
   assert.equal(r1.membership.notice, "refuses r2: chunking.size");
   assert.equal(r3.membership.notice, "refused by r2: chunking.size");
   assert.deepEqual(errorsOf(r3), [
-    `Cannot sync with ${r2.address}: chunking.size is "1048576" there and "8388608" here`,
+    `Cannot sync with ${r2.address}: chunking.size is "1048576" there and "8388608" here. Set it to the same value on all replicas.`,
   ]);
   assert.deepEqual(statesIn(r1.membership), ["r1 alive"]);
   assert.equal(r1.membership.stats.messenger.rejectedMismatch, 1);
