@@ -75,6 +75,8 @@ const malformedAnswerTimeoutMs = 5000;
 /** Lines in a minute about requests that failed for one reason, or were slow. */
 const failureLinesMax = 10;
 
+const listenerNames = { whom: "S3 clients", setting: "server.listen" };
+
 export class S3Listener {
   readonly #options: S3ListenerOptions;
   readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
@@ -110,11 +112,7 @@ export class S3Listener {
     });
     this.#server = this.#createServer();
     this.#server.maxConnections = options.connectionsMax;
-    this.#listening = new ListeningServer(this.#server, {
-      whom: "S3 clients",
-      setting: "server.listen",
-      ...options,
-    });
+    this.#listening = new ListeningServer(this.#server, { ...listenerNames, ...options });
     this.#server.timeout = options.clientStallTimeoutMs;
     const take = (request: IncomingMessage, response: ExchangeResponse): void => {
       if (response.socket !== null) this.#serve(request, response);
