@@ -128,9 +128,18 @@ export class TestProcess {
 }
 
 /** Runs a command to its end. @returns stdout. @throws Error with stderr when it fails or takes longer than `timeoutMs`. */
-export async function run(command: string, args: readonly string[], timeoutMs = 30_000): Promise<string> {
+export async function run(
+  command: string,
+  args: readonly string[],
+  timeoutMs = 30_000,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
   const [file, ...rest] = boundToParent(command, args);
-  const { stdout } = await promisify(execFile)(file, rest, { timeout: timeoutMs, killSignal: "SIGKILL" });
+  const { stdout } = await promisify(execFile)(file, rest, {
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    env,
+  });
   return stdout;
 }
 

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { rgwAvailable } from "../support/rgw.ts";
 
 export interface Requirement {
   readonly name: string;
@@ -15,12 +16,26 @@ export interface Requirement {
   readonly isInstalledByCi: boolean;
 }
 
+export const radosgw: Requirement = {
+  name: "radosgw",
+  isInstalled: rgwAvailable,
+  install: "apt-get install --no-install-recommends radosgw ceph-mon ceph-osd",
+  isInstalledByCi: true,
+};
+
 /** Registers a suite that needs `required`. */
 export function suiteWith(required: Requirement, name: string, register: () => void): void {
-  if (required.isInstalled()) {
-    suite(name, register);
-    return;
-  }
+  if (required.isInstalled()) suite(name, register);
+  else testOfAbsent(required, name);
+}
+
+/** Registers a test that needs `required`. */
+export function testWith(required: Requirement, name: string, run: () => Promise<void>): void {
+  if (required.isInstalled()) test(name, run);
+  else testOfAbsent(required, name);
+}
+
+function testOfAbsent(required: Requirement, name: string): void {
   const reason = `${required.name} is not installed (${required.install})`;
   const mustBeThere = process.env["CI"] === "true" && required.isInstalledByCi;
   test(name, { skip: mustBeThere ? false : `skipped: ${reason}` }, () => assert.fail(reason));

@@ -9,17 +9,10 @@ import { readThroughS3 } from "../e2e/read-through.ts";
 import { S3CachestoreFixture } from "../store/cachestore/s3/s3-cachestore-fixture.ts";
 import { keyOf } from "../store/disk/disk-fixture.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
-import { type Rgw, rgwAvailable, startRgw } from "../support/rgw.ts";
+import { type Rgw, startRgw } from "../support/rgw.ts";
 import { openS3Fixture, s3Traits } from "../support/s3-fixture.ts";
-import { suiteWith } from "./installed.ts";
+import { radosgw, suiteWith } from "./installed.ts";
 import { troubledRgw } from "./troubled-rgw.ts";
-
-const radosgw = {
-  name: "radosgw",
-  isInstalled: rgwAvailable,
-  install: "apt-get install --no-install-recommends radosgw ceph-mon ceph-osd",
-  isInstalledByCi: true,
-};
 
 let rgw: Rgw;
 let buckets = 0;

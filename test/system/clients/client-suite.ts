@@ -1,0 +1,87 @@
+/**
+ * Clients that people use, with no setting but endpoint and key, through a replica that verifies signatures: they list,
+ * head, read whole and in ranges, and fail as they should.
+ */
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { MiB } from "../../../src/base/units.ts";
+import { assertPattern } from "../../support/pattern.ts";
+import { testWith } from "../installed.ts";
+import type { Client } from "./client.ts";
+import { commandLineClients } from "./command-line-clients.ts";
+import {
+  empty,
+  folderPrefix,
+  GuardedReplica,
+  large,
+  names,
+  odd,
+  type SeededStore,
+} from "./guarded-replica.ts";
+import { nodeClients } from "./node-clients.ts";
+import { pythonAndMountClients } from "./python-and-mount-clients.ts";
+
+const clients = [...commandLineClients, ...nodeClients, ...pythonAndMountClients];
+
+/** Registers the tests of all clients on a store. */
+export function clientsOn(store: string, start: () => Promise<SeededStore>): void {
+  let replica: GuardedReplica;
+  before(async () => {
+    replica = await GuardedReplica.start(await start());
+  });
+  after(() => replica?.stop());
+
+  for (const client of clients) {
+    testWith(client.required, `${client.name} on ${store}: lists, heads, reads whole and in ranges`, () =>
+      reads(client, replica),
+    );
+    testWith(
+      client.required,
+      `${client.name} on ${store}: fails on a missing key and on a wrong secret`,
+      () => fails(client, replica),
+    );
+  }
+}
+
+async function reads({ open }: Client, replica: GuardedReplica): Promise<void> {
+  const session = await open(replica.accessWith());
+  try {
+    const listed = await session.list(folderPrefix);
+    assert.deepEqual(plain(listed), plain(names));
+    assert.equal(await session.head(large.key), large.sizeBytes);
+    for (const { key, seed, sizeBytes } of [large, odd, empty]) {
+      const body = await session.read(key);
+      assert.equal(body.length, sizeBytes, key);
+      assertPattern(body, seed, 0);
+    }
+    // Across the end of a chunk and of a part.
+    const first = 8 * MiB - 100;
+    const range = await session.readRange(large.key, first, first + 299);
+    assert.equal(range.length, 300);
+    assertPattern(range, large.seed, first);
+  } finally {
+    await session.close?.();
+  }
+}
+
+/** A mount does not say which names are directories, and each client has an order of its own. */
+function plain(listed: readonly string[]): string[] {
+  return listed.map((name) => name.replace(/\/$/, "")).sort();
+}
+
+async function fails({ open, missing, denied }: Client, replica: GuardedReplica): Promise<void> {
+  const session = await open(replica.accessWith());
+  try {
+    await assert.rejects(session.read(`${folderPrefix}absent`), missing);
+  } finally {
+    await session.close?.();
+  }
+  await assert.rejects(async () => {
+    const stranger = await open(replica.accessWith("wrong"));
+    try {
+      await stranger.read(large.key);
+    } finally {
+      await stranger.close?.();
+    }
+  }, denied);
+}
