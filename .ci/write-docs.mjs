@@ -10,12 +10,14 @@ import { settingsPage } from "../src/config/settings-page.ts";
 import { metricsPage } from "../src/ops/metrics/metrics-page.ts";
 import { stepsPage } from "../src/trace/steps-page.ts";
 import { metricsSections } from "../test/support/metrics-sample.ts";
+import { differencesPage } from "../test/system/differential/differences-page.ts";
 
 const parts = [
   { file: "docs/configuration.md", name: "settings", text: settingsPage() },
   { file: "docs/operations/errors.md", name: "errors", text: errorsPage() },
   { file: "docs/operations/debugging-a-fill.md", name: "steps", text: stepsPage() },
   { file: "docs/metrics.md", name: "metrics", text: metricsPage(metricsSections()) },
+  { file: "docs/s3-differences.md", name: "differences", text: differencesPage() },
 ];
 
 for (const { file, name, text } of parts) {
