@@ -26,7 +26,7 @@ export type ConditionResult = "proceed" | "not_modified" | "precondition_failed"
 
 /**
  * Whether a GET or HEAD of an existing object proceeds. An unreadable date is ignored, and so is every date for an object
- * that has none (RFC 9110 §13.1.3, §13.1.4). An ETag condition overrides the
+ * that has none (RFC 9110 §13.1.3, §13.1.4). As in S3, an If-Modified-Since in the future is ignored. An ETag condition overrides the
  * date condition of the same direction, even if the date condition would have failed.
  */
 export function evaluateConditions(
@@ -49,8 +49,9 @@ export function evaluateConditions(
   if (ifNoneMatch !== undefined) {
     if (matchesList(ifNoneMatch, validators.etag, "weak")) return "not_modified";
   } else if (ifModifiedSince !== undefined && lastModifiedMs !== undefined) {
-    const since = parseHttpDate(ifModifiedSince, clock.now());
-    if (since !== undefined && lastModifiedMs <= since) return "not_modified";
+    const nowMs = clock.now();
+    const since = parseHttpDate(ifModifiedSince, nowMs);
+    if (since !== undefined && since <= nowMs && lastModifiedMs <= since) return "not_modified";
   }
   return "proceed";
 }

@@ -32,6 +32,8 @@ export interface ObjectHandlerOptions {
   readonly clock: Clock;
   readonly readPath: ReadPath;
   readonly stats: EdgeStats;
+  /** `server.strict_ranges`: whether a malformed range is 416 and not ignored. */
+  readonly strictRanges: boolean;
 }
 
 /** The state of one request, which may be answered twice. */
@@ -165,12 +167,10 @@ export class ObjectHandler {
     }
     if (!rangeApplies(headers["if-range"] as string | undefined, record.head)) return wholeObject;
     const range = parseRange(headers.range, sizeBytes);
-    if (range.kind !== "unsatisfiable") return range;
-    return new OrcaError(
-      "invalid_range",
-      "client",
-      `Cannot serve the range: the object has ${sizeBytes} bytes`,
-    );
+    if (range.kind === "whole" || range.kind === "range") return range;
+    if (range.kind === "malformed" && !this.#options.strictRanges) return wholeObject;
+    const message = `Cannot serve the range: the object has ${sizeBytes} bytes`;
+    return new OrcaError("invalid_range", "client", message);
   }
 
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {

@@ -1,7 +1,7 @@
 /**
- * Parses a Range header for an object of a given size. Only a single byte range is served. A malformed range is rejected
- * like an unsatisfiable one. RFC 9110 §14.2 lets a server ignore it, but then a client's arithmetic error makes Orca
- * stream a whole terabyte that nobody wants.
+ * Parses a Range header for an object of a given size. Only a single byte range is served. S3 ignores a malformed range,
+ * and several ranges in one request, and sends the whole object. Orca does the same unless `server.strict_ranges` is set:
+ * with it, a client's arithmetic error does not stream a terabyte that nobody wants.
  */
 
 /** Bytes that can be sent. */
@@ -11,11 +11,12 @@ export type SatisfiableRange =
   /** Bytes `start` up to but not including `end`, never empty, status 206. */
   | { readonly kind: "range"; readonly start: number; readonly end: number };
 
-/** Unsatisfiable is status 416. */
-export type ByteRange = SatisfiableRange | { readonly kind: "unsatisfiable" };
+/** Unsatisfiable is status 416. Malformed is a header that S3 ignores. */
+export type ByteRange = SatisfiableRange | { readonly kind: "unsatisfiable" | "malformed" };
 
 export const wholeObject: SatisfiableRange = { kind: "whole" };
 const unsatisfiable: ByteRange = { kind: "unsatisfiable" };
+const malformed: ByteRange = { kind: "malformed" };
 
 const tab = 0x09;
 const space = 0x20;
@@ -27,7 +28,8 @@ const unitPrefix = "bytes=";
 /**
  * RFC 9110 §14.1.2 for one range: closed (`bytes=0-99`), open (`bytes=100-`) or suffix (`bytes=-100`). An end past the
  * object is clamped. A suffix longer than the object is all of it (still a 206). As in S3, an empty object satisfies no
- * range. Ranges in other units are ignored. Several ranges, `last < first` and other malformed ranges are unsatisfiable.
+ * range but a suffix, which is all of it (a 200). Ranges in other units are ignored. Several ranges and `last < first` are
+ * malformed.
  */
 export function parseRange(header: string, sizeBytes: number): ByteRange {
   if (!header.startsWith(unitPrefix) && !hasBytesUnit(header)) return withoutBytesUnit(header);
@@ -42,7 +44,7 @@ export function parseRange(header: string, sizeBytes: number): ByteRange {
   for (; index < end && isDigit(header.charCodeAt(index)); index += 1)
     first = appendDigit(first, header, index);
   const firstDigits = index - firstFrom;
-  if (index === end || header.charCodeAt(index) !== dash) return unsatisfiable;
+  if (index === end || header.charCodeAt(index) !== dash) return malformed;
   index += 1;
 
   const lastFrom = index;
@@ -50,13 +52,16 @@ export function parseRange(header: string, sizeBytes: number): ByteRange {
   for (; index < end && isDigit(header.charCodeAt(index)); index += 1)
     last = appendDigit(last, header, index);
   const lastDigits = index - lastFrom;
-  if (index !== end) return unsatisfiable;
+  if (index !== end) return malformed;
 
   if (firstDigits === 0) {
-    if (lastDigits === 0 || last === 0 || sizeBytes === 0) return unsatisfiable;
+    if (lastDigits === 0) return malformed;
+    if (last === 0) return unsatisfiable;
+    if (sizeBytes === 0) return wholeObject;
     return { kind: "range", start: Math.max(0, sizeBytes - last), end: sizeBytes };
   }
-  if (first >= sizeBytes || (lastDigits > 0 && last < first)) return unsatisfiable;
+  if (lastDigits > 0 && last < first) return malformed;
+  if (first >= sizeBytes) return unsatisfiable;
   return { kind: "range", start: first, end: lastDigits === 0 ? sizeBytes : Math.min(last + 1, sizeBytes) };
 }
 
@@ -79,7 +84,7 @@ function hasBytesUnit(header: string): boolean {
 /** An empty header and another unit are ignored. Anything else is malformed. */
 function withoutBytesUnit(header: string): ByteRange {
   const value = header.trim();
-  return value === "" || /^[!#$%&'*+.^_`|~0-9A-Za-z-]+=/.test(value) ? wholeObject : unsatisfiable;
+  return value === "" || /^[!#$%&'*+.^_`|~0-9A-Za-z-]+=/.test(value) ? wholeObject : malformed;
 }
 
 function isListPadding(code: number): boolean {

@@ -67,7 +67,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     certificatesOptional: areCertificatesOptional(server.auth),
     buckets,
     access,
-    objectHandler: new ObjectHandler({ clock, readPath, stats }),
+    objectHandler: new ObjectHandler({ clock, readPath, stats, strictRanges: server.strictRanges }),
     slowRequestMs: config.logging.slowRequestMs,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
     stats,

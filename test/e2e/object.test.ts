@@ -66,7 +66,7 @@ for (const [range, start, end] of [
   });
 }
 
-test("GET: an empty object is 200 with no bytes, and no range of it can be had", async () => {
+test("GET: an empty object is 200 with no bytes, and no range of it can be had but a suffix", async () => {
   orca.origin.put(testBucket, "empty.bin", { seed: 1, sizeBytes: 0 });
   const whole = await orca.get("empty.bin");
   assert.equal(whole.status, 200);
@@ -75,7 +75,37 @@ test("GET: an empty object is 200 with no bytes, and no range of it can be had",
   assert.equal(ranged.status, 416);
   assert.equal(ranged.headers.get("content-range"), "bytes */0");
   assert.match(await ranged.text(), /<Code>InvalidRange<\/Code>/);
+  const suffix = await orca.get("empty.bin", { range: "bytes=-5" });
+  assert.equal(suffix.status, 200);
+  assert.equal(suffix.headers.get("content-length"), "0");
+  assert.equal(suffix.headers.get("content-range"), null);
   assert.equal(orca.origin.count("GET", "empty.bin"), 0);
+});
+
+const ignoredRanges = ["bytes=3-0", "bytes=-", "0-1", "bytes=a-b", "items=0-4", "bytes=0-1,4-5"];
+
+test("GET and HEAD: malformed and several ranges are 200 with the whole object, as AWS does", async () => {
+  orca.origin.put(testBucket, "whole.bin", { seed: 4, sizeBytes: 10 });
+  for (const range of ignoredRanges) {
+    const response = await orca.get("whole.bin", { range });
+    assert.equal(response.status, 200, range);
+    assert.equal(response.headers.get("content-range"), null);
+    assert.equal((await bytesOf(response)).length, 10);
+    const url = `${orca.endpoint}/${testBucket}/whole.bin`;
+    const head = await fetch(url, { method: "HEAD", headers: { range } });
+    assert.equal(head.status, 200, range);
+    assert.equal(head.headers.get("content-length"), "10");
+  }
+});
+
+test("GET: with server.strict_ranges malformed and several ranges are 416, and another unit is ignored", async (context) => {
+  const strict = await startReplica({ settings: { server: { strict_ranges: true } } });
+  context.after(() => strict.stop());
+  strict.origin.put(testBucket, "k", { seed: 4, sizeBytes: 10 });
+  for (const range of ignoredRanges) {
+    const { status } = await strict.get("k", { range });
+    assert.equal(status, range.startsWith("items") ? 200 : 416, range);
+  }
 });
 
 test("GET: conditions answer 304 and 412, and If-Range decides whether the range counts", async () => {
@@ -86,7 +116,9 @@ test("GET: conditions answer 304 and 412, and If-Range decides whether the range
   assert.equal((await orca.get("cond.bin", { range: "bytes=0-9", "if-range": `"${etag}"` })).status, 206);
   assert.equal((await orca.get("cond.bin", { range: "bytes=0-9", "if-range": '"other"' })).status, 200);
   const future = new Date(Date.now() + 86_400_000).toUTCString();
-  assert.equal((await orca.get("cond.bin", { "if-modified-since": future })).status, 304);
+  assert.equal((await orca.get("cond.bin", { "if-modified-since": future })).status, 200);
+  const now = new Date().toUTCString();
+  assert.equal((await orca.get("cond.bin", { "if-modified-since": now })).status, 304);
   assert.equal(
     (await orca.get("cond.bin", { "if-unmodified-since": "Thu, 01 Jan 1998 00:00:00 GMT" })).status,
     412,

@@ -94,6 +94,13 @@ test("evaluateConditions: an ETag condition silences the date condition beside i
   assert.equal(evaluate({ "if-none-match": '"9a0364b9"', "if-modified-since": before }), "not_modified");
 });
 
+test("evaluateConditions: an If-Modified-Since in the future is ignored, as AWS does", () => {
+  const [past, future] = [-1000, 2000].map((ms) => new Date(clock.now() + ms).toUTCString());
+  assert.equal(evaluate({ "if-modified-since": future }), "proceed");
+  assert.equal(evaluate({ "if-modified-since": past }), "not_modified");
+  assert.equal(evaluate({ "if-unmodified-since": future }), "proceed");
+});
+
 test("evaluateConditions: a failed precondition comes before not_modified", () => {
   assert.equal(evaluate({ "if-match": '"other"', "if-none-match": '"9a0364b9"' }), "precondition_failed");
   assert.equal(evaluate({ "if-match": '"9a0364b9"', "if-none-match": '"9a0364b9"' }), "not_modified");

@@ -82,7 +82,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const listings: Listings = { list: () => assert.fail("no listing") };
   const place = { name: "b", originBucket: "models", prefix: "", rejectsDotSegments: false };
   const stats = new EdgeStats();
-  const real = new ObjectHandler({ clock, readPath, stats });
+  const real = new ObjectHandler({ clock, readPath, stats, strictRanges: false });
   const listener = new S3Listener({
     host: "127.0.0.1",
     port: 0,

@@ -111,6 +111,12 @@ export const serverSection = section({
     "Buckets are also served as `<bucket>.<domain>` (virtual-host style). Path style always works.",
     "Set it for clients that cannot use path style. DNS and the certificate must cover `*.<domain>`.",
   ),
+  strict_ranges: setting(
+    flag(),
+    "false",
+    "Whether a malformed `Range`, or several ranges in one, is answered with 416. Without it the whole object is sent, as S3 does.",
+    "Set it where a client's wrong range must not read a large object as a whole.",
+  ),
   max_connections: setting(
     integer({ min: 1, max: 1_000_000 }),
     "10000",
