@@ -24,6 +24,8 @@ export interface ListObjectsRequest {
   readonly continuationToken: string;
   /** For the origin: list only keys after this one, or empty. */
   readonly startAfter: string;
+  /** `fetch-owner` of V2. V1 always tells the owner. */
+  readonly fetchesOwner: boolean;
   /** For the origin: its own token out of {@link continuationToken}, or empty. */
   readonly originToken: string;
 }
@@ -68,7 +70,11 @@ export function parseListRequest(
   const token = kind === "list-objects-v2" ? query.get("continuation-token") : undefined;
   const originToken =
     token === undefined ? "" : decodeContinuationToken(token, { bucket, prefix, delimiter });
-  if (originToken === undefined) return invalid("continuation-token", query, "does not belong to this list");
+  // An empty token is one as well: AWS answers 400, and RGW takes it for none.
+  if (originToken === undefined) {
+    const reason = "The continuation token provided is incorrect";
+    return new OrcaError("invalid_argument", "client", reason);
+  }
   if (Buffer.byteLength(originToken) > continuationTokenBytesMax)
     return invalid("continuation-token", query, "is too long");
 
@@ -82,6 +88,7 @@ export function parseListRequest(
     after,
     continuationToken: token ?? "",
     startAfter: kind === "list-objects-v2" ? after : afterMarker(after, prefix, delimiter),
+    fetchesOwner: kind === "list-objects-v1" || query.get("fetch-owner") === "true",
     originToken,
   };
 }

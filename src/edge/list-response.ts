@@ -10,6 +10,9 @@ import { formatIsoDate } from "./http-date.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
 import { element, escapeXmlExactly, s3Document } from "./xml.ts";
 
+/** Orca does not know who owns a bucket or an object. Clients want an owner where S3 names one. */
+const ownerXml = element("Owner", element("ID", "orca") + element("DisplayName", "orca"));
+
 /** The answer to `max-keys=0`. */
 export const emptyListPage: ListPage = { objects: [], commonPrefixes: [], nextContinuationToken: "" };
 
@@ -29,6 +32,7 @@ export function listObjectsXml(request: ListObjectsRequest, page: ListPage): str
     (request.encodesKeys ? element("EncodingType", "url") : "") +
     element("IsTruncated", String(isTruncated));
 
+  const owner = request.fetchesOwner ? ownerXml : "";
   let contents = "";
   for (const object of page.objects) {
     contents += element(
@@ -37,7 +41,8 @@ export function listObjectsXml(request: ListObjectsRequest, page: ListPage): str
         optionalElement("LastModified", formatIsoDate(object.lastModifiedMs) ?? "") +
         element("ETag", escapeXmlExactly(`"${object.etag}"`)) +
         element("Size", String(object.sizeBytes)) +
-        element("StorageClass", "STANDARD"),
+        owner +
+        element("StorageClass", escapeXmlExactly(object.storageClass ?? "STANDARD")),
     );
   }
   for (const commonPrefix of page.commonPrefixes) {
@@ -55,8 +60,7 @@ export function listBucketsXml(bucketNames: readonly string[]): string {
   const buckets = bucketNames.map((name) =>
     element("Bucket", element("Name", escapeXmlExactly(name)) + created),
   );
-  const owner = element("Owner", element("ID", "orca") + element("DisplayName", "orca"));
-  return s3Document("ListAllMyBucketsResult", owner + element("Buckets", buckets.join("")));
+  return s3Document("ListAllMyBucketsResult", ownerXml + element("Buckets", buckets.join("")));
 }
 
 /** `LocationConstraint`. It is empty for us-east-1, as in S3, and for an empty `region`. */
@@ -68,8 +72,10 @@ type RenderText = (text: string) => string;
 
 function positionV2(request: ListObjectsRequest, page: ListPage, text: RenderText): string {
   const next = page.nextContinuationToken;
+  // S3 tells a key to start after only where it has counted.
+  const startAfter = request.continuationToken === "" ? request.after : "";
   return (
-    optionalElement("StartAfter", text(request.after)) +
+    optionalElement("StartAfter", text(startAfter)) +
     optionalElement("ContinuationToken", escapeXmlExactly(request.continuationToken)) +
     optionalElement("NextContinuationToken", next === "" ? "" : encodeContinuationToken(next, request)) +
     element("KeyCount", String(page.objects.length + page.commonPrefixes.length))

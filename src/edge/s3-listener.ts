@@ -2,12 +2,9 @@
  * The S3 endpoint: a node:http server, its limits, and the one switch from a request to its handler. Faults of a
  * connection end here. Faults of a request become S3 errors.
  */
-import { constants } from "node:crypto";
-import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
@@ -22,12 +19,14 @@ import type { ClientAccess } from "./auth/client-access.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { BucketHandler } from "./bucket-handler.ts";
 import { SlowClients } from "./client-pace.ts";
+import { createEdgeServer, type EdgeServer, setCertificate } from "./edge-server.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
-import { faultOfMessage, headerSizeBytesMax, malformedAnswer } from "./malformed-request.ts";
+import { faultOfMessage, malformedAnswer } from "./malformed-request.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
+import { faultOfOverrides } from "./response-overrides.ts";
 import { type AcceptedRequest, type BucketedRequest, parseS3Request } from "./s3-request.ts";
 
 export interface S3ListenerOptions {
@@ -79,7 +78,7 @@ const listenerNames = { whom: "S3 clients", setting: "server.listen" };
 
 export class S3Listener {
   readonly #options: S3ListenerOptions;
-  readonly #server: Server<typeof IncomingMessage, typeof ExchangeResponse>;
+  readonly #server: EdgeServer;
   readonly #listening: ListeningServer;
   readonly #requestIds: RequestIds;
   readonly #context: ExchangeContext;
@@ -110,7 +109,7 @@ export class S3Listener {
         socket.destroy();
       },
     });
-    this.#server = this.#createServer();
+    this.#server = createEdgeServer(options);
     this.#server.maxConnections = options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { ...listenerNames, ...options });
     this.#server.timeout = options.clientStallTimeoutMs;
@@ -155,11 +154,7 @@ export class S3Listener {
   start(): Promise<AddressInfo> {
     const { host, port, tls } = this.#options;
     const address = this.#listening.listen({ port, host, backlog: 4096 });
-    tls?.watch((context) => {
-      if ("setSecureContext" in this.#server) {
-        (this.#server as ReturnType<typeof createHttpsServer>).setSecureContext(withoutTickets(context));
-      }
-    });
+    tls?.watch((context) => setCertificate(this.#server, context));
     this.#slowClients.start();
     return address;
   }
@@ -197,39 +192,6 @@ export class S3Listener {
 
   #cut(): void {
     for (const connection of this.#connections) connection.destroy();
-  }
-
-  #createServer(): Server<typeof IncomingMessage, typeof ExchangeResponse> {
-    const http = {
-      ServerResponse: ExchangeResponse,
-      // In path style a request is clear without a Host, and Node's own answer would not be an S3 error.
-      requireHostHeader: false,
-      maxHeaderSize: headerSizeBytesMax,
-      keepAliveTimeout: this.#options.keepAliveTimeoutMs,
-      headersTimeout: this.#options.headerTimeoutMs,
-      requestTimeout: this.#options.headerTimeoutMs,
-      // Node checks for late requests every 30 s by default, which is longer than the timeout itself.
-      connectionsCheckingInterval: this.#options.headerTimeoutMs,
-      noDelay: true,
-    };
-    const { tls } = this.#options;
-    if (!tls) return createHttpServer(http);
-    const { secureContextOptions } = tls;
-    const mutual = secureContextOptions.ca !== undefined;
-    const server = createHttpsServer({
-      ...http,
-      ...withoutTickets(secureContextOptions),
-      requestCert: mutual,
-      rejectUnauthorized: mutual && !this.#options.certificatesOptional,
-      handshakeTimeout: this.#options.headerTimeoutMs,
-    });
-    // Node emits clientError for a failed handshake as well, and leaves the socket to the listener of that event. No answer
-    // can be sent: until the handshake has ended, an orderly end of the socket never comes.
-    server.prependListener("tlsClientError", (_error, socket) => {
-      this.#options.stats.handshakesFailed += 1;
-      socket.destroy();
-    });
-    return server;
   }
 
   /** An exception that no handler expected is the fault of its request, and must not leave the event of the server. */
@@ -270,6 +232,11 @@ export class S3Listener {
     }
     const { access } = this.#options;
     if (access === undefined) {
+      const refused = faultOfOverrides(request, message, undefined);
+      if (refused) {
+        exchange.sendError(refused);
+        return;
+      }
       if (request.kind === "list-buckets") bucketHandler.listBuckets(exchange, [...buckets.keys()]);
       else this.#handle(exchange, request);
     } else this.#handleIfAllowed(exchange, request, message, access);
@@ -293,6 +260,11 @@ export class S3Listener {
       return;
     }
     exchange.identity = identity.name;
+    const refused = faultOfOverrides(request, message, identity);
+    if (refused) {
+      deny(exchange, refused, access);
+      return;
+    }
     if (request.kind === "list-buckets") {
       void this.#listBuckets(exchange, identity, access);
       return;
@@ -387,11 +359,6 @@ export class S3Listener {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
     return false;
   }
-}
-
-/** A resumed session would rest on a client certificate that was checked long ago, by another authority perhaps. */
-function withoutTickets(context: SecureContextOptions): SecureContextOptions {
-  return context.ca === undefined ? context : { ...context, secureOptions: constants.SSL_OP_NO_TICKET };
 }
 
 function deny(exchange: Exchange, denial: OrcaError, access: ClientAccess): void {

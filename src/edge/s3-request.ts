@@ -6,10 +6,10 @@
 import { OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
-import { isHeaderValue } from "./header-value.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
+import { noOverrides, parseOverrides } from "./response-overrides.ts";
 
 interface ObjectRequestOf<Kind> {
   readonly kind: Kind;
@@ -59,8 +59,6 @@ export interface S3RequestOptions {
   /** If set, `bucket.domain` in the Host names the bucket, and the domain itself is path-style. */
   readonly domain?: string | undefined;
 }
-
-const noOverrides: readonly string[] = [];
 
 const slash = 0x2f;
 const questionMark = 0x3f;
@@ -267,30 +265,6 @@ function faultOfPart(partNumber: string | undefined): OrcaError | undefined {
     return new OrcaError("invalid_argument", "client", message);
   }
   return notImplemented(`partNumber ${quoted(partNumber)}`, "Orca serves every object as one part");
-}
-
-const overridableHeaders = [
-  ["response-content-type", "Content-Type"],
-  ["response-content-language", "Content-Language"],
-  ["response-content-disposition", "Content-Disposition"],
-  ["response-content-encoding", "Content-Encoding"],
-  ["response-cache-control", "Cache-Control"],
-  ["response-expires", "Expires"],
-] as const;
-
-function parseOverrides(query: Query): readonly string[] | OrcaError {
-  let overrides: string[] | undefined;
-  for (const [parameter, header] of overridableHeaders) {
-    const value = query.get(parameter) ?? "";
-    if (value === "") continue;
-    if (!isHeaderValue(value)) {
-      const message = `Cannot send ${header} as ${parameter} asks: the value holds characters that a header cannot`;
-      return new OrcaError("invalid_argument", "client", message);
-    }
-    overrides ??= [];
-    overrides.push(header, value);
-  }
-  return overrides ?? noOverrides;
 }
 
 function notImplemented(what: string, reason: string): OrcaError {

@@ -6,8 +6,8 @@
 import type { ListPage } from "../origin/origin.ts";
 import { textBytes } from "./heap-text.ts";
 
-/** An object of four fields, the boxes of its two numbers, and its place in the array. */
-const listedObjectBytes = 104;
+/** An object of five fields, the boxes of its two numbers, and its place in the array. */
+const listedObjectBytes = 112;
 /** The page, its arrays, and its places in the maps. */
 const pageBytes = 512;
 
@@ -17,7 +17,10 @@ export function entryBytes(
   { objects, commonPrefixes, nextContinuationToken }: ListPage,
 ): number {
   let bytes = pageBytes + textBytes(name) + textBytes(nextContinuationToken);
-  for (const { key, etag } of objects) bytes += listedObjectBytes + textBytes(key) + textBytes(etag);
+  for (const { key, etag, storageClass } of objects) {
+    bytes += listedObjectBytes + textBytes(key) + textBytes(etag);
+    if (storageClass !== undefined) bytes += textBytes(storageClass);
+  }
   for (const prefix of commonPrefixes) bytes += 8 + textBytes(prefix);
   return bytes;
 }

@@ -65,6 +65,8 @@ export interface ListedObject {
   readonly etag: string;
   /** As in {@link ObjectHead}. */
   readonly lastModifiedMs: number | undefined;
+  /** As the origin names it. Undefined for STANDARD, and where the origin names none. */
+  readonly storageClass?: string | undefined;
 }
 
 /**

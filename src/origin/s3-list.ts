@@ -54,6 +54,7 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
         else if (element.name === "Size") entry.sizeBytes = listedSize(element.text());
         else if (element.name === "ETag") entry.etag = strongEtag(element.text()) ?? "";
         else if (element.name === "LastModified") entry.lastModifiedMs = wholeSeconds(element.text());
+        else if (element.name === "StorageClass") setStorageClass(entry, element.text());
         return false;
       case "CommonPrefixes":
         if (element.name !== "Prefix") return false;
@@ -81,6 +82,11 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
 
 function newEntry(): ListedEntry {
   return { key: "", sizeBytes: 0, etag: "", lastModifiedMs: undefined };
+}
+
+/** STANDARD is none, so that the entries of most buckets need no room for it. */
+function setStorageClass(entry: ListedEntry, text: string): void {
+  if (text !== "STANDARD" && /^[\w-]{1,64}$/.test(text)) entry.storageClass = text;
 }
 
 function decodeKey(encoded: string, action: string): string {

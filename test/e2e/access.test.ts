@@ -247,6 +247,11 @@ test("access: the AWS SDK reads, and meets the errors that it knows", async (con
   const ranged = await client.send(new GetObjectCommand({ ...where, Range: "bytes=0-9" }));
   assert.equal(ranged.ContentRange, `bytes 0-9/${4 * KiB}`);
   assert.equal((await client.send(new HeadObjectCommand(where))).ContentLength, 4 * KiB);
+  const shown = await client.send(new GetObjectCommand({ ...where, ResponseContentType: "text/html" }));
+  assert.equal(shown.ContentType, "text/html");
+  await shown.Body?.transformToByteArray();
+  const unsigned = await fetch(`${fixture.endpoint}/${testBucket}/public/a?response-content-type=text/html`);
+  assert.equal(unsigned.status, 400);
   const odd = "public/a b+c*d;é(1)'//e";
   fixture.origin.put(testBucket, odd, { seed: 1, sizeBytes: 10 });
   assert.equal((await client.send(new HeadObjectCommand({ ...where, Key: odd }))).ContentLength, 10);

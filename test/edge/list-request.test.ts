@@ -41,6 +41,7 @@ test("parseListRequest: an empty query lists a bucket in pages of 1000", () => {
     after: "",
     continuationToken: "",
     startAfter: "",
+    fetchesOwner: false,
     originToken: "",
   });
 });

@@ -141,3 +141,16 @@ test("bucketLocationXml: empty for us-east-1, else the region", () => {
   assert.deepEqual(textsOf(bucketLocationXml("eu-west-1"), "LocationConstraint"), ["eu-west-1"]);
   assert.deepEqual(textsOf(bucketLocationXml("us-east-1"), "LocationConstraint"), [""]);
 });
+
+test("listObjectsXml: an owner where V1 or fetch-owner asks, and the storage class that the origin says", () => {
+  const listed = page(["a", "b"]);
+  const cold = { ...listed, objects: listed.objects.map((each) => ({ ...each, storageClass: "GLACIER" })) };
+  const owners = (kind: ListObjectsRequest["kind"], parameters = {}): string[] =>
+    textsOf(listObjectsXml(request(kind, parameters), listed), "DisplayName");
+  assert.deepEqual(owners("list-objects-v1"), ["orca", "orca"]);
+  assert.deepEqual(owners("list-objects-v2"), []);
+  assert.deepEqual(owners("list-objects-v2", { "fetch-owner": "false" }), []);
+  assert.deepEqual(owners("list-objects-v2", { "fetch-owner": "true" }), ["orca", "orca"]);
+  const xml = listObjectsXml(request("list-objects-v2"), cold);
+  assert.deepEqual(textsOf(xml, "StorageClass"), ["GLACIER", "GLACIER"]);
+});

@@ -65,7 +65,7 @@ export function listXml(list: ListXmlFields): string {
     if (!object) continue;
     const modified = new Date(object.lastModifiedMs).toISOString();
     parts.push(
-      `<Contents>${element("Key", key(name))}${element("LastModified", modified)}${element("ETag", `"${object.etag}"`)}${element("Size", String(object.sizeBytes))}${element("StorageClass", "STANDARD")}</Contents>`,
+      `<Contents>${element("Key", key(name))}${element("LastModified", modified)}${element("ETag", `"${object.etag}"`)}${element("Size", String(object.sizeBytes))}${element("StorageClass", object.headers["x-amz-storage-class"] ?? "STANDARD")}</Contents>`,
     );
   }
   for (const { key: name, object } of list.entries) {

@@ -24,8 +24,8 @@ export interface ClientAccessOptions {
 const nothing = new Grant({ buckets: [], prefixes: [], actions: [] });
 const everything = new Grant({ buckets: ["*"], prefixes: [], actions: ["get", "list"] });
 /** Without credentials, the origin alone decides, or nothing is allowed but what everybody may read. */
-const anonymousAtOrigin: Identity = { name: "anonymous", grant: everything };
-const anonymous: Identity = { name: "anonymous", grant: nothing };
+const anonymousAtOrigin: Identity = { name: "anonymous", grant: everything, isAnonymous: true };
+const anonymous: Identity = { name: "anonymous", grant: nothing, isAnonymous: true };
 
 export class ClientAccess {
   /** Requests that were denied, by the code of the error. */
@@ -62,7 +62,7 @@ export class ClientAccess {
 
   /** The names of the buckets that `identity` may know. Denied for a client without credentials, as S3 does. */
   async bucketsFor(identity: Identity, buckets: ReadonlyMap<string, Bucket>): Promise<string[] | OrcaError> {
-    if (identity === anonymous || identity === anonymousAtOrigin) return accessDenied();
+    if (identity.isAnonymous) return accessDenied();
     const known = await Promise.all(
       [...buckets].map(async ([name, bucket]) => {
         const denial = await this.authorize(identity, { kind: "head-bucket", bucket: name }, bucket);

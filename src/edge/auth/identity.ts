@@ -6,6 +6,8 @@ export interface Identity {
   /** For the log, and unique among identities of one kind: an access key, a subject. It is no secret. */
   readonly name: string;
   readonly grant: Grant;
+  /** Whether the client sent no credentials. */
+  readonly isAnonymous?: true;
   /** As the origin knows it, to ask there with the client's own rights. Undefined for an identity without such a key. */
   readonly originKey?: OriginKey | undefined;
 }

@@ -39,6 +39,7 @@ import { malformedMessage, numberField, presentField, textField } from "./messag
 import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdField } from "./object-name.ts";
 
 const keysMax = 1000;
+const storageClassBytesMax = 64;
 
 function encodeObject({ originId: origin, location }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
   return { originId: origin, bucket: location.bucket, objectKey: location.key };
@@ -141,7 +142,8 @@ export function decodeListAnswer(message: ListObjectsResponse): PeerListAnswer {
 export function pageBytes({ objects, commonPrefixes, nextContinuationToken }: ListPage): number {
   const frameBytes = 48;
   let bytes = frameBytes + Buffer.byteLength(nextContinuationToken);
-  for (const { key, etag } of objects) bytes += frameBytes + Buffer.byteLength(key) + Buffer.byteLength(etag);
+  for (const { key, etag, storageClass = "" } of objects)
+    bytes += frameBytes + Buffer.byteLength(key) + Buffer.byteLength(etag) + storageClass.length;
   for (const prefix of commonPrefixes) bytes += frameBytes + Buffer.byteLength(prefix);
   return bytes;
 }
@@ -206,12 +208,14 @@ function encodeListed({
   sizeBytes,
   etag,
   lastModifiedMs,
+  storageClass = "",
 }: ListedObject): MessageInitShape<typeof ListedObjectSchema> {
   return {
     objectKey: key,
     size: BigInt(sizeBytes),
     etag,
     ...encodeDate(lastModifiedMs),
+    storageClass,
   };
 }
 
@@ -222,6 +226,9 @@ function decodeListed(message: ListedObjectMessage): ListedObject {
     sizeBytes: numberField(message.size, "the size of a listed object"),
     etag: textField(message.etag, "the ETag of a listed object", etagBytesMax),
     lastModifiedMs: decodeDate(message),
+    ...(message.storageClass !== "" && {
+      storageClass: textField(message.storageClass, "the storage class", storageClassBytesMax),
+    }),
   };
 }
 
