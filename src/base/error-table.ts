@@ -4,11 +4,12 @@
  * Connect, and the page docs/operations/errors.md.
  *
  * To add an error, add its entry here and run `npm run docs`. The type asks for everything that must be decided, and
- * no other file lists the codes, except errors/denial-meanings.ts for requests that are denied.
+ * no other file lists the codes, except those in errors/.
  */
 
 import { denialMeanings } from "./errors/denial-meanings.ts";
 import type { ErrorMeaning } from "./errors/error-meaning.ts";
+import { unconfiguredMeanings } from "./errors/unconfigured-meanings.ts";
 
 /** What a client sees of an error that is Orca's own affair. */
 const internalError = {
@@ -82,6 +83,25 @@ const meanings = {
     connectCode: "InvalidArgument",
     meaning: "A key, a prefix, a delimiter or a marker is longer than 1,024 bytes.",
     remedy: "Correct the request: S3 has no longer keys.",
+  },
+  ...unconfiguredMeanings,
+  invalid_bucket_owner: {
+    status: 400,
+    s3Code: "InvalidBucketOwnerAWSAccountID",
+    clientMessage: "The value of the expected bucket owner parameter must be an AWS Account ID",
+    ownMessage: true,
+    connectCode: "InvalidArgument",
+    meaning: "`x-amz-expected-bucket-owner` is not an account id of twelve digits.",
+    remedy: "Correct the client.",
+  },
+  invalid_object_state: {
+    status: 403,
+    s3Code: "InvalidObjectState",
+    clientMessage: "The operation is not valid for the object's storage class",
+    connectCode: "FailedPrecondition",
+    meaning:
+      "The object is archived at the origin (GLACIER, DEEP_ARCHIVE), which denies its bytes. Nothing of the answer is cached.",
+    remedy: "Restore the object at the origin.",
   },
   ...denialMeanings,
   invalid_range: {

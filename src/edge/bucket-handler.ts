@@ -15,11 +15,17 @@ import { ListingTurns } from "../object/listing-turns.ts";
 import type { ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
-import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
-import type { BucketRequest } from "./s3-request.ts";
+import {
+  bucketLocationXml,
+  bucketVersioningXml,
+  emptyListPage,
+  listBucketsXml,
+  listObjectsXml,
+} from "./list-response.ts";
+import type { BucketConfigurationRequest, BucketRequest } from "./s3-request.ts";
 
 export interface BucketHandlerOptions {
-  /** Sent to clients that ask for a bucket's location, and in `x-amz-bucket-region`. */
+  /** For buckets whose origin has no region: sent as their location, and in `x-amz-bucket-region`. */
   readonly region: string;
   readonly clock: Clock;
 }
@@ -45,15 +51,25 @@ export class BucketHandler {
     this.#permits = new Semaphore("a listing", listsMax, options.clock, waitingMax, "edge");
   }
 
-  handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {
+  handle(
+    exchange: Exchange,
+    request: BucketRequest | BucketConfigurationRequest | ListObjectsRequest,
+    bucket: Bucket,
+  ): void {
+    const region = bucket.region ?? this.#region;
     switch (request.kind) {
       case "head-bucket":
         exchange.operation = "head_bucket";
-        exchange.send(200, ["x-amz-bucket-region", this.#region, "x-amz-request-id", exchange.requestId], "");
+        exchange.send(200, [...exchange.idHeaders(), "x-amz-bucket-region", region], "");
         return;
       case "get-bucket-location":
         exchange.operation = "bucket_location";
-        exchange.sendXml(bucketLocationXml(this.#region));
+        exchange.sendXml(bucketLocationXml(region));
+        return;
+      case "get-bucket-configuration":
+        exchange.operation = "bucket_configuration";
+        if (request.absence) exchange.sendError(request.absence);
+        else exchange.sendXml(bucketVersioningXml());
         return;
       case "list-objects-v1":
       case "list-objects-v2":

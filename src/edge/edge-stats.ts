@@ -12,6 +12,7 @@ export type Operation =
   | "head_bucket"
   | "list_buckets"
   | "bucket_location"
+  | "bucket_configuration"
   | "rejected";
 
 export class EdgeStats {
@@ -22,6 +23,7 @@ export class EdgeStats {
     head_bucket: new Map(),
     list_buckets: new Map(),
     bucket_location: new Map(),
+    bucket_configuration: new Map(),
     rejected: new Map(),
   };
   /** Time until the first byte of an object is available, by its source. */
@@ -40,6 +42,7 @@ export class EdgeStats {
     head_bucket: new Histogram(),
     list_buckets: new Histogram(),
     bucket_location: new Histogram(),
+    bucket_configuration: new Histogram(),
     rejected: new Histogram(),
   };
   /** Bodies cut short because their remaining bytes could not be read. */

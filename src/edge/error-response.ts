@@ -10,6 +10,8 @@ import { element, escapeXml, xmlDeclaration } from "./xml.ts";
 
 export interface ErrorContext {
   readonly requestId: string;
+  /** @see S3ListenerOptions.hostId */
+  readonly hostId: string;
   /** Whether the request was a HEAD, whose answer has no body. */
   readonly isHead: boolean;
   /** As the client named them; empty where not known. */
@@ -35,7 +37,7 @@ const retryAfterSecondsMax = 3600;
  */
 export function errorResponse(error: OrcaError, context: ErrorContext): ErrorResponse {
   const { status, retryAfter } = errorTable[error.code];
-  const headers = ["x-amz-request-id", context.requestId];
+  const headers = ["x-amz-request-id", context.requestId, "x-amz-id-2", context.hostId];
   if (error.code === "method_not_allowed") headers.push("Allow", "GET, HEAD");
   if (retryAfter) headers.push("Retry-After", String(retryAfterSeconds(error)));
   if (error.code === "invalid_range" && context.objectSizeBytes !== undefined) {
@@ -49,7 +51,7 @@ export function errorResponse(error: OrcaError, context: ErrorContext): ErrorRes
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
 function errorXml(error: OrcaError, context: ErrorContext): string {
-  const { requestId, bucket, key, objectSizeBytes } = context;
+  const { requestId, hostId, bucket, key, objectSizeBytes } = context;
   const resource = bucket === "" ? "/" : key === "" ? `/${bucket}` : `/${bucket}/${key}`;
   return (
     xmlDeclaration +
@@ -64,7 +66,8 @@ function errorXml(error: OrcaError, context: ErrorContext): string {
           : "") +
         (error instanceof AuthError ? elementsOf(error) : "") +
         element("Resource", escapeXml(resource)) +
-        element("RequestId", escapeXml(requestId)),
+        element("RequestId", escapeXml(requestId)) +
+        element("HostId", escapeXml(hostId)),
     )
   );
 }

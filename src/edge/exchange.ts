@@ -31,6 +31,8 @@ export interface ExchangeContext {
   readonly slowRequestMs: number;
   /** Of requests that were slow or failed. */
   readonly report: RequestReport;
+  /** @see S3ListenerOptions.hostId */
+  readonly hostId: string;
   /** Every exchange that has not ended. */
   readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
@@ -108,6 +110,11 @@ export class Exchange implements Asker {
     this.response.end(body);
   }
 
+  /** What names the request and the replica, in every answer. */
+  idHeaders(): readonly string[] {
+    return ["x-amz-request-id", this.requestId, "x-amz-id-2", this.#context.hostId];
+  }
+
   /** The connection is given so many bytes of the body. */
   sending(lengthBytes: number): void {
     this.pace.sending(lengthBytes, this.#context.clock.monotonic());
@@ -120,14 +127,7 @@ export class Exchange implements Asker {
 
   sendXml(body: string): void {
     const length = String(Buffer.byteLength(body));
-    const headers = [
-      "Content-Type",
-      "application/xml",
-      "Content-Length",
-      length,
-      "x-amz-request-id",
-      this.requestId,
-    ];
+    const headers = [...this.idHeaders(), "Content-Type", "application/xml", "Content-Length", length];
     this.send(200, headers, this.request.method === "HEAD" ? "" : body);
   }
 
@@ -142,6 +142,7 @@ export class Exchange implements Asker {
     }
     const answer = errorResponse(error, {
       requestId: this.requestId,
+      hostId: this.#context.hostId,
       isHead: this.request.method === "HEAD",
       bucket: this.bucket,
       key: this.key,

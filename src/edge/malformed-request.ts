@@ -13,8 +13,8 @@ export const headerSizeBytesMax = 32 * 1024;
  * The answer to a request that Node's parser rejected, as the bytes to send: there is no response object for it, so the
  * S3 error is laid out by hand. `code` is that of Node's error (https://nodejs.org/api/http.html#event-clienterror).
  */
-export function malformedAnswer(code: string | undefined, requestId: string): string {
-  const answer = errorResponse(errorOf(code), { requestId, isHead: false, bucket: "", key: "" });
+export function malformedAnswer(code: string | undefined, requestId: string, hostId: string): string {
+  const answer = errorResponse(errorOf(code), { requestId, hostId, isHead: false, bucket: "", key: "" });
   let head = `HTTP/1.1 ${answer.status} Bad Request\r\nConnection: close\r\n`;
   for (let index = 0; index < answer.headers.length; index += 2) {
     head += `${answer.headers[index]}: ${answer.headers[index + 1]}\r\n`;

@@ -32,6 +32,8 @@ export interface ObjectHandlerOptions {
   readonly clock: Clock;
   readonly readPath: ReadPath;
   readonly stats: EdgeStats;
+  /** @see S3ListenerOptions.hostId */
+  readonly hostId: string;
   /** `server.strict_ranges`: whether a malformed range is 416 and not ignored. */
   readonly strictRanges: boolean;
 }
@@ -47,6 +49,11 @@ interface Task {
   /** Whether the entry that fails its If-Match has been revalidated. */
   revalidated: boolean;
 }
+
+const checksumMode = "x-amz-checksum-mode";
+
+/** S3 denies the bytes of objects of these classes until they are restored, and tells their metadata. */
+const archiveClasses: ReadonlySet<string | undefined> = new Set(["GLACIER", "DEEP_ARCHIVE"]);
 
 /** One of this replica's entry, and one of the coordinator's if that differs. */
 const revalidationsMax = 2;
@@ -151,7 +158,7 @@ export class ObjectHandler {
     }
     if (request.kind === "head-object" || head.sizeBytes === 0) {
       const status = metadataCacheStatus(wasKnown);
-      const flat = headers.forBody(range, exchange.requestId, status, request.overrides);
+      const flat = headers.forBody(range, exchange.requestId, status, request.overrides, asked[checksumMode]);
       exchange.send(range.kind === "whole" ? 200 : 206, flat, "");
       return;
     }
@@ -203,7 +210,9 @@ export class ObjectHandler {
     } catch (thrown) {
       reader.close();
       const error = OrcaError.from(thrown, "internal", "edge", "Cannot read an object");
-      if (error.code !== "origin_etag_changed") exchange.sendError(error);
+      if (error.code === "origin_denied" && archiveClasses.has(record.head.storageClass))
+        exchange.sendError(new OrcaError("invalid_object_state", "origin", error.message, { cause: error }));
+      else if (error.code !== "origin_etag_changed") exchange.sendError(error);
       else await this.#answerAnew(task, record, error);
     }
   }
@@ -233,6 +242,7 @@ export class ObjectHandler {
       exchange.requestId,
       bodyCacheStatus[source],
       request.overrides,
+      exchange.request.headers[checksumMode],
     );
     exchange.response.writeHead(range.kind === "whole" ? 200 : 206, flat);
     if (reader.done) {
@@ -269,7 +279,7 @@ export class ObjectHandler {
   #headersOf(record: ObjectRecord): ObjectHeaders {
     let headers = this.#headers.get(record);
     if (!headers) {
-      headers = new ObjectHeaders(record.head);
+      headers = new ObjectHeaders(record.head, this.#options.hostId);
       this.#headers.set(record, headers);
     }
     return headers;

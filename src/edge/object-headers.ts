@@ -1,8 +1,8 @@
 /**
  * The headers of an object's responses. Most are the same for every response of one version, so they are laid out once,
  * in the flat `[name, value, …]` form that `ServerResponse.writeHead` sends as it is. A response copies that array and
- * adds its own. The origin's checksum headers are left out: they cover the whole object, and a client would compare
- * them with the range that it received.
+ * adds its own. The origin's checksums cover the whole object, so only a whole object has them: a client would compare them
+ * with the range that it received.
  */
 import type { ObjectHead } from "../origin/origin.ts";
 import { encodeHeaderWord, isHeaderName, isHeaderValue } from "./header-value.ts";
@@ -18,14 +18,18 @@ export class ObjectHeaders {
   readonly #common: readonly string[];
   /** Of a 304 (RFC 9110 §15.4.5). */
   readonly #validators: readonly string[];
+  /** Of a 200 to a request with `x-amz-checksum-mode: ENABLED`. */
+  readonly #checksums: readonly string[];
 
-  constructor(head: ObjectHead) {
+  /** @param hostId @see S3ListenerOptions.hostId */
+  constructor(head: ObjectHead, hostId: string) {
     this.#sizeText = String(head.sizeBytes);
     const validators: string[] = [];
     append(validators, "ETag", `"${head.etag}"`);
     append(validators, "Last-Modified", formatHttpDate(head.lastModifiedMs));
     append(validators, "Cache-Control", head.cacheControl);
     append(validators, "Expires", head.expires);
+    append(validators, "x-amz-id-2", hostId);
     this.#validators = validators;
 
     const common = [...validators, "Accept-Ranges", "bytes"];
@@ -40,17 +44,24 @@ export class ObjectHeaders {
     append(common, "x-amz-website-redirect-location", head.websiteRedirectLocation);
     appendMetadata(common, head.metadata);
     this.#common = common;
+
+    const checksums: string[] = [];
+    for (const [name, value] of Object.entries(head.checksums ?? {}))
+      if (isHeaderName(name)) append(checksums, name, value);
+    this.#checksums = checksums;
   }
 
   /**
    * Headers of a 200 (`whole`) or a 206 (`range`), for GET and HEAD alike. `range` must lie inside the object.
-   * `overrides` is a flat list of headers that replace the object's own.
+   * `overrides` is a flat list of headers that replace the object's own. `checksumMode` is what the client sent as
+   * `x-amz-checksum-mode`.
    */
   forBody(
     range: SatisfiableRange,
     requestId: string,
     cacheStatus: string,
     overrides: readonly string[],
+    checksumMode?: string | string[],
   ): string[] {
     const headers = overrides.length === 0 ? this.#common.slice() : overridden(this.#common, overrides);
     if (range.kind === "whole") {
@@ -62,6 +73,8 @@ export class ObjectHeaders {
         "Cache-Status",
         cacheStatus,
       );
+      if (checksumMode !== undefined && /^enabled$/i.test(String(checksumMode)))
+        headers.push(...this.#checksums);
       return headers;
     }
     headers.push(

@@ -14,6 +14,7 @@ import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { RequestIds } from "../trace/request-id.ts";
+import { faultOfAmzHeaders } from "./amz-headers.ts";
 import type { Denial } from "./auth/auth-error.ts";
 import type { ClientAccess } from "./auth/client-access.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -21,7 +22,7 @@ import type { BucketHandler } from "./bucket-handler.ts";
 import { SlowClients } from "./client-pace.ts";
 import { createEdgeServer, type EdgeServer, setCertificate } from "./edge-server.ts";
 import type { EdgeStats } from "./edge-stats.ts";
-import { Exchange, type ExchangeContext, ExchangeResponse } from "./exchange.ts";
+import { Exchange, type ExchangeContext, type ExchangeResponse } from "./exchange.ts";
 import { faultOfMessage, malformedAnswer } from "./malformed-request.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -53,6 +54,8 @@ export interface S3ListenerOptions {
   readonly tls: TlsFiles | undefined;
   /** Whether a client without a certificate may connect, where TLS asks for one. It must authenticate in another way. */
   readonly certificatesOptional?: boolean;
+  /** Names this replica to those who look into its log: `x-amz-id-2`, and `HostId` of errors. */
+  readonly hostId: string;
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
   readonly buckets: ReadonlyMap<string, Bucket>;
@@ -93,13 +96,24 @@ export class S3Listener {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     this.#pipelines = new Pipelines(options.requestsMax);
-    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs } = options;
+    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId } = options;
     const failures = new LogPace(clock, failureLinesMax);
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
     const report = new RequestReport({ clock, logger, pace: new LogPace(clock, failureLinesMax) });
     const onEnd = (): void => this.#closeIfDraining();
-    this.#context = { clock, logger, failures, stats, paceLimit, slowRequestMs, report, running, onEnd };
+    this.#context = {
+      clock,
+      logger,
+      failures,
+      stats,
+      paceLimit,
+      slowRequestMs,
+      report,
+      running,
+      hostId,
+      onEnd,
+    };
     this.#slowClients = new SlowClients({
       clock,
       limit: paceLimit,
@@ -312,8 +326,13 @@ export class S3Listener {
       exchange.sendError(new OrcaError("no_such_bucket", "client", reason));
       return;
     }
+    if ("key" in request) exchange.key = request.key;
+    const fault = faultOfAmzHeaders(exchange.request.headers, bucket.owner);
+    if (fault) {
+      exchange.sendError(fault);
+      return;
+    }
     if ("key" in request) {
-      exchange.key = request.key;
       objectHandler.handle(exchange, request, bucket);
     } else {
       bucketHandler.handle(exchange, request, bucket);
@@ -336,7 +355,8 @@ export class S3Listener {
     const deadline = this.#options.clock.timer(malformedAnswerTimeoutMs, () => socket.destroy());
     socket.once("close", () => deadline.cancel());
     // Both sides: a client that leaves its own side open would keep the connection for ever.
-    socket.end(malformedAnswer(error.code, this.#requestIds.next()), () => socket.destroy());
+    const { hostId } = this.#options;
+    socket.end(malformedAnswer(error.code, this.#requestIds.next(), hostId), () => socket.destroy());
   }
 
   /**

@@ -3,7 +3,7 @@
  * ASCII, and at 30,000 requests a second a URL object would cost more than the rest of the edge. So the target is scanned
  * once, and decoded only if it holds something to decode.
  */
-import { OrcaError } from "../base/orca-error.ts";
+import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
@@ -31,6 +31,14 @@ export interface BucketRequest {
   readonly bucket: string;
 }
 
+/** About a configuration that S3 keeps for a bucket, and Orca does not. */
+export interface BucketConfigurationRequest {
+  readonly kind: "get-bucket-configuration";
+  readonly bucket: string;
+  /** What S3 answers where it is not configured. Undefined where that is a 200: for `?versioning`. */
+  readonly absence: OrcaError | undefined;
+}
+
 export interface ListBucketsRequest {
   readonly kind: "list-buckets";
 }
@@ -46,6 +54,7 @@ export interface RejectedRequest {
 export type S3Request =
   | ObjectRequest
   | BucketRequest
+  | BucketConfigurationRequest
   | ListBucketsRequest
   | ListObjectsRequest
   | RejectedRequest;
@@ -176,10 +185,14 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
 function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): S3Request {
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket);
+  for (const name of query.keys()) {
+    const code = unconfigured.get(name);
+    if (code !== undefined) return configurationRequest(bucket, name, code);
+  }
   const fault = faultOfSubResource(query);
   if (fault !== undefined) return rejected(fault, bucket);
-  if (isHead) return { kind: "head-bucket", bucket };
   if (query.has("location")) return { kind: "get-bucket-location", bucket };
+  if (isHead) return { kind: "head-bucket", bucket };
 
   const listType = query.get("list-type");
   if (listType !== undefined && listType !== "2") {
@@ -189,6 +202,27 @@ function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): 
   const kind = listType === undefined ? "list-objects-v1" : "list-objects-v2";
   const list = parseListRequest(kind, bucket, query);
   return list instanceof OrcaError ? rejected(list, bucket) : list;
+}
+
+/** The answers of S3 for a bucket in which nothing of a kind is configured. */
+const unconfigured: ReadonlyMap<string, ErrorCode | "none"> = new Map([
+  ["versioning", "none"],
+  ["tagging", "no_such_tag_set"],
+  ["policy", "no_such_bucket_policy"],
+  ["cors", "no_such_cors_configuration"],
+  ["lifecycle", "no_such_lifecycle"],
+  ["website", "no_such_website"],
+  ["object-lock", "no_object_lock"],
+]);
+
+function configurationRequest(
+  bucket: string,
+  name: string,
+  code: ErrorCode | "none",
+): BucketConfigurationRequest {
+  const reason = `Cannot find the ${name} configuration of a bucket: Orca keeps none`;
+  const absence = code === "none" ? undefined : new OrcaError(code, "client", reason);
+  return { kind: "get-bucket-configuration", bucket, absence };
 }
 
 /**

@@ -17,6 +17,10 @@ export interface BucketOptions {
   readonly prefix: string;
   /** Whether the origin may resolve dot segments, so that two keys could name one object. */
   readonly rejectsDotSegments: boolean;
+  /** The region in which the origin says that the bucket is. Undefined where it has no regions. */
+  readonly region?: string | undefined;
+  /** The account that owns the bucket at the origin. Undefined where it is not known. */
+  readonly owner?: string | undefined;
   readonly directory: Directory;
   readonly listings: Listings;
 }
@@ -33,6 +37,8 @@ export type BucketListRequest = Omit<ListRequest, "bucket">;
 export class Bucket {
   readonly name: string;
   readonly directory: Directory;
+  readonly region: string | undefined;
+  readonly owner: string | undefined;
   readonly #originBucket: string;
   readonly #prefix: string;
   /** The last segment of the prefix, which a key may continue. */
@@ -44,6 +50,8 @@ export class Bucket {
   constructor(options: BucketOptions) {
     this.name = options.name;
     this.directory = options.directory;
+    this.region = options.region;
+    this.owner = options.owner;
     this.#originBucket = options.originBucket;
     this.#prefix = options.prefix;
     this.#openSegment = options.prefix.slice(options.prefix.lastIndexOf("/") + 1);

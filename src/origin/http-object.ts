@@ -117,8 +117,15 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
     // Azure has neither of these.
     storageClass: headers.get("x-amz-storage-class"),
     websiteRedirectLocation: headers.get("x-amz-website-redirect-location"),
+    ...checksumsOf(headers),
     metadata: metadataOf(headers, dialect.metadataPrefix),
   };
+}
+
+/** Of S3 alone, and only of a HEAD that asks for them. */
+function checksumsOf(headers: ReadonlyMap<string, string>): Pick<ObjectHead, "checksums"> {
+  const found = [...headers].filter(([name]) => /^x-amz-checksum-[\w-]+$/.test(name));
+  return found.length === 0 ? {} : { checksums: Object.fromEntries(found) };
 }
 
 function metadataOf(headers: ReadonlyMap<string, string>, prefix: string): Readonly<Record<string, string>> {

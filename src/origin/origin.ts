@@ -29,6 +29,8 @@ export interface ObjectHead {
   readonly versionId?: string | undefined;
   readonly storageClass?: string | undefined;
   readonly websiteRedirectLocation?: string | undefined;
+  /** `x-amz-checksum-*` of the whole object, by the full name. Absent where the origin tells none. */
+  readonly checksums?: Readonly<Record<string, string>> | undefined;
   /** `x-amz-meta-*` without the prefix, lower case. */
   readonly metadata: Readonly<Record<string, string>>;
 }

@@ -34,6 +34,9 @@ import { listS3 } from "./s3-list.ts";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
 
+/** The checksums are asked for always: they are kept with the metadata, and not every client wants them. */
+const checksumHeaders = { "x-amz-checksum-mode": "ENABLED" };
+
 export interface S3OriginOptions extends Omit<SignedRequestsOptions, "faults"> {
   readonly id: string;
 }
@@ -58,7 +61,7 @@ export class S3Origin implements Origin {
     const action = `Cannot get the metadata of "${location.bucket}/${location.key}"`;
     const unsignedHeaders = userAgentHeaders(requestId);
     const head = await this.#wire.request(
-      { method: "HEAD", ...location, unsignedHeaders },
+      { method: "HEAD", ...location, headers: checksumHeaders, unsignedHeaders },
       () => null,
       signal,
     );

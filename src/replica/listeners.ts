@@ -2,6 +2,7 @@
  * The listeners that a replica opens besides the mesh: one for S3 clients, and one for the people who run it. What the
  * second shows comes from every part of the replica, so it is made last.
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
@@ -38,6 +39,7 @@ import type { Tiers } from "./tiers.ts";
 
 export interface S3ListenerParts {
   readonly config: Config;
+  readonly replicaId: string;
   /** By the name that clients use. */
   readonly buckets: ReadonlyMap<string, Bucket>;
   /** Undefined where clients do not authenticate. */
@@ -52,8 +54,9 @@ export interface S3ListenerParts {
 }
 
 export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
-  const { config, buckets, access, readPath, stats, tls, clock, random, logger, onDied } = parts;
+  const { config, replicaId, buckets, access, readPath, stats, tls, clock, random, logger, onDied } = parts;
   const { server } = config;
+  const hostId = createHash("sha256").update(replicaId).digest("base64");
   return new S3Listener({
     ...server.listen,
     domain: server.domain,
@@ -63,11 +66,12 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     clientMinRateBytes: server.clientMinRateBytes,
     keepAliveTimeoutMs: server.keepAliveTimeoutMs,
     headerTimeoutMs: server.headerTimeoutMs,
+    hostId,
     tls,
     certificatesOptional: areCertificatesOptional(server.auth),
     buckets,
     access,
-    objectHandler: new ObjectHandler({ clock, readPath, stats, strictRanges: server.strictRanges }),
+    objectHandler: new ObjectHandler({ clock, readPath, stats, hostId, strictRanges: server.strictRanges }),
     slowRequestMs: config.logging.slowRequestMs,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
     stats,

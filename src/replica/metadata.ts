@@ -104,13 +104,17 @@ export function closeMetadata(origins: readonly OpenOrigin[], metadataHeap: Heap
   metadataHeap.close();
 }
 
+const noAccount = { region: undefined, bucketOwner: undefined };
+
 /** The buckets of all origins, by the name that clients use. */
 export function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
   const buckets = new Map<string, Bucket>();
   for (const { config, directory, listings } of origins) {
     for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
       const rejectsDotSegments = mayResolveDotSegments(config, prefix);
-      buckets.set(name, new Bucket({ name, originBucket, prefix, rejectsDotSegments, directory, listings }));
+      const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
+      const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
+      buckets.set(name, new Bucket({ ...place, directory, listings }));
     }
   }
   return buckets;

@@ -88,6 +88,7 @@ export class Replica {
   readonly #readiness = new Readiness();
   #stopAsked = false;
   #responsesCut = 0;
+  readonly #edge = new EdgeStats();
   readonly #listenerDied = Promise.withResolvers<OrcaError>();
   readonly #origins: readonly GuardedOrigin[];
   readonly #looks: OriginLooks;
@@ -157,14 +158,14 @@ export class Replica {
       held.add(step("close the mesh listener", () => meshService.close()));
     }
     this.#addAuthNotice(access);
-    const edge = new EdgeStats();
     const listener = s3ListenerOf({
       ...options,
+      replicaId: tiers.replicaId,
       onDied: this.#listenerDied.resolve,
       buckets,
       access: access?.gate(origins),
       readPath: readPath.forReaders,
-      stats: edge,
+      stats: this.#edge,
       tls: tls.server,
     });
     this.#listener = listener;
@@ -180,7 +181,7 @@ export class Replica {
       meshClient,
       meshService,
       listener,
-      edge,
+      edge: this.#edge,
       tls: tls.server,
       accessCounters: access?.counters,
       tokenGuard: opsToken?.guard,

@@ -26,6 +26,8 @@ export interface SignedRequestsOptions extends HttpTimeouts {
   /** Base URL of a compatible server. AWS in `region` by default. */
   readonly endpoint?: string | undefined;
   readonly usePathStyle: boolean;
+  /** Whether each request says that its signer pays for it. */
+  readonly requestPayer?: boolean;
   /** By default the chain of the AWS SDK: environment, shared files, web identity, container and instance roles. */
   readonly credentials?: AwsCredentials | undefined;
   readonly connectionsIdleMax: number;
@@ -152,6 +154,7 @@ export class SignedRequests {
     const headers = {
       host: site.authority,
       "x-amz-content-sha256": payload?.sha256 ?? emptyPayloadHash,
+      ...(this.#options.requestPayer && { "x-amz-request-payer": "requester" }),
       ...request.headers,
     };
     const { signAs } = request;

@@ -66,6 +66,8 @@ test("Go file: every key is read, and means what it meant", () => {
     endpoint: undefined,
     region: "us-east-1",
     usePathStyle: false,
+    bucketOwner: undefined,
+    requestPayer: false,
   });
   assert.equal(config.cachestore.driver, "s3");
   assert.equal(config.cachestore.s3?.bucket, "orca-cache");

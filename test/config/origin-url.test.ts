@@ -35,6 +35,8 @@ test("originFromUrl: s3://bucket is the whole bucket", () => {
     endpoint: undefined,
     region: "us-east-1",
     usePathStyle: false,
+    bucketOwner: undefined,
+    requestPayer: false,
   });
   assert.deepEqual([...origin.buckets], [["data.example", { bucket: "data.example", prefix: "" }]]);
   assert.deepEqual(load("s3://data.example/"), origin);
@@ -48,6 +50,8 @@ test("originFromUrl: s3 takes a prefix as a folder, and endpoint, region and pat
     endpoint: "http://127.0.0.1:9000",
     region: "eu-central-1",
     usePathStyle: true,
+    bucketOwner: undefined,
+    requestPayer: false,
   });
   assert.deepEqual(origin.buckets.get("data"), { bucket: "data", prefix: "a/b c/" });
 });

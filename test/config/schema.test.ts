@@ -97,6 +97,7 @@ test("schema: the defaults are the design's", () => {
       authorizeTtlMs: 60_000,
     },
     domain: undefined,
+    strictRanges: false,
     maxConnections: 10_000,
     maxRequests: 4096,
     clientStallTimeoutMs: 60_000,
@@ -118,7 +119,14 @@ test("schema: the defaults are the design's", () => {
     retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
     buckets: undefined,
     allowDotSegments: false,
-    awss3: { bucket: "b", endpoint: undefined, region: "us-east-1", usePathStyle: false },
+    awss3: {
+      bucket: "b",
+      endpoint: undefined,
+      region: "us-east-1",
+      usePathStyle: false,
+      bucketOwner: undefined,
+      requestPayer: false,
+    },
     azureblob: undefined,
     file: undefined,
   });

@@ -80,3 +80,119 @@ test("ListObjects: keys with control characters decode to what was put under enc
   assert.deepEqual(texts(newline, "Prefix"), ["ctl/%0A"]);
   assert.deepEqual(texts(newline, "Key"), ["ctl/%0A%01b"]);
 });
+
+test("Buckets: location, versioning and what is not configured have AWS's answers, and never a listing", async () => {
+  const location = await (await send(`${testBucket}?location`)).text();
+  const namespace = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
+  assert.ok(location.endsWith(`<LocationConstraint ${namespace}></LocationConstraint>`), location);
+  const versioning = await send(`${testBucket}?versioning`);
+  assert.equal(versioning.status, 200);
+  assert.ok(
+    (await versioning.text()).endsWith(`<VersioningConfiguration ${namespace}></VersioningConfiguration>`),
+  );
+  for (const [name, status, code] of [
+    ["tagging", 404, "NoSuchTagSet"],
+    ["policy", 404, "NoSuchBucketPolicy"],
+    ["cors", 404, "NoSuchCORSConfiguration"],
+    ["lifecycle", 404, "NoSuchLifecycleConfiguration"],
+    ["website", 404, "NoSuchWebsiteConfiguration"],
+    ["object-lock", 404, "ObjectLockConfigurationNotFoundError"],
+    ["acl", 501, "NotImplemented"],
+    ["attributes", 501, "NotImplemented"],
+  ] as const) {
+    const answer = await send(`${testBucket}?${name}`);
+    assert.equal(answer.status, status, name);
+    assert.deepEqual(texts(await answer.text(), "Code"), [code]);
+    assert.equal((await send(`${testBucket}?${name}`, {}, "HEAD")).status, status);
+    const object = await send(`${testBucket}/k?${name}`);
+    assert.equal(object.status, 501, name);
+    assert.deepEqual(texts(await object.text(), "Code"), ["NotImplemented"]);
+  }
+  assert.equal((await send("absent?policy")).status, 404);
+});
+
+test("GetBucketLocation: the region is that of the bucket's own origin", async (context) => {
+  const bucket = "eu";
+  const awss3 = { bucket, endpoint: orca.origin.endpoint, use_path_style: true, region: "eu-central-1" };
+  const european = await startReplica({ settings: { origin: { awss3 } } });
+  context.after(() => european.stop());
+  const answer = await (await fetch(`${european.endpoint}/${bucket}?location`)).text();
+  assert.deepEqual(/<LocationConstraint[^>]*>([^<]*)</.exec(answer)?.[1], "eu-central-1");
+  const head = await fetch(`${european.endpoint}/${bucket}`, { method: "HEAD" });
+  assert.equal(head.headers.get("x-amz-bucket-region"), "eu-central-1");
+});
+
+test("Answers: x-amz-id-2 is in every one, and HostId in every error", async () => {
+  const ids = new Set<string | null>();
+  for (const path of ["", testBucket, `${testBucket}?location`, `${testBucket}/k`, `${testBucket}/absent`]) {
+    for (const method of ["GET", "HEAD"]) {
+      const answer = await send(path, {}, method);
+      ids.add(answer.headers.get("x-amz-id-2"));
+      const xml = await answer.text();
+      if (answer.status === 404 && method === "GET") ids.add(texts(xml, "HostId")[0] ?? null);
+    }
+  }
+  const notModified = await send(`${testBucket}/k`, { "if-none-match": "*" });
+  assert.equal(notModified.status, 304);
+  ids.add(notModified.headers.get("x-amz-id-2"));
+  assert.equal(ids.size, 1);
+  assert.match([...ids][0] ?? "", /^[A-Za-z0-9+/]{43}=$/);
+});
+
+test("SSE-C: a request with a customer's key is 501, also for a cached object", async () => {
+  await (await send(`${testBucket}/k`)).arrayBuffer();
+  for (const name of ["algorithm", "key", "key-MD5"]) {
+    const headers = { [`x-amz-server-side-encryption-customer-${name}`]: "AES256" };
+    for (const method of ["GET", "HEAD"])
+      assert.equal((await send(`${testBucket}/k`, headers, method)).status, 501);
+  }
+});
+
+const owner = (value: string) => ({ "x-amz-expected-bucket-owner": value });
+
+test("x-amz-expected-bucket-owner: another or an unknown owner is 403, what is no account is 400", async (context) => {
+  assert.equal((await send(`${testBucket}/k`, owner("111111111111"))).status, 403);
+  assert.equal((await send(`${testBucket}?list-type=2`, owner("111111111111"))).status, 403);
+  const malformed = await send(`${testBucket}/k`, owner("0000"));
+  assert.equal(malformed.status, 400);
+  assert.deepEqual(texts(await malformed.text(), "Code"), ["InvalidBucketOwnerAWSAccountID"]);
+  const { endpoint } = orca.origin;
+  const awss3 = { bucket: testBucket, endpoint, use_path_style: true, bucket_owner: "111111111111" };
+  const owned = await startReplica({ settings: { origin: { awss3 } } });
+  context.after(() => owned.stop());
+  owned.origin.put(testBucket, "k", { seed: 4, sizeBytes: 10 });
+  assert.equal((await owned.get("k", owner("111111111111"))).status, 200);
+  assert.equal((await owned.get("k", owner("222222222222"))).status, 403);
+});
+
+test("InvalidObjectState: an archived object is 403, and is served as soon as the origin has restored it", async () => {
+  const headers = { "x-amz-storage-class": "GLACIER" };
+  orca.origin.put(testBucket, "archived", { seed: 4, sizeBytes: 10, headers });
+  orca.origin.faults.next("GET", "archived", { status: 403, code: "InvalidObjectState" });
+  const archived = await send(`${testBucket}/archived`);
+  assert.equal(archived.status, 403);
+  assert.deepEqual(texts(await archived.text(), "Code"), ["InvalidObjectState"]);
+  assert.equal((await send(`${testBucket}/archived`, {}, "HEAD")).status, 200);
+  assert.equal((await send(`${testBucket}/archived`)).status, 200);
+});
+
+test("x-amz-checksum-mode: a whole object has the origin's checksums, and nothing else has them", async () => {
+  const checksums = { "x-amz-checksum-crc32": "poTHxg==", "x-amz-checksum-type": "FULL_OBJECT" };
+  const { etag } = orca.origin.put(testBucket, "sum", { seed: 4, sizeBytes: 10, headers: checksums });
+  const asked = async (headers: Record<string, string>, method = "GET") => {
+    const answer = await send(`${testBucket}/sum`, headers, method);
+    await answer.arrayBuffer();
+    const found = Object.keys(checksums).map((name) => answer.headers.get(name));
+    return [answer.status, ...found];
+  };
+  const mode = { "x-amz-checksum-mode": "ENABLED" };
+  assert.deepEqual(await asked(mode), [200, "poTHxg==", "FULL_OBJECT"]);
+  assert.deepEqual(await asked(mode, "HEAD"), [200, "poTHxg==", "FULL_OBJECT"]);
+  // A malformed range is the whole object.
+  assert.deepEqual(await asked({ ...mode, range: "bytes=1-0" }), [200, "poTHxg==", "FULL_OBJECT"]);
+  assert.deepEqual(await asked({}), [200, null, null]);
+  assert.deepEqual(await asked({ ...mode, range: "bytes=0-9" }), [206, null, null]);
+  assert.deepEqual(await asked({ ...mode, range: "bytes=10-" }), [416, null, null]);
+  assert.deepEqual(await asked({ ...mode, "if-none-match": `"${etag}"` }), [304, null, null]);
+  assert.deepEqual(await asked({ ...mode, "if-match": '"x"' }), [412, null, null]);
+});

@@ -7,7 +7,13 @@ import { type ErrorContext, errorResponse } from "../../src/edge/error-response.
 import { anyText } from "../support/any-text.ts";
 import { textsOf } from "./xml-text.ts";
 
-const context: ErrorContext = { requestId: "00112233445566AA", isHead: false, bucket: "b-1", key: "dir/a&b" };
+const context: ErrorContext = {
+  requestId: "00112233445566AA",
+  hostId: "HOST",
+  isHead: false,
+  bucket: "b-1",
+  key: "dir/a&b",
+};
 const codes = Object.keys(errorTable) as ErrorCode[];
 
 function headerOf(headers: readonly string[], name: string): string | undefined {
@@ -27,7 +33,7 @@ test("errorResponse: an S3 error body with all its fields", () => {
     body,
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code>' +
       "<Message>The specified key does not exist.</Message><BucketName>b-1</BucketName><Key>dir/a&amp;b</Key>" +
-      "<Resource>/b-1/dir/a&amp;b</Resource><RequestId>00112233445566AA</RequestId></Error>",
+      "<Resource>/b-1/dir/a&amp;b</Resource><RequestId>00112233445566AA</RequestId><HostId>HOST</HostId></Error>",
   );
   assert.equal(headerOf(headers, "Content-Type"), "application/xml");
   assert.equal(headerOf(headers, "Content-Length"), String(Buffer.byteLength(body)));

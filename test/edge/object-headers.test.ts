@@ -37,7 +37,7 @@ function byName(flat: readonly string[]): Record<string, string> {
 }
 
 const body = (of: ObjectHead, overrides: readonly string[] = []): Record<string, string> =>
-  byName(new ObjectHeaders(of).forBody(wholeObject, "ID", "orca; hit", overrides));
+  byName(new ObjectHeaders(of, "").forBody(wholeObject, "ID", "orca; hit", overrides));
 
 test("ObjectHeaders.forBody: a whole object has all that the origin said of it", () => {
   assert.deepEqual(body(head), {
@@ -63,7 +63,10 @@ test("ObjectHeaders.forBody: a whole object has all that the origin said of it",
 test("ObjectHeaders: without a date of the origin, there is no Last-Modified", () => {
   const undated = { ...head, lastModifiedMs: undefined };
   assert.equal("Last-Modified" in body(undated), false);
-  assert.equal(new ObjectHeaders(undated).forNotModified("ID", "orca; hit").includes("Last-Modified"), false);
+  assert.equal(
+    new ObjectHeaders(undated, "").forNotModified("ID", "orca; hit").includes("Last-Modified"),
+    false,
+  );
 });
 
 test("ObjectHeaders.forBody: what the origin did not say is not sent, but for the default type", () => {
@@ -79,7 +82,7 @@ test("ObjectHeaders.forBody: what the origin did not say is not sent, but for th
 });
 
 test("ObjectHeaders.forBody: a range has its own length and its place", () => {
-  const headers = new ObjectHeaders(head).forBody(
+  const headers = new ObjectHeaders(head, "").forBody(
     { kind: "range", start: 10, end: 20 },
     "ID",
     "orca; hit",
@@ -99,14 +102,14 @@ test("ObjectHeaders.forBody: overrides take the place of the object's own header
 });
 
 test("ObjectHeaders.forBody: one response does not show in the next", () => {
-  const headers = new ObjectHeaders(head);
+  const headers = new ObjectHeaders(head, "");
   headers.forBody(wholeObject, "FIRST", "orca; hit", ["Content-Type", "image/png"]).push("X", "y");
   headers.forBody(wholeObject, "SECOND", "orca; hit", []).push("X", "y");
   assert.deepEqual(byName(headers.forBody(wholeObject, "ID", "orca; hit", [])), body(head));
 });
 
 test("ObjectHeaders.forNotModified: validators and freshness only", () => {
-  assert.deepEqual(byName(new ObjectHeaders(head).forNotModified("ID", "orca; hit")), {
+  assert.deepEqual(byName(new ObjectHeaders(head, "").forNotModified("ID", "orca; hit")), {
     ETag: '"9a0364b9"',
     "Last-Modified": "Sun, 01 Jun 2025 12:00:00 GMT",
     "Cache-Control": "max-age=60",
@@ -163,7 +166,7 @@ test("ObjectHeaders: node:http takes the headers of any object", () => {
   });
   fc.assert(
     fc.property(anyHead, (anything) => {
-      const headers = new ObjectHeaders(anything);
+      const headers = new ObjectHeaders(anything, "");
       for (const flat of [
         headers.forBody(wholeObject, "ID", "orca; hit", []),
         headers.forNotModified("ID", "orca; hit"),

@@ -82,7 +82,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const listings: Listings = { list: () => assert.fail("no listing") };
   const place = { name: "b", originBucket: "models", prefix: "", rejectsDotSegments: false };
   const stats = new EdgeStats();
-  const real = new ObjectHandler({ clock, readPath, stats, strictRanges: false });
+  const real = new ObjectHandler({ clock, readPath, stats, hostId: "host", strictRanges: false });
   const listener = new S3Listener({
     host: "127.0.0.1",
     port: 0,
@@ -94,6 +94,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     keepAliveTimeoutMs: 5000,
     headerTimeoutMs: 5000,
     tls: undefined,
+    hostId: "host",
     slowRequestMs,
     buckets: new Map([["b", new Bucket({ ...place, directory, listings })]]),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,

@@ -25,6 +25,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     keepAliveTimeoutMs: 5000,
     headerTimeoutMs: 5000,
     tls: undefined,
+    hostId: "host",
     slowRequestMs: 5000,
     buckets: new Map([["b", {} as Bucket]]),
     objectHandler: { handle } as unknown as ObjectHandler,

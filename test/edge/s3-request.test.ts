@@ -176,17 +176,12 @@ test("parseS3Request: sub-resources that Orca does not serve are a not_implement
     assert.equal(refusalOf(get(`/bucket/key?${name}`)), "not_implemented", name);
     assert.equal(refusalOf(get(`/bucket/key?x-id=X&${name}=1`)), "not_implemented", name);
   }
-  for (const name of [
-    "uploads",
-    "versions",
-    "versioning",
-    "policy",
-    "cors",
-    "lifecycle",
-    "website",
-    "object-lock",
-  ]) {
+  for (const name of ["uploads", "versions", "acl", "attributes", "encryption"]) {
     assert.equal(refusalOf(get(`/bucket?${name}`)), "not_implemented", name);
+  }
+  for (const name of ["versioning", "tagging", "policy", "cors", "lifecycle", "website", "object-lock"]) {
+    assert.equal(get(`/bucket?${name}`).kind, "get-bucket-configuration", name);
+    assert.equal(refusalOf(get(`/bucket/key?${name}`)), "not_implemented", name);
   }
 });
 

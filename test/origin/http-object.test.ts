@@ -134,6 +134,8 @@ test("objectHeadOf: everything a client must get back", () => {
       "X-Amz-Meta-Colour": "blue",
       "x-amz-meta-__proto__": "odd",
       "x-amz-meta-": "nameless",
+      "x-amz-checksum-crc32": "AAAAAA==",
+      "x-amz-checksum-type": "FULL_OBJECT",
     }),
     dialect,
     "x",
@@ -151,6 +153,7 @@ test("objectHeadOf: everything a client must get back", () => {
     versionId: "v7",
     storageClass: "STANDARD_IA",
     websiteRedirectLocation: "/elsewhere",
+    checksums: { "x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "FULL_OBJECT" },
     metadata: Object.fromEntries([
       ["colour", "blue"],
       ["__proto__", "odd"],

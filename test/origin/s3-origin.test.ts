@@ -199,6 +199,16 @@ suite("S3Origin", () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
+  test("request_payer: each request says that Orca pays, and signs it", async () => {
+    const { origin, server } = await serve(({ socket }) => socket.write(response(200, headers)), {
+      requestPayer: true,
+    });
+    await origin.head(location, never);
+    const sent = server.requests[0]?.head ?? "";
+    assert.match(sent, /\r\nx-amz-request-payer: requester\r\n/);
+    assert.match(sent, /SignedHeaders=[^,]*;x-amz-request-payer,/);
+  });
+
   test("close: idle connections are closed", async () => {
     const { origin, server } = await answering(response(200, headers));
     await origin.head(location, never);

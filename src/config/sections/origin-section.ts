@@ -144,6 +144,17 @@ export const originFields = {
     ),
     endpoint: s3Endpoint,
     ...s3Signing,
+    bucket_owner: optional(
+      text(/^\d{12}$/, "an account id of twelve digits"),
+      "AWS account that owns the buckets. A request whose `x-amz-expected-bucket-owner` is another gets 403, and any such request where this is not set.",
+      "Set it for clients that send `x-amz-expected-bucket-owner`.",
+    ),
+    request_payer: setting(
+      flag(),
+      "false",
+      "Whether Orca tells the origin that it pays for requests (`x-amz-request-payer: requester`).",
+      "`true` for Requester Pays buckets. The account of Orca's credentials pays, whichever client reads.",
+    ),
   }),
   azureblob,
   file: optionalSection({

@@ -87,6 +87,7 @@ function allows(grant: Grant, request: BucketedRequest): boolean {
       return grant.allows("list", request.bucket, request.prefix);
     case "head-bucket":
     case "get-bucket-location":
+    case "get-bucket-configuration":
       return grant.allowsBucket(request.bucket);
   }
 }

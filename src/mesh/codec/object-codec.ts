@@ -176,12 +176,13 @@ function decodeHeadContent({ answer }: HeadObjectResponse, key: string): ObjectH
 }
 
 function encodeHead(head: ObjectHead): MessageInitShape<typeof ObjectHeadSchema> {
-  const { sizeBytes, lastModifiedMs, metadata, ...texts } = head;
+  const { sizeBytes, lastModifiedMs, metadata, checksums = {}, ...texts } = head;
   return {
     ...texts,
     size: BigInt(sizeBytes),
     ...encodeDate(lastModifiedMs),
     metadata: { ...metadata },
+    checksums: { ...checksums },
   };
 }
 
@@ -199,6 +200,7 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
     versionId: message.versionId,
     storageClass: message.storageClass,
     websiteRedirectLocation: message.websiteRedirectLocation,
+    ...(Object.keys(message.checksums).length > 0 && { checksums: message.checksums }),
     metadata: message.metadata,
   };
 }

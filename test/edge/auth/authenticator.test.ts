@@ -180,7 +180,13 @@ test("Authenticator: the answer to a wrong signature shows what was signed, esca
   );
   const found = authenticatorAt().authenticate(messageOf(head), head.target);
   assert.ok(found instanceof AuthError);
-  const { status, body } = errorResponse(found, { requestId: "1", isHead: false, bucket: "b", key: "k" });
+  const { status, body } = errorResponse(found, {
+    requestId: "1",
+    hostId: "host",
+    isHead: false,
+    bucket: "b",
+    key: "k",
+  });
   assert.equal(status, 403);
   assert.match(body, /<Code>SignatureDoesNotMatch<\/Code>/);
   assert.match(
