@@ -94,6 +94,15 @@ const meanings = {
     meaning: "`x-amz-expected-bucket-owner` is not an account id of twelve digits.",
     remedy: "Correct the client.",
   },
+  cors_denied: {
+    status: 403,
+    s3Code: "AccessForbidden",
+    clientMessage: "CORSResponse: This CORS request is not allowed.",
+    connectCode: "PermissionDenied",
+    meaning:
+      "A browser asked for a page whose origin is not in `server.cors.origins`, or for another method than GET and HEAD.",
+    remedy: "Add the origin of the page, if it should read.",
+  },
   invalid_object_state: {
     status: 403,
     s3Code: "InvalidObjectState",

@@ -13,6 +13,7 @@ export type Operation =
   | "list_buckets"
   | "bucket_location"
   | "bucket_configuration"
+  | "preflight"
   | "rejected";
 
 export class EdgeStats {
@@ -24,6 +25,7 @@ export class EdgeStats {
     list_buckets: new Map(),
     bucket_location: new Map(),
     bucket_configuration: new Map(),
+    preflight: new Map(),
     rejected: new Map(),
   };
   /** Time until the first byte of an object is available, by its source. */
@@ -43,6 +45,7 @@ export class EdgeStats {
     list_buckets: new Histogram(),
     bucket_location: new Histogram(),
     bucket_configuration: new Histogram(),
+    preflight: new Histogram(),
     rejected: new Histogram(),
   };
   /** Bodies cut short because their remaining bytes could not be read. */

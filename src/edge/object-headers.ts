@@ -12,6 +12,8 @@ import type { SatisfiableRange } from "./range.ts";
 /** S3's Content-Type for an object without one. */
 const defaultContentType = "binary/octet-stream";
 
+const noHeaders: readonly string[] = [];
+
 export class ObjectHeaders {
   readonly #sizeText: string;
   /** Of every 200 and 206. */
@@ -45,10 +47,7 @@ export class ObjectHeaders {
     appendMetadata(common, head.metadata);
     this.#common = common;
 
-    const checksums: string[] = [];
-    for (const [name, value] of Object.entries(head.checksums ?? {}))
-      if (isHeaderName(name)) append(checksums, name, value);
-    this.#checksums = checksums;
+    this.#checksums = head.checksums ? checksumHeaders(head.checksums) : noHeaders;
   }
 
   /**
@@ -94,6 +93,12 @@ export class ObjectHeaders {
   forNotModified(requestId: string, cacheStatus: string): string[] {
     return [...this.#validators, "x-amz-request-id", requestId, "Cache-Status", cacheStatus];
   }
+}
+
+function checksumHeaders(checksums: Readonly<Record<string, string>>): readonly string[] {
+  const headers: string[] = [];
+  for (const [name, value] of Object.entries(checksums)) if (isHeaderName(name)) append(headers, name, value);
+  return headers;
 }
 
 /** Leaves out empty values and values that node:http would reject. */

@@ -14,7 +14,6 @@ import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { RequestIds } from "../trace/request-id.ts";
-import { faultOfAmzHeaders } from "./amz-headers.ts";
 import type { Denial } from "./auth/auth-error.ts";
 import type { ClientAccess } from "./auth/client-access.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -23,11 +22,13 @@ import { SlowClients } from "./client-pace.ts";
 import { createEdgeServer, type EdgeServer, setCertificate } from "./edge-server.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, type ExchangeResponse } from "./exchange.ts";
+import { faultOfAmzHeaders } from "./headers/amz-headers.ts";
+import type { Cors } from "./headers/cors.ts";
+import { faultOfOverrides } from "./headers/response-overrides.ts";
 import { faultOfMessage, malformedAnswer } from "./malformed-request.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
-import { faultOfOverrides } from "./response-overrides.ts";
 import { type AcceptedRequest, type BucketedRequest, parseS3Request } from "./s3-request.ts";
 
 export interface S3ListenerOptions {
@@ -63,6 +64,8 @@ export interface S3ListenerOptions {
   readonly access?: ClientAccess | undefined;
   readonly objectHandler: ObjectHandler;
   readonly bucketHandler: BucketHandler;
+  /** Undefined where no page of a browser may read. */
+  readonly cors?: Cors | undefined;
   readonly stats: EdgeStats;
   readonly clock: Clock;
   readonly random: Random;
@@ -225,7 +228,8 @@ export class S3Listener {
   }
 
   #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
-    const { requestsMax, domain, buckets, bucketHandler } = this.#options;
+    const { requestsMax, domain, buckets, bucketHandler, cors } = this.#options;
+    cors?.decorate(message, response);
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
@@ -235,6 +239,13 @@ export class S3Listener {
     if (fault) {
       response.shouldKeepAlive = false;
       exchange.sendError(fault);
+      return;
+    }
+    if (cors && message.method === "OPTIONS") {
+      exchange.operation = "preflight";
+      const granted = cors.preflight(message);
+      if (granted instanceof OrcaError) exchange.sendError(granted);
+      else exchange.send(200, [...exchange.idHeaders(), ...granted], "");
       return;
     }
     const request = parseS3Request(message.method ?? "", message.url ?? "", message.headers.host, { domain });

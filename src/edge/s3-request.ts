@@ -6,10 +6,10 @@
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
+import { noOverrides, parseOverrides } from "./headers/response-overrides.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
-import { noOverrides, parseOverrides } from "./response-overrides.ts";
 
 interface ObjectRequestOf<Kind> {
   readonly kind: Kind;

@@ -12,6 +12,7 @@ import type { Config } from "../config/config.ts";
 import type { ClientAccess } from "../edge/auth/client-access.ts";
 import { BucketHandler } from "../edge/bucket-handler.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
+import { Cors } from "../edge/headers/cors.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
@@ -67,6 +68,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     keepAliveTimeoutMs: server.keepAliveTimeoutMs,
     headerTimeoutMs: server.headerTimeoutMs,
     hostId,
+    cors: server.cors.origins.length > 0 ? new Cors(server.cors) : undefined,
     tls,
     certificatesOptional: areCertificatesOptional(server.auth),
     buckets,

@@ -196,3 +196,58 @@ test("x-amz-checksum-mode: a whole object has the origin's checksums, and nothin
   assert.deepEqual(await asked({ ...mode, "if-none-match": `"${etag}"` }), [304, null, null]);
   assert.deepEqual(await asked({ ...mode, "if-match": '"x"' }), [412, null, null]);
 });
+
+test("CORS: it is off by default", async () => {
+  const page = { origin: "https://app.example.com", "access-control-request-method": "GET" };
+  assert.equal((await send(`${testBucket}/k`, page, "OPTIONS")).status, 405);
+  const answer = await send(`${testBucket}/k`, page);
+  await answer.arrayBuffer();
+  assert.deepEqual(
+    [answer.headers.get("vary"), answer.headers.get("access-control-allow-origin")],
+    [null, null],
+  );
+});
+
+test("CORS: a preflight is answered for the pages of server.cors, and answers expose ETag and Content-Range", async (context) => {
+  const cors = { origins: ["https://app.example.com", "https://*.apps.example.com"] };
+  const open = await startReplica({ settings: { server: { cors } } });
+  context.after(() => open.stop());
+  open.origin.put(testBucket, "k", { seed: 4, sizeBytes: 10 });
+  const preflight = (origin: string, more: Record<string, string> = {}) => {
+    const headers = { origin, "access-control-request-method": "GET", ...more };
+    return fetch(`${open.endpoint}/${testBucket}/k`, { method: "OPTIONS", headers });
+  };
+  const granted = await preflight("https://app.example.com", {
+    "access-control-request-headers": "range, x-a",
+  });
+  assert.equal(granted.status, 200);
+  assert.equal(granted.headers.get("access-control-allow-origin"), "https://app.example.com");
+  assert.equal(granted.headers.get("access-control-allow-methods"), "GET, HEAD");
+  assert.equal(granted.headers.get("access-control-allow-headers"), "range, x-a");
+  assert.equal(granted.headers.get("access-control-max-age"), "3600");
+  assert.match(granted.headers.get("vary") ?? "", /Origin/);
+  assert.equal((await preflight("https://one.apps.example.com")).status, 200);
+  for (const origin of ["https://evil.example.com", "https://apps.example.com.evil", "null"]) {
+    const denied = await preflight(origin);
+    assert.equal(denied.status, 403, origin);
+    assert.equal(denied.headers.get("access-control-allow-origin"), null);
+    assert.deepEqual(texts(await denied.text(), "Code"), ["AccessForbidden"]);
+  }
+  const put = { "access-control-request-method": "PUT" };
+  assert.equal((await preflight("https://app.example.com", put)).status, 403);
+  const page = { origin: "https://app.example.com", range: "bytes=0-4" };
+  for (const [key, status] of [
+    ["k", 206],
+    ["absent", 404],
+  ] as const) {
+    const answer = await open.get(key, page);
+    await answer.arrayBuffer();
+    assert.equal(answer.status, status);
+    assert.equal(answer.headers.get("access-control-allow-origin"), "https://app.example.com");
+    assert.match(answer.headers.get("access-control-expose-headers") ?? "", /ETag, Content-Range/);
+  }
+  const other = await open.get("k");
+  await other.arrayBuffer();
+  assert.match(other.headers.get("vary") ?? "", /Origin/);
+  assert.equal(other.headers.get("access-control-allow-origin"), null);
+});

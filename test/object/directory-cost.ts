@@ -49,7 +49,7 @@ class Headers {
   readonly #headers = new WeakMap<ObjectRecord, ObjectHeaders>();
 
   answer(record: ObjectRecord): void {
-    const headers = new ObjectHeaders(record.head);
+    const headers = new ObjectHeaders(record.head, "host");
     headers.forNotModified("id", "hit");
     this.#headers.set(record, headers);
   }

@@ -68,6 +68,35 @@ const auth = section({
   ),
 });
 
+const cors = section({
+  origins: listOf(
+    item(text(/^(?:\*|https?:\/\/[\w.:*[\]-]+)$/, "an origin such as https://app.example.com, or *"), ""),
+    [],
+    "Origins of web pages that may read (CORS), such as `https://app.example.com`. One `*` in an origin stands for any text, `*` alone for every origin.",
+    "Set it for browsers that read from Orca. Without it Orca sends no CORS headers.",
+  ),
+  expose_headers: listOf(
+    item(text(/^[\w-]+$/, "the name of a header"), ""),
+    [
+      "ETag",
+      "Content-Range",
+      "Content-Length",
+      "Accept-Ranges",
+      "Last-Modified",
+      "x-amz-request-id",
+      "x-amz-id-2",
+    ],
+    "Headers of an answer that a page may see, besides those that every page sees.",
+    "Add the `x-amz-meta-` headers that a page needs.",
+  ),
+  max_age: setting(
+    duration({ min: "0s", max: "24h" }),
+    "1h",
+    "How long a browser may remember that a page may read.",
+    "Lower it while you change `origins`.",
+  ),
+});
+
 export const serverSection = section({
   listen: setting(
     listenAddress(),
@@ -106,6 +135,7 @@ export const serverSection = section({
   ),
   tls,
   auth,
+  cors,
   domain: optional(
     text(/^[\w.-]+$/, "a domain such as s3.example.com"),
     "Buckets are also served as `<bucket>.<domain>` (virtual-host style). Path style always works.",

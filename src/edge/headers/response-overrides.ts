@@ -3,10 +3,10 @@
  * signed request: otherwise everybody could make a link to a public object that a browser shows as HTML.
  */
 import type { IncomingMessage } from "node:http";
-import { OrcaError } from "../base/orca-error.ts";
-import type { Identity } from "./auth/identity.ts";
-import { isHeaderValue } from "./header-value.ts";
-import type { Query } from "./query.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import type { Identity } from "../auth/identity.ts";
+import { isHeaderValue } from "../header-value.ts";
+import type { Query } from "../query.ts";
 
 export const noOverrides: readonly string[] = [];
 

@@ -1,8 +1,8 @@
 /** Headers of S3 requests that Orca must not ignore, because a client that sends one counts on its effect. */
 import type { IncomingHttpHeaders } from "node:http";
-import { OrcaError } from "../base/orca-error.ts";
-import { accessDenied } from "./auth/auth-error.ts";
-import { quoted } from "./quoted.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import { accessDenied } from "../auth/auth-error.ts";
+import { quoted } from "../quoted.ts";
 
 /** A customer's own key for an object. The bytes would be cached for clients without that key. */
 const customerKeyHeaders = [
