@@ -1,5 +1,7 @@
-/** What a request that AWS answers in a certain way is answered here. The values are AWS's own, as LocalStack recorded them. */
+/** Requests that AWS answers in a way of its own. The right values are those that it documents, or that LocalStack recorded of it. */
 import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { text as textOf } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 
@@ -250,4 +252,72 @@ test("CORS: a preflight is answered for the pages of server.cors, and answers ex
   await other.arrayBuffer();
   assert.match(other.headers.get("vary") ?? "", /Origin/);
   assert.equal(other.headers.get("access-control-allow-origin"), null);
+});
+
+/** All that the endpoint answers to bytes that no HTTP client would send. */
+async function raw(request: string): Promise<string> {
+  const socket = connect({ port: Number(new URL(orca.endpoint).port), host: "127.0.0.1" });
+  socket.write(request);
+  return textOf(socket);
+}
+
+async function keysBelow(prefix: string): Promise<string[]> {
+  return texts(await (await send(`${testBucket}?list-type=2&prefix=${prefix}`)).text(), "Key");
+}
+
+test("paths: a raw plus is a plus, in a query it is a space", async () => {
+  orca.origin.put(testBucket, "a+b", { body: "plus" });
+  orca.origin.put(testBucket, "a b", { body: "space" });
+  for (const [path, body] of [
+    ["a+b", "plus"],
+    ["a%2Bb", "plus"],
+    ["a%20b", "space"],
+  ] as const) {
+    const answer = await raw(`GET /${testBucket}/${path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+    assert.ok(answer.startsWith("HTTP/1.1 200 ") && answer.endsWith(`\r\n\r\n${body}`), path);
+  }
+  assert.deepEqual(await keysBelow("a+b"), ["a b"]);
+  assert.deepEqual(await keysBelow("a%2Bb"), ["a+b"]);
+});
+
+test("HTTP/1.0: it needs no Host, gets a length and no chunks, and the connection closes", async () => {
+  orca.origin.put(testBucket, "old", { body: "old client" });
+  for (const target of [`/${testBucket}/old`, `http://h/${testBucket}/old`]) {
+    const answer = await raw(`GET ${target} HTTP/1.0\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 200 .*\r\nContent-Length: 10\r\n/s);
+    assert.doesNotMatch(answer, /transfer-encoding/i);
+    assert.ok(answer.endsWith("\r\n\r\nold client"));
+  }
+  const listing = await raw(`GET /${testBucket}?list-type=2&prefix=old HTTP/1.0\r\n\r\n`);
+  assert.deepEqual(texts(listing, "Key"), ["old"]);
+});
+
+test("targets: a whole URL is read like its path", async () => {
+  orca.origin.put(testBucket, "absolute", { body: "absolute" });
+  const target = `${orca.endpoint}/${testBucket}/absolute`;
+  const answer = await raw(`GET ${target} HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n`);
+  assert.ok(answer.startsWith("HTTP/1.1 200 ") && answer.endsWith("\r\n\r\nabsolute"));
+});
+
+test("HEAD: everything that GET serves has the same status and type, and no body", async () => {
+  const paths = [
+    "",
+    testBucket,
+    `${testBucket}?location`,
+    `${testBucket}?versioning`,
+    `${testBucket}?policy`,
+  ];
+  for (const path of [
+    ...paths,
+    `${testBucket}/k`,
+    `${testBucket}/absent`,
+    "absent",
+    `${testBucket}?list-type=2`,
+  ]) {
+    const get = await send(path);
+    await get.arrayBuffer();
+    const head = await send(path, {}, "HEAD");
+    assert.equal(head.status, get.status, path);
+    assert.equal((await head.arrayBuffer()).byteLength, 0);
+  }
 });

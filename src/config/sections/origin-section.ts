@@ -162,7 +162,7 @@ export const originFields = {
       text(),
       "",
       "Directory whose files are the objects. Its last path segment is the name of the bucket.",
-      "Set it to the directory to serve. Replace files by renaming, and let all replicas mount one tree: see [A directory as origin](s3.md#a-directory-as-origin).",
+      "Set it to the directory to serve. Replace files by renaming, and let all replicas mount one tree: see [A directory as origin](s3-compatibility.md#a-directory-as-origin).",
     ),
   }),
 };
