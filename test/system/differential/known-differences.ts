@@ -151,12 +151,6 @@ const lists: readonly KnownDifference[] = [
   ),
   row("`Type` in a list", isList, about(/<Type>$/), "RGW's own element. AWS has none."),
   row(
-    "Owner of ListObjects, and of fetch-owner",
-    isList,
-    ({ what, orca }) => /<(?:ID|DisplayName)>$/.test(what) && orca === "none",
-    "Orca does not tell who owns an object.",
-  ),
-  row(
     "`NextMarker` without a delimiter",
     (read) => isList(read) && !hasQuery("delimiter")(read),
     about(/^<NextMarker>$/),
