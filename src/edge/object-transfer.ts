@@ -9,7 +9,7 @@
 import type { ServerResponse } from "node:http";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
-import type { TransferTurns, TurnTaker } from "./transfer-turns.ts";
+import { type TransferTurns, TurnTaker } from "./transfer-turns.ts";
 
 /** Learns how fast the client takes its bytes. */
 export interface TransferPace {
@@ -17,8 +17,7 @@ export interface TransferPace {
   taken(): void;
 }
 
-export class ObjectTransfer implements TurnTaker {
-  nextInTurn: TurnTaker | undefined;
+export class ObjectTransfer extends TurnTaker {
   readonly #turns: TransferTurns;
   readonly #response: ServerResponse;
   readonly #reader: ObjectReader;
@@ -33,6 +32,7 @@ export class ObjectTransfer implements TurnTaker {
     pace: TransferPace,
     onBroken: (error: OrcaError) => void,
   ) {
+    super();
     this.#turns = turns;
     this.#response = response;
     this.#reader = reader;

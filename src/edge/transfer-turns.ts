@@ -7,42 +7,40 @@
  *
  * Invariant: a transfer is in the queue at most once, so the queue is no longer than the number of open responses.
  */
+import { Linked, LinkedList } from "../base/linked-list.ts";
 import { MiB } from "../base/units.ts";
 
 /** About a millisecond of copying into sockets. */
 const turnBytesMax = 4 * MiB;
 
-export interface TurnTaker {
-  /** Links the queue. Only {@link TransferTurns} changes it. */
-  nextInTurn: TurnTaker | undefined;
+export abstract class TurnTaker extends Linked {
   /** @returns how many bytes it sent. 0 where it has none yet, or where its client is gone. */
-  takeTurn(): number;
+  abstract takeTurn(): number;
 }
 
 export class TransferTurns {
-  #first: TurnTaker | undefined;
-  #last: TurnTaker | undefined;
+  readonly #waiting = new LinkedList<TurnTaker>();
+  #isScheduled = false;
 
   /** `takeTurn` is called once, in a later turn of the event loop. */
   wait(taker: TurnTaker): void {
-    if (this.#last) {
-      this.#last.nextInTurn = taker;
-    } else {
-      this.#first = taker;
-      setImmediate(this.#run);
-    }
-    this.#last = taker;
+    this.#waiting.push(taker);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#run);
   }
 
   readonly #run = (): void => {
+    this.#isScheduled = false;
     let sentBytes = 0;
-    while (this.#first && sentBytes < turnBytesMax) {
-      const taker: TurnTaker = this.#first;
-      this.#first = taker.nextInTurn;
-      taker.nextInTurn = undefined;
-      sentBytes += taker.takeTurn();
+    // Those that wait again meanwhile have their turn later.
+    for (let left = this.#waiting.size; left > 0 && sentBytes < turnBytesMax; left -= 1) {
+      sentBytes += this.#waiting.shift()?.takeTurn() ?? 0;
     }
-    if (this.#first) setImmediate(this.#run);
-    else this.#last = undefined;
+    if (this.#waiting.size > 0) this.#schedule();
   };
 }

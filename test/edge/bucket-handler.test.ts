@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { nextTurn } from "../../src/base/clock.ts";
 import type { OrcaError } from "../../src/base/orca-error.ts";
 import { BucketHandler } from "../../src/edge/bucket-handler.ts";
 import type { Exchange } from "../../src/edge/exchange.ts";

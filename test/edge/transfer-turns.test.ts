@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { nextTurn } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { TransferTurns, type TurnTaker } from "../../src/edge/transfer-turns.ts";
+import { TransferTurns, TurnTaker } from "../../src/edge/transfer-turns.ts";
 
-class Taker implements TurnTaker {
-  nextInTurn: TurnTaker | undefined;
+class Taker extends TurnTaker {
   readonly #turns: TransferTurns;
   readonly #name: string;
   readonly #sliceBytes: number;
@@ -13,6 +12,7 @@ class Taker implements TurnTaker {
   #slices: number;
 
   constructor(turns: TransferTurns, sent: string[], name: string, slices: number, sliceBytes: number) {
+    super();
     this.#turns = turns;
     this.#sent = sent;
     this.#name = name;
@@ -75,4 +75,23 @@ test("TransferTurns: waits again after the queue was empty", async () => {
   await nextTurn();
   await nextTurn();
   assert.equal(sent.join(""), "abb");
+});
+
+test("TransferTurns: a transfer that waits again while it takes its turn has another one, in a later turn", async () => {
+  const turns = new TransferTurns();
+  let taken = 0;
+  const taker = new (class extends TurnTaker {
+    takeTurn(): number {
+      taken += 1;
+      if (taken < 3) turns.wait(this);
+      return 0;
+    }
+  })();
+  turns.wait(taker);
+  const perTurn: number[] = [];
+  for (let turn = 0; turn < 4; turn += 1) {
+    await nextTurn();
+    perTurn.push(taken);
+  }
+  assert.deepEqual(perTurn, [1, 2, 3, 3]);
 });
