@@ -78,7 +78,8 @@ class StillClock extends FakeClock {
   }
 }
 
-test("SlowClients: finds a slow client within a window and a quarter, until it is stopped", async () => {
+/** One exchange that sends 1 KiB, and the exchanges that were found slow. */
+function slowFixture() {
   const [clock, exchange] = [new StillClock(), { pace: new ClientPace(limit) }];
   const slow: unknown[] = [];
   const slowClients = new SlowClients({
@@ -89,6 +90,11 @@ test("SlowClients: finds a slow client within a window and a quarter, until it i
   });
   slowClients.start();
   exchange.pace.sending(KiB, clock.monotonic());
+  return { clock, exchange, slow, slowClients };
+}
+
+test("SlowClients: finds a slow client within a window and a quarter, until it is stopped", async () => {
+  const { clock, exchange, slow, slowClients } = slowFixture();
   await clock.advance(limit.windowMs - 1);
   assert.deepEqual(slow, []);
   await clock.advance(limit.windowMs / 4);
@@ -98,16 +104,7 @@ test("SlowClients: finds a slow client within a window and a quarter, until it i
 });
 
 test("SlowClients: no client is slow because the process stood still", async () => {
-  const [clock, exchange] = [new StillClock(), { pace: new ClientPace(limit) }];
-  const slow: unknown[] = [];
-  const slowClients = new SlowClients({
-    clock,
-    limit,
-    exchanges: new Set([exchange]),
-    onSlow: (each) => void slow.push(each),
-  });
-  slowClients.start();
-  exchange.pace.sending(KiB, clock.monotonic());
+  const { clock, exchange, slow, slowClients } = slowFixture();
   clock.stillMs = 600_000;
   await clock.advance(limit.windowMs / 4);
   assert.deepEqual(slow, []);

@@ -3,7 +3,7 @@
  * the read is not one of a read-only cache. A difference that no row covers fails the suite.
  */
 import type { Difference } from "./answer.ts";
-import type { Read } from "./reads.ts";
+import { bucketQueries, type Read } from "./reads.ts";
 
 export interface KnownDifference {
   readonly name: string;
@@ -28,22 +28,7 @@ const about =
   (difference: Difference): boolean =>
     what.test(difference.what);
 
-const subresources = new Set([
-  "location",
-  "versioning",
-  "versions",
-  "uploads",
-  "acl",
-  "tagging",
-  "attributes",
-  "policy",
-  "cors",
-  "lifecycle",
-  "website",
-  "object-lock",
-  "encryption",
-  "notification",
-]);
+const subresources = new Set([...bucketQueries, "attributes"]);
 
 function row(
   name: string,

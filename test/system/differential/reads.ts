@@ -141,7 +141,8 @@ const secondVersionQueries: readonly Record<string, string>[] = [
   { "continuation-token": "" },
   { "continuation-token": "made-up" },
 ];
-const bucketQueries = [
+/** Queries about the configuration of a bucket. */
+export const bucketQueries = [
   "location",
   "versioning",
   "versions",
