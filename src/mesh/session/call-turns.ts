@@ -1,6 +1,7 @@
 /**
  * The turns of the event loop in which the calls of one session begin: a few in each, first come, first served. Hundreds
  * of calls can arrive in one packet. Without this, other peers and clients would wait until the last of them has begun.
+ * The limits of a session bound how many wait: its streams, and those that it may reset (http2-limits.ts).
  */
 import { nextTurn } from "../../base/clock.ts";
 
