@@ -4,7 +4,22 @@
  * every request, and a SHA-256 costs more than the rest of a look-up.
  */
 import { createHash } from "node:crypto";
+import { assert } from "../base/assert.ts";
+import { MiB } from "../base/units.ts";
 import { chunkCount, chunkLength } from "./chunk-layout.ts";
+
+/** No origin id has this character (config/codec.ts). */
+const blocksMark = "~blocks";
+
+/** The id under which stores keep the blocks of an origin's partial chunks. @see ObjectVersion.blocks */
+export function isBlocksId(originId: string): boolean {
+  return originId.endsWith(blocksMark);
+}
+
+/** The id of the origin whose blocks these are; any other id stays as it is. */
+export function originIdOf(storedId: string): string {
+  return isBlocksId(storedId) ? storedId.slice(0, -blocksMark.length) : storedId;
+}
 
 export interface ObjectVersionFields {
   readonly originId: string;
@@ -62,6 +77,7 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly hash: string;
   readonly #pathPrefix: string;
   readonly #memoryKeyPrefix: string;
+  #blocks: ObjectVersion | undefined;
 
   constructor(fields: ObjectVersionFields) {
     this.originId = fields.originId;
@@ -89,6 +105,23 @@ export class ObjectVersion implements ObjectVersionFields {
    */
   memoryKey(index: number): string {
     return this.#memoryKeyPrefix + index;
+  }
+
+  /**
+   * The same version in chunks of one block, below an origin id of their own. A disk keeps the blocks of a partial chunk
+   * as these: each has a name, a file, checksums and a place in the eviction policy like any chunk.
+   */
+  get blocks(): ObjectVersion {
+    assert(!isBlocksId(this.originId), "a block is not divided");
+    this.#blocks ??= new ObjectVersion({
+      originId: this.originId + blocksMark,
+      bucket: this.bucket,
+      objectKey: this.objectKey,
+      etag: this.etag,
+      sizeBytes: this.sizeBytes,
+      chunkSizeBytes: MiB,
+    });
+    return this.#blocks;
   }
 
   chunkLength(index: number): number {

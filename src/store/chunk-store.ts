@@ -3,6 +3,7 @@
  * into the caller's memory, and a write is one whole chunk. A store in trouble answers with a miss and counts it; it
  * never throws an error that a reader would have to handle.
  */
+import type { Segment } from "../base/memory-budget.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 
@@ -24,7 +25,27 @@ export interface MemoryHold {
   release(): void;
 }
 
+/** The blocks of chunks that are not whole. Like a store, it never rejects: what it cannot do is a miss or `not_stored`. */
+export interface PartialBlocks {
+  /** Whether a block is held: a belief, without a look at the medium. Before the end of a disk's scan it may be wrong once. */
+  holds(key: ChunkKey, blockIndex: number): boolean;
+
+  /** @see ChunkStore.readBlock */
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean>;
+
+  /**
+   * Stores the blocks from `firstBlock` on, each on its own: `not_stored` where one of them is not held afterwards.
+   * Borrows the segments until the promise settles.
+   */
+  putBlocks(key: ChunkKey, firstBlock: number, segments: readonly Segment[]): Promise<PutResult>;
+
+  /** Deletes all blocks of a chunk: it is whole, or it is forgotten. */
+  delete(key: ChunkKey): Promise<void>;
+}
+
 export interface ChunkStore {
+  /** Undefined where the store keeps whole chunks only. */
+  readonly partial?: PartialBlocks | undefined;
   /** The store does not answer, so it is not used until it does: it believes that it holds nothing. */
   readonly isSetAside?: boolean;
   readonly name: "memory" | "disk" | "cachestore";

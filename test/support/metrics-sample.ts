@@ -67,7 +67,15 @@ export function replicaParts() {
     },
     budget: { maxBytes: 0, usedBytes: 0, waiting: 0 },
     memory: { bytes: 0, stats: { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 } },
-    disk: { isSetAside: false, usedBytes: 0, maxBytes: 0, chunkCount: 0, pendingBytes: 0, stats: disk },
+    disk: {
+      isSetAside: false,
+      usedBytes: 0,
+      maxBytes: 0,
+      chunkCount: 0,
+      blockCount: 0,
+      pendingBytes: 0,
+      stats: disk,
+    },
     scrub: scrubCounters(),
     origins: [
       {

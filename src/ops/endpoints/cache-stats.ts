@@ -29,7 +29,7 @@ export interface CacheStatsSource {
   readonly budget: Pick<MemoryBudget, "usedBytes" | "maxBytes">;
   readonly memory: Pick<MemoryTier, "stats">;
   readonly disk:
-    | Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "pendingBytes">
+    | Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "pendingBytes">
     | undefined;
   /** Undefined without a disk tier. */
   readonly scrub: Pick<Scrub, "progress"> | undefined;
@@ -77,6 +77,8 @@ export interface ScrubDocument {
 
 interface DiskDocument {
   readonly chunks: number;
+  /** Of chunks that are not whole. */
+  readonly blocks: number;
   readonly bytes: number;
   readonly max_bytes: number;
   readonly pending_bytes: number;
@@ -164,6 +166,7 @@ function diskStats(
   const { stats } = disk;
   return {
     chunks: disk.chunkCount,
+    blocks: disk.blockCount,
     bytes: disk.usedBytes,
     max_bytes: disk.maxBytes,
     pending_bytes: disk.pendingBytes,

@@ -10,7 +10,10 @@ export interface TierParts {
   readonly memory: Pick<MemoryTier, "bytes" | "stats">;
   /** Undefined without a disk tier, as is the scrub. */
   readonly disk:
-    | Pick<DiskTier, "usedBytes" | "maxBytes" | "chunkCount" | "isSetAside" | "pendingBytes" | "stats">
+    | Pick<
+        DiskTier,
+        "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "isSetAside" | "pendingBytes" | "stats"
+      >
     | undefined;
   readonly scrub: Pick<Scrub, "progress" | "stats"> | undefined;
 }
@@ -81,7 +84,6 @@ function registerMemoryTier(metrics: MetricsRegistry, memory: TierParts["memory"
 }
 
 function registerDisk(metrics: MetricsRegistry, disk: NonNullable<TierParts["disk"]>): void {
-  const { stats } = disk;
   metrics.gauge(
     "orca_disk_max_bytes",
     { meaning: "The bound disk.max_bytes.", watch: "Constant." },
@@ -97,9 +99,22 @@ function registerDisk(metrics: MetricsRegistry, disk: NonNullable<TierParts["dis
   );
   metrics.gauge(
     "orca_disk_chunks",
-    { meaning: "Chunks on disk.", watch: "Grows until the disk is full." },
+    { meaning: "Whole chunks on disk.", watch: "Grows until the disk is full." },
     () => disk.chunkCount,
   );
+  metrics.gauge(
+    "orca_disk_blocks",
+    {
+      meaning: "Blocks of 1 MiB on disk, of chunks that are not whole.",
+      watch: "Many: clients read small parts of large objects.",
+    },
+    () => disk.blockCount,
+  );
+  registerDiskWork(metrics, disk);
+}
+
+function registerDiskWork(metrics: MetricsRegistry, disk: NonNullable<TierParts["disk"]>): void {
+  const { stats } = disk;
   metrics.gauge(
     "orca_disk_pending_bytes",
     {

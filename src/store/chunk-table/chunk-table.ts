@@ -55,6 +55,11 @@ export class ChunkTable implements PolicyEntries {
     return this.#count;
   }
 
+  /** Of these, the blocks of partial chunks. */
+  get blockCount(): number {
+    return this.#origins.blockRows;
+  }
+
   /** All rows in use have this number or a lower one. */
   get rowsUsed(): number {
     return this.#rowsUsed;
@@ -156,7 +161,7 @@ export class ChunkTable implements PolicyEntries {
     return row;
   }
 
-  /** The paths after `after` in the order of the table (empty: those from `fromOrder` on), at most `pathsMax`. */
+  /** The paths of whole chunks after `after` in the order of the table (empty: those from `fromOrder` on), at most `pathsMax`. */
   pathsAfter(after: string, pathsMax: number, fromOrder = 0): string[] {
     const found: string[] = [];
     const isKnown = after !== "" && this.#name.setPath(after);
@@ -168,6 +173,7 @@ export class ChunkTable implements PolicyEntries {
       const { bucket, end } = this.#intervalAt(order);
       const named: { order: number; path: string }[] = [];
       for (let row = this.#chains.firstIn(bucket); row !== noRow; row = this.#chains.next[row] as number) {
+        if (this.#origins.isOfBlocks(this.#originOf(row))) continue;
         const each = { order: orderOfHash(this.hashOf(row)), path: this.pathOf(row) };
         if (last ? compare(each, last) > 0 : each.order >= order) named.push(each);
       }

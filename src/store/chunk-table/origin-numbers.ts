@@ -1,14 +1,26 @@
 /** Numbers for the ids of origins, so that a row of the chunk table holds no text. An id has its number while a row uses it. */
 import { assert } from "../../base/assert.ts";
+import { isBlocksId } from "../../chunk/object-version.ts";
 
 /** A number has 16 bits. The configured origins are a few; the rest are of chunks that earlier runs have left. */
 const originsMax = 65_536;
 
+interface Origin {
+  readonly id: string;
+  readonly isOfBlocks: boolean;
+  rows: number;
+}
+
 export class OriginNumbers {
-  readonly #ids: string[] = [];
-  readonly #rows: number[] = [];
+  readonly #origins: Origin[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #free: number[] = [];
+  #blockRows = 0;
+
+  /** Rows of blocks of partial chunks. */
+  get blockRows(): number {
+    return this.#blockRows;
+  }
 
   /** Undefined if no row uses the id. */
   find(id: string): number | undefined {
@@ -17,34 +29,46 @@ export class OriginNumbers {
 
   /** Whether the id has a number or could get one. */
   canHold(id: string): boolean {
-    return this.#numbers.has(id) || this.#free.length > 0 || this.#ids.length < originsMax;
+    return this.#numbers.has(id) || this.#free.length > 0 || this.#origins.length < originsMax;
   }
 
   idOf(number: number): string {
-    return this.#ids[number] as string;
+    return this.#of(number).id;
+  }
+
+  /** Whether the rows with this number are blocks of partial chunks. */
+  isOfBlocks(number: number): boolean {
+    return this.#of(number).isOfBlocks;
   }
 
   /** The number of the id, which one more row uses. */
   take(id: string): number {
-    const known = this.#numbers.get(id);
-    if (known !== undefined) {
-      this.#rows[known] = (this.#rows[known] as number) + 1;
-      return known;
-    }
-    const number = this.#free.pop() ?? this.#ids.length;
-    assert(number < originsMax, "a row is added only if its origin can have a number");
-    this.#ids[number] = id;
-    this.#rows[number] = 1;
-    this.#numbers.set(id, number);
+    const number = this.#numbers.get(id) ?? this.#add(id);
+    const origin = this.#of(number);
+    origin.rows += 1;
+    if (origin.isOfBlocks) this.#blockRows += 1;
     return number;
   }
 
   /** One row uses the number no more. */
   release(number: number): void {
-    const left = (this.#rows[number] as number) - 1;
-    this.#rows[number] = left;
-    if (left > 0) return;
-    this.#numbers.delete(this.idOf(number));
+    const origin = this.#of(number);
+    origin.rows -= 1;
+    if (origin.isOfBlocks) this.#blockRows -= 1;
+    if (origin.rows > 0) return;
+    this.#numbers.delete(origin.id);
     this.#free.push(number);
+  }
+
+  #add(id: string): number {
+    const number = this.#free.pop() ?? this.#origins.length;
+    assert(number < originsMax, "a row is added only if its origin can have a number");
+    this.#origins[number] = { id, isOfBlocks: isBlocksId(id), rows: 0 };
+    this.#numbers.set(id, number);
+    return number;
+  }
+
+  #of(number: number): Origin {
+    return this.#origins[number] as Origin;
   }
 }

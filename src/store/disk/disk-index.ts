@@ -21,18 +21,9 @@ import { type EvictionPolicy, type NewPolicy, noRow } from "../eviction/eviction
 import { supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ScanBatch } from "./disk-job.ts";
 import { DiskLimits, type DiskLimitsOptions, sliceMax } from "./disk-limits.ts";
-import { DiskEntry, type FileOnDisk, HeldEntries } from "./held-entries.ts";
+import { DiskEntry, type FileOnDisk, HeldEntries, nothingReserved, type Reserved } from "./held-entries.ts";
 import { ScanOrder } from "./scan-order.ts";
 import type { UseMarks } from "./use-marks.ts";
-
-/** The result of a reservation. */
-export interface Reserved {
-  readonly isReserved: boolean;
-  /** The entries that were removed for it. */
-  readonly victims: readonly FileOnDisk[];
-}
-
-const nothingReserved: Reserved = { isReserved: false, victims: [] };
 
 /** The lowest of the marks of a row. The others are the period of its last mark on disk. */
 const firstToGo = 1;
@@ -89,8 +80,13 @@ export class DiskIndex {
     return Math.max(0, this.#limits.highBytes - this.usedBytes + replaceableBytes);
   }
 
+  /** Entries: whole chunks, and blocks of partial ones. */
   get count(): number {
     return this.#table.count;
+  }
+
+  get blockCount(): number {
+    return this.#table.blockCount;
   }
 
   get maxChunks(): number {

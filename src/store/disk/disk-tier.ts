@@ -21,6 +21,7 @@ import type { ChunkKey, MemoryHold, Presence, PutResult } from "../chunk-store.t
 import type { NewPolicy } from "../eviction/eviction-policy.ts";
 import { Superseder, supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ListedStore } from "../listed-store.ts";
+import { DiskBlocks } from "./disk-blocks.ts";
 import { DiskCalls } from "./disk-calls.ts";
 import { DiskCommitter } from "./disk-committer.ts";
 import { DiskDeletions } from "./disk-deletions.ts";
@@ -75,6 +76,7 @@ export class DiskTier implements StagingStore, ListedStore {
   /** Resolves when the scan has ended and the chunks over the limit are evicted. Reads need not wait for it. */
   readonly ready: Promise<void>;
   readonly maxBytes: number;
+  readonly partial = new DiskBlocks(this);
   readonly #root: DiskRoot;
   readonly #clock: Clock;
   readonly #calls: DiskCalls;
@@ -172,8 +174,14 @@ export class DiskTier implements StagingStore, ListedStore {
     return this.#index.spareBytes;
   }
 
+  /** Whole chunks. */
   get chunkCount(): number {
-    return this.#index.count;
+    return this.#index.count - this.#index.blockCount;
+  }
+
+  /** Blocks of partial chunks. */
+  get blockCount(): number {
+    return this.#index.blockCount;
   }
 
   get openFiles(): number {
@@ -299,6 +307,7 @@ export class DiskTier implements StagingStore, ListedStore {
   /** Makes the chunks of a version the first to be evicted, because its object has another ETag now. */
   supersede(version: ObjectVersion): void {
     this.#superseder.add(version);
+    this.#superseder.add(version.blocks);
   }
 
   /** A reclaimer for the memory budget: drops commits that have not started, the newest first. */

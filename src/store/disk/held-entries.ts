@@ -13,6 +13,15 @@ export interface FileOnDisk {
   readonly sizeBytes: number;
 }
 
+/** The result of a reservation of room. */
+export interface Reserved {
+  readonly isReserved: boolean;
+  /** The entries that were removed for it. */
+  readonly victims: readonly FileOnDisk[];
+}
+
+export const nothingReserved: Reserved = { isReserved: false, victims: [] };
+
 /**
  * If the chunk is removed, also if it is stored again, the entry is not held any more. So a fault that was found in the
  * old file says nothing about the new one.

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { NamedObject } from "../../chunk/object-prefix.ts";
+import { originIdOf } from "../../chunk/object-version.ts";
 import { blockSizeBytes, chunkPathOfFileName } from "../chunk-file/chunk-file.ts";
 import { checkChunkFile, identifyChunkFile } from "../chunk-file/chunk-file-check.ts";
 import type { DiskFault } from "../chunk-file/disk-file.ts";
@@ -88,7 +89,7 @@ function identify(directory: string, name: string): IdentifiedChunk[] {
   const identity = key && identifyChunkFile(fs, join(directory, name));
   if (!key || !identity) return [];
   const { originId, bucket, objectKey } = identity;
-  return [{ key, originId, bucket, objectKey }];
+  return [{ key, originId: originIdOf(originId), bucket, objectKey }];
 }
 
 try {
