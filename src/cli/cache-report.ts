@@ -52,6 +52,10 @@ function notesOf({ disk, cachestore }: CacheDocument): string[] {
     notes.push(
       `disk: ${counted(blocks, "block")} (${formatBytes(bytes)}) read, ${counted(stored, "chunk")} stored, ${notStored} not stored`,
     );
+    if (disk.blocks > 0)
+      notes.push(
+        `disk: ${counted(disk.blocks, "block")} of chunks that are not whole, besides the chunks above`,
+      );
     if (disk.damaged > 0) notes.push(`disk: ${counted(disk.damaged, "chunk")} found damaged and deleted`);
     if (disk.vanished > 0) notes.push(`disk: ${counted(disk.vanished, "file")} missing when read`);
     for (const [code, count] of Object.entries(disk.errors)) {

@@ -57,6 +57,7 @@ function isStats(value: unknown): value is CacheDocument {
     (value["disk"] === null ||
       (has(value["disk"], {
         ...tier,
+        blocks: "number",
         pending_bytes: "number",
         blocks_read: "number",
         bytes_read: "number",

@@ -149,12 +149,13 @@ test("stats: tell how far the scrub is, what it found, and when it last finished
       {
         replica_id: "r0",
         memory: { ...counts, used_bytes: 0 },
-        disk: { ...counts, ...disk, pending_bytes: 0, errors: {}, scrub: { ...scrub, ...fields } },
+        disk: { ...counts, ...disk, blocks: 3, pending_bytes: 0, errors: {}, scrub: { ...scrub, ...fields } },
         cachestore: null,
         directories: [],
       },
       "host",
     );
+  assert.match(report({}), /^disk: 3 blocks of chunks that are not whole, besides the chunks above$/m);
   assert.match(report({}), /^scrub: running at 35%, 1 bad chunk deleted, never finished$/m);
   const [last, next] = ["2026-01-01T00:00:00.000Z", "2026-01-31T00:00:00.000Z"];
   assert.match(
