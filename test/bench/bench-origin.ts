@@ -1,7 +1,8 @@
 /**
  * The origin of the bench, a process of its own: an S3 endpoint that answers HEAD and ranged GET for any key out of one
  * buffer, as fast as a socket takes it. A key says what it is: `<name>-<size in bytes>` and, with the prefix `slow-`, a
- * body of 20 MB/s. `GET /_stats` tells what was asked, which is how the bench counts.
+ * body of 20 MB/s. A listing is empty: Orca asks for one when it starts. `GET /_stats` tells what was asked, which is how
+ * the bench counts.
  *
  *     node test/bench/bench-origin.ts PORT
  */
@@ -12,6 +13,9 @@ const slowBytesPerSecond = 20_000_000;
 const tickMs = 5;
 const block = Buffer.allocUnsafeSlow(1024 * 1024);
 for (let offset = 0; offset < block.length; offset += 1) block[offset] = (offset * 31 + (offset >> 8)) & 0xff;
+
+const emptyListing = `<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult><Name>bench</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`;
 
 let stats = { gets: 0, heads: 0, bytes: 0 };
 
@@ -52,6 +56,10 @@ createServer((request, response) => {
   if (url === "/_stats") {
     response.end(JSON.stringify(stats));
     stats = { gets: 0, heads: 0, bytes: 0 };
+    return;
+  }
+  if (url.includes("list-type=2")) {
+    response.writeHead(200, { "Content-Type": "application/xml" }).end(emptyListing);
     return;
   }
   const sizeBytes = Number(/-(\d+)(?:\?|$)/.exec(url)?.[1]);
