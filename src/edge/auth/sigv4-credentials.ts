@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { LruMap } from "../../base/lru-map.ts";
 import { AuthError } from "./auth-error.ts";
+import { SignedHeaders } from "./signed-headers.ts";
 
 export interface Sigv4Credentials {
   readonly isPresigned: boolean;
@@ -14,10 +15,7 @@ export interface Sigv4Credentials {
   /** `x-amz-date` as sent: `20260102T030405Z`. */
   readonly date: string;
   readonly dateMs: number;
-  /** As sent: lower case, with `;` between them. */
-  readonly signedHeaders: string;
-  /** The same, one by one. */
-  readonly names: readonly string[];
+  readonly signedHeaders: SignedHeaders;
   /** 64 lower-case hex digits. */
   readonly signature: string;
   readonly sessionToken: string | undefined;
@@ -38,8 +36,7 @@ const dateForm = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 interface HeaderPrefix {
   readonly accessKey: string;
   readonly scope: string;
-  readonly signedHeaders: string;
-  readonly names: readonly string[];
+  readonly signedHeaders: SignedHeaders;
 }
 
 /** Together at most a few MiB. A client sends about 200 characters; a longer prefix is parsed each time. */
@@ -72,7 +69,7 @@ export class Sigv4Headers {
     if (date === undefined || dateMs === undefined) {
       return new AuthError("access_denied", "AWS authentication requires a valid Date or x-amz-date header");
     }
-    const { accessKey, scope, signedHeaders, names } = prefix;
+    const { accessKey, scope, signedHeaders } = prefix;
     if (!scope.startsWith(date.slice(0, 8))) {
       return malformedHeader("the day of its Credential is not that of x-amz-date");
     }
@@ -84,7 +81,6 @@ export class Sigv4Headers {
       date,
       dateMs,
       signedHeaders,
-      names,
       signature,
       sessionToken: typeof token === "string" ? token : undefined,
       expiresSeconds: 0,
@@ -98,7 +94,7 @@ export class Sigv4Headers {
     const [, credentialText = "", signedHeaders = ""] = match;
     const credential = credentialOf(credentialText);
     if (credential === undefined) return "credential";
-    const prefix = { ...credential, signedHeaders, names: signedHeaders.split(";") };
+    const prefix = { ...credential, signedHeaders: new SignedHeaders(signedHeaders) };
     if (text.length <= prefixLengthMax) this.#prefixes.set(text, prefix);
     return prefix;
   }
@@ -149,8 +145,7 @@ export function presignedCredentials(parameters: ReadonlyMap<string, string>): S
     ...credential,
     date,
     dateMs,
-    signedHeaders,
-    names: signedHeaders.split(";"),
+    signedHeaders: new SignedHeaders(signedHeaders),
     signature,
     sessionToken: parameters.get("X-Amz-Security-Token"),
     expiresSeconds: Number(expires),

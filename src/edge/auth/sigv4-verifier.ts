@@ -10,17 +10,10 @@ import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Clock } from "../../base/clock.ts";
 import { AuthError, type ErrorElement } from "./auth-error.ts";
-import {
-  canonicalQuery,
-  canonicalUri,
-  type QueryPair,
-  queryPairs,
-  signedHeaderLines,
-} from "./canonical-request.ts";
+import { canonicalQuery, canonicalUri, type QueryPair, queryPairs } from "./canonical-request.ts";
 import type { AccessKey, Identity } from "./identity.ts";
-import { deriveSigningKey, type SigningKey, SigningKeys } from "./signing-keys.ts";
+import { deriveSigningKey, type SigningKey, SigningKeys, stringToSign } from "./signing-keys.ts";
 import type { Sigv4Credentials } from "./sigv4-credentials.ts";
-import { sigv4Algorithm } from "./sigv4-credentials.ts";
 
 /** A request as node:http parsed it. The target is in two parts, without the `?`. */
 export interface SignedRequest {
@@ -45,12 +38,6 @@ const shownTextMax = 8192;
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const unsignedPayload = "UNSIGNED-PAYLOAD";
 const payloadHashForm = /^(?:[0-9a-fA-F]{64}|UNSIGNED-PAYLOAD|STREAMING-[A-Z0-9-]{1,64})$/;
-
-/** The parts of a canonical request but its headers. */
-interface Target {
-  readonly uri: string;
-  readonly query: string;
-}
 
 export class Sigv4Verifier {
   readonly #clock: Clock;
@@ -89,14 +76,12 @@ export class Sigv4Verifier {
     key: AccessKey,
     pairs: readonly QueryPair[] | undefined,
   ): AuthError | undefined {
-    const { names } = credentials;
-    if (names.length > signedHeadersMax) {
+    const { scope, signedHeaders } = credentials;
+    if (signedHeaders.names.length > signedHeadersMax) {
       return new AuthError(malformedCode(credentials), `More than ${signedHeadersMax} headers are signed`);
     }
     const payloadHash = payloadHashOf(request, credentials, pairs);
     if (payloadHash instanceof AuthError) return payloadHash;
-    const { lines, unsigned } = signedHeaderLines(request.rawHeaders, names);
-    if (unsigned.length > 0) return notSigned(unsigned);
     const target = canonicalTarget(request, pairs);
     if (target === undefined) {
       return new AuthError(
@@ -104,48 +89,49 @@ export class Sigv4Verifier {
         "Cannot read the target of the request: it is not percent-encoded UTF-8",
       );
     }
-    const { scope, signedHeaders } = credentials;
+    const canonical = signedHeaders.canonicalRequest(target, request.rawHeaders, payloadHash);
+    if (typeof canonical !== "string") return notSigned(canonical);
     const cached = this.#signingKeys.get(key, scope);
     const signingKey = cached ?? deriveSigningKey(key.secret, scope);
-    const tail = `${signedHeaders}\n${payloadHash}`;
-    const canonical = `${request.method}\n${target.uri}\n${target.query}\n${lines}\n${tail}`;
     const isRight =
       isSignatureOf(canonical, credentials, signingKey) ||
-      otherForms(request, target, lines).some((form) =>
-        isSignatureOf(`${request.method}\n${form}\n${tail}`, credentials, signingKey),
-      );
+      otherForms(request, target, canonical).some((form) => isSignatureOf(form, credentials, signingKey));
     if (!isRight) return mismatch(canonical, credentials);
     if (cached === undefined) this.#signingKeys.keep(key, scope, signingKey);
     return undefined;
   }
 }
 
+/** Method, path and query, each on a line. Undefined where the target does not decode. */
 function canonicalTarget(
-  { path, rawQuery }: SignedRequest,
+  { method, path, rawQuery }: SignedRequest,
   pairs: readonly QueryPair[] | undefined,
-): Target | undefined {
+): string | undefined {
   const uri = canonicalUri(path);
   if (uri === undefined) return undefined;
+  if (rawQuery === "") return `${method}\n${uri}\n`;
   // One plain parameter, as the SDKs append, is its own canonical form.
-  if (pairs === undefined && /^(?:[\w.~-]+=[\w.~-]*)?$/.test(rawQuery)) return { uri, query: rawQuery };
+  if (pairs === undefined && /^[\w.~-]+=[\w.~-]*$/.test(rawQuery)) return `${method}\n${uri}\n${rawQuery}`;
   const decoded = pairs ?? queryPairs(rawQuery);
-  return decoded && { uri, query: canonicalQuery(decoded) };
+  return decoded && `${method}\n${uri}\n${canonicalQuery(decoded)}`;
 }
 
-/** Canonical requests of clients that sign in another form, without method and tail. Nearly always there are none. */
-function otherForms({ path, rawQuery }: SignedRequest, { uri, query }: Target, lines: string): string[] {
+/** Canonical requests of clients that sign in another form. Nearly always there are none. */
+function otherForms({ method, path, rawQuery }: SignedRequest, target: string, canonical: string): string[] {
   const forms: string[] = [];
+  const rest = canonical.slice(target.length);
   const sentQuery = rawQuery
     .split("&")
     .filter((pair) => pair !== "" && !pair.startsWith("X-Amz-Signature="))
     .sort()
     .join("&");
-  const asSent = path !== uri || sentQuery !== query;
-  if (asSent) forms.push(`${path}\n${sentQuery}\n${lines}`);
-  const plainHost = lines.replace(/^host:(.*)$/m, (_, host: string) => `host:${hostOfUrl(host)}`);
-  if (plainHost !== lines) {
-    forms.push(`${uri}\n${query}\n${plainHost}`);
-    if (asSent) forms.push(`${path}\n${sentQuery}\n${plainHost}`);
+  const sentTarget = `${method}\n${path}\n${sentQuery}`;
+  const asSent = sentTarget !== target;
+  if (asSent) forms.push(sentTarget + rest);
+  const plainHost = rest.replace(/^host:(.*)$/m, (_, host: string) => `host:${hostOfUrl(host)}`);
+  if (plainHost !== rest) {
+    forms.push(target + plainHost);
+    if (asSent) forms.push(sentTarget + plainHost);
   }
   return forms;
 }
@@ -156,27 +142,14 @@ function hostOfUrl(host: string): string {
   return port === ":80" || port === ":443" ? name : name + port;
 }
 
-/** Both signatures, as text. Reused: all of it happens in one turn. */
-const givenBytes = Buffer.alloc(64);
-const madeBytes = Buffer.alloc(64);
-
-function isSignatureOf(canonical: string, credentials: Sigv4Credentials, key: SigningKey): boolean {
-  if (credentials.signature.length !== givenBytes.length) return false;
-  givenBytes.write(credentials.signature, "latin1");
-  madeBytes.write(key.sign(stringToSign(canonical, credentials)), "latin1");
-  return timingSafeEqual(givenBytes, madeBytes);
+function isSignatureOf(canonical: string, { signature, date }: Sigv4Credentials, key: SigningKey): boolean {
+  return key.isSignature(signature, date, hashOf(canonical));
 }
 
-/** Reused. A longer canonical request gets a buffer of its own. */
-const canonicalBytes = Buffer.alloc(4096);
-
-/** Node gives header bytes as Latin-1, and clients have signed the bytes. */
-function stringToSign(canonical: string, { date, scope }: Sigv4Credentials): string {
-  const bytes =
-    canonical.length > canonicalBytes.length
-      ? Buffer.from(canonical, "latin1")
-      : canonicalBytes.subarray(0, canonicalBytes.write(canonical, "latin1"));
-  return `${sigv4Algorithm}\n${date}\n${scope}\n${hash("sha256", bytes)}`;
+/** Node gives header bytes as Latin-1, and clients have signed the bytes. Nearly always they are ASCII: the same in UTF-8. */
+function hashOf(canonical: string): string {
+  const isAscii = Buffer.byteLength(canonical) === canonical.length;
+  return hash("sha256", isAscii ? canonical : Buffer.from(canonical, "latin1"));
 }
 
 function payloadHashOf(
@@ -259,7 +232,7 @@ function notSigned(names: readonly string[]): AuthError {
 }
 
 function mismatch(canonical: string, credentials: Sigv4Credentials): AuthError {
-  const text = stringToSign(canonical, credentials);
+  const text = stringToSign(credentials.date, credentials.scope, hashOf(canonical));
   const elements: ErrorElement[] = [
     ["AWSAccessKeyId", credentials.accessKey],
     ["StringToSign", text],

@@ -135,6 +135,13 @@ test("Authenticator: keys, queries, hosts and payload hashes as AWS's library si
   }
 });
 
+test("Authenticator: a signed header in UTF-8, one of whose bytes is a blank in Latin-1", async () => {
+  const text = "voil\u00e0  \u1234";
+  const head = await signedHead(example, { host: "h", path: "/b/k", at, headers: { "x-amz-meta-a": text } });
+  const asReceived = { ...head.headers, "x-amz-meta-a": Buffer.from(text).toString("latin1") };
+  assert.equal(outcomeOf({ ...head, headers: asReceived }), example.accessKeyId);
+});
+
 test("Authenticator: forms in which some clients sign the same request", async () => {
   const { headers } = await signedHead(example, { host: "h.example.com", path: "/b/k", at });
   assert.equal(

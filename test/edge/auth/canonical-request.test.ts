@@ -6,14 +6,11 @@ import assert from "node:assert/strict";
 import { createHmac, hash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  canonicalQuery,
-  canonicalUri,
-  queryPairs,
-  signedHeaderLines,
-} from "../../../src/edge/auth/canonical-request.ts";
+import { canonicalQuery, canonicalUri, queryPairs } from "../../../src/edge/auth/canonical-request.ts";
+import { SignedHeaders } from "../../../src/edge/auth/signed-headers.ts";
 import { deriveSigningKey, SigningKey } from "../../../src/edge/auth/signing-keys.ts";
 import { anyText } from "../../support/any-text.ts";
+import { Chance } from "../../support/chance.ts";
 
 const secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const scope = "20150830/us-east-1/service/aws4_request";
@@ -131,18 +128,16 @@ test("canonical request: the signatures of AWS's test suite come out", () => {
       ...new Set(rawHeaders.filter((_, index) => index % 2 === 0).map((each) => each.toLowerCase())),
     ].sort();
     const [path = "", query = ""] = target.split("?");
-    const { lines, unsigned } = signedHeaderLines(rawHeaders, names);
-    assert.deepEqual(unsigned, []);
-    const canonical = [
-      method,
-      canonicalUri(path),
-      canonicalQuery(queryPairs(query) ?? []),
-      lines,
-      names.join(";"),
-      emptyHash,
-    ].join("\n");
-    const text = `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash("sha256", canonical)}`;
-    assert.equal(deriveSigningKey(secret, scope).sign(text), signature, `${name}\n${canonical}`);
+    const start = `${method}\n${canonicalUri(path)}\n${canonicalQuery(queryPairs(query) ?? [])}`;
+    const signed = new SignedHeaders(names.join(";"));
+    const key = deriveSigningKey(secret, scope);
+    // Once more, with the places of the headers that are remembered now.
+    for (let time = 0; time < 2; time += 1) {
+      const canonical = signed.canonicalRequest(start, rawHeaders, emptyHash);
+      assert.ok(typeof canonical === "string");
+      const message = `${name}\n${canonical}`;
+      assert.equal(key.isSignature(signature, date, hash("sha256", canonical)), true, message);
+    }
   }
 });
 
@@ -177,13 +172,88 @@ test("canonicalQuery: repeated, empty and valueless parameters", () => {
   assert.equal(of("X-Amz-Signature=1&X-Amz-Date=2"), "X-Amz-Date=2");
 });
 
-test("signedHeaderLines: host and every x-amz- header have to be signed, but for the hash of the payload", () => {
+test("SignedHeaders: host and every x-amz- header have to be signed, but for the hash of the payload", () => {
   const raw = ["HOST", "h", "X-Amz-Meta", "1", "x-amz-content-sha256", "2", "Range", "bytes=0-1"];
-  assert.deepEqual(signedHeaderLines(raw, ["host"]), { lines: "host:h\n", unsigned: ["x-amz-meta"] });
-  assert.deepEqual(signedHeaderLines(raw, ["x-amz-meta", "absent"]), {
-    lines: "x-amz-meta:1\nabsent:\n",
-    unsigned: ["host"],
+  assert.deepEqual(new SignedHeaders("host").canonicalRequest("", raw, ""), ["x-amz-meta"]);
+  const withoutHost = new SignedHeaders("x-amz-meta;absent");
+  assert.deepEqual(withoutHost.canonicalRequest("", raw, ""), ["host"]);
+  const signed = new SignedHeaders("host;x-amz-meta;absent");
+  const expected = "GET\n/\n\nhost:h\nx-amz-meta:1\nabsent:\n\nhost;x-amz-meta;absent\nhash";
+  assert.equal(signed.canonicalRequest("GET\n/\n", raw, "hash"), expected);
+  // A header more than the last request had is not in the signature either.
+  assert.deepEqual(signed.canonicalRequest("", [...raw, "x-amz-acl", "1"], ""), ["x-amz-acl"]);
+  assert.deepEqual(signed.canonicalRequest("", ["x-amz-acl", "1", ...raw.slice(2)], ""), ["x-amz-acl"]);
+  assert.equal(signed.canonicalRequest("GET\n/\n", raw, "hash"), expected);
+});
+
+/** The rule of AWS, written down without any regard for time. */
+function modelOf(start: string, rawHeaders: readonly string[], list: string, payloadHash: string): string {
+  const lines = list.split(";").map((name, index, names) => {
+    const values = rawHeaders.filter(
+      (_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name && names.indexOf(name) === index,
+    );
+    const trimmed = values.map((value) =>
+      value
+        .split(/[ \t]/)
+        .filter((word) => word !== "")
+        .join(" "),
+    );
+    return `${name}:${trimmed.join(",")}\n`;
   });
+  return `${start}\n${lines.join("")}\n${list}\n${payloadHash}`;
+}
+
+test("SignedHeaders: 10,000 requests of clients that change their headers, against a plain model", () => {
+  const chance = new Chance(10);
+  const names = [
+    "host",
+    "range",
+    "x-amz-date",
+    "x-amz-meta-a",
+    "x-amz-meta-ab",
+    "cookie",
+    "etag",
+    "b:c",
+    "\u00fc",
+  ];
+  const words = [
+    "",
+    " ",
+    "  ",
+    "\t",
+    "a",
+    "bytes=0-1",
+    "Ã\u00a0",
+    "\u00a0",
+    "\u00ff",
+    "x".repeat(300),
+    ",",
+    "host:",
+  ];
+  const sentName = (name: string): string => (chance.below(4) === 0 ? name.toUpperCase() : name);
+  const value = (): string => Array.from({ length: chance.below(5) }, () => chance.oneOf(words)).join("");
+  let answered = 0;
+  while (answered < 10_000) {
+    const list = ["host", ...names.slice(1).filter(() => chance.below(2) === 0)];
+    if (chance.below(10) === 0) list.push(chance.oneOf(list) as string);
+    const text = list.join(";");
+    const signed = new SignedHeaders(text);
+    let sent: string[] = [];
+    for (let request = 0; request < 20; request += 1) {
+      if (chance.below(3) === 0) {
+        sent = list.filter(() => chance.below(8) > 0).map(sentName);
+        if (chance.below(4) === 0) sent.push(sentName(chance.oneOf(list) as string));
+        if (chance.below(4) === 0) sent.push("Accept", "x-amz-content-sha256");
+        if (chance.below(8) === 0) sent.reverse();
+        if (chance.below(20) === 0) sent.push(...Array.from({ length: 40 }, () => "Accept"));
+      }
+      const rawHeaders = sent.flatMap((name) => [name, value()]);
+      const payloadHash = chance.oneOf([emptyHash, "UNSIGNED-PAYLOAD"]);
+      const expected = modelOf("GET\n/b/k\nq=", rawHeaders, text, payloadHash);
+      assert.equal(signed.canonicalRequest("GET\n/b/k\nq=", rawHeaders, payloadHash), expected);
+      answered += 1;
+    }
+  }
 });
 
 test("canonicalUri, canonicalQuery: what they make stays the same when it is made again", () => {
@@ -199,11 +269,35 @@ test("canonicalUri, canonicalQuery: what they make stays the same when it is mad
   );
 });
 
-test("SigningKey: its signatures are the HMACs of node:crypto, for texts of any length", () => {
-  const key = Buffer.from(hash("sha256", "key"), "hex");
-  const signingKey = new SigningKey(key);
-  for (const length of [0, 1, 63, 64, 130, 511, 512, 513, 5000, 20]) {
-    const text = "text ".repeat(1000).slice(0, length);
-    assert.equal(signingKey.sign(text), createHmac("sha256", key).update(text).digest("hex"), String(length));
+test("SigningKey: its signatures are the HMACs of node:crypto, for any keys, dates, and scopes of 0 to 300 characters", () => {
+  const chance = new Chance(11);
+  const hex = (): string => hash("sha256", String(chance.below(2 ** 32)));
+  for (let length = 0; length <= 300; length += 1) {
+    const key = Buffer.from(hex(), "hex");
+    const scopeOfLength = "s".repeat(length);
+    const signingKey = new SigningKey(key, scopeOfLength);
+    const dates = ["20260102T030405Z", "20260102T030406Z"];
+    for (const each of [dates[0], dates[0], dates[1], dates[0]] as string[]) {
+      const canonicalHash = hex();
+      const text = `AWS4-HMAC-SHA256\n${each}\n${scopeOfLength}\n${canonicalHash}`;
+      const signature = createHmac("sha256", key).update(text).digest("hex");
+      assert.equal(signingKey.isSignature(signature, each, canonicalHash), true, String(length));
+      const at = chance.below(64);
+      const wrong = signature.slice(0, at) + (signature[at] === "0" ? "1" : "0") + signature.slice(at + 1);
+      assert.equal(signingKey.isSignature(wrong, each, canonicalHash), false, String(length));
+      assert.equal(signingKey.isSignature(signature, each, hex()), false, String(length));
+    }
   }
+});
+
+test("SigningKey: a signature of another form is wrong", () => {
+  const key = Buffer.alloc(32, 1);
+  const canonicalHash = "0".repeat(64);
+  const text = `AWS4-HMAC-SHA256\n${date}\n${scope}\n${canonicalHash}`;
+  const signature = createHmac("sha256", key).update(text).digest("hex");
+  const signingKey = new SigningKey(key, scope);
+  for (const wrong of ["", signature.slice(1), `${signature}0`, signature.toUpperCase(), "é".repeat(64)]) {
+    assert.equal(signingKey.isSignature(wrong, date, canonicalHash), false, wrong);
+  }
+  assert.equal(signingKey.isSignature(signature, date, canonicalHash), true);
 });
