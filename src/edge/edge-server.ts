@@ -22,7 +22,7 @@ export function createEdgeServer(options: EdgeServerOptions): EdgeServer {
   const { tls, keepAliveTimeoutMs, headerTimeoutMs, stats } = options;
   const http = {
     ServerResponse: ExchangeResponse,
-    // In path style a request is clear without a Host, and Node's own answer would not be an S3 error.
+    // HTTP/1.1 needs one (framing-fault.ts), and Node's own answer would not be an S3 error.
     requireHostHeader: false,
     maxHeaderSize: headerSizeBytesMax,
     keepAliveTimeout: keepAliveTimeoutMs,

@@ -24,8 +24,9 @@ import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, type ExchangeResponse } from "./exchange.ts";
 import { faultOfAmzHeaders } from "./headers/amz-headers.ts";
 import type { Cors } from "./headers/cors.ts";
+import { IgnoredUpgrades } from "./headers/ignored-upgrades.ts";
 import { faultOfOverrides } from "./headers/response-overrides.ts";
-import { faultOfMessage, malformedAnswer } from "./malformed-request.ts";
+import { faultOfMessage, MalformedRequests } from "./malformed-request.ts";
 import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
@@ -74,9 +75,6 @@ export interface S3ListenerOptions {
   readonly onDied: (error: OrcaError) => void;
 }
 
-/** A client that does not take the answer to a malformed request in this time is disconnected without it. */
-const malformedAnswerTimeoutMs = 5000;
-
 /** Lines in a minute about requests that failed for one reason, or were slow. */
 const failureLinesMax = 10;
 
@@ -91,6 +89,7 @@ export class S3Listener {
   readonly #running = new Set<Exchange>();
   readonly #pipelines: Pipelines;
   readonly #slowClients: SlowClients<Exchange>;
+  readonly #upgrades = new IgnoredUpgrades();
   /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
   #draining = false;
@@ -138,7 +137,11 @@ export class S3Listener {
     // Answered like any other request, so that a write is rejected before its body is sent.
     this.#server.on("checkContinue", take);
     this.#server.on("checkExpectation", take);
-    this.#server.on("clientError", (error, socket) => this.#answerMalformed(error, socket));
+    const malformed = new MalformedRequests({ stats, clock, hostId, requestIds: this.#requestIds });
+    this.#server.on("clientError", (error, socket) =>
+      malformed.answer(error, socket, this.#servedOn(socket)),
+    );
+    this.#server.on("connect", (_message, socket) => malformed.connect(socket, this.#servedOn(socket)));
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
     this.#server.on("connection", (socket: Socket) => {
       this.#connections.add(socket);
@@ -230,15 +233,19 @@ export class S3Listener {
   #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
     const { requestsMax, domain, buckets, bucketHandler, cors } = this.#options;
     cors?.decorate(message, response);
+    const fault = faultOfMessage(message);
+    if (fault) {
+      this.#options.stats.requestsMalformed += 1;
+      response.shouldKeepAlive = false;
+      exchange.sendError(fault);
+      return;
+    }
+    if (message.headers.upgrade !== undefined && !this.#upgrades.isAlone(message)) {
+      response.shouldKeepAlive = false;
+    }
     if (this.#running.size > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
-      return;
-    }
-    const fault = faultOfMessage(message);
-    if (fault) {
-      response.shouldKeepAlive = false;
-      exchange.sendError(fault);
       return;
     }
     if (cors && message.method === "OPTIONS") {
@@ -355,21 +362,6 @@ export class S3Listener {
     if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
   }
 
-  #answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    // While a response is being sent, an error answer would end up in the middle of its body.
-    if (error.code === "ECONNRESET" || !socket.writable || this.#isServed(socket)) {
-      socket.destroy();
-      return;
-    }
-    this.#options.stats.requestsMalformed += 1;
-    // The callback comes when the kernel has the bytes. A client that reads nothing would put that off for ever.
-    const deadline = this.#options.clock.timer(malformedAnswerTimeoutMs, () => socket.destroy());
-    socket.once("close", () => deadline.cancel());
-    // Both sides: a client that leaves its own side open would keep the connection for ever.
-    const { hostId } = this.#options;
-    socket.end(malformedAnswer(error.code, this.#requestIds.next(), hostId), () => socket.destroy());
-  }
-
   /**
    * Nothing has moved on a connection for as long as it may rest. If bytes wait for the client, it is dead or too slow
    * to serve. If a request waits for Orca, Orca waits for the origin, and the client has done nothing wrong. If neither,
@@ -379,16 +371,16 @@ export class S3Listener {
     if (socket.writableLength > 0) {
       this.#options.stats.clientsStalled += 1;
       socket.destroy();
-    } else if (this.#isServed(socket)) {
+    } else if (this.#servedOn(socket)) {
       socket.setTimeout(this.#options.clientStallTimeoutMs);
     } else {
       socket.destroy();
     }
   }
 
-  #isServed(socket: Duplex): boolean {
-    for (const exchange of this.#running) if (exchange.request.socket === socket) return true;
-    return false;
+  #servedOn(socket: Duplex): Exchange | undefined {
+    for (const exchange of this.#running) if (exchange.request.socket === socket) return exchange;
+    return undefined;
   }
 }
 

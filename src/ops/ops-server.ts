@@ -21,6 +21,7 @@ import type { SecureContextOptions } from "node:tls";
 import { AssertionFailure } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
+import { framingFault } from "../base/http/framing-fault.ts";
 import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
@@ -94,6 +95,8 @@ export class OpsServer {
       keepAliveTimeout: requestTimeoutMs,
       connectionsCheckingInterval: requestTimeoutMs,
       maxHeaderSize: 8192,
+      // It is a framing fault, and Node's own answer would be another one.
+      requireHostHeader: false,
     });
     const connectionsMax = options.connectionsMax ?? 64;
     this.#connections = new OpsConnections(connectionsMax);
@@ -160,6 +163,9 @@ export class OpsServer {
       socket.destroy();
       return;
     }
+    const fault = framingFault(request);
+    // Node's parser drops what was sent behind an upgrade (src/edge/headers/ignored-upgrades.ts).
+    if (fault || request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     const connection = this.#tcpSockets.get(nameOf(socket)) ?? socket;
     this.#connections.begin(connection);
     response.once("close", () => this.#connections.end(connection));
@@ -169,7 +175,8 @@ export class OpsServer {
     const endpoint = endpointFor(request, atPath);
     let answer: Page | Lines;
     try {
-      if (!this.#hasToken(request, endpoint)) answer = tokenMissing;
+      if (fault) answer = errorPage(400, `Cannot read the request: ${fault.reason}`);
+      else if (!this.#hasToken(request, endpoint)) answer = tokenMissing;
       else if (!allowed.includes(request.method ?? ""))
         answer = textPage(405, `only ${allowed.join(" and ")}\n`);
       else answer = await this.#ask(endpoint, query, request, response);
