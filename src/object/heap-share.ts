@@ -8,6 +8,7 @@
  *    entries keeps them, whatever the others receive.
  * 3. After {@link close}, no map has an entry.
  */
+import { assert } from "../base/assert.ts";
 import type { SharedBound, WeighedMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 
@@ -39,6 +40,7 @@ export class HeapShare implements SharedBound {
    * of the share.
    */
   tryCharge(bytes: number): boolean {
+    assert(bytes > 0, "an entry takes bytes, or evicting it makes no room");
     if (bytes > this.#bytesMax) return false;
     this.#evictUntil(this.#bytesMax - bytes);
     if (!this.#budget.tryCharge(bytes)) {
@@ -67,7 +69,9 @@ export class HeapShare implements SharedBound {
       for (const map of this.#maps) {
         if (heaviest === undefined || map.weight > heaviest.weight) heaviest = map;
       }
+      const bytesBefore = this.#bytes;
       heaviest?.evictOldest();
+      assert(this.#bytes < bytesBefore, "an eviction discharges what its entry weighs");
     }
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { AssertionFailure } from "../../src/base/assert.ts";
 import { LruMap } from "../../src/base/lru-map.ts";
 import { heapAllowanceBytes, MemoryBudget } from "../../src/base/memory-budget.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
@@ -94,4 +95,13 @@ test("HeapShare: an entry that is removed lets a waiting reservation have its me
   map.delete("a");
   (await waiting).release();
   assert.equal(budget.usedBytes, 0);
+});
+
+test("HeapShare: an eviction that discharges nothing is a bug, and ends rather than goes on for ever", () => {
+  const { heap } = fixture(10);
+  assert.equal(heap.tryCharge(8), true);
+  // Nobody has the entry: the sum has drifted from the maps.
+  assert.throws(() => heap.tryCharge(8), AssertionFailure);
+  heap.add({ weight: 8, evictOldest: () => {} });
+  assert.throws(() => heap.close(), AssertionFailure);
 });
