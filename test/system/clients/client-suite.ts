@@ -8,6 +8,7 @@ import { MiB } from "../../../src/base/units.ts";
 import { assertPattern } from "../../support/pattern.ts";
 import { testWith } from "../installed.ts";
 import type { Client } from "./client.ts";
+import { columnarOn } from "./columnar-suite.ts";
 import { commandLineClients } from "./command-line-clients.ts";
 import {
   empty,
@@ -41,6 +42,7 @@ export function clientsOn(store: string, start: () => Promise<SeededStore>): voi
       () => fails(client, replica),
     );
   }
+  columnarOn(store, () => replica);
 }
 
 async function reads({ open }: Client, replica: GuardedReplica): Promise<void> {

@@ -9,11 +9,13 @@ import { MiB } from "../../../src/base/units.ts";
 import { loadConfig, type SettingsTree } from "../../../src/config/load.ts";
 import { Replica } from "../../../src/replica/replica.ts";
 import { type Azurite, startAzurite } from "../../support/azurite.ts";
+import { httpGet } from "../../support/http-get.ts";
 import { patternBytes } from "../../support/pattern.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { type Rgw, startRgw } from "../../support/rgw.ts";
 import { putInParts } from "../../support/s3-multipart.ts";
 import type { Access } from "./client.ts";
+import { azureCloudOf, type CloudStore, s3CloudOf } from "./cloud-store.ts";
 
 const bucket = "models";
 export const folderPrefix = "dir a/";
@@ -29,18 +31,21 @@ const small = [odd, empty, deep];
 export interface SeededStore {
   readonly settings: SettingsTree;
   readonly env: Readonly<Record<string, string>>;
+  /** How Polars writes to it. */
+  readonly cloud: CloudStore;
   stop(): Promise<void>;
 }
 
 export class GuardedReplica {
   readonly #folder = mkdtempSync(join(tmpdir(), "orca-clients-"));
-  readonly #store: SeededStore;
+  readonly store: SeededStore;
   #replica: Replica | undefined;
   #endpoint = "";
+  #opsEndpoint = "";
   #clients = 0;
 
   private constructor(store: SeededStore) {
-    this.#store = store;
+    this.store = store;
   }
 
   static async start(store: SeededStore): Promise<GuardedReplica> {
@@ -63,9 +68,16 @@ export class GuardedReplica {
     return { endpoint: this.#endpoint, bucket, key, folder };
   }
 
+  /** The sum of the series in `/metrics` whose text begins so. */
+  async metric(start: string): Promise<number> {
+    const text = await (await httpGet(`${this.#opsEndpoint}/metrics`)).text();
+    const series = text.split("\n").filter((line) => line.startsWith(start));
+    return series.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+  }
+
   async stop(): Promise<void> {
     await this.#replica?.stop();
-    await this.#store.stop();
+    await this.store.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -76,14 +88,14 @@ export class GuardedReplica {
       `keys: [{ access_key: reader, secret: secret-of-reader, buckets: [${bucket}] }]\n`,
     );
     const config = loadConfig({
-      env: this.#store.env,
+      env: this.store.env,
       overrides: {
         server: {
           listen: "127.0.0.1:0",
           ops_listen: "127.0.0.1:0",
           auth: { enabled: true, access_keys_file: keysFile },
         },
-        origin: { id: "real", ...this.#store.settings },
+        origin: { id: "real", ...this.store.settings },
         memory: { max_bytes: "256MiB" },
       },
     });
@@ -93,17 +105,20 @@ export class GuardedReplica {
       random: new SeededRandom(1),
       logger: new RecordedLogger(),
     });
-    const { s3 } = await this.#replica.start();
+    const { s3, ops } = await this.#replica.start();
     this.#endpoint = `http://127.0.0.1:${s3.port}`;
+    this.#opsEndpoint = `http://127.0.0.1:${ops.port}`;
   }
 }
 
 export async function seededRgw(): Promise<SeededStore> {
   const rgw = await startRgw();
   await seedRgw(rgw);
+  const { endpoint, accessKey, secretKey } = rgw;
   return {
-    settings: { driver: "awss3", awss3: { bucket, endpoint: rgw.endpoint, use_path_style: true } },
-    env: { ORCA_AWSS3_ACCESS_KEY: rgw.accessKey, ORCA_AWSS3_SECRET_KEY: rgw.secretKey },
+    settings: { driver: "awss3", awss3: { bucket, endpoint, use_path_style: true } },
+    env: { ORCA_AWSS3_ACCESS_KEY: accessKey, ORCA_AWSS3_SECRET_KEY: secretKey },
+    cloud: s3CloudOf({ endpoint, bucket, key: { accessKeyId: accessKey, secretAccessKey: secretKey } }),
     stop: () => rgw.stop(),
   };
 }
@@ -134,6 +149,7 @@ export async function seededAzurite(): Promise<SeededStore> {
   return {
     settings: { driver: "azureblob", azureblob: { account, container: bucket, endpoint } },
     env: { ORCA_AZUREBLOB_ACCOUNT_KEY: accountKey },
+    cloud: azureCloudOf({ endpoint, account, accountKey, container: bucket }),
     stop: () => azurite.stop(),
   };
 }
