@@ -3,6 +3,7 @@
  * with a key in place of the token, and the rest of Orca need not know the difference.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { endOf } from "../origin/key-order.ts";
 import { continuationTokenBytesMax } from "../origin/origin.ts";
 import { decodeContinuationToken } from "./continuation-token.ts";
 import type { Query } from "./query.ts";
@@ -32,9 +33,6 @@ export interface ListObjectsRequest {
 
 const maxKeysMax = 1000;
 const textSizeBytesMax = 1024;
-
-/** The last character of Unicode. A key that ends with it sorts after every key with the same beginning. */
-const lastCharacter = "\u{10FFFF}";
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html; unknown parameters are ignored. */
 export function parseListRequest(
@@ -102,14 +100,13 @@ function parseMaxKeys(text: string): number | undefined {
 }
 
 /**
- * A V1 marker may be the common prefix on which the previous page ended. All keys under it sort after it, so with a plain
- * start-after the origin would roll them up and list the same prefix again, for ever.
+ * A V1 marker may be the common prefix on which the previous page ended, or a key inside one. AWS goes on after the common
+ * prefix. With a plain start-after the origin would roll up the keys that follow and list the same prefix again.
  */
 function afterMarker(marker: string, prefix: string, delimiter: string): string {
   if (delimiter === "" || !marker.startsWith(prefix)) return marker;
   const firstDelimiter = marker.indexOf(delimiter, prefix.length);
-  const isCommonPrefix = firstDelimiter >= 0 && firstDelimiter + delimiter.length === marker.length;
-  return isCommonPrefix ? marker + lastCharacter : marker;
+  return firstDelimiter < 0 ? marker : endOf(marker.slice(0, firstDelimiter + delimiter.length));
 }
 
 function invalid(name: string, query: Query, reason: string): OrcaError {

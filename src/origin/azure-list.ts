@@ -8,7 +8,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import { errorOfStatus, OriginAnswer } from "./error-of-status.ts";
 import { strongEtag, wholeSeconds } from "./http-object.ts";
-import { compareKeys, isAfter } from "./key-order.ts";
+import { compareKeys, endOf, isAfter } from "./key-order.ts";
 import { answerDetail, checkedToken, type ListedEntry, listedSize, scanListing } from "./list-answer.ts";
 import type { ListedObject, ListPage, ListRequest } from "./origin.ts";
 import type { XmlElement } from "./xml-scanner.ts";
@@ -27,6 +27,9 @@ interface Position {
   readonly startAfter: string;
 }
 
+type KeysOfPage = Pick<ListRequest, "prefix" | "delimiter" | "maxKeys">;
+type AskSegment = (keys: KeysOfPage, position: Position) => Promise<Segment>;
+
 /** @see Origin.list */
 export async function listAzure(
   ask: AskContainer,
@@ -37,12 +40,18 @@ export async function listAzure(
   let position = request.continuationToken
     ? decodePosition(request.continuationToken, action)
     : { marker: "", startAfter: request.startAfter };
-  for (let pages = 1; ; pages += 1) {
-    const answer = await ask(queryOf(request, position));
+  const asked: AskSegment = async (keys, place) => {
+    const answer = await ask(queryOf(keys, place));
     if (answer.status !== 200) throw errorOfAnswer(answer, request, action, clock.now());
-    const segment = await parseSegment(answer.body, action);
-    const entries = entriesAfter(segment, position.startAfter);
+    return parseSegment(answer.body, keys.delimiter, action);
+  };
+  for (let pages = 1; ; pages += 1) {
+    const segment = await asked(request, position);
     const { nextMarker } = segment;
+    const { startAfter } = position;
+    const entries = await entriesAfter(segment, startAfter, (prefix) =>
+      hasKeyAfter(prefix, startAfter, asked),
+    );
     if (entries.length > request.maxKeys) {
       const page = entries.toSorted((a, b) => compareKeys(a.name, b.name)).slice(0, request.maxKeys);
       // Azure has no marker inside a page: the next call reads this page again and skips the names already returned.
@@ -57,7 +66,7 @@ export async function listAzure(
   }
 }
 
-function queryOf(request: ListRequest, { marker, startAfter }: Position): Readonly<Record<string, string>> {
+function queryOf(request: KeysOfPage, { marker, startAfter }: Position): Readonly<Record<string, string>> {
   const { prefix, delimiter, maxKeys } = request;
   return {
     restype: "container",
@@ -82,7 +91,7 @@ interface Segment {
 }
 
 /** Blobs of another type than block blobs are not objects here. */
-async function parseSegment(body: Buffer, action: string): Promise<Segment> {
+async function parseSegment(body: Buffer, delimiter: string, action: string): Promise<Segment> {
   const blobs: Entry[] = [];
   const prefixes: Entry[] = [];
   let nextMarker = "";
@@ -95,7 +104,7 @@ async function parseSegment(body: Buffer, action: string): Promise<Segment> {
     } else if (name === "NextMarker") nextMarker = element.text();
     else if (name === "Blob" || name === "BlobPrefix") {
       const { type, ...object } = blob;
-      if (name === "BlobPrefix") prefixes.push({ name: object.key });
+      if (name === "BlobPrefix") prefixes.push({ name: wholePrefix(object.key, delimiter) });
       else if (type === "BlockBlob") blobs.push({ name: object.key, object });
       blob = newBlob();
       return true;
@@ -131,16 +140,41 @@ function nameOf(element: XmlElement): string {
   return /\bEncoded="true"/i.test(element.attributes()) ? decodeURIComponent(name) : name;
 }
 
+/** Azurite cuts a common prefix after the first character of the delimiter. */
+function wholePrefix(name: string, delimiter: string): string {
+  return name.endsWith(delimiter) ? name : name + delimiter.slice(1);
+}
+
 /**
- * The entries of a segment after `startAfter`. A common prefix that contains `startAfter` stands for keys on both sides
- * of it and is kept.
+ * The entries of a segment after `startAfter`. A common prefix in which `startAfter` lies stands for keys on both sides of
+ * it: it is kept if one is after.
  */
-function entriesAfter({ entries }: Segment, startAfter: string): readonly Entry[] {
+async function entriesAfter(
+  { entries }: Segment,
+  startAfter: string,
+  hasKeyAfterStart: (prefix: string) => Promise<boolean>,
+): Promise<readonly Entry[]> {
   if (startAfter === "") return entries;
-  return entries.filter(({ name, object }) => {
+  const kept: Entry[] = [];
+  for (const entry of entries) {
+    const { name, object } = entry;
     const holdsStart = !object && startAfter.startsWith(name) && startAfter !== name;
-    return holdsStart || isAfter(name, startAfter);
-  });
+    if (holdsStart ? await hasKeyAfterStart(name) : isAfter(name, startAfter)) kept.push(entry);
+  }
+  return kept;
+}
+
+/** Whether a blob with this prefix is after `startAfter`. True where that takes too many of Azure's pages to tell. */
+async function hasKeyAfter(prefix: string, startAfter: string, ask: AskSegment): Promise<boolean> {
+  if (!isAfter(endOf(prefix), startAfter)) return false;
+  let marker = "";
+  for (let pages = 1; pages <= pagesSkippedMax; pages += 1) {
+    const segment = await ask({ prefix, delimiter: "", maxKeys: pageSizeMax }, { marker, startAfter });
+    if (segment.entries.some(({ name }) => isAfter(name, startAfter))) return true;
+    if (segment.nextMarker === "") return false;
+    marker = segment.nextMarker;
+  }
+  return true;
 }
 
 function pageOf(entries: readonly Entry[], nextContinuationToken: string): ListPage {

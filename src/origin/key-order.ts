@@ -14,6 +14,11 @@ export function isAfter(key: string, other: string): boolean {
   return other === "" ? key !== "" : compareKeys(key, other) > 0;
 }
 
+/** A place in the order that is after all keys with this beginning: no key has the last character of Unicode next to it. */
+export function endOf(prefix: string): string {
+  return `${prefix}\u{10FFFF}`;
+}
+
 /** In UTF-8, characters beyond U+FFFF sort after all others. Their surrogates do not: U+E000 to U+FFFF come after them. */
 function rank(unit: number): number {
   if (unit < 0xd800) return unit;

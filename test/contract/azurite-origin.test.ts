@@ -55,6 +55,24 @@ suite("AzureBlobOrigin on Azurite, beyond the contract", () => {
     );
   });
 
+  test("list: a common prefix in which startAfter lies is kept only where a key is after it", async () => {
+    const { origin, bucket } = fixture;
+    for (const key of ["in/a/1", "in/a/2", "in/b"]) await fixture.put(key, Buffer.alloc(0), {});
+    for (const [startAfter, commonPrefixes] of [
+      ["in/a/1", ["in/a/"]],
+      ["in/a/2", []],
+    ] as const) {
+      const asked = { bucket, prefix: "in/", delimiter: "/", maxKeys: 10, continuationToken: "", startAfter };
+      const page = await origin.list(asked, never);
+      assert.deepEqual(page.commonPrefixes, commonPrefixes, startAfter);
+      assert.deepEqual(
+        page.objects.map(({ key }) => key),
+        ["in/b"],
+      );
+    }
+    for (const key of ["in/a/1", "in/a/2", "in/b"]) await fixture.delete(key);
+  });
+
   test("head: a key that Azure would resolve to another blob, or to another container's, is a missing key", async () => {
     const { origin, bucket } = fixture;
     for (const key of ["x/../block", "./block", "../contract/block", "..\\contract\\block"]) {

@@ -100,6 +100,25 @@ export function listContract(traits: OriginTraits, fixture: () => OriginFixture)
     }
   });
 
+  test("list: startAfter all that lies under a common prefix leaves the common prefix out", async () => {
+    const asked = { prefix: "list/", delimiter: "/", startAfter: "list/a/\u{10ffff}" };
+    const page = await fixture().origin.list(listOf(fixture(), asked), never());
+    assert.deepEqual(keysOf(page.objects), ["list/b", "list/z", "list/é"]);
+    assert.deepEqual(page.commonPrefixes, ["list/c/", "list/\u{ff5e}/"]);
+  });
+
+  test("list: a delimiter of several characters", async () => {
+    for (const [delimiter, commonPrefixes] of [
+      ["/1", ["list/a b/1", "list/a/1", "list/c/1", "list/\u{ff5e}/1"]],
+      [" b/", ["list/a b/"]],
+    ] as const) {
+      const page = await fixture().origin.list(listOf(fixture(), { prefix: "list/", delimiter }), never());
+      assert.deepEqual(page.commonPrefixes, commonPrefixes);
+      const rest = listedKeys.filter((key) => !commonPrefixes.some((prefix) => key.startsWith(prefix)));
+      assert.deepEqual(keysOf(page.objects), rest);
+    }
+  });
+
   test("list: a bucket that is not there is no_such_bucket", async () => {
     const request = { ...listOf(fixture(), {}), bucket: "no-such-bucket" };
     await rejectsWith("no_such_bucket", fixture().origin.list(request, never()));
