@@ -74,7 +74,7 @@ export function* listQueries(seed: number, keys: readonly string[]): Generator<L
       version: chance.happens(0.5) ? 1 : 2,
       prefix,
       delimiter,
-      after: chance.happens(0.5) ? "" : placeIn(chance, keys, prefix),
+      after: chance.happens(0.5) ? "" : placeIn(chance, keys, prefix, delimiter),
       maxKeys: chance.oneOf(sizes),
       encodesKeys: chance.happens(0.5),
       fetchesOwner: chance.happens(0.3),
@@ -96,8 +96,8 @@ function beginningOf(chance: Chance, keys: readonly string[], delimiter: string)
   return chance.happens(0.1) ? `${cut}\u{10ffff}` : cut;
 }
 
-/** A key, the beginning of one, something between two of them, or a place before or after the prefix. */
-function placeIn(chance: Chance, keys: readonly string[], prefix: string): string {
+/** A key, the beginning of one, a common prefix, something between two of them, or a place before or after the prefix. */
+function placeIn(chance: Chance, keys: readonly string[], prefix: string, delimiter: string): string {
   const key = chance.oneOf(keys) ?? "";
   const below = keys.filter((each) => each.startsWith(prefix));
   const near = chance.oneOf(below) ?? key;
@@ -108,7 +108,8 @@ function placeIn(chance: Chance, keys: readonly string[], prefix: string): strin
     prefix,
     cutAnywhere(chance, near),
     `${near}0`,
-    near.slice(0, near.lastIndexOf("/") + 1),
+    near.slice(0, near.indexOf(delimiter, prefix.length) + delimiter.length),
+    near.slice(0, near.indexOf(delimiter, prefix.length) + delimiter.length),
   ] as const;
   return chance.oneOf(places);
 }

@@ -2,7 +2,8 @@
  * S3's rules for lists, written from AWS's API reference (ListObjects, ListObjectsV2) for a list of keys in memory. It
  * shares no code with Orca. Where the reference says nothing, answers that AWS gave decide:
  *
- * - A marker of ListObjects inside a common prefix leaves out that prefix. `start-after` leaves out keys only.
+ * - A marker of ListObjects inside a common prefix leaves out that prefix. `start-after` leaves out keys only, unless it is
+ *   a common prefix itself. (The last is RGW's answer: no recorded one of AWS is known.)
  * - `max-keys=0` is an empty list that is not truncated, whatever follows.
  */
 export interface ListQuery {
@@ -46,7 +47,8 @@ export function modelPage(
   const found: { readonly name: string; readonly isKey: boolean }[] = [];
   const most = answeredMaxKeys(query);
   const after = position ?? query.after;
-  const leftOut = position !== undefined || query.version === 1 ? commonPrefixOf(after, query) : undefined;
+  const within = commonPrefixOf(after, query);
+  const leftOut = query.version === 1 || within === after ? within : undefined;
   let isTruncated = false;
   for (const key of keys) {
     if (!key.startsWith(query.prefix) || !isBehind(key, after)) continue;
