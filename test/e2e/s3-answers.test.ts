@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { text as textOf } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import { crc32 } from "node:zlib";
+import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 
 let orca: ReplicaFixture;
@@ -197,6 +200,36 @@ test("x-amz-checksum-mode: a whole object has the origin's checksums, and nothin
   assert.deepEqual(await asked({ ...mode, range: "bytes=10-" }), [416, null, null]);
   assert.deepEqual(await asked({ ...mode, "if-none-match": `"${etag}"` }), [304, null, null]);
   assert.deepEqual(await asked({ ...mode, "if-match": '"x"' }), [412, null, null]);
+});
+
+test("x-amz-checksum-mode: the AWS SDK compares the checksum with the bytes of a whole object, and takes a range without", async () => {
+  const { endpoint, origin } = orca;
+  const client = new S3Client({
+    endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    maxAttempts: 1,
+    credentials: { accessKeyId: "any", secretAccessKey: "any" },
+    responseChecksumValidation: "WHEN_SUPPORTED",
+  });
+  const read = async (Key: string, Range?: string): Promise<number | undefined> => {
+    const asked = { Bucket: testBucket, Key, ...(Range !== undefined && { Range }) };
+    return (await (await client.send(new GetObjectCommand(asked))).Body?.transformToByteArray())?.length;
+  };
+  const sums = { right: crc32(patternBytes(4, 0, 1000)), wrong: 0 };
+  for (const [key, sum] of Object.entries(sums)) {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(sum);
+    const headers = {
+      "x-amz-checksum-crc32": bytes.toString("base64"),
+      "x-amz-checksum-type": "FULL_OBJECT",
+    };
+    origin.put(testBucket, key, { seed: 4, sizeBytes: 1000, headers });
+  }
+  assert.equal(await read("right"), 1000);
+  await assert.rejects(read("wrong"), /Checksum mismatch/);
+  assert.equal(await read("wrong", "bytes=10-19"), 10);
+  client.destroy();
 });
 
 test("CORS: it is off by default", async () => {

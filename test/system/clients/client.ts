@@ -36,6 +36,10 @@ export interface Client {
   readonly missing: RegExp;
   /** What it says where its secret is wrong. */
   readonly denied: RegExp;
+  /** What it says where nobody has its access key; {@link denied} by default. */
+  readonly unknown?: RegExp;
+  /** The ranges in which it reads an object of 20 MiB and 5 bytes: 0 for one that reads it in one piece. Left out for a file system. */
+  readonly rangesOfLarge?: number;
 }
 
 /** A Debian package; by default it is installed where a program of that name is. */

@@ -92,7 +92,7 @@ async function fails(replica: GuardedReplica): Promise<void> {
   const orca = s3CloudOf(replica.accessWith());
   await assert.rejects(polarsOn(orca, "count", `${tablePrefix}absent.parquet`), /not found.* 404 Not Found/);
   await assert.rejects(polarsOn(orca, "count", "absent/"), /expanded paths were empty/);
-  const stranger = s3CloudOf(replica.accessWith("wrong"));
+  const stranger = s3CloudOf(replica.accessWith({ secretAccessKey: "wrong" }));
   await assert.rejects(polarsOn(stranger, "count", fileOf(1)), /403 Forbidden/);
   await assert.rejects(polarsOn(stranger, "files", tablePrefix), /SignatureDoesNotMatch/);
 }

@@ -44,7 +44,9 @@ const awsCli: Client = {
     };
   },
   missing: /\(404\)/,
-  denied: /\(403\)/,
+  denied: /\(403\)|SignatureDoesNotMatch/,
+  unknown: /\(403\)|InvalidAccessKeyId/,
+  rangesOfLarge: 3,
 };
 
 const curl: Client = {
@@ -79,6 +81,7 @@ const curl: Client = {
   },
   missing: /error: 404/,
   denied: /error: 403/,
+  rangesOfLarge: 0,
 };
 
 const rclone: Client = {
@@ -106,8 +109,14 @@ const rclone: Client = {
     const remote = (key: string): string => `orca:${access.bucket}/${key}`;
     return {
       list: async (prefix) => linesOf(await run("rclone", "lsf", remote(prefix))),
-      head: async (key) =>
-        (JSON.parse(await run("rclone", "lsjson", "--stat", remote(key))) as { Size: number }).Size,
+      head: async (key) => {
+        const stat = JSON.parse(await run("rclone", "lsjson", "--stat", remote(key))) as {
+          IsDir: boolean;
+          Size: number;
+        };
+        if (stat.IsDir) throw new Error("rclone finds a directory");
+        return stat.Size;
+      },
       // Four ranges at once. It compares the MD5 that is an ETag, or in the metadata.
       read: (key) => downloaded(access, (file) => run("rclone", "copyto", ...copyFlags, remote(key), file)),
       readRange: async (key, first, last) => {
@@ -117,8 +126,9 @@ const rclone: Client = {
     };
   },
   // To rclone, a prefix without keys is an empty directory.
-  missing: /nothing to transfer/,
+  missing: /nothing to transfer|finds a directory/,
   denied: /403/,
+  rangesOfLarge: 4,
 };
 
 const s3cmd: Client = {
@@ -159,8 +169,9 @@ max_retries = 1
       },
     };
   },
-  missing: /does not exist/,
+  missing: /does not exist|404/,
   denied: /403/,
+  rangesOfLarge: 0,
 };
 
 export const commandLineClients: readonly Client[] = [awsCli, curl, rclone, s3cmd];

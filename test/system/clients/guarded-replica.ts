@@ -14,6 +14,7 @@ import { patternBytes } from "../../support/pattern.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { type Rgw, startRgw } from "../../support/rgw.ts";
 import { putInParts } from "../../support/s3-multipart.ts";
+import type { ClientKey } from "../../support/signed-get.ts";
 import type { Access } from "./client.ts";
 import { azureCloudOf, type CloudStore, s3CloudOf } from "./cloud-store.ts";
 
@@ -59,12 +60,12 @@ export class GuardedReplica {
     return guarded;
   }
 
-  /** For a client of its own, whose secret may be wrong. */
-  accessWith(secretAccessKey = "secret-of-reader"): Access {
+  /** For a client of its own, whose key may be wrong. */
+  accessWith(wrong: Partial<ClientKey> = {}): Access {
     this.#clients += 1;
     const folder = join(this.#folder, `client-${this.#clients}`);
     mkdirSync(folder);
-    const key = { accessKeyId: "reader", secretAccessKey };
+    const key = { accessKeyId: "reader", secretAccessKey: "secret-of-reader", ...wrong };
     return { endpoint: this.#endpoint, bucket, key, folder };
   }
 

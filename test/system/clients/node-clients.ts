@@ -45,8 +45,10 @@ const awsSdk: Client = {
       close: async () => client.destroy(),
     };
   },
-  missing: /NoSuchKey/,
+  missing: /NoSuchKey|NotFound/,
   denied: /SignatureDoesNotMatch/,
+  unknown: /InvalidAccessKeyId/,
+  rangesOfLarge: 0,
 };
 
 const aws4fetch: Client = {
@@ -73,6 +75,7 @@ const aws4fetch: Client = {
   },
   missing: /status 404/,
   denied: /status 403/,
+  rangesOfLarge: 0,
 };
 
 const minio: Client = {
@@ -103,8 +106,10 @@ const minio: Client = {
         collect(await client.getPartialObject(bucket, key, first, last + 1 - first)),
     };
   },
-  missing: /NoSuchKey|does not exist/,
+  missing: /does not exist|Not Found/,
   denied: /SignatureDoesNotMatch|signature/,
+  unknown: /InvalidAccessKeyId|Access Key Id/,
+  rangesOfLarge: 0,
 };
 
 async function collect(body: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -29,6 +29,8 @@ const boto3: Client = {
   open: (access) => pythonSession(access, "boto3-client.py", { ENDPOINT: access.endpoint }),
   missing: /\(404\)|NoSuchKey/,
   denied: /\(403\)|SignatureDoesNotMatch/,
+  unknown: /\(403\)|InvalidAccessKeyId/,
+  rangesOfLarge: 3,
 };
 
 const gdal: Client = {
@@ -41,7 +43,8 @@ const gdal: Client = {
       AWS_VIRTUAL_HOSTING: "FALSE",
     }),
   missing: /cannot stat/,
-  denied: /: 403\n/,
+  // It does not say why it cannot list.
+  denied: /: 403\n|cannot list/,
 };
 
 const s3fs: Client = {
