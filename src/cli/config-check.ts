@@ -33,7 +33,7 @@ export interface ConfigCheckOptions {
 /** A bucket as the report shows it; in JSON the names are these, in lower case with underscores. */
 interface CheckedBucket {
   readonly origin: string;
-  /** As clients name it. */
+  /** As clients name it; `*` for the list of all buckets. */
   readonly bucket: string;
   /** The bucket, container or directory at the origin. */
   readonly place: string;
@@ -98,13 +98,12 @@ function bucketsReport(buckets: readonly CheckedBucket[]): string {
   const rows = buckets.map(({ origin, bucket, place, result }) => [origin, bucket, place, result]);
   const table = formatTable(["origin", "bucket", "at the origin", "result"], rows);
   const bad = buckets.filter(({ result }) => result !== "ok");
-  const sentences = bad.map(
-    ({ origin, bucket, reason, remedy }) =>
-      `\nCannot read bucket "${bucket}" of origin "${origin}": ${printable(reason)}. ${printable(remedy)}\n`,
-  );
-  const verdict =
-    bad.length === 0
-      ? `${counted(buckets.length, "bucket")} can be read`
-      : `${bad.length} of ${counted(buckets.length, "bucket")} cannot be read`;
+  const sentences = bad.map(({ origin, bucket, reason, remedy }) => {
+    const what = bucket === "*" ? "the list of buckets" : `bucket "${bucket}"`;
+    return `\nCannot read ${what} of origin "${origin}": ${printable(reason)}. ${printable(remedy)}\n`;
+  });
+  const named = counted(buckets.filter(({ bucket }) => bucket !== "*").length, "bucket");
+  const all = buckets.some(({ bucket }) => bucket === "*") ? `${named} and the list of buckets` : named;
+  const verdict = bad.length === 0 ? `${all} can be read` : `${bad.length} of ${all} cannot be read`;
   return `\n${table}\n\n${verdict}\n${sentences.join("")}`;
 }

@@ -48,7 +48,8 @@ function withConfig(options: ConfigReportOptions, render: (config: Config) => st
 /** What would be served, in a line. */
 export function configSummary({ origins, memory, disk }: Config): string {
   const served = origins.map(
-    ({ id, driver, buckets }) => `"${id}" (${driver}: ${[...buckets.keys()].join(", ")})`,
+    ({ id, driver, buckets, otherBuckets }) =>
+      `"${id}" (${driver}: ${[...buckets.keys(), ...(otherBuckets ? ["*"] : [])].join(", ")})`,
   );
   const kept = disk ? `${formatBytes(disk.maxBytes)} in ${disk.root}` : "none";
   return `origin ${served.join(", ")}; memory ${formatBytes(memory.maxBytes)}; disk ${kept}`;

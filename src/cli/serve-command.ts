@@ -145,7 +145,10 @@ function servingFields(config: Config, { replicaId }: Replica, { s3, ops, mesh }
     replicaId,
     s3: `${scheme}://${hostForClients(s3)}:${s3.port}`,
     ops: `${config.server.opsTls ? "https" : "http"}://${hostForClients(ops)}:${ops.port}`,
-    buckets: config.origins.flatMap((origin) => [...origin.buckets.keys()]),
+    buckets: config.origins.flatMap(({ buckets, otherBuckets }) => [
+      ...buckets.keys(),
+      ...(otherBuckets ? ["*"] : []),
+    ]),
     memory: formatBytes(config.memory.maxBytes),
     disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",
     mesh: mesh ? `${hostForClients(mesh)}:${mesh.port}` : "none",

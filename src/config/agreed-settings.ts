@@ -53,8 +53,11 @@ function placeOf(origin: OriginConfig): Readonly<Record<string, string>> {
         container: container ?? "",
       };
     }
-    case "file":
-      return { driver: origin.driver, root: resolve(origin.file.root) };
+    case "file": {
+      // The same files are other objects where each directory in the root is a bucket.
+      const root = resolve(origin.file.root);
+      return { driver: origin.driver, root: origin.otherBuckets ? `${root}/*` : root };
+    }
   }
 }
 

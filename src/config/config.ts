@@ -7,7 +7,7 @@ import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import { type ClusterConfig, clusterConfig, clusterSettings } from "./cluster-config.ts";
 import type { Fault } from "./fault.ts";
 import type { Plain } from "./field.ts";
-import { type OriginConfig, originConfig } from "./origin-config.ts";
+import { everyOtherBucket, type OriginConfig, originConfig } from "./origin-config.ts";
 import { type OriginSettings, type Settings, schema } from "./schema.ts";
 import type { Secrets } from "./secret.ts";
 
@@ -52,7 +52,9 @@ export function treeOf(config: Config): Plain {
   const { origins, chunking, cluster, secrets: _, ...rest } = config;
   const [first, ...larger] = chunking.tiers;
   const noDriver = { awss3: undefined, azureblob: undefined, file: undefined };
-  const all = origins.map((origin): OriginSettings => ({ ...noDriver, ...origin }));
+  const all = origins.map(
+    (origin): OriginSettings => ({ ...noDriver, ...origin, buckets: bucketSettings(origin) }),
+  );
   return schema.print({
     ...rest,
     chunkCatalog: { maxEntries: undefined },
@@ -61,6 +63,12 @@ export function treeOf(config: Config): Plain {
     chunking: { sizeBytes: first?.chunkSizeBytes ?? 0, tiers: larger, readahead: chunking.readahead },
     cluster: clusterSettings(cluster),
   });
+}
+
+function bucketSettings({ buckets, otherBuckets }: OriginConfig): OriginSettings["buckets"] {
+  const settings = new Map<string, { bucket: string | undefined; prefix: string }>(buckets);
+  if (otherBuckets) settings.set(everyOtherBucket, { bucket: undefined, ...otherBuckets });
+  return settings;
 }
 
 function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginConfig[] {
@@ -79,7 +87,8 @@ function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginCo
     const config = originConfig(settings, path, faults);
     if (config) configs.push(config);
     if (settings.id !== "") claim(settings.id, `${path}.id`, pathsById, faults);
-    for (const name of config?.buckets.keys() ?? []) claim(name, `${path}.buckets`, pathsByBucket, faults);
+    const names = [...(config?.buckets.keys() ?? []), ...(config?.otherBuckets ? [everyOtherBucket] : [])];
+    for (const name of names) claim(name, `${path}.buckets`, pathsByBucket, faults);
   }
   return configs;
 }

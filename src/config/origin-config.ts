@@ -21,9 +21,14 @@ export type OriginDriverConfig =
 
 export type OriginConfig = Omit<OriginSettings, "driver" | "awss3" | "azureblob" | "file" | "buckets"> &
   OriginDriverConfig & {
-    /** By the names that clients use; never empty. */
+    /** By the names that clients use; empty only where there are {@link otherBuckets}. */
     readonly buckets: ReadonlyMap<string, BucketConfig>;
+    /** The settings of every other bucket, `"*"`. Undefined where only the named ones are served. */
+    readonly otherBuckets: Pick<BucketConfig, "prefix"> | undefined;
   };
+
+/** In `buckets`: every bucket of the origin that no other entry names. */
+export const everyOtherBucket = "*";
 
 /** The origin at `path`, or undefined where its driver's section is missing. Adds to `faults`. */
 export function originConfig(
@@ -34,7 +39,18 @@ export function originConfig(
   const { driver: _driver, awss3: _awss3, azureblob: _azureblob, file: _file, buckets, ...common } = settings;
   const driver = driverConfig(settings, path, faults);
   if (driver === undefined) return undefined;
-  return { ...common, ...driver, buckets: bucketConfigs(buckets, ownBucket(driver, path), path, faults) };
+  const others = buckets?.get(everyOtherBucket);
+  if (others?.bucket !== undefined) {
+    const message = `expected none, got ${quoted(others.bucket)}: "*" serves each bucket under its own name`;
+    faults.push({ path: `${pathTo(`${path}.buckets`, everyOtherBucket)}.bucket`, message });
+  }
+  const own = ownBucket(driver, path, others !== undefined);
+  return {
+    ...common,
+    ...driver,
+    buckets: bucketConfigs(buckets, own, path, faults),
+    otherBuckets: others && { prefix: others.prefix ?? "" },
+  };
 }
 
 const firstSetting = { awss3: "awss3.bucket", azureblob: "azureblob.account", file: "file.root" } as const;
@@ -59,15 +75,18 @@ interface OwnBucket {
   readonly name: string | undefined;
   /** The origin has no other bucket: a directory is one bucket. */
   readonly only: boolean;
+  readonly isDirectory?: true;
 }
 
-function ownBucket(config: OriginDriverConfig, path: string): OwnBucket {
+function ownBucket(config: OriginDriverConfig, path: string, hasOthers: boolean): OwnBucket {
   if (config.driver === "awss3") {
     return { path: `${path}.awss3.bucket`, name: config.awss3.bucket, only: false };
   }
   if (config.driver === "azureblob") {
     return { path: `${path}.azureblob.container`, name: config.azureblob.container, only: false };
   }
+  // Each directory in the root is a bucket then, and the root itself is none.
+  if (hasOthers) return { path: `${path}.file.root`, name: undefined, only: false, isDirectory: true };
   // The root directory of a file system has no name.
   const name = basename(resolve(config.file.root)) || undefined;
   return { path: `${path}.file.root`, name, only: true };
@@ -82,6 +101,7 @@ function bucketConfigs(
   if (buckets === undefined) return wholeBucket(own, path, faults);
   const configs = new Map<string, BucketConfig>();
   for (const [name, { bucket = own.name, prefix = "" }] of buckets) {
+    if (name === everyOtherBucket) continue;
     const bucketPath = pathTo(`${path}.buckets`, name);
     checkBucketName(name, bucketPath, "", faults);
     if (bucket === undefined) {
@@ -90,6 +110,8 @@ function bucketConfigs(
       const message = `expected ${quoted(own.name)}, the only bucket of ${own.path}, got ${quoted(bucket)}: leave it out`;
       faults.push({ path: `${bucketPath}.bucket`, message });
     } else {
+      // A directory in the root, and no path that leads out of it.
+      if (own.isDirectory) checkBucketName(bucket, `${bucketPath}.bucket`, "", faults);
       configs.set(name, { bucket, prefix });
     }
   }

@@ -32,6 +32,16 @@ export function checkOriginsApart(config: Config, resolvesLinks: boolean, faults
   for (const { path, root } of stores) if (root) checkDirectory(path, root, origins, resolvesLinks, faults);
 }
 
+/** Whether a bucket of an origin with `"*"` holds the chunks of the cachestore: then it is none that clients may name. */
+export function isOwnedByCachestore(
+  { cachestore: { s3 } }: Config,
+  origin: OriginConfig,
+  bucket: string,
+): boolean {
+  if (!s3?.bucket || origin.driver !== "awss3" || s3.bucket !== bucket) return false;
+  return isSamePlace(s3, bucket, origin.awss3, { bucket, prefix: "" });
+}
+
 function checkBucket(
   service: S3Service,
   bucket: string,

@@ -12,7 +12,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import { type Permit, Semaphore } from "../base/semaphore.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { ListingTurns } from "../object/listing-turns.ts";
-import type { ListPage } from "../origin/origin.ts";
+import type { ListedBucket, ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
 import {
@@ -79,9 +79,9 @@ export class BucketHandler {
     }
   }
 
-  listBuckets(exchange: Exchange, names: readonly string[]): void {
+  listBuckets(exchange: Exchange, buckets: readonly ListedBucket[]): void {
     exchange.operation = "list_buckets";
-    exchange.sendXml(listBucketsXml(names));
+    exchange.sendXml(listBucketsXml(buckets));
   }
 
   async #list(exchange: Exchange, request: ListObjectsRequest, bucket: Bucket): Promise<void> {

@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
-import type { OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
@@ -151,6 +151,13 @@ export class Exchange implements Asker {
     // The unread body of a PUT would be taken for the next request.
     if (error.code === "method_not_allowed") answer.headers.push("Connection", "close");
     this.send(answer.status, answer.headers, answer.body);
+  }
+
+  /** An exception that no handler expected. It is the fault of its request alone. */
+  fail(thrown: unknown): void {
+    const error = OrcaError.from(thrown, "internal", "edge", "Cannot answer a request");
+    if (this.response.headersSent) this.response.destroy();
+    else this.sendError(error);
   }
 
   /** A failure after the first byte: the body has been cut, and only the log can say why. */

@@ -4,7 +4,7 @@
  */
 
 import { percentEncode } from "../base/percent-encoding.ts";
-import type { ListPage } from "../origin/origin.ts";
+import type { ListedBucket, ListPage } from "../origin/origin.ts";
 import { encodeContinuationToken } from "./continuation-token.ts";
 import { formatIsoDate } from "./http-date.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
@@ -52,15 +52,15 @@ export function listObjectsXml(request: ListObjectsRequest, page: ListPage): str
 }
 
 /**
- * `ListAllMyBucketsResult`. Orca does not know when a bucket was created, but awscli fails without a date, so every
- * bucket says 1970.
+ * `ListAllMyBucketsResult`. Orca does not know when a configured bucket was created, but awscli fails without a date, so
+ * such a bucket says 1970.
  */
-export function listBucketsXml(bucketNames: readonly string[]): string {
-  const created = element("CreationDate", "1970-01-01T00:00:00.000Z");
-  const buckets = bucketNames.map((name) =>
-    element("Bucket", element("Name", escapeXmlExactly(name)) + created),
-  );
-  return s3Document("ListAllMyBucketsResult", ownerXml + element("Buckets", buckets.join("")));
+export function listBucketsXml(buckets: readonly ListedBucket[]): string {
+  const entries = buckets.map(({ name, createdMs }) => {
+    const created = element("CreationDate", formatIsoDate(createdMs ?? 0) ?? "");
+    return element("Bucket", element("Name", escapeXmlExactly(name)) + created);
+  });
+  return s3Document("ListAllMyBucketsResult", ownerXml + element("Buckets", entries.join("")));
 }
 
 /** `LocationConstraint`. It is empty for us-east-1, as in S3, and for an empty `region`. */

@@ -12,27 +12,20 @@ import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
-import type { Bucket } from "../object/bucket.ts";
 import { RequestIds } from "../trace/request-id.ts";
-import type { Denial } from "./auth/auth-error.ts";
-import type { ClientAccess } from "./auth/client-access.ts";
-import type { Identity } from "./auth/identity.ts";
-import type { BucketHandler } from "./bucket-handler.ts";
+import { Admission, type AdmissionOptions } from "./auth/admission.ts";
 import { SlowClients } from "./client-pace.ts";
 import { createEdgeServer, type EdgeServer, setCertificate } from "./edge-server.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, type ExchangeResponse } from "./exchange.ts";
-import { faultOfAmzHeaders } from "./headers/amz-headers.ts";
 import type { Cors } from "./headers/cors.ts";
 import { IgnoredUpgrades } from "./headers/ignored-upgrades.ts";
-import { faultOfOverrides } from "./headers/response-overrides.ts";
 import { faultOfMessage, MalformedRequests } from "./malformed-request.ts";
-import type { ObjectHandler } from "./object-handler.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
-import { type AcceptedRequest, type BucketedRequest, parseS3Request } from "./s3-request.ts";
+import { parseS3Request } from "./s3-request.ts";
 
-export interface S3ListenerOptions {
+export interface S3ListenerOptions extends AdmissionOptions {
   /** `server.listen`. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
@@ -60,11 +53,6 @@ export interface S3ListenerOptions {
   readonly hostId: string;
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
-  readonly buckets: ReadonlyMap<string, Bucket>;
-  /** Undefined where clients do not authenticate: everybody who connects reads everything. */
-  readonly access?: ClientAccess | undefined;
-  readonly objectHandler: ObjectHandler;
-  readonly bucketHandler: BucketHandler;
   /** Undefined where no page of a browser may read. */
   readonly cors?: Cors | undefined;
   readonly stats: EdgeStats;
@@ -85,6 +73,7 @@ export class S3Listener {
   readonly #server: EdgeServer;
   readonly #listening: ListeningServer;
   readonly #requestIds: RequestIds;
+  readonly #admission: Admission;
   readonly #context: ExchangeContext;
   readonly #running = new Set<Exchange>();
   readonly #pipelines: Pipelines;
@@ -97,6 +86,7 @@ export class S3Listener {
   constructor(options: S3ListenerOptions) {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
+    this.#admission = new Admission(options);
     this.#pipelines = new Pipelines(options.requestsMax);
     const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId } = options;
     const failures = new LogPace(clock, failureLinesMax);
@@ -220,18 +210,12 @@ export class S3Listener {
     try {
       this.#route(exchange, message, response);
     } catch (thrown) {
-      this.#fail(exchange, thrown);
+      exchange.fail(thrown);
     }
   }
 
-  #fail(exchange: Exchange, thrown: unknown): void {
-    const error = OrcaError.from(thrown, "internal", "edge", "Cannot answer a request");
-    if (exchange.response.headersSent) exchange.response.destroy();
-    else exchange.sendError(error);
-  }
-
   #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
-    const { requestsMax, domain, buckets, bucketHandler, cors } = this.#options;
+    const { requestsMax, domain, cors } = this.#options;
     cors?.decorate(message, response);
     const fault = faultOfMessage(message);
     if (fault) {
@@ -262,99 +246,7 @@ export class S3Listener {
       exchange.sendError(request.error);
       return;
     }
-    const { access } = this.#options;
-    if (access === undefined) {
-      const refused = faultOfOverrides(request, message, undefined);
-      if (refused) {
-        exchange.sendError(refused);
-        return;
-      }
-      if (request.kind === "list-buckets") bucketHandler.listBuckets(exchange, [...buckets.keys()]);
-      else this.#handle(exchange, request);
-    } else this.#handleIfAllowed(exchange, request, message, access);
-  }
-
-  /** Denies before anything is looked up, so that a denied request costs no origin and learns nothing. */
-  #handleIfAllowed(
-    exchange: Exchange,
-    request: AcceptedRequest,
-    message: IncomingMessage,
-    access: ClientAccess,
-  ): void {
-    const { buckets } = this.#options;
-    if (request.kind !== "list-buckets") {
-      exchange.bucket = request.bucket;
-      if ("key" in request) exchange.key = request.key;
-    }
-    const identity = access.identify(message);
-    if (identity instanceof OrcaError) {
-      deny(exchange, identity, access);
-      return;
-    }
-    exchange.identity = identity.name;
-    const refused = faultOfOverrides(request, message, identity);
-    if (refused) {
-      deny(exchange, refused, access);
-      return;
-    }
-    if (request.kind === "list-buckets") {
-      void this.#listBuckets(exchange, identity, access);
-      return;
-    }
-    const denial = access.authorize(identity, request, buckets.get(request.bucket));
-    if (denial === undefined) this.#handle(exchange, request);
-    else if (denial instanceof OrcaError) deny(exchange, denial, access);
-    else void this.#handleWhenAllowed(exchange, request, denial, access);
-  }
-
-  async #handleWhenAllowed(
-    exchange: Exchange,
-    request: BucketedRequest,
-    asked: Promise<Denial>,
-    access: ClientAccess,
-  ): Promise<void> {
-    try {
-      const denial = await asked;
-      if (exchange.isOver) return;
-      if (denial) deny(exchange, denial, access);
-      else this.#handle(exchange, request);
-    } catch (thrown) {
-      this.#fail(exchange, thrown);
-    }
-  }
-
-  async #listBuckets(exchange: Exchange, identity: Identity, access: ClientAccess): Promise<void> {
-    const { buckets, bucketHandler } = this.#options;
-    try {
-      const names = await access.bucketsFor(identity, buckets);
-      if (exchange.isOver) return;
-      if (names instanceof OrcaError) deny(exchange, names, access);
-      else bucketHandler.listBuckets(exchange, names);
-    } catch (thrown) {
-      this.#fail(exchange, thrown);
-    }
-  }
-
-  #handle(exchange: Exchange, request: BucketedRequest): void {
-    const { buckets, objectHandler, bucketHandler } = this.#options;
-    exchange.bucket = request.bucket;
-    const bucket = buckets.get(request.bucket);
-    if (!bucket) {
-      const reason = `Cannot find bucket "${request.bucket}": it is not configured`;
-      exchange.sendError(new OrcaError("no_such_bucket", "client", reason));
-      return;
-    }
-    if ("key" in request) exchange.key = request.key;
-    const fault = faultOfAmzHeaders(exchange.request.headers, bucket.owner);
-    if (fault) {
-      exchange.sendError(fault);
-      return;
-    }
-    if ("key" in request) {
-      objectHandler.handle(exchange, request, bucket);
-    } else {
-      bucketHandler.handle(exchange, request, bucket);
-    }
+    this.#admission.admit(exchange, request, message);
   }
 
   /** While draining, a keep-alive connection closes after its response. */
@@ -382,9 +274,4 @@ export class S3Listener {
     for (const exchange of this.#running) if (exchange.request.socket === socket) return exchange;
     return undefined;
   }
-}
-
-function deny(exchange: Exchange, denial: OrcaError, access: ClientAccess): void {
-  access.countDenial(denial);
-  exchange.sendError(denial);
 }

@@ -1,6 +1,5 @@
 /**
- * A bucket as clients see it, and its place at an origin: a bucket there and a prefix in it. Only configured buckets
- * exist. Keys are opaque, and the prefix is prepended to every key. Some servers, and proxies in front of them, resolve `.`
+ * A bucket as clients see it, and its place at an origin: a bucket there and a prefix in it. Keys are opaque, and the prefix is prepended to every key. Some servers, and proxies in front of them, resolve `.`
  * and `..` in a path, which would lead out of the prefix. Where that may be, such keys are rejected.
  */
 import { OrcaError } from "../base/orca-error.ts";

@@ -17,6 +17,7 @@ import { withDeadline } from "../http-client/with-deadline.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
+import { listContainers } from "./buckets/azure-containers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
   checkRangeResponse,
@@ -30,11 +31,13 @@ import { listingBytesMax } from "./list-answer.ts";
 import {
   type BucketPart,
   firstKeyOnly,
+  type ListedBucket,
   type ListPage,
   type ListRequest,
   type ObjectHead,
   type ObjectLocation,
   type Origin,
+  type OriginKey,
   type RangeRequest,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
@@ -52,6 +55,8 @@ export interface AzureBlobOriginOptions extends HttpTimeouts {
   /** Base URL of the containers; `https://<account>.blob.core.windows.net` by default. */
   readonly endpoint?: string | undefined;
   readonly connectionsIdleMax: number;
+  /** @see KnownBuckets */
+  readonly bucketTtlMs?: number;
   readonly clock: Clock;
 }
 
@@ -87,8 +92,10 @@ export class AzureBlobOrigin implements Origin {
       fetch: async () => azureToken(await this.#defaultCredential(), options.clock, options.attemptTimeoutMs),
       marginMs: 5 * 60_000,
     });
-    this.#buckets = new KnownBuckets(options.clock, (bucket) =>
-      this.look({ bucket, prefix: "" }, this.#closing.signal),
+    this.#buckets = new KnownBuckets(
+      options.clock,
+      (bucket) => this.look({ bucket, prefix: "" }, this.#closing.signal),
+      options.bucketTtlMs,
     );
   }
 
@@ -99,6 +106,9 @@ export class AzureBlobOrigin implements Origin {
     const request = await this.#authorized("HEAD", bucket, key, userAgentHeaders(requestId));
     const head = await this.#client.request(request, () => null, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
+    if (head.status === 404 && head.headers.get("x-ms-error-code") === "ContainerNotFound") {
+      throw new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`);
+    }
     // An emulator takes the first part of a path for its account. Without one there it answers 400, too.
     if (head.status === 404 || head.status === 400) await this.#buckets.check(bucket);
     if (head.status === 404) return null;
@@ -139,6 +149,14 @@ export class AzureBlobOrigin implements Origin {
     await this.list({ ...firstKeyOnly, ...part }, signal);
   }
 
+  listBuckets(_as: OriginKey | undefined, signal: AbortSignal): Promise<readonly ListedBucket[]> {
+    const { clock, attemptTimeoutMs: timeoutMs } = this.#options;
+    const action = "Cannot list the containers";
+    return withDeadline({ clock, timeoutMs, action, faults: originFaults, signal }, (stop) =>
+      listContainers((query) => this.#ask("", query, action, stop), action, clock),
+    );
+  }
+
   close(): void {
     this.#closing.abort(
       new OrcaError("shutting_down", "origin", "Cannot look at a container: Orca is stopping"),
@@ -147,7 +165,7 @@ export class AzureBlobOrigin implements Origin {
     this.#wholeAnswers.close();
   }
 
-  /** A GET about a container. @throws OrcaError as {@link WholeAnswers.get}; origin_no_credentials without a key or a token. */
+  /** A GET about a container, or about the account where that is empty. @throws OrcaError as {@link WholeAnswers.get}; origin_no_credentials without a key or a token. */
   async #ask(
     container: string,
     query: Readonly<Record<string, string>>,

@@ -30,8 +30,9 @@ export interface Finding {
 /** The bucket that was looked at, as settings name it. */
 export interface LookedAt {
   readonly driver: "awss3" | "azureblob" | "file";
-  /** Bucket, container or directory at the origin. */
+  /** Bucket, container or directory at the origin; `*` where all of them are listed. */
   readonly place: string;
+  readonly isEveryBucket?: boolean;
   /** Path of the origin's section: `origin` or `origins[1]`. */
   readonly path: string;
   /** Address of the origin; undefined for a directory. */
@@ -150,7 +151,14 @@ function remedyOfDenial(remoteCode: string | undefined, at: LookedAt): string {
   }
 }
 
-function rightsRemedy({ driver, place }: LookedAt): string {
+function rightsRemedy({ driver, place, isEveryBucket }: LookedAt): string {
+  if (isEveryBucket && driver !== "file") {
+    const right =
+      driver === "awss3"
+        ? "s3:ListAllMyBuckets"
+        : "the role Storage Blob Data Reader on the storage account, and not on single containers alone,";
+    return `Grant ${right} to list the buckets. Without it ListBuckets is denied, and all other requests are served.`;
+  }
   switch (driver) {
     case "awss3":
       return "Grant s3:ListBucket on the bucket and s3:GetObject on its objects. Without the first, objects may be served, and absent keys and listings are errors.";

@@ -10,25 +10,27 @@ import { join } from "node:path";
 import type { ByteSink } from "../base/byte-sink.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { BucketDirectories, type BucketRoots } from "./buckets/bucket-directories.ts";
 import { contentTypeOf } from "./content-type.ts";
 import { errorOfFile, isMiss, openFile } from "./file-path.ts";
 import { fileClockGrainMs, fileEtag, isLongSettled, lastModifiedMs } from "./file-version.ts";
 import { FileWalk } from "./file-walk.ts";
 import type {
   BucketPart,
+  ListedBucket,
   ListedObject,
   ListPage,
   ListRequest,
   ObjectHead,
   ObjectLocation,
   Origin,
+  OriginKey,
   RangeRequest,
 } from "./origin.ts";
 
 export interface FileOriginOptions {
   readonly id: string;
-  /** The directory of each bucket. */
-  readonly roots: ReadonlyMap<string, string>;
+  readonly roots: BucketRoots;
   readonly clock: Clock;
 }
 
@@ -37,12 +39,12 @@ const looksMax = 4;
 
 export class FileOrigin implements Origin {
   readonly id: string;
-  readonly #roots: ReadonlyMap<string, string>;
+  readonly #directories: BucketDirectories;
   readonly #clock: Clock;
 
   constructor(options: FileOriginOptions) {
     this.id = options.id;
-    this.#roots = options.roots;
+    this.#directories = new BucketDirectories(options.roots);
     this.#clock = options.clock;
   }
 
@@ -77,8 +79,8 @@ export class FileOrigin implements Origin {
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const action = `Cannot list "${request.bucket}"`;
-    const root = this.#roots.get(request.bucket);
     try {
+      const root = await this.#directories.rootOf(request.bucket);
       if (root !== undefined) return await listPage(root, request, signal, action);
     } catch (thrown) {
       if (signal.aborted) throw signal.reason;
@@ -96,11 +98,15 @@ export class FileOrigin implements Origin {
     });
   }
 
+  listBuckets(_as: OriginKey | undefined, signal: AbortSignal): Promise<readonly ListedBucket[]> {
+    return this.#directories.list(signal);
+  }
+
   close(): void {}
 
   /** Resolves with the directory of a bucket. @throws OrcaError no_such_bucket if there is none. */
   async #checkRoot(bucket: string, action: string): Promise<string> {
-    const root = this.#roots.get(bucket);
+    const root = await this.#directories.rootOf(bucket);
     try {
       if (root !== undefined && (await stat(root)).isDirectory()) return root;
     } catch (thrown) {
@@ -140,7 +146,7 @@ export class FileOrigin implements Origin {
     action: string,
     use: (file: FileHandle) => Promise<Answer>,
   ): Promise<Answer | null> {
-    const root = this.#roots.get(bucket);
+    const root = await this.#directories.rootOf(bucket);
     if (root === undefined) return null;
     const file = await openFile(root, key).catch((thrown: unknown) => {
       throw errorOfFile(thrown, action);

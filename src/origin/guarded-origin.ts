@@ -16,11 +16,13 @@ import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
 import type {
   BucketPart,
+  ListedBucket,
   ListPage,
   ListRequest,
   ObjectHead,
   ObjectLocation,
   Origin,
+  OriginKey,
   RangeRequest,
   Right,
   RightQuestion,
@@ -125,6 +127,22 @@ export class GuardedOrigin {
   look(part: BucketPart, signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     return this.#permitted("list", () => this.#origin.look(part, stop));
+  }
+
+  /** Like {@link look}, and repeated where it fails. */
+  lookFor(part: BucketPart): Promise<void> {
+    return this.#repeated("list", (signal) => this.#origin.look(part, signal));
+  }
+
+  /** @see Origin.listBuckets */
+  listBuckets(as: OriginKey | undefined): Promise<readonly ListedBucket[]> {
+    return this.#repeated("list", (signal) => this.#origin.listBuckets(as, signal));
+  }
+
+  /** One attempt, for a look: the caller repeats it. */
+  lookAtBuckets(signal: AbortSignal): Promise<void> {
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    return this.#permitted("list", async () => void (await this.#origin.listBuckets(undefined, stop)));
   }
 
   /** A HEAD or a LIST. @see Origin.rightOf */

@@ -1,5 +1,5 @@
 /**
- * The interface to the upstream store: head, ranged get, list. Each call is a single attempt. Retries, permits and resuming
+ * The interface to the upstream store: head, ranged get, list, and which buckets there are. Each call is a single attempt. Retries, permits and resuming
  * live in guarded-origin.ts, once for all drivers; a driver only sends a request and checks the answer. The HTTP status
  * decides what an answer means, never the text of a message.
  */
@@ -110,8 +110,18 @@ export interface RightQuestion extends ObjectLocation {
   readonly delimiter: string;
 }
 
-/** `absent`: there is no such object or bucket, and the owner of the key may know it. */
-export type Right = "allowed" | "denied" | "absent";
+/** `absent`: there is no such object, or no bucket to list, and the owner of the key may know it. `no_bucket`: nor a bucket. */
+export type Right = "allowed" | "denied" | "absent" | "no_bucket";
+
+/** A bucket, container or directory as the origin lists it. */
+export interface ListedBucket {
+  readonly name: string;
+  /** When it was made, or changed last where the origin tells only that. Undefined where it tells neither. */
+  readonly createdMs: number | undefined;
+}
+
+/** A longer list of buckets is an error: name the buckets in the settings instead. */
+export const bucketsListedMax = 10_000;
 
 export interface Origin {
   readonly id: string;
@@ -142,6 +152,13 @@ export interface Origin {
    * @throws OrcaError as {@link list}.
    */
   look(part: BucketPart, signal: AbortSignal): Promise<void>;
+
+  /**
+   * All buckets that the owner of `as`, or of Orca's own credentials, may know, in any order: at most {@link bucketsListedMax}.
+   * `as` is only for an origin whose keys Orca can sign with.
+   * @throws OrcaError as {@link head}; origin_unsupported for more buckets than that.
+   */
+  listBuckets(as: OriginKey | undefined, signal: AbortSignal): Promise<readonly ListedBucket[]>;
 
   /** What the origin answers somebody else. Only for an origin whose keys Orca can sign with. @throws OrcaError as {@link head}. */
   rightOf?(question: RightQuestion, signal: AbortSignal): Promise<Right>;

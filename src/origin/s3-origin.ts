@@ -7,6 +7,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
+import { listS3Buckets } from "./buckets/s3-buckets.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
   checkRangeResponse,
@@ -20,11 +21,13 @@ import { listingBytesMax } from "./list-answer.ts";
 import {
   type BucketPart,
   firstKeyOnly,
+  type ListedBucket,
   type ListPage,
   type ListRequest,
   type ObjectHead,
   type ObjectLocation,
   type Origin,
+  type OriginKey,
   type RangeRequest,
   type Right,
   type RightQuestion,
@@ -39,6 +42,8 @@ const checksumHeaders = { "x-amz-checksum-mode": "ENABLED" };
 
 export interface S3OriginOptions extends Omit<SignedRequestsOptions, "faults"> {
   readonly id: string;
+  /** @see KnownBuckets */
+  readonly bucketTtlMs?: number;
 }
 
 export class S3Origin implements Origin {
@@ -52,8 +57,10 @@ export class S3Origin implements Origin {
     this.id = options.id;
     this.#options = options;
     this.#wire = new SignedRequests({ ...options, faults: originFaults });
-    this.#buckets = new KnownBuckets(options.clock, (bucket) =>
-      this.look({ bucket, prefix: "" }, this.#closing.signal),
+    this.#buckets = new KnownBuckets(
+      options.clock,
+      (bucket) => this.look({ bucket, prefix: "" }, this.#closing.signal),
+      options.bucketTtlMs,
     );
   }
 
@@ -102,12 +109,32 @@ export class S3Origin implements Origin {
     await this.list({ ...firstKeyOnly, ...part }, signal);
   }
 
+  listBuckets(as: OriginKey | undefined, signal: AbortSignal): Promise<readonly ListedBucket[]> {
+    const { clock, attemptTimeoutMs: timeoutMs } = this.#options;
+    const action = "Cannot list the buckets";
+    return withDeadline({ clock, timeoutMs, action, faults: originFaults, signal }, (stop) =>
+      listS3Buckets(this.#wire, as, clock, stop),
+    );
+  }
+
   async rightOf(question: RightQuestion, signal: AbortSignal): Promise<Right> {
     const { bucket, key, as: signAs = "anonymous", action } = question;
     const what = `Cannot ask for a right to "${bucket}/${key}"`;
     if (action === "list") return this.#listRightOf(question, what, signal);
     const head = await this.#wire.request({ method: "HEAD", bucket, key, signAs }, () => null, signal);
-    return rightOfStatus(head.status) ?? this.#throwErrorOf(head, what);
+    const right = rightOfStatus(head.status) ?? this.#throwErrorOf(head, what);
+    return right === "absent" && !(await this.#isThere(bucket)) ? "no_bucket" : right;
+  }
+
+  /** As Orca's own credentials see it. */
+  async #isThere(bucket: string): Promise<boolean> {
+    try {
+      await this.#buckets.check(bucket);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof OrcaError && thrown.code === "no_such_bucket") return false;
+      throw thrown;
+    }
   }
 
   /** One key is asked for, whose bytes are not looked at. */

@@ -10,7 +10,7 @@ import type { Filler } from "../fill/filler.ts";
 import { HeldChunks } from "../fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
 import type { Relay } from "../fill/relay.ts";
-import type { Bucket } from "../object/bucket.ts";
+import type { Buckets } from "../object/buckets.ts";
 import { CacheClear } from "../ops/endpoints/cache-clear.ts";
 import { cacheEndpoints } from "../ops/endpoints/cache-endpoints.ts";
 import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
@@ -31,8 +31,7 @@ export interface CacheViewOptions {
   readonly cachestore: OpenCachestore | undefined;
   readonly flights: Filler | Relay;
   readonly origins: readonly OpenOrigin[];
-  /** By the name that clients use. */
-  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly buckets: Buckets;
   /** Undefined in a cluster of one. */
   readonly meshClient: MeshClient | undefined;
   readonly clock: Clock;

@@ -16,12 +16,13 @@ import { Cors } from "../edge/headers/cors.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
-import type { Bucket } from "../object/bucket.ts";
+import type { Buckets, OtherBuckets } from "../object/buckets.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
 import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
 import type { Log } from "../ops/logging.ts";
 import { type AccessCounters, registerAccessMetrics } from "../ops/metrics/access-metrics.ts";
+import { registerBucketMetrics } from "../ops/metrics/bucket-metrics.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
 import { registerLogMetrics, registerOpsMetrics } from "../ops/metrics/ops-metrics.ts";
@@ -41,8 +42,7 @@ import type { Tiers } from "./tiers.ts";
 export interface S3ListenerParts {
   readonly config: Config;
   readonly replicaId: string;
-  /** By the name that clients use. */
-  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly buckets: Buckets;
   /** Undefined where clients do not authenticate. */
   readonly access: ClientAccess | undefined;
   readonly readPath: ReadPath;
@@ -103,6 +103,8 @@ export interface OpsParts {
   readonly listener: S3Listener;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
+  /** Undefined where no origin has `"*"` among its buckets. */
+  readonly others: OtherBuckets | undefined;
   /** Undefined where clients do not authenticate. */
   readonly accessCounters: AccessCounters | undefined;
   /** Undefined where `server.ops_token_file` is not set. */
@@ -173,6 +175,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),
     authorityLists: new Map(origins.map(({ origin, authorityListings }) => [origin.id, authorityListings])),
   });
+  if (parts.others) registerBucketMetrics(metrics, parts.others);
   if (parts.accessCounters) registerAccessMetrics(metrics, parts.accessCounters);
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);

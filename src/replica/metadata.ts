@@ -8,7 +8,6 @@ import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
 import type { Coordination } from "../membership/coordination.ts";
-import { Bucket } from "../object/bucket.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory, type HeadSource } from "../object/directory.ts";
@@ -19,7 +18,6 @@ import type { ServedOrigin } from "../object/object-server.ts";
 import { OriginHeads } from "../object/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
-import { mayResolveDotSegments } from "./origins.ts";
 
 /** One origin, and the metadata of its objects. */
 export interface OpenOrigin extends ServedOrigin {
@@ -102,20 +100,4 @@ export function closeMetadata(origins: readonly OpenOrigin[], metadataHeap: Heap
     for (const cache of [directory, authority, listings, authorityListings]) cache.close();
   }
   metadataHeap.close();
-}
-
-const noAccount = { region: undefined, bucketOwner: undefined };
-
-/** The buckets of all origins, by the name that clients use. */
-export function bucketsOf(origins: readonly OpenOrigin[]): ReadonlyMap<string, Bucket> {
-  const buckets = new Map<string, Bucket>();
-  for (const { config, directory, listings } of origins) {
-    for (const [name, { bucket: originBucket, prefix }] of config.buckets) {
-      const rejectsDotSegments = mayResolveDotSegments(config, prefix);
-      const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
-      const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
-      buckets.set(name, new Bucket({ ...place, directory, listings }));
-    }
-  }
-  return buckets;
 }

@@ -65,7 +65,7 @@ export class OriginLooks {
       if (faults.length === 0) return null;
       const shown = faults
         .slice(0, faultsShownMax)
-        .map(([{ name }, { code, reason, remedy }]) => `bucket "${name}": ${code}: ${reason}. ${remedy}`);
+        .map(([{ what }, { code, reason, remedy }]) => `${what}: ${code}: ${reason}. ${remedy}`);
       const more = faults.length - shown.length;
       return [...shown, ...(more > 0 ? [`and ${more} more buckets`] : [])].join(" ");
     };
@@ -108,13 +108,13 @@ export class OriginLooks {
   /** A line where something is new: a fault, another one, or none any more. */
   #log(look: BucketLook, finding: Finding | undefined): void {
     const { logger } = this.#options;
-    const { originId, name } = look;
+    const { originId, name, what } = look;
     const before = this.#findings.get(look);
     if (finding === undefined) {
       if (before !== undefined) {
         logger.info(
           { origin: originId, bucket: name },
-          `Bucket "${name}" of origin "${originId}" can be read now`,
+          `${what.replace(/^./, (first) => first.toUpperCase())} of origin "${originId}" can be read now`,
         );
       }
       return;
@@ -123,7 +123,7 @@ export class OriginLooks {
     const { code, reason, remedy } = finding;
     logger.warn(
       { origin: originId, bucket: name, code, see: pages.originUnreadable },
-      `Cannot read bucket "${name}" of origin "${originId}": ${reason}. ${remedy}`,
+      `Cannot read ${what} of origin "${originId}": ${reason}. ${remedy}`,
     );
   }
 }

@@ -47,7 +47,7 @@ export function openOrigin(
   });
 }
 
-function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Origin {
+function openDriver(config: OriginConfig, { secrets, metadata }: Config, clock: Clock): Origin {
   const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
   const common = {
     id,
@@ -55,6 +55,7 @@ function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Or
     attemptTimeoutMs,
     stallTimeoutMs,
     connectionsIdleMax: targetGlobal,
+    bucketTtlMs: metadata.ttlMs,
     clock,
   };
   switch (config.driver) {
@@ -76,11 +77,10 @@ function openDriver(config: OriginConfig, { secrets }: Config, clock: Clock): Or
       });
     case "file": {
       const [bucket] = config.buckets.values();
-      return new FileOrigin({
-        id,
-        roots: new Map(bucket ? [[bucket.bucket, config.file.root]] : []),
-        clock,
-      });
+      const roots = config.otherBuckets
+        ? { parent: config.file.root }
+        : new Map(bucket ? [[bucket.bucket, config.file.root]] : []);
+      return new FileOrigin({ id, roots, clock });
     }
   }
 }

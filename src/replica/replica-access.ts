@@ -17,6 +17,8 @@ import { ClientAccess } from "../edge/auth/client-access.ts";
 import { Grant } from "../edge/auth/grant.ts";
 import type { AccessKey, Identity } from "../edge/auth/identity.ts";
 import { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
+import type { BucketLists } from "../object/bucket-lists.ts";
+import type { Buckets } from "../object/buckets.ts";
 import type { AccessCounters } from "../ops/metrics/access-metrics.ts";
 import type { OpenOrigin } from "./metadata.ts";
 import { type Read, Reloaded } from "./reloaded.ts";
@@ -36,6 +38,7 @@ export class ReplicaAccess {
   readonly #keys: Reloaded<AccessKeys> | undefined;
   readonly #tokenKeys: Reloaded<readonly string[]> | undefined;
   #verdicts: OriginVerdicts | undefined;
+  #bucketLists: BucketLists | undefined;
   #gate: ClientAccess | undefined;
 
   private constructor(
@@ -85,13 +88,13 @@ export class ReplicaAccess {
   }
 
   /** The gate for clients. To be called once. */
-  gate(origins: readonly OpenOrigin[]): ClientAccess {
+  gate(origins: readonly OpenOrigin[], buckets: Buckets): ClientAccess {
     const { authorize, authorizeTtlMs } = this.#config;
+    this.#bucketLists = buckets.others?.lists;
     if (authorize === "origin") {
+      const byId = new Map(origins.map(({ origin }) => [origin.id, origin]));
       this.#verdicts = new OriginVerdicts({
-        origins: new Map(
-          origins.flatMap(({ config, origin }) => [...config.buckets.keys()].map((name) => [name, origin])),
-        ),
+        originOf: ({ directory }) => byId.get(directory.originId),
         ttlMs: authorizeTtlMs,
         clock: this.#clock,
       });
@@ -153,6 +156,7 @@ export class ReplicaAccess {
       tokenKeys: (this.#tokenKeys?.value ?? []).map((key) => createSecretKey(Buffer.from(key))),
     });
     this.#verdicts?.clear();
+    this.#bucketLists?.clear();
   }
 }
 

@@ -42,13 +42,14 @@ import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
-import { bucketsOf, closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
+import { closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
 import { loadOpsToken, type OpsToken } from "./ops-token.ts";
 import { OriginLooks } from "./origin-looks.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
 import { ReplicaAccess } from "./replica-access.ts";
+import { bucketsOf } from "./replica-buckets.ts";
 import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
 
 export interface ReplicaOptions {
@@ -145,7 +146,8 @@ export class Replica {
     this.#readPath = readPath;
     held.add(this.#closeStores(0));
     const origins = this.#openMetadata(meshClient);
-    const buckets = bucketsOf(origins);
+    const buckets = bucketsOf(options.config, origins, options.clock);
+    held.add(step("stop sweeping the lists of buckets", () => buckets.others?.lists.close()));
     const { flights } = readPath.forReaders;
     const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });
     this.#cacheView = cacheView;
@@ -163,7 +165,7 @@ export class Replica {
       replicaId: tiers.replicaId,
       onDied: this.#listenerDied.resolve,
       buckets,
-      access: access?.gate(origins),
+      access: access?.gate(origins, buckets),
       readPath: readPath.forReaders,
       stats: this.#edge,
       tls: tls.server,
@@ -183,6 +185,7 @@ export class Replica {
       listener,
       edge: this.#edge,
       tls: tls.server,
+      others: buckets.others,
       accessCounters: access?.counters,
       tokenGuard: opsToken?.guard,
     });

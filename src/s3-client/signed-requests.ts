@@ -8,6 +8,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { Hash } from "@smithy/hash-node";
 import { SignatureV4 } from "@smithy/signature-v4";
 import type { Clock } from "../base/clock.ts";
+import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
@@ -60,9 +61,10 @@ export interface S3Payload {
   readonly sha256: string;
 }
 
-/** A GET about a bucket whose answer is read whole. */
+/** A GET about a bucket, or about the service, whose answer is read whole. */
 export interface S3BucketRequest extends Pick<WholeRequest, "bytesMax" | "action"> {
-  readonly bucket: string;
+  /** Left out: the service itself, to list the buckets. */
+  readonly bucket?: string;
   readonly signAs?: OtherKey | undefined;
   readonly query: Readonly<Record<string, string>>;
 }
@@ -77,12 +79,21 @@ interface BucketSite {
   readonly basePath: string;
 }
 
+/** Buckets whose address is known. Without path style each has connections of its own, which close when they are idle. */
+const sitesMax = 1000;
+
 export class SignedRequests {
   readonly #options: SignedRequestsOptions;
   readonly #credentials: Renewed<AwsCredentials>;
   readonly #signer: SignatureV4;
-  /** One entry per bucket or host. Requests name configured buckets only, so the maps stay small. */
-  readonly #sites = new Map<string, Promise<BucketSite>>();
+  /** By bucket; empty for the service itself. Clients may name any bucket, so the least recently used ones are forgotten. */
+  readonly #sites = new LruMap<string, Promise<BucketSite>>({
+    entriesMax: sitesMax,
+    onEvict: (site) => void site.then(({ url }) => this.#closeUnused(url)).catch(() => {}),
+  });
+  /** How many of them have the same host. */
+  readonly #sitesByOrigin = new Map<string, number>();
+  /** By the origins of URLs, as the next. One for all buckets with path style, else one for each. */
   readonly #clients = new Map<string, HttpClient>();
   readonly #wholeAnswers = new Map<string, WholeAnswers>();
   #sdk: Promise<S3Client> | undefined;
@@ -114,11 +125,9 @@ export class SignedRequests {
   /** Makes one attempt. @see WholeAnswers.get @throws OrcaError as {@link request}. */
   async whole(wanted: S3BucketRequest, signal: AbortSignal): Promise<WholeAnswer> {
     const { bytesMax, action, query, signAs } = wanted;
-    const site = await this.#site(wanted.bucket);
-    const { path, headers } = await this.#signed(
-      { method: "GET", bucket: wanted.bucket, key: "", query, signAs },
-      site,
-    );
+    const { bucket = "" } = wanted;
+    const site = await this.#site(bucket);
+    const { path, headers } = await this.#signed({ method: "GET", bucket, key: "", query, signAs }, site);
     return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
   }
 
@@ -208,7 +217,7 @@ export class SignedRequests {
     let url: URL;
     try {
       ({ url } = sdk.config.endpointProvider({
-        Bucket: bucket,
+        ...(bucket !== "" && { Bucket: bucket }),
         Region: region,
         ...(endpoint === undefined ? {} : { Endpoint: endpoint }),
         ForcePathStyle: usePathStyle,
@@ -222,12 +231,27 @@ export class SignedRequests {
       const action = `Cannot find the endpoint of bucket "${bucket}"`;
       throw OrcaError.from(thrown, faults.unsupported, faults.source, action);
     }
+    this.#sitesByOrigin.set(url.origin, (this.#sitesByOrigin.get(url.origin) ?? 0) + 1);
     return {
       url,
       client: this.#client(url),
       authority: url.host,
       basePath: url.pathname.replace(/\/*$/, "/"),
     };
+  }
+
+  /** A host that no other bucket has is closed: requests that run end first, except those whose answers are read whole. */
+  #closeUnused({ origin }: URL): void {
+    const sites = (this.#sitesByOrigin.get(origin) ?? 1) - 1;
+    if (sites > 0) {
+      this.#sitesByOrigin.set(origin, sites);
+      return;
+    }
+    this.#sitesByOrigin.delete(origin);
+    this.#clients.get(origin)?.close();
+    this.#clients.delete(origin);
+    this.#wholeAnswers.get(origin)?.close();
+    this.#wholeAnswers.delete(origin);
   }
 
   #wholeAnswersOf(url: URL): WholeAnswers {

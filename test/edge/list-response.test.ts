@@ -132,7 +132,10 @@ test("emptyListPage: max-keys=0 is answered with nothing and no more to come", (
 });
 
 test("listBucketsXml: every bucket has a name and a date", () => {
-  const xml = listBucketsXml(["bucket-a", "bucket-b"]);
+  const xml = listBucketsXml([
+    { name: "bucket-a", createdMs: undefined },
+    { name: "bucket-b", createdMs: Date.UTC(2026, 1, 3) },
+  ]);
   assert.deepEqual(textsOf(xml, "Name"), ["bucket-a", "bucket-b"]);
   assert.equal(textsOf(xml, "CreationDate").length, 2);
 });

@@ -18,6 +18,7 @@ import { S3Listener } from "../../src/edge/s3-listener.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/object-reader.ts";
 import { Bucket } from "../../src/object/bucket.ts";
+import { Buckets } from "../../src/object/buckets.ts";
 import { Directory } from "../../src/object/directory.ts";
 import type { Listings } from "../../src/object/listing-cache.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
@@ -96,7 +97,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     tls: undefined,
     hostId: "host",
     slowRequestMs,
-    buckets: new Map([["b", new Bucket({ ...place, directory, listings })]]),
+    buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings })]])),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,
     bucketHandler: {} as BucketHandler,
     stats,

@@ -8,6 +8,7 @@ import type { Exchange } from "../../src/edge/exchange.ts";
 import type { ObjectHandler } from "../../src/edge/object-handler.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
 import type { Bucket } from "../../src/object/bucket.ts";
+import { Buckets } from "../../src/object/buckets.ts";
 import { neverDies } from "../support/never-dies.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
@@ -27,7 +28,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     tls: undefined,
     hostId: "host",
     slowRequestMs: 5000,
-    buckets: new Map([["b", {} as Bucket]]),
+    buckets: new Buckets(new Map([["b", {} as Bucket]])),
     objectHandler: { handle } as unknown as ObjectHandler,
     bucketHandler: { handle, listBuckets: handle } as unknown as BucketHandler,
     stats: new EdgeStats(),

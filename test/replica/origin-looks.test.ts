@@ -13,7 +13,10 @@ const denied: Finding = { code: "denied", reason: "403 AccessDenied", remedy: "G
 function fixture(run: (name: string) => Promise<Finding | undefined>, names: readonly string[] = ["b"]) {
   const clock = new FakeClock();
   const logger = new RecordedLogger();
-  const looks = names.map((name) => ({ originId: "o", name, run: () => run(name) }) as unknown as BucketLook);
+  const looks = names.map((name) => {
+    const what = `bucket "${name}"`;
+    return { originId: "o", name, what, run: () => run(name) } as unknown as BucketLook;
+  });
   return { clock, logger, looks: new OriginLooks({ looks, clock, logger, random: new SeededRandom(1) }) };
 }
 

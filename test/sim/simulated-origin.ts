@@ -104,6 +104,7 @@ export class SimulatedOrigin {
       read: (request, sink, signal) => this.#read(connection, request, sink, signal),
       list: () => Promise.resolve<ListPage>({ objects: [], commonPrefixes: [], nextContinuationToken: "" }),
       look: async () => {},
+      listBuckets: async () => [],
       close: () => {},
     };
   }

@@ -4,6 +4,7 @@ import { Histogram } from "../../src/base/histogram.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { registerAccessMetrics } from "../../src/ops/metrics/access-metrics.ts";
+import { registerBucketMetrics } from "../../src/ops/metrics/bucket-metrics.ts";
 import { type CachestoreParts, registerCachestoreMetrics } from "../../src/ops/metrics/cachestore-metrics.ts";
 import { registerClientMetrics } from "../../src/ops/metrics/client-metrics.ts";
 import { registerMembershipMetrics } from "../../src/ops/metrics/membership-metrics.ts";
@@ -250,6 +251,13 @@ export function metricsSections(): MetricsSection[] {
         denials: new Map([["access_denied", 1]]),
         verdicts: { hits: 0, questions: 0, joined: 0, failures: 0 },
         files: { reloads: 0, reloadFailures: 0 },
+      }),
+    ),
+    section("Every bucket of an origin", 'Only with `"*"` in `origin.buckets`.', (metrics) =>
+      registerBucketMetrics(metrics, {
+        originId: "origin-a",
+        open: { size: 0, bytes: 0, stats: { present: 0, absent: 0, denied: 0, failed: 0, joined: 0 } },
+        lists: { bytes: 0, stats: { hits: 0, misses: 0, joins: 0 } },
       }),
     ),
     section("Fills", always, (metrics) => registerFillMetrics(metrics, replica)),

@@ -12,6 +12,7 @@ export type S3Operation =
   | "PUT"
   | "DELETE"
   | "HEAD_BUCKET"
+  | "LIST_BUCKETS"
   | "CREATE_BUCKET"
   | "GET_VERSIONING";
 

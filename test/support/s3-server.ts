@@ -18,7 +18,7 @@ import { answerObject } from "./s3-get.ts";
 import { compareKeys, listPage } from "./s3-listing.ts";
 import { S3Object, type S3ObjectInput } from "./s3-object.ts";
 import { type S3Credentials, type S3User, signatureFault, userFault } from "./s3-signature.ts";
-import { listXml, versioningXml } from "./s3-xml.ts";
+import { bucketsXml, listXml, versioningXml } from "./s3-xml.ts";
 
 export interface S3ServerOptions {
   /** Buckets that exist from the start. */
@@ -139,6 +139,15 @@ export class S3Server {
     return this.#buckets.get(bucketName)?.objects.get(key);
   }
 
+  makeBucket(name: string): void {
+    this.#buckets.set(name, emptyBucket());
+  }
+
+  /** With all its objects. */
+  deleteBucket(name: string): void {
+    this.#buckets.delete(name);
+  }
+
   delete(bucketName: string, key: string): void {
     const bucket = this.#buckets.get(bucketName);
     if (bucket?.objects.delete(key)) bucket.sortedKeys = undefined;
@@ -198,7 +207,7 @@ export class S3Server {
     const [path = "", search = ""] = (request.url ?? "").split("?", 2);
     const [, bucket = "", rawKey = ""] = /^\/([^/]*)\/?(.*)$/s.exec(path) ?? [];
     const query = new URLSearchParams(search);
-    const operation = operationOf(request.method ?? "", rawKey, query);
+    const operation = operationOf(request.method ?? "", bucket, rawKey, query);
     const record: S3Request = {
       operation,
       bucket,
@@ -229,6 +238,7 @@ export class S3Server {
       ? userFault(request, record, this.#users)
       : this.#credentials && signatureFault(request, this.#credentials);
     if (denied) return refuse(exchange, 403, denied);
+    if (record.operation === "LIST_BUCKETS") return this.#listBuckets(exchange);
     const bucket = this.#buckets.get(record.bucket);
     if (record.operation === "CREATE_BUCKET") {
       if (!bucket) this.#buckets.set(record.bucket, emptyBucket());
@@ -255,6 +265,18 @@ export class S3Server {
     if (status === 304) return end(exchange, 304);
     if (status >= 400) return refuse(exchange, status);
     return sendBody(exchange, status, object, offset, lengthBytes);
+  }
+
+  #listBuckets(exchange: S3Exchange): void {
+    const { query } = exchange.record;
+    const accessKey = /Credential=([^/]+)\//.exec(exchange.request.headers.authorization ?? "")?.[1] ?? "";
+    const mine = this.#users?.get(accessKey)?.buckets;
+    const after = query.get("continuation-token") ?? "";
+    const names = [...this.#buckets.keys()]
+      .filter((name) => name > after && (mine?.includes(name) ?? true))
+      .sort();
+    const page = names.slice(0, Number(query.get("max-buckets") ?? 10_000));
+    end(exchange, 200, bucketsXml(page, page.length < names.length ? (page.at(-1) ?? "") : ""));
   }
 
   async #store(exchange: S3Exchange): Promise<void> {
@@ -308,7 +330,8 @@ function list(exchange: S3Exchange, bucket: Bucket): void {
   end(exchange, 200, listXml({ bucket: record.bucket, urlEncoded, ...asked, ...page }));
 }
 
-function operationOf(method: string, rawKey: string, query: URLSearchParams): S3Operation {
+function operationOf(method: string, bucket: string, rawKey: string, query: URLSearchParams): S3Operation {
+  if (bucket === "" && method === "GET") return "LIST_BUCKETS";
   if (method === "PUT") return rawKey === "" ? "CREATE_BUCKET" : "PUT";
   if (method === "HEAD") return rawKey === "" ? "HEAD_BUCKET" : "HEAD";
   if (method === "DELETE") return "DELETE";

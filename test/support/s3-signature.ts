@@ -46,6 +46,8 @@ export interface S3User {
   readonly secretKey: string;
   /** `text` is the key of an object, or the prefix of a list. */
   mayRead(text: string): boolean;
+  /** The buckets that it may list; all by default. */
+  readonly buckets?: readonly string[];
 }
 
 /** The S3 error code that one of several users deserves. The user named `` sends no signature. */

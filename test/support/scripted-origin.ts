@@ -3,7 +3,14 @@
  * are told to deliver, fail or finish, so an interleaving is written down instead of waited for.
  */
 import type { ByteSink } from "../../src/base/byte-sink.ts";
-import type { ListPage, ObjectHead, ObjectLocation, Origin, RangeRequest } from "../../src/origin/origin.ts";
+import type {
+  ListedBucket,
+  ListPage,
+  ObjectHead,
+  ObjectLocation,
+  Origin,
+  RangeRequest,
+} from "../../src/origin/origin.ts";
 import { fillPattern } from "./pattern.ts";
 
 export class ScriptedRead {
@@ -84,6 +91,10 @@ export class ScriptedOrigin implements Origin {
   }
 
   async look(): Promise<void> {}
+
+  async listBuckets(): Promise<readonly ListedBucket[]> {
+    return [];
+  }
 
   close(): void {}
 }

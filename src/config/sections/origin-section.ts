@@ -35,7 +35,7 @@ const buckets = mapOf(
   section({
     bucket: optional(
       text(),
-      "Bucket or container at the origin. Left out: the one that the driver's section names.",
+      'Bucket or container at the origin. Left out: the one that the driver\'s section names. Not for `"*"`.',
       "Set it for a bucket that the driver's section does not name.",
     ),
     prefix: optional(
@@ -44,8 +44,8 @@ const buckets = mapOf(
       "Set it to show clients a part of a bucket. They cannot leave it, unless `allow_dot_segments` is set wrongly.",
     ),
   }),
-  "Buckets that clients see, by name. Left out: the configured bucket or container, under its own name.",
-  "Set it to rename buckets, to serve several buckets of one origin, or to show only a prefix.",
+  'Buckets that clients see, by name. Left out: the configured bucket or container, under its own name. `"*"` is every other bucket of the origin, under its own name. At most one origin has it.',
+  'Set it to rename buckets, to serve several buckets of one origin, or to show only a prefix. Set `"*": {}` where buckets come and go: see [Every bucket of an origin](operations/buckets.md).',
 );
 
 const azureblob = optionalSection({
@@ -161,7 +161,7 @@ export const originFields = {
     root: required(
       text(),
       "",
-      "Directory whose files are the objects. Its last path segment is the name of the bucket.",
+      'Directory whose files are the objects. Its last path segment is the name of the bucket. With `"*"` in `buckets`, each directory in it is a bucket.',
       "Set it to the directory to serve. Replace files by renaming, and let all replicas mount one tree: see [A directory as origin](s3-compatibility.md#a-directory-as-origin).",
     ),
   }),

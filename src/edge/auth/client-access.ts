@@ -40,6 +40,11 @@ export class ClientAccess {
     this.#verdicts = options.verdicts;
   }
 
+  /** `authorize: origin`: whether the origin is asked with each client's own key. */
+  get originDecides(): boolean {
+    return this.#verdicts !== undefined;
+  }
+
   /** Never throws. */
   identify(message: IncomingMessage): Identity | AuthError {
     const { url = "" } = message;
@@ -48,7 +53,7 @@ export class ClientAccess {
     return identity ?? (this.#verdicts ? anonymousAtOrigin : anonymous);
   }
 
-  /** `bucket` is undefined where none of that name is configured. Never throws, and never rejects. */
+  /** `bucket` is undefined where none of that name is known: then the origin is not asked. Never throws, and never rejects. */
   authorize(
     identity: Identity,
     request: BucketedRequest,
@@ -60,7 +65,7 @@ export class ClientAccess {
     return this.#verdicts.denialOf(identity, request, bucket);
   }
 
-  /** The names of the buckets that `identity` may know. Denied for a client without credentials, as S3 does. */
+  /** The names of those of the configured buckets that `identity` may know. Denied for a client without credentials, as S3 does. */
   async bucketsFor(identity: Identity, buckets: ReadonlyMap<string, Bucket>): Promise<string[] | OrcaError> {
     if (identity.isAnonymous) return accessDenied();
     const known = await Promise.all(
@@ -70,6 +75,11 @@ export class ClientAccess {
       }),
     );
     return known.flat();
+  }
+
+  /** Whether a list of buckets may tell `identity` this name, as far as Orca decides that. */
+  mayKnow(identity: Identity, bucket: string): boolean {
+    return identity.grant.allowsBucket(bucket) || this.#anonymous.some((grant) => grant.allowsBucket(bucket));
   }
 
   countDenial({ code }: OrcaError): void {

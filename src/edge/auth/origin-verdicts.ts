@@ -23,8 +23,7 @@ export interface OriginRights {
 }
 
 export interface OriginVerdictsOptions {
-  /** By the name of the bucket that clients use. */
-  readonly origins: ReadonlyMap<string, OriginRights>;
+  readonly originOf: (bucket: Bucket) => OriginRights | undefined;
   /** `server.auth.authorize_ttl`. */
   readonly ttlMs: number;
   readonly clock: Clock;
@@ -80,7 +79,7 @@ export class OriginVerdicts {
       this.stats.hits += 1;
       return denialFor(known.right, isObject);
     }
-    const asked = this.#ask(name, request.bucket, {
+    const asked = this.#ask(name, bucket, {
       ...bucket.locate(isObject ? request.key : prefix),
       as: identity.originKey,
       action: isObject ? "get" : "list",
@@ -92,13 +91,13 @@ export class OriginVerdicts {
     );
   }
 
-  #ask(name: string, bucket: string, question: RightQuestion): Promise<Right> {
+  #ask(name: string, bucket: Bucket, question: RightQuestion): Promise<Right> {
     const running = this.#asking.get(name);
     if (running) {
       this.stats.joined += 1;
       return running;
     }
-    const origin = this.#options.origins.get(bucket);
+    const origin = this.#options.originOf(bucket);
     if (origin === undefined) return Promise.resolve("denied");
     this.stats.questions += 1;
     const sentMs = this.#options.clock.monotonic();
@@ -133,6 +132,9 @@ export class OriginVerdicts {
 function denialFor(right: Right, isObject: boolean): Denial {
   if (right === "allowed") return undefined;
   if (right === "denied") return accessDenied();
-  const [code, what] = isObject ? (["no_such_key", "key"] as const) : (["no_such_bucket", "bucket"] as const);
+  const [code, what] =
+    isObject && right === "absent"
+      ? (["no_such_key", "key"] as const)
+      : (["no_such_bucket", "bucket"] as const);
   return new OrcaError(code, "client", `Cannot find the ${what}: the origin has none of this name`);
 }

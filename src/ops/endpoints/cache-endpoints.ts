@@ -8,6 +8,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, GiB, MiB } from "../../base/units.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Bucket } from "../../object/bucket.ts";
+import type { Buckets } from "../../object/buckets.ts";
 import type { Scrub } from "../../store/scrub/scrub.ts";
 import { errorPage, jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 import type { CacheClear, ClearedCache } from "./cache-clear.ts";
@@ -18,8 +19,7 @@ export interface CacheEndpointsOptions {
   /** Undefined without a disk tier. */
   readonly scrub: Scrub | undefined;
   readonly clear: CacheClear;
-  /** By the name that clients use. */
-  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly buckets: Buckets;
   readonly clock: Clock;
 }
 
@@ -123,7 +123,7 @@ function matchOf(query: URLSearchParams): ObjectPrefix["match"] {
 }
 
 /** `prefix` is `BUCKET` or `BUCKET/KEY-PREFIX`, in the names that clients use. @throws OrcaError. */
-function placeOf(prefix: string, buckets: ReadonlyMap<string, Bucket>): ObjectPrefix {
+function placeOf(prefix: string, buckets: Buckets): ObjectPrefix {
   const slashAt = prefix.indexOf("/");
   const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
   const bucket = bucketNamed(name, buckets);
@@ -132,10 +132,10 @@ function placeOf(prefix: string, buckets: ReadonlyMap<string, Bucket>): ObjectPr
 }
 
 /** @throws OrcaError `no_such_bucket`. */
-export function bucketNamed(name: string, buckets: ReadonlyMap<string, Bucket>): Bucket {
-  const bucket = buckets.get(name);
+export function bucketNamed(name: string, buckets: Buckets): Bucket {
+  const bucket = buckets.named(name);
   if (bucket) return bucket;
-  const names = [...buckets.keys()].join(", ");
+  const names = buckets.names.join(", ");
   throw new OrcaError("no_such_bucket", "client", `Cannot find bucket "${name}": served here are ${names}`);
 }
 

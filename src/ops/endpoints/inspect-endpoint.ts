@@ -19,12 +19,12 @@ import { ChunkRanges } from "../../chunk/chunk-ranges.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import { type ChunkTiers, type TierName, tierBits } from "../../fill/inspection/cache-peers.ts";
 import type { Holdings, InspectedObject, ObjectInspection } from "../../fill/inspection/object-inspection.ts";
-import type { Bucket } from "../../object/bucket.ts";
+import type { Buckets } from "../../object/buckets.ts";
 import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 import { allowOnly, bucketNamed } from "./cache-endpoints.ts";
 
 export interface InspectEndpointOptions {
-  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly buckets: Buckets;
   readonly inspection: Pick<ObjectInspection, "inspect">;
 }
 

@@ -44,7 +44,7 @@ function fixture() {
       return answer.promise;
     },
   };
-  const verdicts = new OriginVerdicts({ origins: new Map([["b", origin]]), ttlMs, clock });
+  const verdicts = new OriginVerdicts({ originOf: () => origin, ttlMs, clock });
   const ask = async (identity: Identity, request: BucketedRequest, right: Right): Promise<string> => {
     const denial = verdicts.denialOf(identity, request, bucket);
     answers.at(-1)?.resolve(right);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
+import { Buckets } from "../../../src/object/buckets.ts";
 import { CacheClear } from "../../../src/ops/endpoints/cache-clear.ts";
 import { type CacheEndpointsOptions, cacheEndpoints } from "../../../src/ops/endpoints/cache-endpoints.ts";
 import type { OpsEndpoint } from "../../../src/ops/ops-endpoint.ts";
@@ -38,7 +39,7 @@ function actionOf(path: string, scrub?: Scrub, clock = new FakeClock()): OpsEndp
     cachestore: undefined,
   });
   const stats = {} as CacheEndpointsOptions["stats"];
-  const endpoints = cacheEndpoints({ stats, scrub, clear, buckets: new Map(), clock });
+  const endpoints = cacheEndpoints({ stats, scrub, clear, buckets: new Buckets(new Map()), clock });
   return endpoints.find((each) => each.path === path && each.method === "POST") as OpsEndpoint;
 }
 

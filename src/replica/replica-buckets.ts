@@ -1,0 +1,54 @@
+/** The buckets that clients may name: those of the settings, and with `"*"` all others of one origin. */
+import type { Clock } from "../base/clock.ts";
+import type { Config } from "../config/config.ts";
+import type { BucketConfig } from "../config/origin-config.ts";
+import { isOwnedByCachestore } from "../config/origins-apart.ts";
+import { Bucket } from "../object/bucket.ts";
+import { BucketLists } from "../object/bucket-lists.ts";
+import { isBucketName, isContainerName } from "../object/bucket-name.ts";
+import { Buckets, type OtherBuckets } from "../object/buckets.ts";
+import { OpenBuckets } from "../object/open-buckets.ts";
+import type { OpenOrigin } from "./metadata.ts";
+import { mayResolveDotSegments } from "./origins.ts";
+
+/** `origins` are those of `config`. At most one of them has other buckets. */
+export function bucketsOf(config: Config, origins: readonly OpenOrigin[], clock: Clock): Buckets {
+  const configured = new Map<string, Bucket>();
+  let others: OtherBuckets | undefined;
+  for (const origin of origins) {
+    for (const [name, place] of origin.config.buckets) configured.set(name, bucketIn(origin, name, place));
+    const { otherBuckets } = origin.config;
+    if (otherBuckets) others = othersOf(origin, otherBuckets.prefix, config, clock);
+  }
+  return new Buckets(configured, others);
+}
+
+const noAccount = { region: undefined, bucketOwner: undefined };
+
+function bucketIn(
+  { config, directory, listings }: OpenOrigin,
+  name: string,
+  { bucket: originBucket, prefix }: BucketConfig,
+): Bucket {
+  const rejectsDotSegments = mayResolveDotSegments(config, prefix);
+  const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
+  return new Bucket({ name, originBucket, prefix, rejectsDotSegments, region, owner, directory, listings });
+}
+
+function othersOf(opened: OpenOrigin, prefix: string, config: Config, clock: Clock): OtherBuckets {
+  const { origin, config: originConfig } = opened;
+  const { ttlMs, negativeTtlMs } = config.metadata;
+  const isNameThere = originConfig.driver === "azureblob" ? isContainerName : isBucketName;
+  const open = new OpenBuckets({
+    isName: (name) => isNameThere(name) && !isOwnedByCachestore(config, originConfig, name),
+    bucketOf: (name) => bucketIn(opened, name, { bucket: name, prefix }),
+    ask: (bucket) => origin.lookFor({ bucket, prefix }),
+    clock,
+    ttlMs,
+    negativeTtlMs,
+    queueTimeoutMs: originConfig.queueTimeoutMs,
+  });
+  const clientTtlMs = config.server.auth.authorizeTtlMs;
+  const lists = new BucketLists({ origin, clock, ttlMs, clientTtlMs, negativeTtlMs });
+  return { originId: origin.id, open, lists };
+}
