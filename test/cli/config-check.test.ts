@@ -109,6 +109,39 @@ test("orca config check --connect --json: a document with one entry for each buc
   assert.equal((await check()).exitCode, 0);
 });
 
+test('orca config check --connect: "*" is looked at by its list of buckets', async (context) => {
+  const server = await S3Server.start({ buckets: ["models"] });
+  context.after(() => server.stop());
+  const file = fileOf(
+    "star.yaml",
+    `${onLoopback}origin: {id: o, awss3: {endpoint: "${server.endpoint}", use_path_style: true}, buckets: {"*": {}, a: {bucket: models}}}\n`,
+  );
+  const env = { ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
+  const check = () => runOrca(["config", "check", "--connect", file], { clock, env });
+  const readable = await check();
+  assert.equal(readable.exitCode, 0);
+  assert.match(readable.stdout, /origin "o" \(awss3: a, \*\)/);
+  assert.match(
+    readable.stdout,
+    /\no +a +models +ok\no +\* +\* +ok\n\n1 bucket and the list of buckets can be read\n/,
+  );
+  server.faults.always("LIST_BUCKETS", "*", { status: 403 });
+  const denied = await check();
+  assert.equal(denied.exitCode, 1);
+  assert.match(
+    denied.stdout,
+    /\n1 of 1 bucket and the list of buckets cannot be read\n\nCannot read the list of buckets of origin "o": the origin answered 403 AccessDenied\. Grant s3:ListAllMyBuckets /,
+  );
+});
+
+test('orca config print: "*" is printed, and loads again', async () => {
+  const text = `${onLoopback}origin: {id: o, awss3: {region: x}, buckets: {"*": {prefix: p/}, a: {bucket: b}}}\n`;
+  const printed = await runOrca(["config", "print", fileOf("print.yaml", text)], { clock });
+  assert.match(printed.stdout, /"\*":\n +prefix: p\//);
+  const again = await runOrca(["config", "print", fileOf("again.yaml", printed.stdout)], { clock });
+  assert.equal(again.stdout, printed.stdout);
+});
+
 test("orca config check --no-files: a file is checked without its certificates and secrets at hand", async () => {
   const tls = "tls: {cert_file: /none/a.crt, key_file: /none/a.key, client_ca_file: /none/ca.crt}";
   const file = fileOf("tls.yaml", `server: {${tls}}\norigin: {id: o, awss3: {bucket: data}}\n`);

@@ -267,6 +267,45 @@ test("loadConfig: a bucket that lies nowhere, or that no URL can name, is a faul
   ]);
 });
 
+test('loadConfig: "*" is every other bucket, and needs no bucket of the driver', () => {
+  const settings = {
+    id: "o",
+    awss3: { region: "x" },
+    buckets: { "*": { prefix: "pub/" }, a: { bucket: "b" } },
+  };
+  const [loaded] = loadConfig({ env: {}, overrides: { origin: settings } }).origins;
+  assert.deepEqual(loaded?.otherBuckets, { prefix: "pub/" });
+  assert.deepEqual([...(loaded?.buckets ?? [])], [["a", { bucket: "b", prefix: "" }]]);
+  const plain = loadConfig({ env: {}, overrides: { origin: { id: "o", awss3: { bucket: "b" } } } });
+  assert.equal(plain.origins[0]?.otherBuckets, undefined);
+});
+
+function withStar(id: string, star: object): SettingsTree {
+  return { id, awss3: { region: "x" }, buckets: { "*": star } };
+}
+
+test('loadConfig: "*" has no bucket of its own, and one origin alone can have it', () => {
+  assert.deepEqual(faultsIn({ origin: withStar("o", { bucket: "b" }) }), [
+    'origin.buckets["*"].bucket: expected none, got "b": "*" serves each bucket under its own name',
+  ]);
+  assert.deepEqual(faultsIn({ origin: undefined, origins: [withStar("o", {}), withStar("p", {})] }), [
+    'origins[1].buckets: expected a name of its own, got "*", which origins[0].buckets has',
+  ]);
+});
+
+function directoryWith(buckets: object): SettingsTree {
+  return { origin: { id: "o", driver: "file", file: { root: "/srv/my data" }, buckets } };
+}
+
+test('loadConfig: with "*" a directory is one of directories, which the names of buckets do not leave', () => {
+  assert.deepEqual(faultsIn(directoryWith({ "*": {} })), []);
+  assert.deepEqual(faultsIn(directoryWith({ "*": {}, a: { bucket: "one" } })), []);
+  assert.deepEqual(faultsIn(directoryWith({ "*": {}, a: {}, b: { bucket: "../x" } })), [
+    "origin.buckets.a.bucket: required, because origin.file.root names none",
+    'origin.buckets.b.bucket: expected a bucket name of 1 to 255 of the characters A-Z a-z 0-9 . _ - $, got "../x"',
+  ]);
+});
+
 test("loadConfig: memory and disk have room for two of the largest chunks", () => {
   assert.deepEqual(
     faultsIn({ memory: { max_bytes: "256MiB" }, disk: { root: "/d", max_bytes: "256MiB" } }),

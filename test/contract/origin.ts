@@ -256,6 +256,14 @@ function bucketContract(fixture: () => OriginFixture): void {
     await origin.look({ bucket, prefix: "" }, never());
     await origin.look({ bucket, prefix: "no/such/key" }, never());
   });
+
+  test("listBuckets: the bucket is there, and has a date", async () => {
+    const { origin, bucket } = fixture();
+    const listed = await origin.listBuckets(undefined, never());
+    const found = listed.find(({ name }) => name === bucket);
+    const ageMs = Date.now() - (found?.createdMs ?? 0);
+    assert.ok(ageMs > -60_000 && ageMs < 3_600_000, `made ${ageMs} ms ago`);
+  });
 }
 
 function failureContract(fixture: () => OriginFixture): void {
@@ -266,6 +274,7 @@ function failureContract(fixture: () => OriginFixture): void {
     await rejectsWith(code, origin.read(range, sink, never()));
     await rejectsWith(code, origin.list(listOf(fixture(), {}), never()));
     await rejectsWith(code, origin.look({ bucket: fixture().bucket, prefix: "" }, never()));
+    await rejectsWith(code, origin.listBuckets(undefined, never()));
     assert.equal(sink.receivedBytes, 0);
     sink.assertUntouched();
   };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { startAzurite } from "../support/azurite.ts";
 import { startSignedS3Server } from "../support/s3-fixture.ts";
-import { key, objectBytes, readThrough, readThroughS3 } from "./read-through.ts";
+import { everyBucket, key, objectBytes, readThrough, readThroughS3 } from "./read-through.ts";
 
 test("replica in front of the in-repo S3 server: reads cold, warm, ranged and listed", async () => {
   const server = await startSignedS3Server();
@@ -30,6 +30,40 @@ test("replica in front of Azurite: reads cold, warm, ranged and listed", async (
   } finally {
     await azurite.stop();
   }
+});
+
+test('replica in front of Azurite with "*": every container is a bucket', async () => {
+  const azurite = await startAzurite();
+  try {
+    const { account, endpoint, accountKey } = azurite;
+    for (const name of ["weights", "other-weights"]) {
+      const container = azurite.client.getContainerClient(name);
+      await container.create();
+      await container.getBlockBlobClient(key).uploadData(objectBytes());
+    }
+    const origin = { driver: "azureblob", azureblob: { account, endpoint }, buckets: { "*": {} } };
+    const env = { ORCA_AZUREBLOB_ACCOUNT_KEY: accountKey };
+    await readThrough("weights", origin, env);
+    await everyBucket(origin, env, ["other-weights", "weights"], () =>
+      azurite.client.getContainerClient("weights").delete(),
+    );
+  } finally {
+    await azurite.stop();
+  }
+});
+
+test('replica in front of a directory of directories with "*": every directory is a bucket', async () => {
+  const root = mkdtempSync(join(tmpdir(), "orca-directories-"));
+  for (const name of ["weights", "other-weights", ".hidden"]) {
+    mkdirSync(join(root, name, "dir a"), { recursive: true });
+    writeFileSync(join(root, name, key), objectBytes());
+  }
+  const origin = { driver: "file", file: { root }, buckets: { "*": {} } };
+  await readThrough("weights", origin, {});
+  await everyBucket(origin, {}, ["other-weights", "weights"], async () =>
+    rmSync(join(root, "weights"), { recursive: true }),
+  );
+  rmSync(root, { recursive: true });
 });
 
 test("replica in front of a directory: reads cold, warm, ranged and listed", async () => {

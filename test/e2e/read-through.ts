@@ -21,6 +21,61 @@ export function objectBytes(): Buffer {
   return patternBytes(9, 0, sizeBytes);
 }
 
+/** What a replica with `"*"` answers about buckets: `names` at first, and after `remove` one less, which is `weights`. */
+export async function everyBucket(
+  origin: SettingsTree,
+  env: Record<string, string>,
+  names: readonly string[],
+  remove: () => Promise<unknown>,
+): Promise<void> {
+  const config = loadConfig({
+    env,
+    overrides: {
+      server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" },
+      origin: { id: "real", ...origin },
+      metadata: { ttl: "none", negative_ttl: "none" },
+      list_cache: { ttl: "0s" },
+    },
+  });
+  const clock = new SystemClock();
+  const replica = await Replica.open({
+    config,
+    clock,
+    random: new SeededRandom(1),
+    logger: new RecordedLogger(),
+  });
+  try {
+    const { s3 } = await replica.start();
+    const base = `http://127.0.0.1:${s3.port}`;
+    const answerTo = async (target: string, method = "GET"): Promise<string> => {
+      const response = await fetch(base + target, { method });
+      return `${response.status} ${/<Code>(\w+)/.exec(await response.text())?.[1] ?? ""}`.trim();
+    };
+    const listed = async (): Promise<string[]> => {
+      const xml = await (await fetch(`${base}/`)).text();
+      return [...xml.matchAll(/<Bucket><Name>([^<]*)/g)].map(([, name = ""]) => name);
+    };
+    assert.deepEqual(await listed(), names);
+    const reads = ["/weights/absent", "/weights?list-type=2", "/weights?location"];
+    assert.deepEqual(await Promise.all(reads.map((target) => answerTo(target))), [
+      "404 NoSuchKey",
+      "200",
+      "200",
+    ]);
+    assert.equal(await answerTo("/weights", "HEAD"), "200");
+    await remove();
+    assert.deepEqual(
+      await listed(),
+      names.filter((name) => name !== "weights"),
+    );
+    for (const target of [...reads, "/unknown/a", "/No_Name/a", "/a.b/a"])
+      assert.equal(await answerTo(target), "404 NoSuchBucket", target);
+    for (const target of ["/weights", "/weights/absent"]) assert.equal(await answerTo(target, "HEAD"), "404");
+  } finally {
+    await replica.stop();
+  }
+}
+
 export async function readThrough(
   bucket: string,
   origin: SettingsTree,

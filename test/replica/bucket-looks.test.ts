@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -52,6 +52,44 @@ async function server(context: TestContext): Promise<S3Server> {
   context.after(() => started.stop());
   return started;
 }
+
+function everyBucket(endpoint: string, more: SettingsTree = {}): SettingsTree {
+  const awss3 = { endpoint, use_path_style: true };
+  return {
+    origin: { id: "o", awss3, attempt_timeout: "5s", buckets: { "*": {}, a: { bucket: "models" } } },
+    ...more,
+  };
+}
+
+test('runLooks: for "*" the buckets are listed once, and a missing right says what to grant', async (context) => {
+  const origin = await server(context);
+  assert.deepEqual(await find(everyBucket(origin.endpoint)), [undefined, undefined]);
+  assert.deepEqual([origin.count("LIST"), origin.count("LIST_BUCKETS")], [1, 1]);
+  origin.faults.always("LIST_BUCKETS", "*", { status: 403 });
+  const [named, every] = await find(everyBucket(origin.endpoint));
+  assert.equal(named, undefined);
+  assert.deepEqual(every, {
+    code: "denied",
+    reason: "the origin answered 403 AccessDenied",
+    remedy:
+      "Grant s3:ListAllMyBuckets to list the buckets. Without it ListBuckets is denied, and all other requests are served.",
+  });
+});
+
+test('runLooks: for "*" with authorize origin, only clients need the right to list the buckets', async (context) => {
+  const origin = await server(context);
+  const folder = mkdtempSync(join(tmpdir(), "orca-looks-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "keys.yaml");
+  writeFileSync(file, "keys: [{ access_key: alice, secret: secret-of-alice }]\n");
+  const auth = { enabled: true, access_keys_file: file, authorize: "origin" };
+  const settings = everyBucket(origin.endpoint, { server: { auth } });
+  origin.faults.always("LIST_BUCKETS", "*", { status: 403 });
+  assert.deepEqual(await find(settings), [undefined, undefined]);
+  const wrong = { ...keys, ORCA_AWSS3_SECRET_KEY: "wrong" };
+  origin.faults.always("LIST_BUCKETS", "*", {});
+  assert.equal((await find(settings, wrong))[1]?.code, "denied");
+});
 
 test("runLooks: a bucket that can be read is no finding, and costs one listing", async (context) => {
   const { endpoint, requests } = await server(context);

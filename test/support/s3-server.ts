@@ -276,7 +276,11 @@ export class S3Server {
       .filter((name) => name > after && (mine?.includes(name) ?? true))
       .sort();
     const page = names.slice(0, Number(query.get("max-buckets") ?? 10_000));
-    end(exchange, 200, bucketsXml(page, page.length < names.length ? (page.at(-1) ?? "") : ""));
+    end(
+      exchange,
+      200,
+      bucketsXml(page, this.#clock.now(), page.length < names.length ? (page.at(-1) ?? "") : ""),
+    );
   }
 
   async #store(exchange: S3Exchange): Promise<void> {

@@ -34,8 +34,8 @@ export function versioningXml(status: string | undefined): string {
   return `${header}<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${inside}</VersioningConfiguration>`;
 }
 
-export function bucketsXml(names: readonly string[], token: string): string {
-  const created = element("CreationDate", "2026-02-03T04:05:06.000Z");
+export function bucketsXml(names: readonly string[], createdMs: number, token: string): string {
+  const created = element("CreationDate", new Date(createdMs).toISOString());
   const buckets = names.map((name) => `<Bucket>${element("Name", name)}${created}</Bucket>`);
   const next = token === "" ? "" : element("ContinuationToken", token);
   return `${header}<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner>${element("ID", "owner")}</Owner><Buckets>${buckets.join("")}</Buckets>${next}</ListAllMyBucketsResult>`;

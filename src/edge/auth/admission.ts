@@ -81,8 +81,9 @@ export class Admission {
 
   /** Whether the bucket itself is what the request is about, and the origin has not been asked with the client's key. */
   #asksFirst({ kind, bucket }: BucketedRequest): boolean {
-    if (this.#options.buckets.configured.has(bucket) || this.#options.access?.originDecides) return false;
-    return kind === "head-bucket" || kind === "get-bucket-location" || kind === "get-bucket-configuration";
+    if (kind !== "head-bucket" && kind !== "get-bucket-location" && kind !== "get-bucket-configuration")
+      return false;
+    return !this.#options.buckets.configured.has(bucket) && !this.#options.access?.originDecides;
   }
 
   async #handleLater(
