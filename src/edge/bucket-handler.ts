@@ -15,14 +15,8 @@ import { ListingTurns } from "../object/listing-turns.ts";
 import type { ListedBucket, ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
-import {
-  bucketLocationXml,
-  bucketVersioningXml,
-  emptyListPage,
-  listBucketsXml,
-  listObjectsXml,
-} from "./list-response.ts";
-import type { BucketConfigurationRequest, BucketRequest } from "./s3-request.ts";
+import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
+import type { BucketRequest } from "./s3-request.ts";
 
 export interface BucketHandlerOptions {
   /** For buckets whose origin has no region: sent as their location, and in `x-amz-bucket-region`. */
@@ -51,11 +45,7 @@ export class BucketHandler {
     this.#permits = new Semaphore("a listing", listsMax, options.clock, waitingMax, "edge");
   }
 
-  handle(
-    exchange: Exchange,
-    request: BucketRequest | BucketConfigurationRequest | ListObjectsRequest,
-    bucket: Bucket,
-  ): void {
+  handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {
     const region = bucket.region ?? this.#region;
     switch (request.kind) {
       case "head-bucket":
@@ -65,11 +55,6 @@ export class BucketHandler {
       case "get-bucket-location":
         exchange.operation = "bucket_location";
         exchange.sendXml(bucketLocationXml(region));
-        return;
-      case "get-bucket-configuration":
-        exchange.operation = "bucket_configuration";
-        if (request.absence) exchange.sendError(request.absence);
-        else exchange.sendXml(bucketVersioningXml());
         return;
       case "list-objects-v1":
       case "list-objects-v2":
@@ -100,7 +85,7 @@ export class BucketHandler {
 }
 
 /** The response of a client that left while it waited is closed already, or will be. */
-function releaseAtEnd(permit: Permit, { response }: Exchange): void {
+export function releaseAtEnd(permit: Permit, { response }: Exchange): void {
   if (response.closed) permit.release();
   else response.once("close", () => permit.release());
 }

@@ -13,6 +13,7 @@ export type Operation =
   | "list_buckets"
   | "bucket_location"
   | "bucket_configuration"
+  | "object_configuration"
   | "preflight"
   | "rejected";
 
@@ -25,6 +26,7 @@ export class EdgeStats {
     list_buckets: new Map(),
     bucket_location: new Map(),
     bucket_configuration: new Map(),
+    object_configuration: new Map(),
     preflight: new Map(),
     rejected: new Map(),
   };
@@ -45,6 +47,7 @@ export class EdgeStats {
     list_buckets: new Histogram(),
     bucket_location: new Histogram(),
     bucket_configuration: new Histogram(),
+    object_configuration: new Histogram(),
     preflight: new Histogram(),
     rejected: new Histogram(),
   };

@@ -44,27 +44,56 @@ export function errorResponse(error: OrcaError, context: ErrorContext): ErrorRes
     headers.push("Content-Range", `bytes */${context.objectSizeBytes}`);
   }
   if (context.isHead || status === 304) return { status, headers, body: "" };
-  const body = errorXml(error, context);
+  return withBody(status, headers, errorXml(error, context));
+}
+
+/** An answer of the origin that is passed on. */
+export interface RelayedError {
+  readonly status: number;
+  readonly s3Code: string;
+  /** As it stands in the origin's XML. */
+  readonly messageXml: string;
+}
+
+/** The origin's status, code and message, under Orca's own names and ids. */
+export function relayedErrorResponse(error: RelayedError, context: ErrorContext): ErrorResponse {
+  const { status, s3Code, messageXml } = error;
+  const headers = ["x-amz-request-id", context.requestId, "x-amz-id-2", context.hostId];
+  if (context.isHead) return { status, headers, body: "" };
+  return withBody(status, headers, documentOf(s3Code, messageXml, "", context));
+}
+
+function withBody(status: number, headers: string[], body: string): ErrorResponse {
   headers.push("Content-Type", "application/xml", "Content-Length", String(Buffer.byteLength(body)));
   return { status, headers, body };
 }
 
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
 function errorXml(error: OrcaError, context: ErrorContext): string {
-  const { requestId, hostId, bucket, key, objectSizeBytes } = context;
+  const { objectSizeBytes } = context;
+  const size =
+    error.code === "invalid_range" && objectSizeBytes !== undefined
+      ? element("ActualObjectSize", String(objectSizeBytes))
+      : "";
+  const details = size + (error instanceof AuthError ? elementsOf(error) : "");
+  return documentOf(errorTable[error.code].s3Code, escapeXml(messageFor(error)), details, context);
+}
+
+/**
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses
+ * `messageXml` is escaped text, `details` are elements.
+ */
+function documentOf(s3Code: string, messageXml: string, details: string, context: ErrorContext): string {
+  const { requestId, hostId, bucket, key } = context;
   const resource = bucket === "" ? "/" : key === "" ? `/${bucket}` : `/${bucket}/${key}`;
   return (
     xmlDeclaration +
     element(
       "Error",
-      element("Code", errorTable[error.code].s3Code) +
-        element("Message", escapeXml(messageFor(error))) +
+      element("Code", s3Code) +
+        element("Message", messageXml) +
         (bucket === "" ? "" : element("BucketName", escapeXml(bucket))) +
         (key === "" ? "" : element("Key", escapeXml(key))) +
-        (error.code === "invalid_range" && objectSizeBytes !== undefined
-          ? element("ActualObjectSize", String(objectSizeBytes))
-          : "") +
-        (error instanceof AuthError ? elementsOf(error) : "") +
+        details +
         element("Resource", escapeXml(resource)) +
         element("RequestId", escapeXml(requestId)) +
         element("HostId", escapeXml(hostId)),

@@ -12,9 +12,15 @@ import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
+import type { Identity } from "./auth/identity.ts";
 import { ClientPace, type PaceLimit } from "./client-pace.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
-import { errorResponse } from "./error-response.ts";
+import {
+  type ErrorContext,
+  errorResponse,
+  type RelayedError,
+  relayedErrorResponse,
+} from "./error-response.ts";
 import type { RequestReport } from "./request-report.ts";
 
 /** The status counted for a request whose client left before the answer. nginx uses the same number. */
@@ -56,8 +62,8 @@ export class Exchange implements Asker {
   /** As the client named them; empty if unknown. */
   bucket = "";
   key = "";
-  /** Of the client that sent the request, for the log; empty where clients do not authenticate. */
-  identity = "";
+  /** The client that sent the request. Undefined where clients do not authenticate. */
+  client: Identity | undefined;
   /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
   readonly pace: ClientPace;
@@ -104,7 +110,7 @@ export class Exchange implements Asker {
   }
 
   /** A whole small response. `headers` is flat. */
-  send(status: number, headers: string[], body: string): void {
+  send(status: number, headers: string[], body: string | Uint8Array): void {
     this.response.writeHead(status, headers);
     if (body !== "") this.sending(body.length);
     this.response.end(body);
@@ -140,17 +146,27 @@ export class Exchange implements Asker {
     if (isServers && error.source !== "client") {
       this.#logFailure(error, "Cannot answer a request", pages.requestFailed);
     }
-    const answer = errorResponse(error, {
+    const answer = errorResponse(error, this.#errorContext(objectSizeBytes));
+    // The unread body of a PUT would be taken for the next request.
+    if (error.code === "method_not_allowed") answer.headers.push("Connection", "close");
+    this.send(answer.status, answer.headers, answer.body);
+  }
+
+  /** An error in the origin's own words. */
+  sendRelayedError(error: RelayedError): void {
+    const { status, headers, body } = relayedErrorResponse(error, this.#errorContext());
+    this.send(status, headers, body);
+  }
+
+  #errorContext(objectSizeBytes?: number): ErrorContext {
+    return {
       requestId: this.requestId,
       hostId: this.#context.hostId,
       isHead: this.request.method === "HEAD",
       bucket: this.bucket,
       key: this.key,
       objectSizeBytes,
-    });
-    // The unread body of a PUT would be taken for the next request.
-    if (error.code === "method_not_allowed") answer.headers.push("Connection", "close");
-    this.send(answer.status, answer.headers, answer.body);
+    };
   }
 
   /** An exception that no handler expected. It is the fault of its request alone. */
@@ -202,7 +218,7 @@ export class Exchange implements Asker {
   }
 
   #logEnd(status: number, seconds: number): void {
-    const { requestId, operation, bucket, key, identity, reader } = this;
+    const { requestId, operation, bucket, key, client, reader } = this;
     const complete = this.response.writableFinished;
     const fields = {
       step: "response",
@@ -210,7 +226,7 @@ export class Exchange implements Asker {
       operation,
       bucket,
       key,
-      identity,
+      identity: client?.name ?? "",
       status,
       source: reader?.source,
       seconds,

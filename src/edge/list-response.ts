@@ -68,11 +68,6 @@ export function bucketLocationXml(region: string): string {
   return s3Document("LocationConstraint", region === "us-east-1" ? "" : escapeXmlExactly(region));
 }
 
-/** `VersioningConfiguration` of a bucket that never had versions. */
-export function bucketVersioningXml(): string {
-  return s3Document("VersioningConfiguration", "");
-}
-
 type RenderText = (text: string) => string;
 
 function positionV2(request: ListObjectsRequest, page: ListPage, text: RenderText): string {

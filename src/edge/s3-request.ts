@@ -3,13 +3,18 @@
  * ASCII, and at 30,000 requests a second a URL object would cost more than the rest of the edge. So the target is scanned
  * once, and decoded only if it holds something to decode.
  */
-import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
+import { OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
 import { noOverrides, parseOverrides } from "./headers/response-overrides.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
+import {
+  type SubResourceRequest,
+  subResourceRequest,
+  unservedSubResource,
+} from "./sub-resources/sub-resource.ts";
 
 interface ObjectRequestOf<Kind> {
   readonly kind: Kind;
@@ -31,14 +36,6 @@ export interface BucketRequest {
   readonly bucket: string;
 }
 
-/** About a configuration that S3 keeps for a bucket, and Orca does not. */
-export interface BucketConfigurationRequest {
-  readonly kind: "get-bucket-configuration";
-  readonly bucket: string;
-  /** What S3 answers where it is not configured. Undefined where that is a 200: for `?versioning`. */
-  readonly absence: OrcaError | undefined;
-}
-
 export interface ListBucketsRequest {
   readonly kind: "list-buckets";
 }
@@ -54,7 +51,7 @@ export interface RejectedRequest {
 export type S3Request =
   | ObjectRequest
   | BucketRequest
-  | BucketConfigurationRequest
+  | SubResourceRequest
   | ListBucketsRequest
   | ListObjectsRequest
   | RejectedRequest;
@@ -174,6 +171,8 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
   }
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket, key);
+  const subResource = subResourceRequest(bucket, key, query);
+  if (subResource) return subResource;
   const partNumber = query.get("partNumber");
   const fault = faultOfSubResource(query) ?? faultOfVersion(query) ?? faultOfPart(partNumber);
   if (fault !== undefined) return rejected(fault, bucket, key);
@@ -185,10 +184,8 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
 function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): S3Request {
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket);
-  for (const name of query.keys()) {
-    const code = unconfigured.get(name);
-    if (code !== undefined) return configurationRequest(bucket, name, code);
-  }
+  const subResource = subResourceRequest(bucket, "", query);
+  if (subResource) return subResource;
   const fault = faultOfSubResource(query);
   if (fault !== undefined) return rejected(fault, bucket);
   if (query.has("location")) return { kind: "get-bucket-location", bucket };
@@ -204,74 +201,9 @@ function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): 
   return list instanceof OrcaError ? rejected(list, bucket) : list;
 }
 
-/** The answers of S3 for a bucket in which nothing of a kind is configured. */
-const unconfigured: ReadonlyMap<string, ErrorCode | "none"> = new Map([
-  ["versioning", "none"],
-  ["tagging", "no_such_tag_set"],
-  ["policy", "no_such_bucket_policy"],
-  ["cors", "no_such_cors_configuration"],
-  ["lifecycle", "no_such_lifecycle"],
-  ["website", "no_such_website"],
-  ["object-lock", "no_object_lock"],
-]);
-
-function configurationRequest(
-  bucket: string,
-  name: string,
-  code: ErrorCode | "none",
-): BucketConfigurationRequest {
-  const reason = `Cannot find the ${name} configuration of a bucket: Orca keeps none`;
-  const absence = code === "none" ? undefined : new OrcaError(code, "client", reason);
-  return { kind: "get-bucket-configuration", bucket, absence };
-}
-
-/**
- * Parameters that S3 answers with something other than the object or the listing. Ignoring one would send an object's
- * bytes to a client that asked for its access rules.
- */
-const subResources: ReadonlySet<string> = new Set([
-  "abac",
-  "accelerate",
-  "acl",
-  "analytics",
-  "attributes",
-  "cors",
-  "delete",
-  "encryption",
-  "intelligent-tiering",
-  "inventory",
-  "legal-hold",
-  "lifecycle",
-  "logging",
-  "metadataConfiguration",
-  "metadataTable",
-  "metrics",
-  "notification",
-  "object-lock",
-  "ownershipControls",
-  "policy",
-  "policyStatus",
-  "publicAccessBlock",
-  "replication",
-  "requestPayment",
-  "restore",
-  "retention",
-  "select",
-  "session",
-  "tagging",
-  "torrent",
-  "uploadId",
-  "uploads",
-  "versioning",
-  "versions",
-  "website",
-]);
-
 function faultOfSubResource(query: Query): OrcaError | undefined {
-  for (const name of query.keys()) {
-    if (subResources.has(name)) return notImplemented(`?${name}`, "Orca serves objects and listings only");
-  }
-  return undefined;
+  const name = unservedSubResource(query);
+  return name === undefined ? undefined : notImplemented(`?${name}`, "Orca serves objects and listings only");
 }
 
 /**

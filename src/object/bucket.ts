@@ -2,8 +2,15 @@
  * A bucket as clients see it, and its place at an origin: a bucket there and a prefix in it. Keys are opaque, and the prefix is prepended to every key. Some servers, and proxies in front of them, resolve `.`
  * and `..` in a path, which would lead out of the prefix. Where that may be, such keys are rejected.
  */
+import { assert } from "../base/assert.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { ListPage, ListRequest, ObjectLocation } from "../origin/origin.ts";
+import type {
+  ListPage,
+  ListRequest,
+  ObjectLocation,
+  SubResourceAnswer,
+  SubResourceQuestion,
+} from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
 import type { Listings } from "./listing-cache.ts";
 
@@ -22,6 +29,13 @@ export interface BucketOptions {
   readonly owner?: string | undefined;
   readonly directory: Directory;
   readonly listings: Listings;
+  /** Undefined where the origin is not S3. */
+  readonly subResources?: SubResources | undefined;
+}
+
+/** An origin that can be asked for sub-resources (GuardedOrigin). */
+export interface SubResources {
+  subResource(question: SubResourceQuestion): Promise<SubResourceAnswer>;
 }
 
 /** Of S3, for the key at the origin. */
@@ -45,6 +59,7 @@ export class Bucket {
   readonly #keySizeBytesMax: number;
   readonly #rejectsDotSegments: boolean;
   readonly #listings: Listings;
+  readonly #subResources: SubResources | undefined;
 
   constructor(options: BucketOptions) {
     this.name = options.name;
@@ -57,6 +72,7 @@ export class Bucket {
     this.#keySizeBytesMax = keySizeBytesMax - Buffer.byteLength(options.prefix);
     this.#rejectsDotSegments = options.rejectsDotSegments;
     this.#listings = options.listings;
+    this.#subResources = options.subResources;
   }
 
   /** Why a key cannot be asked for, if it cannot. To be asked before {@link locate}. */
@@ -70,6 +86,21 @@ export class Bucket {
 
   locate(key: string): ObjectLocation {
     return { bucket: this.#originBucket, key: this.#prefix + key };
+  }
+
+  /** Whether {@link subResource} can be asked. */
+  get hasSubResources(): boolean {
+    return this.#subResources !== undefined;
+  }
+
+  /** About the bucket itself where `key` is empty. @see Origin.subResource */
+  subResource(
+    key: string,
+    question: Omit<SubResourceQuestion, "bucket" | "key">,
+  ): Promise<SubResourceAnswer> {
+    assert(this.#subResources !== undefined, "only S3 is asked for sub-resources");
+    const location = key === "" ? { bucket: this.#originBucket, key } : this.locate(key);
+    return this.#subResources.subResource({ ...question, ...location });
   }
 
   /** One page as the origin sent it, with the keys that clients use. */

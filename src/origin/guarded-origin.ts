@@ -26,6 +26,8 @@ import type {
   RangeRequest,
   Right,
   RightQuestion,
+  SubResourceAnswer,
+  SubResourceQuestion,
 } from "./origin.ts";
 import { OriginTrace } from "./origin-trace.ts";
 
@@ -35,7 +37,7 @@ import { OriginTrace } from "./origin-trace.ts";
  */
 const progressBytesMin = MiB;
 
-export type OriginOperation = "get" | "head" | "list";
+export type OriginOperation = "get" | "head" | "list" | "sub_resource";
 
 export interface GuardedOriginOptions {
   readonly origin: Origin;
@@ -63,7 +65,7 @@ interface Attempts {
 export class GuardedOrigin {
   readonly id: string;
   readonly stats = {
-    requests: { get: 0, head: 0, list: 0 } as Record<OriginOperation, number>,
+    requests: { get: 0, head: 0, list: 0, sub_resource: 0 } as Record<OriginOperation, number>,
     errors: new Map<ErrorCode, number>(),
     bytes: 0,
     retries: 0,
@@ -151,6 +153,19 @@ export class GuardedOrigin {
     return this.#repeated(action === "get" ? "head" : "list", (signal) => {
       assert(this.#origin.rightOf !== undefined, "only origins with keys of their own are asked for rights");
       return this.#origin.rightOf(question, signal);
+    });
+  }
+
+  /** Whether it can be asked for sub-resources. */
+  get hasSubResources(): boolean {
+    return this.#origin.subResource !== undefined;
+  }
+
+  /** @see Origin.subResource */
+  subResource(question: SubResourceQuestion): Promise<SubResourceAnswer> {
+    return this.#repeated("sub_resource", (signal) => {
+      assert(this.#origin.subResource !== undefined, "only S3 is asked for sub-resources");
+      return this.#origin.subResource(question, signal);
     });
   }
 

@@ -4,7 +4,7 @@
  * decides what an answer means, never the text of a message.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
-import { KiB } from "../base/units.ts";
+import { KiB, MiB } from "../base/units.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
 
 /** The location of an object at the origin: the origin's own name of the bucket or container, and the whole key. */
@@ -123,6 +123,26 @@ export interface ListedBucket {
 /** A longer list of buckets is an error: name the buckets in the settings instead. */
 export const bucketsListedMax = 10_000;
 
+/** A question about a sub-resource of an object, or of the bucket where `key` is empty. */
+export interface SubResourceQuestion extends ObjectLocation {
+  /** Whose right decides. Undefined for that of Orca. */
+  readonly as: OriginKey | "anonymous" | undefined;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** As the origin sent it. */
+export interface SubResourceAnswer {
+  readonly status: number;
+  /** A header by its lower-case name. */
+  header(name: string): string | undefined;
+  /** For a status that is no 2xx its beginning. */
+  readonly body: Buffer;
+}
+
+/** A longer answer about a sub-resource is an error. 1,000 rules of a lifecycle, the longest there is, have half of it. */
+export const subResourceBytesMax = MiB;
+
 export interface Origin {
   readonly id: string;
 
@@ -162,6 +182,13 @@ export interface Origin {
 
   /** What the origin answers somebody else. Only for an origin whose keys Orca can sign with. @throws OrcaError as {@link head}. */
   rightOf?(question: RightQuestion, signal: AbortSignal): Promise<Right>;
+
+  /**
+   * What S3 keeps about an object or a bucket beside bytes and keys. Only for an origin that is S3. A 4xx and a 501 are
+   * answers. To Orca's own key a 401 and a 403 are not.
+   * @throws OrcaError as {@link head}; origin_unsupported for more than {@link subResourceBytesMax} bytes.
+   */
+  subResource?(question: SubResourceQuestion, signal: AbortSignal): Promise<SubResourceAnswer>;
 
   /** Closes idle connections. */
   close(): void;

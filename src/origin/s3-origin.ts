@@ -17,7 +17,7 @@ import {
   userAgentHeaders,
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
-import { listingBytesMax } from "./list-answer.ts";
+import { answerDetail, listingBytesMax } from "./list-answer.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -31,6 +31,9 @@ import {
   type RangeRequest,
   type Right,
   type RightQuestion,
+  type SubResourceAnswer,
+  type SubResourceQuestion,
+  subResourceBytesMax,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
 import { listS3 } from "./s3-list.ts";
@@ -151,6 +154,20 @@ export class S3Origin implements Origin {
     throw errorOfStatus(answer.status, (name) => answer.header(name), action, clock.now());
   }
 
+  async subResource(question: SubResourceQuestion, signal: AbortSignal): Promise<SubResourceAnswer> {
+    const { clock, attemptTimeoutMs } = this.#options;
+    const { bucket, key, query, headers, as: signAs } = question;
+    const action = `Cannot ask for "${Object.keys(query)[0]}" of "${bucket}/${key}"`;
+    const wanted = { bucket, key, query, headers, signAs, bytesMax: subResourceBytesMax, action };
+    const answer = await withDeadline(
+      { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
+      (stop) => this.#wire.whole(wanted, stop),
+    );
+    if (isAnswer(answer.status, signAs === undefined)) return answer;
+    const detail = answerDetail(answer);
+    throw errorOfStatus(answer.status, (name) => answer.header(name), action, clock.now(), detail);
+  }
+
   close(): void {
     this.#closing.abort(
       new OrcaError("shutting_down", "origin", "Cannot look at a bucket: Orca is stopping"),
@@ -172,4 +189,11 @@ function rightOfStatus(status: number): Right | undefined {
   if (status < 300) return "allowed";
   if (status === 404) return "absent";
   return status === 400 || status === 401 || status === 403 ? "denied" : undefined;
+}
+
+/** Whether the status says something about the sub-resource, and not about the origin or about Orca's rights. */
+function isAnswer(status: number, isAsOrca: boolean): boolean {
+  if (isAsOrca && (status === 401 || status === 403)) return false;
+  if (status === 408 || status === 429) return false;
+  return (status >= 200 && status < 300) || (status >= 400 && status < 500) || status === 501;
 }

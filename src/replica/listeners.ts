@@ -15,6 +15,7 @@ import type { EdgeStats } from "../edge/edge-stats.ts";
 import { Cors } from "../edge/headers/cors.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
+import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
 import type { ReadPath } from "../fill/object-reader.ts";
 import type { Buckets, OtherBuckets } from "../object/buckets.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
@@ -76,12 +77,18 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     objectHandler: new ObjectHandler({ clock, readPath, stats, hostId, strictRanges: server.strictRanges }),
     slowRequestMs: config.logging.slowRequestMs,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
+    subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock }),
     stats,
     clock,
     random,
     logger,
     onDied,
   });
+}
+
+/** Whether the origin decides what each client may read. */
+function asksAsClient({ enabled, authorize }: Config["server"]["auth"]): boolean {
+  return enabled && authorize === "origin";
 }
 
 /** With other ways to authenticate, or objects that everybody may read, a client need not have a certificate. */

@@ -26,13 +26,15 @@ export function bucketsOf(config: Config, origins: readonly OpenOrigin[], clock:
 const noAccount = { region: undefined, bucketOwner: undefined };
 
 function bucketIn(
-  { config, directory, listings }: OpenOrigin,
+  { config, origin, directory, listings }: OpenOrigin,
   name: string,
   { bucket: originBucket, prefix }: BucketConfig,
 ): Bucket {
   const rejectsDotSegments = mayResolveDotSegments(config, prefix);
   const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
-  return new Bucket({ name, originBucket, prefix, rejectsDotSegments, region, owner, directory, listings });
+  const subResources = origin.hasSubResources ? origin : undefined;
+  const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
+  return new Bucket({ ...place, directory, listings, subResources });
 }
 
 function othersOf(opened: OpenOrigin, prefix: string, config: Config, clock: Clock): OtherBuckets {

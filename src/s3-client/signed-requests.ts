@@ -61,10 +61,13 @@ export interface S3Payload {
   readonly sha256: string;
 }
 
-/** A GET about a bucket, or about the service, whose answer is read whole. */
-export interface S3BucketRequest extends Pick<WholeRequest, "bytesMax" | "action"> {
+/** A GET whose answer is read whole. */
+export interface S3WholeRequest extends Pick<WholeRequest, "bytesMax" | "action"> {
   /** Left out: the service itself, to list the buckets. */
   readonly bucket?: string;
+  /** Left out for one about the bucket. */
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signAs?: OtherKey | undefined;
   readonly query: Readonly<Record<string, string>>;
 }
@@ -123,11 +126,11 @@ export class SignedRequests {
   }
 
   /** Makes one attempt. @see WholeAnswers.get @throws OrcaError as {@link request}. */
-  async whole(wanted: S3BucketRequest, signal: AbortSignal): Promise<WholeAnswer> {
-    const { bytesMax, action, query, signAs } = wanted;
-    const { bucket = "" } = wanted;
+  async whole(wanted: S3WholeRequest, signal: AbortSignal): Promise<WholeAnswer> {
+    const { bytesMax, action, bucket = "", key = "", query, headers: asked, signAs } = wanted;
     const site = await this.#site(bucket);
-    const { path, headers } = await this.#signed({ method: "GET", bucket, key: "", query, signAs }, site);
+    const request = { method: "GET", bucket, key, query, signAs, ...(asked && { headers: asked }) } as const;
+    const { path, headers } = await this.#signed(request, site);
     return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
   }
 
@@ -168,7 +171,9 @@ export class SignedRequests {
     };
     const { signAs } = request;
     const target = query ? `${path}?${encodeQuery(query)}` : path;
-    if (signAs === "anonymous") return { method, path: target, headers: { host: headers.host } };
+    if (signAs === "anonymous") {
+      return { method, path: target, headers: { host: headers.host, ...request.headers } };
+    }
     const signer = signAs ? this.#signerOf(() => Promise.resolve(signAs)) : this.#signer;
     const signed = await signer.sign(
       {

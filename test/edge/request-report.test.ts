@@ -15,6 +15,7 @@ import type { Exchange } from "../../src/edge/exchange.ts";
 import { ObjectHandler } from "../../src/edge/object-handler.ts";
 import { RequestReport } from "../../src/edge/request-report.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
+import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/object-reader.ts";
 import { Bucket } from "../../src/object/bucket.ts";
@@ -100,6 +101,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings })]])),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,
     bucketHandler: {} as BucketHandler,
+    subResourceHandler: {} as SubResourceHandler,
     stats,
     clock,
     random: new SeededRandom(1),

@@ -7,6 +7,7 @@ import { EdgeStats } from "../../src/edge/edge-stats.ts";
 import type { Exchange } from "../../src/edge/exchange.ts";
 import type { ObjectHandler } from "../../src/edge/object-handler.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
+import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
 import type { Bucket } from "../../src/object/bucket.ts";
 import { Buckets } from "../../src/object/buckets.ts";
 import { neverDies } from "../support/never-dies.ts";
@@ -31,6 +32,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     buckets: new Buckets(new Map([["b", {} as Bucket]])),
     objectHandler: { handle } as unknown as ObjectHandler,
     bucketHandler: { handle, listBuckets: handle } as unknown as BucketHandler,
+    subResourceHandler: { handle } as unknown as SubResourceHandler,
     stats: new EdgeStats(),
     clock: new SystemClock(),
     random: new SeededRandom(1),

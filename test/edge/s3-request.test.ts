@@ -162,26 +162,22 @@ test("parseS3Request: what is asked of a bucket", () => {
   assert.equal(refusalOf(get("/bucket?list-type=2&max-keys=-1")), "invalid_argument");
 });
 
-test("parseS3Request: sub-resources that Orca does not serve are a not_implemented", () => {
-  for (const name of [
-    "acl",
-    "tagging",
-    "torrent",
-    "attributes",
-    "uploadId",
-    "retention",
-    "legal-hold",
-    "restore",
-  ]) {
-    assert.equal(refusalOf(get(`/bucket/key?${name}`)), "not_implemented", name);
-    assert.equal(refusalOf(get(`/bucket/key?x-id=X&${name}=1`)), "not_implemented", name);
+test("parseS3Request: sub-resources are no listing and no object, and those that Orca never serves a not_implemented", () => {
+  for (const name of ["acl", "attributes", "legal-hold", "retention", "tagging"]) {
+    assert.equal(get(`/bucket/key?${name}`).kind, "get-sub-resource", name);
+    const request = get(`/bucket/key?x-id=X&${name}=1&versionId=v&partNumber=2`);
+    assert.ok(request.kind === "get-sub-resource");
+    assert.deepEqual([request.bucket, request.key], ["bucket", "key"]);
+    assert.deepEqual(request.query, { [name]: "1", versionId: "v" });
   }
-  for (const name of ["uploads", "versions", "acl", "attributes", "encryption"]) {
+  for (const name of ["torrent", "uploadId", "restore", "policy", "cors", "versioning", "encryption"]) {
+    assert.equal(refusalOf(get(`/bucket/key?${name}`)), "not_implemented", name);
+  }
+  for (const name of ["versioning", "tagging", "policy", "cors", "acl", "encryption", "policyStatus"]) {
+    assert.equal(get(`/bucket?${name}`).kind, "get-sub-resource", name);
+  }
+  for (const name of ["uploads", "versions", "attributes", "retention", "session", "delete"]) {
     assert.equal(refusalOf(get(`/bucket?${name}`)), "not_implemented", name);
-  }
-  for (const name of ["versioning", "tagging", "policy", "cors", "lifecycle", "website", "object-lock"]) {
-    assert.equal(get(`/bucket?${name}`).kind, "get-bucket-configuration", name);
-    assert.equal(refusalOf(get(`/bucket/key?${name}`)), "not_implemented", name);
   }
 });
 
@@ -238,7 +234,7 @@ test("parseS3Request: an override that a header cannot hold is an invalid_argume
 });
 
 test("parseS3Request: a refusal names what was understood, and no signature", () => {
-  const request = get("/bucket/a%20key?acl&X-Amz-Signature=hunter2");
+  const request = get("/bucket/a%20key?torrent&X-Amz-Signature=hunter2");
   assert.ok(request.kind === "rejected");
   assert.deepEqual([request.bucket, request.key], ["bucket", "a key"]);
   const broken = get("/bucket/key?X-Amz-Signature=hunter2&x=%zz");

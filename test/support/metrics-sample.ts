@@ -85,7 +85,7 @@ export function replicaParts() {
         requestsInFlightMax: 0,
         requestsWaiting: 0,
         stats: {
-          requests: { get: 0, head: 0, list: 0 },
+          requests: { get: 0, head: 0, list: 0, sub_resource: 0 },
           errors: new Map([["internal" as const, 1]]),
           bytes: 0,
           retries: 0,

@@ -3,7 +3,7 @@
  * body is made and written slice by slice, each after the kernel took the one before, so that a terabyte costs one
  * slice of memory and a byte count is a true one.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../src/base/clock.ts";
 import { sliceSizeBytes } from "./pattern.ts";
 import type { Fault, S3Operation } from "./s3-fault.ts";
@@ -21,6 +21,7 @@ export interface S3Request {
   readonly ifNoneMatch: string | undefined;
   readonly userAgent: string | undefined;
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
   /** 0 until a head is sent. */
   status: number;
   /** Body bytes handed to the kernel. */

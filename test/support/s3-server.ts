@@ -35,6 +35,12 @@ export interface S3ServerOptions {
   readonly versioning?: "Enabled" | "Suspended";
 }
 
+export interface SubResourceScript {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
 const storedHeaders = /^(content-(type|encoding|language|disposition)|cache-control|expires|x-amz-meta-.*)$/;
 
 interface Bucket {
@@ -45,6 +51,8 @@ interface Bucket {
 
 export class S3Server {
   readonly faults = new FaultScript();
+  /** What `?acl` and the like are answered, by `<bucket>/<key>?<name>`. Any other name is ignored, as RGW does. */
+  readonly subResources = new Map<string, SubResourceScript>();
   readonly #server = createServer(
     { keepAliveTimeout: 0 },
     (request, response) => void this.#serve(request, response),
@@ -217,6 +225,7 @@ export class S3Server {
       ifNoneMatch: request.headers["if-none-match"],
       userAgent: request.headers["user-agent"],
       query,
+      headers: request.headers,
       status: 0,
       bytesSent: 0,
       closed: false,
@@ -245,6 +254,12 @@ export class S3Server {
       return end(exchange, 200);
     }
     if (!bucket) return refuse(exchange, 404, "NoSuchBucket");
+    const scripted = this.#scriptOf(exchange);
+    if (scripted) {
+      const { status = 200, headers = {}, body } = scripted;
+      for (const [name, value] of Object.entries(headers)) exchange.response.setHeader(name, value);
+      return end(exchange, status, body);
+    }
     switch (record.operation) {
       case "HEAD_BUCKET":
         return end(exchange, 200);
@@ -281,6 +296,16 @@ export class S3Server {
       200,
       bucketsXml(page, this.#clock.now(), page.length < names.length ? (page.at(-1) ?? "") : ""),
     );
+  }
+
+  #scriptOf({ record, request }: S3Exchange): SubResourceScript | undefined {
+    if (request.method !== "GET" || this.subResources.size === 0) return undefined;
+    const key = record.operation === "LIST" ? "" : record.key;
+    for (const name of record.query.keys()) {
+      const script = this.subResources.get(`${record.bucket}/${key}?${name}`);
+      if (script) return script;
+    }
+    return undefined;
   }
 
   async #store(exchange: S3Exchange): Promise<void> {

@@ -48,4 +48,25 @@ export const unconfiguredMeanings = {
     meaning:
       "The client asked for the object lock of a bucket (`?object-lock`), and Orca's buckets have none.",
   },
+  no_ownership_controls: {
+    ...unconfigured,
+    s3Code: "OwnershipControlsNotFoundError",
+    clientMessage: "The bucket ownership controls were not found",
+    meaning:
+      "The client asked for the ownership controls of a bucket (`?ownershipControls`), and Orca's buckets have none.",
+  },
+  no_public_access_block: {
+    ...unconfigured,
+    s3Code: "NoSuchPublicAccessBlockConfiguration",
+    clientMessage: "The public access block configuration was not found",
+    meaning:
+      "The client asked for the public access block of a bucket (`?publicAccessBlock`), and Orca's buckets have none.",
+  },
+  no_replication: {
+    ...unconfigured,
+    s3Code: "ReplicationConfigurationNotFoundError",
+    clientMessage: "The replication configuration was not found",
+    meaning:
+      "The client asked for the replication of a bucket (`?replication`), and Orca's buckets have none.",
+  },
 } as const satisfies Readonly<Record<string, ErrorMeaning>>;

@@ -20,6 +20,7 @@ import type { ObjectHandler } from "../object-handler.ts";
 import type { AcceptedRequest, BucketedRequest } from "../s3-request.ts";
 import { accessDenied, type Denial } from "./auth-error.ts";
 import type { ClientAccess } from "./client-access.ts";
+import type { SubResourceHandler } from "../sub-resources/sub-resource-handler.ts";
 import type { Identity } from "./identity.ts";
 
 export interface AdmissionOptions {
@@ -28,6 +29,7 @@ export interface AdmissionOptions {
   readonly access?: ClientAccess | undefined;
   readonly objectHandler: ObjectHandler;
   readonly bucketHandler: BucketHandler;
+  readonly subResourceHandler: SubResourceHandler;
 }
 
 export class Admission {
@@ -49,7 +51,7 @@ export class Admission {
       this.#deny(exchange, identity);
       return;
     }
-    if (identity) exchange.identity = identity.name;
+    exchange.client = identity;
     const refused = faultOfOverrides(request, message, identity);
     if (refused) {
       this.#deny(exchange, refused);
@@ -80,10 +82,12 @@ export class Admission {
   }
 
   /** Whether the bucket itself is what the request is about, and the origin has not been asked with the client's key. */
-  #asksFirst({ kind, bucket }: BucketedRequest): boolean {
-    if (kind !== "head-bucket" && kind !== "get-bucket-location" && kind !== "get-bucket-configuration")
-      return false;
-    return !this.#options.buckets.configured.has(bucket) && !this.#options.access?.originDecides;
+  #asksFirst(request: BucketedRequest): boolean {
+    const { kind } = request;
+    const isAboutBucket = kind === "get-sub-resource" ? request.key === "" : kind === "head-bucket";
+    if (!isAboutBucket && kind !== "get-bucket-location") return false;
+    const { buckets, access } = this.#options;
+    return !buckets.configured.has(request.bucket) && !access?.originDecides;
   }
 
   async #handleLater(
@@ -171,13 +175,14 @@ export class Admission {
   }
 
   #handle(exchange: Exchange, request: BucketedRequest, bucket: Bucket): void {
-    const { objectHandler, bucketHandler } = this.#options;
+    const { objectHandler, bucketHandler, subResourceHandler } = this.#options;
     const fault = faultOfAmzHeaders(exchange.request.headers, bucket.owner);
     if (fault) {
       exchange.sendError(fault);
       return;
     }
-    if ("key" in request) objectHandler.handle(exchange, request, bucket);
+    if (request.kind === "get-sub-resource") subResourceHandler.handle(exchange, request, bucket);
+    else if ("key" in request) objectHandler.handle(exchange, request, bucket);
     else bucketHandler.handle(exchange, request, bucket);
   }
 

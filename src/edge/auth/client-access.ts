@@ -62,6 +62,8 @@ export class ClientAccess {
     if (this.#anonymous.some((grant) => allows(grant, request))) return undefined;
     if (!allows(identity.grant, request)) return accessDenied();
     if (this.#verdicts === undefined || bucket === undefined) return undefined;
+    // It goes to the origin with the client's own key, so the origin decides at once.
+    if (request.kind === "get-sub-resource") return undefined;
     return this.#verdicts.denialOf(identity, request, bucket);
   }
 
@@ -97,7 +99,9 @@ function allows(grant: Grant, request: BucketedRequest): boolean {
       return grant.allows("list", request.bucket, request.prefix);
     case "head-bucket":
     case "get-bucket-location":
-    case "get-bucket-configuration":
       return grant.allowsBucket(request.bucket);
+    case "get-sub-resource":
+      if (request.key === "") return grant.allowsBucket(request.bucket);
+      return grant.allows("get", request.bucket, request.key);
   }
 }

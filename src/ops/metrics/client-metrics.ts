@@ -78,7 +78,7 @@ function registerRequests(metrics: MetricsRegistry, { edge, listener }: ClientPa
     "orca_requests_total",
     {
       meaning:
-        "Requests that ended, by HTTP status and operation: get_object, head_object, list_objects, head_bucket, list_buckets, bucket_location, bucket_configuration, preflight, rejected (none of these, an unknown bucket, or over server.max_requests). Status 499: the client left before the answer.",
+        "Requests that ended, by HTTP status and operation: get_object, head_object, list_objects, head_bucket, list_buckets, bucket_location, bucket_configuration, object_configuration (sub-resources such as ?acl), preflight, rejected (none of these, an unknown bucket, or over server.max_requests). Status 499: the client left before the answer.",
       watch: "Alert on 5xx.",
     },
     function* () {

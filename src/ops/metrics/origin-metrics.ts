@@ -32,7 +32,8 @@ function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origin
   metrics.counter(
     "orca_origin_requests_total",
     {
-      meaning: "Requests sent to an origin, each attempt counted, by operation: get, head, list.",
+      meaning:
+        "Requests sent to an origin, each attempt counted, by operation: get, head, list, sub_resource (such as ?acl).",
       watch: "Lower is better.",
     },
     function* () {
