@@ -107,9 +107,11 @@ const meanings = {
     status: 403,
     s3Code: "InvalidObjectState",
     clientMessage: "The operation is not valid for the object's storage class",
+    ownMessage: true,
     connectCode: "FailedPrecondition",
     meaning:
-      "The object is archived at the origin (GLACIER, DEEP_ARCHIVE), which denies its bytes. Nothing of the answer is cached.",
+      "The object is archived at the origin (GLACIER, DEEP_ARCHIVE, an archive tier of INTELLIGENT_TIERING or of Azure), " +
+      "which denies its bytes. Nothing of the answer is cached.",
     remedy: "Restore the object at the origin.",
   },
   ...denialMeanings,

@@ -5,7 +5,7 @@
  */
 import { errorTable } from "../base/error-table.ts";
 import type { OrcaError } from "../base/orca-error.ts";
-import { AuthError } from "./auth/auth-error.ts";
+import { ExplainedError } from "./errors/explained-error.ts";
 import { element, escapeXml, xmlDeclaration } from "./xml.ts";
 
 export interface ErrorContext {
@@ -74,7 +74,7 @@ function errorXml(error: OrcaError, context: ErrorContext): string {
     error.code === "invalid_range" && objectSizeBytes !== undefined
       ? element("ActualObjectSize", String(objectSizeBytes))
       : "";
-  const details = size + (error instanceof AuthError ? elementsOf(error) : "");
+  const details = size + (error instanceof ExplainedError ? elementsOf(error) : "");
   return documentOf(errorTable[error.code].s3Code, escapeXml(messageFor(error)), details, context);
 }
 
@@ -101,7 +101,7 @@ function documentOf(s3Code: string, messageXml: string, details: string, context
   );
 }
 
-function elementsOf({ elements }: AuthError): string {
+function elementsOf({ elements }: ExplainedError): string {
   return elements.map(([name, text]) => element(name, escapeXml(text))).join("");
 }
 

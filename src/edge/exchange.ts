@@ -12,6 +12,8 @@ import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
+import { accessDenied } from "./auth/auth-error.ts";
+import type { ClientAccess } from "./auth/client-access.ts";
 import type { Identity } from "./auth/identity.ts";
 import { ClientPace, type PaceLimit } from "./client-pace.ts";
 import type { EdgeStats, Operation } from "./edge-stats.ts";
@@ -39,6 +41,8 @@ export interface ExchangeContext {
   readonly report: RequestReport;
   /** @see S3ListenerOptions.hostId */
   readonly hostId: string;
+  /** Undefined where clients do not authenticate. */
+  readonly access: Pick<ClientAccess, "mayLearnAbsence"> | undefined;
   /** Every exchange that has not ended. */
   readonly running: Set<Exchange>;
   /** Called after each exchange has ended. */
@@ -138,8 +142,9 @@ export class Exchange implements Asker {
   }
 
   /** A failure before the first byte: an S3 error. `objectSizeBytes` is for an unsatisfiable range. */
-  sendError(error: OrcaError, objectSizeBytes?: number): void {
+  sendError(failure: OrcaError, objectSizeBytes?: number): void {
     if (this.isOver) return;
+    const error = this.#isHidden(failure) ? accessDenied() : failure;
     // A client's own error is not logged, not even a 501: a flood of requests must not flood the log. A bucket that the
     // origin does not have is a 404, and the operator's error.
     const isServers = errorTable[error.code].status >= 500 || error.code === "no_such_bucket";
@@ -156,6 +161,13 @@ export class Exchange implements Asker {
   sendRelayedError(error: RelayedError): void {
     const { status, headers, body } = relayedErrorResponse(error, this.#errorContext());
     this.send(status, headers, body);
+  }
+
+  #isHidden({ code }: OrcaError): boolean {
+    const { client, bucket, key } = this;
+    const { access } = this.#context;
+    if (code !== "no_such_key" || client === undefined || access === undefined) return false;
+    return !access.mayLearnAbsence(client, bucket, key);
   }
 
   #errorContext(objectSizeBytes?: number): ErrorContext {

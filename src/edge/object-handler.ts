@@ -12,14 +12,16 @@
  * evaluated again before the client gets 412. A whole object in one response is consistent and needs none of this.
  */
 import type { Clock } from "../base/clock.ts";
+import { errorTable } from "../base/error-table.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { ObjectReader, type ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
-import type { ObjectLocation } from "../origin/origin.ts";
+import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import { chunkFields, type Trace } from "../trace/trace.ts";
 import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
 import type { EdgeStats } from "./edge-stats.ts";
+import { type ErrorElement, ExplainedError } from "./errors/explained-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { ObjectHeaders } from "./object-headers.ts";
@@ -52,7 +54,10 @@ interface Task {
 
 const checksumMode = "x-amz-checksum-mode";
 
-/** S3 denies the bytes of objects of these classes until they are restored, and tells their metadata. */
+/**
+ * S3 denies the bytes of objects of these classes, and of INTELLIGENT_TIERING with an archive status, until they are
+ * restored. It tells their metadata.
+ */
 const archiveClasses: ReadonlySet<string | undefined> = new Set(["GLACIER", "DEEP_ARCHIVE"]);
 
 /** One of this replica's entry, and one of the coordinator's if that differs. */
@@ -210,8 +215,7 @@ export class ObjectHandler {
     } catch (thrown) {
       reader.close();
       const error = OrcaError.from(thrown, "internal", "edge", "Cannot read an object");
-      if (error.code === "origin_denied" && archiveClasses.has(record.head.storageClass))
-        exchange.sendError(new OrcaError("invalid_object_state", "origin", error.message, { cause: error }));
+      if (isArchived(error, record.head)) exchange.sendError(archivedError(record.head));
       else if (error.code !== "origin_etag_changed") exchange.sendError(error);
       else await this.#answerAnew(task, record, error);
     }
@@ -284,6 +288,21 @@ export class ObjectHandler {
     }
     return headers;
   }
+}
+
+/** Azure has a code for it. S3's is in a body that is not read, so what the metadata says counts. */
+function isArchived({ code }: OrcaError, { storageClass, archiveStatus }: ObjectHead): boolean {
+  if (code === "invalid_object_state") return true;
+  return code === "origin_denied" && (archiveStatus !== undefined || archiveClasses.has(storageClass));
+}
+
+function archivedError({ storageClass, archiveStatus }: ObjectHead): OrcaError {
+  const { clientMessage } = errorTable.invalid_object_state;
+  const elements: ErrorElement[] = [["StorageClass", storageClass ?? "GLACIER"]];
+  if (archiveStatus !== undefined) elements.push(["AccessTier", archiveStatus]);
+  const what =
+    archiveStatus === undefined ? clientMessage : "The operation is not valid for the object's access tier";
+  return new ExplainedError("invalid_object_state", what, elements);
 }
 
 /** Whether an entry that fails If-Match may be stale. After a change, the origin itself has rejected the pinned version. */

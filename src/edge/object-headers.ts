@@ -43,6 +43,8 @@ export class ObjectHeaders {
     append(common, "Content-Disposition", head.contentDisposition);
     append(common, "x-amz-version-id", head.versionId);
     append(common, "x-amz-storage-class", head.storageClass);
+    append(common, "x-amz-restore", head.restore);
+    append(common, "x-amz-archive-status", head.archiveStatus);
     append(common, "x-amz-website-redirect-location", head.websiteRedirectLocation);
     appendMetadata(common, head.metadata);
     this.#common = common;

@@ -88,7 +88,8 @@ export class S3Listener {
     this.#requestIds = new RequestIds(options.random);
     this.#admission = new Admission(options);
     this.#pipelines = new Pipelines(options.requestsMax);
-    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId } = options;
+    const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId, access } =
+      options;
     const failures = new LogPace(clock, failureLinesMax);
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
@@ -104,6 +105,7 @@ export class S3Listener {
       report,
       running,
       hostId,
+      access,
       onEnd,
     };
     this.#slowClients = new SlowClients({

@@ -76,8 +76,11 @@ export function etagOf(result: LookupResult): string {
 export function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
   if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
   if (kept.kind === "error") return false;
-  const { etag, sizeBytes, lastModifiedMs, contentEncoding } = kept.record.head;
+  const { etag, sizeBytes, lastModifiedMs, contentEncoding, storageClass, restore } = kept.record.head;
   if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
+  // Archiving and restoring change neither the ETag nor the date.
+  if (head.storageClass !== storageClass || head.restore !== restore) return false;
+  if (head.archiveStatus !== kept.record.head.archiveStatus) return false;
   if (head.lastModifiedMs !== lastModifiedMs || head.contentEncoding !== contentEncoding) return false;
   // Without a date, changed headers of the same bytes are found by comparing them.
   return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);

@@ -15,7 +15,7 @@ import type { ResponseHead } from "../http-client/response-head.ts";
 import { type WholeAnswer, WholeAnswers } from "../http-client/whole-answers.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
-import { listAzure } from "./azure-list.ts";
+import { archiveClass, archiveTier, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
 import { listContainers } from "./buckets/azure-containers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
@@ -45,7 +45,15 @@ import { originFaults } from "./origin-faults.ts";
 /** Fixed, so that a newer SDK does not change the origin's answers. Every sovereign cloud supports it. */
 const azureApiVersion = "2024-11-04";
 
-const dialect: ObjectDialect = { metadataPrefix: "x-ms-meta-", versionHeader: "x-ms-version-id" };
+const dialect: ObjectDialect = {
+  metadataPrefix: "x-ms-meta-",
+  versionHeader: "x-ms-version-id",
+  storageOf: (headers) => {
+    if (headers.get("x-ms-access-tier") !== archiveTier) return {};
+    const isRestored = headers.get("x-ms-archive-status")?.startsWith("rehydrate-pending") ?? false;
+    return { storageClass: archiveClass, ...(isRestored && { restore: 'ongoing-request="true"' }) };
+  },
+};
 
 export interface AzureBlobOriginOptions extends HttpTimeouts {
   readonly id: string;

@@ -78,6 +78,10 @@ function queryOf(request: KeysOfPage, { marker, startAfter }: Position): Readonl
   };
 }
 
+/** The tier whose bytes cannot be read, and the class of S3 that clients know for that. */
+export const archiveTier = "Archive";
+export const archiveClass = "GLACIER";
+
 /** A blob, or a common prefix if `object` is absent. */
 interface Entry {
   readonly name: string;
@@ -131,6 +135,9 @@ function readProperty(blob: ListedEntry & { type: string }, element: XmlElement)
       return;
     case "BlobType":
       blob.type = element.text();
+      return;
+    case "AccessTier":
+      if (element.text() === archiveTier) blob.storageClass = archiveClass;
   }
 }
 

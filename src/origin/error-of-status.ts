@@ -1,6 +1,6 @@
 /**
- * Maps an origin's HTTP status to an error. The status alone decides: bodies differ between clones, are absent on HEAD,
- * and cost a read. S3 and Azure Blob agree on the statuses.
+ * Maps an origin's HTTP status to an error. The status alone decides, but for Azure's 409: bodies differ between clones,
+ * are absent on HEAD, and cost a read. S3 and Azure Blob agree on the statuses.
  */
 import { type ErrorCode, OrcaError, type OrcaErrorOptions } from "../base/orca-error.ts";
 
@@ -57,7 +57,19 @@ export function errorOfStatus(
   const answer = remoteCode === undefined ? String(status) : `${status} ${remoteCode}`;
   const message = `${action}: the origin answered ${answer}${hint}`;
   const wait = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
-  return new OriginAnswer(codeOfStatus(status), message, status, { ...detail, remoteCode, region, ...wait });
+  return new OriginAnswer(codeOfAnswer(status, remoteCode), message, status, {
+    ...detail,
+    remoteCode,
+    region,
+    ...wait,
+  });
+}
+
+/** Azure's codes for a blob whose bytes are in the archive tier, or on their way out of it. */
+const archivedCodes: ReadonlySet<string | undefined> = new Set(["BlobArchived", "BlobBeingRehydrated"]);
+
+function codeOfAnswer(status: number, remoteCode: string | undefined): ErrorCode {
+  return status === 409 && archivedCodes.has(remoteCode) ? "invalid_object_state" : codeOfStatus(status);
 }
 
 function codeOfStatus(status: number): ErrorCode {

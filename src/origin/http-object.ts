@@ -13,7 +13,12 @@ import type { ObjectHead, RangeRequest } from "./origin.ts";
 export interface ObjectDialect {
   readonly metadataPrefix: string;
   readonly versionHeader: string;
+  /** By default as S3 names it. */
+  readonly storageOf?: (headers: ReadonlyMap<string, string>) => ObjectStorage;
 }
+
+/** Whether the bytes of an object can be read, in the words of S3. */
+export type ObjectStorage = Pick<ObjectHead, "storageClass" | "restore" | "archiveStatus">;
 
 /**
  * The `User-Agent` of a request to an origin, with the id of the client's request. It is the one header for this that all
@@ -114,11 +119,22 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
     cacheControl: headers.get("cache-control"),
     expires: headers.get("expires"),
     versionId: headers.get(dialect.versionHeader),
-    // Azure has neither of these.
-    storageClass: headers.get("x-amz-storage-class"),
+    ...(dialect.storageOf ?? storageOf)(headers),
+    // Azure has none.
     websiteRedirectLocation: headers.get("x-amz-website-redirect-location"),
     ...checksumsOf(headers),
     metadata: metadataOf(headers, dialect.metadataPrefix),
+  };
+}
+
+function storageOf(headers: ReadonlyMap<string, string>): ObjectStorage {
+  const storageClass = headers.get("x-amz-storage-class");
+  const restore = headers.get("x-amz-restore");
+  const archiveStatus = headers.get("x-amz-archive-status");
+  return {
+    storageClass,
+    ...(restore !== undefined && { restore }),
+    ...(archiveStatus !== undefined && { archiveStatus }),
   };
 }
 

@@ -28,6 +28,10 @@ export interface ObjectHead {
   readonly expires?: string | undefined;
   readonly versionId?: string | undefined;
   readonly storageClass?: string | undefined;
+  /** Of an archived object: `ongoing-request="true"`, or until when its restored copy stays. */
+  readonly restore?: string | undefined;
+  /** Of an archived object of class INTELLIGENT_TIERING: the tier. */
+  readonly archiveStatus?: string | undefined;
   readonly websiteRedirectLocation?: string | undefined;
   /** `x-amz-checksum-*` of the whole object, by the full name. Absent where the origin tells none. */
   readonly checksums?: Readonly<Record<string, string>> | undefined;

@@ -395,3 +395,35 @@ test("access: a client certificate is an identity, and a client without one need
   const forged = await stranger.issue({ commonName: "reader", hosts: ["client"], uris: [], ...validity });
   assert.equal(await get(path, forged), 403);
 });
+
+test("access: without the right to list, an absent object is denied like one that is there, as in S3", async () => {
+  const absent = { path: `/${testBucket}/secret/absent` };
+  const head = { ...absent, method: "HEAD" };
+  const outside = { path: `/${testBucket}/public/absent` };
+  const token = { sub: "getter", buckets: [testBucket], allow: ["get" as const] };
+  for (const [name, sent, expected] of [
+    ["get alone", await signed(key("getter"), absent), "403 AccessDenied"],
+    ["get alone, presigned", await presigned(key("getter"), absent), "403 AccessDenied"],
+    ["get alone, HEAD", await signed(key("getter"), head), "403 "],
+    [
+      "get alone, tags",
+      await signed(key("getter"), { ...absent, query: { tagging: "" } }),
+      "403 AccessDenied",
+    ],
+    [
+      "get alone, of a key that anybody may list",
+      await signed(key("getter"), { path: `/${testBucket}/open/x` }),
+      "404 NoSuchKey",
+    ],
+    ["a token for get alone", { ...bearer(token), target: absent.path }, "403 AccessDenied"],
+    ["get and list", await signed(owner, absent), "404 NoSuchKey"],
+    ["get and list, HEAD", await signed(owner, head), "404 "],
+    ["get and list of the prefix", await signed(key("public"), outside), "404 NoSuchKey"],
+    ["anybody", plain(`/${testBucket}/open/absent`), "404 NoSuchKey"],
+  ] as const) {
+    const { status, code } = await send(sent);
+    assert.equal(`${status} ${code}`, expected, name);
+  }
+  // It is there, and may be read.
+  assert.equal((await send(await signed(key("getter")))).status, 200);
+});

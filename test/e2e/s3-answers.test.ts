@@ -178,9 +178,43 @@ test("InvalidObjectState: an archived object is 403, and is served as soon as th
   orca.origin.faults.next("GET", "archived", { status: 403, code: "InvalidObjectState" });
   const archived = await send(`${testBucket}/archived`);
   assert.equal(archived.status, 403);
-  assert.deepEqual(texts(await archived.text(), "Code"), ["InvalidObjectState"]);
-  assert.equal((await send(`${testBucket}/archived`, {}, "HEAD")).status, 200);
+  const xml = await archived.text();
+  assert.deepEqual(texts(xml, "Code"), ["InvalidObjectState"]);
+  assert.deepEqual(texts(xml, "StorageClass"), ["GLACIER"]);
+  assert.deepEqual(texts(xml, "AccessTier"), []);
+  const head = await send(`${testBucket}/archived`, {}, "HEAD");
+  assert.deepEqual([head.status, head.headers.get("x-amz-storage-class")], [200, "GLACIER"]);
+  assert.equal(head.headers.get("x-amz-restore"), null);
   assert.equal((await send(`${testBucket}/archived`)).status, 200);
+});
+
+test("InvalidObjectState: an archive tier of INTELLIGENT_TIERING is named, and HEAD says what the origin says", async () => {
+  const restore = 'ongoing-request="true"';
+  const headers = {
+    "x-amz-storage-class": "INTELLIGENT_TIERING",
+    "x-amz-archive-status": "DEEP_ARCHIVE_ACCESS",
+    "x-amz-restore": restore,
+  };
+  orca.origin.put(testBucket, "tiered", { seed: 4, sizeBytes: 10, headers });
+  orca.origin.faults.next("GET", "tiered", { status: 403, code: "InvalidObjectState" });
+  const archived = await send(`${testBucket}/tiered`);
+  const xml = await archived.text();
+  assert.equal(archived.status, 403);
+  assert.deepEqual(texts(xml, "Code"), ["InvalidObjectState"]);
+  assert.deepEqual(texts(xml, "Message"), ["The operation is not valid for the object&apos;s access tier"]);
+  assert.deepEqual(texts(xml, "StorageClass"), ["INTELLIGENT_TIERING"]);
+  assert.deepEqual(texts(xml, "AccessTier"), ["DEEP_ARCHIVE_ACCESS"]);
+  const head = await send(`${testBucket}/tiered`, {}, "HEAD");
+  assert.equal(head.headers.get("x-amz-restore"), restore);
+  assert.equal(head.headers.get("x-amz-archive-status"), "DEEP_ARCHIVE_ACCESS");
+  // A denial of an object that can be read is one of Orca's rights.
+  orca.origin.put(testBucket, "warm", {
+    seed: 4,
+    sizeBytes: 10,
+    headers: { "x-amz-storage-class": "GLACIER_IR" },
+  });
+  orca.origin.faults.next("GET", "warm", { status: 403, code: "AccessDenied" });
+  assert.deepEqual(texts(await (await send(`${testBucket}/warm`)).text(), "Code"), ["OriginUnauthorized"]);
 });
 
 test("x-amz-checksum-mode: a whole object has the origin's checksums, and nothing else has them", async () => {

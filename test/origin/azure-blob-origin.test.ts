@@ -106,6 +106,29 @@ suite("AzureBlobOrigin", () => {
     assert.deepEqual(head?.metadata, { colour: "blue" });
   });
 
+  test("head, read: a blob in the archive tier has the class of an archived object, and its bytes are invalid_object_state", async () => {
+    for (const [archive, storage] of [
+      [{ "x-ms-access-tier": "Hot" }, {}],
+      [{ "x-ms-access-tier": "Archive" }, { storageClass: "GLACIER" }],
+      [
+        { "x-ms-access-tier": "Archive", "x-ms-archive-status": "rehydrate-pending-to-hot" },
+        { storageClass: "GLACIER", restore: 'ongoing-request="true"' },
+      ],
+    ] as const) {
+      const { origin } = await answering(response(200, { ...blob, "Content-Length": 7, ...archive }));
+      const head = await origin.head({ bucket: "c", key: "k" }, never);
+      const { storageClass, restore } = head ?? {};
+      assert.deepEqual(
+        { storageClass, restore },
+        { storageClass: undefined, restore: undefined, ...storage },
+      );
+    }
+    const { origin } = await answering(
+      response(409, { "x-ms-error-code": "BlobArchived", "Content-Length": 0 }),
+    );
+    await rejectsWith("invalid_object_state", origin.read(range, new MemorySink(50), never));
+  });
+
   test("head, read: an answer without a blob type is a block blob", async () => {
     const { "x-ms-blob-type": _, ...untyped } = partial;
     const { origin } = await serve(({ socket, index }) =>
@@ -243,6 +266,17 @@ suite("AzureBlobOrigin", () => {
       [],
     );
     assert.deepEqual(keysOf(await (await listing(["a"], 5000, "")).list({})), ["a"]);
+  });
+
+  test("list: a blob in the archive tier has the class of an archived object", async () => {
+    for (const [tier, storageClass] of [
+      ["Archive", "GLACIER"],
+      ["Cold", undefined],
+    ] as const) {
+      const properties = `<BlobType>BlockBlob</BlobType><AccessTier>${tier}</AccessTier>`;
+      const page = await (await listing(["a"], 5000, properties)).list({});
+      assert.equal(page.objects[0]?.storageClass, storageClass, tier);
+    }
   });
 
   test("list: startAfter skips, and a page cut inside one of Azure's goes on from there", async () => {

@@ -30,6 +30,18 @@ test("errorOfStatus: the status decides the code", () => {
   }
 });
 
+test("errorOfStatus: Azure's code distinguishes an archived blob from other conflicts", () => {
+  for (const [remoteCode, code] of [
+    ["BlobArchived", "invalid_object_state"],
+    ["BlobBeingRehydrated", "invalid_object_state"],
+    ["LeaseAlreadyPresent", "origin_unsupported"],
+  ] as const) {
+    const header = withHeader("x-ms-error-code", remoteCode);
+    assert.equal(errorOfStatus(409, header, "Cannot x", nowMs).code, code, remoteCode);
+    assert.equal(errorOfStatus(403, header, "Cannot x", nowMs).code, "origin_denied");
+  }
+});
+
 test("errorOfStatus: a bucket of another region is named", () => {
   const { message } = errorOfStatus(
     301,

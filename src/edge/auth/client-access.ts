@@ -67,6 +67,15 @@ export class ClientAccess {
     return this.#verdicts.denialOf(identity, request, bucket);
   }
 
+  /**
+   * Whether the sender of a request may learn that an object does not exist. As in S3, that is part of the right to list:
+   * without it an absent object is denied like one that is there. An origin that decides has decided that, too.
+   */
+  mayLearnAbsence(identity: Identity, bucket: string, key: string): boolean {
+    if (this.#verdicts !== undefined || identity.grant.allows("list", bucket, key)) return true;
+    return this.#anonymous.some((grant) => grant.allows("list", bucket, key));
+  }
+
   /** The names of those of the configured buckets that `identity` may know. Denied for a client without credentials, as S3 does. */
   async bucketsFor(identity: Identity, buckets: ReadonlyMap<string, Bucket>): Promise<string[] | OrcaError> {
     if (identity.isAnonymous) return accessDenied();

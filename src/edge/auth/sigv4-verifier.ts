@@ -9,7 +9,8 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Clock } from "../../base/clock.ts";
-import { AuthError, type ErrorElement } from "./auth-error.ts";
+import type { ErrorElement } from "../errors/explained-error.ts";
+import { AuthError } from "./auth-error.ts";
 import { canonicalQuery, canonicalUri, type QueryPair, queryPairs } from "./canonical-request.ts";
 import type { AccessKey, Identity } from "./identity.ts";
 import { deriveSigningKey, type SigningKey, SigningKeys, stringToSign } from "./signing-keys.ts";

@@ -199,6 +199,8 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
     expires: message.expires,
     versionId: message.versionId,
     storageClass: message.storageClass,
+    ...(message.restore !== undefined && { restore: message.restore }),
+    ...(message.archiveStatus !== undefined && { archiveStatus: message.archiveStatus }),
     websiteRedirectLocation: message.websiteRedirectLocation,
     ...(Object.keys(message.checksums).length > 0 && { checksums: message.checksums }),
     metadata: message.metadata,

@@ -36,6 +36,23 @@ const anyTimeMs = fc
 const optionalText = fc.option(anyText({ maxLength: 16 }), { nil: undefined });
 const plain = { noNullPrototype: true } as const;
 
+/** Those that are there in each message, if only as undefined. */
+const headKeys = [
+  "sizeBytes",
+  "etag",
+  "lastModifiedMs",
+  "contentType",
+  "contentEncoding",
+  "contentLanguage",
+  "contentDisposition",
+  "cacheControl",
+  "expires",
+  "versionId",
+  "storageClass",
+  "websiteRedirectLocation",
+  "metadata",
+] as const;
+
 const anyHead: fc.Arbitrary<ObjectHead> = fc.record(
   {
     sizeBytes: fc.maxSafeNat(),
@@ -49,10 +66,12 @@ const anyHead: fc.Arbitrary<ObjectHead> = fc.record(
     expires: optionalText,
     versionId: optionalText,
     storageClass: optionalText,
+    restore: anyText(),
+    archiveStatus: anyText(),
     websiteRedirectLocation: optionalText,
     metadata: fc.dictionary(fc.stringMatching(/^[a-z-]{1,16}$/), anyText(), { maxKeys: 4, ...plain }),
   },
-  plain,
+  { ...plain, requiredKeys: [...headKeys] },
 );
 
 const anyPage = fc.record(
