@@ -119,10 +119,23 @@ const queries: readonly KnownDifference[] = [
     "AWS has 400. RGW sends a 200 and a 400 in one.",
   ),
   row(
-    "sub-resources",
-    hasQuery(...subresources),
-    status(/./),
-    "They are about the configuration of a bucket or an object. Orca serves few of them, and says so to everybody.",
+    "sub-resources that RGW ignores",
+    hasQuery("attributes", "encryption", "torrent"),
+    status(/^(?:200|400|403|404) (?:403|501)$/),
+    "RGW 16 answers with the object or the listing. Orca sends neither for them.",
+  ),
+  row(
+    "HEAD of a sub-resource",
+    (read) =>
+      read.method === "HEAD" && hasQuery("acl", "tagging", "retention", "legal-hold", "attributes")(read),
+    about(/./),
+    "Orca answers HEAD as GET, without the body. RGW answers some of them with the head of the object.",
+  ),
+  row(
+    "uploads and versions",
+    hasQuery("uploads", "versions"),
+    status(/^(?:200|403) 501$/),
+    "Unfinished uploads are no business of a read-only cache, and Orca serves the current version only.",
   ),
 ];
 

@@ -98,6 +98,8 @@ const objectQueries: readonly Record<string, string>[] = [
   { unknown: "1" },
   { acl: "" },
   { tagging: "" },
+  { retention: "" },
+  { "legal-hold": "" },
   { attributes: "" },
 ];
 
@@ -156,6 +158,11 @@ export const bucketQueries = [
   "object-lock",
   "encryption",
   "notification",
+  "logging",
+  "replication",
+  "requestPayment",
+  "policyStatus",
+  "publicAccessBlock",
 ];
 
 const methods = ["GET", "HEAD"] as const;
