@@ -18,9 +18,9 @@ import { faultOfAmzHeaders } from "../headers/amz-headers.ts";
 import { faultOfOverrides } from "../headers/response-overrides.ts";
 import type { ObjectHandler } from "../object-handler.ts";
 import type { AcceptedRequest, BucketedRequest } from "../s3-request.ts";
+import type { SubResourceHandler } from "../sub-resources/sub-resource-handler.ts";
 import { accessDenied, type Denial } from "./auth-error.ts";
 import type { ClientAccess } from "./client-access.ts";
-import type { SubResourceHandler } from "../sub-resources/sub-resource-handler.ts";
 import type { Identity } from "./identity.ts";
 
 export interface AdmissionOptions {
