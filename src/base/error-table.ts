@@ -123,6 +123,14 @@ const meanings = {
     meaning: "The requested range begins after the end of the object.",
     remedy: "Request a range within the size that `Content-Range` tells.",
   },
+  invalid_part_number: {
+    status: 416,
+    s3Code: "InvalidPartNumber",
+    clientMessage: "The requested partnumber is not satisfiable",
+    connectCode: "OutOfRange",
+    meaning: "`partNumber` is higher than the number of parts of the object.",
+    remedy: "Request a part within `x-amz-mp-parts-count`.",
+  },
   precondition_failed: {
     status: 412,
     s3Code: "PreconditionFailed",

@@ -26,7 +26,8 @@ import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
-import { firstPartRange, parseRange, type SatisfiableRange, wholeObject } from "./range.ts";
+import { noPart, rangeBesidePart, rangeOfPart } from "./parts/part-number.ts";
+import { parseRange, type SatisfiableRange, wholeObject } from "./range.ts";
 import type { ObjectRequest } from "./s3-request.ts";
 import { TransferTurns } from "./transfer-turns.ts";
 
@@ -77,6 +78,10 @@ export class ObjectHandler {
     const fault = bucket.faultOf(request.key);
     if (fault) {
       exchange.sendError(fault);
+      return;
+    }
+    if (request.partNumber !== noPart && exchange.request.headers.range !== undefined) {
+      exchange.sendError(rangeBesidePart());
       return;
     }
     const location = bucket.locate(request.key);
@@ -131,7 +136,7 @@ export class ObjectHandler {
   }
 
   #answer(task: Task, found: LookupResult, wasKnown: boolean): void {
-    const { exchange, request } = task;
+    const { exchange } = task;
     if (found.kind === "error") {
       if (mayRevalidate(task)) void this.#revalidateAndAnswer(task, found);
       else exchange.sendError(found.error);
@@ -139,10 +144,9 @@ export class ObjectHandler {
     }
     const { record } = found;
     const { head } = record;
-    const headers = this.#headersOf(record);
-    const { headers: asked } = exchange.request;
-    const verdict = evaluateConditions(asked, head, this.#options.clock);
+    const verdict = evaluateConditions(exchange.request.headers, head, this.#options.clock);
     if (verdict === "not_modified") {
+      const headers = this.#headersOf(record);
       exchange.send(304, headers.forNotModified(exchange.requestId, metadataCacheStatus(wasKnown)), "");
       return;
     }
@@ -156,14 +160,60 @@ export class ObjectHandler {
       );
       return;
     }
-    const range = this.#rangeOf(task, record);
+    if (task.request.partNumber === noPart)
+      this.#answerRange(task, record, this.#rangeOf(task, record), wasKnown);
+    else this.#answerPart(task, record, wasKnown);
+  }
+
+  #answerPart(task: Task, record: ObjectRecord, wasKnown: boolean): void {
+    const { location, bucket, request } = task;
+    const { etag, sizeBytes } = record.head;
+    const { partNumber } = request;
+    const part = bucket.parts.peek({ ...location, etag, objectSizeBytes: sizeBytes, partNumber });
+    if (part) this.#answerRange(task, record, rangeOfPart(part, partNumber, sizeBytes), wasKnown);
+    else void this.#lookUpPart(task, record);
+  }
+
+  /** The question pins the version, so a part never belongs to another one than the metadata. */
+  async #lookUpPart(task: Task, record: ObjectRecord): Promise<void> {
+    const { exchange, location, bucket } = task;
+    const { etag, sizeBytes } = record.head;
+    const { partNumber } = task.request;
+    const waits = exchange.begin("metadata");
+    try {
+      const asked = { ...location, etag, objectSizeBytes: sizeBytes, partNumber };
+      const part = await bucket.parts.find(asked, exchange);
+      waits.end();
+      if (!exchange.isOver) this.#answerRange(task, record, rangeOfPart(part, partNumber, sizeBytes), false);
+    } catch (thrown) {
+      const error = OrcaError.from(thrown, "internal", "edge", "Cannot find a part of an object");
+      if (error.code === "origin_etag_changed") await this.#answerAnew(task, record, error);
+      else exchange.sendError(error);
+    }
+  }
+
+  #answerRange(
+    task: Task,
+    record: ObjectRecord,
+    range: SatisfiableRange | OrcaError,
+    wasKnown: boolean,
+  ): void {
+    const { exchange, request } = task;
+    const { head } = record;
     if (range instanceof OrcaError) {
       exchange.sendError(range, head.sizeBytes);
       return;
     }
     if (request.kind === "head-object" || head.sizeBytes === 0) {
       const status = metadataCacheStatus(wasKnown);
-      const flat = headers.forBody(range, exchange.requestId, status, request.overrides, asked[checksumMode]);
+      const mode = exchange.request.headers[checksumMode];
+      const flat = this.#headersOf(record).forBody(
+        range,
+        exchange.requestId,
+        status,
+        request.overrides,
+        mode,
+      );
       exchange.send(range.kind === "whole" ? 200 : 206, flat, "");
       return;
     }
@@ -173,10 +223,7 @@ export class ObjectHandler {
   #rangeOf(task: Task, record: ObjectRecord): SatisfiableRange | OrcaError {
     const { headers } = task.exchange.request;
     const { sizeBytes } = record.head;
-    if (headers.range === undefined) return task.request.firstPart ? firstPartRange(sizeBytes) : wholeObject;
-    if (task.request.firstPart) {
-      return new OrcaError("invalid_request", "client", "Cannot serve both a Range and a partNumber");
-    }
+    if (headers.range === undefined) return wholeObject;
     if (!rangeApplies(headers["if-range"] as string | undefined, record.head)) return wholeObject;
     const range = parseRange(headers.range, sizeBytes);
     if (range.kind === "whole" || range.kind === "range") return range;
@@ -314,5 +361,5 @@ function mayRevalidate({ exchange, revalidated, changed }: Task): boolean {
 function beginsParts({ exchange, request }: Task): boolean {
   const headers: ConditionHeaders & { readonly range?: string | undefined } = exchange.request.headers;
   if (headers["if-match"] !== undefined || headers["if-range"] !== undefined) return false;
-  return headers.range !== undefined || request.firstPart || request.kind === "head-object";
+  return headers.range !== undefined || request.partNumber !== noPart || request.kind === "head-object";
 }

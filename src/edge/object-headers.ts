@@ -88,6 +88,7 @@ export class ObjectHeaders {
       "Cache-Status",
       cacheStatus,
     );
+    if (range.partsCount !== undefined) headers.push("x-amz-mp-parts-count", String(range.partsCount));
     return headers;
   }
 

@@ -9,7 +9,13 @@ export type SatisfiableRange =
   /** No range applies: all bytes, status 200. */
   | { readonly kind: "whole" }
   /** Bytes `start` up to but not including `end`, never empty, status 206. */
-  | { readonly kind: "range"; readonly start: number; readonly end: number };
+  | {
+      readonly kind: "range";
+      readonly start: number;
+      readonly end: number;
+      /** How many parts the object has, where these bytes are one of them. */
+      readonly partsCount?: number;
+    };
 
 /** Unsatisfiable is status 416. Malformed is a header that S3 ignores. */
 export type ByteRange = SatisfiableRange | { readonly kind: "unsatisfiable" | "malformed" };
@@ -63,14 +69,6 @@ export function parseRange(header: string, sizeBytes: number): ByteRange {
   if (lastDigits > 0 && last < first) return malformed;
   if (first >= sizeBytes) return unsatisfiable;
   return { kind: "range", start: first, end: lastDigits === 0 ? sizeBytes : Math.min(last + 1, sizeBytes) };
-}
-
-/**
- * The range of `?partNumber=1` for an object of one part: all of it, which S3 sends as a 206. An empty object has no range
- * and is sent as a plain 200.
- */
-export function firstPartRange(sizeBytes: number): SatisfiableRange {
-  return sizeBytes === 0 ? wholeObject : { kind: "range", start: 0, end: sizeBytes };
 }
 
 /**

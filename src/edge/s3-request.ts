@@ -8,6 +8,7 @@ import { percentDecode } from "../base/percent-encoding.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
 import { noOverrides, parseOverrides } from "./headers/response-overrides.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
+import { noPart, parsePartNumber } from "./parts/part-number.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
 import {
@@ -24,8 +25,8 @@ interface ObjectRequestOf<Kind> {
   readonly key: string;
   /** `response-content-type` and the like as a flat `[header name, value, …]`; nearly always empty. */
   readonly overrides: readonly string[];
-  /** `?partNumber=1`: the whole object as a 206. Together with a Range header it is an invalid_request in S3. */
-  readonly firstPart: boolean;
+  /** `?partNumber`, or {@link noPart}. */
+  readonly partNumber: number;
 }
 
 /** Two members, not one with two kinds, so that narrowing by both kinds excludes the request. */
@@ -167,18 +168,19 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
   }
   // The AWS SDKs append these to every GET and HEAD.
   if (rawQuery === "" || rawQuery === "x-id=GetObject" || rawQuery === "x-id=HeadObject") {
-    return { kind, bucket, key, overrides: noOverrides, firstPart: false };
+    return { kind, bucket, key, overrides: noOverrides, partNumber: noPart };
   }
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket, key);
   const subResource = subResourceRequest(bucket, key, query);
   if (subResource) return subResource;
-  const partNumber = query.get("partNumber");
-  const fault = faultOfSubResource(query) ?? faultOfVersion(query) ?? faultOfPart(partNumber);
+  const fault = faultOfSubResource(query) ?? faultOfVersion(query);
   if (fault !== undefined) return rejected(fault, bucket, key);
+  const partNumber = parsePartNumber(query.get("partNumber"));
+  if (partNumber instanceof OrcaError) return rejected(partNumber, bucket, key);
   const overrides = parseOverrides(query);
   if (overrides instanceof OrcaError) return rejected(overrides, bucket, key);
-  return { kind, bucket, key, overrides, firstPart: partNumber !== undefined };
+  return { kind, bucket, key, overrides, partNumber };
 }
 
 function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): S3Request {
@@ -217,20 +219,6 @@ function faultOfVersion(query: Query): OrcaError | undefined {
     return new OrcaError("invalid_argument", "client", "Cannot serve an object: versionId is empty");
   }
   return notImplemented(`versionId ${quoted(versionId)}`, "Orca serves the current version only");
-}
-
-/**
- * Orca does not know the part boundaries of a multipart upload, so it serves every object as one part: `partNumber=1` is
- * all of it, as in S3 for an object from a single PUT. The AWS CRT begins its downloads with that request. A second part
- * is rejected and not guessed, so that a client that assembles parts gets an error and not a wrong object.
- */
-function faultOfPart(partNumber: string | undefined): OrcaError | undefined {
-  if (partNumber === undefined || partNumber === "1") return undefined;
-  if (!/^[1-9]\d{0,4}$/.test(partNumber) || Number(partNumber) > 10_000) {
-    const message = `Cannot serve partNumber ${quoted(partNumber)}: it is not a whole number from 1 to 10000`;
-    return new OrcaError("invalid_argument", "client", message);
-  }
-  return notImplemented(`partNumber ${quoted(partNumber)}`, "Orca serves every object as one part");
 }
 
 function notImplemented(what: string, reason: string): OrcaError {

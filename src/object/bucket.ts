@@ -13,6 +13,7 @@ import type {
 } from "../origin/origin.ts";
 import type { Directory } from "./directory.ts";
 import type { Listings } from "./listing-cache.ts";
+import type { PartTables } from "./parts/part-tables.ts";
 
 export interface BucketOptions {
   /** The name that clients use. */
@@ -29,6 +30,7 @@ export interface BucketOptions {
   readonly owner?: string | undefined;
   readonly directory: Directory;
   readonly listings: Listings;
+  readonly parts: PartTables;
   /** Undefined where the origin is not S3. */
   readonly subResources?: SubResources | undefined;
 }
@@ -50,6 +52,7 @@ export type BucketListRequest = Omit<ListRequest, "bucket">;
 export class Bucket {
   readonly name: string;
   readonly directory: Directory;
+  readonly parts: PartTables;
   readonly region: string | undefined;
   readonly owner: string | undefined;
   readonly #originBucket: string;
@@ -64,6 +67,7 @@ export class Bucket {
   constructor(options: BucketOptions) {
     this.name = options.name;
     this.directory = options.directory;
+    this.parts = options.parts;
     this.region = options.region;
     this.owner = options.owner;
     this.#originBucket = options.originBucket;

@@ -5,7 +5,14 @@
  */
 import type { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "../membership/member.ts";
-import type { ListPage, ListRequest, ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type {
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  ObjectPart,
+  PartRequest,
+} from "../origin/origin.ts";
 
 export interface PeerHeadRequest {
   readonly originId: string;
@@ -29,6 +36,19 @@ export interface PeerHeadAnswer {
   readonly remainingMs: number;
 }
 
+export interface PeerPartRequest {
+  readonly originId: string;
+  readonly request: PartRequest;
+  /** Of the client's request that asks first. */
+  readonly requestId?: string | undefined;
+}
+
+export interface PeerPartAnswer {
+  readonly part: ObjectPart;
+  /** 0: the answer serves this one request. */
+  readonly remainingMs: number;
+}
+
 export interface PeerListRequest {
   readonly originId: string;
   readonly request: ListRequest;
@@ -45,9 +65,10 @@ export interface ObjectName {
   readonly location: ObjectLocation;
 }
 
-/** @throws (both) NotCoordinator; OrcaError `peer_unavailable` if the peer cannot answer; else the peer's own error. */
+/** @throws (each) NotCoordinator; OrcaError `peer_unavailable` if the peer cannot answer; else the peer's own error. */
 export interface ObjectPeers {
   head(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer>;
+  part(peer: Member, request: PeerPartRequest): Promise<PeerPartAnswer>;
   list(peer: Member, request: PeerListRequest): Promise<PeerListAnswer>;
 }
 
@@ -55,6 +76,8 @@ export interface ObjectPeers {
 export interface ObjectAnswers {
   /** @throws NotCoordinator; OrcaError `invalid_argument` if the origin is not configured; the origin's error. */
   head(request: PeerHeadRequest): Promise<PeerHeadAnswer>;
+  /** @throws as {@link head}. */
+  part(request: PeerPartRequest): Promise<PeerPartAnswer>;
   /** @throws as {@link head}. */
   list(request: PeerListRequest): Promise<PeerListAnswer>;
   /** Forgets the object's metadata here and publishes an invalidation. @returns the id of that rumor. */

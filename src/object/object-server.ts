@@ -23,7 +23,10 @@ import {
   type PeerHeadRequest,
   type PeerListAnswer,
   type PeerListRequest,
+  type PeerPartAnswer,
+  type PeerPartRequest,
 } from "./object-peers.ts";
+import type { PartTables } from "./parts/part-tables.ts";
 
 /** The caches of one origin. */
 export interface ServedOrigin {
@@ -33,6 +36,8 @@ export interface ServedOrigin {
   readonly authority: Directory;
   /** The authority for listings. */
   readonly authorityListings: ListingCache;
+  /** The authority for parts. */
+  readonly authorityParts: PartTables;
 }
 
 export interface ObjectServerOptions {
@@ -65,16 +70,15 @@ export class ObjectServer implements ObjectAnswers {
   async head(request: PeerHeadRequest): Promise<PeerHeadAnswer> {
     const { originId, location, staleEtag, contradictedEtag, requestId } = request;
     const { authority } = this.#served(originId);
-    const name = objectPlacementName(originId, location);
-    const { coordination, trace } = this.#options;
-    if (trace?.isOn && requestId !== undefined) {
-      const isMine = coordination.isMine(name);
-      const result = isMine ? "accepted" : "not_coordinator";
-      trace.step("peer_request", requestId, { originId, ...location, question: "metadata", result });
-    }
-    this.#checkCoordinator(name);
-    const asker: Asker | undefined = requestId === undefined ? undefined : { requestId, waits: undefined };
+    const asker = this.#accept({ originId, location }, "metadata", requestId);
     return authority.answer(location, staleEtag, contradictedEtag, asker);
+  }
+
+  /** @see ObjectAnswers.part */
+  async part({ originId, request, requestId }: PeerPartRequest): Promise<PeerPartAnswer> {
+    const { authorityParts } = this.#served(originId);
+    const asker = this.#accept({ originId, location: request }, "part", requestId);
+    return authorityParts.answer(request, asker);
   }
 
   /** @see ObjectAnswers.list */
@@ -112,6 +116,23 @@ export class ObjectServer implements ObjectAnswers {
       "object",
       `Cannot answer for origin "${originId}": this replica has no origin with that id`,
     );
+  }
+
+  /** The asker, where this replica coordinates the object. @throws NotCoordinator. */
+  #accept(
+    { originId, location }: ObjectName,
+    question: "metadata" | "part",
+    requestId: string | undefined,
+  ): Asker | undefined {
+    const name = objectPlacementName(originId, location);
+    const { coordination, trace } = this.#options;
+    if (trace?.isOn && requestId !== undefined) {
+      const { bucket, key } = location;
+      const result = coordination.isMine(name) ? "accepted" : "not_coordinator";
+      trace.step("peer_request", requestId, { originId, bucket, key, question, result });
+    }
+    this.#checkCoordinator(name);
+    return requestId === undefined ? undefined : { requestId, waits: undefined };
   }
 
   #checkCoordinator(name: string): void {

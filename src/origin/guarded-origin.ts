@@ -21,8 +21,10 @@ import type {
   ListRequest,
   ObjectHead,
   ObjectLocation,
+  ObjectPart,
   Origin,
   OriginKey,
+  PartRequest,
   RangeRequest,
   Right,
   RightQuestion,
@@ -117,6 +119,21 @@ export class GuardedOrigin {
     const steps = OriginTrace.ofHead(this.#trace, this.id, location, asker);
     const ask = (signal: AbortSignal): Promise<ObjectHead | null> =>
       this.#origin.head(location, signal, asker?.requestId);
+    return this.#repeated("head", ask, steps, asker?.waits);
+  }
+
+  /** Whether objects may have parts. */
+  get hasParts(): boolean {
+    return this.#origin.part !== undefined;
+  }
+
+  /** A HEAD. `asker` is the request that asks first. @see Origin.part */
+  part(request: PartRequest, asker?: Asker): Promise<ObjectPart> {
+    const steps = OriginTrace.ofHead(this.#trace, this.id, request, asker);
+    const ask = (signal: AbortSignal): Promise<ObjectPart> => {
+      assert(this.#origin.part !== undefined, "only origins with parts are asked for one");
+      return this.#origin.part(request, signal, asker?.requestId);
+    };
     return this.#repeated("head", ask, steps, asker?.waits);
   }
 

@@ -80,7 +80,8 @@ export function wholeSeconds(date: string): number | undefined {
   return usableDateMs(Math.floor(Date.parse(date) / 1000) * 1000);
 }
 
-function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void {
+/** @throws OrcaError origin_etag_changed, origin_missing_etag. */
+export function checkEtag(head: ResponseHead, pinnedEtag: string, action: string): void {
   const etag = strongEtag(head.headers.get("etag"));
   if (etag === pinnedEtag) return;
   if (etag !== undefined) {

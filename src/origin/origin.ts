@@ -52,6 +52,31 @@ export interface RangeRequest extends ObjectLocation {
   readonly trace?: FetchTrace | undefined;
 }
 
+/** One part of one pinned version, by its number in a multipart upload. */
+export interface PartRequest extends ObjectLocation {
+  /** Sent as a quoted `If-Match`. */
+  readonly etag: string;
+  /** More than 0. */
+  readonly objectSizeBytes: number;
+  /** 1 to {@link partsMax}. */
+  readonly partNumber: number;
+}
+
+/** Parts of an object, in S3. */
+export const partsMax = 10_000;
+
+/**
+ * Where a part lies in its object.
+ * - `range`: bytes `start` up to but not including `end`, one of `count` parts.
+ * - `whole`: the object was not uploaded in parts, so that it is its only part.
+ * - `absent`: there is no such part, but `count` others; 0 where their number is not known.
+ * - `untold`: the origin does not tell where this part lies; `count` is 0 where it does not tell their number either.
+ */
+export type ObjectPart =
+  | { readonly kind: "range"; readonly start: number; readonly end: number; readonly count: number }
+  | { readonly kind: "whole" }
+  | { readonly kind: "absent" | "untold"; readonly count: number };
+
 export interface ListRequest {
   readonly bucket: string;
   readonly prefix: string;
@@ -156,6 +181,12 @@ export interface Origin {
    *   origin_missing_etag, origin_unsupported.
    */
   head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null>;
+
+  /**
+   * Where a part lies. Only for an origin with multipart uploads as in S3.
+   * @throws OrcaError as {@link head}, and origin_etag_changed as {@link read}.
+   */
+  part?(request: PartRequest, signal: AbortSignal, requestId?: string): Promise<ObjectPart>;
 
   /**
    * Reads the bytes of a range into `sink`; resolves when all `lengthBytes` have arrived. On a rejection the sink holds a

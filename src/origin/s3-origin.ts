@@ -26,8 +26,10 @@ import {
   type ListRequest,
   type ObjectHead,
   type ObjectLocation,
+  type ObjectPart,
   type Origin,
   type OriginKey,
+  type PartRequest,
   type RangeRequest,
   type Right,
   type RightQuestion,
@@ -36,6 +38,7 @@ import {
   subResourceBytesMax,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
+import { objectPartOf } from "./parts/part-answer.ts";
 import { listS3 } from "./s3-list.ts";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
@@ -82,6 +85,24 @@ export class S3Origin implements Origin {
     if (head.status !== 200) throw this.#errorOf(head, action);
     this.#buckets.seen(location.bucket);
     return objectHeadOf(head, dialect, action);
+  }
+
+  async part(request: PartRequest, signal: AbortSignal, requestId?: string): Promise<ObjectPart> {
+    const { bucket, key, etag, partNumber } = request;
+    const action = `Cannot find part ${partNumber} of "${bucket}/${key}"`;
+    const query = { partNumber: String(partNumber) };
+    const headers = { "if-match": `"${etag}"` };
+    const unsignedHeaders = userAgentHeaders(requestId);
+    const head = await this.#wire.request(
+      { method: "HEAD", bucket, key, query, headers, unsignedHeaders },
+      () => null,
+      signal,
+    );
+    // AWS has 416, and RGW 400. Each object has a first part.
+    if (partNumber > 1 && (head.status === 416 || head.status === 400)) return { kind: "absent", count: 0 };
+    if (head.status === 404) await this.#buckets.check(bucket);
+    if (head.status !== 200 && head.status !== 206) throw this.#errorOf(head, action);
+    return objectPartOf(head, request, action);
   }
 
   async read(range: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {

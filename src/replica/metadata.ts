@@ -1,5 +1,5 @@
 /**
- * The caches of metadata in front of each origin: a directory of objects and a cache of listings. In a cluster each exists
+ * The caches of metadata in front of each origin: a directory of objects, a cache of listings, and tables of parts. In a cluster each exists
  * twice. One answers this replica's clients and asks the coordinator. The other is the authority: it answers peers and
  * asks the origin.
  */
@@ -16,6 +16,9 @@ import { ListingCache, type ListingSource, OriginListings } from "../object/list
 import type { ObjectPeers } from "../object/object-peers.ts";
 import type { ServedOrigin } from "../object/object-server.ts";
 import { OriginHeads } from "../object/origin-heads.ts";
+import { ClusterParts } from "../object/parts/cluster-parts.ts";
+import { OriginParts } from "../object/parts/origin-parts.ts";
+import { type PartSource, PartTables } from "../object/parts/part-tables.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
 
@@ -25,6 +28,8 @@ export interface OpenOrigin extends ServedOrigin {
   readonly origin: GuardedOrigin;
   /** Answers this replica's own clients. */
   readonly listings: ListingCache;
+  /** As {@link listings}. */
+  readonly parts: PartTables;
 }
 
 /** The replicas that are asked for metadata, and which of them coordinates what. */
@@ -82,22 +87,28 @@ export function openMetadata(
       runningMax: listCache.maxRunning,
       queueTimeoutMs: originConfig.queueTimeoutMs,
     });
+  const { ttlMs, maxEntries: entriesMax } = metadata;
+  const partsOf = (source: PartSource): PartTables =>
+    new PartTables({ source, clock, ttlMs, entriesMax, heap });
   const authority = directoryOf(new OriginHeads(origin));
   const authorityListings = listingsOf(new OriginListings(origin));
-  const known = { config: originConfig, origin, authority, authorityListings };
-  if (!peers) return { ...known, directory: authority, listings: authorityListings };
+  const authorityParts = partsOf(new OriginParts(origin));
+  const known = { config: originConfig, origin, authority, authorityListings, authorityParts };
+  if (!peers) return { ...known, directory: authority, listings: authorityListings, parts: authorityParts };
   const shared = { originId: origin.id, coordination: peers.coordination, peers: peers.objectPeers };
   return {
     ...known,
     directory: directoryOf(new ClusterHeads({ ...shared, authority, trace })),
     listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
+    parts: partsOf(new ClusterParts({ ...shared, authority: authorityParts, hasParts: origin.hasParts })),
   };
 }
 
 /** Ends the timers of the caches, and releases what the directories hold. */
 export function closeMetadata(origins: readonly OpenOrigin[], metadataHeap: HeapShare): void {
-  for (const { directory, authority, listings, authorityListings } of origins) {
-    for (const cache of [directory, authority, listings, authorityListings]) cache.close();
+  for (const { directory, authority, listings, authorityListings, parts, authorityParts } of origins) {
+    for (const cache of [directory, authority, listings, authorityListings, parts, authorityParts])
+      cache.close();
   }
   metadataHeap.close();
 }

@@ -26,7 +26,7 @@ export function bucketsOf(config: Config, origins: readonly OpenOrigin[], clock:
 const noAccount = { region: undefined, bucketOwner: undefined };
 
 function bucketIn(
-  { config, origin, directory, listings }: OpenOrigin,
+  { config, origin, directory, listings, parts }: OpenOrigin,
   name: string,
   { bucket: originBucket, prefix }: BucketConfig,
 ): Bucket {
@@ -34,7 +34,7 @@ function bucketIn(
   const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
   const subResources = origin.hasSubResources ? origin : undefined;
   const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
-  return new Bucket({ ...place, directory, listings, subResources });
+  return new Bucket({ ...place, directory, listings, parts, subResources });
 }
 
 function othersOf(opened: OpenOrigin, prefix: string, config: Config, clock: Clock): OtherBuckets {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type ByteRange, firstPartRange, parseRange, wholeObject } from "../../src/edge/range.ts";
+import { type ByteRange, parseRange, wholeObject } from "../../src/edge/range.ts";
 
 const unsatisfiable: ByteRange = { kind: "unsatisfiable" };
 const malformed: ByteRange = { kind: "malformed" };
@@ -124,9 +124,4 @@ test("parseRange: whatever the header, a range is not empty and lies inside the 
     }),
     { numRuns: 2000 },
   );
-});
-
-test("firstPartRange: all bytes as a range, and a plain answer where there are none", () => {
-  assert.deepEqual(firstPartRange(10), range(0, 10));
-  assert.deepEqual(firstPartRange(0), wholeObject);
 });

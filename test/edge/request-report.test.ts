@@ -98,7 +98,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     tls: undefined,
     hostId: "host",
     slowRequestMs,
-    buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings })]])),
+    buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings, parts: {} as never })]])),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,
     bucketHandler: {} as BucketHandler,
     subResourceHandler: {} as SubResourceHandler,

@@ -19,7 +19,7 @@ function refusalOf(request: S3Request): string {
 }
 
 test("parseS3Request: GET and HEAD of an object", () => {
-  const expected = { bucket: "my-bucket", key: "dir/a.bin", overrides: [], firstPart: false };
+  const expected = { bucket: "my-bucket", key: "dir/a.bin", overrides: [], partNumber: 0 };
   assert.deepEqual(get("/my-bucket/dir/a.bin"), { kind: "get-object", ...expected });
   assert.deepEqual(parseS3Request("HEAD", "/my-bucket/dir/a.bin", undefined, {}), {
     kind: "head-object",
@@ -190,7 +190,7 @@ test("parseS3Request: presigned and unknown parameters are ignored", () => {
     bucket: "bucket",
     key: "key",
     overrides: [],
-    firstPart: false,
+    partNumber: 0,
   });
 });
 
@@ -200,11 +200,12 @@ test("parseS3Request: no version but the current one", () => {
   assert.equal(refusalOf(get("/bucket/key?versionId=")), "invalid_argument");
 });
 
-test("parseS3Request: the first part is the object, and there is no other", () => {
-  const request = get("/bucket/key?partNumber=1");
-  assert.ok(request.kind === "get-object" && request.firstPart);
-  assert.equal(refusalOf(get("/bucket/key?partNumber=2")), "not_implemented");
-  assert.equal(refusalOf(get("/bucket/key?partNumber=10000")), "not_implemented");
+test("parseS3Request: a part is a number from 1 to 10000", () => {
+  for (const partNumber of [1, 2, 10_000]) {
+    const request = get(`/bucket/key?partNumber=${partNumber}`);
+    assert.ok(request.kind === "get-object");
+    assert.equal(request.partNumber, partNumber);
+  }
   for (const text of ["", "0", "-1", "10001", "99999", "abc", "1.0", "01"]) {
     assert.equal(refusalOf(get(`/bucket/key?partNumber=${text}`)), "invalid_argument", text);
   }

@@ -3,14 +3,16 @@ import { test } from "node:test";
 import { Bucket } from "../../src/object/bucket.ts";
 import type { Directory } from "../../src/object/directory.ts";
 import type { Listings } from "../../src/object/listing-cache.ts";
+import type { PartTables } from "../../src/object/parts/part-tables.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
-/** Neither is asked by what is tested here. */
+/** None of them is asked by what is tested here. */
 const directory = {} as Directory;
+const parts = {} as PartTables;
 const listings: Listings = { list: () => Promise.reject(new Error("the origin was asked")) };
 
 function bucketWith(prefix: string, rejectsDotSegments = false): Bucket {
-  return new Bucket({ name: "b", originBucket: "o", prefix, rejectsDotSegments, directory, listings });
+  return new Bucket({ name: "b", originBucket: "o", prefix, rejectsDotSegments, directory, listings, parts });
 }
 
 test("Bucket.faultOf: segments that a server may resolve are rejected, whatever they lead to", () => {

@@ -16,7 +16,17 @@ import { objectPlacementName } from "../../src/object/object-peers.ts";
 import type { LookupResult } from "../../src/object/object-record.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import type { ListPage, ListRequest, ObjectHead, ObjectLocation } from "../../src/origin/origin.ts";
+import { ClusterParts } from "../../src/object/parts/cluster-parts.ts";
+import { OriginParts } from "../../src/object/parts/origin-parts.ts";
+import { PartTables } from "../../src/object/parts/part-tables.ts";
+import type {
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  ObjectPart,
+  PartRequest,
+} from "../../src/origin/origin.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { memberOf } from "../support/member-of.ts";
 import { ObjectPeersNetwork } from "../support/object-peers-network.ts";
@@ -39,7 +49,8 @@ export const listRequest: ListRequest = {
 /** One object, `location`, which the test overwrites. */
 class CountedOrigin {
   readonly id = originId;
-  readonly stats = { heads: 0, lists: 0 };
+  readonly hasParts = true;
+  readonly stats = { heads: 0, lists: 0, parts: 0 };
   /** Undefined: the object does not exist. */
   etag: string | undefined = "v1";
   /** Thrown in place of an answer. */
@@ -53,6 +64,19 @@ class CountedOrigin {
     await this.held;
     if (fault) throw fault;
     return etag === undefined ? null : { etag, sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
+  }
+
+  /** Of two parts, of 6 bytes and of 4. */
+  async part({ etag, partNumber }: PartRequest): Promise<ObjectPart> {
+    this.stats.parts += 1;
+    const { fault } = this;
+    const isSame = etag === this.etag;
+    await this.held;
+    if (fault) throw fault;
+    if (!isSame) throw new OrcaError("origin_etag_changed", "origin", "x");
+    if (partNumber > 2) return { kind: "absent", count: 0 };
+    const [start, end] = partNumber === 1 ? [0, 6] : [6, 10];
+    return { kind: "range", start, end, count: 2 };
   }
 
   async list({ prefix }: ListRequest): Promise<ListPage> {
@@ -116,9 +140,13 @@ function openReplica(
     authority: authorityListings,
   });
   const listings = new ListingCache({ ...listShared, source: clusterListings });
+  const partShared = { clock, ttlMs: options.ttlMs ?? ttlMs, entriesMax: 100 };
+  const authorityParts = new PartTables({ ...partShared, source: new OriginParts(origin) });
+  const clusterParts = { originId, hasParts: true, coordination, peers, authority: authorityParts };
+  const parts = new PartTables({ ...partShared, source: new ClusterParts(clusterParts) });
   const rumors: Rumor[] = [];
   const server = new ObjectServer({
-    origins: new Map([[originId, { directory, authority, authorityListings }]]),
+    origins: new Map([[originId, { directory, authority, authorityListings, authorityParts }]]),
     coordination,
     publish: (rumor) => void rumors.push(rumor),
     random: new SeededRandom(1),
@@ -134,6 +162,8 @@ function openReplica(
     listings,
     authorityListings,
     clusterListings,
+    parts,
+    authorityParts,
     server,
     rumors,
     /** What a client would receive: an ETag, or the code of an error. */

@@ -34,7 +34,7 @@ test("ObjectServer: a replica that is not the coordinator names it, and asks nei
   assert.deepEqual(rejection.members, members);
   const [, other] = ranked(listingPlacementName(originId, listRequest));
   await rejectsWith("not_coordinator", other.server.list({ originId, request: listRequest }));
-  assert.deepEqual([origin.stats, network.calls.length], [{ heads: 0, lists: 0 }, 0]);
+  assert.deepEqual([origin.stats, network.calls.length], [{ heads: 0, lists: 0, parts: 0 }, 0]);
 });
 
 test("ObjectServer: a request for an unknown origin is rejected, and its invalidations are ignored", async () => {
@@ -86,7 +86,7 @@ test("ObjectServer.invalidate: every replica forgets, the next look-ups cost one
   }
   for (const replica of replicas) assert.equal(await replica.etag(), "v2");
   for (const replica of replicas) await replica.listings.list(listRequest);
-  assert.deepEqual(origin.stats, { heads: 2, lists: 1 });
+  assert.deepEqual(origin.stats, { heads: 2, lists: 1, parts: 0 });
   // An invalidation that was received is not published again.
   assert.equal(spreadRumors(), 0);
 });

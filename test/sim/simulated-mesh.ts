@@ -94,6 +94,7 @@ export class SimulatedMesh implements MessageCarrier {
   objectPeersOf(from: MeshCaller): ObjectPeers {
     return {
       head: (peer, request) => this.#call(from, peer.replicaId, (to) => to.objects.head(request)),
+      part: (peer, request) => this.#call(from, peer.replicaId, (to) => to.objects.part(request)),
       list: (peer, request) => this.#call(from, peer.replicaId, (to) => to.objects.list(request)),
     };
   }

@@ -21,6 +21,8 @@ import { Directory } from "../../src/object/directory.ts";
 import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
+import { OriginParts } from "../../src/object/parts/origin-parts.ts";
+import { PartTables } from "../../src/object/parts/part-tables.ts";
 import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
@@ -216,8 +218,10 @@ export class SimulatedReplica {
       runningMax: 100,
       queueTimeoutMs: 5000,
     });
+    const parts = new OriginParts(guarded);
+    const authorityParts = new PartTables({ source: parts, clock, ttlMs, entriesMax: 10 });
     const objects = new ObjectServer({
-      origins: new Map([[originId, { directory, authority, authorityListings }]]),
+      origins: new Map([[originId, { directory, authority, authorityListings, authorityParts }]]),
       coordination,
       publish: (rumor) => membership.publish(rumor),
       random: chance.forkRandom(),

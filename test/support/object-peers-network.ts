@@ -8,13 +8,14 @@ import type {
   ObjectPeers,
   PeerHeadRequest,
   PeerListRequest,
+  PeerPartRequest,
 } from "../../src/object/object-peers.ts";
 
 /** One question, from the asking to the asked replica. */
 export interface ObjectCall {
   readonly from: string;
   readonly to: string;
-  readonly request: PeerHeadRequest | PeerListRequest;
+  readonly request: PeerHeadRequest | PeerListRequest | PeerPartRequest;
 }
 
 export class ObjectPeersNetwork {
@@ -27,6 +28,7 @@ export class ObjectPeersNetwork {
   peersOf(from: string): ObjectPeers {
     return {
       head: (peer, request) => this.#ask({ from, to: peer.replicaId, request }, (host) => host.head(request)),
+      part: (peer, request) => this.#ask({ from, to: peer.replicaId, request }, (host) => host.part(request)),
       list: (peer, request) => this.#ask({ from, to: peer.replicaId, request }, (host) => host.list(request)),
     };
   }

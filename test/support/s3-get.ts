@@ -8,13 +8,19 @@ import type { Fault } from "./s3-fault.ts";
 import type { S3Object } from "./s3-object.ts";
 
 export interface ObjectAnswer {
-  readonly status: 200 | 206 | 304 | 412 | 416;
+  readonly status: 200 | 206 | 304 | 400 | 412 | 416;
   readonly headers: Record<string, string>;
   readonly offset: number;
   readonly lengthBytes: number;
 }
 
-export function answerObject(object: S3Object, asked: IncomingHttpHeaders, fault: Fault): ObjectAnswer {
+/** `partNumber` is undefined where none is asked for, or where the server ignores it. */
+export function answerObject(
+  object: S3Object,
+  asked: IncomingHttpHeaders,
+  fault: Fault,
+  partNumber?: number,
+): ObjectAnswer {
   const headers: Record<string, string> = {
     "content-type": "binary/octet-stream",
     "accept-ranges": "bytes",
@@ -24,6 +30,7 @@ export function answerObject(object: S3Object, asked: IncomingHttpHeaders, fault
   };
   const refused = fault.ignoreConditions ? undefined : failedCondition(object, asked);
   if (refused) return { status: refused, headers, offset: 0, lengthBytes: 0 };
+  if (partNumber !== undefined) return answerPart(object, headers, partNumber);
   const range = fault.ignoreRange ? undefined : parseRange(asked.range, object.sizeBytes);
   if (!range) return { status: 200, headers, offset: 0, lengthBytes: object.sizeBytes };
   const { offset, lengthBytes } = range;
@@ -31,6 +38,20 @@ export function answerObject(object: S3Object, asked: IncomingHttpHeaders, fault
     headers["content-range"] = `bytes */${object.sizeBytes}`;
     return { status: 416, headers, offset: 0, lengthBytes: 0 };
   }
+  headers["content-range"] = `bytes ${offset}-${offset + lengthBytes - 1}/${object.sizeBytes}`;
+  return { status: 206, headers, offset, lengthBytes };
+}
+
+/** As AWS: an object from a single PUT has one part and no count of parts. */
+function answerPart(object: S3Object, headers: Record<string, string>, partNumber: number): ObjectAnswer {
+  const sizes = object.partSizesBytes ?? [object.sizeBytes];
+  if (!Number.isInteger(partNumber) || partNumber < 1)
+    return { status: 400, headers: {}, offset: 0, lengthBytes: 0 };
+  const lengthBytes = sizes[partNumber - 1];
+  if (lengthBytes === undefined) return { status: 416, headers: {}, offset: 0, lengthBytes: 0 };
+  if (object.partSizesBytes) headers["x-amz-mp-parts-count"] = String(sizes.length);
+  const offset = sizes.slice(0, partNumber - 1).reduce((total, size) => total + size, 0);
+  if (lengthBytes === 0) return { status: 200, headers, offset, lengthBytes };
   headers["content-range"] = `bytes ${offset}-${offset + lengthBytes - 1}/${object.sizeBytes}`;
   return { status: 206, headers, offset, lengthBytes };
 }

@@ -12,6 +12,8 @@ interface S3ObjectFields {
   /** Without quotes. By default the MD5 of the body, or of seed and size. */
   readonly etag?: string;
   readonly lastModifiedMs?: number;
+  /** Of an object from a multipart upload, in order; they add up to its size. Its ETag should end in `-<count>`. */
+  readonly partSizesBytes?: readonly number[];
 }
 
 export type S3ObjectInput = S3ObjectFields &
@@ -24,10 +26,13 @@ export class S3Object {
   /** A LIST tells the milliseconds, as RGW does; HTTP dates have none. */
   readonly lastModifiedMs: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** @see S3ObjectFields.partSizesBytes */
+  readonly partSizesBytes: readonly number[] | undefined;
   readonly #read: (offset: number, lengthBytes: number) => Buffer;
 
   constructor(input: S3ObjectInput, nowMs: number) {
     this.headers = input.headers ?? {};
+    this.partSizesBytes = input.partSizesBytes;
     this.lastModifiedMs = input.lastModifiedMs ?? nowMs;
     if ("body" in input) {
       const body = Buffer.from(input.body);

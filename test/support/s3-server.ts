@@ -31,6 +31,8 @@ export interface S3ServerOptions {
   readonly clock?: Clock;
   /** What a PUT with `If-None-Match: *` meets: 412 where there is an object (the default), no notice, or 501. */
   readonly conditionalPuts?: "honoured" | "ignored" | "refused";
+  /** Whether `partNumber` is ignored, as Ceph RGW 16 does. */
+  readonly ignoresParts?: boolean;
   /** What GetBucketVersioning tells of every bucket; without it, none ever had versions. */
   readonly versioning?: "Enabled" | "Suspended";
 }
@@ -62,6 +64,7 @@ export class S3Server {
   readonly #users: ReadonlyMap<string, S3User> | undefined;
   readonly #clock: Clock;
   readonly #conditionalPuts: "honoured" | "ignored" | "refused";
+  readonly #ignoresParts: boolean;
   readonly #versioning: "Enabled" | "Suspended" | undefined;
   #requests: S3Request[] = [];
   #inFlight = 0;
@@ -74,6 +77,7 @@ export class S3Server {
     this.#users = options.users;
     this.#clock = options.clock ?? new SystemClock();
     this.#conditionalPuts = options.conditionalPuts ?? "honoured";
+    this.#ignoresParts = options.ignoresParts ?? false;
     this.#versioning = options.versioning;
     for (const name of options.buckets ?? []) this.#buckets.set(name, emptyBucket());
     this.#server.on("connection", () => {
@@ -275,7 +279,12 @@ export class S3Server {
     }
     const object = bucket.objects.get(record.key);
     if (!object) return refuse(exchange, 404, "NoSuchKey");
-    const { status, headers, offset, lengthBytes } = answerObject(object, request.headers, fault);
+    const { status, headers, offset, lengthBytes } = answerObject(
+      object,
+      request.headers,
+      fault,
+      this.#partNumberOf(record),
+    );
     for (const [name, value] of Object.entries(headers)) exchange.response.setHeader(name, value);
     if (status === 304) return end(exchange, 304);
     if (status >= 400) return refuse(exchange, status);
@@ -306,6 +315,11 @@ export class S3Server {
       if (script) return script;
     }
     return undefined;
+  }
+
+  #partNumberOf({ query }: S3Request): number | undefined {
+    const text = this.#ignoresParts ? null : query.get("partNumber");
+    return text === null ? undefined : Number(text);
   }
 
   async #store(exchange: S3Exchange): Promise<void> {

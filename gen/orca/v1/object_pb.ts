@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/object.proto.
  */
 export const file_orca_v1_object: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSJ7ChFIZWFkT2JqZWN0UmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZhISCgpzdGFsZV9ldGFnGAIgASgJEhsKDmNvbnRlc3RlZF9ldGFnGAMgASgJSACIAQFCEQoPX2NvbnRlc3RlZF9ldGFnIrEBChJIZWFkT2JqZWN0UmVzcG9uc2USIwoEaGVhZBgBIAEoCzITLm9yY2EudjEuT2JqZWN0SGVhZEgAEikKB2Fic2VuY2UYAiABKAsyFi5vcmNhLnYxLk9iamVjdEFic2VuY2VIABInCgdyZWZ1c2FsGAQgASgLMhQub3JjYS52MS5FcnJvckRldGFpbEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIrwGCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAwgASgIEhoKDXN0b3JhZ2VfY2xhc3MYDSABKAlIB4gBARImChl3ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uGA4gASgJSAiIAQESNQoJY2hlY2tzdW1zGA8gAygLMiIub3JjYS52MS5PYmplY3RIZWFkLkNoZWNrc3Vtc0VudHJ5EhQKB3Jlc3RvcmUYEiABKAlICYgBARIbCg5hcmNoaXZlX3N0YXR1cxgTIAEoCUgKiAEBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARowCg5DaGVja3N1bXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWRCEAoOX3N0b3JhZ2VfY2xhc3NCHAoaX3dlYnNpdGVfcmVkaXJlY3RfbG9jYXRpb25CCgoIX3Jlc3RvcmVCEQoPX2FyY2hpdmVfc3RhdHVzIg8KDU9iamVjdEFic2VuY2UinQEKEkxpc3RPYmplY3RzUmVxdWVzdBIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEg4KBnByZWZpeBgDIAEoCRIRCglkZWxpbWl0ZXIYBCABKAkSEAoIbWF4X2tleXMYBSABKA0SGgoSY29udGludWF0aW9uX3Rva2VuGAYgASgJEhMKC3N0YXJ0X2FmdGVyGAcgASgJIpEBChNMaXN0T2JqZWN0c1Jlc3BvbnNlEiYKB29iamVjdHMYASADKAsyFS5vcmNhLnYxLkxpc3RlZE9iamVjdBIXCg9jb21tb25fcHJlZml4ZXMYAiADKAkSHwoXbmV4dF9jb250aW51YXRpb25fdG9rZW4YAyABKAkSGAoQdHRsX3JlbWFpbmluZ19tcxgEIAEoBCKOAQoMTGlzdGVkT2JqZWN0EhIKCm9iamVjdF9rZXkYASABKAkSDAoEc2l6ZRgCIAEoBBIMCgRldGFnGAMgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYBCABKAMSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAUgASgIEhUKDXN0b3JhZ2VfY2xhc3MYBiABKAkiNwoRSW52YWxpZGF0ZVJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYiLQoSSW52YWxpZGF0ZVJlc3BvbnNlEhcKD2ludmFsaWRhdGlvbl9pZBgBIAEoCTLnAQoNT2JqZWN0U2VydmljZRJFCgpIZWFkT2JqZWN0Ehoub3JjYS52MS5IZWFkT2JqZWN0UmVxdWVzdBobLm9yY2EudjEuSGVhZE9iamVjdFJlc3BvbnNlEkgKC0xpc3RPYmplY3RzEhsub3JjYS52MS5MaXN0T2JqZWN0c1JlcXVlc3QaHC5vcmNhLnYxLkxpc3RPYmplY3RzUmVzcG9uc2USRQoKSW52YWxpZGF0ZRIaLm9yY2EudjEuSW52YWxpZGF0ZVJlcXVlc3QaGy5vcmNhLnYxLkludmFsaWRhdGVSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk, file_orca_v1_errors]);
+  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSKgAQoRSGVhZE9iamVjdFJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgCIAEoCRIbCg5jb250ZXN0ZWRfZXRhZxgDIAEoCUgAiAEBEiMKBHBhcnQYHiABKAsyFS5vcmNhLnYxLlBhcnRRdWVzdGlvbkIRCg9fY29udGVzdGVkX2V0YWciRgoMUGFydFF1ZXN0aW9uEgwKBGV0YWcYASABKAkSEwoLb2JqZWN0X3NpemUYAiABKAQSEwoLcGFydF9udW1iZXIYAyABKA0i1gEKEkhlYWRPYmplY3RSZXNwb25zZRIjCgRoZWFkGAEgASgLMhMub3JjYS52MS5PYmplY3RIZWFkSAASKQoHYWJzZW5jZRgCIAEoCzIWLm9yY2EudjEuT2JqZWN0QWJzZW5jZUgAEicKB3JlZnVzYWwYBCABKAsyFC5vcmNhLnYxLkVycm9yRGV0YWlsSAASIwoEcGFydBgeIAEoCzITLm9yY2EudjEuT2JqZWN0UGFydEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIrwGCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAwgASgIEhoKDXN0b3JhZ2VfY2xhc3MYDSABKAlIB4gBARImChl3ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uGA4gASgJSAiIAQESNQoJY2hlY2tzdW1zGA8gAygLMiIub3JjYS52MS5PYmplY3RIZWFkLkNoZWNrc3Vtc0VudHJ5EhQKB3Jlc3RvcmUYEiABKAlICYgBARIbCg5hcmNoaXZlX3N0YXR1cxgTIAEoCUgKiAEBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARowCg5DaGVja3N1bXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWRCEAoOX3N0b3JhZ2VfY2xhc3NCHAoaX3dlYnNpdGVfcmVkaXJlY3RfbG9jYXRpb25CCgoIX3Jlc3RvcmVCEQoPX2FyY2hpdmVfc3RhdHVzIogBCgpPYmplY3RQYXJ0EiMKBXJhbmdlGAEgASgLMhIub3JjYS52MS5QYXJ0UmFuZ2VIABIiCgV3aG9sZRgCIAEoCzIRLm9yY2EudjEuT25seVBhcnRIABITCglhYnNlbnRfb2YYAyABKA1IABITCgl1bnRvbGRfb2YYBCABKA1IAEIHCgVwbGFjZSI8CglQYXJ0UmFuZ2USDQoFc3RhcnQYASABKAQSCwoDZW5kGAIgASgEEhMKC3BhcnRzX2NvdW50GAMgASgNIgoKCE9ubHlQYXJ0Ig8KDU9iamVjdEFic2VuY2UinQEKEkxpc3RPYmplY3RzUmVxdWVzdBIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEg4KBnByZWZpeBgDIAEoCRIRCglkZWxpbWl0ZXIYBCABKAkSEAoIbWF4X2tleXMYBSABKA0SGgoSY29udGludWF0aW9uX3Rva2VuGAYgASgJEhMKC3N0YXJ0X2FmdGVyGAcgASgJIpEBChNMaXN0T2JqZWN0c1Jlc3BvbnNlEiYKB29iamVjdHMYASADKAsyFS5vcmNhLnYxLkxpc3RlZE9iamVjdBIXCg9jb21tb25fcHJlZml4ZXMYAiADKAkSHwoXbmV4dF9jb250aW51YXRpb25fdG9rZW4YAyABKAkSGAoQdHRsX3JlbWFpbmluZ19tcxgEIAEoBCKOAQoMTGlzdGVkT2JqZWN0EhIKCm9iamVjdF9rZXkYASABKAkSDAoEc2l6ZRgCIAEoBBIMCgRldGFnGAMgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYBCABKAMSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAUgASgIEhUKDXN0b3JhZ2VfY2xhc3MYBiABKAkiNwoRSW52YWxpZGF0ZVJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYiLQoSSW52YWxpZGF0ZVJlc3BvbnNlEhcKD2ludmFsaWRhdGlvbl9pZBgBIAEoCTLnAQoNT2JqZWN0U2VydmljZRJFCgpIZWFkT2JqZWN0Ehoub3JjYS52MS5IZWFkT2JqZWN0UmVxdWVzdBobLm9yY2EudjEuSGVhZE9iamVjdFJlc3BvbnNlEkgKC0xpc3RPYmplY3RzEhsub3JjYS52MS5MaXN0T2JqZWN0c1JlcXVlc3QaHC5vcmNhLnYxLkxpc3RPYmplY3RzUmVzcG9uc2USRQoKSW52YWxpZGF0ZRIaLm9yY2EudjEuSW52YWxpZGF0ZVJlcXVlc3QaGy5vcmNhLnYxLkludmFsaWRhdGVSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk, file_orca_v1_errors]);
 
 /**
  * Asks for an object's metadata.
@@ -47,6 +47,13 @@ export type HeadObjectRequest = Message<"orca.v1.HeadObjectRequest"> & {
    * @generated from field: optional string contested_etag = 3;
    */
   contestedEtag?: string | undefined;
+
+  /**
+   * Present where one part of the object is asked for and not its metadata.
+   *
+   * @generated from field: orca.v1.PartQuestion part = 30;
+   */
+  part?: PartQuestion | undefined;
 };
 
 /**
@@ -55,6 +62,41 @@ export type HeadObjectRequest = Message<"orca.v1.HeadObjectRequest"> & {
  */
 export const HeadObjectRequestSchema: GenMessage<HeadObjectRequest> = /*@__PURE__*/
   messageDesc(file_orca_v1_object, 0);
+
+/**
+ * Asks where a part of one version of an object lies.
+ *
+ * @generated from message orca.v1.PartQuestion
+ */
+export type PartQuestion = Message<"orca.v1.PartQuestion"> & {
+  /**
+   * Of the version, without quotes.
+   *
+   * @generated from field: string etag = 1;
+   */
+  etag: string;
+
+  /**
+   * Bytes of the version.
+   *
+   * @generated from field: uint64 object_size = 2;
+   */
+  objectSize: bigint;
+
+  /**
+   * 1 to 10,000.
+   *
+   * @generated from field: uint32 part_number = 3;
+   */
+  partNumber: number;
+};
+
+/**
+ * Describes the message orca.v1.PartQuestion.
+ * Use `create(PartQuestionSchema)` to create a new message.
+ */
+export const PartQuestionSchema: GenMessage<PartQuestion> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 1);
 
 /**
  * What the origin answers about an object, or answered a moment ago.
@@ -92,6 +134,14 @@ export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
      */
     value: ErrorDetail;
     case: "refusal";
+  } | {
+    /**
+     * Where the part lies. To a question about a part, a replica that does not know parts answers `head`.
+     *
+     * @generated from field: orca.v1.ObjectPart part = 30;
+     */
+    value: ObjectPart;
+    case: "part";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -107,7 +157,7 @@ export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
  * Use `create(HeadObjectResponseSchema)` to create a new message.
  */
 export const HeadObjectResponseSchema: GenMessage<HeadObjectResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 1);
+  messageDesc(file_orca_v1_object, 2);
 
 /**
  * What a client gets with the bytes of an object. Header values are as the origin sent them.
@@ -240,7 +290,110 @@ export type ObjectHead = Message<"orca.v1.ObjectHead"> & {
  * Use `create(ObjectHeadSchema)` to create a new message.
  */
 export const ObjectHeadSchema: GenMessage<ObjectHead> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 2);
+  messageDesc(file_orca_v1_object, 3);
+
+/**
+ * Where a part lies in its object, by a multipart upload at the origin.
+ *
+ * @generated from message orca.v1.ObjectPart
+ */
+export type ObjectPart = Message<"orca.v1.ObjectPart"> & {
+  /**
+   * The answer.
+   *
+   * @generated from oneof orca.v1.ObjectPart.place
+   */
+  place: {
+    /**
+     * The part has these bytes.
+     *
+     * @generated from field: orca.v1.PartRange range = 1;
+     */
+    value: PartRange;
+    case: "range";
+  } | {
+    /**
+     * The object was not uploaded in parts, so that it is its only part.
+     *
+     * @generated from field: orca.v1.OnlyPart whole = 2;
+     */
+    value: OnlyPart;
+    case: "whole";
+  } | {
+    /**
+     * There is no such part, but as many others.
+     *
+     * @generated from field: uint32 absent_of = 3;
+     */
+    value: number;
+    case: "absentOf";
+  } | {
+    /**
+     * The origin does not tell where the part lies, but how many there are; 0 where it does not tell that either.
+     *
+     * @generated from field: uint32 untold_of = 4;
+     */
+    value: number;
+    case: "untoldOf";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message orca.v1.ObjectPart.
+ * Use `create(ObjectPartSchema)` to create a new message.
+ */
+export const ObjectPartSchema: GenMessage<ObjectPart> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 4);
+
+/**
+ * The bytes of a part.
+ *
+ * @generated from message orca.v1.PartRange
+ */
+export type PartRange = Message<"orca.v1.PartRange"> & {
+  /**
+   * The first byte in the object.
+   *
+   * @generated from field: uint64 start = 1;
+   */
+  start: bigint;
+
+  /**
+   * The byte after the last one.
+   *
+   * @generated from field: uint64 end = 2;
+   */
+  end: bigint;
+
+  /**
+   * How many parts the object has.
+   *
+   * @generated from field: uint32 parts_count = 3;
+   */
+  partsCount: number;
+};
+
+/**
+ * Describes the message orca.v1.PartRange.
+ * Use `create(PartRangeSchema)` to create a new message.
+ */
+export const PartRangeSchema: GenMessage<PartRange> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 5);
+
+/**
+ * The object is its only part.
+ *
+ * @generated from message orca.v1.OnlyPart
+ */
+export type OnlyPart = Message<"orca.v1.OnlyPart"> & {
+};
+
+/**
+ * Describes the message orca.v1.OnlyPart.
+ * Use `create(OnlyPartSchema)` to create a new message.
+ */
+export const OnlyPartSchema: GenMessage<OnlyPart> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 6);
 
 /**
  * The origin has no such object.
@@ -255,7 +408,7 @@ export type ObjectAbsence = Message<"orca.v1.ObjectAbsence"> & {
  * Use `create(ObjectAbsenceSchema)` to create a new message.
  */
 export const ObjectAbsenceSchema: GenMessage<ObjectAbsence> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 3);
+  messageDesc(file_orca_v1_object, 7);
 
 /**
  * Asks for one page of keys.
@@ -318,7 +471,7 @@ export type ListObjectsRequest = Message<"orca.v1.ListObjectsRequest"> & {
  * Use `create(ListObjectsRequestSchema)` to create a new message.
  */
 export const ListObjectsRequestSchema: GenMessage<ListObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 4);
+  messageDesc(file_orca_v1_object, 8);
 
 /**
  * One page of keys in UTF-8 byte order.
@@ -360,7 +513,7 @@ export type ListObjectsResponse = Message<"orca.v1.ListObjectsResponse"> & {
  * Use `create(ListObjectsResponseSchema)` to create a new message.
  */
 export const ListObjectsResponseSchema: GenMessage<ListObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 5);
+  messageDesc(file_orca_v1_object, 9);
 
 /**
  * One key of a page.
@@ -416,7 +569,7 @@ export type ListedObject = Message<"orca.v1.ListedObject"> & {
  * Use `create(ListedObjectSchema)` to create a new message.
  */
 export const ListedObjectSchema: GenMessage<ListedObject> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 6);
+  messageDesc(file_orca_v1_object, 10);
 
 /**
  * Asks to delete the cached metadata of an object.
@@ -437,7 +590,7 @@ export type InvalidateRequest = Message<"orca.v1.InvalidateRequest"> & {
  * Use `create(InvalidateRequestSchema)` to create a new message.
  */
 export const InvalidateRequestSchema: GenMessage<InvalidateRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 7);
+  messageDesc(file_orca_v1_object, 11);
 
 /**
  * The metadata is deleted here, and gossip carries the invalidation to the other members.
@@ -458,7 +611,7 @@ export type InvalidateResponse = Message<"orca.v1.InvalidateResponse"> & {
  * Use `create(InvalidateResponseSchema)` to create a new message.
  */
 export const InvalidateResponseSchema: GenMessage<InvalidateResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 8);
+  messageDesc(file_orca_v1_object, 12);
 
 /**
  * Metadata and listings, each from the replica that coordinates it.

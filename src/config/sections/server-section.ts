@@ -83,6 +83,7 @@ const cors = section({
       "Content-Length",
       "Accept-Ranges",
       "Last-Modified",
+      "x-amz-mp-parts-count",
       "x-amz-request-id",
       "x-amz-id-2",
     ],

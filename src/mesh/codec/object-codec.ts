@@ -41,7 +41,10 @@ import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdFiel
 const keysMax = 1000;
 const storageClassBytesMax = 64;
 
-function encodeObject({ originId: origin, location }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
+export function encodeObject({
+  originId: origin,
+  location,
+}: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
   return { originId: origin, bucket: location.bucket, objectKey: location.key };
 }
 
@@ -250,10 +253,10 @@ function decodeDate({ lastModifiedMs, lastModifiedUnknown }: DateMessage): numbe
   throw malformedMessage(`the time of the last modification is ${lastModifiedMs} ms`);
 }
 
-function encodeRemaining(remainingMs: number): bigint {
+export function encodeRemaining(remainingMs: number): bigint {
   return BigInt(Math.floor(Math.min(Math.max(0, remainingMs), Number.MAX_SAFE_INTEGER)));
 }
 
-function decodeRemaining(value: bigint): number {
+export function decodeRemaining(value: bigint): number {
   return numberField(value, "the remaining time to live");
 }

@@ -1,5 +1,6 @@
 /** Asks other replicas for metadata: ObjectPeers over the control sessions. */
 import { ObjectService } from "../../../gen/orca/v1/object_pb.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Member } from "../../membership/member.ts";
 import type {
@@ -8,6 +9,8 @@ import type {
   PeerHeadRequest,
   PeerListAnswer,
   PeerListRequest,
+  PeerPartAnswer,
+  PeerPartRequest,
 } from "../../object/object-peers.ts";
 import {
   decodeHeadAnswer,
@@ -15,6 +18,7 @@ import {
   encodeHeadRequest,
   encodeListRequest,
 } from "../codec/object-codec.ts";
+import { decodePartAnswer, encodePartRequest } from "../codec/part-codec.ts";
 import {
   type PeerCall,
   type PeerCallStats,
@@ -60,6 +64,23 @@ export class ObjectClient implements ObjectPeers {
         }),
       decode: (answer) => decodeHeadAnswer(answer, key),
     });
+  }
+
+  async part(peer: Member, request: PeerPartRequest): Promise<PeerPartAnswer> {
+    const action = `Cannot ask "${peer.replicaId}" for a part of "${request.request.key}"`;
+    const answer = await this.#call({
+      address: peer.address,
+      timeoutMs: this.#timeoutMs,
+      action,
+      ask: (client, options) =>
+        client.headObject(encodePartRequest(request), {
+          ...options,
+          headers: requestIdHeaders(request.requestId),
+        }),
+      decode: (message) => decodePartAnswer(message, request),
+    });
+    if (answer) return answer;
+    throw new OrcaError("not_held", "mesh", `${action}: it is of a version that knows no parts`);
   }
 
   list(peer: Member, request: PeerListRequest): Promise<PeerListAnswer> {

@@ -16,6 +16,7 @@ import {
   encodeListAnswer,
   pageBytes,
 } from "../codec/object-codec.ts";
+import { decodePartRequest, encodePartAnswer } from "../codec/part-codec.ts";
 import { messageBytesMax } from "../session/http2-limits.ts";
 import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
@@ -33,6 +34,10 @@ export function routeObjects(
       calls.answer(async () => {
         const requestId = requestIds?.of(requestHeader.get(requestIdHeader));
         const id = requestId !== undefined && { requestId };
+        if (request.part) {
+          const asked = decodePartRequest(decodeObject(request.object), request.part);
+          return encodePartAnswer(await objects.part({ ...asked, ...id }));
+        }
         return encodeHeadAnswer(await objects.head({ ...decodeHeadRequest(request), ...id }));
       }, request.object && { object: request.object }),
     listObjects: (request) =>

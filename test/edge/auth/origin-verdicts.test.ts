@@ -24,9 +24,10 @@ const bucket = new Bucket({
   rejectsDotSegments: true,
   directory: {} as never,
   listings: {} as never,
+  parts: {} as never,
 });
 const get = (key: string): BucketedRequest =>
-  ({ kind: "get-object", bucket: "b", key, overrides: [], firstPart: false }) as const;
+  ({ kind: "get-object", bucket: "b", key, overrides: [], partNumber: 0 }) as const;
 
 const list = (prefix: string, delimiter = ""): BucketedRequest =>
   ({ kind: "list-objects-v2", bucket: "b", prefix, delimiter }) as BucketedRequest;

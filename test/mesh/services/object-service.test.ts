@@ -53,6 +53,7 @@ async function served(context: TestContext, answers: Partial<ObjectAnswers>) {
   const calls = new ServiceCalls();
   const told: ObjectAnswers = {
     head: () => Promise.resolve({ head, remainingMs: 0 }),
+    part: () => Promise.resolve({ part: { kind: "whole" }, remainingMs: 0 }),
     list: () => Promise.resolve({ page: emptyPage, remainingMs: 0 }),
     invalidate: () => "i",
     ...answers,

@@ -104,7 +104,7 @@ const queries: readonly KnownDifference[] = [
     "partNumber",
     hasQuery("partNumber"),
     about(/^(?:status|x-amz-mp-parts-count|content-.*|body)$/),
-    "RGW 16 ignores it. Orca serves part 1 as AWS does.",
+    "RGW 16 ignores it. Orca answers about an object of one part as AWS does, and has no other part of an object where the origin does not tell them.",
   ),
   row(
     "versionId",

@@ -1,0 +1,44 @@
+/**
+ * The cluster as a source of where parts lie. The replica that coordinates an object answers about its parts, too
+ * (cluster-heads.ts), so the origin receives one HEAD per part and TTL from all replicas together.
+ */
+import type { Coordination } from "../../membership/coordination.ts";
+import type { PartRequest } from "../../origin/origin.ts";
+import type { Asker } from "../../trace/trace.ts";
+import { CoordinatorCall } from "../coordinator-call.ts";
+import { type ObjectPeers, objectPlacementName } from "../object-peers.ts";
+import type { PartAnswer, PartSource, PartTables } from "./part-tables.ts";
+
+export interface ClusterPartsOptions {
+  readonly originId: string;
+  readonly hasParts: boolean;
+  readonly coordination: Coordination;
+  readonly peers: ObjectPeers;
+  /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
+  readonly authority: PartTables;
+}
+
+export class ClusterParts implements PartSource {
+  readonly hasParts: boolean;
+  readonly #originId: string;
+  readonly #peers: ObjectPeers;
+  readonly #authority: PartTables;
+  readonly #call: CoordinatorCall;
+
+  constructor({ originId, hasParts, coordination, peers, authority }: ClusterPartsOptions) {
+    this.hasParts = hasParts;
+    this.#originId = originId;
+    this.#peers = peers;
+    this.#authority = authority;
+    this.#call = new CoordinatorCall(coordination);
+  }
+
+  part(request: PartRequest, asker?: Asker): Promise<PartAnswer> {
+    const { requestId } = asker ?? {};
+    return this.#call.ask<PartAnswer>(
+      objectPlacementName(this.#originId, request),
+      (peer) => this.#peers.part(peer, { originId: this.#originId, request, requestId }),
+      () => this.#authority.answer(request, asker),
+    );
+  }
+}
