@@ -38,7 +38,7 @@ import {
   subResourceBytesMax,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
-import { objectPartOf } from "./parts/part-answer.ts";
+import { objectPartOf, partOfRefusal } from "./parts/part-answer.ts";
 import { listS3 } from "./s3-list.ts";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
@@ -98,8 +98,8 @@ export class S3Origin implements Origin {
       () => null,
       signal,
     );
-    // AWS has 416, and RGW 400. Each object has a first part.
-    if (partNumber > 1 && (head.status === 416 || head.status === 400)) return { kind: "absent", count: 0 };
+    const refusal = partOfRefusal(head.status, partNumber);
+    if (refusal) return refusal;
     if (head.status === 404) await this.#buckets.check(bucket);
     if (head.status !== 200 && head.status !== 206) throw this.#errorOf(head, action);
     return objectPartOf(head, request, action);

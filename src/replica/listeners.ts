@@ -179,6 +179,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     scrub: cacheView.scrub,
     origins: origins.map(({ origin }) => origin),
     directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
+    parts: new Map(origins.map(({ origin, parts: tables }) => [origin.id, tables])),
     lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),
     authorityLists: new Map(origins.map(({ origin, authorityListings }) => [origin.id, authorityListings])),
   });

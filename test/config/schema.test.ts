@@ -106,6 +106,7 @@ test("schema: the defaults are the design's", () => {
         "Content-Length",
         "Accept-Ranges",
         "Last-Modified",
+        "x-amz-mp-parts-count",
         "x-amz-request-id",
         "x-amz-id-2",
       ],

@@ -64,6 +64,7 @@ export function originContract(name: string, traits: OriginTraits, open: () => P
     });
     headContract(traits, current);
     readContract(current);
+    partContract(current);
     pinContract(current);
     abortContract(current);
     keyContract([...commonKeys, ...traits.oddKeys], current);
@@ -107,6 +108,19 @@ function headContract(traits: OriginTraits, fixture: () => OriginFixture): void 
     const head = await headOf(fixture(), "empty");
     assert.equal(head.sizeBytes, 0);
     assert.notEqual(head.etag, "");
+  });
+}
+
+/** For origins that have parts. */
+function partContract(fixture: () => OriginFixture): void {
+  test("part: an object that was put at once is its only part, of the pinned version only", async () => {
+    const { origin, bucket } = fixture();
+    if (!origin.part) return;
+    const { etag } = await headOf(fixture(), "large");
+    const request = { bucket, key: "large", etag, objectSizeBytes: largeSizeBytes, partNumber: 1 };
+    assert.deepEqual(await origin.part(request, never()), { kind: "whole" });
+    await rejectsWith("origin_etag_changed", origin.part({ ...request, etag: "other" }, never()));
+    await rejectsWith("origin_etag_changed", origin.part({ ...request, key: "absent" }, never()));
   });
 }
 

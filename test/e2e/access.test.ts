@@ -65,7 +65,13 @@ before(async () => {
   });
   host = fixture.endpoint.slice("http://".length);
   for (const name of ["secret/a", "public/a", "open/a", "other/a", "public/../secret/a", "public\\..\\a"]) {
-    fixture.origin.put(testBucket, name, { seed: 1, sizeBytes: 4 * KiB });
+    const [half, etag] = [2 * KiB, `${"a".repeat(32)}-2`];
+    fixture.origin.put(testBucket, name, {
+      seed: 1,
+      sizeBytes: 2 * half,
+      partSizesBytes: [half, half],
+      etag,
+    });
   }
 });
 after(async () => {
@@ -139,6 +145,7 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
   const list = { path: `/${testBucket}`, query: { "list-type": "2", prefix: "secret/" } };
   assert.equal((await send(await signed(owner))).status, 200);
   assert.equal((await send(await signed(owner, list))).status, 200);
+  assert.equal((await send(await signed(owner, { query: { partNumber: "2" } }))).status, 206);
   const stranger = key("stranger");
   const { target } = await presigned(owner);
   const other = await presigned(owner, { path: `/${testBucket}/public/a` });
@@ -155,6 +162,14 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
     "a range of another user": await signed(stranger, { headers: { range: "bytes=0-9" } }),
     "a condition of another user": await signed(stranger, { headers: { "if-none-match": "*" } }),
     "a part of another user": await signed(stranger, { query: { partNumber: "1" } }),
+    "a second part of another user": await signed(stranger, { query: { partNumber: "2" } }),
+    "HEAD of a part of another user": await signed(stranger, { method: "HEAD", query: { partNumber: "2" } }),
+    "a part without credentials": plain(`${path}?partNumber=2`),
+    "a part that was added to a URL after it was signed": plain(`${target}&partNumber=2`),
+    "a part and a range of another user": await signed(stranger, {
+      query: { partNumber: "1" },
+      headers: { range: "bytes=0-9" },
+    }),
     "a version of another user": await signed(stranger, { query: { versionId: "null" } }),
     "a session token that is not the key's": await signed({ ...owner, sessionToken: "made-up" }),
     "another prefix": await signed(key("public")),

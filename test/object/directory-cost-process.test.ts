@@ -33,3 +33,24 @@ for (const [kind, leastShare] of [
     if (kind === "plain") assert.ok(Math.abs(countedBytes / metadataEntryCostBytes - 1) < 0.05);
   });
 }
+
+for (const [partsCount, leastShare, tables] of [
+  [3, 0.7, 5000],
+  [1000, 0.9, 1000],
+] as const) {
+  test(`PartTables.bytes: counts the heap of tables of ${partsCount} parts, and little more`, async () => {
+    const script = fileURLToPath(new URL("./parts/part-cost.ts", import.meta.url));
+    const measured = await Promise.all(
+      [tables, 3 * tables].map(async (each) =>
+        JSON.parse(
+          await run(process.execPath, ["--expose-gc", script, String(each), String(partsCount)], 120_000),
+        ),
+      ),
+    );
+    const [few, many] = measured as [Measured, Measured];
+    const heapBytes = (many.heapBytes - few.heapBytes) / (2 * tables);
+    const countedBytes = (many.countedBytes - few.countedBytes) / (2 * tables);
+    const share = heapBytes / countedBytes;
+    assert.ok(share <= 1 && share > leastShare, `${heapBytes} bytes, counted as ${countedBytes}`);
+  });
+}

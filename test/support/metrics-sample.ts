@@ -112,6 +112,7 @@ export function replicaParts() {
         },
       ],
     ]),
+    parts: new Map([["o", { size: 0, bytes: 0, stats: { hits: 0, misses: 0, joins: 0 } }]]),
     lists: new Map([["o", listing]]),
     authorityLists: new Map([["o", listing]]),
   } satisfies ReplicaParts;

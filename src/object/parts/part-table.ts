@@ -6,7 +6,7 @@ import type { ObjectPart, PartRequest } from "../../origin/origin.ts";
 import { textBytes } from "../heap-text.ts";
 
 /** A table without its places: an entry of a map, the objects, an array. */
-const tableBytes = 640;
+const tableBytes = 500;
 
 /** Two numbers for each part. */
 const placeBytes = 16;

@@ -3,6 +3,7 @@ import type { Directory } from "../../object/directory.ts";
 import type { ListingCache } from "../../object/listing-cache.ts";
 import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
 import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
+import { type PartCounters, registerPartMetrics } from "./part-metrics.ts";
 
 type OriginCounters = Pick<
   GuardedOrigin,
@@ -14,6 +15,7 @@ export interface OriginParts {
   /** By origin id, as are the lists. */
   readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats">>;
   readonly lists: ReadonlyMap<string, ListingCounters>;
+  readonly parts: PartCounters;
   /** Those that ask the origin. Outside a cluster they are the same ones. */
   readonly authorityLists: ReadonlyMap<string, ListingCounters>;
 }
@@ -24,6 +26,7 @@ export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginPar
   registerRequests(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
   registerDirectories(metrics, parts.directories);
+  registerPartMetrics(metrics, parts.parts);
   registerListings(metrics, parts.lists);
   registerListingBounds(metrics, parts);
 }

@@ -44,6 +44,13 @@ export function objectPartOf(head: ResponseHead, request: PartRequest, action: s
   return { kind: "range", start, end, count };
 }
 
+/** For a status that is no error: AWS has 416 beyond the last part, and some stores have 400. Each object has a first part. */
+export function partOfRefusal(status: number, partNumber: number): ObjectPart | undefined {
+  if (status === 501) return { kind: "untold", count: 0 };
+  if (status !== 400 && status !== 416) return undefined;
+  return { kind: partNumber === 1 ? "untold" : "absent", count: 0 };
+}
+
 /** Some versions of Ceph RGW tell the length of a part and no range. The first and the last part follow from it. */
 function partWithoutRange(head: ResponseHead, request: PartRequest, count: number): ObjectPart {
   const { objectSizeBytes, partNumber } = request;

@@ -10,7 +10,12 @@ import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { ObjectClient } from "../../../src/mesh/services/object-client.ts";
 import { routeObjects } from "../../../src/mesh/services/object-service.ts";
 import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
-import type { ObjectAnswers, ObjectName, PeerListRequest } from "../../../src/object/object-peers.ts";
+import type {
+  ObjectAnswers,
+  ObjectName,
+  PeerListRequest,
+  PeerPartRequest,
+} from "../../../src/object/object-peers.ts";
 import type { ListPage, ObjectHead } from "../../../src/origin/origin.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
@@ -75,6 +80,48 @@ function pageOf(count: number, keyBytes: number): ListPage {
   }));
   return { objects, commonPrefixes: [], nextContinuationToken: `after ${count}` };
 }
+
+const partRequest: PeerPartRequest = {
+  originId: "o",
+  request: { ...location, etag: "e-3", objectSizeBytes: 100, partNumber: 2 },
+  requestId: "0011AABBCCDDEEFF",
+};
+
+test("part: the coordinator's answer has the rest of its time to live, and metadata is not asked for", async (context) => {
+  const asked: unknown[] = [];
+  const part = { kind: "range", start: 60, end: 90, count: 3 } as const;
+  const { client, calls, peer } = await served(context, {
+    part: (request) => {
+      asked.push(request);
+      return Promise.resolve({ part, remainingMs: 1234 });
+    },
+    head: () => assert.fail("metadata was asked for"),
+  });
+  assert.deepEqual(await client.part(peer, partRequest), { part, remainingMs: 1234 });
+  // Without its own requestIds the service does not take over the caller's.
+  const { requestId: _, ...received } = partRequest;
+  assert.deepEqual(asked, [received]);
+  assert.equal(calls.stats.calls, 1);
+});
+
+test("part: the error of a peer is passed on", async (context) => {
+  const changed = new OrcaError("origin_etag_changed", "origin", "x");
+  const { client, peer } = await served(context, { part: () => Promise.reject(changed) });
+  await rejectsWith("origin_etag_changed", client.part(peer, partRequest));
+});
+
+test("part: a peer of a version without parts answers with metadata, which is no part, and no absence", async (context) => {
+  const mesh = meshFixture(context);
+  const { address } = await mesh.serve({
+    routes: (router) =>
+      router.service(ObjectService, {
+        headObject: () => ({ answer: { case: "head", value: { size: 100n, etag: "e-3" } } }),
+      }),
+  });
+  const client = new ObjectClient({ peers: mesh.peers(), clock: mesh.clock, timeoutMs: 400 });
+  const error = await rejectsWith("not_held", client.part(memberOf("r1", { address }), partRequest));
+  assert.deepEqual([error.isPeerTrouble, error.isPeerAbsence], [true, false]);
+});
 
 test("HEAD: the coordinator's answer has the rest of its time to live, and nothing is asked twice", async (context) => {
   const asked: unknown[] = [];

@@ -3,7 +3,7 @@
  * the read is not one of a read-only cache. A difference that no row covers fails the suite.
  */
 import type { Difference } from "./answer.ts";
-import { bucketQueries, type Read } from "./reads.ts";
+import { bucketQueries, objects, type Read } from "./reads.ts";
 
 export interface KnownDifference {
   readonly name: string;
@@ -101,10 +101,30 @@ const conditions: readonly KnownDifference[] = [
 
 const queries: readonly KnownDifference[] = [
   row(
-    "partNumber",
-    hasQuery("partNumber"),
-    about(/^(?:status|x-amz-mp-parts-count|content-.*|body)$/),
-    "RGW 16 ignores it. Orca answers about an object of one part as AWS does, and has no other part of an object where the origin does not tell them.",
+    "partNumber that is no number from 1 to 10,000",
+    (read) => hasQuery("partNumber")(read) && !/^[1-9]\d{0,3}$|^10000$/.test(read.query["partNumber"] ?? ""),
+    status(/^(?:200|206|404) 400$/),
+    "RGW 16 ignores `partNumber`. AWS has 400 InvalidArgument.",
+  ),
+  row(
+    "partNumber beside a Range",
+    (read) => hasQuery("partNumber")(read) && header("range", /./)(read),
+    status(/^(?:200|206|404|416) 400$/),
+    "RGW 16 ignores `partNumber`. AWS has 400 InvalidRequest.",
+  ),
+  row(
+    "partNumber of an object from one PUT",
+    (read) => hasQuery("partNumber")(read) && read.key !== objects.multipart,
+    ({ what, store, orca }) =>
+      (what === "status" && /^200 (?:206|416)$/.test(`${store} ${orca}`)) ||
+      (what === "content-range" && store === "none"),
+    "RGW 16 ignores `partNumber`. AWS has 206 for part 1, which is the whole, and 416 for others.",
+  ),
+  row(
+    "partNumber from 2 on of an object in parts",
+    (read) => hasQuery("partNumber")(read) && read.key === objects.multipart,
+    status(/^200 501$/),
+    "RGW 16 ignores `partNumber` and sends the whole object. Orca does so for part 1 and guesses no other part.",
   ),
   row(
     "versionId",

@@ -78,12 +78,27 @@ function objectHeaders(etag: string): Record<string, string>[] {
   ];
 }
 
+/** Beside a part. */
+function partHeaders(etag: string): Record<string, string>[] {
+  return [
+    { range: "bytes=0-1" },
+    { "if-match": etag },
+    { "if-match": '"0123456789abcdef0123456789abcdef"' },
+    { "if-none-match": etag },
+    { "x-amz-checksum-mode": "ENABLED" },
+  ];
+}
+
 const objectQueries: readonly Record<string, string>[] = [
   { partNumber: "1" },
   { partNumber: "2" },
   { partNumber: "3" },
   { partNumber: "0" },
   { partNumber: "x" },
+  { partNumber: "" },
+  { partNumber: "-1" },
+  { partNumber: "10000" },
+  { partNumber: "10001" },
   { versionId: "null" },
   { versionId: "no-version" },
   { "response-content-type": "text/x-test" },
@@ -179,6 +194,9 @@ export function* allReads(etagOf: (key: string) => string): Generator<Read> {
       const headers = objectHeaders(etagOf(key)).slice(0, odd.some((each) => each === key) ? 6 : undefined);
       for (const each of headers) yield { ...object, headers: each };
       for (const query of objectQueries) yield { ...object, query };
+      for (const each of partHeaders(etagOf(key))) {
+        for (const partNumber of ["1", "2"]) yield { ...object, query: { partNumber }, headers: each };
+      }
     }
     yield* readsByRight(method);
   }
@@ -204,6 +222,7 @@ function* readsByRight(method: Read["method"]): Generator<Read> {
       yield { ...object, headers: { range: "bytes=0-1" } };
       yield { ...object, headers: { "if-none-match": "*" } };
       yield { ...object, query: { "response-content-type": "text/x-test" } };
+      yield { ...object, query: { partNumber: "1" } };
     }
   }
 }
