@@ -27,7 +27,6 @@
  * request of such a download uses a version that C has named within the last second ({@link Directory.lookupRefreshed}),
  * or the cached version if C cannot answer.
  */
-import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
@@ -40,6 +39,7 @@ import {
   type PeerHeadAnswer,
   type PeerHeadRequest,
 } from "./object-peers.ts";
+import { traced } from "./traced-question.ts";
 
 export interface ClusterHeadsOptions {
   readonly originId: string;
@@ -86,20 +86,9 @@ export class ClusterHeads implements HeadSource {
     );
   }
 
-  async #ask(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {
-    const trace = this.#trace;
-    if (!trace?.isOn || request.requestId === undefined) return this.#peers.head(peer, request);
-    const { requestId, originId, location } = request;
-    const fields = { originId, ...location, question: "metadata", replica: peer.replicaId };
-    trace.step("peer_attempt", requestId, fields);
-    try {
-      const answer = await this.#peers.head(peer, request);
-      trace.step("peer_success", requestId, fields);
-      return answer;
-    } catch (thrown) {
-      const code = thrown instanceof OrcaError ? thrown.code : "internal";
-      trace.step("peer_refusal", requestId, { ...fields, code });
-      throw thrown;
-    }
+  #ask(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {
+    const { originId, location, requestId } = request;
+    const asked = { originId, location, question: "metadata", peer, requestId } as const;
+    return traced(this.#trace, asked, () => this.#peers.head(peer, request));
   }
 }

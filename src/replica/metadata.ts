@@ -100,7 +100,9 @@ export function openMetadata(
     ...known,
     directory: directoryOf(new ClusterHeads({ ...shared, authority, trace })),
     listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
-    parts: partsOf(new ClusterParts({ ...shared, authority: authorityParts, hasParts: origin.hasParts })),
+    parts: partsOf(
+      new ClusterParts({ ...shared, authority: authorityParts, hasParts: origin.hasParts, trace }),
+    ),
   };
 }
 

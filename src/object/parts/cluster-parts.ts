@@ -4,9 +4,10 @@
  */
 import type { Coordination } from "../../membership/coordination.ts";
 import type { PartRequest } from "../../origin/origin.ts";
-import type { Asker } from "../../trace/trace.ts";
+import type { Asker, Trace } from "../../trace/trace.ts";
 import { CoordinatorCall } from "../coordinator-call.ts";
 import { type ObjectPeers, objectPlacementName } from "../object-peers.ts";
+import { traced } from "../traced-question.ts";
 import type { PartAnswer, PartSource, PartTables } from "./part-tables.ts";
 
 export interface ClusterPartsOptions {
@@ -16,6 +17,7 @@ export interface ClusterPartsOptions {
   readonly peers: ObjectPeers;
   /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
   readonly authority: PartTables;
+  readonly trace?: Trace | undefined;
 }
 
 export class ClusterParts implements PartSource {
@@ -23,9 +25,11 @@ export class ClusterParts implements PartSource {
   readonly #originId: string;
   readonly #peers: ObjectPeers;
   readonly #authority: PartTables;
+  readonly #trace: Trace | undefined;
   readonly #call: CoordinatorCall;
 
-  constructor({ originId, hasParts, coordination, peers, authority }: ClusterPartsOptions) {
+  constructor({ originId, hasParts, coordination, peers, authority, trace }: ClusterPartsOptions) {
+    this.#trace = trace;
     this.hasParts = hasParts;
     this.#originId = originId;
     this.#peers = peers;
@@ -35,9 +39,14 @@ export class ClusterParts implements PartSource {
 
   part(request: PartRequest, asker?: Asker): Promise<PartAnswer> {
     const { requestId } = asker ?? {};
+    const originId = this.#originId;
+    const asked = { originId, location: request, question: "part", requestId } as const;
     return this.#call.ask<PartAnswer>(
-      objectPlacementName(this.#originId, request),
-      (peer) => this.#peers.part(peer, { originId: this.#originId, request, requestId }),
+      objectPlacementName(originId, request),
+      (peer) =>
+        traced(this.#trace, { ...asked, peer }, () =>
+          this.#peers.part(peer, { originId, request, requestId }),
+        ),
       () => this.#authority.answer(request, asker),
     );
   }
