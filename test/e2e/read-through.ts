@@ -109,6 +109,15 @@ export async function readThrough(
     }
     const range = await fetch(`${base}/dir%20a/weights%2B1.bin`, { headers: { range: "bytes=-5" } });
     assertPattern(Buffer.from(await range.arrayBuffer()), 9, sizeBytes - 5);
+    const part = await fetch(`${base}/dir%20a/weights%2B1.bin?partNumber=1`);
+    assert.deepEqual(
+      [part.status, part.headers.get("content-range"), part.headers.get("x-amz-mp-parts-count")],
+      [206, `bytes 0-${sizeBytes - 1}/${sizeBytes}`, null],
+    );
+    assertPattern(Buffer.from(await part.arrayBuffer()), 9, 0);
+    const next = await fetch(`${base}/dir%20a/weights%2B1.bin?partNumber=2`);
+    assert.equal(next.status, 416);
+    assert.match(await next.text(), /<ActualPartCount>1<\/ActualPartCount>/);
     assert.equal((await fetch(`${base}/nothing`)).status, 404);
     const list = await (await fetch(`${base}?list-type=2&prefix=dir%20`)).text();
     assert.match(list, /<Key>dir a\/weights\+1\.bin<\/Key>/);

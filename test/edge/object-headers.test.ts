@@ -81,6 +81,15 @@ test("ObjectHeaders.forBody: what the origin did not say is not sent, but for th
   });
 });
 
+test("ObjectHeaders.forBody: a part is a range that tells how many parts there are", () => {
+  const checked = { ...head, checksums: { "x-amz-checksum-crc32": "AAAAAA==" } };
+  const part = { kind: "range", start: 10, end: 20, partsCount: 3 } as const;
+  const headers = byName(new ObjectHeaders(checked, "").forBody(part, "ID", "orca; hit", [], "ENABLED"));
+  assert.equal(headers["x-amz-mp-parts-count"], "3");
+  assert.equal(headers["Content-Range"], "bytes 10-19/1000");
+  assert.equal("x-amz-checksum-crc32" in headers, false);
+});
+
 test("ObjectHeaders.forBody: a range has its own length and its place", () => {
   const headers = new ObjectHeaders(head, "").forBody(
     { kind: "range", start: 10, end: 20 },
