@@ -10,6 +10,7 @@
 import { denialMeanings } from "./errors/denial-meanings.ts";
 import type { ErrorMeaning } from "./errors/error-meaning.ts";
 import { unconfiguredMeanings } from "./errors/unconfigured-meanings.ts";
+import { versionMeanings } from "./errors/version-meanings.ts";
 
 /** What a client sees of an error that is Orca's own affair. */
 const internalError = {
@@ -84,6 +85,7 @@ const meanings = {
     meaning: "A key, a prefix, a delimiter or a marker is longer than 1,024 bytes.",
     remedy: "Correct the request: S3 has no longer keys.",
   },
+  ...versionMeanings,
   ...unconfiguredMeanings,
   invalid_bucket_owner: {
     status: 400,

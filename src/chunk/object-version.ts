@@ -36,6 +36,11 @@ export interface ObjectVersionFields {
    * what a fill expects of the origin's bytes.
    */
   readonly contentCoding?: string | undefined;
+  /**
+   * The version of the object that a fill asks the origin for; undefined for the current one. It does not name the
+   * version here: the ETag names the bytes, so a version that is equal to the current one shares its chunks.
+   */
+  readonly versionId?: string | undefined;
 }
 
 /** `LP(s) = LE64(byte length of s) || UTF-8 bytes`, so that no two lists of fields hash alike. */
@@ -72,6 +77,7 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly sizeBytes: number;
   readonly chunkSizeBytes: number;
   readonly contentCoding: string | undefined;
+  readonly versionId: string | undefined;
   readonly chunkCount: number;
   /** @see versionHash */
   readonly hash: string;
@@ -87,6 +93,7 @@ export class ObjectVersion implements ObjectVersionFields {
     this.sizeBytes = fields.sizeBytes;
     this.chunkSizeBytes = fields.chunkSizeBytes;
     this.contentCoding = fields.contentCoding;
+    this.versionId = fields.versionId;
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
     this.hash = versionHash(fields);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;

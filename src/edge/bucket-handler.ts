@@ -1,5 +1,5 @@
 /**
- * Answers requests about a bucket: HeadBucket, GetBucketLocation, ListObjects and ListBuckets. Listings come from the
+ * Answers requests about a bucket: HeadBucket, GetBucketLocation, ListObjects, ListObjectVersions and ListBuckets. Listings come from the
  * origin page by page, as the client asks for them.
  *
  * Invariants:
@@ -16,6 +16,7 @@ import type { ListedBucket, ListPage } from "../origin/origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
 import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
+import { listVersionsXml } from "./listing/version-list-response.ts";
 import type { BucketRequest } from "./s3-request.ts";
 
 export interface BucketHandlerOptions {
@@ -58,6 +59,7 @@ export class BucketHandler {
         return;
       case "list-objects-v1":
       case "list-objects-v2":
+      case "list-object-versions":
         exchange.operation = "list_objects";
         void this.#list(exchange, request, bucket);
         return;
@@ -77,7 +79,9 @@ export class BucketHandler {
       const page = request.maxKeys === 0 ? emptyListPage : await nextPage(request, bucket);
       waits.end();
       await this.#turns.next();
-      if (!exchange.isOver) exchange.sendXml(listObjectsXml(request, page));
+      if (exchange.isOver) return;
+      const isOfVersions = request.kind === "list-object-versions";
+      exchange.sendXml(isOfVersions ? listVersionsXml(request, page) : listObjectsXml(request, page));
     } catch (thrown) {
       exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot list objects"));
     }
@@ -91,8 +95,11 @@ export function releaseAtEnd(permit: Permit, { response }: Exchange): void {
 }
 
 async function nextPage(request: ListObjectsRequest, bucket: Bucket): Promise<ListPage> {
-  const { prefix, delimiter, maxKeys, startAfter } = request;
+  const { prefix, delimiter, maxKeys, startAfter, versionIdMarker } = request;
   let continuationToken = request.originToken;
+  // S3 names where the next page of versions begins, also after an empty page.
+  if (versionIdMarker !== undefined)
+    return bucket.list({ prefix, delimiter, maxKeys, startAfter, continuationToken, versionIdMarker });
   for (let page = 0; page < emptyPagesMax; page += 1) {
     const found = await bucket.list({ prefix, delimiter, maxKeys, startAfter, continuationToken });
     const isLast = found.nextContinuationToken === "";

@@ -5,7 +5,10 @@
  */
 import { errorTable } from "../base/error-table.ts";
 import type { OrcaError } from "../base/orca-error.ts";
-import { ExplainedError } from "./errors/explained-error.ts";
+
+import { Absence } from "../object/versions/absence.ts";
+import { type ErrorElement, ExplainedError } from "./errors/explained-error.ts";
+import { deleteMarkerHeaders, versionElements } from "./headers/delete-marker.ts";
 import { element, escapeXml, xmlDeclaration } from "./xml.ts";
 
 export interface ErrorContext {
@@ -39,6 +42,7 @@ export function errorResponse(error: OrcaError, context: ErrorContext): ErrorRes
   const { status, retryAfter } = errorTable[error.code];
   const headers = ["x-amz-request-id", context.requestId, "x-amz-id-2", context.hostId];
   if (error.code === "method_not_allowed") headers.push("Allow", "GET, HEAD");
+  if (error instanceof Absence) headers.push(...deleteMarkerHeaders(error));
   if (retryAfter) headers.push("Retry-After", String(retryAfterSeconds(error)));
   if (error.code === "invalid_range" && context.objectSizeBytes !== undefined) {
     headers.push("Content-Range", `bytes */${context.objectSizeBytes}`);
@@ -74,7 +78,8 @@ function errorXml(error: OrcaError, context: ErrorContext): string {
     error.code === "invalid_range" && objectSizeBytes !== undefined
       ? element("ActualObjectSize", String(objectSizeBytes))
       : "";
-  const details = size + (error instanceof ExplainedError ? elementsOf(error) : "");
+  const explained = error instanceof ExplainedError ? error.elements : [];
+  const details = size + elementsOf(error instanceof Absence ? versionElements(error) : explained);
   return documentOf(errorTable[error.code].s3Code, escapeXml(messageFor(error)), details, context);
 }
 
@@ -101,7 +106,7 @@ function documentOf(s3Code: string, messageXml: string, details: string, context
   );
 }
 
-function elementsOf({ elements }: ExplainedError): string {
+function elementsOf(elements: readonly ErrorElement[]): string {
   return elements.map(([name, text]) => element(name, escapeXml(text))).join("");
 }
 

@@ -166,7 +166,8 @@ export class Exchange implements Asker {
   #isHidden({ code }: OrcaError): boolean {
     const { client, bucket, key } = this;
     const { access } = this.#context;
-    if (code !== "no_such_key" || client === undefined || access === undefined) return false;
+    if (code !== "no_such_key" && code !== "no_such_version") return false;
+    if (client === undefined || access === undefined) return false;
     return !access.mayLearnAbsence(client, bucket, key);
   }
 

@@ -1,8 +1,9 @@
 /**
- * Parses the query of ListObjects and ListObjectsV2 into a request to an origin. Both versions become one shape: V1 is V2
- * with a key in place of the token, and the rest of Orca need not know the difference.
+ * Parses the query of ListObjects, ListObjectsV2 and ListObjectVersions into a request to an origin. They become one shape:
+ * V1 is V2 with a key in place of the token, and the rest of Orca need not know the difference.
  */
 import { OrcaError } from "../base/orca-error.ts";
+import { isVersionId } from "../chunk/version-id.ts";
 import { endOf } from "../origin/key-order.ts";
 import { continuationTokenBytesMax } from "../origin/origin.ts";
 import { decodeContinuationToken } from "./continuation-token.ts";
@@ -10,7 +11,7 @@ import type { Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
 
 export interface ListObjectsRequest {
-  readonly kind: "list-objects-v1" | "list-objects-v2";
+  readonly kind: "list-objects-v1" | "list-objects-v2" | "list-object-versions";
   /** As the client names it. */
   readonly bucket: string;
   readonly prefix: string;
@@ -19,7 +20,7 @@ export interface ListObjectsRequest {
   readonly maxKeys: number;
   /** Whether keys are percent-encoded in the answer. */
   readonly encodesKeys: boolean;
-  /** `start-after` or, in V1, `marker`, as the client sent it; or empty. */
+  /** `start-after`, in V1 `marker`, in a listing of versions `key-marker`, as the client sent it; or empty. */
   readonly after: string;
   /** `continuation-token` as the client sent it; or empty. */
   readonly continuationToken: string;
@@ -29,6 +30,8 @@ export interface ListObjectsRequest {
   readonly fetchesOwner: boolean;
   /** For the origin: its own token out of {@link continuationToken}, or empty. */
   readonly originToken: string;
+  /** Of a listing of versions. @see ListRequest.versionIdMarker */
+  readonly versionIdMarker: string | undefined;
 }
 
 const maxKeysMax = 1000;
@@ -42,7 +45,7 @@ export function parseListRequest(
 ): ListObjectsRequest | OrcaError {
   const prefix = query.get("prefix") ?? "";
   const delimiter = query.get("delimiter") ?? "";
-  const afterName = kind === "list-objects-v2" ? "start-after" : "marker";
+  const afterName = afterNames[kind];
   const after = query.get(afterName) ?? "";
   for (const [name, value] of [
     ["prefix", prefix],
@@ -75,6 +78,10 @@ export function parseListRequest(
   }
   if (Buffer.byteLength(originToken) > continuationTokenBytesMax)
     return invalid("continuation-token", query, "is too long");
+  const versionIdMarker =
+    kind === "list-object-versions" ? (query.get("version-id-marker") ?? "") : undefined;
+  const fault = faultOfVersionIdMarker(query);
+  if (versionIdMarker !== undefined && fault !== undefined) return fault;
 
   return {
     kind,
@@ -85,10 +92,31 @@ export function parseListRequest(
     encodesKeys: encodingType === "url",
     after,
     continuationToken: token ?? "",
-    startAfter: kind === "list-objects-v2" ? after : afterMarker(after, prefix, delimiter),
-    fetchesOwner: kind === "list-objects-v1" || query.get("fetch-owner") === "true",
+    startAfter: kind === "list-objects-v1" ? afterMarker(after, prefix, delimiter) : after,
+    fetchesOwner: kind !== "list-objects-v2" || query.get("fetch-owner") === "true",
     originToken,
+    versionIdMarker,
   };
+}
+
+const afterNames = {
+  "list-objects-v1": "marker",
+  "list-objects-v2": "start-after",
+  "list-object-versions": "key-marker",
+} as const;
+
+function faultOfVersionIdMarker(query: Query): OrcaError | undefined {
+  const marker = query.get("version-id-marker");
+  if (marker === undefined) return undefined;
+  const reason =
+    marker === ""
+      ? "A version-id marker cannot be empty."
+      : (query.get("key-marker") ?? "") === ""
+        ? "A version-id marker cannot be specified without a key marker."
+        : isVersionId(marker)
+          ? undefined
+          : "Invalid version id specified";
+  return reason === undefined ? undefined : new OrcaError("invalid_argument", "client", reason);
 }
 
 /** S3 answers more than 1000 with 1000, and accepts any signed 32-bit integer. */

@@ -11,7 +11,7 @@ import type { ListObjectsRequest } from "./list-request.ts";
 import { element, escapeXmlExactly, s3Document } from "./xml.ts";
 
 /** Orca does not know who owns a bucket or an object. Clients want an owner where S3 names one. */
-const ownerXml = element("Owner", element("ID", "orca") + element("DisplayName", "orca"));
+export const ownerXml = element("Owner", element("ID", "orca") + element("DisplayName", "orca"));
 
 /** The answer to `max-keys=0`. */
 export const emptyListPage: ListPage = { objects: [], commonPrefixes: [], nextContinuationToken: "" };

@@ -14,6 +14,7 @@
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { nullVersionId } from "../chunk/version-id.ts";
 import { ObjectReader, type ReadPath } from "../fill/object-reader.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
@@ -84,7 +85,7 @@ export class ObjectHandler {
       exchange.sendError(rangeBesidePart());
       return;
     }
-    const location = bucket.locate(request.key);
+    const location = bucket.locate(request.key, request.versionId);
     const task: Task = { exchange, request, bucket, location, changed: false, revalidated: false };
     const { directory } = bucket;
     if (this.#trace?.isOn) this.#traceRequest(task);
@@ -353,13 +354,19 @@ function archivedError({ storageClass, archiveStatus }: ObjectHead): OrcaError {
 }
 
 /** Whether an entry that fails If-Match may be stale. After a change, the origin itself has rejected the pinned version. */
-function mayRevalidate({ exchange, revalidated, changed }: Task): boolean {
-  return !revalidated && !changed && pinsVersion(exchange.request.headers);
+function mayRevalidate({ exchange, request, revalidated, changed }: Task): boolean {
+  return !revalidated && !changed && !isFixed(request) && pinsVersion(exchange.request.headers);
+}
+
+/** Whether the bytes asked for can be no others, because a version can be deleted and not be replaced. */
+function isFixed({ versionId }: ObjectRequest): boolean {
+  return versionId !== undefined && versionId !== nullVersionId;
 }
 
 /** Whether later requests, through any replica, must agree with this one on the version. */
 function beginsParts({ exchange, request }: Task): boolean {
   const headers: ConditionHeaders & { readonly range?: string | undefined } = exchange.request.headers;
-  if (headers["if-match"] !== undefined || headers["if-range"] !== undefined) return false;
+  if (headers["if-match"] !== undefined || headers["if-range"] !== undefined || isFixed(request))
+    return false;
   return headers.range !== undefined || request.partNumber !== noPart || request.kind === "head-object";
 }

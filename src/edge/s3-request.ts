@@ -5,6 +5,7 @@
  */
 import { OrcaError } from "../base/orca-error.ts";
 import { percentDecode } from "../base/percent-encoding.ts";
+import { isVersionId } from "../chunk/version-id.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
 import { noOverrides, parseOverrides } from "./headers/response-overrides.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
@@ -23,6 +24,8 @@ interface ObjectRequestOf<Kind> {
   readonly bucket: string;
   /** 1 to 1024 bytes of UTF-8, as the client wrote it: opaque and never normalised. */
   readonly key: string;
+  /** Undefined for the current version. */
+  readonly versionId: string | undefined;
   /** `response-content-type` and the like as a flat `[header name, value, …]`; nearly always empty. */
   readonly overrides: readonly string[];
   /** `?partNumber`, or {@link noPart}. */
@@ -168,19 +171,20 @@ function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQue
   }
   // The AWS SDKs append these to every GET and HEAD.
   if (rawQuery === "" || rawQuery === "x-id=GetObject" || rawQuery === "x-id=HeadObject") {
-    return { kind, bucket, key, overrides: noOverrides, partNumber: noPart };
+    return { kind, bucket, key, versionId: undefined, overrides: noOverrides, partNumber: noPart };
   }
   const query = parseQuery(rawQuery);
   if (query === undefined) return invalidUri("the query", bucket, key);
   const subResource = subResourceRequest(bucket, key, query);
   if (subResource) return subResource;
-  const fault = faultOfSubResource(query) ?? faultOfVersion(query);
+  const versionId = query.get("versionId");
+  const fault = faultOfSubResource(query) ?? faultOfVersion(versionId);
   if (fault !== undefined) return rejected(fault, bucket, key);
   const partNumber = parsePartNumber(query.get("partNumber"));
   if (partNumber instanceof OrcaError) return rejected(partNumber, bucket, key);
   const overrides = parseOverrides(query);
   if (overrides instanceof OrcaError) return rejected(overrides, bucket, key);
-  return { kind, bucket, key, overrides, partNumber };
+  return { kind, bucket, key, versionId, overrides, partNumber };
 }
 
 function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): S3Request {
@@ -188,11 +192,15 @@ function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): 
   if (query === undefined) return invalidUri("the query", bucket);
   const subResource = subResourceRequest(bucket, "", query);
   if (subResource) return subResource;
-  const fault = faultOfSubResource(query);
+  const fault = faultOfSubResource(query, listsVersions);
   if (fault !== undefined) return rejected(fault, bucket);
   if (query.has("location")) return { kind: "get-bucket-location", bucket };
   if (isHead) return { kind: "head-bucket", bucket };
 
+  if (query.has(listsVersions)) {
+    const list = parseListRequest("list-object-versions", bucket, query);
+    return list instanceof OrcaError ? rejected(list, bucket) : list;
+  }
   const listType = query.get("list-type");
   if (listType !== undefined && listType !== "2") {
     const message = `Cannot list objects: list-type ${quoted(listType)} is not "2"`;
@@ -203,22 +211,20 @@ function parseBucketRequest(isHead: boolean, bucket: string, rawQuery: string): 
   return list instanceof OrcaError ? rejected(list, bucket) : list;
 }
 
-function faultOfSubResource(query: Query): OrcaError | undefined {
-  const name = unservedSubResource(query);
+/** Of a bucket, and of no object. */
+const listsVersions = "versions";
+
+/** `served` is one of them that is answered. */
+function faultOfSubResource(query: Query, served = ""): OrcaError | undefined {
+  const name = unservedSubResource(query, served);
   return name === undefined ? undefined : notImplemented(`?${name}`, "Orca serves objects and listings only");
 }
 
-/**
- * Orca keeps the current version only. `null` is rejected, too: it names the version written while the bucket had no
- * versioning. That need not be the current one, and only the origin knows.
- */
-function faultOfVersion(query: Query): OrcaError | undefined {
-  const versionId = query.get("versionId");
-  if (versionId === undefined) return undefined;
-  if (versionId === "") {
-    return new OrcaError("invalid_argument", "client", "Cannot serve an object: versionId is empty");
-  }
-  return notImplemented(`versionId ${quoted(versionId)}`, "Orca serves the current version only");
+/** Only the origin knows more of version ids than their form. */
+function faultOfVersion(versionId: string | undefined): OrcaError | undefined {
+  if (versionId === undefined || isVersionId(versionId)) return undefined;
+  const reason = versionId === "" ? "Version id cannot be the empty string" : "Invalid version id specified";
+  return new OrcaError("invalid_version_id", "client", reason);
 }
 
 function notImplemented(what: string, reason: string): OrcaError {

@@ -314,6 +314,7 @@ export class Filler implements ChunkFlights {
     const request: RangeRequest = {
       bucket: version.bucket,
       key: version.objectKey,
+      ...(version.versionId !== undefined && { versionId: version.versionId }),
       etag: version.etag,
       contentCoding: version.contentCoding,
       objectSizeBytes: version.sizeBytes,

@@ -10,6 +10,8 @@ export interface RumorBodies {
     readonly originId: string;
     readonly bucket: string;
     readonly objectKey: string;
+    /** Undefined for the current version. */
+    readonly versionId?: string | undefined;
     /** The ETag that is no longer the object's, without quotes. Empty: drop the cached metadata, whatever it is. */
     readonly staleEtag: string;
   };

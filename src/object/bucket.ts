@@ -88,8 +88,9 @@ export class Bucket {
     return new OrcaError("invalid_argument", "client", `Cannot serve the key: ${reason}`);
   }
 
-  locate(key: string): ObjectLocation {
-    return { bucket: this.#originBucket, key: this.#prefix + key };
+  locate(key: string, versionId?: string): ObjectLocation {
+    const location = { bucket: this.#originBucket, key: this.#prefix + key };
+    return versionId === undefined ? location : { ...location, versionId };
   }
 
   /** Whether {@link subResource} can be asked. */
@@ -125,6 +126,9 @@ export class Bucket {
       objects: page.objects.map((object) => ({ ...object, key: strip(object.key) })),
       commonPrefixes: page.commonPrefixes.map(strip),
       nextContinuationToken: page.nextContinuationToken,
+      ...(page.nextVersion && {
+        nextVersion: { ...page.nextVersion, startAfter: strip(page.nextVersion.startAfter) },
+      }),
     };
   }
 

@@ -37,7 +37,7 @@ export class DirectoryTrace {
     this.#trace.step("metadata_ask", asker.requestId, { ...this.#object(location), from, reason });
   }
 
-  #object({ bucket, key }: ObjectLocation) {
-    return { originId: this.#originId, bucket, key };
+  #object(location: ObjectLocation) {
+    return { originId: this.#originId, ...location };
   }
 }

@@ -36,6 +36,7 @@ import { entryBytes, etagOf, isSame, type LookupResult, ownHead } from "./object
 import { Revalidations, refreshMs } from "./revalidations.ts";
 import { StaleMarkers } from "./stale-markers.ts";
 import { Sweep } from "./sweep.ts";
+import { entryName, locationOf } from "./versions/entry-name.ts";
 
 /** What the caller knows already. */
 export interface HeadQuestion {
@@ -369,6 +370,7 @@ export class Directory {
       objectKey: ownText(location.key),
       etag: own.etag,
       contentCoding: contentCodingOf(own.contentEncoding),
+      versionId: location.versionId === undefined ? undefined : ownText(location.versionId),
       sizeBytes: head.sizeBytes,
       chunkSizeBytes: chunkSizeFor(head.sizeBytes, this.#options.chunkTiers),
     });
@@ -376,18 +378,10 @@ export class Directory {
     return { kind: "found", record: { version, head: own } };
   }
 
+  /** Versions that are asked for by their ids are none that another could supersede. */
   #supersede(location: ObjectLocation, name: string, version: ObjectVersion | undefined): void {
+    if (location.versionId !== undefined) return;
     const superseded = this.#lastVersions.replace(name, location, version);
     if (superseded) this.#options.onSuperseded?.(superseded);
   }
-}
-
-/** Bucket names contain no NUL, so no two locations share a name. */
-function entryName(location: ObjectLocation): string {
-  return `${location.bucket}\0${location.key}`;
-}
-
-function locationOf(name: string): ObjectLocation {
-  const bucketEnd = name.indexOf("\0");
-  return { bucket: name.slice(0, bucketEnd), key: name.slice(bucketEnd + 1) };
 }

@@ -154,6 +154,7 @@ export class ListingCache implements Listings {
 
 /** Prefixes and delimiters may contain any character, so JSON's quotes separate the parts. */
 function entryName(request: ListRequest): string {
-  const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter } = request;
-  return JSON.stringify([bucket, prefix, delimiter, maxKeys, continuationToken, startAfter]);
+  const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter, versionIdMarker } = request;
+  const objects = [bucket, prefix, delimiter, maxKeys, continuationToken, startAfter];
+  return JSON.stringify(versionIdMarker === undefined ? objects : [...objects, versionIdMarker]);
 }

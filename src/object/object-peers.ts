@@ -84,7 +84,10 @@ export interface ObjectAnswers {
   invalidate(name: ObjectName): string;
 }
 
-/** The name that determines an object's coordinator. It must be identical on all replicas, or they find different ones. */
+/**
+ * The name that determines an object's coordinator. It must be identical on all replicas, or they find different ones. All
+ * versions of an object have one coordinator.
+ */
 export function objectPlacementName(originId: string, { bucket, key }: ObjectLocation): string {
   return `object/${originId}/${bucket}/${key}`;
 }

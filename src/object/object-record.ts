@@ -7,6 +7,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ObjectHead } from "../origin/origin.ts";
 import { ownText, textBytes } from "./heap-text.ts";
+import { Absence } from "./versions/absence.ts";
 
 /** An object as the origin last described it. */
 export interface ObjectRecord {
@@ -37,9 +38,15 @@ const encodedBytes = 64;
 
 /** What an entry of a directory takes. */
 export function entryBytes(name: string, answer: LookupResult): number {
-  if (answer.kind === "error") return errorBytes + textBytes(name) + 2 * textBytes(answer.error.message);
+  if (answer.kind === "error") {
+    const { error } = answer;
+    const ids = error instanceof Absence ? [error.versionId, error.marker?.versionId] : [];
+    const idBytes = ids.reduce((bytes, id = "") => bytes + textBytes(id), 0);
+    return errorBytes + textBytes(name) + 2 * textBytes(error.message) + idBytes;
+  }
   const { version, head } = answer.record;
   let bytes = foundBytes + textBytes(name) + textBytes(version.objectKey) + 2 * textBytes(version.originId);
+  if (version.versionId !== undefined) bytes += textBytes(version.versionId);
   for (const value of Object.values(head)) if (typeof value === "string") bytes += textBytes(value);
   // The header has quotes around it.
   bytes += textBytes(head.etag);
@@ -74,14 +81,24 @@ export function etagOf(result: LookupResult): string {
 
 /** Whether `head` says what `kept` says. */
 export function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolean {
-  if (head instanceof OrcaError) return kept.kind === "error" && kept.error.code === head.code;
+  if (head instanceof OrcaError) return kept.kind === "error" && isSameError(kept.error, head);
   if (kept.kind === "error") return false;
   const { etag, sizeBytes, lastModifiedMs, contentEncoding, storageClass, restore } = kept.record.head;
   if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
+  if (head.versionId !== kept.record.head.versionId) return false;
   // Archiving and restoring change neither the ETag nor the date.
   if (head.storageClass !== storageClass || head.restore !== restore) return false;
   if (head.archiveStatus !== kept.record.head.archiveStatus) return false;
   if (head.lastModifiedMs !== lastModifiedMs || head.contentEncoding !== contentEncoding) return false;
   // Without a date, changed headers of the same bytes are found by comparing them.
   return lastModifiedMs !== undefined || isDeepStrictEqual(head, kept.record.head);
+}
+
+function isSameError(kept: OrcaError, error: OrcaError): boolean {
+  return kept.code === error.code && markerIdOf(kept) === markerIdOf(error);
+}
+
+/** Null where there is no delete marker. */
+function markerIdOf(error: OrcaError): string | undefined | null {
+  return error instanceof Absence && error.marker ? error.marker.versionId : null;
 }

@@ -97,10 +97,16 @@ export class ObjectServer implements ObjectAnswers {
   }
 
   /** Applies an invalidation of another member. Origins that are not configured here are ignored. */
-  heardInvalidation({ originId, bucket, objectKey, staleEtag }: RumorBodies["invalidation"]): void {
+  heardInvalidation({
+    originId,
+    bucket,
+    objectKey,
+    versionId,
+    staleEtag,
+  }: RumorBodies["invalidation"]): void {
     this.stats.invalidationsHeard += 1;
     const served = this.#options.origins.get(originId);
-    const location = { bucket, key: objectKey };
+    const location = { bucket, key: objectKey, versionId };
     for (const directory of served ? [served.directory, served.authority] : []) {
       // A directory that has looked again already has the new version, and keeps it.
       if (staleEtag === "") directory.invalidate(location);
@@ -143,15 +149,15 @@ export class ObjectServer implements ObjectAnswers {
     throw new NotCoordinator(name, coordinator, coordination.members());
   }
 
-  #publish({ originId, location: { bucket, key } }: ObjectName, staleEtag: string): string {
+  #publish({ originId, location: { bucket, key, versionId } }: ObjectName, staleEtag: string): string {
     const { coordination, publish } = this.#options;
     this.stats.invalidationsPublished += 1;
     const id = `${coordination.selfId}-${this.#hex32()}${this.#hex32()}`;
-    const textBytes = Buffer.byteLength(id + originId + bucket + key + staleEtag);
+    const textBytes = Buffer.byteLength(id + originId + bucket + key + staleEtag + (versionId ?? ""));
     publish({
       kind: "invalidation",
       id,
-      body: { originId, bucket, objectKey: key, staleEtag },
+      body: { originId, bucket, objectKey: key, ...(versionId !== undefined && { versionId }), staleEtag },
       sizeBytes: rumorFramingBytes + textBytes,
     });
     return id;

@@ -3,14 +3,15 @@
  * is returned as an answer that can be cached and sent to peers. Any other error is thrown.
  */
 import { OrcaError } from "../base/orca-error.ts";
-import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type { ObjectHead, ObjectLocation, OriginHead } from "../origin/origin.ts";
 import type { Asker } from "../trace/trace.ts";
 import type { HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
+import { Absence } from "./versions/absence.ts";
 
 /** The part of an origin that a directory uses. */
 export interface HeadOrigin {
   readonly id: string;
-  head(location: ObjectLocation, asker?: Asker): Promise<ObjectHead | null>;
+  head(location: ObjectLocation, asker?: Asker): Promise<OriginHead>;
 }
 
 export class OriginHeads implements HeadSource {
@@ -31,9 +32,8 @@ export class OriginHeads implements HeadSource {
   async #ask(location: ObjectLocation, asker: Asker | undefined): Promise<ObjectHead | OrcaError> {
     try {
       const head = await this.#origin.head(location, asker);
-      if (head) return head;
-      const message = `Cannot find "${location.key}": the origin has no such key`;
-      return new OrcaError("no_such_key", "object", message);
+      if (head === null) return Absence.of(location);
+      return "kind" in head ? Absence.of(location, head) : head;
     } catch (thrown) {
       if (thrown instanceof OrcaError && thrown.isLasting) return thrown;
       throw thrown;

@@ -9,6 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
 import { Renewed } from "../base/renewed.ts";
+import { nullVersionId } from "../chunk/version-id.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
@@ -41,6 +42,7 @@ import {
   type RangeRequest,
 } from "./origin.ts";
 import { originFaults } from "./origin-faults.ts";
+import { invalidVersionId, ofVersion } from "./versions/object-versions.ts";
 
 /** Fixed, so that a newer SDK does not change the origin's answers. Every sovereign cloud supports it. */
 const azureApiVersion = "2024-11-04";
@@ -108,22 +110,25 @@ export class AzureBlobOrigin implements Origin {
   }
 
   async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
-    const { bucket, key } = location;
+    const { bucket, key, versionId } = location;
     if (!isBlobName(key)) return null;
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const request = await this.#authorized("HEAD", bucket, key, userAgentHeaders(requestId));
+    const request = await this.#authorized("HEAD", location, userAgentHeaders(requestId));
     const head = await this.#client.request(request, () => null, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "ContainerNotFound") {
       throw new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`);
     }
+    const isInvalid = head.headers.get("x-ms-error-code") === "InvalidQueryParameterValue";
+    if (head.status === 400 && versionId !== undefined && isInvalid)
+      throw invalidVersionId(action, versionId);
     // An emulator takes the first part of a path for its account. Without one there it answers 400, too.
     if (head.status === 404 || head.status === 400) await this.#buckets.check(bucket);
     if (head.status === 404) return null;
     if (head.status !== 200) throw this.#errorOf(head, action);
     this.#buckets.seen(bucket);
     checkBlobType(head, action);
-    return objectHeadOf(head, dialect, action);
+    return ofVersion(objectHeadOf(head, dialect, action), versionId);
   }
 
   async read(range: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
@@ -132,7 +137,7 @@ export class AzureBlobOrigin implements Origin {
     if (!isBlobName(key))
       throw new OrcaError("origin_etag_changed", "origin", `${action}: Azure has no such names`);
     const headers = { ...rangeHeaders(range), ...userAgentHeaders(range.trace?.requestId) };
-    const request = await this.#authorized("GET", bucket, key, headers);
+    const request = await this.#authorized("GET", range, headers);
     const onHead = (head: ResponseHead): ByteSink => {
       if (head.status >= 300) throw this.#errorOf(head, action);
       checkBlobType(head, action);
@@ -145,6 +150,12 @@ export class AzureBlobOrigin implements Origin {
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
+    if (request.versionIdMarker !== undefined) {
+      // Azure lists the oldest version first, and has no markers that a client of S3 could send.
+      const reason =
+        "Orca lists the versions of S3 buckets and of directories, and not those of Azure containers";
+      throw new OrcaError("not_implemented", "client", `${action}: ${reason}`);
+    }
     const page = await withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => listAzure((query) => this.#ask(request.bucket, query, action, stop), request, action, clock),
@@ -186,13 +197,16 @@ export class AzureBlobOrigin implements Origin {
     return this.#wholeAnswers.get({ path: target, headers, bytesMax: listingBytesMax, action }, signal);
   }
 
-  #authorized(
+  /** Azure knows no `null` version: the question is then about the current one. */
+  async #authorized(
     method: HttpRequest["method"],
-    container: string,
-    key: string,
+    { bucket, key, versionId }: ObjectLocation,
     asked: Readonly<Record<string, string>>,
   ): Promise<HttpRequest> {
-    return this.#signed(method, `${this.#basePath}${percentEncode(container)}/${percentEncode(key)}`, asked);
+    const path = `${this.#basePath}${percentEncode(bucket)}/${percentEncode(key)}`;
+    if (versionId === undefined || versionId === nullVersionId) return this.#signed(method, path, asked);
+    const query = { versionid: versionId };
+    return { ...(await this.#signed(method, path, asked, query)), path: `${path}?${encodeQuery(query)}` };
   }
 
   /** @throws OrcaError origin_denied without a key or a token. */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { ByteSink } from "../base/byte-sink.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { nullVersionId } from "../chunk/version-id.ts";
 import { BucketDirectories, type BucketRoots } from "./buckets/bucket-directories.ts";
 import { contentTypeOf } from "./content-type.ts";
 import { errorOfFile, isMiss, openFile } from "./file-path.ts";
@@ -27,6 +28,7 @@ import type {
   OriginKey,
   RangeRequest,
 } from "./origin.ts";
+import { asNullVersions } from "./versions/object-versions.ts";
 
 export interface FileOriginOptions {
   readonly id: string;
@@ -48,7 +50,7 @@ export class FileOrigin implements Origin {
     this.#clock = options.clock;
   }
 
-  async head({ bucket, key }: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
+  async head({ bucket, key, versionId }: ObjectLocation, signal: AbortSignal): Promise<ObjectHead | null> {
     signal.throwIfAborted();
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
     const stats = await this.#settledStats(bucket, key, action, signal);
@@ -56,6 +58,8 @@ export class FileOrigin implements Origin {
       await this.#checkRoot(bucket, action);
       return null;
     }
+    // A directory is like a bucket that never had versions.
+    if (versionId !== undefined && versionId !== nullVersionId) return null;
     return {
       sizeBytes: Number(stats.size),
       etag: fileEtag(stats),
@@ -81,7 +85,12 @@ export class FileOrigin implements Origin {
     const action = `Cannot list "${request.bucket}"`;
     try {
       const root = await this.#directories.rootOf(request.bucket);
-      if (root !== undefined) return await listPage(root, request, signal, action);
+      if (root !== undefined) {
+        const page = await listPage(root, request, signal, action);
+        return request.versionIdMarker === undefined
+          ? page
+          : asNullVersions(page, (token) => decodeToken(token, action));
+      }
     } catch (thrown) {
       if (signal.aborted) throw signal.reason;
       if (!isMiss(thrown)) throw errorOfFile(thrown, action);

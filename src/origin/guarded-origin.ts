@@ -19,10 +19,10 @@ import type {
   ListedBucket,
   ListPage,
   ListRequest,
-  ObjectHead,
   ObjectLocation,
   ObjectPart,
   Origin,
+  OriginHead,
   OriginKey,
   PartRequest,
   RangeRequest,
@@ -115,9 +115,9 @@ export class GuardedOrigin {
   }
 
   /** `asker` is the request that asks first. @see Origin.head */
-  head(location: ObjectLocation, asker?: Asker): Promise<ObjectHead | null> {
+  head(location: ObjectLocation, asker?: Asker): Promise<OriginHead> {
     const steps = OriginTrace.ofHead(this.#trace, this.id, location, asker);
-    const ask = (signal: AbortSignal): Promise<ObjectHead | null> =>
+    const ask = (signal: AbortSignal): Promise<OriginHead> =>
       this.#origin.head(location, signal, asker?.requestId);
     return this.#repeated("head", ask, steps, asker?.waits);
   }

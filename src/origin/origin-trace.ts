@@ -31,11 +31,11 @@ export class OriginTrace {
   static ofHead(
     trace: Trace | undefined,
     originId: string,
-    { bucket, key }: ObjectLocation,
+    location: ObjectLocation,
     asker: Asker | undefined,
   ): OriginTrace {
     if (!trace?.isOn || !asker) return new OriginTrace("head", undefined);
-    const object = { originId, bucket, key };
+    const object = { originId, ...location };
     return new OriginTrace("head", (step, fields) =>
       trace.step(step, asker.requestId, { ...object, ...fields }),
     );

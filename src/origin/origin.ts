@@ -11,6 +11,18 @@ import type { FetchTrace } from "../trace/fetch-trace.ts";
 export interface ObjectLocation {
   readonly bucket: string;
   readonly key: string;
+  /**
+   * The origin's id of one version, in the form of chunk/version-id.ts. `null` is the version that was written while the
+   * bucket had no versioning. Undefined for the current version.
+   */
+  readonly versionId?: string | undefined;
+}
+
+/** In place of an object: the origin says that it was deleted, or that the version asked for is only a note of that. */
+export interface DeleteMarker {
+  readonly kind: "delete-marker";
+  readonly versionId: string | undefined;
+  readonly lastModifiedMs: number | undefined;
 }
 
 /** The metadata that a client receives with the bytes. Header values are as the origin sent them. */
@@ -38,6 +50,9 @@ export interface ObjectHead {
   /** `x-amz-meta-*` without the prefix, lower case. */
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** What an origin says of an object. Null: there is none, or no such version. */
+export type OriginHead = ObjectHead | DeleteMarker | null;
 
 /** A range of one pinned version. `offset + lengthBytes <= objectSizeBytes`, `lengthBytes > 0`. */
 export interface RangeRequest extends ObjectLocation {
@@ -87,6 +102,11 @@ export interface ListRequest {
   readonly continuationToken: string;
   /** List only keys after this one, or empty. */
   readonly startAfter: string;
+  /**
+   * Undefined for a listing of current objects. Else all versions are listed: those of `startAfter` that follow this one,
+   * and those of later keys. Empty: of later keys alone. Such a listing has no continuation tokens.
+   */
+  readonly versionIdMarker?: string | undefined;
 }
 
 export interface ListedObject {
@@ -98,6 +118,23 @@ export interface ListedObject {
   readonly lastModifiedMs: number | undefined;
   /** As the origin names it. Undefined for STANDARD, and where the origin names none. */
   readonly storageClass?: string | undefined;
+  /** In a listing of versions. */
+  readonly version?: ListedVersion | undefined;
+}
+
+/** What a listing says of a version beside its object. */
+export interface ListedVersion {
+  readonly id: string;
+  readonly isLatest: boolean;
+  /** It has no bytes and no ETag. */
+  readonly isDeleteMarker: boolean;
+}
+
+/** Where the next page of a listing of versions begins, as {@link ListRequest} has it. */
+export interface VersionMarker {
+  /** A key or a common prefix. */
+  readonly startAfter: string;
+  readonly versionIdMarker: string;
 }
 
 /**
@@ -109,8 +146,10 @@ export const continuationTokenBytesMax = 8 * KiB;
 export interface ListPage {
   readonly objects: readonly ListedObject[];
   readonly commonPrefixes: readonly string[];
-  /** Empty on the last page. */
+  /** Empty on the last page, and in a listing of versions. */
   readonly nextContinuationToken: string;
+  /** In a listing of versions, on every page but the last. */
+  readonly nextVersion?: VersionMarker | undefined;
 }
 
 /** The smallest listing, to which a bucket and a prefix are added. */
@@ -134,13 +173,16 @@ export interface OriginKey {
 export interface RightQuestion extends ObjectLocation {
   /** Undefined for everybody. */
   readonly as: OriginKey | undefined;
-  readonly action: "get" | "list";
-  /** For `list`. */
+  readonly action: "get" | "list" | "list-versions";
+  /** For lists. */
   readonly delimiter: string;
 }
 
-/** `absent`: there is no such object, or no bucket to list, and the owner of the key may know it. `no_bucket`: nor a bucket. */
-export type Right = "allowed" | "denied" | "absent" | "no_bucket";
+/**
+ * `absent`: there is no such object, or no bucket to list, and the owner of the key may know it. `no_bucket`: nor a bucket.
+ * `deleted`: there is a delete marker, of which the owner of the key may know.
+ */
+export type Right = "allowed" | "denied" | "absent" | "no_bucket" | "deleted";
 
 /** A bucket, container or directory as the origin lists it. */
 export interface ListedBucket {
@@ -176,11 +218,12 @@ export interface Origin {
   readonly id: string;
 
   /**
-   * Metadata of an object, or null if there is none (404: a miss is a value). `requestId` is that of the client's request.
+   * Metadata of an object or of one of its versions, or null if there is none (404: a miss is a value). `requestId` is
+   * that of the client's request.
    * @throws OrcaError no_such_bucket, origin_denied, origin_no_credentials, origin_throttled, origin_unavailable,
-   *   origin_missing_etag, origin_unsupported.
+   *   origin_missing_etag, origin_unsupported, invalid_version_id.
    */
-  head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null>;
+  head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<OriginHead>;
 
   /**
    * Where a part lies. Only for an origin with multipart uploads as in S3.

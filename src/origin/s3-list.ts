@@ -37,7 +37,7 @@ export async function listS3(
     ...(startAfter !== "" && { "start-after": startAfter }),
   };
   const answer = await requests.whole({ bucket, query, bytesMax: listingBytesMax, action }, signal);
-  if (answer.status !== 200) throw errorOfAnswer(answer, request, action, clock.now());
+  if (answer.status !== 200) throw errorOfListAnswer(answer, request, action, clock.now());
   return parsePage(answer.body, action);
 }
 
@@ -46,7 +46,7 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
   const prefixes: string[] = [];
   let nextContinuationToken = "";
   let isEncoded = false;
-  let entry = newEntry();
+  let entry = newListedEntry();
   await scanListing(body, "ListBucketResult", action, (element) => {
     switch (element.parent) {
       case "Contents":
@@ -65,7 +65,7 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
         else if (element.name === "EncodingType") isEncoded = element.text() === "url";
         else if (element.name === "Contents") {
           objects.push(entry);
-          entry = newEntry();
+          entry = newListedEntry();
           return true;
         }
         return false;
@@ -80,16 +80,16 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
   return { objects, commonPrefixes: prefixes.map((key) => decodeKey(key, action)), nextContinuationToken };
 }
 
-function newEntry(): ListedEntry {
+export function newListedEntry(): ListedEntry {
   return { key: "", sizeBytes: 0, etag: "", lastModifiedMs: undefined };
 }
 
 /** STANDARD is none, so that the entries of most buckets need no room for it. */
-function setStorageClass(entry: ListedEntry, text: string): void {
+export function setStorageClass(entry: ListedEntry, text: string): void {
   if (text !== "STANDARD" && /^[\w-]{1,64}$/.test(text)) entry.storageClass = text;
 }
 
-function decodeKey(encoded: string, action: string): string {
+export function decodeKey(encoded: string, action: string): string {
   if (!/[%+]/.test(encoded)) return encoded;
   try {
     // S3 writes a space as `+`, and a plus sign as %2B.
@@ -101,7 +101,12 @@ function decodeKey(encoded: string, action: string): string {
   }
 }
 
-function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string, nowMs: number): OrcaError {
+export function errorOfListAnswer(
+  answer: WholeAnswer,
+  request: ListRequest,
+  action: string,
+  nowMs: number,
+): OrcaError {
   const { status } = answer;
   const detail = answerDetail(answer);
   if (status === 404)
@@ -109,6 +114,9 @@ function errorOfAnswer(answer: WholeAnswer, request: ListRequest, action: string
   if (status === 400 && request.continuationToken !== "") {
     // The source is the origin, so that the bucket's name appears in the log only.
     return new OrcaError("invalid_argument", "origin", `${action}: the continuation token is not valid`);
+  }
+  if (status === 400 && request.versionIdMarker) {
+    return new OrcaError("invalid_version_id", "origin", `${action}: the version-id marker is not valid`);
   }
   return errorOfStatus(status, (name) => answer.header(name), action, nowMs, detail);
 }

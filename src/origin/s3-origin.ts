@@ -24,10 +24,10 @@ import {
   type ListedBucket,
   type ListPage,
   type ListRequest,
-  type ObjectHead,
   type ObjectLocation,
   type ObjectPart,
   type Origin,
+  type OriginHead,
   type OriginKey,
   type PartRequest,
   type RangeRequest,
@@ -40,6 +40,8 @@ import {
 import { originFaults } from "./origin-faults.ts";
 import { objectPartOf, partOfRefusal } from "./parts/part-answer.ts";
 import { listS3 } from "./s3-list.ts";
+import { deleteMarkerOf, invalidVersionId, ofVersion } from "./versions/object-versions.ts";
+import { listS3Versions } from "./versions/s3-version-list.ts";
 
 const dialect: ObjectDialect = { metadataPrefix: "x-amz-meta-", versionHeader: "x-amz-version-id" };
 
@@ -70,27 +72,34 @@ export class S3Origin implements Origin {
     );
   }
 
-  async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<ObjectHead | null> {
-    const action = `Cannot get the metadata of "${location.bucket}/${location.key}"`;
+  async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<OriginHead> {
+    const { bucket, key, versionId } = location;
+    const action = `Cannot get the metadata of "${bucket}/${key}"`;
     const unsignedHeaders = userAgentHeaders(requestId);
     const head = await this.#wire.request(
-      { method: "HEAD", ...location, headers: checksumHeaders, unsignedHeaders },
+      { method: "HEAD", bucket, key, ...queryOf(versionId), headers: checksumHeaders, unsignedHeaders },
       () => null,
       signal,
     );
-    if (head.status === 404) {
-      await this.#buckets.check(location.bucket);
-      return null;
+    if (head.status === 404 || (head.status === 405 && versionId !== undefined)) {
+      const marker = deleteMarkerOf(head);
+      if (marker === null) await this.#buckets.check(bucket);
+      return marker;
+    }
+    // An expired token is a 400 as well. Then the look at the bucket fails.
+    if (head.status === 400 && versionId !== undefined) {
+      await this.look({ bucket, prefix: "" }, signal);
+      throw invalidVersionId(action, versionId);
     }
     if (head.status !== 200) throw this.#errorOf(head, action);
-    this.#buckets.seen(location.bucket);
-    return objectHeadOf(head, dialect, action);
+    this.#buckets.seen(bucket);
+    return ofVersion(objectHeadOf(head, dialect, action), versionId);
   }
 
   async part(request: PartRequest, signal: AbortSignal, requestId?: string): Promise<ObjectPart> {
-    const { bucket, key, etag, partNumber } = request;
+    const { bucket, key, versionId, etag, partNumber } = request;
     const action = `Cannot find part ${partNumber} of "${bucket}/${key}"`;
-    const query = { partNumber: String(partNumber) };
+    const query = { ...queryOf(versionId).query, partNumber: String(partNumber) };
     const headers = { "if-match": `"${etag}"` };
     const unsignedHeaders = userAgentHeaders(requestId);
     const head = await this.#wire.request(
@@ -106,7 +115,7 @@ export class S3Origin implements Origin {
   }
 
   async read(range: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
-    const { bucket, key } = range;
+    const { bucket, key, versionId } = range;
     const onHead = (head: ResponseHead): ByteSink => {
       const action = `Cannot read "${bucket}/${key}"`;
       if (head.status >= 300) throw this.#errorOf(head, action);
@@ -115,15 +124,17 @@ export class S3Origin implements Origin {
     };
     const headers = rangeHeaders(range);
     const unsignedHeaders = userAgentHeaders(range.trace?.requestId);
-    await this.#wire.request({ method: "GET", bucket, key, headers, unsignedHeaders }, onHead, signal);
+    const request = { method: "GET", bucket, key, ...queryOf(versionId), headers, unsignedHeaders } as const;
+    await this.#wire.request(request, onHead, signal);
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     const { clock, attemptTimeoutMs } = this.#options;
     const action = `Cannot list "${request.bucket}"`;
+    const list = request.versionIdMarker === undefined ? listS3 : listS3Versions;
     const page = await withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
-      (stop) => listS3(this.#wire, request, action, clock, stop),
+      (stop) => list(this.#wire, request, action, clock, stop),
     );
     this.#buckets.seen(request.bucket);
     return page;
@@ -142,10 +153,12 @@ export class S3Origin implements Origin {
   }
 
   async rightOf(question: RightQuestion, signal: AbortSignal): Promise<Right> {
-    const { bucket, key, as: signAs = "anonymous", action } = question;
+    const { bucket, key, versionId, as: signAs = "anonymous", action } = question;
     const what = `Cannot ask for a right to "${bucket}/${key}"`;
-    if (action === "list") return this.#listRightOf(question, what, signal);
-    const head = await this.#wire.request({ method: "HEAD", bucket, key, signAs }, () => null, signal);
+    if (action !== "get") return this.#listRightOf(question, what, signal);
+    const request = { method: "HEAD", bucket, key, ...queryOf(versionId), signAs } as const;
+    const head = await this.#wire.request(request, () => null, signal);
+    if ((head.status === 404 || head.status === 405) && deleteMarkerOf(head)) return "deleted";
     const right = rightOfStatus(head.status) ?? this.#throwErrorOf(head, what);
     return right === "absent" && !(await this.#isThere(bucket)) ? "no_bucket" : right;
   }
@@ -165,7 +178,8 @@ export class S3Origin implements Origin {
   async #listRightOf(question: RightQuestion, action: string, signal: AbortSignal): Promise<Right> {
     const { clock, attemptTimeoutMs } = this.#options;
     const { bucket, key: prefix, delimiter, as: signAs = "anonymous" } = question;
-    const query = { "list-type": "2", "max-keys": "1", prefix, ...(delimiter !== "" && { delimiter }) };
+    const kind = question.action === "list-versions" ? { versions: "" } : { "list-type": "2" };
+    const query = { ...kind, "max-keys": "1", prefix, ...(delimiter !== "" && { delimiter }) };
     const answer = await withDeadline(
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => this.#wire.whole({ bucket, query, bytesMax: listingBytesMax, action, signAs }, stop),
@@ -203,6 +217,10 @@ export class S3Origin implements Origin {
   #errorOf(head: ResponseHead, action: string): OrcaError {
     return errorOfStatus(head.status, (name) => head.headers.get(name), action, this.#options.clock.now());
   }
+}
+
+function queryOf(versionId: string | undefined): { readonly query?: { readonly versionId: string } } {
+  return versionId === undefined ? {} : { query: { versionId } };
 }
 
 /** The status alone decides. 400 comes for a token that has expired, so it is a denial and no error of the origin. */

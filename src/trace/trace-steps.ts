@@ -4,7 +4,7 @@
  */
 
 /**
- * What an event is about. `object`: id of the origin, bucket, key. `chunk`: the same, index of the chunk, and the first
+ * What an event is about. `object`: id of the origin, bucket, key, and versionId where the client asks for a version. `chunk`: the same, index of the chunk, and the first
  * characters of the ETag. `either`: a chunk, or the object whose metadata is asked for. Bucket and key are the origin's own. `client`: bucket and key as the client named them.
  */
 export type TraceSubject = "object" | "chunk" | "either" | "client";

@@ -56,7 +56,7 @@ export function never(): AbortSignal {
 
 export async function headOf({ origin, bucket }: OriginFixture, key: string): Promise<ObjectHead> {
   const head = await origin.head({ bucket, key }, never());
-  assert.ok(head, `the object ${JSON.stringify(key)} is there`);
+  assert.ok(head && !("kind" in head), `the object ${JSON.stringify(key)} is there`);
   return head;
 }
 

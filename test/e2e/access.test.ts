@@ -141,7 +141,7 @@ test("access: with a right, each way to authenticate reads", async () => {
   }
 });
 
-test("access: 30 ways to read a cached object without a right are denied, at no price for the origin", async () => {
+test("access: 50 ways to read a cached object without a right are denied, at no price for the origin", async () => {
   const list = { path: `/${testBucket}`, query: { "list-type": "2", prefix: "secret/" } };
   assert.equal((await send(await signed(owner))).status, 200);
   assert.equal((await send(await signed(owner, list))).status, 200);
@@ -149,6 +149,11 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
   const stranger = key("stranger");
   const { target } = await presigned(owner);
   const other = await presigned(owner, { path: `/${testBucket}/public/a` });
+  const versions = { path: `/${testBucket}`, query: { versions: "", prefix: "secret/" } };
+  assert.equal((await send(await signed(owner, { query: { versionId: "null" } }))).status, 200);
+  assert.equal((await send(await signed(owner, versions))).status, 200);
+  const version = await presigned(owner, { query: { versionId: "v1" } });
+  assert.match(version.target, /versionId=v1&/);
   const nobody = createSecretKey(Buffer.alloc(32));
   const [, payload = ""] = makeToken({ sub: "x", exp: 9e9, buckets: ["*"] }, nobody).split(".");
   const unsignedToken = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${payload}.`;
@@ -171,6 +176,46 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
       headers: { range: "bytes=0-9" },
     }),
     "a version of another user": await signed(stranger, { query: { versionId: "null" } }),
+    "HEAD of a version of another user": await signed(stranger, {
+      method: "HEAD",
+      query: { versionId: "null" },
+    }),
+    "a range of a version of another user": await signed(stranger, {
+      query: { versionId: "null" },
+      headers: { range: "bytes=0-9" },
+    }),
+    "a version without credentials": plain(`${path}?versionId=null`),
+    "a version outside the prefix": await signed(key("public"), { query: { versionId: "null" } }),
+    "a version for a key that may only list": await signed(key("lister"), { query: { versionId: "null" } }),
+    "a version, by dot segments": await signed(key("public"), {
+      path: `/${testBucket}/public/%2e%2e/secret/a`,
+      query: { versionId: "null" },
+    }),
+    "a version that was not signed": {
+      ...(await signed(owner)),
+      target: `${path}?versionId=null`,
+    },
+    "a URL for another version": {
+      ...version,
+      target: version.target.replace("versionId=v1", "versionId=null"),
+    },
+    "a URL from which the version was cut": {
+      ...version,
+      target: version.target.replace("versionId=v1&", ""),
+    },
+    "a version with a token for another prefix": {
+      ...bearer({ prefixes: ["public/"] }),
+      target: `${path}?versionId=null`,
+    },
+    "a delete marker's version of another user": await signed(stranger, { query: { versionId: "unknown" } }),
+    "ListObjectVersions of another user": await signed(stranger, versions),
+    "ListObjectVersions of another prefix": await signed(key("public"), versions),
+    "ListObjectVersions of the whole bucket": await signed(key("public"), {
+      path: `/${testBucket}`,
+      query: { versions: "" },
+    }),
+    "ListObjectVersions of a key that may only get": await signed(key("getter"), versions),
+    "ListObjectVersions without credentials": plain(`/${testBucket}?versions&prefix=secret/`),
     "a session token that is not the key's": await signed({ ...owner, sessionToken: "made-up" }),
     "another prefix": await signed(key("public")),
     "dot segments": await signed(key("public"), { path: `/${testBucket}/public/../secret/a` }),
@@ -219,11 +264,11 @@ test("access: 30 ways to read a cached object without a right are denied, at no 
     const { status, body, code } = await send(head);
     assert.ok(status === 403 || status === 400 || status === 501, `${name}: ${status} ${body.toString()}`);
     if (head.method === "GET") assert.notEqual(code, "", name);
-    assert.ok(!body.includes("ListBucketResult"), name);
+    assert.ok(!body.includes("ListBucketResult") && !body.includes("ListVersionsResult"), name);
   }
   assert.deepEqual(fixture.origin.requests, []);
   assert.ok((await fixture.metric('orca_requests_denied_total{code="access_denied"}')) > 10);
-  assert.ok(Object.keys(denied).length >= 30);
+  assert.ok(Object.keys(denied).length >= 50);
 });
 
 test("access: a denial does not tell whether the object or the bucket exists", async () => {
@@ -420,6 +465,11 @@ test("access: without the right to list, an absent object is denied like one tha
     ["get alone", await signed(key("getter"), absent), "403 AccessDenied"],
     ["get alone, presigned", await presigned(key("getter"), absent), "403 AccessDenied"],
     ["get alone, HEAD", await signed(key("getter"), head), "403 "],
+    [
+      "get alone, a version",
+      await signed(key("getter"), { ...absent, query: { versionId: "v" } }),
+      "403 AccessDenied",
+    ],
     [
       "get alone, tags",
       await signed(key("getter"), { ...absent, query: { tagging: "" } }),

@@ -11,7 +11,7 @@ import { S3Server } from "../support/s3-server.ts";
 import { signedHead } from "../support/signed-get.ts";
 import { until } from "../support/until.ts";
 
-async function start(context: TestContext, ttl = "60s") {
+async function start(context: TestContext, ttl = "60s", versioning?: "Enabled") {
   const folder = mkdtempSync(join(tmpdir(), "orca-authorize-"));
   const file = join(folder, "keys.yaml");
   writeFileSync(
@@ -33,7 +33,7 @@ async function start(context: TestContext, ttl = "60s") {
     ["bob", userOf("bob", "secret-of-bob")],
     ["", userOf("everybody", "")],
   ]);
-  const origin = await S3Server.start({ buckets: [testBucket], users });
+  const origin = await S3Server.start({ buckets: [testBucket], users, ...(versioning && { versioning }) });
   for (const key of ["secret/a", "public/a", "open/a"])
     origin.put(testBucket, key, { seed: 1, sizeBytes: 4 * KiB });
   const auth = { enabled: true, access_keys_file: file, authorize: "origin", authorize_ttl: ttl };
@@ -58,6 +58,7 @@ async function read({ endpoint }: ReplicaFixture, who: string, target: string): 
   return `${response.status} ${/<Code>(\w+)/.exec(body)?.[1] ?? ""}`.trim();
 }
 
+const versions = (prefix: string): string => `/${testBucket}?versions=&prefix=${prefix}`;
 const list = (prefix: string): string => `/${testBucket}?list-type=2&prefix=${prefix}`;
 
 test("authorize origin: each client reads what its own key may read there, and one question serves a while", async (context) => {
@@ -84,6 +85,52 @@ test("authorize origin: each client reads what its own key may read there, and o
   assert.equal(await read(fixture, "", list("open/")), "200");
   assert.equal(await read(fixture, "bob", `/${testBucket}`), "403 AccessDenied");
   assert.equal(await read(fixture, "bob", "/"), "200");
+});
+
+test("authorize origin: a version is read by a verdict for that version, and by no other", async (context) => {
+  const { fixture, origin, rights } = await start(context, "60s", "Enabled");
+  origin.put(testBucket, "secret/a", { seed: 2, sizeBytes: 4 * KiB });
+  const [current, first] = origin.versionsOf(testBucket, "secret/a").map(({ id }) => id);
+  const secret = `/${testBucket}/secret/a`;
+  const version = (id: string | undefined): string => `${secret}?versionId=${id}`;
+  const asked = (): (string | null)[] =>
+    origin.requests
+      .filter(({ operation }) => operation === "HEAD")
+      .map(({ query }) => query.get("versionId"));
+  origin.forgetRequests();
+  assert.equal(await read(fixture, "alice", version(first)), "200");
+  assert.equal(await read(fixture, "alice", version(first)), "200");
+  // The client's right, and Orca's own question.
+  assert.deepEqual(asked(), [first, first]);
+  origin.forgetRequests();
+  // Bytes and metadata are warm, and each verdict is another question.
+  for (const target of [secret, version(current), version(first)]) {
+    assert.equal(await read(fixture, "bob", target), "403 AccessDenied");
+    assert.equal(await read(fixture, "", target), "403 AccessDenied");
+  }
+  assert.deepEqual(asked(), [null, null, current, current, first, first]);
+  assert.equal(origin.count("GET"), 0);
+  // Rights change: what was allowed for the one version is not taken for the others.
+  rights.alice = [];
+  assert.equal(await read(fixture, "alice", version(first)), "200");
+  assert.equal(await read(fixture, "alice", version(current)), "403 AccessDenied");
+  assert.equal(await read(fixture, "alice", secret), "403 AccessDenied");
+});
+
+test("authorize origin: unknown versions, delete markers and listings of versions", async (context) => {
+  const { fixture, origin } = await start(context, "60s", "Enabled");
+  origin.delete(testBucket, "secret/a");
+  const marker = origin.versionsOf(testBucket, "secret/a")[0]?.id;
+  const secret = `/${testBucket}/secret/a`;
+  assert.equal(await read(fixture, "alice", `${secret}?versionId=unknown`), "404 NoSuchVersion");
+  assert.equal(await read(fixture, "alice", secret), "404 NoSuchKey");
+  assert.equal(await read(fixture, "alice", `${secret}?versionId=${marker}`), "405 MethodNotAllowed");
+  assert.equal(await read(fixture, "bob", secret), "403 AccessDenied");
+  assert.equal(await read(fixture, "bob", `${secret}?versionId=${marker}`), "403 AccessDenied");
+  assert.equal(await read(fixture, "alice", versions("secret/")), "200");
+  assert.equal(await read(fixture, "bob", versions("secret/")), "403 AccessDenied");
+  assert.equal(await read(fixture, "bob", versions("public/")), "200");
+  assert.equal(await read(fixture, "", versions("secret/")), "403 AccessDenied");
 });
 
 test("authorize origin: a right that the origin takes away ends here within authorize_ttl", async (context) => {

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { errorTable } from "../../src/base/error-table.ts";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { type ErrorContext, errorResponse } from "../../src/edge/error-response.ts";
+import { Absence } from "../../src/object/versions/absence.ts";
 import { anyText } from "../support/any-text.ts";
 import { textsOf } from "./xml-text.ts";
 
@@ -38,6 +39,31 @@ test("errorResponse: an S3 error body with all its fields", () => {
   assert.equal(headerOf(headers, "Content-Type"), "application/xml");
   assert.equal(headerOf(headers, "Content-Length"), String(Buffer.byteLength(body)));
   assert.equal(headerOf(headers, "x-amz-request-id"), "00112233445566AA");
+});
+
+test("errorResponse: a delete marker and an unknown version say what they are, as S3 does", () => {
+  const location = { bucket: "o", key: "secret-prefix/dir/a&b" };
+  const marker = { kind: "delete-marker", versionId: "m1", lastModifiedMs: 7000 } as const;
+  const answerTo = (versionId?: string, told = true) => {
+    const asked = { ...location, ...(versionId !== undefined && { versionId }) };
+    const { status, headers, body } = errorResponse(Absence.of(asked, told ? marker : undefined), context);
+    assert.ok(!body.includes("secret-prefix"));
+    const names = ["x-amz-delete-marker", "x-amz-version-id", "Allow", "Last-Modified"];
+    return { status, told: names.map((name) => headerOf(headers, name)), body };
+  };
+  const deleted = answerTo();
+  assert.deepEqual([deleted.status, deleted.told], [404, ["true", "m1", undefined, undefined]]);
+  assert.match(deleted.body, /<Code>NoSuchKey<.*<Key>dir\/a&amp;b<\/Key><Resource>/);
+  const itself = answerTo("m1");
+  const date = "Thu, 01 Jan 1970 00:00:07 GMT";
+  assert.deepEqual([itself.status, itself.told], [405, ["true", "m1", "DELETE", date]]);
+  assert.match(
+    itself.body,
+    /<Code>MethodNotAllowed<.*<Method>GET<\/Method><ResourceType>DeleteMarker<\/ResourceType>/,
+  );
+  const unknown = answerTo("v&1", false);
+  assert.deepEqual([unknown.status, unknown.told], [404, [undefined, undefined, undefined, undefined]]);
+  assert.match(unknown.body, /<Code>NoSuchVersion<.*<VersionId>v&amp;1<\/VersionId>/);
 });
 
 test("errorResponse: every code has its status and a request id", () => {

@@ -43,6 +43,7 @@ test("parseListRequest: an empty query lists a bucket in pages of 1000", () => {
     startAfter: "",
     fetchesOwner: false,
     originToken: "",
+    versionIdMarker: undefined,
   });
 });
 
@@ -130,6 +131,23 @@ test("parseListRequest: a V1 marker that is a common prefix, or lies in one, goe
   assert.equal(startAfter("ab", "", "/"), "ab");
   assert.equal(startAfter("a/", "", ""), "a/");
   assert.equal(startAfter("a/", "z", "/"), "a/");
+});
+
+test("parseListRequest: versions begin after a key, or after a version of it", () => {
+  const marked = { "key-marker": "k", "version-id-marker": "v1", marker: "x", "start-after": "x" };
+  const request = accepted("list-object-versions", marked);
+  assert.deepEqual([request.after, request.startAfter, request.versionIdMarker], ["k", "k", "v1"]);
+  assert.equal(accepted("list-object-versions", { "key-marker": "k" }).versionIdMarker, "");
+  assert.equal(accepted("list-objects-v2", { "version-id-marker": "" }).versionIdMarker, undefined);
+  for (const [key, id] of [
+    ["", "v1"],
+    ["k", ""],
+    ["k", "a b"],
+    ["k", "x".repeat(1025)],
+  ] as const) {
+    const parameters = { "key-marker": key, "version-id-marker": id };
+    assert.equal(refusal("list-object-versions", parameters), "invalid_argument", id);
+  }
 });
 
 test("parseListRequest: any query is a list or a fault of the client", () => {

@@ -19,7 +19,13 @@ function refusalOf(request: S3Request): string {
 }
 
 test("parseS3Request: GET and HEAD of an object", () => {
-  const expected = { bucket: "my-bucket", key: "dir/a.bin", overrides: [], partNumber: 0 };
+  const expected = {
+    bucket: "my-bucket",
+    key: "dir/a.bin",
+    versionId: undefined,
+    overrides: [],
+    partNumber: 0,
+  };
   assert.deepEqual(get("/my-bucket/dir/a.bin"), { kind: "get-object", ...expected });
   assert.deepEqual(parseS3Request("HEAD", "/my-bucket/dir/a.bin", undefined, {}), {
     kind: "head-object",
@@ -176,7 +182,7 @@ test("parseS3Request: sub-resources are no listing and no object, and those that
   for (const name of ["versioning", "tagging", "policy", "cors", "acl", "encryption", "policyStatus"]) {
     assert.equal(get(`/bucket?${name}`).kind, "get-sub-resource", name);
   }
-  for (const name of ["uploads", "versions", "attributes", "retention", "session", "delete"]) {
+  for (const name of ["uploads", "attributes", "retention", "session", "delete"]) {
     assert.equal(refusalOf(get(`/bucket?${name}`)), "not_implemented", name);
   }
 });
@@ -190,14 +196,29 @@ test("parseS3Request: presigned and unknown parameters are ignored", () => {
     bucket: "bucket",
     key: "key",
     overrides: [],
+    versionId: undefined,
     partNumber: 0,
   });
 });
 
-test("parseS3Request: no version but the current one", () => {
-  assert.equal(refusalOf(get("/bucket/key?versionId=abc")), "not_implemented");
-  assert.equal(refusalOf(get("/bucket/key?versionId=null")), "not_implemented");
-  assert.equal(refusalOf(get("/bucket/key?versionId=")), "invalid_argument");
+test("parseS3Request: a version id is visible ASCII, of 1 to 1024 characters", () => {
+  for (const versionId of ["abc", "null", "2024-01-01T00:00:00.0000000Z", "x".repeat(1024), "?&="]) {
+    const request = get(`/bucket/key?versionId=${encodeURIComponent(versionId)}`);
+    assert.ok(request.kind === "get-object");
+    assert.deepEqual([request.key, request.versionId], ["key", versionId]);
+  }
+  for (const versionId of ["", "%20", "a%01b", "%C3%A9", "a%0Ab", "x".repeat(1025)])
+    assert.equal(refusalOf(get(`/bucket/key?versionId=${versionId}`)), "invalid_version_id", versionId);
+  const named = get("/bucket/key%3FversionId=abc");
+  assert.ok(named.kind === "get-object");
+  assert.deepEqual([named.key, named.versionId], ["key?versionId=abc", undefined]);
+});
+
+test("parseS3Request: versions of a bucket are listed, and those of an object are not_implemented", () => {
+  assert.equal(get("/bucket?versions").kind, "list-object-versions");
+  assert.equal(get("/bucket?prefix=a&versions=").kind, "list-object-versions");
+  assert.equal(refusalOf(get("/bucket/key?versions")), "not_implemented");
+  assert.equal(refusalOf(get("/bucket?versions&uploads")), "not_implemented");
 });
 
 test("parseS3Request: a part is a number from 1 to 10000", () => {

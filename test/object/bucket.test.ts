@@ -4,6 +4,7 @@ import { Bucket } from "../../src/object/bucket.ts";
 import type { Directory } from "../../src/object/directory.ts";
 import type { Listings } from "../../src/object/listing-cache.ts";
 import type { PartTables } from "../../src/object/parts/part-tables.ts";
+import type { ListRequest } from "../../src/origin/origin.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 
 /** None of them is asked by what is tested here. */
@@ -53,4 +54,37 @@ test("Bucket.list: a prefix or start that is too long with the bucket's prefix i
   await assert.rejects(bucket.list({ ...request, prefix: "k".repeat(1020) }), {
     message: "the origin was asked",
   });
+});
+
+test("Bucket.locate, Bucket.list: versions of a bucket with a prefix have the keys that clients use", async () => {
+  const asked: ListRequest[] = [];
+  const version = { id: "v1", isLatest: true, isDeleteMarker: false };
+  const object = { key: "pub/k", sizeBytes: 1, etag: "e", lastModifiedMs: 0, version };
+  const bucket = new Bucket({
+    name: "b",
+    originBucket: "o",
+    prefix: "pub/",
+    rejectsDotSegments: false,
+    directory,
+    parts,
+    listings: {
+      list: async (request) => {
+        asked.push(request);
+        const nextVersion = { startAfter: "pub/k", versionIdMarker: "v1" };
+        return { objects: [object], commonPrefixes: ["pub/d/"], nextContinuationToken: "", nextVersion };
+      },
+    },
+  });
+  assert.deepEqual(bucket.locate("k", "v1"), { bucket: "o", key: "pub/k", versionId: "v1" });
+  assert.deepEqual(bucket.locate("k"), { bucket: "o", key: "pub/k" });
+  const request = { prefix: "", delimiter: "/", maxKeys: 1, startAfter: "a", continuationToken: "" };
+  assert.deepEqual(await bucket.list({ ...request, versionIdMarker: "v0" }), {
+    objects: [{ ...object, key: "k" }],
+    commonPrefixes: ["d/"],
+    nextContinuationToken: "",
+    nextVersion: { startAfter: "k", versionIdMarker: "v1" },
+  });
+  assert.deepEqual(asked, [
+    { ...request, bucket: "o", prefix: "pub/", startAfter: "pub/a", versionIdMarker: "v0" },
+  ]);
 });

@@ -5,7 +5,8 @@ import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { Directory, type DirectoryOptions } from "../../src/object/directory.ts";
 import type { LookupResult } from "../../src/object/object-record.ts";
 import { OriginHeads } from "../../src/object/origin-heads.ts";
-import type { ObjectHead } from "../../src/origin/origin.ts";
+import { Absence } from "../../src/object/versions/absence.ts";
+import type { ObjectHead, OriginHead } from "../../src/origin/origin.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
 const location = { bucket: "models", key: "llama/weights.bin" };
@@ -17,12 +18,12 @@ function head(etag: string, sizeBytes = 10): ObjectHead {
 /** A directory over an origin whose answers the test sends one by one. */
 function fixture(options: Partial<DirectoryOptions> = {}) {
   const clock = new FakeClock();
-  const heads: PromiseWithResolvers<ObjectHead | null>[] = [];
+  const heads: PromiseWithResolvers<OriginHead>[] = [];
   const directory = new Directory({
     source: new OriginHeads({
       id: "origin-a",
       head: () => {
-        const answer = Promise.withResolvers<ObjectHead | null>();
+        const answer = Promise.withResolvers<OriginHead>();
         heads.push(answer);
         return answer.promise;
       },
@@ -342,4 +343,65 @@ test("Directory.revalidate: archiving and restoring are seen, though ETag and da
     found = await asked;
     assert.deepEqual(found.kind === "found" && found.record.head, each);
   }
+});
+
+test("Directory.lookup: each version has an entry of its own, apart from that of the current object", async () => {
+  const { heads, directory } = fixture();
+  const first = { ...location, versionId: "first" };
+  const lookups = [directory.lookup(location), directory.lookup(first), directory.lookup({ ...first })];
+  assert.equal(heads.length, 2);
+  heads[0]?.resolve(head("v2"));
+  heads[1]?.resolve(head("v1"));
+  assert.deepEqual((await Promise.all(lookups)).map(etagOf), ["v2", "v1", "v1"]);
+  const [current, old] = [directory.peek(location), directory.peek(first)];
+  assert.ok(current?.kind === "found" && old?.kind === "found");
+  assert.deepEqual([current.record.version.versionId, old.record.version.versionId], [undefined, "first"]);
+
+  directory.forget(location, "v2");
+  assert.deepEqual([directory.peek(location), etagOf(directory.peek(first))], [undefined, "v1"]);
+  directory.invalidate(first);
+  assert.equal(directory.peek(first), undefined);
+});
+
+test("Directory.clear, Directory.versions: versions lie below the prefix of their key", async () => {
+  const { heads, directory } = fixture();
+  const lookup = directory.lookup({ ...location, versionId: "first" });
+  heads[0]?.resolve(head("v1"));
+  await lookup;
+  const prefix = { originId: "origin-a", bucket: "models", keyPrefix: "llama/" };
+  assert.deepEqual(
+    directory.versions(prefix).map(({ objectKey, versionId }) => [objectKey, versionId]),
+    [["llama/weights.bin", "first"]],
+  );
+  assert.equal(directory.clear({ ...prefix, keyPrefix: "other/" }), 0);
+  assert.equal(directory.clear(prefix), 1);
+  assert.equal(directory.versions().length, 0);
+});
+
+test("Directory: a version that is deleted supersedes nothing, because its bytes may be the current object's", async () => {
+  const superseded: string[] = [];
+  const { clock, heads, directory } = fixture({ onSuperseded: ({ etag }) => superseded.push(etag) });
+  const first = { ...location, versionId: "first" };
+  for (const answer of [head("v1"), null, head("v2")]) {
+    const lookup = directory.lookup(first);
+    heads.at(-1)?.resolve(answer);
+    await lookup;
+    await clock.advance(300_000);
+  }
+  assert.deepEqual([heads.length, superseded], [3, []]);
+});
+
+test("Directory.lookup: a delete marker is cached, and another one is another answer", async () => {
+  const { heads, directory } = fixture();
+  const marker = { kind: "delete-marker", versionId: "m1", lastModifiedMs: 7 } as const;
+  const lookup = directory.lookup(location);
+  heads[0]?.resolve(marker);
+  const found = await lookup;
+  assert.ok(found.kind === "error" && found.error instanceof Absence);
+  assert.deepEqual([found.error.code, found.error.marker], ["no_such_key", marker]);
+  const again = directory.revalidate(location, found);
+  heads[1]?.resolve({ ...marker, versionId: "m2" });
+  const next = await again;
+  assert.ok(next.kind === "error" && next.error instanceof Absence);
+  assert.equal(next.error.marker?.versionId, "m2");
 });

@@ -283,3 +283,21 @@ test("ListingCache.list: a question that fails releases its permit", async () =>
   await next;
   assert.equal(cache.running, 0);
 });
+
+test("ListingCache: a listing of versions and one of objects are two entries, and so is each place in it", async () => {
+  const { cache, asked } = fixture({ entriesMax: 10 });
+  const requests: ListRequest[] = [
+    listRequest,
+    { ...listRequest, versionIdMarker: "" },
+    { ...listRequest, startAfter: "k", versionIdMarker: "" },
+    { ...listRequest, startAfter: "k", versionIdMarker: "v1" },
+  ];
+  for (let time = 1; time <= 2; time += 1) {
+    const pages = requests.map((request) => cache.list(request));
+    for (const [index, each] of asked.entries())
+      each.resolve({ page: page(`e${index}`), remainingMs: undefined });
+    const etags = (await Promise.all(pages)).map(({ objects }) => objects[0]?.etag);
+    assert.deepEqual(etags, ["e0", "e1", "e2", "e3"]);
+  }
+  assert.equal(asked.length, 4);
+});

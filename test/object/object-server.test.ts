@@ -136,3 +136,18 @@ test("ObjectServer.heardInvalidation: an answer that was on its way goes to the 
   assert.equal(second.knownEtag(), undefined);
   assert.equal(await second.etag(), "v2");
 });
+
+test("ObjectServer: an invalidation of a version leaves the current object, and the other way round", async () => {
+  const { coordinator, second } = metadataCluster();
+  const version = { ...location, versionId: "first" };
+  const { directory, server } = second;
+  for (const each of [location, version]) await directory.lookup(each);
+  coordinator.server.invalidate({ originId, location: version });
+  const [rumor] = coordinator.rumors;
+  assert.ok(rumor?.kind === "invalidation");
+  server.heardInvalidation(rumor.body);
+  assert.deepEqual([directory.peek(location)?.kind, directory.peek(version)], ["found", undefined]);
+  await directory.lookup(version);
+  server.heardInvalidation({ originId, bucket: location.bucket, objectKey: location.key, staleEtag: "v1" });
+  assert.deepEqual([directory.peek(location), directory.peek(version)?.kind], [undefined, "found"]);
+});

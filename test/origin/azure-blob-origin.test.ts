@@ -129,6 +129,56 @@ suite("AzureBlobOrigin", () => {
     await rejectsWith("invalid_object_state", origin.read(range, new MemorySink(50), never));
   });
 
+  test("head, read: a version is asked for by versionid, which the signature covers, and null is the blob", async () => {
+    const versionId = "2026-01-01T00:00:07.1234567Z";
+    const { origin, server } = await serve(({ socket, index }) => {
+      const told = { ...blob, "Content-Length": 7, ...(index < 3 && { "x-ms-version-id": versionId }) };
+      socket.write(index === 1 ? response(206, partial, patternBytes(1, 100, 50)) : response(200, told));
+    });
+    const location = { bucket: "c", key: "k", versionId };
+    assert.equal((await origin.head(location, never))?.versionId, versionId);
+    await origin.read({ ...range, key: "k", versionId }, new MemorySink(50), never);
+    assert.equal(await origin.head({ ...location, versionId: "null" }, never), null);
+    assert.notEqual(await origin.head({ ...location, versionId: "null" }, never), null);
+    const sent = server.requests.map(({ head }) => head.split("\r\n"));
+    const encoded = "2026-01-01T00%3A00%3A07.1234567Z";
+    assert.deepEqual(
+      sent.map(([line]) => line),
+      [
+        `HEAD /acc/c/k?versionid=${encoded} HTTP/1.1`,
+        `GET /acc/c/k?versionid=${encoded} HTTP/1.1`,
+        "HEAD /acc/c/k HTTP/1.1",
+        "HEAD /acc/c/k HTTP/1.1",
+      ],
+    );
+    const headers = Object.fromEntries((sent[0] ?? []).slice(1).map((line) => line.split(": ", 2)));
+    const { authorization, host: _, ...signed } = headers;
+    const key = { account: "acc", key: accountKey };
+    assert.equal(
+      authorization,
+      sharedKeyAuthorization(key, "HEAD", "/acc/c/k", signed, { versionid: versionId }),
+    );
+  });
+
+  test("head: what Azure does not take for a version id is invalid_version_id; list: no versions", async () => {
+    const { origin } = await answering(
+      response(400, { "x-ms-error-code": "InvalidQueryParameterValue", "Content-Length": 0 }),
+    );
+    await rejectsWith(
+      "invalid_version_id",
+      origin.head({ bucket: "c", key: "k", versionId: "yesterday" }, never),
+    );
+    const list = {
+      bucket: "c",
+      prefix: "",
+      delimiter: "",
+      maxKeys: 1,
+      continuationToken: "",
+      startAfter: "",
+    };
+    await rejectsWith("not_implemented", origin.list({ ...list, versionIdMarker: "" }, never));
+  });
+
   test("head, read: an answer without a blob type is a block blob", async () => {
     const { "x-ms-blob-type": _, ...untyped } = partial;
     const { origin } = await serve(({ socket, index }) =>

@@ -311,6 +311,29 @@ suite("FileOrigin", () => {
     const request = { bucket, prefix: "", delimiter: "", maxKeys: 1, continuationToken: "", startAfter: "" };
     await rejectsWith("no_such_bucket", gone.list(request, never));
   });
+
+  test("head: an object is its version null, and has no other", async () => {
+    await put("a");
+    const { etag } = await headOf("a");
+    assert.equal((await origin.head({ bucket, key: "a", versionId: "null" }, never))?.etag, etag);
+    assert.equal(await origin.head({ bucket, key: "a", versionId: "v1" }, never), null);
+    assert.equal(await origin.head({ bucket, key: "b", versionId: "null" }, never), null);
+  });
+
+  test("list: versions are those of a bucket that never had any, page by page", async () => {
+    for (const key of ["a", "b/c", "b/d", "e"]) await put(key);
+    const pages: unknown[] = [];
+    let place = { startAfter: "", versionIdMarker: "" } as Partial<ListRequest> | undefined;
+    while (place) {
+      const page = await list({ delimiter: "/", maxKeys: 1, ...place });
+      assert.equal(page.nextContinuationToken, "");
+      pages.push([...page.objects.map(({ key }) => key), ...page.commonPrefixes]);
+      for (const { version } of page.objects)
+        assert.deepEqual(version, { id: "null", isLatest: true, isDeleteMarker: false });
+      place = page.nextVersion;
+    }
+    assert.deepEqual(pages, [["a"], ["b/"], ["e"]]);
+  });
 });
 
 /** The listing by definition: all keys in order, rolled up, without what is not after `startAfter`. */

@@ -209,6 +209,135 @@ suite("S3Origin", () => {
     assert.match(sent, /SignedHeaders=[^,]*;x-amz-request-payer,/);
   });
 
+  test("head, read: a version is asked for by its id, which the signature covers", async () => {
+    const told = { ...headers, "x-amz-version-id": "a/b c" };
+    const { origin, server } = await serve(({ socket, index }) =>
+      socket.write(index === 0 ? response(200, told) : response(206, partial, patternBytes(1, 100, 50))),
+    );
+    const head = await origin.head({ ...location, versionId: "a/b c" }, never);
+    assert.ok(head && !("kind" in head) && head.versionId === "a/b c");
+    await origin.read({ ...range, versionId: "a/b c" }, new MemorySink(50), never);
+    assert.deepEqual(
+      server.requests.map(({ head: sent }) => sent.split("\r\n")[0]),
+      ["HEAD /b/k?versionId=a%2Fb%20c HTTP/1.1", "GET /b/k?versionId=a%2Fb%20c HTTP/1.1"],
+    );
+  });
+
+  test("head: an answer about another version is none", async () => {
+    for (const [asked, told, isThere] of [
+      ["v1", "v1", true],
+      ["v1", "v2", false],
+      ["v1", undefined, false],
+      ["null", undefined, true],
+      ["null", "null", true],
+      ["null", "v2", false],
+    ] as const) {
+      const { origin } = await answering(
+        response(200, { ...headers, ...(told !== undefined && { "x-amz-version-id": told }) }),
+      );
+      const head = await origin.head({ ...location, versionId: asked }, never);
+      assert.equal(head !== null, isThere, `${asked} ${told}`);
+    }
+  });
+
+  test("head: a delete marker is 404 without its id, and 405 with it", async () => {
+    const marked = {
+      "x-amz-delete-marker": "true",
+      "x-amz-version-id": "m1",
+      "Last-Modified": "Thu, 01 Jan 2026 00:00:07 GMT",
+      "Content-Length": 0,
+    };
+    const { origin, server } = await serve(({ socket, index }) =>
+      socket.write(response([404, 405, 405][index] ?? 200, index < 2 ? marked : { "Content-Length": 0 })),
+    );
+    const marker = { kind: "delete-marker", versionId: "m1", lastModifiedMs: Date.UTC(2026, 0, 1, 0, 0, 7) };
+    assert.deepEqual(await origin.head(location, never), marker);
+    assert.deepEqual(await origin.head({ ...location, versionId: "m1" }, never), marker);
+    await rejectsWith("origin_unsupported", origin.head(location, never));
+    assert.equal(server.requests.length, 3);
+  });
+
+  test("head: a 400 to a version id is the id's fault where the bucket can be listed, and else the token's", async () => {
+    const body = Buffer.from("<ListBucketResult></ListBucketResult>");
+    for (const [listStatus, code] of [
+      [200, "invalid_version_id"],
+      [400, "origin_unsupported"],
+      [403, "origin_denied"],
+    ] as const) {
+      const { origin } = await serve(({ socket, index }) =>
+        socket.write(
+          index === 0
+            ? response(400, { "Content-Length": 0 })
+            : response(listStatus, { "Content-Length": body.length }, body),
+        ),
+      );
+      await rejectsWith(code, origin.head({ ...location, versionId: "v" }, never));
+    }
+  });
+
+  test("rightOf: a version is a question of its own, and a delete marker an answer of its own", async () => {
+    const statuses = [200, 404, 405, 403, 400];
+    const { origin, server } = await serve(({ socket, index }) => {
+      const marker = index === 1 || index === 2;
+      socket.write(
+        response(statuses[index] ?? 200, {
+          "Content-Length": 0,
+          ...(marker && { "x-amz-delete-marker": "true" }),
+        }),
+      );
+    });
+    const question = { ...location, as: undefined, action: "get", delimiter: "", versionId: "v1" } as const;
+    const rights = [];
+    for (const _ of statuses) rights.push(await origin.rightOf(question, never));
+    assert.deepEqual(rights, ["allowed", "deleted", "deleted", "denied", "denied"]);
+    assert.match(server.requests[0]?.head ?? "", /^HEAD \/b\/k\?versionId=v1 /);
+  });
+
+  test("list: versions and delete markers in their order, and where the next page begins", async () => {
+    const body = Buffer.from(
+      `<ListVersionsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a+b%2Bc</NextKeyMarker><NextVersionIdMarker>v1</NextVersionIdMarker>
+       <DeleteMarker><Key>a+b%2Bc</Key><VersionId>m1</VersionId><IsLatest>true</IsLatest><LastModified>2026-01-01T00:00:07.900Z</LastModified></DeleteMarker>
+       <Version><Key>a+b%2Bc</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest><ETag>&quot;e1&quot;</ETag><Size>7</Size><StorageClass>GLACIER</StorageClass></Version>
+       <CommonPrefixes><Prefix>p%20q/</Prefix></CommonPrefixes></ListVersionsResult>`,
+    );
+    const { origin, server } = await answering(response(200, { "Content-Length": body.length }, body));
+    const page = await origin.list({ ...listing, startAfter: "a", versionIdMarker: "v0" }, never);
+    const key = "a b+c";
+    assert.deepEqual(page, {
+      objects: [
+        {
+          key,
+          sizeBytes: 0,
+          etag: "",
+          lastModifiedMs: Date.UTC(2026, 0, 1, 0, 0, 7),
+          version: { id: "m1", isLatest: true, isDeleteMarker: true },
+        },
+        {
+          key,
+          sizeBytes: 7,
+          etag: "e1",
+          lastModifiedMs: undefined,
+          storageClass: "GLACIER",
+          version: { id: "v1", isLatest: false, isDeleteMarker: false },
+        },
+      ],
+      commonPrefixes: ["p q/"],
+      nextContinuationToken: "",
+      nextVersion: { startAfter: key, versionIdMarker: "v1" },
+    });
+    const asked = new URL(`http://h${server.requests[0]?.head.split(" ")[1]}`).searchParams;
+    assert.deepEqual(
+      ["versions", "key-marker", "version-id-marker", "list-type"].map((name) => asked.get(name)),
+      ["", "a", "v0", null],
+    );
+  });
+
+  test("list: a place in the versions that the origin does not know is the client's error", async () => {
+    const { origin } = await answering(response(400, { "Content-Length": 0 }));
+    const asked = { ...listing, startAfter: "a", versionIdMarker: "v0" };
+    await rejectsWith("invalid_version_id", origin.list(asked, never));
+  });
+
   test("close: idle connections are closed", async () => {
     const { origin, server } = await answering(response(200, headers));
     await origin.head(location, never);

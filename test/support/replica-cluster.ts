@@ -15,6 +15,7 @@ import {
 import { S3Server } from "./s3-server.ts";
 
 export interface ReplicaClusterOptions extends Omit<ReplicaFixtureOptions, "origin" | "diskRoot"> {
+  readonly versioning?: "Enabled";
   readonly replicas?: number;
   /** Without, the mesh speaks plain HTTP/2. */
   readonly tls?: boolean;
@@ -34,8 +35,8 @@ export interface ReplicaCluster {
 const joinTimeoutMs = 10_000;
 
 export async function startReplicas(options: ReplicaClusterOptions = {}): Promise<ReplicaCluster> {
-  const { replicas: count = 3, tls = true, settings, ...rest } = options;
-  const origin = await S3Server.start({ buckets: [testBucket] });
+  const { replicas: count = 3, tls = true, settings, versioning, ...rest } = options;
+  const origin = await S3Server.start({ buckets: [testBucket], ...(versioning && { versioning }) });
   const certificates = tls ? await ClusterCertificates.create() : undefined;
   const ports: number[] = [];
   for (let index = 0; index <= count; index += 1) ports.push(await freePort());

@@ -18,6 +18,7 @@ import { answerObject } from "./s3-get.ts";
 import { compareKeys, listPage } from "./s3-listing.ts";
 import { S3Object, type S3ObjectInput } from "./s3-object.ts";
 import { type S3Credentials, type S3User, signatureFault, userFault } from "./s3-signature.ts";
+import { type S3Version, S3Versions } from "./s3-versions.ts";
 import { bucketsXml, listXml, versioningXml } from "./s3-xml.ts";
 
 export interface S3ServerOptions {
@@ -33,7 +34,10 @@ export interface S3ServerOptions {
   readonly conditionalPuts?: "honoured" | "ignored" | "refused";
   /** Whether `partNumber` is ignored, as Ceph RGW 16 does. */
   readonly ignoresParts?: boolean;
-  /** What GetBucketVersioning tells of every bucket; without it, none ever had versions. */
+  /**
+   * What GetBucketVersioning tells of every bucket; without it, none ever had versions. With `Enabled`, every PUT and
+   * DELETE makes a version, and its id is in the object's headers.
+   */
   readonly versioning?: "Enabled" | "Suspended";
 }
 
@@ -46,6 +50,7 @@ export interface SubResourceScript {
 const storedHeaders = /^(content-(type|encoding|language|disposition)|cache-control|expires|x-amz-meta-.*)$/;
 
 interface Bucket {
+  readonly versions: S3Versions;
   readonly objects: Map<string, S3Object>;
   /** Keys in UTF-8 order, made when a LIST asks for them. */
   sortedKeys: readonly string[] | undefined;
@@ -66,6 +71,7 @@ export class S3Server {
   readonly #conditionalPuts: "honoured" | "ignored" | "refused";
   readonly #ignoresParts: boolean;
   readonly #versioning: "Enabled" | "Suspended" | undefined;
+  #versionsMade = 0;
   #requests: S3Request[] = [];
   #inFlight = 0;
   #inFlightMax = 0;
@@ -138,8 +144,12 @@ export class S3Server {
 
   /** Stores or overwrites an object. Makes the bucket where it is missing. @returns the new object, with its ETag. */
   put(bucketName: string, key: string, input: S3ObjectInput): S3Object {
-    const object = new S3Object(input, this.#clock.now());
+    const nowMs = this.#clock.now();
     const bucket = this.#buckets.get(bucketName) ?? emptyBucket();
+    const id = this.#nextVersionId();
+    const version = id !== undefined && { headers: { ...input.headers, "x-amz-version-id": id } };
+    const object = new S3Object({ ...input, ...version }, nowMs);
+    if (id !== undefined) bucket.versions.add(key, { id, object, lastModifiedMs: object.lastModifiedMs });
     if (!bucket.objects.has(key)) bucket.sortedKeys = undefined;
     bucket.objects.set(key, object);
     this.#buckets.set(bucketName, bucket);
@@ -163,6 +173,25 @@ export class S3Server {
   delete(bucketName: string, key: string): void {
     const bucket = this.#buckets.get(bucketName);
     if (bucket?.objects.delete(key)) bucket.sortedKeys = undefined;
+    const id = this.#nextVersionId();
+    const marker = { object: undefined, lastModifiedMs: this.#clock.now() };
+    if (id !== undefined) bucket?.versions.add(key, { id, ...marker });
+  }
+
+  /** Deletes one version for good. It must not be the current one. */
+  deleteVersion(bucketName: string, key: string, id: string): void {
+    this.#buckets.get(bucketName)?.versions.remove(key, id);
+  }
+
+  /** The newest first; none where there are no versions. */
+  versionsOf(bucketName: string, key: string): readonly S3Version[] {
+    return this.#buckets.get(bucketName)?.versions.of(key) ?? [];
+  }
+
+  #nextVersionId(): string | undefined {
+    if (this.#versioning !== "Enabled") return undefined;
+    this.#versionsMade += 1;
+    return `version.${this.#versionsMade}`;
   }
 
   /** @see FaultScript.hold */
@@ -277,8 +306,8 @@ export class S3Server {
         this.delete(record.bucket, record.key);
         return end(exchange, 204);
     }
-    const object = bucket.objects.get(record.key);
-    if (!object) return refuse(exchange, 404, "NoSuchKey");
+    const object = this.#objectOf(exchange, bucket);
+    if (!object) return;
     const { status, headers, offset, lengthBytes } = answerObject(
       object,
       request.headers,
@@ -322,6 +351,32 @@ export class S3Server {
     return text === null ? undefined : Number(text);
   }
 
+  /** Undefined after an answer that there is none. */
+  #objectOf(exchange: S3Exchange, bucket: Bucket): S3Object | undefined {
+    const { record, response } = exchange;
+    const asked = record.query.get("versionId");
+    const object = bucket.objects.get(record.key);
+    const versions = bucket.versions.of(record.key);
+    if (object && (asked === null || (asked === "null" && versions.length === 0))) return object;
+    const version = asked === null ? versions[0] : versions.find(({ id }) => id === asked);
+    if (version?.object) return version.object;
+    if (version) {
+      response.setHeader("x-amz-delete-marker", "true");
+      response.setHeader("x-amz-version-id", version.id);
+      response.setHeader("last-modified", new Date(version.lastModifiedMs).toUTCString());
+    }
+    const [status, code] =
+      asked === null
+        ? ([404, "NoSuchKey"] as const)
+        : version
+          ? ([405, "MethodNotAllowed"] as const)
+          : asked.startsWith("malformed")
+            ? ([400, "InvalidArgument"] as const)
+            : ([404, "NoSuchVersion"] as const);
+    refuse(exchange, status, code);
+    return undefined;
+  }
+
   async #store(exchange: S3Exchange): Promise<void> {
     const { record, request, response } = exchange;
     // A client that leaves in the middle of its body has stored nothing.
@@ -351,12 +406,13 @@ function matchesPayloadHash(request: IncomingMessage, body: Buffer): boolean {
 }
 
 function emptyBucket(): Bucket {
-  return { objects: new Map(), sortedKeys: undefined };
+  return { versions: new S3Versions(), objects: new Map(), sortedKeys: undefined };
 }
 
 function list(exchange: S3Exchange, bucket: Bucket): void {
   const { record } = exchange;
   const { query } = record;
+  if (query.has("versions")) return end(exchange, 200, bucket.versions.page(record.bucket, query));
   if (query.get("list-type") !== "2") return refuse(exchange, 501, "NotImplemented");
   const maxKeys = Number(query.get("max-keys") ?? 1000);
   if (!Number.isInteger(maxKeys) || maxKeys < 0) return refuse(exchange, 400, "InvalidArgument");

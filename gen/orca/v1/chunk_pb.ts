@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/chunk.proto.
  */
 export const file_orca_v1_chunk: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmNhL3YxL2NodW5rLnByb3RvEgdvcmNhLnYxIkIKCU9iamVjdFJlZhIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEhIKCm9iamVjdF9rZXkYAyABKAkieAoIQ2h1bmtLZXkSEQoJb3JpZ2luX2lkGAEgASgJEg4KBmJ1Y2tldBgCIAEoCRISCgpvYmplY3Rfa2V5GAMgASgJEgwKBGV0YWcYBCABKAkSEgoKY2h1bmtfc2l6ZRgFIAEoBBITCgtjaHVua19pbmRleBgGIAEoBGIGcHJvdG8z");
+  fileDesc("ChNvcmNhL3YxL2NodW5rLnByb3RvEgdvcmNhLnYxImoKCU9iamVjdFJlZhIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEhIKCm9iamVjdF9rZXkYAyABKAkSFwoKdmVyc2lvbl9pZBgUIAEoCUgAiAEBQg0KC192ZXJzaW9uX2lkIngKCENodW5rS2V5EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSEgoKb2JqZWN0X2tleRgDIAEoCRIMCgRldGFnGAQgASgJEhIKCmNodW5rX3NpemUYBSABKAQSEwoLY2h1bmtfaW5kZXgYBiABKARiBnByb3RvMw");
 
 /**
  * An object at an origin.
@@ -41,6 +41,13 @@ export type ObjectRef = Message<"orca.v1.ObjectRef"> & {
    * @generated from field: string object_key = 3;
    */
   objectKey: string;
+
+  /**
+   * The origin's id of one version of the object, `null` included. Absent for the current version.
+   *
+   * @generated from field: optional string version_id = 20;
+   */
+  versionId?: string | undefined;
 };
 
 /**

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/object.proto.
  */
 export const file_orca_v1_object: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSKgAQoRSGVhZE9iamVjdFJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgCIAEoCRIbCg5jb250ZXN0ZWRfZXRhZxgDIAEoCUgAiAEBEiMKBHBhcnQYHiABKAsyFS5vcmNhLnYxLlBhcnRRdWVzdGlvbkIRCg9fY29udGVzdGVkX2V0YWciRgoMUGFydFF1ZXN0aW9uEgwKBGV0YWcYASABKAkSEwoLb2JqZWN0X3NpemUYAiABKAQSEwoLcGFydF9udW1iZXIYAyABKA0i1gEKEkhlYWRPYmplY3RSZXNwb25zZRIjCgRoZWFkGAEgASgLMhMub3JjYS52MS5PYmplY3RIZWFkSAASKQoHYWJzZW5jZRgCIAEoCzIWLm9yY2EudjEuT2JqZWN0QWJzZW5jZUgAEicKB3JlZnVzYWwYBCABKAsyFC5vcmNhLnYxLkVycm9yRGV0YWlsSAASIwoEcGFydBgeIAEoCzITLm9yY2EudjEuT2JqZWN0UGFydEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKARCCAoGYW5zd2VyIrwGCgpPYmplY3RIZWFkEgwKBHNpemUYASABKAQSDAoEZXRhZxgCIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAMgASgDEhkKDGNvbnRlbnRfdHlwZRgEIAEoCUgAiAEBEh0KEGNvbnRlbnRfZW5jb2RpbmcYBSABKAlIAYgBARIdChBjb250ZW50X2xhbmd1YWdlGAYgASgJSAKIAQESIAoTY29udGVudF9kaXNwb3NpdGlvbhgHIAEoCUgDiAEBEhoKDWNhY2hlX2NvbnRyb2wYCCABKAlIBIgBARIUCgdleHBpcmVzGAkgASgJSAWIAQESFwoKdmVyc2lvbl9pZBgKIAEoCUgGiAEBEjMKCG1ldGFkYXRhGAsgAygLMiEub3JjYS52MS5PYmplY3RIZWFkLk1ldGFkYXRhRW50cnkSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAwgASgIEhoKDXN0b3JhZ2VfY2xhc3MYDSABKAlIB4gBARImChl3ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uGA4gASgJSAiIAQESNQoJY2hlY2tzdW1zGA8gAygLMiIub3JjYS52MS5PYmplY3RIZWFkLkNoZWNrc3Vtc0VudHJ5EhQKB3Jlc3RvcmUYEiABKAlICYgBARIbCg5hcmNoaXZlX3N0YXR1cxgTIAEoCUgKiAEBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARowCg5DaGVja3N1bXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9jb250ZW50X3R5cGVCEwoRX2NvbnRlbnRfZW5jb2RpbmdCEwoRX2NvbnRlbnRfbGFuZ3VhZ2VCFgoUX2NvbnRlbnRfZGlzcG9zaXRpb25CEAoOX2NhY2hlX2NvbnRyb2xCCgoIX2V4cGlyZXNCDQoLX3ZlcnNpb25faWRCEAoOX3N0b3JhZ2VfY2xhc3NCHAoaX3dlYnNpdGVfcmVkaXJlY3RfbG9jYXRpb25CCgoIX3Jlc3RvcmVCEQoPX2FyY2hpdmVfc3RhdHVzIogBCgpPYmplY3RQYXJ0EiMKBXJhbmdlGAEgASgLMhIub3JjYS52MS5QYXJ0UmFuZ2VIABIiCgV3aG9sZRgCIAEoCzIRLm9yY2EudjEuT25seVBhcnRIABITCglhYnNlbnRfb2YYAyABKA1IABITCgl1bnRvbGRfb2YYBCABKA1IAEIHCgVwbGFjZSI8CglQYXJ0UmFuZ2USDQoFc3RhcnQYASABKAQSCwoDZW5kGAIgASgEEhMKC3BhcnRzX2NvdW50GAMgASgNIgoKCE9ubHlQYXJ0Ig8KDU9iamVjdEFic2VuY2UinQEKEkxpc3RPYmplY3RzUmVxdWVzdBIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEg4KBnByZWZpeBgDIAEoCRIRCglkZWxpbWl0ZXIYBCABKAkSEAoIbWF4X2tleXMYBSABKA0SGgoSY29udGludWF0aW9uX3Rva2VuGAYgASgJEhMKC3N0YXJ0X2FmdGVyGAcgASgJIpEBChNMaXN0T2JqZWN0c1Jlc3BvbnNlEiYKB29iamVjdHMYASADKAsyFS5vcmNhLnYxLkxpc3RlZE9iamVjdBIXCg9jb21tb25fcHJlZml4ZXMYAiADKAkSHwoXbmV4dF9jb250aW51YXRpb25fdG9rZW4YAyABKAkSGAoQdHRsX3JlbWFpbmluZ19tcxgEIAEoBCKOAQoMTGlzdGVkT2JqZWN0EhIKCm9iamVjdF9rZXkYASABKAkSDAoEc2l6ZRgCIAEoBBIMCgRldGFnGAMgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYBCABKAMSHQoVbGFzdF9tb2RpZmllZF91bmtub3duGAUgASgIEhUKDXN0b3JhZ2VfY2xhc3MYBiABKAkiNwoRSW52YWxpZGF0ZVJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYiLQoSSW52YWxpZGF0ZVJlc3BvbnNlEhcKD2ludmFsaWRhdGlvbl9pZBgBIAEoCTLnAQoNT2JqZWN0U2VydmljZRJFCgpIZWFkT2JqZWN0Ehoub3JjYS52MS5IZWFkT2JqZWN0UmVxdWVzdBobLm9yY2EudjEuSGVhZE9iamVjdFJlc3BvbnNlEkgKC0xpc3RPYmplY3RzEhsub3JjYS52MS5MaXN0T2JqZWN0c1JlcXVlc3QaHC5vcmNhLnYxLkxpc3RPYmplY3RzUmVzcG9uc2USRQoKSW52YWxpZGF0ZRIaLm9yY2EudjEuSW52YWxpZGF0ZVJlcXVlc3QaGy5vcmNhLnYxLkludmFsaWRhdGVSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk, file_orca_v1_errors]);
+  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSKgAQoRSGVhZE9iamVjdFJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgCIAEoCRIbCg5jb250ZXN0ZWRfZXRhZxgDIAEoCUgAiAEBEiMKBHBhcnQYHiABKAsyFS5vcmNhLnYxLlBhcnRRdWVzdGlvbkIRCg9fY29udGVzdGVkX2V0YWciRgoMUGFydFF1ZXN0aW9uEgwKBGV0YWcYASABKAkSEwoLb2JqZWN0X3NpemUYAiABKAQSEwoLcGFydF9udW1iZXIYAyABKA0i/gEKEkhlYWRPYmplY3RSZXNwb25zZRIjCgRoZWFkGAEgASgLMhMub3JjYS52MS5PYmplY3RIZWFkSAASKQoHYWJzZW5jZRgCIAEoCzIWLm9yY2EudjEuT2JqZWN0QWJzZW5jZUgAEicKB3JlZnVzYWwYBCABKAsyFC5vcmNhLnYxLkVycm9yRGV0YWlsSAASIwoEcGFydBgeIAEoCzITLm9yY2EudjEuT2JqZWN0UGFydEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKAQSFwoKdmVyc2lvbl9pZBgUIAEoCUgBiAEBQggKBmFuc3dlckINCgtfdmVyc2lvbl9pZCK8BgoKT2JqZWN0SGVhZBIMCgRzaXplGAEgASgEEgwKBGV0YWcYAiABKAkSGAoQbGFzdF9tb2RpZmllZF9tcxgDIAEoAxIZCgxjb250ZW50X3R5cGUYBCABKAlIAIgBARIdChBjb250ZW50X2VuY29kaW5nGAUgASgJSAGIAQESHQoQY29udGVudF9sYW5ndWFnZRgGIAEoCUgCiAEBEiAKE2NvbnRlbnRfZGlzcG9zaXRpb24YByABKAlIA4gBARIaCg1jYWNoZV9jb250cm9sGAggASgJSASIAQESFAoHZXhwaXJlcxgJIAEoCUgFiAEBEhcKCnZlcnNpb25faWQYCiABKAlIBogBARIzCghtZXRhZGF0YRgLIAMoCzIhLm9yY2EudjEuT2JqZWN0SGVhZC5NZXRhZGF0YUVudHJ5Eh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgMIAEoCBIaCg1zdG9yYWdlX2NsYXNzGA0gASgJSAeIAQESJgoZd2Vic2l0ZV9yZWRpcmVjdF9sb2NhdGlvbhgOIAEoCUgIiAEBEjUKCWNoZWNrc3VtcxgPIAMoCzIiLm9yY2EudjEuT2JqZWN0SGVhZC5DaGVja3N1bXNFbnRyeRIUCgdyZXN0b3JlGBIgASgJSAmIAQESGwoOYXJjaGl2ZV9zdGF0dXMYEyABKAlICogBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOQ2hlY2tzdW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIPCg1fY29udGVudF90eXBlQhMKEV9jb250ZW50X2VuY29kaW5nQhMKEV9jb250ZW50X2xhbmd1YWdlQhYKFF9jb250ZW50X2Rpc3Bvc2l0aW9uQhAKDl9jYWNoZV9jb250cm9sQgoKCF9leHBpcmVzQg0KC192ZXJzaW9uX2lkQhAKDl9zdG9yYWdlX2NsYXNzQhwKGl93ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uQgoKCF9yZXN0b3JlQhEKD19hcmNoaXZlX3N0YXR1cyKIAQoKT2JqZWN0UGFydBIjCgVyYW5nZRgBIAEoCzISLm9yY2EudjEuUGFydFJhbmdlSAASIgoFd2hvbGUYAiABKAsyES5vcmNhLnYxLk9ubHlQYXJ0SAASEwoJYWJzZW50X29mGAMgASgNSAASEwoJdW50b2xkX29mGAQgASgNSABCBwoFcGxhY2UiPAoJUGFydFJhbmdlEg0KBXN0YXJ0GAEgASgEEgsKA2VuZBgCIAEoBBITCgtwYXJ0c19jb3VudBgDIAEoDSIKCghPbmx5UGFydCI9Cg1PYmplY3RBYnNlbmNlEiwKDWRlbGV0ZV9tYXJrZXIYFCABKAsyFS5vcmNhLnYxLkRlbGV0ZU1hcmtlciJqCgxEZWxldGVNYXJrZXISFwoKdmVyc2lvbl9pZBgUIAEoCUgAiAEBEh0KEGxhc3RfbW9kaWZpZWRfbXMYFSABKANIAYgBAUINCgtfdmVyc2lvbl9pZEITChFfbGFzdF9tb2RpZmllZF9tcyLTAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkSHgoRdmVyc2lvbl9pZF9tYXJrZXIYFCABKAlIAIgBAUIUChJfdmVyc2lvbl9pZF9tYXJrZXIi6gEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEEhMKC29mX3ZlcnNpb25zGBQgASgIEjEKDG5leHRfdmVyc2lvbhgVIAEoCzIWLm9yY2EudjEuVmVyc2lvbk1hcmtlckgAiAEBQg8KDV9uZXh0X3ZlcnNpb24iNwoNVmVyc2lvbk1hcmtlchISCgpvYmplY3Rfa2V5GBQgASgJEhIKCnZlcnNpb25faWQYFSABKAki4wEKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDEh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgFIAEoCBIVCg1zdG9yYWdlX2NsYXNzGAYgASgJEhcKCnZlcnNpb25faWQYFCABKAlIAIgBARIRCglpc19sYXRlc3QYFSABKAgSGAoQaXNfZGVsZXRlX21hcmtlchgWIAEoCEINCgtfdmVyc2lvbl9pZCI3ChFJbnZhbGlkYXRlUmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiItChJJbnZhbGlkYXRlUmVzcG9uc2USFwoPaW52YWxpZGF0aW9uX2lkGAEgASgJMucBCg1PYmplY3RTZXJ2aWNlEkUKCkhlYWRPYmplY3QSGi5vcmNhLnYxLkhlYWRPYmplY3RSZXF1ZXN0Ghsub3JjYS52MS5IZWFkT2JqZWN0UmVzcG9uc2USSAoLTGlzdE9iamVjdHMSGy5vcmNhLnYxLkxpc3RPYmplY3RzUmVxdWVzdBocLm9yY2EudjEuTGlzdE9iamVjdHNSZXNwb25zZRJFCgpJbnZhbGlkYXRlEhoub3JjYS52MS5JbnZhbGlkYXRlUmVxdWVzdBobLm9yY2EudjEuSW52YWxpZGF0ZVJlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_errors]);
 
 /**
  * Asks for an object's metadata.
@@ -150,6 +150,14 @@ export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
    * @generated from field: uint64 ttl_remaining_ms = 3;
    */
   ttlRemainingMs: bigint;
+
+  /**
+   * The version that the answer is about, as the request named it. Absent for the current version, and from a replica
+   * that does not know versions and has answered about the current one.
+   *
+   * @generated from field: optional string version_id = 20;
+   */
+  versionId?: string | undefined;
 };
 
 /**
@@ -396,11 +404,17 @@ export const OnlyPartSchema: GenMessage<OnlyPart> = /*@__PURE__*/
   messageDesc(file_orca_v1_object, 6);
 
 /**
- * The origin has no such object.
+ * The origin has no such object, or no such version of it.
  *
  * @generated from message orca.v1.ObjectAbsence
  */
 export type ObjectAbsence = Message<"orca.v1.ObjectAbsence"> & {
+  /**
+   * The marker that says so; absent where the origin knows of none.
+   *
+   * @generated from field: orca.v1.DeleteMarker delete_marker = 20;
+   */
+  deleteMarker?: DeleteMarker | undefined;
 };
 
 /**
@@ -409,6 +423,34 @@ export type ObjectAbsence = Message<"orca.v1.ObjectAbsence"> & {
  */
 export const ObjectAbsenceSchema: GenMessage<ObjectAbsence> = /*@__PURE__*/
   messageDesc(file_orca_v1_object, 7);
+
+/**
+ * A version without bytes: it says that the object was deleted.
+ *
+ * @generated from message orca.v1.DeleteMarker
+ */
+export type DeleteMarker = Message<"orca.v1.DeleteMarker"> & {
+  /**
+   * Its version id.
+   *
+   * @generated from field: optional string version_id = 20;
+   */
+  versionId?: string | undefined;
+
+  /**
+   * When the object was deleted, in milliseconds since the epoch. Absent where the origin does not tell.
+   *
+   * @generated from field: optional int64 last_modified_ms = 21;
+   */
+  lastModifiedMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message orca.v1.DeleteMarker.
+ * Use `create(DeleteMarkerSchema)` to create a new message.
+ */
+export const DeleteMarkerSchema: GenMessage<DeleteMarker> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 8);
 
 /**
  * Asks for one page of keys.
@@ -464,6 +506,14 @@ export type ListObjectsRequest = Message<"orca.v1.ListObjectsRequest"> & {
    * @generated from field: string start_after = 7;
    */
   startAfter: string;
+
+  /**
+   * Present where all versions of the objects are asked for: those of `start_after` that follow this one, and those of
+   * the keys after it. Empty for the latter alone.
+   *
+   * @generated from field: optional string version_id_marker = 20;
+   */
+  versionIdMarker?: string | undefined;
 };
 
 /**
@@ -471,7 +521,7 @@ export type ListObjectsRequest = Message<"orca.v1.ListObjectsRequest"> & {
  * Use `create(ListObjectsRequestSchema)` to create a new message.
  */
 export const ListObjectsRequestSchema: GenMessage<ListObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 8);
+  messageDesc(file_orca_v1_object, 9);
 
 /**
  * One page of keys in UTF-8 byte order.
@@ -506,6 +556,20 @@ export type ListObjectsResponse = Message<"orca.v1.ListObjectsResponse"> & {
    * @generated from field: uint64 ttl_remaining_ms = 4;
    */
   ttlRemainingMs: bigint;
+
+  /**
+   * Whether these are versions. A replica that does not know versions answers with current objects.
+   *
+   * @generated from field: bool of_versions = 20;
+   */
+  ofVersions: boolean;
+
+  /**
+   * Of a page of versions that is not the last: where the next one begins.
+   *
+   * @generated from field: optional orca.v1.VersionMarker next_version = 21;
+   */
+  nextVersion?: VersionMarker | undefined;
 };
 
 /**
@@ -513,7 +577,35 @@ export type ListObjectsResponse = Message<"orca.v1.ListObjectsResponse"> & {
  * Use `create(ListObjectsResponseSchema)` to create a new message.
  */
 export const ListObjectsResponseSchema: GenMessage<ListObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 9);
+  messageDesc(file_orca_v1_object, 10);
+
+/**
+ * A place in a listing of versions.
+ *
+ * @generated from message orca.v1.VersionMarker
+ */
+export type VersionMarker = Message<"orca.v1.VersionMarker"> & {
+  /**
+   * The key before the next page, or a common prefix.
+   *
+   * @generated from field: string object_key = 20;
+   */
+  objectKey: string;
+
+  /**
+   * The version of that key before the next page; empty where the next page begins with another key.
+   *
+   * @generated from field: string version_id = 21;
+   */
+  versionId: string;
+};
+
+/**
+ * Describes the message orca.v1.VersionMarker.
+ * Use `create(VersionMarkerSchema)` to create a new message.
+ */
+export const VersionMarkerSchema: GenMessage<VersionMarker> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 11);
 
 /**
  * One key of a page.
@@ -562,6 +654,27 @@ export type ListedObject = Message<"orca.v1.ListedObject"> & {
    * @generated from field: string storage_class = 6;
    */
   storageClass: string;
+
+  /**
+   * In a page of versions, the version id.
+   *
+   * @generated from field: optional string version_id = 20;
+   */
+  versionId?: string | undefined;
+
+  /**
+   * Whether this is the current version.
+   *
+   * @generated from field: bool is_latest = 21;
+   */
+  isLatest: boolean;
+
+  /**
+   * Whether this is a delete marker, which has neither bytes nor an ETag.
+   *
+   * @generated from field: bool is_delete_marker = 22;
+   */
+  isDeleteMarker: boolean;
 };
 
 /**
@@ -569,7 +682,7 @@ export type ListedObject = Message<"orca.v1.ListedObject"> & {
  * Use `create(ListedObjectSchema)` to create a new message.
  */
 export const ListedObjectSchema: GenMessage<ListedObject> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 10);
+  messageDesc(file_orca_v1_object, 12);
 
 /**
  * Asks to delete the cached metadata of an object.
@@ -590,7 +703,7 @@ export type InvalidateRequest = Message<"orca.v1.InvalidateRequest"> & {
  * Use `create(InvalidateRequestSchema)` to create a new message.
  */
 export const InvalidateRequestSchema: GenMessage<InvalidateRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 11);
+  messageDesc(file_orca_v1_object, 13);
 
 /**
  * The metadata is deleted here, and gossip carries the invalidation to the other members.
@@ -611,7 +724,7 @@ export type InvalidateResponse = Message<"orca.v1.InvalidateResponse"> & {
  * Use `create(InvalidateResponseSchema)` to create a new message.
  */
 export const InvalidateResponseSchema: GenMessage<InvalidateResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 12);
+  messageDesc(file_orca_v1_object, 14);
 
 /**
  * Metadata and listings, each from the replica that coordinates it.

@@ -105,6 +105,7 @@ function allows(grant: Grant, request: BucketedRequest): boolean {
       return grant.allows("get", request.bucket, request.key);
     case "list-objects-v1":
     case "list-objects-v2":
+    case "list-object-versions":
       return grant.allows("list", request.bucket, request.prefix);
     case "head-bucket":
     case "get-bucket-location":

@@ -71,22 +71,26 @@ export class OriginVerdicts {
     if (fault) return fault;
     const prefix = "prefix" in request ? request.prefix : "";
     const delimiter = "prefix" in request ? request.delimiter : "";
+    const action = isObject ? "get" : request.kind === "list-object-versions" ? "list-versions" : "list";
+    const versionId = isObject ? request.versionId : undefined;
+    // A version id holds no line feed.
     const text = isObject ? request.key : `${delimiter.length} ${delimiter}${prefix}`;
     const owner = identity.originKey?.accessKeyId ?? "";
-    const name = `${owner}\n${request.bucket}\n${isObject ? "get" : "list"}\n${text}`;
+    const what = versionId === undefined ? action : `version\n${versionId}`;
+    const name = `${owner}\n${request.bucket}\n${what}\n${text}`;
     const known = this.#verdicts.get(name);
     if (known && known.endsMs > this.#options.clock.monotonic()) {
       this.stats.hits += 1;
-      return denialFor(known.right, isObject);
+      return denialFor(known.right, action, versionId);
     }
     const asked = this.#ask(name, bucket, {
-      ...bucket.locate(isObject ? request.key : prefix),
+      ...bucket.locate(isObject ? request.key : prefix, versionId),
       as: identity.originKey,
-      action: isObject ? "get" : "list",
+      action,
       delimiter,
     });
     return asked.then(
-      (right) => denialFor(right, isObject),
+      (right) => denialFor(right, action, versionId),
       (thrown: unknown) => OrcaError.from(thrown, "internal", "edge", "Cannot ask the origin for a right"),
     );
   }
@@ -129,12 +133,15 @@ export class OriginVerdicts {
   }
 }
 
-function denialFor(right: Right, isObject: boolean): Denial {
-  if (right === "allowed") return undefined;
+function denialFor(right: Right, action: RightQuestion["action"], versionId: string | undefined): Denial {
+  // The directory's answer names the delete marker.
+  if (right === "allowed" || right === "deleted") return undefined;
   if (right === "denied") return accessDenied();
   const [code, what] =
-    isObject && right === "absent"
-      ? (["no_such_key", "key"] as const)
-      : (["no_such_bucket", "bucket"] as const);
+    action !== "get" || right !== "absent"
+      ? (["no_such_bucket", "bucket"] as const)
+      : versionId === undefined
+        ? (["no_such_key", "key"] as const)
+        : (["no_such_version", "version"] as const);
   return new OrcaError(code, "client", `Cannot find the ${what}: the origin has none of this name`);
 }

@@ -118,9 +118,9 @@ export function subResourceRequest(
   return undefined;
 }
 
-/** The parameter that names something which is neither an object nor a listing, and that Orca does not serve. */
-export function unservedSubResource(query: Query): string | undefined {
-  for (const name of query.keys()) if (unserved.has(name)) return name;
+/** The parameter that names something which is neither an object nor a listing, and that Orca does not serve, but for `served`. */
+export function unservedSubResource(query: Query, served: string): string | undefined {
+  for (const name of query.keys()) if (unserved.has(name) && name !== served) return name;
   return undefined;
 }
 

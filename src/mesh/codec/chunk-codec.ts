@@ -9,7 +9,7 @@ import { contentCodingBytesMax } from "../../chunk/content-coding.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../chunk/object-version.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
-import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
+import { bucketField, etagField, objectKeyField, originIdField, versionIdOf } from "./object-name.ts";
 
 const chunkSizeBytesMax = GiB;
 
@@ -29,12 +29,13 @@ export function encodeChunkKey({ version, index }: ChunkKey): MessageInitShape<t
 export interface ChunkObject {
   readonly objectSize: bigint;
   readonly contentCoding?: string | undefined;
+  readonly versionId?: string | undefined;
 }
 
 /** @throws OrcaError `invalid_argument`. `versionOf` may return a version that it made before. */
 export function decodeChunk(
   chunkKey: ChunkKeyMessage | undefined,
-  { objectSize, contentCoding }: ChunkObject,
+  { objectSize, contentCoding, versionId }: ChunkObject,
   versionOf: (fields: ObjectVersionFields) => ObjectVersion = (fields) => new ObjectVersion(fields),
 ): ChunkKey {
   const key = presentField(chunkKey, "chunk_key");
@@ -56,6 +57,7 @@ export function decodeChunk(
     sizeBytes,
     chunkSizeBytes,
     contentCoding: contentCoding && textField(contentCoding, "the content coding", contentCodingBytesMax),
+    ...versionIdOf({ versionId }),
   });
   return { version, index };
 }

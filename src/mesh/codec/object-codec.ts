@@ -15,6 +15,8 @@ import type {
   ListObjectsRequestSchema,
   ListObjectsResponse,
   ListObjectsResponseSchema,
+  ObjectAbsence,
+  ObjectAbsenceSchema,
   ObjectHead as ObjectHeadMessage,
   ObjectHeadSchema,
 } from "../../../gen/orca/v1/object_pb.ts";
@@ -28,15 +30,25 @@ import type {
   PeerListAnswer,
   PeerListRequest,
 } from "../../object/object-peers.ts";
+import { Absence } from "../../object/versions/absence.ts";
 import {
   continuationTokenBytesMax,
   type ListedObject,
   type ListPage,
+  type ListRequest,
   type ObjectHead,
+  type ObjectLocation,
 } from "../../origin/origin.ts";
 import { errorDetailOf, errorOfDetail } from "./error-detail.ts";
 import { malformedMessage, numberField, presentField, textField } from "./message-field.ts";
-import { bucketField, etagField, objectKeyBytesMax, objectKeyField, originIdField } from "./object-name.ts";
+import {
+  bucketField,
+  etagField,
+  objectKeyBytesMax,
+  objectKeyField,
+  originIdField,
+  versionIdOf,
+} from "./object-name.ts";
 
 const keysMax = 1000;
 const storageClassBytesMax = 64;
@@ -45,7 +57,8 @@ export function encodeObject({
   originId: origin,
   location,
 }: ObjectName): MessageInitShape<typeof ObjectRefSchema> {
-  return { originId: origin, bucket: location.bucket, objectKey: location.key };
+  const { bucket, key: objectKey, versionId } = location;
+  return { originId: origin, bucket, objectKey, ...(versionId !== undefined && { versionId }) };
 }
 
 /** @throws OrcaError `invalid_argument`. */
@@ -53,7 +66,11 @@ export function decodeObject(message: ObjectRef | undefined): ObjectName {
   const object = presentField(message, "the object");
   return {
     originId: originIdField(object.originId),
-    location: { bucket: bucketField(object.bucket), key: objectKeyField(object.objectKey) },
+    location: {
+      bucket: bucketField(object.bucket),
+      key: objectKeyField(object.objectKey),
+      ...versionIdOf(object),
+    },
   };
 }
 
@@ -78,23 +95,32 @@ export function decodeHeadRequest(message: HeadObjectRequest): PeerHeadRequest {
   return { ...decodeObject(message.object), staleEtag, contradictedEtag };
 }
 
-export function encodeHeadAnswer({
-  head,
-  remainingMs,
-}: PeerHeadAnswer): MessageInitShape<typeof HeadObjectResponseSchema> {
-  return { answer: encodeHeadContent(head), ttlRemainingMs: encodeRemaining(remainingMs) };
+/** `location` is the one that the request named. */
+export function encodeHeadAnswer(
+  { head, remainingMs }: PeerHeadAnswer,
+  { versionId }: ObjectLocation,
+): MessageInitShape<typeof HeadObjectResponseSchema> {
+  const version = versionId !== undefined && { versionId };
+  return { answer: encodeHeadContent(head), ttlRemainingMs: encodeRemaining(remainingMs), ...version };
 }
 
-/** @throws OrcaError `invalid_argument`. `key` is the key that the request named. */
-export function decodeHeadAnswer(message: HeadObjectResponse, key: string): PeerHeadAnswer {
-  return { head: decodeHeadContent(message, key), remainingMs: decodeRemaining(message.ttlRemainingMs) };
+/** @throws OrcaError `invalid_argument`. `location` is the one that the request named. */
+export function decodeHeadAnswer(message: HeadObjectResponse, location: ObjectLocation): PeerHeadAnswer {
+  // A replica that does not know versions has answered about the current one.
+  if (message.versionId !== location.versionId)
+    throw malformedMessage(`it is about version "${message.versionId}", not "${location.versionId}"`);
+  return {
+    head: decodeHeadContent(message, location),
+    remainingMs: decodeRemaining(message.ttlRemainingMs),
+  };
 }
 
 export function encodeListRequest({
   originId: origin,
   request,
 }: PeerListRequest): MessageInitShape<typeof ListObjectsRequestSchema> {
-  return { originId: origin, ...request };
+  const { versionIdMarker, ...listed } = request;
+  return { originId: origin, ...listed, ...(versionIdMarker !== undefined && { versionIdMarker }) };
 }
 
 /** @throws OrcaError `invalid_argument`. */
@@ -115,15 +141,24 @@ export function decodeListRequest(message: ListObjectsRequest): PeerListRequest 
         continuationTokenBytesMax,
       ),
       startAfter: textField(message.startAfter, "the key to start after", objectKeyBytesMax),
+      ...(message.versionIdMarker !== undefined && {
+        versionIdMarker: versionMarkerField(message.versionIdMarker),
+      }),
     },
   };
 }
 
-export function encodeListAnswer({
-  page,
-  remainingMs,
-}: PeerListAnswer): MessageInitShape<typeof ListObjectsResponseSchema> {
+/** `request` is the one that is answered. */
+export function encodeListAnswer(
+  { page, remainingMs }: PeerListAnswer,
+  { versionIdMarker }: ListRequest,
+): MessageInitShape<typeof ListObjectsResponseSchema> {
+  const { nextVersion } = page;
   return {
+    ofVersions: versionIdMarker !== undefined,
+    ...(nextVersion && {
+      nextVersion: { objectKey: nextVersion.startAfter, versionId: nextVersion.versionIdMarker },
+    }),
     objects: page.objects.map(encodeListed),
     commonPrefixes: [...page.commonPrefixes],
     nextContinuationToken: page.nextContinuationToken,
@@ -132,21 +167,38 @@ export function encodeListAnswer({
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeListAnswer(message: ListObjectsResponse): PeerListAnswer {
+export function decodeListAnswer(
+  message: ListObjectsResponse,
+  { versionIdMarker }: ListRequest,
+): PeerListAnswer {
+  // A replica that does not know versions has listed current objects.
+  if (message.ofVersions !== (versionIdMarker !== undefined))
+    throw malformedMessage(`it lists ${message.ofVersions ? "versions" : "current objects"}`);
+  const { nextVersion } = message;
   const page = {
     objects: message.objects.map(decodeListed),
     commonPrefixes: message.commonPrefixes,
     nextContinuationToken: message.nextContinuationToken,
+    ...(nextVersion && {
+      nextVersion: {
+        startAfter: textField(nextVersion.objectKey, "the key of the next page", objectKeyBytesMax),
+        versionIdMarker: versionMarkerField(nextVersion.versionId),
+      },
+    }),
   };
   return { page, remainingMs: decodeRemaining(message.ttlRemainingMs) };
 }
 
 /** An upper bound for the bytes of a page in a message. */
-export function pageBytes({ objects, commonPrefixes, nextContinuationToken }: ListPage): number {
-  const frameBytes = 48;
+export function pageBytes({ objects, commonPrefixes, nextContinuationToken, nextVersion }: ListPage): number {
+  const frameBytes = 64;
   let bytes = frameBytes + Buffer.byteLength(nextContinuationToken);
-  for (const { key, etag, storageClass = "" } of objects)
+  if (nextVersion)
+    bytes += Buffer.byteLength(nextVersion.startAfter) + Buffer.byteLength(nextVersion.versionIdMarker);
+  for (const { key, etag, storageClass = "", version } of objects) {
     bytes += frameBytes + Buffer.byteLength(key) + Buffer.byteLength(etag) + storageClass.length;
+    if (version) bytes += version.id.length;
+  }
   for (const prefix of commonPrefixes) bytes += frameBytes + Buffer.byteLength(prefix);
   return bytes;
 }
@@ -155,16 +207,38 @@ function encodeHeadContent(
   head: ObjectHead | OrcaError,
 ): NonNullable<MessageInitShape<typeof HeadObjectResponseSchema>["answer"]> {
   if (!(head instanceof OrcaError)) return { case: "head", value: encodeHead(head) };
+  if (head instanceof Absence) return { case: "absence", value: encodeAbsence(head) };
   if (head.code === "no_such_key") return { case: "absence", value: {} };
   return { case: "refusal", value: errorDetailOf(head) };
 }
 
-function decodeHeadContent({ answer }: HeadObjectResponse, key: string): ObjectHead | OrcaError {
+function encodeAbsence({ marker }: Absence): MessageInitShape<typeof ObjectAbsenceSchema> {
+  if (!marker) return {};
+  const { versionId, lastModifiedMs } = marker;
+  return {
+    deleteMarker: {
+      ...(versionId !== undefined && { versionId }),
+      ...(lastModifiedMs !== undefined && { lastModifiedMs: BigInt(Math.floor(lastModifiedMs)) }),
+    },
+  };
+}
+
+function decodeAbsence({ deleteMarker }: ObjectAbsence, location: ObjectLocation): Absence {
+  if (!deleteMarker) return Absence.of(location);
+  const { lastModifiedMs = 0n } = deleteMarker;
+  return Absence.of(location, {
+    kind: "delete-marker",
+    versionId: versionIdOf(deleteMarker).versionId,
+    lastModifiedMs: decodeDate({ lastModifiedMs, lastModifiedUnknown: lastModifiedMs === 0n }),
+  });
+}
+
+function decodeHeadContent({ answer }: HeadObjectResponse, location: ObjectLocation): ObjectHead | OrcaError {
   switch (answer.case) {
     case "head":
       return decodeHead(answer.value);
     case "absence":
-      return new OrcaError("no_such_key", "object", `Cannot find "${key}": the origin has no such key`);
+      return decodeAbsence(answer.value, location);
     case "refusal": {
       const error = errorOfDetail(answer.value);
       // Answers are cached, and a passing error must not be cached as a fact about the object.
@@ -216,8 +290,14 @@ function encodeListed({
   etag,
   lastModifiedMs,
   storageClass = "",
+  version,
 }: ListedObject): MessageInitShape<typeof ListedObjectSchema> {
   return {
+    ...(version && {
+      versionId: version.id,
+      isLatest: version.isLatest,
+      isDeleteMarker: version.isDeleteMarker,
+    }),
     objectKey: key,
     size: BigInt(sizeBytes),
     etag,
@@ -236,7 +316,19 @@ function decodeListed(message: ListedObjectMessage): ListedObject {
     ...(message.storageClass !== "" && {
       storageClass: textField(message.storageClass, "the storage class", storageClassBytesMax),
     }),
+    ...decodeListedVersion(message),
   };
+}
+
+function decodeListedVersion(message: ListedObjectMessage): Pick<ListedObject, "version"> {
+  const { versionId: id } = versionIdOf(message);
+  const { isLatest, isDeleteMarker } = message;
+  return id === undefined ? {} : { version: { id, isLatest, isDeleteMarker } };
+}
+
+/** Empty where a listing of versions goes on with another key. */
+function versionMarkerField(value: string): string {
+  return versionIdOf(value === "" ? {} : { versionId: value }).versionId ?? "";
 }
 
 type DateMessage = Pick<ObjectHeadMessage, "lastModifiedMs" | "lastModifiedUnknown">;

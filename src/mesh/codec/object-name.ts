@@ -4,6 +4,7 @@
  * it holds.
  */
 import { etagFault } from "../../chunk/etag.ts";
+import { isVersionId } from "../../chunk/version-id.ts";
 import { malformedMessage, nameField } from "./message-field.ts";
 
 const originIdBytesMax = 64;
@@ -23,6 +24,15 @@ export function bucketField(value: string): string {
 
 export function objectKeyField(value: string): string {
   return nameField(value, "the key", objectKeyBytesMax);
+}
+
+/** The version id of a message, where it has one. */
+export function versionIdOf({ versionId }: { readonly versionId?: string | undefined }): {
+  readonly versionId?: string;
+} {
+  if (versionId === undefined) return {};
+  if (isVersionId(versionId)) return { versionId };
+  throw malformedMessage("the version id is not one that an origin could have");
 }
 
 /** Rejects what no driver of an origin would tell as an ETag. */

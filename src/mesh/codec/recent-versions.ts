@@ -31,6 +31,7 @@ function isOf(version: ObjectVersion, fields: ObjectVersionFields): boolean {
     version.originId === fields.originId &&
     version.sizeBytes === fields.sizeBytes &&
     version.chunkSizeBytes === fields.chunkSizeBytes &&
-    version.contentCoding === fields.contentCoding
+    version.contentCoding === fields.contentCoding &&
+    version.versionId === fields.versionId
   );
 }

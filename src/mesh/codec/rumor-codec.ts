@@ -13,7 +13,7 @@ import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Rumor, RumorBodies } from "../../membership/rumor.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import { malformedMessage, nameField, numberField, presentField } from "./message-field.ts";
-import { bucketField, etagField, objectKeyField, originIdField } from "./object-name.ts";
+import { bucketField, etagField, objectKeyField, originIdField, versionIdOf } from "./object-name.ts";
 
 type Invalidation = Extract<Rumor, { kind: "invalidation" }>;
 type Announcement = Extract<Rumor, { kind: "announcement" }>;
@@ -25,8 +25,8 @@ const frameBytes = 64;
 
 /** Makes the rumor that cached metadata of an object is stale. Each member applies the same `id` once. */
 export function invalidationRumor(id: string, body: RumorBodies["invalidation"]): Invalidation {
-  const { originId: origin, bucket, objectKey, staleEtag } = body;
-  const textBytes = Buffer.byteLength(id + origin + bucket + objectKey + staleEtag);
+  const { originId: origin, bucket, objectKey, versionId = "", staleEtag } = body;
+  const textBytes = Buffer.byteLength(id + origin + bucket + objectKey + versionId + staleEtag);
   const sizeBytes = frameBytes + textBytes;
   return { kind: "invalidation", id, body, sizeBytes };
 }
@@ -72,7 +72,12 @@ export function encodeInvalidation({
   id,
   body,
 }: Invalidation): MessageInitShape<typeof ObjectInvalidationSchema> {
-  return { invalidationId: id, object: body, staleEtag: body.staleEtag };
+  const { staleEtag, versionId, ...object } = body;
+  return {
+    invalidationId: id,
+    object: { ...object, ...(versionId !== undefined && { versionId }) },
+    staleEtag,
+  };
 }
 
 export function encodeAnnouncement({ body }: Announcement): MessageInitShape<typeof ChunkAnnouncementSchema> {
@@ -99,6 +104,7 @@ export function decodeInvalidation(message: InvalidationMessage): Invalidation {
       originId: originIdField(object.originId),
       bucket: bucketField(object.bucket),
       objectKey: objectKeyField(object.objectKey),
+      ...versionIdOf(object),
       staleEtag: message.staleEtag === "" ? "" : etagField(message.staleEtag),
     },
   );

@@ -138,11 +138,12 @@ function actionOf(peer: Member): string {
 }
 
 function encodeRequest(request: PeerRead): MessageInitShape<typeof FillChunkRequestSchema> {
-  const { contentCoding } = request.key.version;
+  const { contentCoding, versionId } = request.key.version;
   return {
     chunkKey: encodeChunkKey(request.key),
     objectSize: BigInt(request.key.version.sizeBytes),
     ...(contentCoding !== undefined && { contentCoding }),
+    ...(versionId !== undefined && { versionId }),
     offset: BigInt(request.offset),
     length: BigInt(request.lengthBytes),
     cachedOnly: request.cachedOnly,

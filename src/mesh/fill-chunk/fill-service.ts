@@ -97,8 +97,9 @@ export class FillService {
     cachedOnly,
     passedOver,
     contentCoding,
+    versionId,
   }: FillChunkRequest): PeerRead {
-    const key = decodeChunk(chunkKey, { objectSize, contentCoding }, (fields) =>
+    const key = decodeChunk(chunkKey, { objectSize, contentCoding, versionId }, (fields) =>
       this.#versions.of(this.#checkLayout(fields)),
     );
     const chunkBytes = key.version.chunkLength(key.index);

@@ -52,17 +52,17 @@ export class ObjectClient implements ObjectPeers {
   }
 
   head(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {
-    const { key } = request.location;
+    const { location } = request;
     return this.#call({
       address: peer.address,
       timeoutMs: this.#timeoutMs,
-      action: `Cannot ask "${peer.replicaId}" about "${key}"`,
+      action: `Cannot ask "${peer.replicaId}" about "${location.key}"`,
       ask: (client, options) =>
         client.headObject(encodeHeadRequest(request), {
           ...options,
           headers: requestIdHeaders(request.requestId),
         }),
-      decode: (answer) => decodeHeadAnswer(answer, key),
+      decode: (answer) => decodeHeadAnswer(answer, location),
     });
   }
 
@@ -89,7 +89,7 @@ export class ObjectClient implements ObjectPeers {
       timeoutMs: this.#timeoutMs,
       action: `Cannot ask "${peer.replicaId}" for a listing of "${request.request.prefix}"`,
       ask: (client, options) => client.listObjects(encodeListRequest(request), options),
-      decode: decodeListAnswer,
+      decode: (answer) => decodeListAnswer(answer, request.request),
     });
   }
 

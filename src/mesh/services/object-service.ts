@@ -38,14 +38,16 @@ export function routeObjects(
           const asked = decodePartRequest(decodeObject(request.object), request.part);
           return encodePartAnswer(await objects.part({ ...asked, ...id }));
         }
-        return encodeHeadAnswer(await objects.head({ ...decodeHeadRequest(request), ...id }));
+        const asked = decodeHeadRequest(request);
+        return encodeHeadAnswer(await objects.head({ ...asked, ...id }), asked.location);
       }, request.object && { object: request.object }),
     listObjects: (request) =>
       calls.answer(
         async () => {
-          const answer = await listWithin(objects, decodeListRequest(request));
+          const asked = decodeListRequest(request);
+          const answer = await listWithin(objects, asked);
           await turns.next();
-          return encodeListAnswer(answer);
+          return encodeListAnswer(answer, asked.request);
         },
         { object: { originId: request.originId, bucket: request.bucket, objectKey: request.prefix } },
       ),

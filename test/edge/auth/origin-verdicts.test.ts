@@ -27,7 +27,7 @@ const bucket = new Bucket({
   parts: {} as never,
 });
 const get = (key: string): BucketedRequest =>
-  ({ kind: "get-object", bucket: "b", key, overrides: [], partNumber: 0 }) as const;
+  ({ kind: "get-object", bucket: "b", key, versionId: undefined, overrides: [], partNumber: 0 }) as const;
 
 const list = (prefix: string, delimiter = ""): BucketedRequest =>
   ({ kind: "list-objects-v2", bucket: "b", prefix, delimiter }) as BucketedRequest;

@@ -42,6 +42,11 @@ const anyRumor = fc.oneof(
       invalidationRumor(id, { originId, bucket, objectKey, staleEtag: "" }),
     ),
   fc
+    .tuple(fc.uuid(), anyName, fc.stringMatching(/^[\x21-\x7e]{1,40}$/), anyEtag)
+    .map(([id, objectKey, versionId, staleEtag]) =>
+      invalidationRumor(id, { originId: "o", bucket: "b", objectKey, versionId, staleEtag }),
+    ),
+  fc
     .tuple(anyName, anyName, anyName, anyEtag, fc.integer({ min: 1, max: 2 ** 40 }), fc.nat(1000))
     .map(([originId, bucket, objectKey, etag, chunkSizeBytes, chunkIndex]) =>
       announcementRumor({
@@ -160,6 +165,7 @@ test("decodePing: an invalid message is invalid_argument, and the error names th
     [{ invalidations: [{ invalidationId: "i".repeat(129), object }] }, /129 bytes/],
     [{ invalidations: [{ invalidationId: "i", object: { ...object, bucket: "a\0b" } }] }, /NUL/],
     [{ invalidations: [{ invalidationId: "i", object: { ...object, originId: "" } }] }, /origin id is empty/],
+    [{ invalidations: [{ invalidationId: "i", object: { ...object, versionId: "a\0" } }] }, /version id/],
     [{ chunkAnnouncements: [{ objectSize: 9n }] }, /chunk of an announcement is missing/],
     [{ chunkAnnouncements: [{ chunkKey, objectSize: 20n }] }, /lies outside/],
     [{ chunkAnnouncements: [{ chunkKey: { ...chunkKey, chunkSize: 0n }, objectSize: 99n }] }, /outside/],

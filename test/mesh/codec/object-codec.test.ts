@@ -20,7 +20,8 @@ import {
   encodeListRequest,
   pageBytes,
 } from "../../../src/mesh/codec/object-codec.ts";
-import type { ObjectHead } from "../../../src/origin/origin.ts";
+import { Absence } from "../../../src/object/versions/absence.ts";
+import type { ObjectHead, ObjectLocation } from "../../../src/origin/origin.ts";
 import { anyKey, anyText } from "../../support/any-text.ts";
 import { throwsWith } from "../../support/throws-with.ts";
 
@@ -35,6 +36,19 @@ const anyTimeMs = fc
   .map(Number);
 const optionalText = fc.option(anyText({ maxLength: 16 }), { nil: undefined });
 const plain = { noNullPrototype: true } as const;
+const anyVersionId = fc.stringMatching(/^[\x21-\x7e]{1,64}$/);
+const anyVersion = fc.option(
+  anyVersionId.map((versionId) => ({ versionId })),
+  { nil: {} },
+);
+const objectsOnly = {
+  bucket: "b",
+  prefix: "",
+  delimiter: "",
+  maxKeys: 1,
+  continuationToken: "",
+  startAfter: "",
+};
 
 /** Those that are there in each message, if only as undefined. */
 const headKeys = [
@@ -100,25 +114,33 @@ function sent<Schema extends DescMessage>(schema: Schema, message: MessageInitSh
 }
 
 /** The error that the caller receives in place of metadata. */
-function travelled(head: OrcaError): unknown {
-  const message = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 7 }));
-  return decodeHeadAnswer(message, "k").head;
+function travelled(head: OrcaError, location: ObjectLocation = { bucket: "b", key: "k" }): unknown {
+  const message = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 7 }, location));
+  return decodeHeadAnswer(message, location).head;
 }
 
 test("decodeHeadRequest, decodeHeadAnswer: decode any request and any answer", () => {
   fc.assert(
-    fc.property(anyName, anyName, anyHead, fc.maxSafeNat(), (bucket, key, head, remainingMs) => {
-      const request = {
-        originId: "o",
-        location: { bucket, key },
-        staleEtag: head.etag,
-        contradictedEtag: head.etag,
-      };
-      const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
-      assert.deepEqual(decodeHeadRequest(asked), request);
-      const answer = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs }));
-      assert.deepEqual(decodeHeadAnswer(answer, key), { head, remainingMs });
-    }),
+    fc.property(
+      anyName,
+      anyName,
+      anyVersion,
+      anyHead,
+      fc.maxSafeNat(),
+      (bucket, key, version, head, remainingMs) => {
+        const location = { bucket, key, ...version };
+        const request = {
+          originId: "o",
+          location,
+          staleEtag: head.etag,
+          contradictedEtag: head.etag,
+        };
+        const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
+        assert.deepEqual(decodeHeadRequest(asked), request);
+        const answer = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs }, location));
+        assert.deepEqual(decodeHeadAnswer(answer, location), { head, remainingMs });
+      },
+    ),
   );
 });
 
@@ -157,13 +179,73 @@ test("decodeListRequest, decodeListAnswer: decode any request and any page, and 
       };
       const asked = sent(ListObjectsRequestSchema, encodeListRequest({ originId: "o", request }));
       assert.deepEqual(decodeListRequest(asked), { originId: "o", request });
-      const message = create(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 2 ** 53 - 1 }));
-      assert.deepEqual(decodeListAnswer(sent(ListObjectsResponseSchema, message)), {
+      const message = create(
+        ListObjectsResponseSchema,
+        encodeListAnswer({ page, remainingMs: 2 ** 53 - 1 }, request),
+      );
+      assert.deepEqual(decodeListAnswer(sent(ListObjectsResponseSchema, message), request), {
         page,
         remainingMs: 2 ** 53 - 1,
       });
       assert.ok(toBinary(ListObjectsResponseSchema, message).length <= pageBytes(page));
     }),
+  );
+});
+
+test("decodeHeadAnswer: absences keep the version and the delete marker", () => {
+  const current = { bucket: "b", key: "k" };
+  const version = { ...current, versionId: "v1" };
+  const marker = { kind: "delete-marker", versionId: "v1", lastModifiedMs: 1_000_000 } as const;
+  const unknown = { kind: "delete-marker", versionId: undefined, lastModifiedMs: undefined } as const;
+  for (const [location, told, code] of [
+    [current, undefined, "no_such_key"],
+    [current, marker, "no_such_key"],
+    [current, unknown, "no_such_key"],
+    [version, undefined, "no_such_version"],
+    [version, marker, "delete_marker"],
+  ] as const) {
+    const absence = travelled(Absence.of(location, told), location);
+    assert.ok(absence instanceof Absence);
+    assert.deepEqual([absence.code, absence.marker], [code, told]);
+  }
+  const error = travelled(new OrcaError("invalid_version_id", "origin", "no"), version);
+  assert.ok(error instanceof OrcaError && error.code === "invalid_version_id");
+});
+
+test("decodeHeadAnswer, decodeListAnswer: an answer about the current object is none about a version", () => {
+  const head = { sizeBytes: 1, etag: "e", lastModifiedMs: 0, metadata: {} };
+  const current = { bucket: "b", key: "k" };
+  const version = { ...current, versionId: "v1" };
+  const old = sent(HeadObjectResponseSchema, encodeHeadAnswer({ head, remainingMs: 1 }, current));
+  throwsWith("invalid_argument", () => decodeHeadAnswer(old, version));
+  const page = { objects: [], commonPrefixes: [], nextContinuationToken: "" };
+  const list = sent(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 1 }, objectsOnly));
+  throwsWith("invalid_argument", () => decodeListAnswer(list, { ...objectsOnly, versionIdMarker: "" }));
+});
+
+test("decodeListRequest, decodeListAnswer: a page of versions keeps ids, markers and its end", () => {
+  const version = { id: "v1", isLatest: true, isDeleteMarker: false };
+  const object = { key: "k", sizeBytes: 1, etag: "e", lastModifiedMs: 1000, version };
+  const marker = { ...object, sizeBytes: 0, etag: "", version: { ...version, isDeleteMarker: true } };
+  for (const versionIdMarker of ["", "v0"]) {
+    const request = { ...objectsOnly, startAfter: "a", versionIdMarker };
+    const asked = sent(ListObjectsRequestSchema, encodeListRequest({ originId: "o", request }));
+    assert.deepEqual(decodeListRequest(asked), { originId: "o", request });
+    const page = {
+      objects: [object, marker],
+      commonPrefixes: [],
+      nextContinuationToken: "",
+      nextVersion: { startAfter: "k", versionIdMarker },
+    };
+    const message = create(ListObjectsResponseSchema, encodeListAnswer({ page, remainingMs: 1 }, request));
+    const got = decodeListAnswer(sent(ListObjectsResponseSchema, message), request);
+    assert.deepEqual(got, { page, remainingMs: 1 });
+    assert.ok(toBinary(ListObjectsResponseSchema, message).length <= pageBytes(page));
+  }
+  throwsWith("invalid_argument", () =>
+    decodeListRequest(
+      sent(ListObjectsRequestSchema, { originId: "o", bucket: "b", maxKeys: 1, versionIdMarker: "a b" }),
+    ),
   );
 });
 
@@ -174,7 +256,7 @@ test("encodeHeadAnswer: a time to live is rounded down, and is never below 0", (
     [-1, 0n],
     [Infinity, 2n ** 53n - 1n],
   ] as const) {
-    assert.equal(encodeHeadAnswer({ head, remainingMs }).ttlRemainingMs, expected);
+    assert.equal(encodeHeadAnswer({ head, remainingMs }, { bucket: "b", key: "k" }).ttlRemainingMs, expected);
   }
 });
 
@@ -191,6 +273,9 @@ test("decodeHeadRequest, decodeListRequest: an invalid request is invalid_argume
     { object: { ...object, objectKey: "k".repeat(4097) } },
     { object: { ...object, objectKey: "\u{1F40B}".repeat(1025) } },
     { object, staleEtag: "e".repeat(1025) },
+    { object: { ...object, versionId: "" } },
+    { object: { ...object, versionId: "v\0" } },
+    { object: { ...object, versionId: "v".repeat(1025) } },
   ];
   for (const request of heads) {
     throwsWith("invalid_argument", () => decodeHeadRequest(sent(HeadObjectRequestSchema, request)));
@@ -229,7 +314,9 @@ test("decodeHeadAnswer, decodeListAnswer: an invalid answer is rejected", () => 
     { answer: { case: "refusal", value: { code: "origin_on_fire" } } },
   ];
   for (const answer of heads) {
-    throwsWith("invalid_argument", () => decodeHeadAnswer(sent(HeadObjectResponseSchema, answer), "k"));
+    throwsWith("invalid_argument", () =>
+      decodeHeadAnswer(sent(HeadObjectResponseSchema, answer), { bucket: "b", key: "k" }),
+    );
   }
   const lists: readonly MessageInitShape<typeof ListObjectsResponseSchema>[] = [
     { objects: [{}] },
@@ -240,6 +327,8 @@ test("decodeHeadAnswer, decodeListAnswer: an invalid answer is rejected", () => 
     { ttlRemainingMs: 2n ** 53n },
   ];
   for (const answer of lists) {
-    throwsWith("invalid_argument", () => decodeListAnswer(sent(ListObjectsResponseSchema, answer)));
+    throwsWith("invalid_argument", () =>
+      decodeListAnswer(sent(ListObjectsResponseSchema, answer), objectsOnly),
+    );
   }
 });

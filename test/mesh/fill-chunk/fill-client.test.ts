@@ -35,6 +35,7 @@ const version = new ObjectVersion({
   sizeBytes: 20 * MiB,
   chunkSizeBytes: 8 * MiB,
   contentCoding: "gzip",
+  versionId: "v1",
 });
 
 function readOf(fields: Partial<PeerRead> = {}): PeerRead {
@@ -115,6 +116,7 @@ test("FillClient.read: the peer receives the request unchanged", async (context)
   assert.deepEqual(rest, expected);
   assert.equal(key.version.memoryKey(key.index), version.memoryKey(ours.index));
   assert.equal(key.version.contentCoding, "gzip");
+  assert.equal(key.version.versionId, "v1");
   // A caller that could not reach more replicas than a request can name still gets an answer.
   const many = Array.from({ length: 100 }, (_, index) => `r${index}`);
   await client.read(peer, readOf({ passedOver: many }), new MemorySink(1000), never);

@@ -106,6 +106,8 @@ test("FillService.answer: the content coding of the object's metadata is passed 
   assert.equal(asked({ ...valid, contentCoding: "gzip" }).key.version.contentCoding, "gzip");
   assert.equal(asked({ ...valid, contentCoding: "" }).key.version.contentCoding, "");
   assert.equal(asked(valid).key.version.contentCoding, undefined);
+  for (const versionId of ["v1", "v2", undefined, "v1"])
+    assert.equal(asked({ ...valid, ...(versionId && { versionId }) }).key.version.versionId, versionId);
 });
 
 test("FillService.answer: a length of 0 means up to the end of the chunk", () => {
@@ -164,6 +166,8 @@ const malformed: Readonly<Record<string, Request>> = {
   "an object of 2^53 bytes": { ...valid, objectSize: 2n ** 53n },
   "a negative offset": { ...valid, offset: huge },
   "a content coding of 129 bytes": { ...valid, contentCoding: "x".repeat(129) },
+  "an empty version id": { ...valid, versionId: "" },
+  "a version id with a line feed": { ...valid, versionId: "a\nb" },
   "a negative length": { ...valid, length: huge },
   "65 unreachable replicas": { ...valid, passedOver: Array.from({ length: 65 }, (_, n) => `r${n}`) },
   "an unreachable replica without a name": { ...valid, passedOver: [""] },

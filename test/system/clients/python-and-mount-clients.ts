@@ -7,7 +7,7 @@ import { until } from "../../support/until.ts";
 import { type Access, type Client, debian, downloaded, linesOf, programsOf, type Session } from "./client.ts";
 
 /** Debian's, which sees Debian's modules. */
-const python = "/usr/bin/python3";
+export const python = "/usr/bin/python3";
 const pythonModules = "/usr/lib/python3/dist-packages";
 
 async function pythonSession(access: Access, script: string, env: Record<string, string>): Promise<Session> {
@@ -23,7 +23,7 @@ async function pythonSession(access: Access, script: string, env: Record<string,
   };
 }
 
-const boto3: Client = {
+export const boto3: Client = {
   name: "boto3",
   required: debian("python3-boto3", () => existsSync(join(pythonModules, "boto3"))),
   open: (access) => pythonSession(access, "boto3-client.py", { ENDPOINT: access.endpoint }),

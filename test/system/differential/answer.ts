@@ -24,8 +24,8 @@ export interface Difference {
 const headersThatMatter =
   /^(?:content-(?:type|range|encoding|language|disposition)|etag|last-modified|accept-ranges|cache-control|expires|location|x-amz-(?:meta-.*|version-id|delete-marker|storage-class|mp-parts-count|checksum-.*|bucket-region|tagging-count))$/;
 /** They differ in each answer. */
-const ownElements = /<(RequestId|HostId|NextContinuationToken)>[^<]*/g;
-const listEntry = /<(Contents|CommonPrefixes|Bucket)>.*?<\/\1>/gs;
+const ownElements = /<(RequestId|HostId|NextContinuationToken|ContinuationToken)>[^<]*/g;
+const listEntry = /<(Contents|Version|DeleteMarker|CommonPrefixes|Bucket)>.*?<\/\1>/gs;
 
 export async function answerTo(read: Read, server: Server): Promise<Answer> {
   try {
@@ -35,6 +35,24 @@ export async function answerTo(read: Read, server: Server): Promise<Answer> {
     // A connection for each request, so that what is left of such an answer is not taken for the next one.
     return { status: "not HTTP" };
   }
+}
+
+/** Each page of a list, and how it continues by the server's own tokens. */
+export async function* pagesOf(read: Read, server: Server): AsyncGenerator<Answer> {
+  let token: string | undefined;
+  do {
+    const query = { ...read.query, ...(token !== undefined && { "continuation-token": token }) };
+    const response = await send({ ...read, query }, server);
+    const body = await bytesOf(response);
+    yield answerOf(response, body);
+    const [, next] = /<NextContinuationToken>([^<]+)</.exec(body.toString()) ?? [];
+    token = next === undefined ? undefined : unescaped(next);
+  } while (token !== undefined);
+}
+
+function unescaped(text: string): string {
+  const characters: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+  return text.replaceAll(/&(\w+);/g, (whole, name: string) => characters[name] ?? whole);
 }
 
 async function send(read: Read, { endpoint, keys }: Server): Promise<IncomingMessage> {

@@ -127,10 +127,10 @@ const queries: readonly KnownDifference[] = [
     "RGW 16 ignores `partNumber` and sends the whole object. Orca does so for part 1 and guesses no other part.",
   ),
   row(
-    "versionId",
+    "unknown versionId",
     hasQuery("versionId"),
-    status(/^(?:200|404) (?:200|400|404|501)$/),
-    "Orca serves the current version only, and RGW takes any text for the name of a version.",
+    ({ what, store, orca }) => what === "code" && store === "NoSuchKey" && orca === "NoSuchVersion",
+    "AWS has NoSuchVersion. RGW has NoSuchKey for a version that does not exist, and for that of a delete marker.",
   ),
   row(
     "response-* without a signature",
@@ -180,6 +180,18 @@ const lists: readonly KnownDifference[] = [
     ({ what, store, orca }) =>
       /<(?:Key|Prefix|Delimiter|Marker|StartAfter)>$/.test(what) && decoded(store) === decoded(orca),
     "AWS leaves slashes as they are and encodes the prefix. RGW does the opposite. Both mean the same keys.",
+  ),
+  row(
+    "key markers with encoding-type=url",
+    (read) => hasQuery("versions")(read) && read.query["encoding-type"] === "url",
+    ({ what, store, orca }) => /^<(?:Next)?KeyMarker>$/.test(what) && store === decoded(orca),
+    "AWS encodes KeyMarker and NextKeyMarker. RGW does not.",
+  ),
+  row(
+    "start-after beside a continuation token",
+    (read) => hasQuery("start-after")(read) && hasQuery("continuation-token")(read),
+    about(/^<StartAfter>$/),
+    "AWS tells a key to start after only where it has counted. RGW repeats it on each page.",
   ),
   row(
     "empty start-after",

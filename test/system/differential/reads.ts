@@ -101,6 +101,7 @@ const objectQueries: readonly Record<string, string>[] = [
   { partNumber: "10001" },
   { versionId: "null" },
   { versionId: "no-version" },
+  { versionId: "no-version", partNumber: "1" },
   { "response-content-type": "text/x-test" },
   {
     "response-cache-control": "no-store",
@@ -162,7 +163,6 @@ const secondVersionQueries: readonly Record<string, string>[] = [
 export const bucketQueries = [
   "location",
   "versioning",
-  "versions",
   "uploads",
   "acl",
   "tagging",
@@ -184,8 +184,21 @@ const methods = ["GET", "HEAD"] as const;
 const everybody = ["owner", "stranger", "nobody"] as const;
 const plain = { who: "owner", query: {}, headers: {} } as const;
 
+/** The versions of an object of the bucket with versions: ids and ETags, the oldest first. Undefined: a delete marker. */
+export interface Version {
+  readonly id: string;
+  /** In quotes. */
+  readonly etag: string | undefined;
+}
+
+/** Objects of the bucket with versions. `before` was first written when it had none. */
+export const versionedKeys = ["twice", "deleted", "before", "odd/a b+c%2F"];
+
 /** @param etagOf the ETag of each object of the main bucket, in quotes. */
-export function* allReads(etagOf: (key: string) => string): Generator<Read> {
+export function* allReads(
+  etagOf: (key: string) => string,
+  versionsOf: (key: string) => readonly Version[],
+): Generator<Read> {
   const { empty, small, multipart, odd, absent } = objects;
   for (const method of methods) {
     for (const key of [empty, small, multipart, ...odd, absent]) {
@@ -202,6 +215,62 @@ export function* allReads(etagOf: (key: string) => string): Generator<Read> {
   }
   yield* lists();
   yield* bucketReads();
+  for (const key of versionedKeys) yield* versionReads(key, versionsOf(key));
+  yield* versionLists(versionsOf);
+}
+
+function* versionReads(key: string, versions: readonly Version[]): Generator<Read> {
+  for (const method of methods) {
+    const object = { ...plain, method, bucket: buckets.versioned, key };
+    yield object;
+    for (const { id, etag } of [
+      ...versions,
+      { id: "null", etag: undefined },
+      { id: "no-version", etag: undefined },
+    ]) {
+      const version = { ...object, query: { versionId: id } };
+      for (const who of everybody) yield { ...version, who };
+      if (etag === undefined) continue;
+      for (const headers of objectHeaders(etag).slice(0, 24)) yield { ...version, headers };
+      yield { ...version, query: { versionId: id, "response-content-type": "text/x-test" } };
+      yield { ...version, key: objects.absent };
+    }
+  }
+}
+
+function* versionLists(versionsOf: (key: string) => readonly Version[]): Generator<Read> {
+  const list = { ...plain, method: "GET", bucket: buckets.versioned } as const;
+  for (const query of listQueries) yield { ...list, query: { versions: "", ...query } };
+  for (const key of versionedKeys) {
+    for (const { id } of versionsOf(key)) {
+      const place = { versions: "", "key-marker": key, "version-id-marker": id };
+      for (const query of [{}, { "max-keys": "1" }, { "max-keys": "2", "encoding-type": "url" }])
+        yield { ...list, query: { ...place, ...query } };
+    }
+    yield { ...list, query: { versions: "", "key-marker": key } };
+  }
+  yield { ...list, query: { versions: "", "key-marker": "zzz" } };
+  for (const who of everybody) {
+    yield { ...list, who, query: { versions: "" } };
+    yield { ...list, who, bucket: buckets.main, query: { versions: "" } };
+  }
+}
+
+/** Lists to be read page by page. */
+export function* pagedLists(): Generator<Read> {
+  const list = { ...plain, method: "GET", bucket: buckets.main } as const;
+  for (const pageSize of ["1", "2", "3"]) {
+    for (const query of [
+      {},
+      { prefix: "odd/" },
+      { delimiter: "/" },
+      { delimiter: "d" },
+      { "encoding-type": "url" },
+      { "start-after": "in-parts" },
+      { "fetch-owner": "true" },
+    ])
+      yield { ...list, query: { "list-type": "2", "max-keys": pageSize, ...query } };
+  }
 }
 
 function* readsByRight(method: Read["method"]): Generator<Read> {

@@ -20,13 +20,15 @@ import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { type Rgw, startRgw } from "../../support/rgw.ts";
 import { putInParts } from "../../support/s3-multipart.ts";
 import type { Server } from "./answer.ts";
-import { buckets, objects } from "./reads.ts";
+import { buckets, objects, type Version, versionedKeys } from "./reads.ts";
 
 export interface Stores {
   readonly rgw: Server;
   readonly orca: Server;
   /** The ETag of an object of the main bucket, in quotes; some other one where there is no object. */
   readonly etagOf: (key: string) => string;
+  /** Of the bucket with versions. */
+  readonly versionsOf: (key: string) => readonly Version[];
   stop(): Promise<void>;
 }
 
@@ -42,7 +44,7 @@ export async function openStores(): Promise<Stores> {
     rmSync(folder, { recursive: true });
   };
   try {
-    const etags = await seed(rgw);
+    const { etags, versions } = await seed(rgw);
     const owner = { accessKeyId: rgw.accessKey, secretAccessKey: rgw.secretKey };
     const keysFile = join(folder, "keys.yaml");
     const entries = [owner, stranger].map(
@@ -57,6 +59,7 @@ export async function openStores(): Promise<Stores> {
       rgw: { endpoint: rgw.endpoint, keys },
       orca: { endpoint: `http://127.0.0.1:${s3.port}`, keys },
       etagOf: (key) => etags.get(key) ?? '"ffffffffffffffffffffffffffffffff"',
+      versionsOf: (key) => versions.get(key) ?? [],
       stop,
     };
   } catch (error) {
@@ -97,8 +100,13 @@ function openReplica({ endpoint, accessKey, secretKey }: Rgw, keysFile: string):
   });
 }
 
-/** @returns the ETags of the main bucket's objects. */
-async function seed(rgw: Rgw): Promise<Map<string, string>> {
+interface Seeded {
+  /** Of the main bucket's objects. */
+  readonly etags: Map<string, string>;
+  readonly versions: Map<string, Version[]>;
+}
+
+async function seed(rgw: Rgw): Promise<Seeded> {
   const { accessKeyId, secretAccessKey } = stranger;
   const user = ["--uid=stranger", "--display-name=stranger"];
   await rgw.admin(
@@ -115,9 +123,9 @@ async function seed(rgw: Rgw): Promise<Map<string, string>> {
     requestChecksumCalculation: "WHEN_REQUIRED",
     credentials: { accessKeyId: rgw.accessKey, secretAccessKey: rgw.secretKey },
   });
-  const put = async (bucket: string, key: string, sizeBytes: number, more: object = {}): Promise<void> => {
+  const put = async (bucket: string, key: string, sizeBytes: number, more: object = {}) => {
     const Body = patternBytes(key.length, 0, sizeBytes);
-    await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body, ...more }));
+    return client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body, ...more }));
   };
   const { main, open, versioned } = buckets;
   for (const bucket of [main, versioned]) await client.send(new CreateBucketCommand({ Bucket: bucket }));
@@ -136,20 +144,29 @@ async function seed(rgw: Rgw): Promise<Map<string, string>> {
   await putInParts(client, { bucket: main, key: objects.multipart, body, partSizeBytes: 5 * MiB });
   for (const key of objects.odd) await put(main, key, 100);
   for (const bucket of [main, open]) await put(bucket, objects.public, 100, { ACL: "public-read" });
+  await put(versioned, "before", 5);
   await client.send(
     new PutBucketVersioningCommand({
       Bucket: versioned,
       VersioningConfiguration: { Status: "Enabled" },
     }),
   );
-  for (const sizeBytes of [10, 20]) await put(versioned, "twice", sizeBytes);
-  await put(versioned, "deleted", 10);
-  await client.send(new DeleteObjectCommand({ Bucket: versioned, Key: "deleted" }));
+  const versions = new Map<string, Version[]>();
+  for (const key of versionedKeys) {
+    const made: Version[] = [];
+    for (const sizeBytes of [10, 20]) {
+      const { VersionId: id = "", ETag: etag } = await put(versioned, key, sizeBytes);
+      made.push({ id, etag });
+    }
+    versions.set(key, made);
+  }
+  const deleted = await client.send(new DeleteObjectCommand({ Bucket: versioned, Key: "deleted" }));
+  versions.get("deleted")?.push({ id: deleted.VersionId ?? "", etag: undefined });
   const etags = new Map<string, string>();
   for (const key of [objects.empty, objects.small, objects.multipart, ...objects.odd]) {
     const { ETag = "" } = await client.send(new HeadObjectCommand({ Bucket: main, Key: key }));
     etags.set(key, ETag);
   }
   client.destroy();
-  return etags;
+  return { etags, versions };
 }
