@@ -29,6 +29,7 @@ import {
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { listingBytesMax } from "./list-answer.ts";
+import { openHeaders, openingOf, outcomeOf } from "./opening/opening.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -37,6 +38,9 @@ import {
   type ListRequest,
   type ObjectHead,
   type ObjectLocation,
+  type OpeningReceiver,
+  type OpenOutcome,
+  type OpenRequest,
   type Origin,
   type OriginKey,
   type RangeRequest,
@@ -145,6 +149,30 @@ export class AzureBlobOrigin implements Origin {
       return sink;
     };
     await this.#client.request(request, onHead, signal);
+  }
+
+  async open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
+    const { bucket, key, requestId } = request;
+    if (!isBlobName(key)) return "absent";
+    const action = `Cannot read "${bucket}/${key}"`;
+    const onHead = (head: ResponseHead): ByteSink | null => {
+      if (head.status === 404 || head.status === 400 || head.status === 416) return null;
+      if (head.status >= 300) throw this.#errorOf(head, action);
+      this.#buckets.seen(bucket);
+      checkBlobType(head, action);
+      return receive(openingOf(head, request, dialect, action));
+    };
+    const headers = { ...openHeaders(request), ...userAgentHeaders(requestId) };
+    const head = await this.#client.request(
+      await this.#authorized("GET", bucket, key, headers),
+      onHead,
+      signal,
+    );
+    if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return "absent";
+    // As for a HEAD.
+    if (head.status === 404 || head.status === 400) await this.#buckets.check(bucket);
+    if (head.status === 400) throw this.#errorOf(head, action);
+    return outcomeOf(head.status);
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {

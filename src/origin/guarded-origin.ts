@@ -14,6 +14,7 @@ import { MiB } from "../base/units.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
+import { type BodyReceiver, type OpenAnswer, Openings } from "./opening/openings.ts";
 import type {
   BucketPart,
   ListedBucket,
@@ -21,6 +22,7 @@ import type {
   ListRequest,
   ObjectLocation,
   ObjectPart,
+  OpenRequest,
   Origin,
   OriginHead,
   OriginKey,
@@ -83,6 +85,7 @@ export class GuardedOrigin {
   readonly #retry: RetryPolicy;
   readonly #minRate: MinRateSettings;
   readonly #trace: Trace | undefined;
+  readonly #openings: Openings;
   readonly #closing = new AbortController();
 
   constructor(options: GuardedOriginOptions) {
@@ -95,6 +98,13 @@ export class GuardedOrigin {
     this.#retry = options.retry;
     this.#minRate = options.minRate;
     this.#trace = options.trace;
+    this.#openings = new Openings({
+      ...options,
+      closing: this.#closing.signal,
+      onBytes: (lengthBytes) => void (this.stats.bytes += lengthBytes),
+      tooSlow: (request, windowBytes) => this.#tooSlow(request, windowBytes),
+      permitted: (ask, steps, receivedBytes) => this.#permitted("get", ask, steps, receivedBytes),
+    });
   }
 
   get requestsInFlight(): number {
@@ -135,6 +145,24 @@ export class GuardedOrigin {
       return this.#origin.part(request, signal, asker?.requestId);
     };
     return this.#repeated("head", ask, steps, asker?.waits);
+  }
+
+  /** Whether {@link open} can be used. */
+  get opens(): boolean {
+    return this.#openings.arePossible;
+  }
+
+  /**
+   * Asks for an object of which nothing is known. Resolves when its metadata is here; `receive` was called just before,
+   * and gives the bytes a place, in which they may go on arriving.
+   * @see Origin.open
+   */
+  open(request: OpenRequest, receive: BodyReceiver, asker?: Asker): Promise<OpenAnswer> {
+    const steps = OriginTrace.ofHead(this.#trace, this.id, request, asker, "get");
+    const attempts: Attempts = { countedBy: asker?.waits, count: 0, failingSinceMs: undefined };
+    return this.#openings.open(request, receive, steps, (thrown) =>
+      this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal),
+    );
   }
 
   /** @see Origin.list */
@@ -250,7 +278,7 @@ export class GuardedOrigin {
     this.#origin.close();
   }
 
-  #tooSlow({ bucket, key }: RangeRequest, windowBytes: number): OrcaError {
+  #tooSlow({ bucket, key }: ObjectLocation, windowBytes: number): OrcaError {
     const { bytesPerSecond, windowMs } = this.#minRate;
     this.stats.slowBodies += 1;
     const reason = `the body brought ${windowBytes} bytes in ${windowMs} ms, and origin.min_rate is ${bytesPerSecond} bytes a second`;

@@ -95,10 +95,15 @@ export function checkEtag(head: ResponseHead, pinnedEtag: string, action: string
 }
 
 /**
- * The metadata in a 200 to a HEAD.
+ * The metadata in a 200 to a HEAD, or in another answer whose object has `sizeBytes`.
  * @throws OrcaError origin_missing_etag; origin_unsupported if the size is missing.
  */
-export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action: string): ObjectHead {
+export function objectHeadOf(
+  head: ResponseHead,
+  dialect: ObjectDialect,
+  action: string,
+  sizeBytes = head.contentLength,
+): ObjectHead {
   const { headers } = head;
   const etag = strongEtag(headers.get("etag"));
   if (etag === undefined) {
@@ -106,11 +111,11 @@ export function objectHeadOf(head: ResponseHead, dialect: ObjectDialect, action:
     const message = `${action}: the origin gave no ETag that Orca can use (${expected})`;
     throw new OrcaError("origin_missing_etag", "origin", message);
   }
-  if (head.contentLength === undefined) {
+  if (sizeBytes === undefined) {
     throw new OrcaError("origin_unsupported", "origin", `${action}: the origin gave no Content-Length`);
   }
   return {
-    sizeBytes: head.contentLength,
+    sizeBytes,
     etag,
     lastModifiedMs: usableDateMs(Date.parse(headers.get("last-modified") ?? "")),
     contentType: headers.get("content-type"),

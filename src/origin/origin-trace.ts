@@ -28,15 +28,17 @@ export class OriginTrace {
     return new OriginTrace("get", fetch?.isOn ? (step, fields) => fetch.step(step, fields) : undefined);
   }
 
+  /** `operation`: a GET where the first question about the object is an opening. */
   static ofHead(
     trace: Trace | undefined,
     originId: string,
     location: ObjectLocation,
     asker: Asker | undefined,
+    operation: "head" | "get" = "head",
   ): OriginTrace {
-    if (!trace?.isOn || !asker) return new OriginTrace("head", undefined);
+    if (!trace?.isOn || !asker) return new OriginTrace(operation, undefined);
     const object = { originId, ...location };
-    return new OriginTrace("head", (step, fields) =>
+    return new OriginTrace(operation, (step, fields) =>
       trace.step(step, asker.requestId, { ...object, ...fields }),
     );
   }

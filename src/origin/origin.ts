@@ -4,6 +4,7 @@
  * decides what an answer means, never the text of a message.
  */
 import type { ByteSink } from "../base/byte-sink.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import { KiB, MiB } from "../base/units.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
 
@@ -47,6 +48,7 @@ export interface ObjectHead {
   readonly websiteRedirectLocation?: string | undefined;
   /** `x-amz-checksum-*` of the whole object, by the full name. Absent where the origin tells none. */
   readonly checksums?: Readonly<Record<string, string>> | undefined;
+  readonly isChecksumUnknown?: boolean | undefined;
   /** `x-amz-meta-*` without the prefix, lower case. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -91,6 +93,41 @@ export type ObjectPart =
   | { readonly kind: "range"; readonly start: number; readonly end: number; readonly count: number }
   | { readonly kind: "whole" }
   | { readonly kind: "absent" | "untold"; readonly count: number };
+/** Which bytes are wanted first. `lengthBytes > 0`; the object may end before. */
+export interface FirstBytes {
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /**
+   * Asks for the object without a range, and takes its first bytes; `offset` is 0. S3 tells the checksums of an object only
+   * with all of it. Of a larger object, what is on its way when the last byte wanted has come is lost.
+   */
+  readonly withChecksums: boolean;
+}
+
+export interface OpenRequest extends ObjectLocation, FirstBytes {
+  /** Of the client's request. */
+  readonly requestId?: string | undefined;
+}
+
+export interface Opening {
+  readonly head: ObjectHead;
+  /** Bytes that follow from the offset asked for on. 0 for an empty object. */
+  readonly lengthBytes: number;
+}
+
+/** Called with the response head. Returns the sink for `opening.lengthBytes` bytes, or null where they are not wanted. */
+export type OpeningReceiver = (opening: Opening) => ByteSink | null;
+
+/** Where the bytes of an opening go. */
+export interface BodyPlace {
+  /** Takes as many bytes as were announced. */
+  readonly sink: ByteSink;
+  /** Called once, after the last use of the sink. With an error, or too few bytes, the rest must be read otherwise. */
+  ended(error?: OrcaError): void;
+}
+
+/** `absent`: there is no such object. `unsatisfiable`: it ends before the offset, and nothing else is known of it. */
+export type OpenOutcome = "opened" | "absent" | "unsatisfiable";
 
 export interface ListRequest {
   readonly bucket: string;
@@ -238,6 +275,13 @@ export interface Origin {
    * @throws OrcaError as {@link head}, and origin_etag_changed if the object is no longer the pinned version (412 or 404).
    */
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
+
+  /**
+   * The first bytes of an object of which nothing is known, and its metadata. Resolves when the bytes that `receive` wants
+   * have arrived. Left out where a {@link head} costs no round trip. A sink gets a correct prefix, as in {@link read}.
+   * @throws OrcaError as {@link head}.
+   */
+  open?(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome>;
 
   /** One page of keys in UTF-8 byte order. @throws OrcaError as {@link head}; no_such_bucket if the bucket does not exist. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;

@@ -18,6 +18,7 @@ import {
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { answerDetail, listingBytesMax } from "./list-answer.ts";
+import { openHeaders, openingOf, outcomeOf } from "./opening/opening.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -26,6 +27,9 @@ import {
   type ListRequest,
   type ObjectLocation,
   type ObjectPart,
+  type OpeningReceiver,
+  type OpenOutcome,
+  type OpenRequest,
   type Origin,
   type OriginHead,
   type OriginKey,
@@ -126,6 +130,32 @@ export class S3Origin implements Origin {
     const unsignedHeaders = userAgentHeaders(range.trace?.requestId);
     const request = { method: "GET", bucket, key, ...queryOf(versionId), headers, unsignedHeaders } as const;
     await this.#wire.request(request, onHead, signal);
+  }
+
+  async open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
+    const { bucket, key, withChecksums, requestId } = request;
+    const action = `Cannot read "${bucket}/${key}"`;
+    const onHead = (head: ResponseHead): ByteSink | null => {
+      if (head.status === 404 || head.status === 416) return null;
+      if (head.status >= 300) throw this.#errorOf(head, action);
+      this.#buckets.seen(bucket);
+      const opening = openingOf(head, request, dialect, action);
+      if (withChecksums) return receive(opening);
+      // Those that come with a part of an object are not those of the object.
+      return receive({
+        ...opening,
+        head: { ...opening.head, checksums: undefined, isChecksumUnknown: true },
+      });
+    };
+    const headers = { ...openHeaders(request), ...(withChecksums && checksumHeaders) };
+    const unsignedHeaders = userAgentHeaders(requestId);
+    const { status } = await this.#wire.request(
+      { method: "GET", bucket, key, headers, unsignedHeaders },
+      onHead,
+      signal,
+    );
+    if (status === 404) await this.#buckets.check(bucket);
+    return outcomeOf(status);
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {

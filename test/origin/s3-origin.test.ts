@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, suite, test } from "node:test";
-import type { ListRequest, RangeRequest } from "../../src/origin/origin.ts";
+import type { ListRequest, Opening, RangeRequest } from "../../src/origin/origin.ts";
 import { S3Origin, type S3OriginOptions } from "../../src/origin/s3-origin.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { MemorySink } from "../support/memory-sink.ts";
@@ -59,6 +59,62 @@ suite("S3Origin", () => {
   }
 
   const answering = (bytes: Buffer) => serve(({ socket }) => socket.write(bytes));
+
+  test("open: an unpinned GET of the first bytes tells what a HEAD would, but no checksums", async () => {
+    const first = { ...partial, "Content-Range": "bytes 0-49/1000", "x-amz-checksum-crc32": "AAAA" };
+    const { origin, server } = await answering(response(206, first, patternBytes(1, 0, 50)));
+    const sink = new MemorySink(50);
+    const openings: Opening[] = [];
+    const outcome = await origin.open(
+      { ...location, offset: 0, lengthBytes: 50, withChecksums: false },
+      (opening) => {
+        openings.push(opening);
+        return sink;
+      },
+      never,
+    );
+    assert.equal(outcome, "opened");
+    assertPattern(sink.received, 1, 0);
+    const [{ head, lengthBytes } = {}] = openings;
+    assert.deepEqual([head?.sizeBytes, head?.etag, lengthBytes], [1000, "e1", 50]);
+    assert.deepEqual([head?.checksums, head?.isChecksumUnknown], [undefined, true]);
+    const sent = server.requests[0]?.head ?? "";
+    assert.match(sent, /^GET \/b\/k HTTP\/1.1\r\n/);
+    assert.match(sent, /\r\nrange: bytes=0-49\r\n/);
+    assert.doesNotMatch(sent, /if-match|x-amz-checksum-mode/);
+  });
+
+  test("open: with checksums it asks for the whole object, without a range", async () => {
+    const whole = { ETag: '"e1"', "Content-Length": 50, "x-amz-checksum-crc32": "AAAA" };
+    const { origin, server } = await answering(response(200, whole, patternBytes(1, 0, 50)));
+    const openings: Opening[] = [];
+    await origin.open(
+      { ...location, offset: 0, lengthBytes: 8192, withChecksums: true },
+      (opening) => {
+        openings.push(opening);
+        return new MemorySink(50);
+      },
+      never,
+    );
+    assert.deepEqual(openings[0]?.head.checksums, { "x-amz-checksum-crc32": "AAAA" });
+    assert.equal(openings[0]?.head.isChecksumUnknown, undefined);
+    assert.match(server.requests[0]?.head ?? "", /x-amz-checksum-mode: ENABLED/);
+    assert.doesNotMatch(server.requests[0]?.head ?? "", /range:/);
+  });
+
+  for (const [status, outcome] of [
+    [404, "absent"],
+    [416, "unsatisfiable"],
+  ] as const) {
+    test(`open: ${status} is no error, and brings no bytes`, async () => {
+      const { origin } = await answering(response(status, { "Content-Length": 0 }));
+      const request = { ...location, offset: 100, lengthBytes: 50, withChecksums: false };
+      // The look at the bucket gets the same answer.
+      const open = () => origin.open(request, () => assert.fail("no bytes"), never);
+      if (status === 404) await assert.rejects(open, { code: "no_such_bucket" });
+      else assert.equal(await open(), outcome);
+    });
+  }
 
   test("read: a signed GET of the literal path, pinned and ranged", async () => {
     const { origin, server } = await answering(response(206, partial, patternBytes(1, 100, 50)));

@@ -8,6 +8,9 @@ import type {
   ListPage,
   ObjectHead,
   ObjectLocation,
+  OpeningReceiver,
+  OpenOutcome,
+  OpenRequest,
   Origin,
   RangeRequest,
 } from "../../src/origin/origin.ts";
@@ -58,9 +61,59 @@ export class ScriptedRead {
   }
 }
 
+/** An opening that waits for its answer. */
+export class ScriptedOpening {
+  readonly request: OpenRequest;
+  readonly signal: AbortSignal;
+  readonly settled: Promise<OpenOutcome>;
+  /** Undefined before {@link answer}, null where the bytes are not wanted. */
+  body: ByteSink | null | undefined;
+  readonly #receive: OpeningReceiver;
+  readonly #finish = Promise.withResolvers<OpenOutcome>();
+  readonly #seed: number;
+  #deliveredBytes = 0;
+
+  constructor(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal, seed: number) {
+    this.request = request;
+    this.signal = signal;
+    this.#receive = receive;
+    this.#seed = seed;
+    this.settled = this.#finish.promise;
+    signal.addEventListener("abort", () => this.#finish.reject(signal.reason), { once: true });
+  }
+
+  /** The response head of an object of this size. */
+  answer(head: ObjectHead): this {
+    const lengthBytes = Math.min(this.request.lengthBytes, head.sizeBytes - this.request.offset);
+    this.body = this.#receive({ head, lengthBytes });
+    return this;
+  }
+
+  deliver(lengthBytes: number): this {
+    for (let owed = lengthBytes; owed > 0; ) {
+      const space = (this.body as ByteSink).space();
+      const take = Math.min(space.length, owed);
+      fillPattern(space.subarray(0, take), this.#seed, this.request.offset + this.#deliveredBytes);
+      this.#deliveredBytes += take;
+      (this.body as ByteSink).advance(take);
+      owed -= take;
+    }
+    return this;
+  }
+
+  finish(outcome: OpenOutcome = "opened"): void {
+    this.#finish.resolve(outcome);
+  }
+
+  fail(error: Error): void {
+    this.#finish.reject(error);
+  }
+}
+
 export class ScriptedOrigin implements Origin {
   readonly id: string;
   readonly reads: ScriptedRead[] = [];
+  readonly openings: ScriptedOpening[] = [];
   readonly heads: ObjectLocation[] = [];
   /** Answers every HEAD; replaced by tests. */
   onHead: (location: ObjectLocation) => Promise<ObjectHead | null> = async () => null;
@@ -84,6 +137,12 @@ export class ScriptedOrigin implements Origin {
     this.reads.push(read);
     if (this.auto) read.deliver().finish();
     return read.settled;
+  }
+
+  open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
+    const opening = new ScriptedOpening(request, receive, signal, this.seed);
+    this.openings.push(opening);
+    return opening.settled;
   }
 
   async list(): Promise<ListPage> {

@@ -1,0 +1,55 @@
+/**
+ * The first request for an object of which nothing is known: a GET of a range that pins no version. Its response head
+ * tells what a HEAD would tell, and its body is what a client waits for. So a cold object costs one round trip to the
+ * origin, and a small one costs one request.
+ */
+import { OrcaError } from "../../base/orca-error.ts";
+import type { ResponseHead } from "../../http-client/response-head.ts";
+import { type ObjectDialect, objectHeadOf } from "../http-object.ts";
+import type { FirstBytes, Opening, OpenOutcome } from "../origin.ts";
+
+/** Of an answer that is no error. */
+export function outcomeOf(status: number): OpenOutcome {
+  if (status === 404) return "absent";
+  return status === 416 ? "unsatisfiable" : "opened";
+}
+
+export function openHeaders({ offset, lengthBytes, withChecksums }: FirstBytes): Record<string, string> {
+  return withChecksums ? {} : { range: `bytes=${offset}-${offset + lengthBytes - 1}` };
+}
+
+/**
+ * What a 200 or 206 to an opening says.
+ * @throws OrcaError as {@link objectHeadOf}; origin_unsupported where the origin ignores ranges; origin_unavailable for
+ *   any other inconsistency.
+ */
+export function openingOf(
+  head: ResponseHead,
+  request: FirstBytes,
+  dialect: ObjectDialect,
+  action: string,
+): Opening {
+  const { offset, lengthBytes, withChecksums } = request;
+  if (head.status === 200) {
+    const sizeBytes = head.contentLength ?? 0;
+    if (offset > 0 || (!withChecksums && sizeBytes > lengthBytes)) {
+      throw new OrcaError("origin_unsupported", "origin", `${action}: the origin answered 200 to a range`);
+    }
+    return { head: objectHeadOf(head, dialect, action), lengthBytes: Math.min(sizeBytes, lengthBytes) };
+  }
+  const contentRange = head.headers.get("content-range") ?? "";
+  const [, first, last, size] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(contentRange) ?? [];
+  const sizeBytes = Number(size);
+  const end = Math.min(offset + lengthBytes, sizeBytes);
+  const isExpected = Number(first) === offset && Number(last) === end - 1 && end > offset;
+  if (head.status !== 206 || !isExpected || head.contentLength !== end - offset) {
+    const asked = `bytes ${offset}-${offset + lengthBytes - 1}`;
+    const received = `status ${head.status}, Content-Range "${contentRange}" and ${head.contentLength} bytes`;
+    throw new OrcaError(
+      "origin_unavailable",
+      "origin",
+      `${action}: asked for ${asked}, received ${received}`,
+    );
+  }
+  return { head: objectHeadOf(head, dialect, action, sizeBytes), lengthBytes: end - offset };
+}

@@ -1,0 +1,132 @@
+/**
+ * Openings of objects, under the permits and retries of a guarded origin. Attempts that fail before the metadata has come
+ * are repeated. A failure after that is told to the place of the bytes alone: whoever waits for them reads the rest.
+ */
+import { assert } from "../../base/assert.ts";
+import type { ByteSink } from "../../base/byte-sink.ts";
+import type { Clock } from "../../base/clock.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import { MinRate, type MinRateSettings } from "../min-rate.ts";
+import type { BodyPlace, ObjectHead, Opening, OpenRequest, Origin } from "../origin.ts";
+import type { OriginTrace } from "../origin-trace.ts";
+import { OpeningBody } from "./opening-body.ts";
+
+/** Called with what an opening says. Undefined where the bytes that follow are not wanted. */
+export type BodyReceiver = (opening: Opening) => BodyPlace | undefined;
+
+/** @see OpenOutcome */
+export type OpenAnswer =
+  | { readonly outcome: "opened"; readonly head: ObjectHead }
+  | { readonly outcome: "absent" | "unsatisfiable" };
+
+export interface OpeningsOptions {
+  readonly origin: Origin;
+  readonly clock: Clock;
+  readonly minRate: MinRateSettings;
+  readonly closing: AbortSignal;
+  readonly onBytes: (lengthBytes: number) => void;
+  readonly tooSlow: (request: OpenRequest, windowBytes: number) => OrcaError;
+  /** Runs one attempt under one permit. */
+  readonly permitted: (
+    ask: () => Promise<void>,
+    steps: OriginTrace,
+    receivedBytes: () => number,
+  ) => Promise<void>;
+}
+
+/** Ends an opening whose last byte wanted has come. */
+const enough = new OrcaError("internal", "origin", "Enough bytes of an opening have come");
+
+export class Openings {
+  readonly #options: OpeningsOptions;
+
+  constructor(options: OpeningsOptions) {
+    this.#options = options;
+  }
+
+  get arePossible(): boolean {
+    return this.#options.origin.open !== undefined;
+  }
+
+  /**
+   * Resolves when the metadata is here; `receive` was called just before. `pause` returns when the next attempt is due,
+   * or throws the fault again.
+   */
+  open(
+    request: OpenRequest,
+    receive: BodyReceiver,
+    steps: OriginTrace,
+    pause: (thrown: unknown) => Promise<void>,
+  ): Promise<OpenAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<OpenAnswer>();
+    const repeat = async (): Promise<void> => {
+      for (;;) {
+        let isAnswered = false;
+        const answer = (answered: OpenAnswer): void => {
+          isAnswered = true;
+          resolve(answered);
+        };
+        try {
+          await this.#attempt(request, receive, steps, answer);
+          return;
+        } catch (thrown) {
+          if (isAnswered) return;
+          await pause(thrown);
+        }
+      }
+    };
+    repeat().catch(reject);
+    return promise;
+  }
+
+  async #attempt(
+    request: OpenRequest,
+    receive: BodyReceiver,
+    steps: OriginTrace,
+    answer: (answered: OpenAnswer) => void,
+  ): Promise<void> {
+    const { clock, minRate, tooSlow, onBytes, permitted } = this.#options;
+    const stop = new AbortController();
+    const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
+    let body: OpeningBody | undefined;
+    const onOpening = (opening: Opening): ByteSink | null => {
+      const { head, lengthBytes } = opening;
+      const place = lengthBytes > 0 ? receive(opening) : undefined;
+      answer({ outcome: "opened", head });
+      const isLonger = request.withChecksums && head.sizeBytes > lengthBytes;
+      const cut = isLonger ? (): void => stop.abort(enough) : undefined;
+      body = place && new OpeningBody({ place, lengthBytes, rate, onBytes, cut });
+      return body ?? null;
+    };
+    const ask = async (): Promise<void> => {
+      steps.attempt({ offset: request.offset, lengthBytes: request.lengthBytes });
+      await this.#ask(request, onOpening, stop.signal, answer);
+    };
+    try {
+      await permitted(ask, steps, () => body?.receivedBytes ?? 0);
+      body?.end();
+    } catch (thrown) {
+      const action = `Cannot read "${request.bucket}/${request.key}"`;
+      body?.end(OrcaError.from(thrown, "origin_unavailable", "origin", action));
+      throw thrown;
+    } finally {
+      rate.end();
+    }
+  }
+
+  async #ask(
+    request: OpenRequest,
+    onOpening: (opening: Opening) => ByteSink | null,
+    stopped: AbortSignal,
+    answer: (answered: OpenAnswer) => void,
+  ): Promise<void> {
+    const { origin, closing } = this.#options;
+    assert(origin.open !== undefined, "an origin is opened only if it can be");
+    try {
+      const outcome = await origin.open(request, onOpening, AbortSignal.any([closing, stopped]));
+      if (outcome !== "opened") answer({ outcome });
+    } catch (thrown) {
+      if (thrown !== enough) throw thrown;
+    }
+  }
+}
