@@ -27,12 +27,14 @@
  * request of such a download uses a version that C has named within the last second ({@link Directory.lookupRefreshed}),
  * or the cached version if C cannot answer.
  */
+import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
-import type { ObjectLocation } from "../origin/origin.ts";
+import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
 import type { Trace } from "../trace/trace.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
-import type { Directory, HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
+import type { Directory } from "./directory.ts";
+import type { HeadAnswer, HeadQuestion, HeadSource } from "./head-source.ts";
 import {
   type ObjectPeers,
   objectPlacementName,
@@ -47,6 +49,7 @@ export interface ClusterHeadsOptions {
   readonly peers: ObjectPeers;
   /** This replica's own: it answers as the coordinator, or in place of one that is unreachable. */
   readonly authority: Directory;
+  readonly chunkTiers: readonly ChunkTier[];
   readonly trace?: Trace | undefined;
 }
 
@@ -57,9 +60,12 @@ export class ClusterHeads implements HeadSource {
   readonly #authority: Directory;
   readonly #trace: Trace | undefined;
   readonly #call: CoordinatorCall;
+  readonly #firstChunkBytesMin: number;
 
-  constructor({ originId, coordination, peers, authority, trace }: ClusterHeadsOptions) {
+  constructor(options: ClusterHeadsOptions) {
+    const { originId, coordination, peers, authority, chunkTiers, trace } = options;
     this.id = originId;
+    this.#firstChunkBytesMin = Math.min(...chunkTiers.map(({ chunkSizeBytes }) => chunkSizeBytes));
     this.#peers = peers;
     this.#authority = authority;
     this.#trace = trace;
@@ -73,17 +79,32 @@ export class ClusterHeads implements HeadSource {
 
   head(
     location: ObjectLocation,
-    { staleEtag, contradictedEtag, isRefresh, asker }: HeadQuestion,
+    { staleEtag, contradictedEtag, isRefresh, asker, ...question }: HeadQuestion,
   ): Promise<HeadAnswer> {
+    const firstBytes = this.#ofFirstChunk(question.firstBytes);
     return this.#call.ask<HeadAnswer>(
       objectPlacementName(this.id, location),
       (peer) => {
         const requestId = asker && { requestId: asker.requestId };
-        return this.#ask(peer, { originId: this.id, location, staleEtag, contradictedEtag, ...requestId });
+        const request = {
+          originId: this.id,
+          location,
+          staleEtag,
+          contradictedEtag,
+          ...requestId,
+          firstBytes,
+        };
+        return this.#ask(peer, request);
       },
-      () => this.#authority.answer(location, staleEtag, contradictedEtag, asker),
+      () => this.#authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes),
       !isRefresh,
     );
+  }
+
+  /** The bytes of other chunks are filled by their own coordinators, which are known only with the version. */
+  #ofFirstChunk(firstBytes: FirstBytes | undefined): FirstBytes | undefined {
+    if (firstBytes === undefined) return undefined;
+    return firstBytes.offset + firstBytes.lengthBytes <= this.#firstChunkBytesMin ? firstBytes : undefined;
   }
 
   #ask(peer: Member, request: PeerHeadRequest): Promise<PeerHeadAnswer> {

@@ -20,52 +20,22 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
-import { contentCodingOf } from "../chunk/content-coding.ts";
+import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
-import { ObjectVersion } from "../chunk/object-version.ts";
-import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
+import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
+import type { HeadQuestion, HeadSource } from "./head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
-import { ownText } from "./heap-text.ts";
 import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
-import { entryBytes, etagOf, isSame, type LookupResult, ownHead } from "./object-record.ts";
+import { entryBytes, etagOf, isSame, type LookupResult, ownHead, versionOf } from "./object-record.ts";
 import { Revalidations, refreshMs } from "./revalidations.ts";
 import { StaleMarkers } from "./stale-markers.ts";
 import { Sweep } from "./sweep.ts";
 import { entryName, locationOf } from "./versions/entry-name.ts";
-
-/** What the caller knows already. */
-export interface HeadQuestion {
-  /** An ETag that is no longer the object's; empty for none. */
-  readonly staleEtag: string;
-  /** The cached ETag, which a client contradicts: empty for a cached error, undefined if there is no contradiction. */
-  readonly contradictedEtag: string | undefined;
-  /** The caller has a cached answer: if the coordinator is unreachable, no other source need be asked. */
-  readonly isRefresh: boolean;
-  /** The request that asks first. */
-  readonly asker?: Asker | undefined;
-}
-
-export interface HeadAnswer {
-  /** The metadata, or a lasting error: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
-  readonly head: ObjectHead | OrcaError;
-  /** The remaining TTL. 0: the answer serves only callers that wait. Undefined: the origin itself answered. */
-  readonly remainingMs: number | undefined;
-}
-
-/** An origin (origin-heads.ts), or the cluster, which asks the origin once for all replicas (cluster-heads.ts). */
-export interface HeadSource {
-  /** The id of the origin. */
-  readonly id: string;
-  /** True for an origin: its answer cannot be stale, and each question is a request that costs money. */
-  readonly isOrigin: boolean;
-  /** @throws OrcaError for a passing fault, which is not a fact about the object. */
-  head(location: ObjectLocation, question: HeadQuestion): Promise<HeadAnswer>;
-}
 
 export interface DirectoryOptions {
   readonly source: HeadSource;
@@ -80,6 +50,13 @@ export interface DirectoryOptions {
   /** Receives each version that is no longer current, so that its chunks are evicted first. */
   readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
   readonly trace?: Trace | undefined;
+}
+
+interface AskOptions {
+  /** The entry that is asked about: for a refresh, or because a client contradicts it. */
+  readonly kept?: TimedAnswer<LookupResult>;
+  readonly isRefresh?: boolean;
+  readonly opening?: Pick<HeadQuestion, "firstBytes" | "lastVersion"> | undefined;
 }
 
 /** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
@@ -152,22 +129,29 @@ export class Directory {
     return timed && this.#isRefreshed(timed) ? this.#counted(timed, location, asker).answer : undefined;
   }
 
-  /** The fresh entry, or the source's answer. @throws OrcaError if the source fails. */
-  async lookup(location: ObjectLocation, asker?: Asker): Promise<LookupResult> {
-    return (await this.#find(location, entryName(location), asker)).answer;
+  /**
+   * The fresh entry, or the source's answer. `firstBytes` are those that the caller wants of an object that is not known.
+   * @throws OrcaError if the source fails.
+   */
+  async lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
+    return (await this.#find(location, entryName(location), asker, firstBytes)).answer;
   }
 
   /**
    * Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. The answer
    * is at most {@link refreshMs} old, or it is the cached one if the source fails.
    */
-  async lookupRefreshed(location: ObjectLocation, asker?: Asker): Promise<LookupResult> {
+  async lookupRefreshed(
+    location: ObjectLocation,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+  ): Promise<LookupResult> {
     const name = entryName(location);
     const known = this.#fresh(location, name, asker);
-    if (known === undefined) return (await this.#find(location, name, asker)).answer;
+    if (known === undefined) return (await this.#find(location, name, asker, firstBytes)).answer;
     if (this.#isRefreshed(known)) return known.answer;
     const timed = await this.#revalidations.refresh(name, known, () =>
-      this.#ask(location, name, asker, known, true),
+      this.#ask(location, name, asker, { kept: known, isRefresh: true }),
     );
     // The source failed, and meanwhile the entry was dropped or replaced, because it is stale.
     const isForgotten = timed === known && this.#answers.kept(name) !== known;
@@ -200,11 +184,12 @@ export class Directory {
     staleEtag: string,
     contradictedEtag: string | undefined,
     asker?: Asker,
+    firstBytes?: FirstBytes,
   ): Promise<PeerHeadAnswer> {
     if (staleEtag !== "") this.forget(location, staleEtag);
     const name = entryName(location);
     const timed = await (contradictedEtag === undefined
-      ? this.#find(location, name, asker)
+      ? this.#find(location, name, asker, firstBytes)
       : this.#revalidate(location, name, contradictedEtag, asker));
     // An answer that was dropped while its HEAD was in flight serves only the callers that waited for it.
     const isKept = this.#answers.kept(name) === timed;
@@ -298,10 +283,12 @@ export class Directory {
     location: ObjectLocation,
     name: string,
     asker: Asker | undefined,
+    firstBytes?: FirstBytes,
   ): Promise<TimedAnswer<LookupResult>> {
     const known = this.#fresh(location, name, asker);
     if (known) return known;
-    const send = (): Promise<Reply<LookupResult>> => this.#ask(location, name, asker);
+    const opening = firstBytes && { firstBytes, lastVersion: this.#lastVersions.of(name, location) };
+    const send = (): Promise<Reply<LookupResult>> => this.#ask(location, name, asker, { opening });
     return this.#answers.ask(name, send, asker?.requestId, (id) => this.#trace.join(location, asker, id));
   }
 
@@ -314,16 +301,16 @@ export class Directory {
     const known = this.#answers.fresh(name);
     if (known === undefined) return this.#find(location, name, asker);
     if (etagOf(known.answer) !== contradictedEtag) return known;
-    return this.#revalidations.revalidate(name, known, () => this.#ask(location, name, asker, known));
+    return this.#revalidations.revalidate(name, known, () =>
+      this.#ask(location, name, asker, { kept: known }),
+    );
   }
 
-  /** Asks the source. With `kept`, asks whether it is still right: for a refresh, or because a client contradicts it. */
   async #ask(
     location: ObjectLocation,
     name: string,
     asker: Asker | undefined,
-    kept?: TimedAnswer<LookupResult>,
-    isRefresh = false,
+    { kept, isRefresh = false, opening }: AskOptions,
   ): Promise<Reply<LookupResult>> {
     const { source, ttlMs, negativeTtlMs } = this.#options;
     const staleEtag = this.#staleMarkers.staleEtag(name);
@@ -331,7 +318,7 @@ export class Directory {
     const ttlMaxMs = this.#staleMarkers.ttlMaxMs(name);
     const reason = isRefresh ? "refresh" : kept ? "revalidation" : "miss";
     this.#trace.ask(location, asker, source.isOrigin, reason);
-    const question = { staleEtag, contradictedEtag, isRefresh, ...(asker && { asker }) };
+    const question = { staleEtag, contradictedEtag, isRefresh, ...(asker && { asker }), ...opening };
     const { head, remainingMs } = await source.head(location, question);
     const answer = this.#resultOf(location, name, head, kept?.answer);
     this.#sweep.later();
@@ -364,16 +351,7 @@ export class Directory {
       return { kind: "error", error: head };
     }
     const own = ownHead(head);
-    const version = new ObjectVersion({
-      originId: this.#options.source.id,
-      bucket: location.bucket,
-      objectKey: ownText(location.key),
-      etag: own.etag,
-      contentCoding: contentCodingOf(own.contentEncoding),
-      versionId: location.versionId === undefined ? undefined : ownText(location.versionId),
-      sizeBytes: head.sizeBytes,
-      chunkSizeBytes: chunkSizeFor(head.sizeBytes, this.#options.chunkTiers),
-    });
+    const version = versionOf(this.#options.source.id, location, own, this.#options.chunkTiers);
     this.#supersede(location, name, version);
     return { kind: "found", record: { version, head: own } };
   }

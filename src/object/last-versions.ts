@@ -42,7 +42,16 @@ export class LastVersions {
     } else this.#versions.delete(name);
     if (!last || (last.etag === version?.etag && last.chunkSizeBytes === version.chunkSizeBytes))
       return undefined;
-    const { bucket, key: objectKey } = location;
+    return this.#versionOf(last, location);
+  }
+
+  /** The last version seen. */
+  of(name: string, location: ObjectLocation): ObjectVersion | undefined {
+    const last = this.#versions.peek(name);
+    return last && this.#versionOf(last, location);
+  }
+
+  #versionOf(last: LastVersion, { bucket, key: objectKey }: ObjectLocation): ObjectVersion {
     return new ObjectVersion({ ...last, originId: this.#originId, bucket, objectKey });
   }
 }

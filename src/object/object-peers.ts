@@ -6,6 +6,7 @@
 import type { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "../membership/member.ts";
 import type {
+  FirstBytes,
   ListPage,
   ListRequest,
   ObjectHead,
@@ -26,6 +27,8 @@ export interface PeerHeadRequest {
   readonly contradictedEtag: string | undefined;
   /** Of the client's request that asks first. */
   readonly requestId?: string | undefined;
+  /** The bytes that the client wants, where they are of the first chunk: the coordinator of the object fills that. */
+  readonly firstBytes?: FirstBytes | undefined;
 }
 
 /** The coordinator's answer, and how long the caller may cache it. */

@@ -4,8 +4,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { OrcaError } from "../base/orca-error.ts";
-import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { ObjectHead } from "../origin/origin.ts";
+import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
+import { contentCodingOf } from "../chunk/content-coding.ts";
+import { ObjectVersion } from "../chunk/object-version.ts";
+import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import { ownText, textBytes } from "./heap-text.ts";
 import { Absence } from "./versions/absence.ts";
 
@@ -74,6 +76,25 @@ function ownTexts(texts: Readonly<Record<string, string>>): Readonly<Record<stri
   return Object.fromEntries(Object.entries(texts).map(([name, value]) => [ownText(name), ownText(value)]));
 }
 
+/** The version that an origin's metadata describes. */
+export function versionOf(
+  originId: string,
+  { bucket, key, versionId }: ObjectLocation,
+  { etag, sizeBytes, contentEncoding }: ObjectHead,
+  chunkTiers: readonly ChunkTier[],
+): ObjectVersion {
+  return new ObjectVersion({
+    originId,
+    bucket,
+    objectKey: ownText(key),
+    etag,
+    contentCoding: contentCodingOf(contentEncoding),
+    versionId: versionId === undefined ? undefined : ownText(versionId),
+    sizeBytes,
+    chunkSizeBytes: chunkSizeFor(sizeBytes, chunkTiers),
+  });
+}
+
 /** Empty if there is no version to serve. */
 export function etagOf(result: LookupResult): string {
   return result.kind === "found" ? result.record.version.etag : "";
@@ -84,6 +105,7 @@ export function isSame(kept: LookupResult, head: ObjectHead | OrcaError): boolea
   if (head instanceof OrcaError) return kept.kind === "error" && isSameError(kept.error, head);
   if (kept.kind === "error") return false;
   const { etag, sizeBytes, lastModifiedMs, contentEncoding, storageClass, restore } = kept.record.head;
+  if (kept.record.head.isChecksumUnknown && !head.isChecksumUnknown) return false;
   if (head.etag !== etag || head.sizeBytes !== sizeBytes) return false;
   if (head.versionId !== kept.record.head.versionId) return false;
   // Archiving and restoring change neither the ETag nor the date.

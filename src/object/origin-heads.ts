@@ -1,42 +1,119 @@
 /**
- * An origin as a source of metadata. It separates the origin's errors: a lasting error, which is a fact about the object,
- * is returned as an answer that can be cached and sent to peers. Any other error is thrown.
+ * An origin as a source of metadata. A question that says which bytes its client wants first is asked as an opening
+ * (origin/opening/): one GET that brings metadata and bytes. All others are HEADs: those that want no bytes, those whose
+ * bytes a tier holds, and those that an opening cannot answer, because the object ends before the bytes wanted and the
+ * origin then tells nothing else about it.
  */
 import { OrcaError } from "../base/orca-error.ts";
-import type { ObjectHead, ObjectLocation, OriginHead } from "../origin/origin.ts";
+import type { ChunkTier } from "../chunk/chunk-layout.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
+import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import type {
+  BodyPlace,
+  FirstBytes,
+  ObjectHead,
+  ObjectLocation,
+  Opening,
+  OriginHead,
+} from "../origin/origin.ts";
 import type { Asker } from "../trace/trace.ts";
-import type { HeadAnswer, HeadQuestion, HeadSource } from "./directory.ts";
+import type { HeadAnswer, HeadQuestion, HeadSource } from "./head-source.ts";
+import { versionOf } from "./object-record.ts";
+import { OpeningGate } from "./opening-gate.ts";
 import { Absence } from "./versions/absence.ts";
 
-/** The part of an origin that a directory uses. */
-export interface HeadOrigin {
-  readonly id: string;
-  head(location: ObjectLocation, asker?: Asker): Promise<OriginHead>;
+/** The flights of this replica, as a place for the bytes of openings. */
+export interface FirstBytesPlaces {
+  /** Whether a tier holds the byte at `offset`, or a flight brings it. A hint. */
+  holds(version: ObjectVersion, offset: number): boolean;
+
+  /** Undefined where the bytes have no place now: they are held, or there is no memory. */
+  receive(version: ObjectVersion, offset: number, lengthBytes: number, asker?: Asker): BodyPlace | undefined;
 }
+
+export interface OpeningParts {
+  readonly places: FirstBytesPlaces;
+  readonly chunkTiers: readonly ChunkTier[];
+}
+
+type OriginForHeads = Pick<GuardedOrigin, "id" | "head"> & Partial<Pick<GuardedOrigin, "opens" | "open">>;
 
 export class OriginHeads implements HeadSource {
   readonly id: string;
   readonly isOrigin = true;
-  readonly #origin: HeadOrigin;
+  /** Objects whose first question was an opening, and those of which the bytes were held already. */
+  readonly stats = { openings: 0, openingsWasted: 0 };
+  readonly #origin: OriginForHeads;
+  readonly #opening: OpeningParts | undefined;
+  readonly #gate = new OpeningGate();
 
-  constructor(origin: HeadOrigin) {
+  /** Without `opening`, each question is a HEAD. */
+  constructor(origin: OriginForHeads, opening?: OpeningParts) {
     this.id = origin.id;
     this.#origin = origin;
+    this.#opening = opening;
   }
 
   /** Ignores the ETags of the question: an origin has no cache that they could correct. */
-  async head(location: ObjectLocation, question?: Pick<HeadQuestion, "asker">): Promise<HeadAnswer> {
-    return { head: await this.#ask(location, question?.asker), remainingMs: undefined };
+  async head(location: ObjectLocation, question?: Partial<HeadQuestion>): Promise<HeadAnswer> {
+    return { head: await this.#ask(location, question), remainingMs: undefined };
   }
 
-  async #ask(location: ObjectLocation, asker: Asker | undefined): Promise<ObjectHead | OrcaError> {
+  async #ask(
+    location: ObjectLocation,
+    { asker, firstBytes, lastVersion }: Partial<HeadQuestion> = {},
+  ): Promise<ObjectHead | OrcaError> {
     try {
+      const canOpen = this.#origin.opens && location.versionId === undefined;
+      const opening = firstBytes && canOpen ? this.#opening : undefined;
+      if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
+      const isHeld = lastVersion !== undefined && opening.places.holds(lastVersion, firstBytes.offset);
+      if (!isHeld && this.#gate.isOpen) {
+        const opened = await this.#open(location, firstBytes, opening, asker);
+        if (opened) return opened;
+      }
       const head = await this.#origin.head(location, asker);
-      if (head === null) return Absence.of(location);
-      return "kind" in head ? Absence.of(location, head) : head;
+      this.#gate.looked(false, this.#isHeld(opening, location, head, firstBytes));
+      return knownOf(location, head);
     } catch (thrown) {
       if (thrown instanceof OrcaError && thrown.isLasting) return thrown;
       throw thrown;
     }
   }
+
+  /** Undefined where only a HEAD tells more. */
+  async #open(
+    location: ObjectLocation,
+    firstBytes: FirstBytes,
+    { places, chunkTiers }: OpeningParts,
+    asker: Asker | undefined,
+  ): Promise<ObjectHead | OrcaError | undefined> {
+    this.stats.openings += 1;
+    const receive = ({ head, lengthBytes }: Opening): BodyPlace | undefined => {
+      const version = versionOf(this.id, location, head, chunkTiers);
+      const isHeld = places.holds(version, firstBytes.offset);
+      this.#gate.looked(true, isHeld);
+      if (isHeld) this.stats.openingsWasted += 1;
+      return isHeld ? undefined : places.receive(version, firstBytes.offset, lengthBytes, asker);
+    };
+    const request = { ...location, ...firstBytes, ...(asker && { requestId: asker.requestId }) };
+    const answer = await this.#origin.open?.(request, receive, asker);
+    if (answer?.outcome === "opened") return answer.head;
+    return answer?.outcome === "absent" ? Absence.of(location, answer.marker ?? undefined) : undefined;
+  }
+
+  #isHeld(
+    { places, chunkTiers }: OpeningParts,
+    location: ObjectLocation,
+    head: OriginHead,
+    { offset }: FirstBytes,
+  ): boolean {
+    if (head === null || "kind" in head || offset >= head.sizeBytes) return false;
+    return places.holds(versionOf(this.id, location, head, chunkTiers), offset);
+  }
+}
+
+function knownOf(location: ObjectLocation, head: OriginHead): ObjectHead | OrcaError {
+  if (head === null) return Absence.of(location);
+  return "kind" in head ? Absence.of(location, head) : head;
 }

@@ -29,7 +29,7 @@ import {
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { listingBytesMax } from "./list-answer.ts";
-import { openHeaders, openingOf, outcomeOf } from "./opening/opening.ts";
+import { openHeaders, openingOf } from "./opening/opening.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -153,26 +153,23 @@ export class AzureBlobOrigin implements Origin {
 
   async open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
     const { bucket, key, requestId } = request;
-    if (!isBlobName(key)) return "absent";
+    if (!isBlobName(key)) return null;
     const action = `Cannot read "${bucket}/${key}"`;
+    let isOpened = false;
     const onHead = (head: ResponseHead): ByteSink | null => {
       if (head.status === 404 || head.status === 400 || head.status === 416) return null;
       if (head.status >= 300) throw this.#errorOf(head, action);
+      isOpened = true;
       this.#buckets.seen(bucket);
       checkBlobType(head, action);
       return receive(openingOf(head, request, dialect, action));
     };
     const headers = { ...openHeaders(request), ...userAgentHeaders(requestId) };
-    const head = await this.#client.request(
-      await this.#authorized("GET", bucket, key, headers),
-      onHead,
-      signal,
-    );
-    if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return "absent";
-    // As for a HEAD.
-    if (head.status === 404 || head.status === 400) await this.#buckets.check(bucket);
-    if (head.status === 400) throw this.#errorOf(head, action);
-    return outcomeOf(head.status);
+    const signed = await this.#authorized("GET", { bucket, key }, headers);
+    const head = await this.#client.request(signed, onHead, signal);
+    if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
+    // What else it is, the HEAD that follows finds out.
+    return isOpened ? "opened" : "unsatisfiable";
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {

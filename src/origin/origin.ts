@@ -126,8 +126,8 @@ export interface BodyPlace {
   ended(error?: OrcaError): void;
 }
 
-/** `absent`: there is no such object. `unsatisfiable`: it ends before the offset, and nothing else is known of it. */
-export type OpenOutcome = "opened" | "absent" | "unsatisfiable";
+/** `unsatisfiable`: the object ends before the offset, and nothing else is known of it. A delete marker, or null: it is absent. */
+export type OpenOutcome = "opened" | "unsatisfiable" | DeleteMarker | null;
 
 export interface ListRequest {
   readonly bucket: string;

@@ -18,7 +18,7 @@ import {
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { answerDetail, listingBytesMax } from "./list-answer.ts";
-import { openHeaders, openingOf, outcomeOf } from "./opening/opening.ts";
+import { openHeaders, openingOf } from "./opening/opening.ts";
 import {
   type BucketPart,
   firstKeyOnly,
@@ -149,13 +149,15 @@ export class S3Origin implements Origin {
     };
     const headers = { ...openHeaders(request), ...(withChecksums && checksumHeaders) };
     const unsignedHeaders = userAgentHeaders(requestId);
-    const { status } = await this.#wire.request(
+    const head = await this.#wire.request(
       { method: "GET", bucket, key, headers, unsignedHeaders },
       onHead,
       signal,
     );
-    if (status === 404) await this.#buckets.check(bucket);
-    return outcomeOf(status);
+    if (head.status !== 404) return head.status === 416 ? "unsatisfiable" : "opened";
+    const marker = deleteMarkerOf(head);
+    if (marker === null) await this.#buckets.check(bucket);
+    return marker;
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {

@@ -10,7 +10,8 @@ import type { OriginConfig } from "../config/origin-config.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
-import { Directory, type HeadSource } from "../object/directory.ts";
+import { Directory } from "../object/directory.ts";
+import type { HeadSource } from "../object/head-source.ts";
 import type { HeapShare } from "../object/heap-share.ts";
 import { ListingCache, type ListingSource, OriginListings } from "../object/listing-cache.ts";
 import type { ObjectPeers } from "../object/object-peers.ts";
@@ -98,7 +99,7 @@ export function openMetadata(
   const shared = { originId: origin.id, coordination: peers.coordination, peers: peers.objectPeers };
   return {
     ...known,
-    directory: directoryOf(new ClusterHeads({ ...shared, authority, trace })),
+    directory: directoryOf(new ClusterHeads({ ...shared, authority, chunkTiers: chunking.tiers, trace })),
     listings: listingsOf(new ClusterListings({ ...shared, authority: authorityListings })),
     parts: partsOf(
       new ClusterParts({ ...shared, authority: authorityParts, hasParts: origin.hasParts, trace }),

@@ -121,7 +121,7 @@ function openReplica(
   const peers = network.peersOf(self.replicaId);
   const shared = { clock, chunkTiers: defaultChunkTiers, ttlMs, negativeTtlMs, entriesMax: 100, ...options };
   const authority = new Directory({ ...shared, source: new OriginHeads(origin) });
-  const heads = new ClusterHeads({ originId, coordination, peers, authority });
+  const heads = new ClusterHeads({ originId, coordination, peers, authority, chunkTiers: defaultChunkTiers });
   const directory = new Directory({ ...shared, source: heads });
   const listShared = {
     clock,

@@ -206,7 +206,7 @@ export class SimulatedReplica {
     });
     const authority = new Directory({ ...shared, source: heads });
     const peers = mesh.objectPeersOf({ replicaId, clock });
-    const cluster = new ClusterHeads({ originId, coordination, peers, authority });
+    const cluster = new ClusterHeads({ originId, coordination, peers, authority, chunkTiers });
     const directory = new Directory({ ...shared, source: cluster });
     const authorityListings = new ListingCache({
       source: new OriginListings(guarded),

@@ -6,13 +6,7 @@
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ResponseHead } from "../../http-client/response-head.ts";
 import { type ObjectDialect, objectHeadOf } from "../http-object.ts";
-import type { FirstBytes, Opening, OpenOutcome } from "../origin.ts";
-
-/** Of an answer that is no error. */
-export function outcomeOf(status: number): OpenOutcome {
-  if (status === 404) return "absent";
-  return status === 416 ? "unsatisfiable" : "opened";
-}
+import type { FirstBytes, Opening } from "../origin.ts";
 
 export function openHeaders({ offset, lengthBytes, withChecksums }: FirstBytes): Record<string, string> {
   return withChecksums ? {} : { range: `bytes=${offset}-${offset + lengthBytes - 1}` };

@@ -7,7 +7,7 @@ import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { MinRate, type MinRateSettings } from "../min-rate.ts";
-import type { BodyPlace, ObjectHead, Opening, OpenRequest, Origin } from "../origin.ts";
+import type { BodyPlace, DeleteMarker, ObjectHead, Opening, OpenRequest, Origin } from "../origin.ts";
 import type { OriginTrace } from "../origin-trace.ts";
 import { OpeningBody } from "./opening-body.ts";
 
@@ -17,7 +17,8 @@ export type BodyReceiver = (opening: Opening) => BodyPlace | undefined;
 /** @see OpenOutcome */
 export type OpenAnswer =
   | { readonly outcome: "opened"; readonly head: ObjectHead }
-  | { readonly outcome: "absent" | "unsatisfiable" };
+  | { readonly outcome: "unsatisfiable" }
+  | { readonly outcome: "absent"; readonly marker: DeleteMarker | null };
 
 export interface OpeningsOptions {
   readonly origin: Origin;
@@ -124,7 +125,8 @@ export class Openings {
     assert(origin.open !== undefined, "an origin is opened only if it can be");
     try {
       const outcome = await origin.open(request, onOpening, AbortSignal.any([closing, stopped]));
-      if (outcome !== "opened") answer({ outcome });
+      if (outcome === "unsatisfiable") answer({ outcome });
+      else if (outcome !== "opened") answer({ outcome: "absent", marker: outcome });
     } catch (thrown) {
       if (thrown !== enough) throw thrown;
     }

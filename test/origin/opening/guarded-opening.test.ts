@@ -132,12 +132,16 @@ test("GuardedOrigin.open: of a larger object with its checksums, the rest is cut
 });
 
 test("GuardedOrigin.open: an absent object, and one that ends before the offset, bring no bytes", async () => {
-  for (const outcome of ["absent", "unsatisfiable"] as const) {
+  for (const [outcome, expected] of [
+    [null, { outcome: "absent", marker: null }],
+    [{ kind: "delete-marker" } as never, { outcome: "absent", marker: { kind: "delete-marker" } }],
+    ["unsatisfiable", { outcome: "unsatisfiable" }],
+  ] as const) {
     const { origin, guarded, openings, receive } = fixture();
     const answer = guarded.open(request, receive);
     await settle();
     openingAt(origin, 0).finish(outcome);
-    assert.deepEqual(await answer, { outcome });
+    assert.deepEqual(await answer, expected);
     await settle();
     assert.deepEqual([openings.length, guarded.requestsInFlight], [0, 0]);
   }

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { MiB } from "../../src/base/units.ts";
+import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
+import type { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { versionOf } from "../../src/object/object-record.ts";
+import { headsAfterWaste } from "../../src/object/opening-gate.ts";
+import { OriginHeads } from "../../src/object/origin-heads.ts";
+import type { BodyReceiver, OpenAnswer } from "../../src/origin/opening/openings.ts";
+import type { FirstBytes, ObjectHead, OpenRequest } from "../../src/origin/origin.ts";
+import { MemorySink } from "../support/memory-sink.ts";
+
+const location = { bucket: "models", key: "weights" };
+const firstBytes: FirstBytes = { offset: 0, lengthBytes: 8 * MiB, withChecksums: false };
+const head: ObjectHead = { etag: "e1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
+const version = versionOf("origin-a", location, head, defaultChunkTiers);
+
+function fixture() {
+  const asked: string[] = [];
+  const received: { version: ObjectVersion; offset: number; lengthBytes: number }[] = [];
+  const world = {
+    isHeld: false,
+    outcome: "opened" as OpenAnswer["outcome"],
+    head: async (): Promise<ObjectHead | null> => head,
+  };
+  const heads = new OriginHeads(
+    {
+      id: "origin-a",
+      opens: true,
+      head: () => {
+        asked.push("head");
+        return world.head();
+      },
+      open: async (request: OpenRequest, receive: BodyReceiver): Promise<OpenAnswer> => {
+        asked.push(`open ${request.offset}+${request.lengthBytes}`);
+        if (world.outcome === "absent") return { outcome: "absent", marker: null };
+        if (world.outcome === "unsatisfiable") return { outcome: "unsatisfiable" };
+        receive({ head, lengthBytes: head.sizeBytes });
+        return { outcome: "opened", head };
+      },
+    },
+    {
+      chunkTiers: defaultChunkTiers,
+      places: {
+        holds: () => world.isHeld,
+        receive: (of, offset, lengthBytes) => {
+          received.push({ version: of, offset, lengthBytes });
+          return { sink: new MemorySink(lengthBytes), ended: () => {} };
+        },
+      },
+    },
+  );
+  return { asked, received, world, heads };
+}
+
+test("OriginHeads: a question that wants bytes is one opening, and its bytes get a place", async () => {
+  const { asked, received, heads } = fixture();
+  assert.deepEqual(await heads.head(location, { firstBytes }), { head, remainingMs: undefined });
+  assert.deepEqual(asked, [`open 0+${8 * MiB}`]);
+  assert.deepEqual(
+    received.map((each) => [each.version.hash, each.offset, each.lengthBytes]),
+    [[version.hash, 0, 10]],
+  );
+});
+
+test("OriginHeads: a question that wants no bytes is a HEAD", async () => {
+  const { asked, heads } = fixture();
+  await heads.head(location);
+  await heads.head(location, { staleEtag: "x" });
+  assert.deepEqual(asked, ["head", "head"]);
+});
+
+test("OriginHeads: an object whose last version is held is asked for by a HEAD", async () => {
+  const { asked, world, heads } = fixture();
+  await heads.head(location, { firstBytes, lastVersion: version });
+  world.isHeld = true;
+  await heads.head(location, { firstBytes, lastVersion: version });
+  assert.deepEqual(asked, [`open 0+${8 * MiB}`, "head"]);
+});
+
+test("OriginHeads: an absent object costs one request, and one that ends before the bytes wanted two", async () => {
+  const { asked, world, heads } = fixture();
+  world.outcome = "absent";
+  const { head: absent } = await heads.head(location, { firstBytes });
+  assert.ok(absent instanceof OrcaError && absent.code === "no_such_key");
+  world.outcome = "unsatisfiable";
+  assert.equal((await heads.head(location, { firstBytes: { ...firstBytes, offset: MiB } })).head, head);
+  assert.deepEqual(asked.slice(1), [`open ${MiB}+${8 * MiB}`, "head"]);
+});
+
+test("OriginHeads: a lasting error is an answer, a passing one is thrown", async () => {
+  const { world, heads } = fixture();
+  for (const [code, isLasting] of [
+    ["origin_missing_etag", true],
+    ["origin_unavailable", false],
+  ] as const) {
+    world.head = () => Promise.reject(new OrcaError(code, "origin", "x"));
+    if (isLasting) assert.equal(((await heads.head(location)).head as OrcaError).code, code);
+    else await assert.rejects(heads.head(location), { code });
+  }
+});
+
+test("OriginHeads: after a restart with a full disk, one opening of many is wasted", async () => {
+  const { asked, received, world, heads } = fixture();
+  world.isHeld = true;
+  for (let look = 0; look < 3 * (headsAfterWaste + 1); look += 1) await heads.head(location, { firstBytes });
+  assert.equal(asked.filter((each) => each !== "head").length, 3);
+  assert.equal(heads.stats.openingsWasted, 3);
+  assert.equal(received.length, 0, "bytes that are held have no place");
+});
+
+test("OriginHeads: eight look-ups in a row that find nothing held open the gate again", async () => {
+  const { asked, world, heads } = fixture();
+  world.isHeld = true;
+  await heads.head(location, { firstBytes });
+  world.isHeld = false;
+  for (let look = 0; look < 9; look += 1) await heads.head(location, { firstBytes });
+  const opening = `open 0+${8 * MiB}`;
+  assert.deepEqual(asked, [opening, ...new Array<string>(8).fill("head"), opening]);
+});
