@@ -25,6 +25,7 @@ import type { EdgeStats } from "./edge-stats.ts";
 import { type ErrorElement, ExplainedError } from "./errors/explained-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
+import { firstBytesOf } from "./headers/first-bytes.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
 import { noPart, rangeBesidePart, rangeOfPart } from "./parts/part-number.ts";
@@ -38,6 +39,8 @@ export interface ObjectHandlerOptions {
   readonly stats: EdgeStats;
   /** @see S3ListenerOptions.hostId */
   readonly hostId: string;
+  /** Of the smallest objects. */
+  readonly chunkSizeBytesMin: number;
   /** `server.strict_ranges`: whether a malformed range is 416 and not ignored. */
   readonly strictRanges: boolean;
 }
@@ -101,9 +104,12 @@ export class ObjectHandler {
     const waits = exchange.begin("metadata");
     try {
       const { directory } = task.bucket;
+      const { headers } = exchange.request;
+      const isRead = task.request.kind === "get-object" && task.request.partNumber === noPart;
+      const firstBytes = isRead ? firstBytesOf(headers, this.#options.chunkSizeBytesMin) : undefined;
       const found = await (beginsParts(task)
-        ? directory.lookupRefreshed(location, exchange)
-        : directory.lookup(location, exchange));
+        ? directory.lookupRefreshed(location, exchange, firstBytes)
+        : directory.lookup(location, exchange, firstBytes));
       waits.end();
       if (!task.exchange.isOver) this.#answer(task, found, false);
     } catch (thrown) {
@@ -159,6 +165,10 @@ export class ObjectHandler {
       exchange.sendError(
         new OrcaError("precondition_failed", "client", "Cannot serve the object: a precondition failed"),
       );
+      return;
+    }
+    if (head.isChecksumUnknown && !task.revalidated && wantsChecksums(task)) {
+      void this.#revalidateAndAnswer(task, found);
       return;
     }
     if (task.request.partNumber === noPart)
@@ -351,6 +361,12 @@ function archivedError({ storageClass, archiveStatus }: ObjectHead): OrcaError {
   const what =
     archiveStatus === undefined ? clientMessage : "The operation is not valid for the object's access tier";
   return new ExplainedError("invalid_object_state", what, elements);
+}
+
+/** Whether the response has the checksums of the object, if it has any. */
+function wantsChecksums({ exchange, request }: Task): boolean {
+  const { headers } = exchange.request;
+  return headers[checksumMode] !== undefined && headers.range === undefined && request.partNumber === noPart;
 }
 
 /** Whether an entry that fails If-Match may be stale. After a change, the origin itself has rejected the pinned version. */

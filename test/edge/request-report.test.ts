@@ -84,7 +84,14 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const listings: Listings = { list: () => assert.fail("no listing") };
   const place = { name: "b", originBucket: "models", prefix: "", rejectsDotSegments: false };
   const stats = new EdgeStats();
-  const real = new ObjectHandler({ clock, readPath, stats, hostId: "host", strictRanges: false });
+  const real = new ObjectHandler({
+    clock,
+    readPath,
+    stats,
+    hostId: "host",
+    strictRanges: false,
+    chunkSizeBytesMin: MiB,
+  });
   const listener = new S3Listener({
     host: "127.0.0.1",
     port: 0,

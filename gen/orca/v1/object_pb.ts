@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/object.proto.
  */
 export const file_orca_v1_object: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSKgAQoRSGVhZE9iamVjdFJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgCIAEoCRIbCg5jb250ZXN0ZWRfZXRhZxgDIAEoCUgAiAEBEiMKBHBhcnQYHiABKAsyFS5vcmNhLnYxLlBhcnRRdWVzdGlvbkIRCg9fY29udGVzdGVkX2V0YWciRgoMUGFydFF1ZXN0aW9uEgwKBGV0YWcYASABKAkSEwoLb2JqZWN0X3NpemUYAiABKAQSEwoLcGFydF9udW1iZXIYAyABKA0i/gEKEkhlYWRPYmplY3RSZXNwb25zZRIjCgRoZWFkGAEgASgLMhMub3JjYS52MS5PYmplY3RIZWFkSAASKQoHYWJzZW5jZRgCIAEoCzIWLm9yY2EudjEuT2JqZWN0QWJzZW5jZUgAEicKB3JlZnVzYWwYBCABKAsyFC5vcmNhLnYxLkVycm9yRGV0YWlsSAASIwoEcGFydBgeIAEoCzITLm9yY2EudjEuT2JqZWN0UGFydEgAEhgKEHR0bF9yZW1haW5pbmdfbXMYAyABKAQSFwoKdmVyc2lvbl9pZBgUIAEoCUgBiAEBQggKBmFuc3dlckINCgtfdmVyc2lvbl9pZCK8BgoKT2JqZWN0SGVhZBIMCgRzaXplGAEgASgEEgwKBGV0YWcYAiABKAkSGAoQbGFzdF9tb2RpZmllZF9tcxgDIAEoAxIZCgxjb250ZW50X3R5cGUYBCABKAlIAIgBARIdChBjb250ZW50X2VuY29kaW5nGAUgASgJSAGIAQESHQoQY29udGVudF9sYW5ndWFnZRgGIAEoCUgCiAEBEiAKE2NvbnRlbnRfZGlzcG9zaXRpb24YByABKAlIA4gBARIaCg1jYWNoZV9jb250cm9sGAggASgJSASIAQESFAoHZXhwaXJlcxgJIAEoCUgFiAEBEhcKCnZlcnNpb25faWQYCiABKAlIBogBARIzCghtZXRhZGF0YRgLIAMoCzIhLm9yY2EudjEuT2JqZWN0SGVhZC5NZXRhZGF0YUVudHJ5Eh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgMIAEoCBIaCg1zdG9yYWdlX2NsYXNzGA0gASgJSAeIAQESJgoZd2Vic2l0ZV9yZWRpcmVjdF9sb2NhdGlvbhgOIAEoCUgIiAEBEjUKCWNoZWNrc3VtcxgPIAMoCzIiLm9yY2EudjEuT2JqZWN0SGVhZC5DaGVja3N1bXNFbnRyeRIUCgdyZXN0b3JlGBIgASgJSAmIAQESGwoOYXJjaGl2ZV9zdGF0dXMYEyABKAlICogBARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOQ2hlY2tzdW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIPCg1fY29udGVudF90eXBlQhMKEV9jb250ZW50X2VuY29kaW5nQhMKEV9jb250ZW50X2xhbmd1YWdlQhYKFF9jb250ZW50X2Rpc3Bvc2l0aW9uQhAKDl9jYWNoZV9jb250cm9sQgoKCF9leHBpcmVzQg0KC192ZXJzaW9uX2lkQhAKDl9zdG9yYWdlX2NsYXNzQhwKGl93ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uQgoKCF9yZXN0b3JlQhEKD19hcmNoaXZlX3N0YXR1cyKIAQoKT2JqZWN0UGFydBIjCgVyYW5nZRgBIAEoCzISLm9yY2EudjEuUGFydFJhbmdlSAASIgoFd2hvbGUYAiABKAsyES5vcmNhLnYxLk9ubHlQYXJ0SAASEwoJYWJzZW50X29mGAMgASgNSAASEwoJdW50b2xkX29mGAQgASgNSABCBwoFcGxhY2UiPAoJUGFydFJhbmdlEg0KBXN0YXJ0GAEgASgEEgsKA2VuZBgCIAEoBBITCgtwYXJ0c19jb3VudBgDIAEoDSIKCghPbmx5UGFydCI9Cg1PYmplY3RBYnNlbmNlEiwKDWRlbGV0ZV9tYXJrZXIYFCABKAsyFS5vcmNhLnYxLkRlbGV0ZU1hcmtlciJqCgxEZWxldGVNYXJrZXISFwoKdmVyc2lvbl9pZBgUIAEoCUgAiAEBEh0KEGxhc3RfbW9kaWZpZWRfbXMYFSABKANIAYgBAUINCgtfdmVyc2lvbl9pZEITChFfbGFzdF9tb2RpZmllZF9tcyLTAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkSHgoRdmVyc2lvbl9pZF9tYXJrZXIYFCABKAlIAIgBAUIUChJfdmVyc2lvbl9pZF9tYXJrZXIi6gEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEEhMKC29mX3ZlcnNpb25zGBQgASgIEjEKDG5leHRfdmVyc2lvbhgVIAEoCzIWLm9yY2EudjEuVmVyc2lvbk1hcmtlckgAiAEBQg8KDV9uZXh0X3ZlcnNpb24iNwoNVmVyc2lvbk1hcmtlchISCgpvYmplY3Rfa2V5GBQgASgJEhIKCnZlcnNpb25faWQYFSABKAki4wEKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDEh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgFIAEoCBIVCg1zdG9yYWdlX2NsYXNzGAYgASgJEhcKCnZlcnNpb25faWQYFCABKAlIAIgBARIRCglpc19sYXRlc3QYFSABKAgSGAoQaXNfZGVsZXRlX21hcmtlchgWIAEoCEINCgtfdmVyc2lvbl9pZCI3ChFJbnZhbGlkYXRlUmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiItChJJbnZhbGlkYXRlUmVzcG9uc2USFwoPaW52YWxpZGF0aW9uX2lkGAEgASgJMucBCg1PYmplY3RTZXJ2aWNlEkUKCkhlYWRPYmplY3QSGi5vcmNhLnYxLkhlYWRPYmplY3RSZXF1ZXN0Ghsub3JjYS52MS5IZWFkT2JqZWN0UmVzcG9uc2USSAoLTGlzdE9iamVjdHMSGy5vcmNhLnYxLkxpc3RPYmplY3RzUmVxdWVzdBocLm9yY2EudjEuTGlzdE9iamVjdHNSZXNwb25zZRJFCgpJbnZhbGlkYXRlEhoub3JjYS52MS5JbnZhbGlkYXRlUmVxdWVzdBobLm9yY2EudjEuSW52YWxpZGF0ZVJlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_errors]);
+  fileDesc("ChRvcmNhL3YxL29iamVjdC5wcm90bxIHb3JjYS52MSLfAQoRSGVhZE9iamVjdFJlcXVlc3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgCIAEoCRIbCg5jb250ZXN0ZWRfZXRhZxgDIAEoCUgAiAEBEiMKBHBhcnQYHiABKAsyFS5vcmNhLnYxLlBhcnRRdWVzdGlvbhItCgtmaXJzdF9ieXRlcxgoIAEoCzITLm9yY2EudjEuRmlyc3RCeXRlc0gBiAEBQhEKD19jb250ZXN0ZWRfZXRhZ0IOCgxfZmlyc3RfYnl0ZXMiRgoMUGFydFF1ZXN0aW9uEgwKBGV0YWcYASABKAkSEwoLb2JqZWN0X3NpemUYAiABKAQSEwoLcGFydF9udW1iZXIYAyABKA0iRAoKRmlyc3RCeXRlcxIOCgZvZmZzZXQYASABKAQSDgoGbGVuZ3RoGAIgASgEEhYKDndpdGhfY2hlY2tzdW1zGAMgASgIIv4BChJIZWFkT2JqZWN0UmVzcG9uc2USIwoEaGVhZBgBIAEoCzITLm9yY2EudjEuT2JqZWN0SGVhZEgAEikKB2Fic2VuY2UYAiABKAsyFi5vcmNhLnYxLk9iamVjdEFic2VuY2VIABInCgdyZWZ1c2FsGAQgASgLMhQub3JjYS52MS5FcnJvckRldGFpbEgAEiMKBHBhcnQYHiABKAsyEy5vcmNhLnYxLk9iamVjdFBhcnRIABIYChB0dGxfcmVtYWluaW5nX21zGAMgASgEEhcKCnZlcnNpb25faWQYFCABKAlIAYgBAUIICgZhbnN3ZXJCDQoLX3ZlcnNpb25faWQi2QYKCk9iamVjdEhlYWQSDAoEc2l6ZRgBIAEoBBIMCgRldGFnGAIgASgJEhgKEGxhc3RfbW9kaWZpZWRfbXMYAyABKAMSGQoMY29udGVudF90eXBlGAQgASgJSACIAQESHQoQY29udGVudF9lbmNvZGluZxgFIAEoCUgBiAEBEh0KEGNvbnRlbnRfbGFuZ3VhZ2UYBiABKAlIAogBARIgChNjb250ZW50X2Rpc3Bvc2l0aW9uGAcgASgJSAOIAQESGgoNY2FjaGVfY29udHJvbBgIIAEoCUgEiAEBEhQKB2V4cGlyZXMYCSABKAlIBYgBARIXCgp2ZXJzaW9uX2lkGAogASgJSAaIAQESMwoIbWV0YWRhdGEYCyADKAsyIS5vcmNhLnYxLk9iamVjdEhlYWQuTWV0YWRhdGFFbnRyeRIdChVsYXN0X21vZGlmaWVkX3Vua25vd24YDCABKAgSGgoNc3RvcmFnZV9jbGFzcxgNIAEoCUgHiAEBEiYKGXdlYnNpdGVfcmVkaXJlY3RfbG9jYXRpb24YDiABKAlICIgBARI1CgljaGVja3N1bXMYDyADKAsyIi5vcmNhLnYxLk9iamVjdEhlYWQuQ2hlY2tzdW1zRW50cnkSFAoHcmVzdG9yZRgSIAEoCUgJiAEBEhsKDmFyY2hpdmVfc3RhdHVzGBMgASgJSAqIAQESGwoTaXNfY2hlY2tzdW1fdW5rbm93bhgoIAEoCBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOQ2hlY2tzdW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIPCg1fY29udGVudF90eXBlQhMKEV9jb250ZW50X2VuY29kaW5nQhMKEV9jb250ZW50X2xhbmd1YWdlQhYKFF9jb250ZW50X2Rpc3Bvc2l0aW9uQhAKDl9jYWNoZV9jb250cm9sQgoKCF9leHBpcmVzQg0KC192ZXJzaW9uX2lkQhAKDl9zdG9yYWdlX2NsYXNzQhwKGl93ZWJzaXRlX3JlZGlyZWN0X2xvY2F0aW9uQgoKCF9yZXN0b3JlQhEKD19hcmNoaXZlX3N0YXR1cyKIAQoKT2JqZWN0UGFydBIjCgVyYW5nZRgBIAEoCzISLm9yY2EudjEuUGFydFJhbmdlSAASIgoFd2hvbGUYAiABKAsyES5vcmNhLnYxLk9ubHlQYXJ0SAASEwoJYWJzZW50X29mGAMgASgNSAASEwoJdW50b2xkX29mGAQgASgNSABCBwoFcGxhY2UiPAoJUGFydFJhbmdlEg0KBXN0YXJ0GAEgASgEEgsKA2VuZBgCIAEoBBITCgtwYXJ0c19jb3VudBgDIAEoDSIKCghPbmx5UGFydCI9Cg1PYmplY3RBYnNlbmNlEiwKDWRlbGV0ZV9tYXJrZXIYFCABKAsyFS5vcmNhLnYxLkRlbGV0ZU1hcmtlciJqCgxEZWxldGVNYXJrZXISFwoKdmVyc2lvbl9pZBgUIAEoCUgAiAEBEh0KEGxhc3RfbW9kaWZpZWRfbXMYFSABKANIAYgBAUINCgtfdmVyc2lvbl9pZEITChFfbGFzdF9tb2RpZmllZF9tcyLTAQoSTGlzdE9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSDgoGcHJlZml4GAMgASgJEhEKCWRlbGltaXRlchgEIAEoCRIQCghtYXhfa2V5cxgFIAEoDRIaChJjb250aW51YXRpb25fdG9rZW4YBiABKAkSEwoLc3RhcnRfYWZ0ZXIYByABKAkSHgoRdmVyc2lvbl9pZF9tYXJrZXIYFCABKAlIAIgBAUIUChJfdmVyc2lvbl9pZF9tYXJrZXIi6gEKE0xpc3RPYmplY3RzUmVzcG9uc2USJgoHb2JqZWN0cxgBIAMoCzIVLm9yY2EudjEuTGlzdGVkT2JqZWN0EhcKD2NvbW1vbl9wcmVmaXhlcxgCIAMoCRIfChduZXh0X2NvbnRpbnVhdGlvbl90b2tlbhgDIAEoCRIYChB0dGxfcmVtYWluaW5nX21zGAQgASgEEhMKC29mX3ZlcnNpb25zGBQgASgIEjEKDG5leHRfdmVyc2lvbhgVIAEoCzIWLm9yY2EudjEuVmVyc2lvbk1hcmtlckgAiAEBQg8KDV9uZXh0X3ZlcnNpb24iNwoNVmVyc2lvbk1hcmtlchISCgpvYmplY3Rfa2V5GBQgASgJEhIKCnZlcnNpb25faWQYFSABKAki4wEKDExpc3RlZE9iamVjdBISCgpvYmplY3Rfa2V5GAEgASgJEgwKBHNpemUYAiABKAQSDAoEZXRhZxgDIAEoCRIYChBsYXN0X21vZGlmaWVkX21zGAQgASgDEh0KFWxhc3RfbW9kaWZpZWRfdW5rbm93bhgFIAEoCBIVCg1zdG9yYWdlX2NsYXNzGAYgASgJEhcKCnZlcnNpb25faWQYFCABKAlIAIgBARIRCglpc19sYXRlc3QYFSABKAgSGAoQaXNfZGVsZXRlX21hcmtlchgWIAEoCEINCgtfdmVyc2lvbl9pZCI3ChFJbnZhbGlkYXRlUmVxdWVzdBIiCgZvYmplY3QYASABKAsyEi5vcmNhLnYxLk9iamVjdFJlZiItChJJbnZhbGlkYXRlUmVzcG9uc2USFwoPaW52YWxpZGF0aW9uX2lkGAEgASgJMucBCg1PYmplY3RTZXJ2aWNlEkUKCkhlYWRPYmplY3QSGi5vcmNhLnYxLkhlYWRPYmplY3RSZXF1ZXN0Ghsub3JjYS52MS5IZWFkT2JqZWN0UmVzcG9uc2USSAoLTGlzdE9iamVjdHMSGy5vcmNhLnYxLkxpc3RPYmplY3RzUmVxdWVzdBocLm9yY2EudjEuTGlzdE9iamVjdHNSZXNwb25zZRJFCgpJbnZhbGlkYXRlEhoub3JjYS52MS5JbnZhbGlkYXRlUmVxdWVzdBobLm9yY2EudjEuSW52YWxpZGF0ZVJlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_errors]);
 
 /**
  * Asks for an object's metadata.
@@ -54,6 +54,14 @@ export type HeadObjectRequest = Message<"orca.v1.HeadObjectRequest"> & {
    * @generated from field: orca.v1.PartQuestion part = 30;
    */
   part?: PartQuestion | undefined;
+
+  /**
+   * The bytes that a client of the caller wants first, in the object's first chunk; absent for none. Where the receiver
+   * knows nothing of the object, it may ask the origin for these bytes and the metadata at once.
+   *
+   * @generated from field: optional orca.v1.FirstBytes first_bytes = 40;
+   */
+  firstBytes?: FirstBytes | undefined;
 };
 
 /**
@@ -97,6 +105,41 @@ export type PartQuestion = Message<"orca.v1.PartQuestion"> & {
  */
 export const PartQuestionSchema: GenMessage<PartQuestion> = /*@__PURE__*/
   messageDesc(file_orca_v1_object, 1);
+
+/**
+ * A range at which an object whose size is not known is opened.
+ *
+ * @generated from message orca.v1.FirstBytes
+ */
+export type FirstBytes = Message<"orca.v1.FirstBytes"> & {
+  /**
+   * Where it begins, at a block of 1 MiB.
+   *
+   * @generated from field: uint64 offset = 1;
+   */
+  offset: bigint;
+
+  /**
+   * How long it is at most.
+   *
+   * @generated from field: uint64 length = 2;
+   */
+  length: bigint;
+
+  /**
+   * Whether the checksums of the object are wanted as well. Some origins tell them only with the whole object.
+   *
+   * @generated from field: bool with_checksums = 3;
+   */
+  withChecksums: boolean;
+};
+
+/**
+ * Describes the message orca.v1.FirstBytes.
+ * Use `create(FirstBytesSchema)` to create a new message.
+ */
+export const FirstBytesSchema: GenMessage<FirstBytes> = /*@__PURE__*/
+  messageDesc(file_orca_v1_object, 2);
 
 /**
  * What the origin answers about an object, or answered a moment ago.
@@ -165,7 +208,7 @@ export type HeadObjectResponse = Message<"orca.v1.HeadObjectResponse"> & {
  * Use `create(HeadObjectResponseSchema)` to create a new message.
  */
 export const HeadObjectResponseSchema: GenMessage<HeadObjectResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 2);
+  messageDesc(file_orca_v1_object, 3);
 
 /**
  * What a client gets with the bytes of an object. Header values are as the origin sent them.
@@ -291,6 +334,13 @@ export type ObjectHead = Message<"orca.v1.ObjectHead"> & {
    * @generated from field: optional string archive_status = 19;
    */
   archiveStatus?: string | undefined;
+
+  /**
+   * Whether the origin was not asked for checksums, so that `checksums` is empty.
+   *
+   * @generated from field: bool is_checksum_unknown = 40;
+   */
+  isChecksumUnknown: boolean;
 };
 
 /**
@@ -298,7 +348,7 @@ export type ObjectHead = Message<"orca.v1.ObjectHead"> & {
  * Use `create(ObjectHeadSchema)` to create a new message.
  */
 export const ObjectHeadSchema: GenMessage<ObjectHead> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 3);
+  messageDesc(file_orca_v1_object, 4);
 
 /**
  * Where a part lies in its object, by a multipart upload at the origin.
@@ -351,7 +401,7 @@ export type ObjectPart = Message<"orca.v1.ObjectPart"> & {
  * Use `create(ObjectPartSchema)` to create a new message.
  */
 export const ObjectPartSchema: GenMessage<ObjectPart> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 4);
+  messageDesc(file_orca_v1_object, 5);
 
 /**
  * The bytes of a part.
@@ -386,7 +436,7 @@ export type PartRange = Message<"orca.v1.PartRange"> & {
  * Use `create(PartRangeSchema)` to create a new message.
  */
 export const PartRangeSchema: GenMessage<PartRange> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 5);
+  messageDesc(file_orca_v1_object, 6);
 
 /**
  * The object is its only part.
@@ -401,7 +451,7 @@ export type OnlyPart = Message<"orca.v1.OnlyPart"> & {
  * Use `create(OnlyPartSchema)` to create a new message.
  */
 export const OnlyPartSchema: GenMessage<OnlyPart> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 6);
+  messageDesc(file_orca_v1_object, 7);
 
 /**
  * The origin has no such object, or no such version of it.
@@ -422,7 +472,7 @@ export type ObjectAbsence = Message<"orca.v1.ObjectAbsence"> & {
  * Use `create(ObjectAbsenceSchema)` to create a new message.
  */
 export const ObjectAbsenceSchema: GenMessage<ObjectAbsence> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 7);
+  messageDesc(file_orca_v1_object, 8);
 
 /**
  * A version without bytes: it says that the object was deleted.
@@ -450,7 +500,7 @@ export type DeleteMarker = Message<"orca.v1.DeleteMarker"> & {
  * Use `create(DeleteMarkerSchema)` to create a new message.
  */
 export const DeleteMarkerSchema: GenMessage<DeleteMarker> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 8);
+  messageDesc(file_orca_v1_object, 9);
 
 /**
  * Asks for one page of keys.
@@ -521,7 +571,7 @@ export type ListObjectsRequest = Message<"orca.v1.ListObjectsRequest"> & {
  * Use `create(ListObjectsRequestSchema)` to create a new message.
  */
 export const ListObjectsRequestSchema: GenMessage<ListObjectsRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 9);
+  messageDesc(file_orca_v1_object, 10);
 
 /**
  * One page of keys in UTF-8 byte order.
@@ -577,7 +627,7 @@ export type ListObjectsResponse = Message<"orca.v1.ListObjectsResponse"> & {
  * Use `create(ListObjectsResponseSchema)` to create a new message.
  */
 export const ListObjectsResponseSchema: GenMessage<ListObjectsResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 10);
+  messageDesc(file_orca_v1_object, 11);
 
 /**
  * A place in a listing of versions.
@@ -605,7 +655,7 @@ export type VersionMarker = Message<"orca.v1.VersionMarker"> & {
  * Use `create(VersionMarkerSchema)` to create a new message.
  */
 export const VersionMarkerSchema: GenMessage<VersionMarker> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 11);
+  messageDesc(file_orca_v1_object, 12);
 
 /**
  * One key of a page.
@@ -682,7 +732,7 @@ export type ListedObject = Message<"orca.v1.ListedObject"> & {
  * Use `create(ListedObjectSchema)` to create a new message.
  */
 export const ListedObjectSchema: GenMessage<ListedObject> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 12);
+  messageDesc(file_orca_v1_object, 13);
 
 /**
  * Asks to delete the cached metadata of an object.
@@ -703,7 +753,7 @@ export type InvalidateRequest = Message<"orca.v1.InvalidateRequest"> & {
  * Use `create(InvalidateRequestSchema)` to create a new message.
  */
 export const InvalidateRequestSchema: GenMessage<InvalidateRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 13);
+  messageDesc(file_orca_v1_object, 14);
 
 /**
  * The metadata is deleted here, and gossip carries the invalidation to the other members.
@@ -724,7 +774,7 @@ export type InvalidateResponse = Message<"orca.v1.InvalidateResponse"> & {
  * Use `create(InvalidateResponseSchema)` to create a new message.
  */
 export const InvalidateResponseSchema: GenMessage<InvalidateResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_object, 14);
+  messageDesc(file_orca_v1_object, 15);
 
 /**
  * Metadata and listings, each from the replica that coordinates it.

@@ -5,6 +5,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ObjectRef, ObjectRefSchema } from "../../../gen/orca/v1/chunk_pb.ts";
 import type {
+  FirstBytes as FirstBytesMessage,
+  FirstBytesSchema,
   HeadObjectRequest,
   HeadObjectRequestSchema,
   HeadObjectResponse,
@@ -33,6 +35,7 @@ import type {
 import { Absence } from "../../object/versions/absence.ts";
 import {
   continuationTokenBytesMax,
+  type FirstBytes,
   type ListedObject,
   type ListPage,
   type ListRequest,
@@ -77,11 +80,12 @@ export function decodeObject(message: ObjectRef | undefined): ObjectName {
 export function encodeHeadRequest(
   request: PeerHeadRequest,
 ): MessageInitShape<typeof HeadObjectRequestSchema> {
-  const { staleEtag, contradictedEtag } = request;
+  const { staleEtag, contradictedEtag, firstBytes } = request;
   return {
     object: encodeObject(request),
     staleEtag,
     ...(contradictedEtag !== undefined && { contestedEtag: contradictedEtag }),
+    ...(firstBytes && { firstBytes: encodeFirstBytes(firstBytes) }),
   };
 }
 
@@ -92,7 +96,25 @@ export function decodeHeadRequest(message: HeadObjectRequest): PeerHeadRequest {
     message.contestedEtag === undefined
       ? undefined
       : textField(message.contestedEtag, "the contradicted ETag", etagBytesMax);
-  return { ...decodeObject(message.object), staleEtag, contradictedEtag };
+  const firstBytes = message.firstBytes && { firstBytes: decodeFirstBytes(message.firstBytes) };
+  return { ...decodeObject(message.object), staleEtag, contradictedEtag, ...firstBytes };
+}
+
+function encodeFirstBytes({
+  offset,
+  lengthBytes,
+  withChecksums,
+}: FirstBytes): MessageInitShape<typeof FirstBytesSchema> {
+  return { offset: BigInt(offset), length: BigInt(lengthBytes), withChecksums };
+}
+
+function decodeFirstBytes(message: FirstBytesMessage): FirstBytes {
+  const offset = numberField(message.offset, "the offset of the first bytes");
+  const lengthBytes = numberField(message.length, "the length of the first bytes");
+  const { withChecksums } = message;
+  if (lengthBytes === 0 || (withChecksums && offset > 0))
+    throw malformedMessage("its first bytes are not a range");
+  return { offset, lengthBytes, withChecksums };
 }
 
 /** `location` is the one that the request named. */
@@ -275,6 +297,7 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
     cacheControl: message.cacheControl,
     expires: message.expires,
     versionId: message.versionId,
+    ...(message.isChecksumUnknown && { isChecksumUnknown: true }),
     storageClass: message.storageClass,
     ...(message.restore !== undefined && { restore: message.restore }),
     ...(message.archiveStatus !== undefined && { archiveStatus: message.archiveStatus }),
