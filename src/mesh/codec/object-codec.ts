@@ -275,13 +275,14 @@ function decodeHeadContent({ answer }: HeadObjectResponse, location: ObjectLocat
 }
 
 function encodeHead(head: ObjectHead): MessageInitShape<typeof ObjectHeadSchema> {
-  const { sizeBytes, lastModifiedMs, metadata, checksums = {}, ...texts } = head;
+  const { sizeBytes, lastModifiedMs, metadata, checksums = {}, isChecksumUnknown = false, ...texts } = head;
   return {
     ...texts,
     size: BigInt(sizeBytes),
     ...encodeDate(lastModifiedMs),
     metadata: { ...metadata },
     checksums: { ...checksums },
+    isChecksumUnknown,
   };
 }
 
