@@ -34,7 +34,7 @@ import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
 import type { Trace } from "../trace/trace.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { Directory } from "./directory.ts";
-import type { HeadAnswer, HeadQuestion, HeadSource } from "./head-source.ts";
+import type { HeadAnswer, HeadQuestion, HeadSource } from "./heads/head-source.ts";
 import {
   type ObjectPeers,
   objectPlacementName,

@@ -27,7 +27,7 @@ import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
-import type { HeadQuestion, HeadSource } from "./head-source.ts";
+import type { HeadQuestion, HeadSource } from "./heads/head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
 import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";

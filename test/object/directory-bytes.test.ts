@@ -4,8 +4,8 @@ import { heapAllowanceBytes, MemoryBudget } from "../../src/base/memory-budget.t
 import { KiB, MiB } from "../../src/base/units.ts";
 import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { Directory } from "../../src/object/directory.ts";
+import { OriginHeads } from "../../src/object/heads/origin-heads.ts";
 import { HeapShare } from "../../src/object/heap-share.ts";
-import { OriginHeads } from "../../src/object/origin-heads.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const negativeTtlMs = 60_000;

@@ -8,8 +8,8 @@ import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
 import { ObjectHeaders } from "../../src/edge/object-headers.ts";
 import { parseHead, type ResponseHead } from "../../src/http-client/response-head.ts";
 import { Directory } from "../../src/object/directory.ts";
+import { OriginHeads } from "../../src/object/heads/origin-heads.ts";
 import type { ObjectRecord } from "../../src/object/object-record.ts";
-import { OriginHeads } from "../../src/object/origin-heads.ts";
 import { objectHeadOf } from "../../src/origin/http-object.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Openings of objects, under the permits and retries of a guarded origin. Attempts that fail before the metadata has come
- * are repeated. A failure after that is told to the place of the bytes alone: whoever waits for them reads the rest.
+ * are repeated. A failure after that ends only the body, and the flight that waits for it reads the rest.
  */
 import { assert } from "../../base/assert.ts";
 import type { ByteSink } from "../../base/byte-sink.ts";

@@ -57,7 +57,7 @@ test("GuardedOrigin.open: the metadata is here before the bytes, and one request
   await settle();
   assertPattern(sink.received, origin.seed, 64);
   assert.deepEqual(ends, [undefined]);
-  assert.deepEqual(guarded.stats.requests, { get: 1, head: 0, list: 0 });
+  assert.deepEqual(guarded.stats.requests, { get: 1, head: 0, list: 0, sub_resource: 0 });
   assert.deepEqual([guarded.stats.bytes, guarded.requestsInFlight], [100, 0]);
 });
 

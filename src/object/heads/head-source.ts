@@ -1,8 +1,8 @@
 /** A source of metadata, as a directory asks it. */
-import type { OrcaError } from "../base/orca-error.ts";
-import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts";
-import type { Asker } from "../trace/trace.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { FirstBytes, ObjectHead, ObjectLocation } from "../../origin/origin.ts";
+import type { Asker } from "../../trace/trace.ts";
 
 /** What the caller knows already. */
 export interface HeadQuestion {

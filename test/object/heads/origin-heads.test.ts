@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OrcaError } from "../../src/base/orca-error.ts";
-import { MiB } from "../../src/base/units.ts";
-import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
-import type { ObjectVersion } from "../../src/chunk/object-version.ts";
-import { versionOf } from "../../src/object/object-record.ts";
-import { headsAfterWaste } from "../../src/object/opening-gate.ts";
-import { OriginHeads } from "../../src/object/origin-heads.ts";
-import type { BodyReceiver, OpenAnswer } from "../../src/origin/opening/openings.ts";
-import type { FirstBytes, ObjectHead, OpenRequest } from "../../src/origin/origin.ts";
-import { MemorySink } from "../support/memory-sink.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
+import { MiB } from "../../../src/base/units.ts";
+import { defaultChunkTiers } from "../../../src/chunk/chunk-layout.ts";
+import type { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { headsAfterWaste } from "../../../src/object/heads/opening-gate.ts";
+import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
+import { versionOf } from "../../../src/object/object-record.ts";
+import type { BodyReceiver, OpenAnswer } from "../../../src/origin/opening/openings.ts";
+import type { FirstBytes, ObjectHead, OpenRequest } from "../../../src/origin/origin.ts";
+import { MemorySink } from "../../support/memory-sink.ts";
 
 const location = { bucket: "models", key: "weights" };
 const firstBytes: FirstBytes = { offset: 0, lengthBytes: 8 * MiB, withChecksums: false };

@@ -6,7 +6,7 @@
  * in {@link headsAfterWaste} is wasted.
  */
 
-/** Look-ups with a HEAD after an opening that was in vain. */
+/** Look-ups with a HEAD after an opening that brought nothing new. */
 export const headsAfterWaste = 64;
 
 /** A look-up that finds nothing held counts as so many: eight of them in a row open the gate again. */

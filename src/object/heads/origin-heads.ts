@@ -4,10 +4,10 @@
  * bytes a tier holds, and those that an opening cannot answer, because the object ends before the bytes wanted and the
  * origin then tells nothing else about it.
  */
-import { OrcaError } from "../base/orca-error.ts";
-import type { ChunkTier } from "../chunk/chunk-layout.ts";
-import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import type { ChunkTier } from "../../chunk/chunk-layout.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
 import type {
   BodyPlace,
   FirstBytes,
@@ -15,12 +15,12 @@ import type {
   ObjectLocation,
   Opening,
   OriginHead,
-} from "../origin/origin.ts";
-import type { Asker } from "../trace/trace.ts";
+} from "../../origin/origin.ts";
+import type { Asker } from "../../trace/trace.ts";
+import { versionOf } from "../object-record.ts";
+import { Absence } from "../versions/absence.ts";
 import type { HeadAnswer, HeadQuestion, HeadSource } from "./head-source.ts";
-import { versionOf } from "./object-record.ts";
 import { OpeningGate } from "./opening-gate.ts";
-import { Absence } from "./versions/absence.ts";
 
 /** The flights of this replica, as a place for the bytes of openings. */
 export interface FirstBytesPlaces {
