@@ -3,7 +3,7 @@
  * additions to existing objects, because it happens on every request.
  */
 import { Histogram } from "../base/histogram.ts";
-import type { ReadSource } from "../fill/object-reader.ts";
+import type { ReadSource } from "../fill/read-path.ts";
 
 export type Operation =
   | "get_object"

@@ -12,6 +12,7 @@
  * the next one was rooted, and before it was rooted itself. Around the circle a moment would be before itself, so there
  * is none.
  */
+import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
@@ -19,9 +20,12 @@ import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { PeerRead, PeerSource } from "./chunk-peers.ts";
+import { blockPresence } from "./disk-blocks.ts";
 import type { Filler } from "./filler.ts";
 import type { Flight } from "./flight.ts";
-import { ObjectReader, type ReadPath } from "./object-reader.ts";
+import { ObjectReader } from "./object-reader.ts";
+import type { ReadPath } from "./read-path.ts";
+import { blockStartOf } from "./run.ts";
 
 /** A disk tier that knows the digests of the chunks that it has written or opened. */
 export interface DigestStore extends ChunkStore {
@@ -62,6 +66,7 @@ export class ChunkServer {
       ...options.path,
       // The caller reads ahead itself.
       readAheadMax: 0,
+      windows: undefined,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     this.#path = { ...path, flights: options.filler };
@@ -75,7 +80,7 @@ export class ChunkServer {
 
   /**
    * Undefined where the caller wants only cached bytes, and there are none.
-   * @throws NotCoordinator where this replica does not hold the chunk, and another one coordinates it.
+   * @throws NotCoordinator where this replica does not hold the range, and another one coordinates its chunk.
    */
   answer(request: PeerRead): ChunkAnswer | undefined {
     const { key, offset, lengthBytes, passedOver, cachedOnly, requestId } = request;
@@ -84,7 +89,7 @@ export class ChunkServer {
       disk,
       path: { trace },
     } = this.#options;
-    const held = this.#heldIn(key, cachedOnly);
+    const held = this.#heldIn(request);
     if (trace?.isOn && requestId !== undefined) this.#traceRequest(request, requestId, held);
     if (!held && cachedOnly) {
       this.stats.notHeld += 1;
@@ -119,12 +124,24 @@ export class ChunkServer {
     path.trace?.step("peer_request", requestId, { ...chunkFields(key), ...fields });
   }
 
-  #heldIn(key: ChunkKey, cachedOnly: boolean): PeerSource | undefined {
-    const { path, filler, disk } = this.#options;
-    if (path.memory.peek(key.version.memoryKey(key.index))) return "memory";
-    const flight = filler.find(key);
+  /** Where the first byte is; undefined where some block of the range is neither held nor arriving. */
+  #heldIn({ key, offset, lengthBytes, cachedOnly }: PeerRead): PeerSource | undefined {
+    const { path } = this.#options;
+    const chunk = path.memory.peek(key.version.memoryKey(key.index));
+    let first: PeerSource | undefined;
+    for (let at = blockStartOf(offset); at < offset + lengthBytes; at += segmentSizeBytes) {
+      const source = chunk?.segmentAt(at) ? "memory" : this.#blockIn(key, at, cachedOnly);
+      if (source === undefined) return undefined;
+      first ??= source;
+    }
+    return first;
+  }
+
+  #blockIn(key: ChunkKey, offset: number, cachedOnly: boolean): PeerSource | undefined {
+    const { filler, disk } = this.#options;
+    const flight = filler.find(key, offset);
     if (flight && (flight.isRooted || !cachedOnly)) return "flight";
-    const presence = disk?.presence(key);
+    const presence = disk && blockPresence(disk, key, Math.floor(offset / segmentSizeBytes));
     // While a disk is scanned only a read can tell. A request for cached bytes may try one, since it starts no fill.
     if (presence === "held" || (cachedOnly && presence === "unknown")) return "disk";
     return undefined;
@@ -143,8 +160,12 @@ class CachedFlights implements ChunkFlights {
     this.#filler = filler;
   }
 
-  find(key: ChunkKey): Flight | undefined {
-    const flight = this.#filler.find(key);
+  has(key: ChunkKey): boolean {
+    return this.#filler.has(key);
+  }
+
+  find(key: ChunkKey, offset: number): Flight | undefined {
+    const flight = this.#filler.find(key, offset);
     return flight?.isRooted ? flight : undefined;
   }
 
@@ -155,5 +176,5 @@ class CachedFlights implements ChunkFlights {
 
   promote(): undefined {}
 
-  readAhead(): void {}
+  readAhead(): undefined {}
 }

@@ -1,31 +1,42 @@
 /**
- * The coordinator's side of a fill: fetches each chunk from the origin once, however many readers ask for it. A fill:
+ * The coordinator's side of a fill: fetches each block of a chunk from the origin once, however many readers ask for it.
+ * A fill:
  *
- *   1. `fill` starts a flight for the chunk and makes its caller the leader. Others find the flight and join it.
- *   2. The flight reserves memory for its whole chunk. If it waits too long for memory, it fails as overloaded.
+ *   1. `fill` starts a flight for a run of blocks that no tier holds and no flight fetches, and makes its caller the
+ *      leader. Others find the flight and join it.
+ *   2. The flight reserves memory for its whole run. If it waits too long for memory, it fails as overloaded.
  *   3. It looks in the tiers once more, because another flight may have overtaken the reader that saw a miss: (a) the
- *      reader looks, and misses; (b) a flight for the same chunk ends and leaves; (c) the reader starts a flight for
+ *      reader looks, and misses; (b) a flight for the same blocks ends and leaves; (c) the reader starts a flight for
  *      bytes that are here already. Without the second look, (c) costs an origin GET.
  *   4. It reads from the cachestore. Where disks are replicated, it asks the peers that may hold a copy instead, since
  *      this replica may have become the coordinator only now.
- *   5. It reads from the origin, from the byte asked for, and passes bytes to every reader as they arrive.
- *   6. The whole chunk goes into memory, to disk and into the cachestore. Only then does the flight leave, so a fetched
- *      chunk can be found at every moment.
+ *   5. It reads from the origin, front to back, and passes bytes to every reader as they arrive.
+ *   6. The blocks go into memory, and where they do not make the chunk whole, to the disk (chunk-keeping.ts). The flight
+ *      whose blocks make it whole commits the chunk to disk and into the cachestore. Only then does a flight leave, so a
+ *      fetched block can be found at every moment.
+ *
+ * No flight holds a segment while it waits for memory: it reserves before its first byte, and what it reads from disk to
+ * make a chunk whole goes into memory that is free at that moment.
  */
 
 import type { ByteSink } from "../base/byte-sink.ts";
+import { nextTurn } from "../base/clock.ts";
 import type { MemoryBudget, Reservation } from "../base/memory-budget.ts";
 import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
-import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { RangeRequest } from "../origin/origin.ts";
-import type { ChunkKey, ChunkStore, Presence, PutResult } from "../store/chunk-store.ts";
+import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
-import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
-import { Flight, type FlightPart, type FlightSource, flightStart } from "./flight.ts";
+import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
+import { ChunkKeeping } from "./chunk-keeping.ts";
+import { readDiskBlock } from "./disk-blocks.ts";
+import { Flight, type FlightSource, type MissingBytes } from "./flight.ts";
+import { FlightTable } from "./flight-table.ts";
+import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
+import type { Run } from "./run.ts";
+import { Runs } from "./runs.ts";
 
 /** An origin, as a filler uses it. */
 export interface RangeSource {
@@ -35,46 +46,21 @@ export interface RangeSource {
 /** Copies of chunks outside this replica: a fill asks here before it asks the origin. */
 export interface CopySource {
   /**
-   * Fetches the bytes that a part still lacks. Undefined: no copy has the rest, and the sink holds a true prefix of the
-   * part, perhaps nothing. Rejects only with the signal's reason.
+   * Fetches the bytes of a chunk that are missing. Undefined: no copy has the rest, and the sink holds a true prefix of
+   * them, perhaps nothing. Rejects only with the signal's reason.
    */
   fetch(
     key: ChunkKey,
-    part: Pick<FlightPart, "to" | "filled">,
+    missing: MissingBytes,
     sink: ByteSink,
     signal: AbortSignal,
     trace?: FetchTrace,
-  ): Promise<FetchedPart | undefined>;
+  ): Promise<FetchedBytes | undefined>;
 }
 
-export interface FetchedPart {
+export interface FetchedBytes {
   /** Of the whole chunk; undefined where the sender does not know it. */
   readonly sha256: Uint8Array | undefined;
-}
-
-/** The cachestore, as fills use it. It never fails: an operation that it cannot do is a miss or stores nothing. */
-export interface Cachestore {
-  /** `absent` also while the store is left alone after failures. */
-  presence(key: ChunkKey): Presence;
-  /** A miss leaves a true prefix of the range in `sink`. Never rejects. */
-  read(
-    key: ChunkKey,
-    offset: number,
-    lengthBytes: number,
-    sink: ByteSink,
-    signal: AbortSignal,
-  ): Promise<"hit" | "miss">;
-  put(key: ChunkKey, chunk: ChunkBytes): Promise<PutResult>;
-}
-
-/** The memory tier, as the filler and the readers use it. */
-export interface MemoryChunks {
-  readonly bytes: number;
-  get(memoryKey: string): ChunkBytes | undefined;
-  peek(memoryKey: string): ChunkBytes | undefined;
-  /** `ahead`: the chunk was fetched before any reader asked for it. */
-  put(memoryKey: string, chunk: ChunkBytes, ahead: boolean, version: ObjectVersion): void;
-  delete(memoryKey: string): void;
 }
 
 export interface FillerOptions {
@@ -99,9 +85,7 @@ export interface FillerOptions {
 
 /** How a flight begins. */
 interface Launch {
-  /** Memory for its chunk, where it is reserved already and not given to the flight yet. */
-  readonly reservation?: Reservation;
-  /** No reader has asked for the chunk yet. */
+  /** No reader has asked for the blocks yet. */
   readonly ahead?: boolean;
   /** @see FillRequest.skipDisk */
   readonly skipDisk?: boolean;
@@ -113,6 +97,8 @@ export class Filler implements ChunkFlights {
     joins: 0,
     moot: 0,
     failed: 0,
+    /** Flights that ended before the end of their runs, because nobody read them any more. */
+    cut: 0,
     readAheads: 0,
     promotions: 0,
     adoptions: 0,
@@ -120,48 +106,87 @@ export class Filler implements ChunkFlights {
     commitsNotStored: 0,
     /** Chunks that did not match the SHA-256 that their sender sent, and were deleted again. */
     commitsMismatched: 0,
+    /** Blocks of partial chunks that were given to the disk. */
+    blockCommits: 0,
+    blockCommitsNotStored: 0,
   };
   readonly #options: FillerOptions;
+  readonly #runs: Runs;
+  readonly #keeping: ChunkKeeping;
   /** The first source of a flight's bytes. */
   readonly #source: FlightSource;
-  readonly #flights = new Map<string, Flight>();
-  /** Each flight until it has left, also after another one for its chunk has begun. */
+  readonly #table = new FlightTable();
+  /** Each flight until it has left. */
   readonly #running = new Map<Flight, Promise<void>>();
   readonly #stopping = new AbortController();
 
   constructor(options: FillerOptions) {
     this.#options = options;
+    this.#runs = new Runs(options);
+    this.#keeping = new ChunkKeeping(options, this.stats);
     this.#source = options.cachestore ? "cachestore" : options.copySource ? "peer" : "origin";
   }
 
   get flightsInProgress(): number {
-    return this.#flights.size;
+    return this.#table.size;
   }
 
-  /** The flight that is fetching this chunk, if there is one. */
-  find(key: ChunkKey): Flight | undefined {
-    return this.#flights.get(key.version.memoryKey(key.index));
+  has(key: ChunkKey): boolean {
+    return this.#table.has(key);
   }
 
-  /** @see ChunkFlights.fill There is no flight for the chunk yet. */
-  fill(key: ChunkKey, { offset, skipDisk, asker }: FillRequest): Flight {
+  find(key: ChunkKey, offset: number): Flight | undefined {
+    return this.#table.find(key, offset);
+  }
+
+  /** Where the first flight begins that has blocks of `run`. */
+  firstInFlight(key: ChunkKey, run: Run): number | undefined {
+    return this.#table.firstIn(key, run);
+  }
+
+  /** @see ChunkFlights.fill */
+  fill(key: ChunkKey, request: FillRequest): Flight {
     this.stats.flights += 1;
-    const begin = flightStart(offset);
-    // The cachestore reads a block whole, for its checksum. So the bytes before `begin` in its block cost nothing.
+    const trace = this.#traceOf(key, request.asker);
     const presence = this.#options.cachestore?.presence(key);
-    const isInCachestore = presence === "held";
-    const trace = this.#traceOf(key, asker);
     if (presence !== undefined && trace?.isOn) trace.step("catalog", { presence });
-    const start = isInCachestore ? begin - (begin % segmentSizeBytes) : begin;
-    return this.#launch(new Flight(key, this.#source, start, trace), { skipDisk });
+    const run = this.runOf(key, request);
+    const isWorthFinishing = this.worthOf(request.seen);
+    return this.#launch(new Flight(key, this.#source, run, { trace, isWorthFinishing }), request);
+  }
+
+  /** What a flight for this reader fetches: no block of a flight in this filler or in `others`. */
+  runOf(key: ChunkKey, request: FillRequest, ...others: FlightTable[]): Run {
+    return this.#runs.missing(key, request, [this.#table, ...others]);
+  }
+
+  /** What a flight ahead of readers fetches of [0, end); undefined where nothing is known to be missing. */
+  runAhead(key: ChunkKey, end: number, ...others: FlightTable[]): Run | undefined {
+    return this.#runs.firstMissing(key, end, [this.#table, ...others]);
+  }
+
+  /**
+   * Whether the rest of a run is worth fetching although nobody reads it: the chunk was asked for before (`seen`), or
+   * more than half of its blocks are here.
+   */
+  worthOf(seen: boolean): (flight: Flight) => boolean {
+    if (seen) return () => true;
+    return ({ key, filledBlocks }) => {
+      const blocks = Math.ceil(key.version.chunkLength(key.index) / segmentSizeBytes);
+      return this.#runs.heldBlocks(key) + filledBlocks > blocks / 2;
+    };
   }
 
   /**
    * Continues a flight whose bytes have come from a peer until now, from the byte where they stopped. False where this
-   * replica already fills the chunk: readers of the given flight then look again.
+   * replica already fetches that byte: readers of the given flight then look again.
    */
-  adopt(flight: Flight, launch: Pick<Launch, "ahead" | "skipDisk">): boolean {
-    if (this.find(flight.key)) return false;
+  adopt(flight: Flight, launch: Launch): boolean {
+    const { key, filled, to } = flight;
+    if (this.#table.find(key, filled)) return false;
+    const next = this.#table.firstIn(key, { from: filled, to });
+    if (this.#table.firstIn(key, { from: flight.from, to: filled }) !== undefined) return false;
+    if (next !== undefined) flight.cutTo(next);
     this.stats.flights += 1;
     this.stats.adoptions += 1;
     flight.noteUnverifiedBytes();
@@ -172,52 +197,59 @@ export class Filler implements ChunkFlights {
   }
 
   /** @see ChunkFlights.promote */
-  promote(key: ChunkKey, offset: number, asker?: Asker): Flight | undefined {
-    const reservation = this.#options.budget.tryReserve(key.version.chunkLength(key.index));
+  promote(key: ChunkKey, wanted: WantedBytes): Flight | undefined {
+    const run = this.#runs.onDisk(key, wanted, [this.#table]);
+    const reservation = this.#options.budget.tryReserve(run.to - run.from);
     if (!reservation) return undefined;
     this.stats.promotions += 1;
-    const begin = offset - (offset % segmentSizeBytes);
-    return this.#launch(new Flight(key, "disk", begin, this.#traceOf(key, asker)), { reservation });
+    const flight = new Flight(key, "disk", run, {
+      trace: this.#traceOf(key, wanted.asker),
+      isWorthFinishing: this.worthOf(false),
+    });
+    flight.useMemory(reservation);
+    return this.#launch(flight, {});
   }
 
   /** @see ChunkFlights.readAhead */
-  readAhead(key: ChunkKey, asker?: Asker): void {
-    const reservation = this.reserveAhead(key);
-    if (!reservation) return;
+  readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
+    const run = this.runAhead(key, end);
+    const reservation = run && this.reserveAhead(run.to - run.from);
+    if (!reservation) return this.find(key, 0);
     this.stats.flights += 1;
     this.stats.readAheads += 1;
-    this.#launch(new Flight(key, this.#source, 0, this.#traceOf(key, asker)), { reservation, ahead: true });
+    const flight = new Flight(key, this.#source, run, {
+      trace: this.#traceOf(key, asker),
+      isWorthFinishing: this.worthOf(false),
+    });
+    flight.useMemory(reservation);
+    return this.#launch(flight, { ahead: true });
   }
 
   /**
-   * Memory for a chunk that no reader waits for and that no tier here holds. It takes only memory that is free or that
-   * cached chunks can release, and leaves half of the budget to the readers that wait.
+   * Memory for blocks that no reader waits for. It takes only memory that is free or that cached chunks can release, and
+   * leaves half of the budget to the readers that wait.
    */
-  reserveAhead(key: ChunkKey): Reservation | undefined {
-    const { memory, disk, budget } = this.#options;
-    const memoryKey = key.version.memoryKey(key.index);
-    if (this.#flights.has(memoryKey) || memory.peek(memoryKey)) return;
-    if (disk && disk.presence(key) !== "absent") return;
-    const lengthBytes = key.version.chunkLength(key.index);
-    if (budget.usedBytes - memory.bytes + lengthBytes > budget.maxBytes / 2) return;
-    return budget.tryReserve(lengthBytes);
+  reserveAhead(bytes: number): Reservation | undefined {
+    const { memory, budget } = this.#options;
+    if (budget.usedBytes - memory.bytes + bytes > budget.maxBytes / 2) return undefined;
+    return budget.tryReserve(bytes);
   }
 
-  /** Ends the flights that still wait for bytes. Resolves when the whole chunks are committed. */
+  /** Ends the flights that still wait for bytes. Resolves when what has come is committed. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot fill a chunk: Orca is stopping"));
     await Promise.all(this.#running.values());
   }
 
   /**
-   * For a clear of the cache: no tier stores a chunk below `prefix` that is arriving now. A chunk that is whole may be in
-   * the middle of its commits; the promise resolves when those have ended, so that its copies can be deleted.
+   * For a clear of the cache: no tier stores a chunk below `prefix` that is arriving now. Blocks that have come may be in
+   * the middle of their commits; the promise resolves when those have ended, so that the copies can be deleted.
    */
   async forget(prefix: ObjectPrefix | undefined): Promise<void> {
     const committing: Promise<void>[] = [];
     for (const [flight, run] of this.#running) {
       if (!isBelow(prefix, flight.key.version)) continue;
-      if (flight.state.kind === "whole") committing.push(run);
+      if (flight.state.kind === "filled") committing.push(run);
       flight.forget();
     }
     await Promise.all(committing);
@@ -228,52 +260,56 @@ export class Filler implements ChunkFlights {
   }
 
   #launch(flight: Flight, launch: Launch): Flight {
-    const memoryKey = flight.key.version.memoryKey(flight.key.index);
-    this.#flights.set(memoryKey, flight);
-    const run = this.#run(flight, memoryKey, launch).finally(() => this.#running.delete(flight));
+    this.#table.add(flight);
+    const run = this.#run(flight, launch).finally(() => this.#running.delete(flight));
     this.#running.set(flight, run);
     return flight;
   }
 
-  async #run(flight: Flight, memoryKey: string, launch: Launch): Promise<void> {
-    const { budget, memory, queueTimeoutMs } = this.#options;
-    const { reservation, ahead = false, skipDisk = false } = launch;
+  async #run(flight: Flight, { ahead = false, skipDisk = false }: Launch): Promise<void> {
+    const { budget, queueTimeoutMs } = this.#options;
+    const isPromotion = flight.source === "disk";
+    // A whole chunk is on disk already. If it is evicted meanwhile, it does not go back.
+    const isStored = isPromotion && this.#options.disk?.presence(flight.key) === "held";
     try {
-      if (!flight.hasMemory) {
-        flight.useMemory(reservation ?? (await budget.reserve(flight.reserveBytes, queueTimeoutMs)));
-      }
-      if (memory.peek(memoryKey) || (!skipDisk && this.#isOnDisk(flight))) {
+      if (!flight.hasMemory) flight.useMemory(await budget.reserve(flight.reserveBytes, queueTimeoutMs));
+      if (!this.isMissing(flight, isPromotion || skipDisk)) {
         this.stats.moot += 1;
         return;
       }
-      if (flight.source === "disk") {
+      if (isPromotion) {
         flight.trace?.waitFor("disk");
         if (!(await this.#readFromDisk(flight))) return;
       }
       flight.trace?.asked();
-      await flight.fetch(
-        (part, sink, signal) => this.#readPart(flight, part, sink, signal),
-        this.#stopping.signal,
-      );
+      await flight.fetch((sink, signal) => this.#read(flight, sink, signal), this.#stopping.signal);
       const chunk = flight.complete();
-      if (flight.isForgotten) return;
-      memory.put(memoryKey, chunk, ahead, flight.key.version);
-      // No SHA-256 was sent with the bytes of a peer that failed. They came over mutual TLS and are served, but not
-      // stored.
-      if (!flight.hasUnverifiedBytes) {
-        await Promise.all([this.#commitToDisk(flight, chunk), this.#commitToCachestore(flight, chunk)]);
-      }
+      // Readers that wait for the last bytes take them before the flight is closed: no tier has them.
+      if (flight.isForgotten) await nextTurn();
+      if (!chunk || flight.isForgotten) return;
+      await this.#keeping.keep(flight, chunk, { ahead, isStored: isStored && flight.source === "disk" });
     } catch (thrown) {
       this.stats.failed += 1;
+      const memoryKey = flight.key.version.memoryKey(flight.key.index);
       flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${memoryKey}"`));
     } finally {
-      this.#flights.delete(memoryKey);
+      this.#table.delete(flight);
+      if (flight.isCut) this.stats.cut += 1;
       if (flight.state.kind !== "failed") flight.close();
     }
   }
 
-  #isOnDisk(flight: Flight): boolean {
-    return flight.source !== "disk" && this.#options.disk?.presence(flight.key) === "held";
+  /**
+   * The second look of a flight that has memory: whether its first block is still missing. Blocks after that one that are
+   * here already are cut off the run.
+   */
+  isMissing(flight: Flight, skipDisk: boolean): boolean {
+    if (flight.filled === flight.to) return true;
+    const held = this.#runs.firstHeld(flight.key, { from: flight.filled, to: flight.to }, skipDisk);
+    if (held === undefined) return true;
+    if (held <= flight.filled) return false;
+    flight.cutTo(held);
+    return true;
   }
 
   /**
@@ -283,23 +319,24 @@ export class Filler implements ChunkFlights {
    */
   async #readFromDisk(flight: Flight): Promise<boolean> {
     const { disk } = this.#options;
-    for (const [index, part] of flight.parts.entries()) {
-      const sink = flight.sink(index);
-      while (part.filled < part.to) {
-        const block = sink.space();
-        const blockIndex = Math.floor(part.filled / segmentSizeBytes);
-        const isRead = await disk?.readBlock(flight.key, blockIndex, block, flight.segmentAt(part.filled));
-        if (!isRead) return !disk?.isSetAside;
-        sink.advance(block.length);
+    if (!disk) return true;
+    const { key, sink } = flight;
+    while (flight.filled < flight.to) {
+      const { filled } = flight;
+      const block = sink.space();
+      const blockIndex = Math.floor(filled / segmentSizeBytes);
+      if (!(await readDiskBlock(disk, key, blockIndex, block, flight.segmentAt(filled)))) {
+        return !disk.isSetAside;
       }
+      sink.advance(block.length);
     }
     return true;
   }
 
-  async #readPart(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  async #read(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<void> {
     if (flight.source === "disk") flight.turnTo(this.#source);
     if (flight.source !== "origin") {
-      if (await this.#readCopy(flight, part, sink, signal)) return;
+      if (await this.#readCopy(flight, sink, signal)) return;
       flight.turnToOrigin();
     }
     const { version, index } = flight.key;
@@ -318,68 +355,25 @@ export class Filler implements ChunkFlights {
       etag: version.etag,
       contentCoding: version.contentCoding,
       objectSizeBytes: version.sizeBytes,
-      offset: index * version.chunkSizeBytes + part.filled,
-      lengthBytes: part.to - part.filled,
+      offset: index * version.chunkSizeBytes + flight.filled,
+      lengthBytes: flight.to - flight.filled,
       ...(flight.trace && { trace: flight.trace }),
     };
     await origin.read(request, sink, signal);
   }
 
-  /** Reads the bytes that a part lacks from the cachestore or from peers. False where they do not have the rest. */
-  async #readCopy(flight: Flight, part: FlightPart, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
+  /** Reads the bytes that a flight lacks from the cachestore or from peers. False where they do not have the rest. */
+  async #readCopy(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
     const { cachestore, copySource } = this.#options;
-    const { key } = flight;
+    const { key, filled, to } = flight;
     // The store is asked also while its breaker is open: it answers at once, and counts the read as not tried.
     if (cachestore) {
-      const outcome = await cachestore.read(key, part.filled, part.to - part.filled, sink, signal);
+      const outcome = await cachestore.read(key, filled, to - filled, sink, signal);
       signal.throwIfAborted();
       if (outcome === "hit") return true;
     }
-    const fetched = await copySource?.fetch(key, part, sink, signal, flight.trace);
+    const fetched = await copySource?.fetch(key, flight, sink, signal, flight.trace);
     if (fetched?.sha256) flight.sentSha256 = Buffer.from(fetched.sha256).toString("hex");
     return fetched !== undefined;
   }
-
-  /** Bytes from the origin go into the cachestore. Bytes that came from the cachestore do not go back. */
-  async #commitToCachestore(flight: Flight, chunk: ChunkBytes): Promise<void> {
-    const { cachestore, onStoredInCachestore } = this.#options;
-    // Where presence is still "held" after the read, the read failed with an error and not because the chunk is absent.
-    if (!cachestore || flight.source !== "origin" || cachestore.presence(flight.key) === "held") return;
-    const result = await traced(flight, "cachestore", () => cachestore.put(flight.key, chunk));
-    if (result === "stored") onStoredInCachestore?.(flight.key);
-  }
-
-  /**
-   * A failed commit is counted and never fails a read. Bytes that came from the disk do not go back: if the chunk is not
-   * there any more, it was evicted or cleared meanwhile.
-   */
-  async #commitToDisk(flight: Flight, chunk: ChunkBytes): Promise<void> {
-    const { key, source, sentSha256 } = flight;
-    const { memory, disk, digests, onStoredOnDisk } = this.#options;
-    if (!disk || source === "disk" || disk.presence(key) === "held") return;
-    const result = await traced(flight, "disk", () => disk.put(key, chunk));
-    if (result === "not_stored") this.stats.commitsNotStored += 1;
-    if (result !== "stored") return;
-    // The disk's thread has hashed what it wrote.
-    const sha256 = digests?.sha256(key);
-    if (sentSha256 !== undefined && sha256 !== undefined && sha256 !== sentSha256) {
-      this.stats.commitsMismatched += 1;
-      memory.delete(key.version.memoryKey(key.index));
-      await disk.delete(key);
-      return;
-    }
-    this.stats.commits += 1;
-    onStoredOnDisk?.(key);
-  }
-}
-
-async function traced(
-  { trace }: Flight,
-  store: "disk" | "cachestore",
-  put: () => Promise<PutResult>,
-): Promise<PutResult> {
-  if (trace?.isOn) trace.step("commit", { store });
-  const result = await put();
-  if (trace?.isOn) trace.step("commit_result", { store, result });
-  return result;
 }

@@ -1,13 +1,24 @@
 /**
- * A fill in progress: one chunk that is arriving, and the readers that wait for its bytes. The leader that started the
- * flight and the joiners that found it read the bytes as they arrive, each at its own offset, out of the segments they
- * arrive in. No reader slows the flight down, and a reader that leaves releases only what it holds itself.
+ * A fill in progress: a run of blocks of one chunk that is arriving, and the readers that wait for its bytes. The leader
+ * that started the flight and the joiners that found it read the bytes as they arrive, each at its own offset, out of
+ * the segments they arrive in. No reader slows the flight down, and a reader that leaves releases only what it holds
+ * itself. Several flights of one chunk, with other runs, may be in progress at the same time.
+ *
+ * A flight that nobody reads any more is cut at the end of the block that is arriving, unless the rest of its run is
+ * worth fetching. Its blocks are kept.
  *
  * Invariants:
- * 1. A part's bytes [from, filled) are final: they are only read. The source writes at `filled` and beyond.
+ * 1. The bytes [from, filled) are final: they are only read. The source writes at `filled` and beyond.
  * 2. The flight holds one reference to each of its segments until it is closed. A reader takes its own reference before
  *    it passes bytes on.
  * 3. In any state other than `filling`, no more bytes are written. `closed` is the last state.
+ * 4. `to` only shrinks, never below `filled`, and never while somebody who reads the flight wants the bytes after it,
+ *    except for blocks that are held already. From the moment of a cut on, the blocks after it belong to no flight.
+ *
+ * Why a cut loses no reader: (1) the last reader leaves, and `to` becomes the end of the block that is arriving; (2) a
+ * reader comes before the read has been aborted; (3) for a byte before `to` it finds this flight, and the block still
+ * arrives whole, since the read is aborted only after its last byte; (4) for a byte after `to` it finds none, and starts
+ * a flight whose run begins there.
  */
 import { assert } from "../base/assert.ts";
 import type { ByteSink } from "../base/byte-sink.ts";
@@ -16,15 +27,16 @@ import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
+import { blockEndOf, type Run } from "./run.ts";
 
 /** Where the bytes of a flight come from, as reported in `Cache-Status`. */
 export type FlightSource = "origin" | "disk" | "cachestore" | "peer";
 
 export type FlightState =
   | { readonly kind: "filling" }
-  /** All bytes are here. The flight stays until the tiers have stored them. */
-  | { readonly kind: "whole"; readonly chunk: ChunkBytes }
-  /** The chunk was found in a tier, or the flight was given up: readers look again. */
+  /** All bytes of the run are here. The flight stays until the tiers have stored them. */
+  | { readonly kind: "filled"; readonly chunk: ChunkBytes }
+  /** The run was found in a tier, or the flight was given up: readers look again. */
   | { readonly kind: "closed" }
   | { readonly kind: "failed"; readonly error: OrcaError };
 
@@ -33,96 +45,98 @@ export interface FlightListener {
   flightChanged(): void;
 }
 
-/** A contiguous range of the chunk, filled front to back by one read. */
-export interface FlightPart {
-  readonly from: number;
-  readonly to: number;
-  /** The offset of the next byte. */
+/** The bytes [filled, to) of a chunk are missing. */
+export interface MissingBytes {
   readonly filled: number;
+  readonly to: number;
 }
 
-type FillingPart = FlightPart & { filled: number };
+/** Reads the bytes that a flight still lacks into `sink`. */
+export type RunReader = (sink: ByteSink, signal: AbortSignal) => Promise<void>;
 
-/** Reads the bytes that a part still lacks into `sink`. */
-export type PartReader = (part: FlightPart, sink: ByteSink, signal: AbortSignal) => Promise<void>;
-
-/**
- * Where a flight begins for a reader at `offset`. When that is further into the chunk than one segment, the first GET
- * starts there, and a second one fetches the bytes before it: no reader waits for bytes that it did not ask for.
- */
-export function flightStart(offset: number): number {
-  return offset > segmentSizeBytes ? offset : 0;
+export interface FlightOptions {
+  /** Where no request is known for which it fetches, undefined. */
+  readonly trace?: FetchTrace | undefined;
+  /** Asked when nobody reads the flight any more: whether the rest of its run is worth fetching all the same. */
+  readonly isWorthFinishing?: ((flight: Flight) => boolean) | undefined;
 }
 
 export class Flight {
   readonly key: ChunkKey;
-  /** Bytes of the chunk. */
-  readonly lengthBytes: number;
-  /** End (exclusive) of what this flight fetches: that of the chunk, or of the range that one reader wants. */
-  readonly endOffset: number;
-  /** Whether it fetches a range for one reader, see {@link Flight.ofRange}. */
-  readonly isRange: boolean;
-  /** Resolves once a reader waits for a byte before the one that the flight began with. */
-  readonly frontWanted: Promise<void>;
+  /** The first byte of its first block. */
+  readonly from: number;
+  /** Memory for its run. */
+  readonly reserveBytes: number;
   /** SHA-256 of the whole chunk in hex, as the replica that sent the bytes says; undefined where none did. */
   sentSha256: string | undefined;
-  /** Undefined where no request is known for which it fetches. */
   readonly trace: FetchTrace | undefined;
-  readonly #parts: readonly FillingPart[];
+  readonly sink: ByteSink = {
+    space: () => this.#space(),
+    advance: (lengthBytes) => this.#advance(lengthBytes),
+  };
+  readonly #isWorthFinishing: (flight: Flight) => boolean;
+  readonly #runEnd: number;
   readonly #segments: (Segment | undefined)[];
-  readonly #wantFront: () => void;
-  readonly #abandoned = new AbortController();
+  readonly #cut = new AbortController();
+  #to: number;
+  #filled: number;
   #source: FlightSource;
-  #hasUnverifiedBytes = false;
+  #isUnverified = false;
   #isForgotten = false;
+  #readers = 0;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
   #state: FlightState = { kind: "filling" };
 
-  /**
-   * `begin` is the offset in the chunk of the first byte to fetch. Where it is not 0, the flight has a second part: the
-   * bytes before it. They are fetched last, or as soon as a reader waits for one of them.
-   */
-  constructor(key: ChunkKey, source: FlightSource, begin: number, trace?: FetchTrace, rangeEnd?: number) {
+  constructor(key: ChunkKey, source: FlightSource, run: Run, options: FlightOptions = {}) {
+    const lengthBytes = key.version.chunkLength(key.index);
+    const { from, to } = run;
+    assert(from >= 0 && from < to && to <= lengthBytes, "a run lies inside its chunk");
+    assert(from % segmentSizeBytes === 0, "a run begins with a block");
+    assert(to % segmentSizeBytes === 0 || to === lengthBytes, "a run ends with a block");
     this.key = key;
-    this.trace = trace;
+    this.from = from;
+    this.reserveBytes = to - from;
+    this.trace = options.trace;
+    this.#isWorthFinishing = options.isWorthFinishing ?? (() => true);
     this.#source = source;
-    this.lengthBytes = key.version.chunkLength(key.index);
-    this.endOffset = rangeEnd ?? this.lengthBytes;
-    this.isRange = rangeEnd !== undefined;
-    assert(begin >= 0 && begin < this.endOffset, "a flight begins inside its chunk");
-    assert(this.endOffset <= this.lengthBytes, "a flight ends with its chunk");
-    const front = begin > 0 && !this.isRange ? [emptyPart(0, begin)] : [];
-    this.#parts = [emptyPart(begin, this.endOffset), ...front];
-    this.#segments = new Array<undefined>(Math.ceil(this.lengthBytes / segmentSizeBytes)).fill(undefined);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.frontWanted = promise;
-    this.#wantFront = resolve;
-  }
-
-  /**
-   * A flight for one reader alone, which ends it ({@link abandon}): the bytes `[begin, end)`, all in one segment. No
-   * other reader joins it, and its bytes are not stored.
-   */
-  static ofRange(
-    key: ChunkKey,
-    source: FlightSource,
-    begin: number,
-    end: number,
-    trace?: FetchTrace,
-  ): Flight {
-    const segmentStart = begin - (begin % segmentSizeBytes);
-    assert(end - segmentStart <= segmentSizeBytes, "a range flight lies in one segment");
-    return new Flight(key, source, begin, trace, end);
+    this.#runEnd = to;
+    this.#to = to;
+    this.#filled = from;
+    this.#segments = new Array<undefined>(Math.ceil((to - from) / segmentSizeBytes)).fill(undefined);
   }
 
   get source(): FlightSource {
     return this.#source;
   }
 
+  /** End (exclusive) of its run. */
+  get to(): number {
+    return this.#to;
+  }
+
+  /** The offset of the next byte. */
+  get filled(): number {
+    return this.#filled;
+  }
+
+  get filledBlocks(): number {
+    return Math.floor((this.#filled - this.from) / segmentSizeBytes);
+  }
+
+  /** Nobody reads it any more, so its run ends earlier than it should have. */
+  get isCut(): boolean {
+    return this.#to < this.#runEnd;
+  }
+
+  /** Cut before its first byte. */
+  get isEmpty(): boolean {
+    return this.#to === this.from;
+  }
+
   /** It never waits for another replica again: its bytes are here, or the origin sends those it lacks. */
   get isRooted(): boolean {
-    return this.#source !== "peer" || this.#state.kind === "whole";
+    return this.#source !== "peer" || this.#state.kind === "filled";
   }
 
   /** The bytes that are still missing come from another source. */
@@ -131,21 +145,21 @@ export class Flight {
     this.#source = source;
   }
 
-  /** Only the origin has the bytes that are still missing: from now on no part asks another replica. */
+  /** Only the origin has the bytes that are still missing: from now on the flight asks no other replica. */
   turnToOrigin(): void {
-    assert(this.#state.kind === "filling" && !this.isRange, "only a chunk in progress changes its source");
+    assert(this.#state.kind === "filling", "only a flight in progress changes its source");
     if (this.#source === "peer") this.noteUnverifiedBytes();
     this.#source = "origin";
   }
 
-  /** The bytes that have come until now are from a peer, which failed before it sent their SHA-256. */
+  /** The bytes that have come until now are from a peer, which named no SHA-256 for them. */
   noteUnverifiedBytes(): void {
-    this.#hasUnverifiedBytes ||= this.#parts.some(({ from, filled }) => filled > from);
+    this.#isUnverified ||= this.#filled > this.from;
   }
 
-  /** Whether some bytes came from a peer that failed before it sent their SHA-256. */
-  get hasUnverifiedBytes(): boolean {
-    return this.#hasUnverifiedBytes;
+  /** Whether its blocks can be stored one by one: nothing checks those of a peer before the chunk is whole. */
+  get hasVerifiedBlocks(): boolean {
+    return !this.#isUnverified && this.#source !== "peer";
   }
 
   /** The cache was cleared of the chunk while it was arriving: readers are served, and no tier stores it. */
@@ -157,13 +171,6 @@ export class Flight {
     this.#isForgotten = true;
   }
 
-  /** Memory that it needs: that of its segments. */
-  get reserveBytes(): number {
-    if (!this.isRange) return this.lengthBytes;
-    const start = Math.floor((this.#parts[0] as FlightPart).from / segmentSizeBytes) * segmentSizeBytes;
-    return Math.min(segmentSizeBytes, this.lengthBytes - start);
-  }
-
   get state(): FlightState {
     return this.#state;
   }
@@ -172,63 +179,68 @@ export class Flight {
     return this.#listeners.length;
   }
 
-  /** The ranges to fill, the one with the first byte asked for first. */
-  get parts(): readonly FlightPart[] {
-    return this.#parts;
-  }
-
   get hasMemory(): boolean {
     return this.#reservation !== undefined;
   }
 
-  /** Memory for all that it fetches. After this its sinks can be used. */
+  /** Memory for all that it fetches. After this its sink can be used. */
   useMemory(reservation: Reservation): void {
     assert(reservation.bytes === this.reserveBytes, "a flight reserves memory for all that it fetches");
     this.#reservation = reservation;
   }
 
-  /** Where the next bytes of part `index` go. */
-  sink(index: number): ByteSink {
-    const target = this.#parts[index];
-    assert(target !== undefined, "a sink belongs to a part");
-    return {
-      space: () => this.#space(target),
-      advance: (lengthBytes) => {
-        this.trace?.arrived();
-        target.filled += lengthBytes;
-        assert(target.filled <= target.to, "a part is not filled past its end");
-        this.#notifyListeners();
-      },
-    };
+  covers(offset: number): boolean {
+    return offset >= this.from && offset < this.#to;
   }
 
   /** End (exclusive) of the bytes that can be read from `offset` on; `offset` itself when there are none yet. */
   readableEnd(offset: number): number {
-    if (this.#state.kind === "whole") return this.lengthBytes;
-    if (this.#state.kind !== "filling") return offset;
-    const target = this.#partAt(offset);
-    return Math.max(offset, target.filled);
+    const isReadable = this.#state.kind === "filling" || this.#state.kind === "filled";
+    return isReadable ? Math.max(offset, this.#filled) : offset;
   }
 
   /** The segment with the byte at `offset`, retained for the caller. The byte must be before {@link readableEnd}. */
   retainSegmentAt(offset: number): Segment {
-    const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
-    assert(segment !== undefined && offset < this.readableEnd(offset), "a byte is read after it was filled");
-    return segment.retain();
+    assert(offset < this.readableEnd(offset), "a byte is read after it was filled");
+    return this.segmentAt(offset).retain();
   }
 
   /** The segment that the byte at `offset` goes into. Its sink has given room for that byte. */
   segmentAt(offset: number): Segment {
-    const segment = this.#segments[Math.floor(offset / segmentSizeBytes)];
+    const segment = this.#segments[Math.floor((offset - this.from) / segmentSizeBytes)];
     assert(segment !== undefined, "a segment is taken before its bytes arrive");
     return segment;
   }
 
-  /** Calls `listener` once, on the next bytes anywhere in the flight or when it ends. */
-  listen(offset: number, listener: FlightListener): void {
+  /** Somebody reads it, or wants it to be there when it reads on. */
+  join(): void {
+    this.#readers += 1;
+  }
+
+  /** Ends a {@link join}. After the last one the flight is cut, unless the rest of its run is worth fetching. */
+  leave(): void {
+    this.#readers -= 1;
+    assert(this.#readers >= 0, "a reader leaves once");
+    if (this.#readers > 0 || this.#state.kind !== "filling") return;
+    const blockEnd = Math.min(this.#to, blockEndOf(this.#filled));
+    const isAtBoundary = this.#filled % segmentSizeBytes === 0;
+    const end = isAtBoundary ? this.#filled : blockEnd;
+    if (end < this.#to && !this.#isWorthFinishing(this)) this.cutTo(end);
+  }
+
+  /** The run ends here: the blocks after it are held already, or nobody wants them. Readers of those look again. */
+  cutTo(end: number): void {
+    if (end >= this.#to) return;
+    assert(end >= this.#filled && end % segmentSizeBytes === 0, "a flight is cut after a block");
+    this.#to = end;
+    if (this.#filled === end) this.#cut.abort();
+    this.#notifyListeners();
+  }
+
+  /** Calls `listener` once, on the next bytes of the flight or when it ends. */
+  listen(listener: FlightListener): void {
     assert(this.#state.kind === "filling", "only a flight that is filling changes");
     this.#listeners.push(listener);
-    if (offset < (this.#parts[0] as FlightPart).from) this.#wantFront();
   }
 
   unlisten(listener: FlightListener): void {
@@ -236,65 +248,54 @@ export class Flight {
     if (index >= 0) this.#listeners.splice(index, 1);
   }
 
-  /**
-   * Fetches all parts by `read`, the one with the first byte asked for first. Resolves when they are filled. Where one
-   * fails, this rejects after the other has stopped using its sink, so that the segments can be released.
-   */
-  async fetch(read: PartReader, signal: AbortSignal): Promise<void> {
-    const giveUp = new AbortController();
-    const ended = AbortSignal.any([giveUp.signal, signal]);
-    const readPart = async (index: number): Promise<void> => {
-      const target = this.#parts[index] as FlightPart;
-      if (target.filled < target.to) await read(target, this.sink(index), ended);
-    };
-    const first = readPart(0);
-    if (this.#parts.length === 1) return first;
-    await Promise.race([first, this.frontWanted]);
-    const reads = [first, readPart(1)];
+  /** Fetches the bytes that are missing by `read`. Resolves when they have come or the flight is cut. */
+  async fetch(read: RunReader, signal: AbortSignal): Promise<void> {
+    if (this.#filled === this.#to) return;
     try {
-      await Promise.all(reads);
-    } finally {
-      giveUp.abort();
-      await Promise.allSettled(reads);
+      await read(this.sink, AbortSignal.any([this.#cut.signal, signal]));
+    } catch (thrown) {
+      if (!this.#cut.signal.aborted) throw thrown;
     }
   }
 
-  /** Of a range flight: aborts when its reader does not want it any more. */
-  get abandoned(): AbortSignal {
-    return this.#abandoned.signal;
-  }
-
-  /** Of a range flight: its reader has what it wanted, or has left. */
-  abandon(): void {
-    assert(this.isRange, "a flight that others may join is not abandoned");
-    this.#abandoned.abort();
-  }
-
-  /** All parts are filled: the bytes become a chunk, which the flight holds until it is closed. */
-  complete(): ChunkBytes {
-    assert(
-      this.#parts.every((each) => each.filled === each.to),
-      "a complete flight has all its bytes",
-    );
-    const segments = this.#segments.map((segment) => {
-      assert(segment !== undefined, "a complete flight has all its segments");
-      return segment;
+  /**
+   * All bytes have come: they become a chunk, whole or partial, which the flight holds until it is closed. Undefined
+   * where it was cut before its first byte.
+   */
+  complete(): ChunkBytes | undefined {
+    assert(this.#filled === this.#to, "a complete flight has all its bytes");
+    const { version, index } = this.key;
+    const lengthBytes = version.chunkLength(index);
+    const firstBlock = this.from / segmentSizeBytes;
+    const blocks = new Array<Segment | undefined>(Math.ceil(lengthBytes / segmentSizeBytes)).fill(undefined);
+    for (const [at, segment] of this.#segments.entries()) {
+      // A source may have asked for space after the cut.
+      if (this.from + at * segmentSizeBytes >= this.#to) segment?.release();
+      else blocks[firstBlock + at] = segment;
+    }
+    this.#reservation?.release();
+    if (this.isEmpty) {
+      this.#segments.fill(undefined);
+      return undefined;
+    }
+    const chunk = new ChunkBytes(blocks, lengthBytes, {
+      isUnverified: this.#isUnverified,
+      isFromOrigin: this.#source === "origin",
+      sentSha256: this.sentSha256,
     });
-    const chunk = new ChunkBytes(segments, this.lengthBytes);
-    this.#end({ kind: "whole", chunk });
+    this.#end({ kind: "filled", chunk });
     return chunk;
   }
 
   /** The bytes cannot be fetched. Those that have come are released and never stored. */
   fail(error: OrcaError): void {
-    this.#releaseParts();
+    this.#releaseAll();
     this.#end({ kind: "failed", error });
   }
 
   /** The tiers have stored what they keep of it, or it was not needed. Readers that still listen look again. */
   close(): void {
-    if (this.#state.kind === "whole") this.#state.chunk.release();
-    else if (this.#state.kind === "filling") this.#releaseParts();
+    this.#releaseAll();
     this.#end({ kind: "closed" });
   }
 
@@ -303,33 +304,37 @@ export class Flight {
     this.#notifyListeners();
   }
 
-  #releaseParts(): void {
-    for (const segment of this.#segments) segment?.release();
+  #releaseAll(): void {
+    if (this.#state.kind === "filled") this.#state.chunk.release();
+    else if (this.#state.kind === "filling") for (const segment of this.#segments) segment?.release();
     this.#segments.fill(undefined);
     this.#reservation?.release();
   }
 
-  #space(target: FlightPart): Buffer {
-    const index = Math.floor(target.filled / segmentSizeBytes);
-    const start = index * segmentSizeBytes;
-    const segment = this.#segmentFor(index, start);
-    return segment.bytes.subarray(target.filled - start, Math.min(target.to - start, segment.bytes.length));
+  #space(): Buffer {
+    const at = Math.floor((this.#filled - this.from) / segmentSizeBytes);
+    const start = this.from + at * segmentSizeBytes;
+    return this.#segmentFor(at, start).bytes.subarray(this.#filled - start);
+  }
+
+  #advance(lengthBytes: number): void {
+    // A source may have had bytes in hand when the flight was cut.
+    if (this.#cut.signal.aborted) return;
+    this.trace?.arrived();
+    this.#filled += lengthBytes;
+    assert(this.#filled <= this.#to, "a flight is not filled past its end");
+    if (this.#filled === this.#to && this.isCut) this.#cut.abort();
+    this.#notifyListeners();
   }
 
   /** A segment is taken when its first bytes arrive, so a slow fill does not hold memory that the pool could lend. */
-  #segmentFor(index: number, start: number): Segment {
-    const present = this.#segments[index];
+  #segmentFor(at: number, start: number): Segment {
+    const present = this.#segments[at];
     if (present) return present;
     assert(this.#reservation !== undefined, "a flight has memory before it has bytes");
-    const taken = this.#reservation.takeSegment(Math.min(segmentSizeBytes, this.lengthBytes - start));
-    this.#segments[index] = taken;
+    const taken = this.#reservation.takeSegment(Math.min(segmentSizeBytes, this.#runEnd - start));
+    this.#segments[at] = taken;
     return taken;
-  }
-
-  #partAt(offset: number): FlightPart {
-    const found = this.#parts.find((each) => offset >= each.from && offset < each.to);
-    assert(found !== undefined, "an offset lies inside the chunk");
-    return found;
   }
 
   #notifyListeners(): void {
@@ -338,8 +343,4 @@ export class Flight {
     this.#listeners = [];
     for (const listener of listeners) listener.flightChanged();
   }
-}
-
-function emptyPart(from: number, to: number): FillingPart {
-  return { from, to, filled: from };
 }

@@ -9,37 +9,22 @@
  * 1. A reader holds at most one segment or copy: the one that `take` returned and `release` has not released.
  * 2. A reader that waits for bytes or memory pins no segment, so readers cannot starve each other of memory.
  * 3. `position` only grows, by exactly the bytes returned.
+ * 4. A reader has joined the flight that it reads and those that it has started ahead, and leaves each once: when it has
+ *    read past it, or is closed. A flight that nobody has joined any more may be cut.
  */
 import { assert } from "../base/assert.ts";
-import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
+import { type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
-import { type Copy, copySizeBytes, type ReaderMemory } from "../base/reader-memory.ts";
+import { type Copy, copySizeBytes } from "../base/reader-memory.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
-import { type Asker, chunkFields, type Trace } from "../trace/trace.ts";
-import { type Wait, Waits } from "../trace/waits.ts";
-import type { ChunkFlights } from "./chunk-flights.ts";
-import type { MemoryChunks } from "./filler.ts";
+import { type Asker, chunkFields } from "../trace/trace.ts";
+import { blockPresence, readDiskBlock } from "./disk-blocks.ts";
 import type { Flight, FlightListener } from "./flight.ts";
-
-/** Where a reader's first byte came from. */
-export type ReadSource = "memory" | "disk" | "cachestore" | "peer" | "origin" | "join";
-
-/** What all readers of a replica use. */
-export interface ReadPath {
-  readonly memory: MemoryChunks & { wasSeen(memoryKey: string): boolean };
-  readonly disk: ChunkStore | undefined;
-  readonly flights: ChunkFlights;
-  readonly budget: MemoryBudget;
-  readonly readerMemory: ReaderMemory;
-  /** How long a reader waits for memory. */
-  readonly queueTimeoutMs: number;
-  /** Chunks that are fetched ahead at most, once a reader goes from chunk to chunk. */
-  readonly readAheadMax: number;
-  /** Bytes returned to readers, by where they came from. */
-  readonly sentBytes: Record<ReadSource, number>;
-  readonly trace?: Trace | undefined;
-}
+import { FlightsAhead } from "./flights-ahead.ts";
+import type { ReadPath, ReadSource } from "./read-path.ts";
+import { beginWait, waitsOf } from "./reader-waits.ts";
+import { blockEndOf, blockStartOf } from "./run.ts";
 
 /**
  * After the first byte it is too late for a status that says "slow down". So a reader that finds no memory then waits
@@ -67,6 +52,10 @@ export class ObjectReader implements FlightListener {
   #firstSliceOfChunk = true;
   #flight: Flight | undefined;
   #leads = false;
+  /** Made when it reads ahead for the first time. */
+  #flightsAhead: FlightsAhead | undefined;
+  /** Decided at its first miss. */
+  #windowBytes: number | undefined;
   /** A block that was read from disk for this reader alone, and where in the chunk it begins. */
   #block: Segment | undefined;
   #blockOffset = 0;
@@ -114,13 +103,16 @@ export class ObjectReader implements FlightListener {
     const offset = this.#position - index * chunkSizeBytes;
     if (index !== this.#chunkIndex) this.#enter(index);
     if (this.#block) return this.#takeFromBlock(this.#block, offset);
-    if (this.#flight && offset >= this.#flight.endOffset) this.#leaveFlight();
+    if (this.#flight && offset >= this.#flight.to) this.#leaveFlight();
     if (this.#flight) return this.#takeFromFlight(this.#flight, offset);
     const { memory } = this.#path;
     // A chunk is one use, in however many slices it is sent: only the first look counts for the eviction policy.
-    const cached = this.#firstSliceOfChunk ? memory.get(this.#memoryKey) : memory.peek(this.#memoryKey);
-    if (!cached) return null;
-    return this.#slice(cached.segmentAt(offset).retain(), offset, cached.lengthBytes, "memory");
+    const cached = this.#firstSliceOfChunk
+      ? memory.get(this.#memoryKey, offset)
+      : memory.peek(this.#memoryKey);
+    const segment = cached?.segmentAt(offset);
+    if (cached === undefined || segment === undefined) return null;
+    return this.#slice(segment.retain(), offset, cached.lengthBytes, "memory");
   }
 
   /** Releases the bytes that {@link take} returned, once the kernel has them or they are not wanted any more. */
@@ -155,7 +147,7 @@ export class ObjectReader implements FlightListener {
     }
   }
 
-  /** Releases everything. A flight that this reader waited for continues without it. */
+  /** Releases everything. The flights that this reader has joined continue for others, or are cut. */
   close(): void {
     this.#closed = true;
     this.release();
@@ -163,8 +155,8 @@ export class ObjectReader implements FlightListener {
     this.#block = undefined;
     this.#place?.release();
     this.#place = undefined;
-    this.#flight?.unlisten(this);
     this.#leaveFlight();
+    this.#flightsAhead?.leaveBefore(Number.POSITIVE_INFINITY);
     this.flightChanged();
   }
 
@@ -180,12 +172,22 @@ export class ObjectReader implements FlightListener {
     this.#chunksEntered += 1;
     this.#firstSliceOfChunk = true;
     this.#leaveFlight();
+    this.#flightsAhead?.leaveBefore(index);
     this.#leads = false;
   }
 
+  #join(flight: Flight, leads: boolean): void {
+    flight.join();
+    this.#flight = flight;
+    this.#leads = leads;
+  }
+
   #leaveFlight(): void {
-    if (this.#flight?.isRange) this.#flight.abandon();
+    const flight = this.#flight;
+    if (flight === undefined) return;
     this.#flight = undefined;
+    flight.unlisten(this);
+    flight.leave();
   }
 
   get #holdsSlice(): boolean {
@@ -255,7 +257,7 @@ export class ObjectReader implements FlightListener {
   /** Waits until {@link take} can copy. */
   async #awaitPlace(): Promise<void> {
     const { readerMemory, queueTimeoutMs } = this.#path;
-    const waits = this.#begin("memory");
+    const waits = beginWait(this.#asker, this.#path.trace, "memory");
     const place = await readerMemory.copy(queueTimeoutMs).finally(() => waits?.end());
     this.#needsPlace = false;
     if (this.#closed) place.release();
@@ -269,7 +271,11 @@ export class ObjectReader implements FlightListener {
     const depth = Math.min(readAheadMax, 2 ** this.#chunksEntered);
     const until = Math.min(lastIndex, this.#chunkIndex + depth);
     for (let index = this.#chunkIndex + 1; index <= until; index += 1) {
-      flights.readAhead({ version: this.version, index }, this.#asker);
+      const end = this.#end - index * this.version.chunkSizeBytes;
+      const flight = flights.readAhead({ version: this.version, index }, end, this.#asker);
+      if (flight === undefined) continue;
+      this.#flightsAhead ??= new FlightsAhead();
+      this.#flightsAhead.join(flight);
     }
   }
 
@@ -277,31 +283,29 @@ export class ObjectReader implements FlightListener {
     const { memory, disk, flights } = this.#path;
     const key: ChunkKey = { version: this.version, index: this.#chunkIndex };
     const offset = this.#position - this.#chunkIndex * this.version.chunkSizeBytes;
+    const isInMemory = (): boolean => memory.peek(this.#memoryKey)?.segmentAt(offset) !== undefined;
     for (let looks = 0; looks < idleLooksMax; looks += 1) {
       if (this.#closed) return;
       if (this.#flight) {
         if (await this.#followFlight(this.#flight, offset)) return;
         this.#leaveFlight();
       }
-      if (memory.peek(this.#memoryKey)) return;
-      this.#flight = flights.find(key);
-      if (this.#flight) {
+      if (isInMemory()) return;
+      const flight = flights.find(key, offset);
+      if (flight) {
         flights.stats.joins += 1;
-        this.#leads = false;
-        if (this.#path.trace?.isOn) this.#step("flight_join", { leaderId: this.#flight.trace?.requestId });
+        this.#join(flight, false);
+        if (this.#path.trace?.isOn) this.#step("flight_join", { leaderId: flight.trace?.requestId });
         continue;
       }
-      const askDisk = disk !== undefined && disk.presence(key) !== "absent";
+      const blockIndex = Math.floor(offset / segmentSizeBytes);
+      const askDisk = disk !== undefined && blockPresence(disk, key, blockIndex) !== "absent";
       if (askDisk) {
         if (await this.#readFromDisk(disk, key, offset)) return;
         // Another reader may have started a fill while the disk was read, so look from the start before filling.
-        if (this.#flight || memory.peek(this.#memoryKey) || flights.find(key) || this.#closed) continue;
+        if (this.#flight || isInMemory() || flights.find(key, offset) || this.#closed) continue;
       }
-      const end = Math.min(offset + (this.#end - this.#position), key.version.chunkLength(key.index));
-      const seen = memory.wasSeen(this.#memoryKey);
-      const asker = this.#asker && { asker: this.#asker };
-      this.#flight = flights.fill(key, { offset, end, seen, skipDisk: askDisk, ...asker });
-      this.#leads = true;
+      this.#fill(key, offset, askDisk);
     }
     throw new OrcaError(
       "internal",
@@ -310,16 +314,40 @@ export class ObjectReader implements FlightListener {
     );
   }
 
+  /** Starts a flight for what this reader wants of the chunk, and for what its window adds. */
+  #fill(key: ChunkKey, offset: number, skipDisk: boolean): void {
+    const { memory, flights, windows } = this.#path;
+    const chunkStart = key.index * this.version.chunkSizeBytes;
+    const wantedEnd = this.#wantedEnd(key, offset);
+    let end = wantedEnd;
+    if (windows && this.#windowBytes === undefined) {
+      const blockStart = blockStartOf(offset);
+      this.#windowBytes = windows.after(this.version, chunkStart + blockStart);
+      end = Math.max(end, Math.min(blockStart + this.#windowBytes, key.version.chunkLength(key.index)));
+    }
+    // A window is for the readers that come after this one.
+    const seen = memory.wasSeen(this.#memoryKey) || end > blockEndOf(wantedEnd - 1);
+    const asker = this.#asker && { asker: this.#asker };
+    this.#join(flights.fill(key, { offset, end, seen, skipDisk, ...asker }), true);
+    if (windows) windows.note(this.version, chunkStart + (this.#flight?.to ?? end), this.#windowBytes ?? 0);
+  }
+
+  /** End (exclusive) of what this reader will want of the chunk that it is in. */
+  #wantedEnd(key: ChunkKey, offset: number): number {
+    return Math.min(offset + (this.#end - this.#position), key.version.chunkLength(key.index));
+  }
+
   /** True when bytes can be taken; false when the flight ended without them, so that the tiers are worth a look. */
   async #followFlight(flight: Flight, offset: number): Promise<boolean> {
     for (;;) {
       if (flight.readableEnd(offset) > offset || this.#closed) return true;
+      if (!flight.covers(offset)) return false;
       if (flight.state.kind === "failed") throw flight.state.error;
       if (flight.state.kind !== "filling") return false;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      flight.listen(offset, this);
-      const waits = flight.trace && this.#waits();
+      flight.listen(this);
+      const waits = flight.trace && waitsOf(this.#asker, this.#path.trace);
       if (flight.trace) waits?.follow(flight.trace);
       await promise;
       waits?.end();
@@ -329,25 +357,29 @@ export class ObjectReader implements FlightListener {
   /** True when a block is read or the reader is closed; false on a miss, and where this reader joins a promotion. */
   async #readFromDisk(disk: ChunkStore, key: ChunkKey, offset: number): Promise<boolean> {
     const { memory, flights, budget, readerMemory, queueTimeoutMs } = this.#path;
-    if (memory.wasSeen(this.#memoryKey) && disk.presence(key) === "held") {
-      this.#flight = flights.promote(key, offset, this.#asker);
-      if (this.#flight) return false;
+    const blockIndex = Math.floor(offset / segmentSizeBytes);
+    if (memory.wasSeen(this.#memoryKey) && blockPresence(disk, key, blockIndex) === "held") {
+      const wanted = { offset, end: this.#wantedEnd(key, offset), asker: this.#asker };
+      const promotion = flights.promote(key, wanted);
+      if (promotion) {
+        this.#join(promotion, this.#leads);
+        return false;
+      }
     }
     // Without a place, the block would be read for nothing.
     if (!this.#place && !readerMemory.hasRoomForPin) await this.#awaitPlace();
     if (this.#closed) return true;
-    const blockIndex = Math.floor(offset / segmentSizeBytes);
     const blockOffset = blockIndex * segmentSizeBytes;
     const blockBytes = Math.min(segmentSizeBytes, key.version.chunkLength(key.index) - blockOffset);
-    const waits = this.#begin("memory");
+    const waits = beginWait(this.#asker, this.#path.trace, "memory");
     const reservation = await budget.reserve(blockBytes, queueTimeoutMs).finally(() => waits?.end());
     if (this.#closed) {
       reservation.release();
       return true;
     }
     const block = reservation.takeSegment(blockBytes);
-    this.#begin("disk");
-    const isRead = await disk.readBlock(key, blockIndex, block.bytes, block);
+    beginWait(this.#asker, this.#path.trace, "disk");
+    const isRead = await readDiskBlock(disk, key, blockIndex, block.bytes, block);
     waits?.end();
     if (!isRead || this.#closed) {
       block.release();
@@ -362,20 +394,5 @@ export class ObjectReader implements FlightListener {
     if (!this.#asker) return;
     const chunk = chunkFields({ version: this.version, index: this.#chunkIndex });
     this.#path.trace?.step(step, this.#asker.requestId, { ...chunk, ...fields });
-  }
-
-  #begin(wait: Wait): Waits | undefined {
-    const waits = this.#waits();
-    waits?.begin(wait);
-    return waits;
-  }
-
-  /** Made at the first wait: a reader that finds its bytes in memory has none. */
-  #waits(): Waits | undefined {
-    const asker = this.#asker;
-    const { trace } = this.#path;
-    if (!asker || !trace) return undefined;
-    asker.waits ??= new Waits(trace.clock);
-    return asker.waits;
   }
 }

@@ -3,17 +3,18 @@
  * this replica coordinates, it uses the filler. A relay:
  *
  *   1. `fill` looks up the coordinator of the chunk. If it is this replica, the filler fetches the chunk.
- *   2. Else a flight asks the coordinator for the bytes, from the first one wanted on, and its readers read them as
- *      they arrive. The coordinator fills the chunk once, for all replicas that ask.
+ *   2. Else a flight asks the coordinator for a run of blocks: those that are wanted and missing here. Its readers read
+ *      them as they arrive. The coordinator fetches each block once, for all replicas that ask.
  *   3. Where the coordinator is unreachable, breaks off or stalls, the flight asks the next replica in rank for the
  *      rest, from the byte where it stopped. Where that is this replica, the filler takes the flight over.
  *   4. A "not coordinator" is believed once: this replica merges the view that came with it, and asks the coordinator
  *      by the new view. After a second one, this replica fills the chunk itself. An error of the origin is final,
  *      whichever replica asked it.
  *   5. Chunks that the catalog says are in the cachestore are read from there. Peers are asked only if that fails.
- *   6. A whole chunk goes into memory, where the eviction policy has it on probation; only its coordinator stores it on
- *      disk. A short range of a chunk that was not asked for before is fetched for its reader alone and not stored.
- *      Otherwise a few bytes would cost the network traffic of a chunk on every replica.
+ *   6. The blocks go into memory, where the eviction policy has their chunk on probation; only its coordinator stores it
+ *      on disk. The chunk in memory remembers that nothing has verified them, so this replica does not store them when
+ *      it becomes the coordinator.
+ *   7. A relay that nobody reads any more is cut as any flight. The coordinator sees its stream end, and cuts its own.
  *
  * No circle of joins is possible. The filler's flights wait for the origin and for memory, and where disks are
  * replicated for copies (chunk-server.ts says why that ends). Relays wait for the fillers of other replicas, and other
@@ -23,8 +24,8 @@
  */
 
 import type { ByteSink } from "../base/byte-sink.ts";
-import type { Clock } from "../base/clock.ts";
-import { type MemoryBudget, segmentSizeBytes } from "../base/memory-budget.ts";
+import { type Clock, nextTurn } from "../base/clock.ts";
+import type { MemoryBudget } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type Permit, Semaphore } from "../base/semaphore.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
@@ -34,10 +35,12 @@ import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
-import type { ChunkFlights, FillRequest } from "./chunk-flights.ts";
+import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
-import type { Cachestore, Filler, MemoryChunks } from "./filler.ts";
-import { Flight, type FlightPart, flightStart } from "./flight.ts";
+import type { Filler } from "./filler.ts";
+import { Flight } from "./flight.ts";
+import { FlightTable } from "./flight-table.ts";
+import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
 import { tracedRead } from "./traced-read.ts";
 
 export interface RelayOptions {
@@ -54,12 +57,12 @@ export interface RelayOptions {
   readonly trace?: Trace | undefined;
 }
 
-/** Flights at once. Each has up to two streams, and all may be to one peer, whose session takes 1,024. */
+/** Flights at once. All may be to one peer, whose session takes 1,024 streams. */
 const relaysMax = 500;
 /** Flights that wait to be one of them, or for memory. */
 const waitersMax = 10_000;
 
-/** The replicas that the parts of one flight ask. */
+/** The replicas that a flight asks. */
 interface Route {
   readonly key: ChunkKey;
   readonly passedOver: string[];
@@ -76,8 +79,8 @@ class NoPeerLeft extends Error {}
 export class Relay implements ChunkFlights {
   readonly stats = {
     relays: 0,
-    /** Short ranges that were fetched for one reader alone. */
-    ranges: 0,
+    /** Relays that ended before the end of their runs, because nobody read them any more. */
+    cut: 0,
     joins: 0,
     readAheads: 0,
     moot: 0,
@@ -92,7 +95,7 @@ export class Relay implements ChunkFlights {
   /** Bytes of memory that relays may hold while they wait. */
   readonly #memoryShare: Semaphore;
   readonly #streams: Semaphore;
-  readonly #relays = new Map<string, Flight>();
+  readonly #relays = new FlightTable();
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
 
@@ -108,9 +111,13 @@ export class Relay implements ChunkFlights {
     return this.#relays.size;
   }
 
+  has(key: ChunkKey): boolean {
+    return this.#options.filler.has(key) || this.#relays.has(key);
+  }
+
   /** A flight of the filler first: it depends on no peer. */
-  find(key: ChunkKey): Flight | undefined {
-    return this.#options.filler.find(key) ?? this.#relays.get(key.version.memoryKey(key.index));
+  find(key: ChunkKey, offset: number): Flight | undefined {
+    return this.#options.filler.find(key, offset) ?? this.#relays.find(key, offset);
   }
 
   fill(key: ChunkKey, request: FillRequest): Flight {
@@ -119,40 +126,39 @@ export class Relay implements ChunkFlights {
     const peer = coordination.next(key.version.chunkPath(key.index), passedOver);
     const trace = this.#traceOf(key, request.asker, peer);
     if (peer.replicaId === coordination.selfId) return filler.fill(key, request);
-    const { offset, end, seen, skipDisk } = request;
+    const { seen, skipDisk } = request;
     const route: Route = { key, passedOver, peer, disagreements: 0, skipDisk };
-    const source = this.#sourceOf(key, trace);
-    if (!seen && end - offset < key.version.chunkLength(key.index) / 2) {
-      const blockEnd = offset - (offset % segmentSizeBytes) + segmentSizeBytes;
-      const flight = Flight.ofRange(key, source, offset, Math.min(end, blockEnd), trace);
-      this.stats.ranges += 1;
-      this.#track(this.#runRange(flight, route, request));
-      return flight;
-    }
-    return this.#launch(new Flight(key, source, flightStart(offset), trace), route, false);
+    const run = filler.runOf(key, request, this.#relays);
+    const isWorthFinishing = filler.worthOf(seen);
+    const flight = new Flight(key, this.#sourceOf(key, trace), run, { trace, isWorthFinishing });
+    return this.#launch(flight, route, false);
   }
 
-  promote(key: ChunkKey, offset: number, asker?: Asker): Flight | undefined {
-    return this.#options.filler.promote(key, offset, asker);
+  promote(key: ChunkKey, wanted: WantedBytes): Flight | undefined {
+    return this.#options.filler.promote(key, wanted);
   }
 
-  readAhead(key: ChunkKey, asker?: Asker): void {
-    const { filler, coordination, memory } = this.#options;
-    const memoryKey = key.version.memoryKey(key.index);
-    if (memory.peek(memoryKey) || this.#relays.has(memoryKey)) return;
+  readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
+    const { filler, coordination } = this.#options;
     const path = key.version.chunkPath(key.index);
-    if (coordination.isMine(path)) return filler.readAhead(key, asker);
-    const permit = this.#tryPermit(key.version.chunkLength(key.index));
-    if (!permit) return;
-    const reservation = filler.reserveAhead(key);
-    if (!reservation) return permit.release();
+    if (coordination.isMine(path)) return filler.readAhead(key, end, asker);
+    const run = filler.runAhead(key, end, this.#relays);
+    const runBytes = run && run.to - run.from;
+    const permit = runBytes && this.#tryPermit(runBytes);
+    if (!permit) return this.find(key, 0);
+    const reservation = filler.reserveAhead(runBytes);
+    if (!reservation) {
+      permit.release();
+      return this.find(key, 0);
+    }
     const passedOver: string[] = [];
     const peer = coordination.next(path, passedOver);
     const trace = this.#traceOf(key, asker, peer);
-    const flight = new Flight(key, this.#sourceOf(key, trace), 0, trace);
+    const isWorthFinishing = filler.worthOf(false);
+    const flight = new Flight(key, this.#sourceOf(key, trace), run, { trace, isWorthFinishing });
     flight.useMemory(reservation);
     this.stats.readAheads += 1;
-    this.#launch(flight, { key, passedOver, peer, disagreements: 0, skipDisk: false }, true, permit);
+    return this.#launch(flight, { key, passedOver, peer, disagreements: 0, skipDisk: false }, true, permit);
   }
 
   /** @see Filler.forget */
@@ -169,15 +175,10 @@ export class Relay implements ChunkFlights {
 
   #launch(flight: Flight, route: Route, ahead: boolean, permit?: Permit): Flight {
     this.stats.relays += 1;
-    const memoryKey = flight.key.version.memoryKey(flight.key.index);
-    this.#relays.set(memoryKey, flight);
-    this.#track(this.#run(flight, route, ahead, permit));
-    return flight;
-  }
-
-  #track(run: Promise<void>): void {
-    const tracked = run.finally(() => this.#running.delete(tracked));
+    this.#relays.add(flight);
+    const tracked = this.#run(flight, route, ahead, permit).finally(() => this.#running.delete(tracked));
     this.#running.add(tracked);
+    return flight;
   }
 
   async #run(flight: Flight, route: Route, ahead: boolean, given: Permit | undefined): Promise<void> {
@@ -187,15 +188,17 @@ export class Relay implements ChunkFlights {
     let permit = given;
     try {
       permit ??= await this.#reserve(flight);
-      // The chunk may have arrived in another way while the flight waited for memory. Its readers then look again.
-      if (memory.peek(memoryKey) || filler.find(flight.key)) {
+      if (!this.#isMissing(flight)) {
         this.stats.moot += 1;
         return;
       }
       const signal = this.#stopping.signal;
-      await flight.fetch((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
+      await flight.fetch((sink, ended) => this.#read(flight, route, sink, ended), signal);
+      if (flight.source === "peer") flight.noteUnverifiedBytes();
       const chunk = flight.complete();
-      if (!flight.isForgotten) memory.put(memoryKey, chunk, ahead, flight.key.version);
+      // Readers that wait for the last bytes take them before the flight is closed: no tier has them.
+      if (flight.isForgotten) await nextTurn();
+      if (chunk && !flight.isForgotten) memory.put(memoryKey, chunk, ahead, flight.key.version);
     } catch (thrown) {
       if (thrown instanceof NoPeerLeft) {
         adopted = filler.adopt(flight, { ahead, skipDisk: route.skipDisk });
@@ -205,44 +208,22 @@ export class Relay implements ChunkFlights {
       this.#fail(flight, thrown);
     } finally {
       permit?.release();
-      this.#relays.delete(memoryKey);
+      this.#relays.delete(flight);
+      if (flight.isCut && !adopted) this.stats.cut += 1;
       if (!adopted && flight.state.kind !== "failed") flight.close();
     }
   }
 
-  /** A range flight lasts until its reader abandons it, which may be before its bytes have come. */
-  async #runRange(flight: Flight, route: Route, request: FillRequest): Promise<void> {
-    const { abandoned } = flight;
-    let permit: Permit | undefined;
-    try {
-      permit = await this.#reserve(flight);
-      if (abandoned.aborted) return;
-      const signal = AbortSignal.any([abandoned, this.#stopping.signal]);
-      await flight.fetch((part, sink, ended) => this.#readPart(flight, route, part, sink, ended), signal);
-      permit.release();
-      permit = undefined;
-      if (!abandoned.aborted) await aborted(abandoned);
-    } catch (thrown) {
-      if (abandoned.aborted) return;
-      if (thrown instanceof NoPeerLeft) this.#fillRest(flight, request);
-      else this.#fail(flight, thrown);
-    } finally {
-      permit?.release();
-      if (flight.state.kind !== "failed") flight.close();
-    }
-  }
-
   /**
-   * No peer is left for the rest of a range: the filler starts there, before the reader looks again and finds its
-   * flight. If the reader had to ask for the fill, (a) it would ask; (b) this replica's view, which has not changed,
-   * would name the coordinator that denies it; (c) another range flight would end here.
+   * The blocks may have arrived in another way while the flight waited for memory. Its readers then look again. Blocks
+   * after the first missing ones that are here already are cut off the run.
    */
-  #fillRest(flight: Flight, request: FillRequest): void {
+  #isMissing(flight: Flight): boolean {
     const { filler } = this.#options;
-    const [part] = flight.parts;
-    if (!part || filler.find(flight.key)) return;
-    filler.fill(flight.key, { ...request, offset: part.filled });
-    this.stats.adopted += 1;
+    const inFlight = filler.firstInFlight(flight.key, flight);
+    if (inFlight !== undefined && inFlight <= flight.from) return false;
+    if (inFlight !== undefined) flight.cutTo(inFlight);
+    return filler.isMissing(flight, true);
   }
 
   /**
@@ -294,19 +275,19 @@ export class Relay implements ChunkFlights {
   }
 
   /**
-   * Reads the bytes that a part lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft;
+   * Reads the bytes that a flight lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft;
    * the origin's error.
    */
-  async #readPart(
-    flight: Flight,
-    route: Route,
-    part: FlightPart,
-    sink: ByteSink,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #read(flight: Flight, route: Route, sink: ByteSink, signal: AbortSignal): Promise<void> {
     const { peers, coordination, cachestore } = this.#options;
     if (flight.source === "cachestore" && cachestore) {
-      const outcome = await cachestore.read(route.key, part.filled, part.to - part.filled, sink, signal);
+      const outcome = await cachestore.read(
+        route.key,
+        flight.filled,
+        flight.to - flight.filled,
+        sink,
+        signal,
+      );
       signal.throwIfAborted();
       if (outcome === "hit") return;
       flight.turnTo("peer");
@@ -321,8 +302,8 @@ export class Relay implements ChunkFlights {
     for (;;) {
       const peer = this.#nextPeer(route);
       const { key, passedOver } = route;
-      const lengthBytes = part.to - part.filled;
-      const offset = part.filled;
+      const lengthBytes = flight.to - flight.filled;
+      const offset = flight.filled;
       const request = { key, offset, lengthBytes, passedOver: [...passedOver], cachedOnly: false };
       try {
         await tracedRead({ peers, peer, request, trace: flight.trace }, counted, signal);
@@ -331,10 +312,10 @@ export class Relay implements ChunkFlights {
       } catch (thrown) {
         signal.throwIfAborted();
         // The last byte may have come before the fault. Then nothing is missing.
-        if (part.filled === part.to) return;
+        if (flight.filled === flight.to) return;
         this.#turnFrom(peer, route, thrown);
         if (flight.trace) flight.trace.retries += 1;
-        if (lengthBytes > part.to - part.filled) this.stats.resumed += 1;
+        if (lengthBytes > flight.to - flight.filled) this.stats.resumed += 1;
       }
     }
   }
@@ -368,8 +349,6 @@ export class Relay implements ChunkFlights {
       coordination.answered(replicaId);
       throw error;
     }
-    // The flight's other part may have met the same peer's fault already.
-    if (route.peer?.replicaId !== replicaId) return;
     if (error.isPeerAbsence) coordination.failed(replicaId);
     else coordination.answered(replicaId);
     route.passedOver.push(replicaId);
@@ -390,10 +369,4 @@ function both(first: Permit, second: Permit): Permit {
       second.release();
     },
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise;
 }

@@ -16,7 +16,7 @@ import { Cors } from "../edge/headers/cors.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
-import type { ReadPath } from "../fill/object-reader.ts";
+import type { ReadPath } from "../fill/read-path.ts";
 import type { Buckets, OtherBuckets } from "../object/buckets.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";

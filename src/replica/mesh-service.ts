@@ -11,7 +11,7 @@ import type { Config } from "../config/config.ts";
 import { ChunkServer, type DigestStore } from "../fill/chunk-server.ts";
 import type { Filler } from "../fill/filler.ts";
 import type { CacheAnswers } from "../fill/inspection/cache-peers.ts";
-import type { ReadPath } from "../fill/object-reader.ts";
+import type { ReadPath } from "../fill/read-path.ts";
 import type { Relay } from "../fill/relay.ts";
 import { FillChunkHandler, fillChunkPath } from "../mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillService } from "../mesh/fill-chunk/fill-service.ts";

@@ -7,7 +7,8 @@ import type { Logger } from "../base/logger.ts";
 import { ReaderMemory } from "../base/reader-memory.ts";
 import type { Config } from "../config/config.ts";
 import { Filler } from "../fill/filler.ts";
-import type { ReadPath } from "../fill/object-reader.ts";
+import type { ReadPath } from "../fill/read-path.ts";
+import { ReadWindows } from "../fill/read-windows.ts";
 import { Relay } from "../fill/relay.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -68,6 +69,7 @@ export class ReplicaReadPath {
       readerMemory: new ReaderMemory(budget, clock),
       flights: this.relay ?? filler,
       readAheadMax: config.chunking.readahead,
+      windows: new ReadWindows(),
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
   }

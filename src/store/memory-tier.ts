@@ -1,13 +1,15 @@
 /**
- * Whole chunks in memory. The tier has no capacity of its own: it uses the memory that the budget leaves, and evicts
- * one chunk after the other when the budget needs room. Everything here is synchronous, because a hit is answered
- * without an await.
+ * Chunks in memory, whole or partial. The tier has no capacity of its own: it uses the memory that the budget leaves,
+ * and evicts one chunk after the other when the budget needs room. Everything here is synchronous, because a hit is
+ * answered without an await.
  *
  * Invariants:
  * 1. The policy holds exactly the entries of the map, and the tier has one hold on each of their chunks.
- * 2. Small chunks, which use one piece of a slab, are also in the set of their slab.
- * 3. stats.bytes is the sum of the lengths of these chunks, and stats.chunks is their number. For each of them,
+ * 2. Small chunks, which use one piece of a slab, are also in the set of their slab. They have one block, so they are
+ *    never partial.
+ * 3. stats.bytes is the sum of the bytes that these chunks hold, and stats.chunks is their number. For each of them,
  *    memoryChunkCostBytes are charged to the budget.
+ * 4. A chunk becomes whole in one put, however many flights fetch its blocks: that put returns it, and no other does.
  */
 
 import { LruMap } from "../base/lru-map.ts";
@@ -17,7 +19,7 @@ import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import { memoryChunkCostBytes } from "../chunk/chunk-costs.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { EvictionPolicy, PolicyEntries } from "./eviction/eviction-policy.ts";
+import type { PolicyEntries } from "./eviction/eviction-policy.ts";
 import { hashOfText } from "./eviction/shared-columns.ts";
 import { Superseder, supersedeSliceMax } from "./eviction/superseder.ts";
 import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
@@ -32,7 +34,7 @@ const missesRememberedMin = 128;
 class MemoryEntry {
   readonly key: string;
   readonly hash: number;
-  readonly sizeBytes: number;
+  sizeBytes: number;
   /** Its number for the policy. */
   readonly row: number;
   readonly chunk: ChunkBytes;
@@ -58,7 +60,7 @@ export interface MemoryTierOptions {
 export class MemoryTier implements PolicyEntries {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
   readonly #budget: MemoryBudget;
-  readonly #policy: EvictionPolicy;
+  readonly #policy: TunedS3Fifo;
   readonly #rowsMax: number;
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
@@ -93,16 +95,19 @@ export class MemoryTier implements PolicyEntries {
     return this.#rows[row]?.hash ?? 0;
   }
 
-  /** The chunk, for a use that counts. The tier still owns it: a caller that keeps it takes a hold of its own. */
-  get(memoryKey: string): ChunkBytes | undefined {
+  /**
+   * The chunk, for a use of the block at `offset` that counts; undefined where that block is not held. The tier still
+   * owns the chunk: a caller that keeps it takes a hold of its own.
+   */
+  get(memoryKey: string, offset = 0): ChunkBytes | undefined {
     const entry = this.#entries.get(memoryKey);
-    if (entry === undefined) {
+    if (entry !== undefined) this.#policy.touch(entry.row);
+    if (entry?.chunk.segmentAt(offset) === undefined) {
       this.stats.misses += 1;
       this.#noteMiss(memoryKey);
       return undefined;
     }
     this.stats.hits += 1;
-    this.#policy.touch(entry.row);
     return entry.chunk;
   }
 
@@ -112,13 +117,15 @@ export class MemoryTier implements PolicyEntries {
   }
 
   /**
-   * Stores a chunk, with a hold of its own. Does nothing if the chunk is held already, or the heap has no room for it. `ahead`: the chunk was fetched
-   * before any reader asked for it. A chunk that is put without its version matches no prefix.
+   * Stores the blocks of a chunk that are not held yet, with a hold of its own on each. Does nothing where the heap has no
+   * room for an entry. Returns the chunk, which the tier owns, if this put made it whole. `ahead`: the blocks were
+   * fetched before any reader asked for them. A chunk that is put without its version matches no prefix.
    */
-  put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): void {
-    if (this.#entries.has(memoryKey)) return;
+  put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): ChunkBytes | undefined {
+    const held = this.#entries.get(memoryKey);
+    if (held) return this.#grow(held, chunk);
     if (this.stats.chunks >= this.#rowsMax) this.#makeRoom(false);
-    if (this.stats.chunks >= this.#rowsMax || !this.#budget.tryCharge(memoryChunkCostBytes)) return;
+    if (this.stats.chunks >= this.#rowsMax || !this.#budget.tryCharge(memoryChunkCostBytes)) return undefined;
     const row = this.#freeRows.pop() ?? this.#rows.length;
     const entry = new MemoryEntry(memoryKey, chunk.share(), version, row);
     this.#entries.set(memoryKey, entry);
@@ -126,8 +133,22 @@ export class MemoryTier implements PolicyEntries {
     this.#policy.insert(row, ahead);
     this.#joinSlab(entry);
     this.#misses.delete(memoryKey);
-    this.stats.bytes += chunk.lengthBytes;
+    this.stats.bytes += chunk.heldBytes;
     this.stats.chunks += 1;
+    return entry.chunk.isWhole ? entry.chunk : undefined;
+  }
+
+  /** Adds blocks to a chunk that is held in part. Those that it holds already stay. */
+  #grow(entry: MemoryEntry, added: ChunkBytes): ChunkBytes | undefined {
+    const { chunk } = entry;
+    if (chunk.isWhole) return undefined;
+    this.stats.bytes -= chunk.heldBytes;
+    chunk.add(added);
+    this.stats.bytes += chunk.heldBytes;
+    const sizeBefore = entry.sizeBytes;
+    entry.sizeBytes = memoryOf(chunk);
+    this.#policy.grow(entry.row, entry.sizeBytes - sizeBefore);
+    return chunk.isWhole ? chunk : undefined;
   }
 
   delete(memoryKey: string): void {
@@ -251,7 +272,7 @@ export class MemoryTier implements PolicyEntries {
     this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);
     this.#budget.discharge(memoryChunkCostBytes);
-    this.stats.bytes -= entry.chunk.lengthBytes;
+    this.stats.bytes -= entry.chunk.heldBytes;
     this.stats.chunks -= 1;
     entry.chunk.release();
   }
@@ -259,14 +280,17 @@ export class MemoryTier implements PolicyEntries {
 
 /** The sum of the sizes of the pieces of slabs that a chunk uses. */
 function memoryOf(chunk: ChunkBytes): number {
-  return chunk.segments.reduce((sum, segment) => sum + pieceSizeFor(segment.bytes.length), 0);
+  let sum = 0;
+  for (const segment of chunk.held()) sum += pieceSizeFor(segment.bytes.length);
+  return sum;
 }
 
 /** The slab that a small chunk shares with others; undefined for a chunk with slabs of its own. */
 function slabOf(chunk: ChunkBytes): ArrayBufferLike | undefined {
-  return chunk.lengthBytes <= largestPieceBytes ? chunk.segments[0]?.bytes.buffer : undefined;
+  return chunk.lengthBytes <= largestPieceBytes ? chunk.block(0)?.bytes.buffer : undefined;
 }
 
 function freesMemory(chunk: ChunkBytes): boolean {
-  return chunk.segments.some((segment) => segment.references === 1);
+  for (const segment of chunk.held()) if (segment.references === 1) return true;
+  return false;
 }

@@ -4,7 +4,7 @@ import { AssertionFailure } from "../../src/base/assert.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
-import { chunkOf } from "../support/chunk-of.ts";
+import { chunkOf, segmentOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 
@@ -32,7 +32,7 @@ test("ChunkBytes.share: two holds are independent, and the last one frees the me
   const shared = chunk.share();
   chunk.release();
   assert.equal(budget.usedBytes, 3 * MiB);
-  assertPattern(shared.segmentAt(MiB).bytes, 5, MiB);
+  assertPattern(segmentOf(shared, MiB).bytes, 5, MiB);
   shared.release();
   assert.equal(budget.usedBytes, 0);
 });
@@ -40,7 +40,7 @@ test("ChunkBytes.share: two holds are independent, and the last one frees the me
 test("ChunkBytes: a reader's own reference keeps its one segment and no other", () => {
   const budget = budgetOf(8 * MiB);
   const chunk = chunkOf(budget, 4 * MiB, 6);
-  const segment = chunk.segmentAt(2 * MiB).retain();
+  const segment = segmentOf(chunk, 2 * MiB).retain();
   chunk.release();
   assert.equal(budget.usedBytes, MiB);
   assertPattern(segment.bytes, 6, 2 * MiB);

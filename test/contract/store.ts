@@ -9,7 +9,7 @@ import { type MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budge
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../../src/store/chunk-store.ts";
-import { chunkOf } from "../support/chunk-of.ts";
+import { chunkOf, segmentOf } from "../support/chunk-of.ts";
 import { assertPattern } from "../support/pattern.ts";
 
 export interface StoreFixture {
@@ -101,7 +101,7 @@ export function storeContract(name: string, makeFixture: () => Promise<StoreFixt
       const putting = store.put(key, chunk);
       assert.equal(await putting, "stored");
       for (const segment of chunk.segments) assert.ok(segment.references >= 1, "the caller's hold is there");
-      assertPattern(chunk.segmentAt(0).bytes, seedOf(key), 0);
+      assertPattern(segmentOf(chunk).bytes, seedOf(key), 0);
       chunk.release();
       await assertHeld(store, key);
     });

@@ -17,7 +17,7 @@ import { RequestReport } from "../../src/edge/request-report.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
 import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
 import { Filler } from "../../src/fill/filler.ts";
-import type { ReadPath } from "../../src/fill/object-reader.ts";
+import type { ReadPath } from "../../src/fill/read-path.ts";
 import { Bucket } from "../../src/object/bucket.ts";
 import { Buckets } from "../../src/object/buckets.ts";
 import { Directory } from "../../src/object/directory.ts";
@@ -130,7 +130,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const flightReaders = (): number => {
     const found = directory.peek({ bucket: "models", key: "k" });
     const version = found?.kind === "found" ? found.record.version : undefined;
-    return (version && filler.find({ version, index: 0 })?.waiting) ?? 0;
+    return (version && filler.find({ version, index: 0 }, 0)?.waiting) ?? 0;
   };
   return {
     clock,

@@ -73,8 +73,8 @@ test("Relay: a refused peer is a step with its code, and the next attempt names 
     "coordinator",
     "peer_attempt",
     "peer_refusal",
-    "first_bytes",
     "commit",
+    "first_bytes",
     "commit_result",
   ]);
   assert.deepEqual([steps[2]?.["replica"], steps[2]?.["code"]], [coordinator.id, "peer_unavailable"]);

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
-import { type Cachestore, type CopySource, Filler } from "../../src/fill/filler.ts";
+import { type CopySource, Filler } from "../../src/fill/filler.ts";
+import type { Cachestore } from "../../src/fill/memory-chunks.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
 import { Breaker } from "../../src/store/cachestore/breaker.ts";
@@ -54,12 +55,12 @@ test("Filler.promote: while it asks peers for bytes that the disk could not read
   const rooted: (boolean | undefined)[] = [];
   const copySource: CopySource = {
     fetch: async (): Promise<undefined> => {
-      rooted.push(filler.find(key)?.isRooted);
+      rooted.push(filler.find(key, 0)?.isRooted);
     },
   };
   const origins = new Map([[origin.id, generousOrigin]]);
   const filler = new Filler({ origins, memory, disk, budget, queueTimeoutMs: 5000, copySource });
-  filler.promote(key, 0);
+  filler.promote(key, { offset: 0, end: key.version.sizeBytes });
   await until(() => filler.flightsInProgress === 0);
   assert.deepEqual(rooted, [false]);
 });
@@ -102,7 +103,7 @@ test("Filler.promote: after a read that the disk gave up, the flight's memory is
     [held, lateTarget] = [hold, target];
     return false;
   };
-  assert.ok(filler.promote(key, 0));
+  assert.ok(filler.promote(key, { offset: 0, end: key.version.sizeBytes }));
   const reading = drain(new ObjectReader(path, key.version, 0, 2 * MiB));
   await until(() => origin.reads.length === 1);
   readNumber(0).deliver().finish();

@@ -65,53 +65,81 @@ test("Relay: a whole chunk stays in the assembler's memory, and only its coordin
   assert.equal(network.streams.length, 1);
 });
 
-test("Relay: a short range of a chunk is fetched alone the first time; the second time the whole chunk is fetched", async () => {
+test("Relay: a short range fetches its blocks, which stay in memory, and a read of the whole fetches the others", async () => {
   const { origin, network, ranked, version } = clusterFixture();
   origin.auto = true;
   const object = version("k", 8 * MiB);
-  const [, assembler] = ranked(object);
-  assert.ok(assembler);
+  const [coordinator, assembler] = ranked(object);
+  assert.ok(coordinator && assembler);
   const range = (): Promise<Buffer> =>
     drain(new ObjectReader(assembler.path, object, 5 * MiB - 10, 5 * MiB + 90));
+  const asked = (): number[][] =>
+    network.streams.map(({ request: { offset, lengthBytes } }) => [offset, lengthBytes]);
   assertPattern(await range(), 1, 5 * MiB - 10);
+  await settle();
+  assert.deepEqual(asked(), [[4 * MiB, 2 * MiB]]);
+  assert.deepEqual([assembler.memory.bytes, coordinator.memory.bytes], [2 * MiB, 2 * MiB]);
+  assertPattern(await range(), 1, 5 * MiB - 10);
+  assert.equal(network.streams.length, 1, "the second time it comes from memory");
+  assertPattern(await whole(assembler, object), 1, 0);
+  await settle();
+  const gaps = [
+    [0, 4 * MiB],
+    [6 * MiB, 2 * MiB],
+  ];
+  assert.deepEqual(asked().slice(1), gaps);
   assert.deepEqual(
-    network.streams.map(({ request: { offset, lengthBytes } }) => [offset, lengthBytes]),
-    [
-      [5 * MiB - 10, 10],
-      [5 * MiB, 90],
-    ],
+    origin.reads.map(({ range: read }) => read),
+    [[4 * MiB, 2 * MiB], ...gaps],
   );
-  await settle();
-  assert.equal(assembler.memory.stats.chunks, 0);
-  assert.equal(assembler.budget.usedBytes, 0, "its memory is released");
-  assertPattern(await range(), 1, 5 * MiB - 10);
-  await settle();
-  assert.equal(assembler.memory.stats.chunks, 1);
   assert.equal(
     network.streams.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0),
-    100 + 8 * MiB,
+    8 * MiB,
   );
-  // Two for the coordinator: the chunk was first asked for in its middle.
-  assert.equal(origin.reads.length, 2);
 });
 
-test("Relay: a reader that leaves while it waits for its range releases the memory, and the coordinator goes on", async () => {
+test("Relay: when its only reader leaves before the first byte, nothing is fetched, here or at the coordinator", async () => {
   const { origin, ranked, version } = clusterFixture();
   const object = version("k", 8 * MiB);
   const [coordinator, assembler] = ranked(object);
   assert.ok(assembler && coordinator);
-  const reader = new ObjectReader(assembler.path, object, 0, 10);
+  const reader = new ObjectReader(assembler.path, object, 0, object.sizeBytes);
   reader.take();
   const ready = reader.ready();
   await settle();
-  assert.equal(assembler.budget.usedBytes, MiB);
+  assert.equal(assembler.budget.usedBytes, 8 * MiB);
   reader.close();
   await ready;
   await settle();
-  assert.equal(assembler.budget.usedBytes, 0);
-  origin.reads[0]?.deliver().finish();
+  assert.equal(origin.reads[0]?.signal.aborted, true);
+  for (const { budget, relay, filler } of [assembler, coordinator]) {
+    assert.deepEqual([budget.usedBytes, relay.flightsInProgress, filler.flightsInProgress], [0, 0, 0]);
+  }
+  assert.deepEqual([assembler.relay.stats.cut, coordinator.filler.stats.cut], [1, 1]);
+});
+
+test("Relay: when its only reader leaves in the middle of a block, that block arrives whole and stays", async () => {
+  const { origin, ranked, version } = clusterFixture({ disk: true });
+  const object = version("k", 8 * MiB);
+  const [coordinator, assembler] = ranked(object);
+  assert.ok(assembler && coordinator);
+  const reader = new ObjectReader(assembler.path, object, 0, object.sizeBytes);
+  reader.take();
+  const ready = reader.ready();
   await settle();
-  assert.equal(coordinator.memory.stats.chunks, 1);
+  origin.reads[0]?.deliver(MiB + 10);
+  await ready;
+  await settle();
+  assert.ok(reader.take());
+  reader.close();
+  await settle();
+  assert.equal(origin.reads[0]?.signal.aborted, false);
+  origin.reads[0]?.deliver(MiB - 10);
+  await settle();
+  assert.deepEqual([origin.reads[0]?.signal.aborted, origin.reads[0]?.deliveredBytes], [true, 2 * MiB]);
+  assert.deepEqual([assembler.memory.bytes, coordinator.memory.bytes], [2 * MiB, 2 * MiB]);
+  assert.equal(coordinator.disk?.partial?.puts.length, 2);
+  assert.deepEqual(assembler.disk?.partial?.puts, [], "nothing has verified its bytes there");
 });
 
 test("Relay: when the coordinator dies, the next in rank fetches the rest for all replicas, in one fill", async () => {

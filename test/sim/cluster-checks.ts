@@ -4,8 +4,8 @@
  *
  * 1. Every byte that a client gets is that of the version it was promised, at its offset; so is what a disk keeps.
  * 2. A read that ends as complete has all its bytes (simulated-client.ts).
- * 3. Where nothing goes wrong, be it from the start or no more, each byte of a chunk is read from the origin once for
- *    the cluster, in one GET or two, and from one HEAD for an object to the next at least a TTL passes.
+ * 3. Where nothing goes wrong, be it from the start or no more, each block of a chunk is read from the origin once for
+ *    the cluster, in one GET, and from one HEAD for an object to the next at least a TTL passes.
  * 4. Memory in use never passes its bound; a replica begins no request to the origin past the share that its view gives it;
  *    and while all views are right, the requests begun since they are do not pass the cluster's target together.
  * 5. A look-up answers with what was true at some moment from one TTL before it was asked until it answered, on
@@ -17,13 +17,14 @@
  */
 import assert from "node:assert/strict";
 import type { Clock } from "../../src/base/clock.ts";
+import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import type { ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { chunkSizeFor } from "../../src/chunk/chunk-layout.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { LookupResult } from "../../src/object/object-record.ts";
 import type { ObjectLocation } from "../../src/origin/origin.ts";
 import { ampleMemoryBytes, chunkTiers, negativeTtlMs, type Scenario, ttlMs } from "./scenario.ts";
-import type { OriginGet, OriginRequest, SimulatedOrigin } from "./simulated-origin.ts";
+import type { OriginRequest, SimulatedOrigin } from "./simulated-origin.ts";
 import type { SimulatedReplica } from "./simulated-replica.ts";
 import { assertVersionBytes } from "./version-bytes.ts";
 
@@ -216,24 +217,25 @@ export class ClusterChecks {
   /** Invariant 3, the part about chunks. */
   #fetchedOnce(): void {
     const { origin } = this.#options;
-    const getsOfChunk = new Map<string, OriginGet[]>();
+    const endsOfBlocks = new Map<string, { readonly from: number; readonly to: number }[]>();
     for (const get of origin.gets.slice(this.#orderlyFromGet)) {
       const chunkSizeBytes = chunkSizeFor(origin.object(get.key).version(get.etag).sizeBytes, chunkTiers);
       const index = Math.floor(get.offset / chunkSizeBytes);
       assert.ok(get.offset + get.lengthBytes <= (index + 1) * chunkSizeBytes, "a GET stays in its chunk");
-      const name = `${get.etag}/${index}`;
-      getsOfChunk.set(name, [...(getsOfChunk.get(name) ?? []), get]);
-    }
-    for (const [name, gets] of getsOfChunk) {
       // One that found the object overwritten brought nothing, and there may be more of them.
-      const bringing = gets.filter(({ deliveredBytes }) => deliveredBytes > 0);
-      assert.ok(bringing.length <= 2, `${name} was fetched in ${bringing.length} GETs`);
-      const [first, second] = bringing.sort((left, right) => left.offset - right.offset);
-      if (!first || !second) continue;
-      assert.ok(
-        first.offset + first.deliveredBytes <= second.offset,
-        `bytes of ${name} were fetched twice: from ${first.offset} and from ${second.offset}`,
-      );
+      const end = get.offset + get.deliveredBytes;
+      for (let from = get.offset; from < end; ) {
+        const block = Math.floor((from - index * chunkSizeBytes) / segmentSizeBytes);
+        const to = Math.min(end, index * chunkSizeBytes + (block + 1) * segmentSizeBytes);
+        const name = `block ${block} of ${get.etag}/${index}`;
+        endsOfBlocks.set(name, [...(endsOfBlocks.get(name) ?? []), { from, to }]);
+        from = to;
+      }
+    }
+    for (const [name, fetched] of endsOfBlocks) {
+      const [first, ...others] = fetched;
+      const again = others.map(({ from }) => from).join();
+      assert.ok(others.length === 0, `${name} was fetched twice: from ${first?.from} and from ${again}`);
     }
   }
 }

@@ -6,15 +6,15 @@
  */
 import type { Clock } from "../../src/base/clock.ts";
 import { sleep } from "../../src/base/clock.ts";
-import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
+import { type Segment, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import type { DigestStore } from "../../src/fill/chunk-server.ts";
-import type { ChunkKey, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import type { ChunkKey, PartialBlocks, Presence, PutResult } from "../../src/store/chunk-store.ts";
 import type { Chance } from "../support/chance.ts";
 import type { SimulatedOrigin } from "./simulated-origin.ts";
 import { assertVersionBytes, versionBytes } from "./version-bytes.ts";
 
-/** What lies on the disk: by path, whether it can still be read. */
+/** What lies on the disk: by path, and for a block of a partial chunk by path and `#block`, whether it can still be read. */
 export type DiskMedium = Map<string, "whole" | "damaged">;
 
 export interface SimulatedDiskOptions {
@@ -29,6 +29,16 @@ export interface SimulatedDiskOptions {
 export class SimulatedDisk implements DigestStore {
   readonly name = "disk";
   refuses = false;
+  readonly partial: PartialBlocks = {
+    holds: (key, blockIndex) => this.#options.medium.has(`${pathOf(key)}#${blockIndex}`),
+    readBlock: (key, blockIndex, target) =>
+      this.#readBlock(key, `${pathOf(key)}#${blockIndex}`, blockIndex, target),
+    putBlocks: (key, firstBlock, segments) => this.#putBlocks(key, firstBlock, segments),
+    delete: async (key) => {
+      const blocks = [...this.#options.medium.keys()].filter((name) => name.startsWith(`${pathOf(key)}#`));
+      for (const name of blocks) this.#options.medium.delete(name);
+    },
+  };
   readonly #options: SimulatedDiskOptions;
 
   constructor(options: SimulatedDiskOptions) {
@@ -39,12 +49,15 @@ export class SimulatedDisk implements DigestStore {
     return this.#options.medium.has(pathOf(key)) ? "held" : "absent";
   }
 
-  async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+  readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
+    return this.#readBlock(key, pathOf(key), blockIndex, target);
+  }
+
+  async #readBlock(key: ChunkKey, name: string, blockIndex: number, target: Buffer): Promise<boolean> {
     const { medium } = this.#options;
     await this.#pass(0.2, 8);
-    const path = pathOf(key);
-    if (medium.get(path) !== "whole") {
-      medium.delete(path);
+    if (medium.get(name) !== "whole") {
+      medium.delete(name);
       return false;
     }
     const offset = key.index * key.version.chunkSizeBytes + blockIndex * segmentSizeBytes;
@@ -63,6 +76,18 @@ export class SimulatedDisk implements DigestStore {
     return "stored";
   }
 
+  async #putBlocks(key: ChunkKey, firstBlock: number, segments: readonly Segment[]): Promise<PutResult> {
+    for (const [at, segment] of segments.entries()) {
+      const blockIndex = firstBlock + at;
+      this.#checkBytes(key, blockIndex * segmentSizeBytes, [segment]);
+      await this.#pass(1, 20);
+      this.#checkBytes(key, blockIndex * segmentSizeBytes, [segment]);
+      if (this.refuses) return "not_stored";
+      this.#options.medium.set(`${pathOf(key)}#${blockIndex}`, "whole");
+    }
+    return "stored";
+  }
+
   async delete(key: ChunkKey): Promise<void> {
     this.#options.medium.delete(pathOf(key));
   }
@@ -72,9 +97,13 @@ export class SimulatedDisk implements DigestStore {
   }
 
   #check(key: ChunkKey, chunk: ChunkBytes): void {
-    let offset = key.index * key.version.chunkSizeBytes;
+    this.#checkBytes(key, 0, chunk.segments);
+  }
+
+  #checkBytes(key: ChunkKey, offsetInChunk: number, segments: readonly Segment[]): void {
+    let offset = key.index * key.version.chunkSizeBytes + offsetInChunk;
     try {
-      for (const { bytes } of chunk.segments) {
+      for (const { bytes } of segments) {
         assertVersionBytes(bytes, this.#ordinalOf(key), offset, "what is committed");
         offset += bytes.length;
       }

@@ -149,8 +149,9 @@ export class SimulatedOrigin {
       while (get.deliveredBytes < sentBytes) {
         const takeBytes = Math.min(sentBytes - get.deliveredBytes, (1 + chance.below(32)) * 16 * KiB);
         await this.#pass(from, takeBytes / this.weather.bytesPerMs, signal);
-        deliver(versionBytes(current.ordinal, offset + get.deliveredBytes, takeBytes), sink);
-        get.deliveredBytes += takeBytes;
+        const bytes = versionBytes(current.ordinal, offset + get.deliveredBytes, takeBytes);
+        get.deliveredBytes += deliver(bytes, sink, signal);
+        signal.throwIfAborted();
       }
       if (!breaks) return;
       trace.note("origin", `breaks off ${etag} ${offset}+${sentBytes} to ${from.replicaId}`);
@@ -188,11 +189,13 @@ export class SimulatedOrigin {
   }
 }
 
-/** `bytes` into `sink`, in the pieces it has room for. */
-export function deliver(bytes: Buffer, sink: ByteSink): void {
+/** `bytes` into `sink`, in the pieces it has room for, until `signal` aborts. @returns how many it took. */
+export function deliver(bytes: Buffer, sink: ByteSink, signal?: AbortSignal): number {
   for (let at = 0; at < bytes.length; ) {
+    if (signal?.aborted) return at;
     const copied = bytes.copy(sink.space(), 0, at);
     at += copied;
     sink.advance(copied);
   }
+  return bytes.length;
 }

@@ -11,7 +11,7 @@ import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { KiB } from "../../src/base/units.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
-import type { ReadPath } from "../../src/fill/object-reader.ts";
+import type { ReadPath } from "../../src/fill/read-path.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import { Membership } from "../../src/membership/membership.ts";

@@ -8,7 +8,7 @@ import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { storeContract } from "../contract/store.ts";
-import { chunkOf } from "../support/chunk-of.ts";
+import { chunkOf, segmentOf } from "../support/chunk-of.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -45,7 +45,7 @@ test("MemoryTier: get counts hits and misses, peek counts nothing", () => {
   const chunk = tier.get("a");
   assert.ok(chunk);
   assert.equal(chunk.lengthBytes, 2 * MiB + 5);
-  assertPattern(chunk.segmentAt(MiB).bytes, 3, MiB);
+  assertPattern(segmentOf(chunk, MiB).bytes, 3, MiB);
   assert.equal(tier.peek("a"), chunk);
   assert.equal(tier.peek("b"), undefined);
   assert.deepEqual(tier.stats, { hits: 1, misses: 1, evictions: 0, bytes: 2 * MiB + 5, chunks: 1 });
@@ -56,7 +56,7 @@ test("MemoryTier.put: a chunk that is held already stays, and no hold is taken",
   fill(budget, tier, "a", MiB, 1);
   fill(budget, tier, "a", MiB, 2);
   assert.equal(budget.usedBytes, MiB);
-  assertPattern((tier.peek("a") as ChunkBytes).segmentAt(0).bytes, 1, 0);
+  assertPattern(segmentOf(tier.peek("a")).bytes, 1, 0);
   assert.deepEqual([tier.stats.chunks, tier.stats.bytes], [1, MiB]);
 });
 
@@ -96,7 +96,7 @@ test("MemoryTier: a chunk that is used survives a scan of many times the memory"
 test("MemoryTier: a reader that holds a segment of an evicted chunk keeps its bytes", () => {
   const { budget, tier } = tierOf(4 * MiB);
   fill(budget, tier, "a", 4 * MiB, 9);
-  const pinned = (tier.get("a") as ChunkBytes).segmentAt(MiB).retain();
+  const pinned = segmentOf(tier.get("a"), MiB).retain();
   const reservation = budget.tryReserve(3 * MiB);
   assert.ok(reservation, "three of its four segments are free at once");
   assertPattern(pinned.bytes, 9, MiB);
@@ -160,7 +160,7 @@ test("MemoryTier: a large chunk takes the slabs of a few small ones, whatever th
 test("MemoryTier: a small chunk that is being read keeps its slab, but the others in it are evicted", () => {
   const { budget, tier } = tierOf(2 * MiB);
   for (let index = 0; index < 8; index += 1) fill(budget, tier, `k${index}`, 256 * KiB);
-  const reader = (tier.peek("k1") as ChunkBytes).segmentAt(0).retain();
+  const reader = segmentOf(tier.peek("k1")).retain();
   assert.ok(budget.tryReserve(MiB));
   assert.ok(tier.peek("k1"));
   assertPattern(reader.bytes, 1, 0);
@@ -249,13 +249,12 @@ test("MemoryTier: stays within its bound, with right sums and true bytes, after 
       for (const { kind, key, lengthBytes } of steps) {
         const path = `k${key}`;
         const held = tier.peek(path);
-        if (kind === "get" && held)
-          assertPattern((tier.get(path) as ChunkBytes).segmentAt(0).bytes.subarray(0, 64), key, 0);
+        if (kind === "get" && held) assertPattern(segmentOf(tier.get(path)).bytes.subarray(0, 64), key, 0);
         if (kind === "pin" && held) pinned.push({ chunk: held.share(), key });
         if (kind === "delete") tier.delete(path);
         if (kind === "unpin") {
           const user = pinned.shift();
-          if (user) assertPattern(user.chunk.segmentAt(0).bytes.subarray(0, 64), user.key, 0);
+          if (user) assertPattern(segmentOf(user.chunk).bytes.subarray(0, 64), user.key, 0);
           user?.chunk.release();
         }
         if ((kind === "fill" || kind === "ahead") && !held) {

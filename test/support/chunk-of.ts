@@ -16,3 +16,10 @@ export function chunkOf(budget: MemoryBudget, lengthBytes: number, seed = 1): Ch
   }
   return new ChunkBytes(segments, lengthBytes);
 }
+
+/** The segment with the byte at `offset` of a chunk that holds it. */
+export function segmentOf(chunk: ChunkBytes | undefined, offset = 0): Segment {
+  const segment = chunk?.segmentAt(offset);
+  assert.ok(segment, "the chunk holds the block");
+  return segment;
+}

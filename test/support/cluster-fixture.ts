@@ -10,7 +10,7 @@ import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
-import type { ReadPath } from "../../src/fill/object-reader.ts";
+import type { ReadPath } from "../../src/fill/read-path.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { Coordination, type MembershipView } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";

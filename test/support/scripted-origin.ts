@@ -34,6 +34,11 @@ export class ScriptedRead {
     signal.addEventListener("abort", () => this.#finish.reject(signal.reason), { once: true });
   }
 
+  /** Offset in the object, and length. */
+  get range(): [offset: number, lengthBytes: number] {
+    return [this.request.offset, this.request.lengthBytes];
+  }
+
   get owedBytes(): number {
     return this.request.lengthBytes - this.deliveredBytes;
   }
@@ -41,7 +46,8 @@ export class ScriptedRead {
   /** Hands over the next `lengthBytes` (all that are owed by default), in the pieces the sink has room for. */
   deliver(lengthBytes = this.owedBytes): this {
     let owed = lengthBytes;
-    while (owed > 0) {
+    // An origin sends nothing more after its reader has hung up.
+    while (owed > 0 && !this.signal.aborted) {
       const space = this.#sink.space();
       const take = Math.min(space.length, owed);
       fillPattern(space.subarray(0, take), this.#seed, this.request.offset + this.deliveredBytes);

@@ -2,7 +2,7 @@
  * The `Cache-Status` header of a response (RFC 9211): the source of its first byte or, without a body, the source of the
  * object's metadata. The strings are fixed, because every response carries one.
  */
-import type { ReadSource } from "../../fill/object-reader.ts";
+import type { ReadSource } from "../../fill/read-path.ts";
 
 export const bodyCacheStatus: Readonly<Record<ReadSource, string>> = {
   memory: "orca; hit; detail=memory",

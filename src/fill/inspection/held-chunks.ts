@@ -9,14 +9,14 @@ import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { ChunkKey, ChunkStore } from "../../store/chunk-store.ts";
 import type { ChunkFlights } from "../chunk-flights.ts";
-import type { MemoryChunks } from "../filler.ts";
+import type { MemoryChunks } from "../memory-chunks.ts";
 import { type CacheAnswers, type ChunkTiers, inspectedChunksMax, tierBits } from "./cache-peers.ts";
 
 export interface HeldChunksOptions {
   readonly memory: Pick<MemoryChunks, "peek">;
   readonly disk: Pick<ChunkStore, "presence"> | undefined;
   readonly cachestore: Pick<GuardedCachestore, "peek"> | undefined;
-  readonly flights: Pick<ChunkFlights, "find">;
+  readonly flights: Pick<ChunkFlights, "has">;
 }
 
 /** So many look-ups take about a millisecond. */
@@ -50,7 +50,7 @@ export class HeldChunks implements CacheAnswers {
     let bits = 0;
     if (memory.peek(key.version.memoryKey(key.index))) bits |= tierBits.memory;
     if (disk?.presence(key) === "held") bits |= tierBits.disk;
-    if (flights.find(key)) bits |= tierBits.flight;
+    if (flights.has(key)) bits |= tierBits.flight;
     if (cachestore?.peek(key) === "held") bits |= tierBits.cachestore;
     return bits;
   }

@@ -15,8 +15,8 @@ import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { FetchTrace } from "../../trace/fetch-trace.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
-import type { CopySource, FetchedPart } from "../filler.ts";
-import type { FlightPart } from "../flight.ts";
+import type { CopySource, FetchedBytes } from "../filler.ts";
+import type { MissingBytes } from "../flight.ts";
 import { tracedRead } from "../traced-read.ts";
 import type { Keepers } from "./keepers.ts";
 
@@ -31,18 +31,16 @@ export interface PeerCopiesOptions {
   readonly quietMs?: number;
 }
 
-type Part = Pick<FlightPart, "to" | "filled">;
-
 interface Wanted {
   readonly key: ChunkKey;
-  readonly part: Part;
+  readonly missing: MissingBytes;
   readonly trace: FetchTrace | undefined;
 }
 
 export class PeerCopies implements CopySource {
   readonly stats = {
     asked: 0,
-    /** Parts that peers sent in whole, and the bytes that peers sent. */
+    /** Runs that peers sent in whole, and the bytes that peers sent. */
     fetched: 0,
     fetchedBytes: 0,
     notHeld: 0,
@@ -65,15 +63,15 @@ export class PeerCopies implements CopySource {
 
   async fetch(
     key: ChunkKey,
-    part: Part,
+    missing: MissingBytes,
     sink: ByteSink,
     signal: AbortSignal,
     trace?: FetchTrace,
-  ): Promise<FetchedPart | undefined> {
+  ): Promise<FetchedBytes | undefined> {
     const { keepers, coordination } = this.#options;
     for (const peer of keepers.holders(key.version.chunkPath(key.index))) {
       if (this.#isQuiet(peer.replicaId) || !coordination.mayAsk(peer.replicaId)) continue;
-      const fetched = await this.#fetchFrom(peer, { key, part, trace }, sink, signal);
+      const fetched = await this.#fetchFrom(peer, { key, missing, trace }, sink, signal);
       if (fetched) return fetched;
     }
     return undefined;
@@ -81,10 +79,10 @@ export class PeerCopies implements CopySource {
 
   async #fetchFrom(
     peer: Member,
-    { key, part, trace }: Wanted,
+    { key, missing, trace }: Wanted,
     sink: ByteSink,
     signal: AbortSignal,
-  ): Promise<FetchedPart | undefined> {
+  ): Promise<FetchedBytes | undefined> {
     const { peers, coordination, clock } = this.#options;
     const silence = new AbortController();
     const timer = clock.timer(this.#silenceMaxMs, () => silence.abort());
@@ -98,8 +96,8 @@ export class PeerCopies implements CopySource {
     };
     this.stats.asked += 1;
     try {
-      const lengthBytes = part.to - part.filled;
-      const request = { key, offset: part.filled, lengthBytes, passedOver: [], cachedOnly: true };
+      const lengthBytes = missing.to - missing.filled;
+      const request = { key, offset: missing.filled, lengthBytes, passedOver: [], cachedOnly: true };
       const { sha256 } = await tracedRead(
         { peers, peer, request, trace },
         timedSink,
@@ -112,7 +110,7 @@ export class PeerCopies implements CopySource {
       signal.throwIfAborted();
       this.#noteFailure(peer.replicaId, thrown, silence.signal);
       // The last byte may have come before the fault. Then nothing is missing.
-      return part.filled === part.to ? { sha256: undefined } : undefined;
+      return missing.filled === missing.to ? { sha256: undefined } : undefined;
     } finally {
       timer.cancel();
     }

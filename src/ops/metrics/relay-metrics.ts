@@ -97,26 +97,29 @@ function registerRelays(metrics: MetricsRegistry, relay: RelayParts["relay"]): v
   const { stats } = relay;
   metrics.gauge(
     "orca_relays",
-    { meaning: "Relays in progress: chunks being fetched from peers.", watch: "Depends on the load." },
+    {
+      meaning: "Relays in progress: runs of blocks being fetched from peers.",
+      watch: "Depends on the load.",
+    },
     () => relay.flightsInProgress,
   );
   metrics.counter(
     "orca_relays_total",
-    { meaning: "Relays of whole chunks, read-ahead included.", watch: "Depends on the load." },
+    { meaning: "Relays of a run of blocks, read-ahead included.", watch: "Depends on the load." },
     () => stats.relays,
   );
   metrics.counter(
-    "orca_relay_ranges_total",
+    "orca_relays_cut_total",
     {
-      meaning: "Short ranges fetched from a peer for one reader alone, and not cached.",
-      watch: "Depends on the load.",
+      meaning: "Relays that ended early, because every client that read them had left.",
+      watch: "Grows with clients that leave in the middle.",
     },
-    () => stats.ranges,
+    () => stats.cut,
   );
   metrics.counter(
     "orca_relay_joins_total",
     {
-      meaning: "Readers that joined a relay of their chunk.",
+      meaning: "Readers that joined a relay of their bytes.",
       watch: "Higher is better: each one saved a relay.",
     },
     () => stats.joins,
@@ -131,7 +134,7 @@ function registerRelays(metrics: MetricsRegistry, relay: RelayParts["relay"]): v
   );
   metrics.counter(
     "orca_relay_peer_bytes_total",
-    { meaning: "Bytes that relays and short ranges received from peers.", watch: "Depends on the load." },
+    { meaning: "Bytes that relays received from peers.", watch: "Depends on the load." },
     () => stats.peerBytes,
   );
 }

@@ -42,7 +42,7 @@ export function registerFillMetrics(
   metrics.counter(
     "orca_flight_joins_total",
     {
-      meaning: "Readers that joined a flight of their chunk.",
+      meaning: "Readers that joined a flight of their bytes.",
       watch: "Higher is better: each one saved a fill.",
     },
     () => stats.joins,
@@ -50,7 +50,7 @@ export function registerFillMetrics(
   metrics.counter(
     "orca_flights_moot_total",
     {
-      meaning: "Flights that found their chunk in a tier after all.",
+      meaning: "Flights that found their bytes in a tier after all.",
       watch: "Harmless: these fetched nothing.",
     },
     () => stats.moot,
@@ -61,6 +61,14 @@ export function registerFillMetrics(
     () => stats.failed,
   );
   metrics.counter(
+    "orca_flights_cut_total",
+    {
+      meaning: "Flights that ended early, because every client that read them had left.",
+      watch: "Grows with clients that leave in the middle.",
+    },
+    () => stats.cut,
+  );
+  metrics.counter(
     "orca_read_aheads_total",
     {
       meaning: "Fills started before a client asked for the chunk.",
@@ -68,10 +76,15 @@ export function registerFillMetrics(
     },
     () => stats.readAheads,
   );
+  registerCommits(metrics, { filler });
+}
+
+function registerCommits(metrics: MetricsRegistry, { filler }: Pick<ReplicaParts, "filler">): void {
+  const { stats } = filler;
   metrics.counter(
     "orca_promotions_total",
     {
-      meaning: "Chunks copied from disk into memory, because they were read again.",
+      meaning: "Runs of blocks copied from disk into memory, because their chunk was read again.",
       watch: "Far above orca_memory_hits_total: memory is too small for what is read often.",
     },
     () => stats.promotions,
@@ -88,5 +101,18 @@ export function registerFillMetrics(
       watch: "As fast as orca_commits_total: the disk is full, failing or too slow.",
     },
     () => stats.commitsNotStored,
+  );
+  metrics.counter(
+    "orca_block_commits_total",
+    { meaning: "Blocks of partial chunks stored on disk.", watch: "Grows with reads of short ranges." },
+    () => stats.blockCommits,
+  );
+  metrics.counter(
+    "orca_block_commits_not_stored_total",
+    {
+      meaning: "Blocks of partial chunks that the disk did not store.",
+      watch: "As fast as orca_block_commits_total: the disk is full, failing or too slow.",
+    },
+    () => stats.blockCommitsNotStored,
   );
 }

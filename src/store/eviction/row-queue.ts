@@ -64,6 +64,11 @@ export class RowQueue {
     this.#bytes += sizeBytes;
   }
 
+  /** One of its entries has grown. */
+  grow(addedBytes: number): void {
+    this.#bytes += addedBytes;
+  }
+
   remove(row: number, sizeBytes: number): void {
     const { newer, older, state } = this.#columns;
     assert(((state[row] as number) & 7) === this.#number, "an entry leaves the queue that it is in");

@@ -116,6 +116,12 @@ export class S3Fifo implements EvictionPolicy {
     this.#insertedBytes += sizeBytes;
   }
 
+  /** The entry has grown by so many bytes, of which {@link PolicyEntries.sizeOf} tells already. It keeps its place. */
+  grow(row: number, addedBytes: number): void {
+    this.#queues[this.#columns.queueOf(row)]?.grow(addedBytes);
+    this.#insertedBytes += addedBytes;
+  }
+
   touch(row: number): void {
     if (this.#columns.queueOf(row) >= aheadNumber) {
       // For an entry fetched ahead, the first use is what an insertion is for others. A superseded entry begins anew.

@@ -42,6 +42,11 @@ export class TunedS3Fifo implements EvictionPolicy {
     if (!ahead) this.#tune(row, false);
   }
 
+  /** @see S3Fifo.grow */
+  grow(row: number, addedBytes: number): void {
+    this.#queues.grow(row, addedBytes);
+  }
+
   touch(row: number): void {
     this.#queues.touch(row);
     this.#tune(row, true);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
-import type { FetchedPart } from "../../../src/fill/filler.ts";
+import type { FetchedBytes } from "../../../src/fill/filler.ts";
 import { ObjectReader } from "../../../src/fill/object-reader.ts";
 import { settle } from "../../support/fake-clock.ts";
 import { drain } from "../../support/fill-fixture.ts";
@@ -100,7 +100,7 @@ test("PeerCopies: an unreachable peer is avoided, and a silent one is not asked 
   assert.equal(cluster.origin.reads.length, 1);
   assert.deepEqual([coordinator.peerCopies.stats.broken, coordinator.peerCopies.stats.silent], [1, 1]);
   assert.deepEqual([coordinator.coordination.stats.failures, coordinator.peerCopies.stats.asked], [1, 2]);
-  const fetch = (): Promise<FetchedPart | undefined> => {
+  const fetch = (): Promise<FetchedBytes | undefined> => {
     const part = { to: 100, filled: 0 };
     return coordinator.peerCopies.fetch(
       { version, index: 0 },
@@ -138,21 +138,30 @@ test("ChunkServer: two replicas that each believe to be the coordinator do not w
   assert.equal(version.chunkCount, 1);
 });
 
-test("ChunkServer: nor do the second parts of flights that have turned to the origin", async () => {
-  const { cluster, version, key, coordinator, second } = heldFixture();
+test("ChunkServer: nor do their flights for other blocks of the chunk, while the first ones still arrive", async () => {
+  const { cluster, key, coordinator, second } = heldFixture();
   cluster.origin.auto = false;
+  const both = [coordinator, second];
   const request = { offset: 2 * MiB, end: 3 * MiB, seen: true, skipDisk: false };
-  for (const { filler } of [coordinator, second]) filler.fill(key, request);
+  const flights = both.map(({ filler }) => filler.fill(key, request));
   await settle();
   assert.equal(cluster.origin.reads.length, 2);
-  const streams = cluster.network.streams.length;
-  // Readers want the front at once, while the first parts are still arriving.
-  const readers = [coordinator, second].map((replica) => cluster.read(replica, version));
+  const front = { ...request, offset: 0, end: 3 * MiB };
+  flights.push(...both.map(({ filler }) => filler.fill(key, front)));
   await settle();
-  assert.equal(cluster.network.streams.length, streams, "no peer is asked any more");
-  assert.equal(cluster.origin.reads.length, 4);
+  assert.deepEqual(
+    cluster.origin.reads.map(({ range }) => range),
+    [
+      [2 * MiB, MiB],
+      [2 * MiB, MiB],
+      [0, 2 * MiB],
+      [0, 2 * MiB],
+    ],
+  );
   for (const read of cluster.origin.reads) read.deliver().finish();
-  await Promise.all(readers);
+  await settle();
+  assert.ok(flights.every(({ state }) => state.kind === "closed"));
+  assert.equal(cluster.clock.pendingTimers, 0);
 });
 
 test("ChunkServer: a flight that has turned to the origin is joined", async () => {

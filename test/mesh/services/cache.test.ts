@@ -37,7 +37,7 @@ async function served(context: TestContext, cache: CacheAnswers) {
 
 const nothing = { memory: { peek: () => undefined }, disk: undefined, cachestore: undefined };
 const alwaysHeld = (): "held" => "held";
-const noFlights = { find: () => undefined };
+const noFlights = { has: () => false };
 
 test("InspectObject: the version arrives unchanged, and the answer has a byte for each chunk", async (context) => {
   const asked: ObjectVersion[] = [];

@@ -212,7 +212,7 @@ test("CacheClear: a chunk that moves from disk to memory during the clear does n
   disk.readBlock = () => reads.promise;
   const clearing = clear.clear(undefined, false, never);
   // After the first look at the flights, and before the disk is cleared.
-  assert.ok(filler.promote(key, 0));
+  assert.ok(filler.promote(key, { offset: 0, end: key.version.sizeBytes }));
   assert.deepEqual((await clearing).disk, { chunks: 1, bytes: MiB });
   reads.resolve(true);
   await until(() => held()[2] === 0);
@@ -222,7 +222,7 @@ test("CacheClear: a chunk that moves from disk to memory during the clear does n
 test("CacheClear: chunks of other objects that are arriving are kept", async () => {
   const { clear, filler, disk, version, held } = clearedFixture();
   disk.chunks.set(version.chunkPath(0), Buffer.alloc(MiB));
-  filler.promote({ version, index: 0 }, 0);
+  filler.promote({ version, index: 0 }, { offset: 0, end: version.sizeBytes });
   await clear
     .clear({ originId: version.originId, bucket: version.bucket, keyPrefix: "other" }, false, never)
     .catch(() => undefined);

@@ -93,7 +93,7 @@ test("registerMeshMetrics: every number is read at the scrape, under its own nam
   count(parts.fillClient.stats, "receivedBytes", "orca_fill_chunk_received_bytes_total");
   count(parts.relay, "flightsInProgress", "orca_relays");
   count(parts.relay.stats, "relays", "orca_relays_total");
-  count(parts.relay.stats, "ranges", "orca_relay_ranges_total");
+  count(parts.relay.stats, "cut", "orca_relays_cut_total");
   count(parts.relay.stats, "joins", "orca_relay_joins_total");
   count(parts.relay.stats, "resumed", "orca_relays_resumed_total");
   count(parts.relay.stats, "adopted", "orca_relays_adopted_total");

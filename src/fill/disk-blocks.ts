@@ -1,0 +1,29 @@
+/** Blocks on disk, be their chunk whole there or partial. */
+import type { ChunkKey, ChunkStore, MemoryHold, Presence } from "../store/chunk-store.ts";
+
+/** What the disk believes of a block, without I/O. */
+export function blockPresence(disk: ChunkStore, key: ChunkKey, blockIndex: number): Presence {
+  const presence = disk.presence(key);
+  return presence !== "held" && disk.partial?.holds(key, blockIndex) ? "held" : presence;
+}
+
+/** @see ChunkStore.readBlock */
+export async function readDiskBlock(
+  disk: ChunkStore,
+  key: ChunkKey,
+  blockIndex: number,
+  target: Buffer,
+  hold: MemoryHold,
+): Promise<boolean> {
+  const { partial } = disk;
+  const isPartial = partial?.holds(key, blockIndex) ?? false;
+  if (
+    (!isPartial || disk.presence(key) !== "absent") &&
+    (await disk.readBlock(key, blockIndex, target, hold))
+  ) {
+    return true;
+  }
+  // A read that a disk which was set aside has given up may still write into `target`.
+  if (!partial || !isPartial || disk.isSetAside) return false;
+  return partial.readBlock(key, blockIndex, target, hold);
+}
