@@ -12,6 +12,7 @@ import { KiB } from "../../src/base/units.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
+import { ReadWindows } from "../../src/fill/read-windows.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import { Membership } from "../../src/membership/membership.ts";
@@ -127,6 +128,7 @@ export class SimulatedReplica {
       flights: this.relay,
       readerMemory: new ReaderMemory(this.budget, clock),
       readAheadMax: scenario.readAheadMax,
+      windows: new ReadWindows(),
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     this.chunks = new ChunkServer({

@@ -8,7 +8,7 @@ import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { storeContract } from "../contract/store.ts";
-import { chunkOf, segmentOf } from "../support/chunk-of.ts";
+import { chunkOf, partialChunkOf, segmentOf } from "../support/chunk-of.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -58,6 +58,67 @@ test("MemoryTier.put: a chunk that is held already stays, and no hold is taken",
   assert.equal(budget.usedBytes, MiB);
   assertPattern(segmentOf(tier.peek("a")).bytes, 1, 0);
   assert.deepEqual([tier.stats.chunks, tier.stats.bytes], [1, MiB]);
+});
+
+test("MemoryTier.put: blocks of a chunk that is held in part join it, and one put makes it whole", () => {
+  const { budget, tier } = tierOf(16 * MiB);
+  const put = (blocks: readonly number[], seed = 1): ChunkBytes | undefined => {
+    const chunk = partialChunkOf(budget, 3 * MiB + 10, blocks, seed);
+    const whole = tier.put("a", chunk);
+    chunk.release();
+    return whole;
+  };
+  assert.equal(put([1]), undefined);
+  assert.deepEqual([tier.stats.chunks, tier.stats.bytes, budget.usedBytes], [1, MiB, MiB]);
+  assert.equal(tier.get("a", 0), undefined, "a block that is not held is a miss");
+  assert.ok(tier.get("a", MiB));
+  assert.deepEqual([tier.stats.hits, tier.stats.misses], [1, 1]);
+  assert.equal(put([0, 1, 3], 2), undefined);
+  assert.deepEqual(
+    [tier.stats.bytes, budget.usedBytes],
+    [2 * MiB + 10, 3 * MiB],
+    "with a slab for the last one",
+  );
+  assertPattern(segmentOf(tier.peek("a"), MiB).bytes, 1, MiB);
+  assert.equal(put([2]), tier.peek("a"));
+  assert.equal(put([2]), undefined, "it was whole before");
+  assert.equal(tier.stats.bytes, 3 * MiB + 10);
+  tier.delete("a");
+  assert.deepEqual([tier.stats.bytes, tier.stats.chunks, budget.usedBytes], [0, 0, 0]);
+});
+
+test("MemoryTier: a chunk that has grown frees as much as it holds, in any order of puts and evictions", () => {
+  const step = fc.record({
+    key: fc.nat(4),
+    block: fc.nat(3),
+    kind: fc.constantFrom("put", "put", "get", "room", "delete"),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const { budget, tier } = tierOf(6 * MiB);
+      for (const { key, block, kind } of steps) {
+        const name = `k${key}`;
+        if (kind === "delete") tier.delete(name);
+        else if (kind === "get") tier.get(name, block * MiB);
+        else if (kind === "room") budget.tryReserve(4 * MiB)?.release();
+        else {
+          const chunk = partialChunkOf(budget, 4 * MiB, [block], key);
+          tier.put(name, chunk);
+          chunk.release();
+        }
+        const held = [0, 1, 2, 3, 4].map((each) => tier.peek(`k${each}`)?.heldBytes ?? 0);
+        assert.equal(
+          held.reduce((sum, bytes) => sum + bytes, 0),
+          tier.bytes,
+        );
+        assert.equal(budget.usedBytes, tier.bytes);
+      }
+      // The policy's sums are right if it finds all of it.
+      assert.ok(budget.tryReserve(6 * MiB));
+      assert.equal(tier.bytes, 0);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test("MemoryTier.delete and clear: memory is released, and no eviction is counted", () => {

@@ -17,6 +17,25 @@ export function chunkOf(budget: MemoryBudget, lengthBytes: number, seed = 1): Ch
   return new ChunkBytes(segments, lengthBytes);
 }
 
+/** As {@link chunkOf}, with these blocks only. */
+export function partialChunkOf(
+  budget: MemoryBudget,
+  lengthBytes: number,
+  blocks: readonly number[],
+  seed = 1,
+): ChunkBytes {
+  const count = Math.ceil(lengthBytes / segmentSizeBytes);
+  const segments = Array.from({ length: count }, (_, block) => {
+    if (!blocks.includes(block)) return undefined;
+    const bytes = Math.min(segmentSizeBytes, lengthBytes - block * segmentSizeBytes);
+    const segment = budget.tryReserve(bytes)?.takeSegment(bytes);
+    assert.ok(segment, "the budget has room for the block");
+    fillPattern(segment.bytes, seed, block * segmentSizeBytes);
+    return segment;
+  });
+  return new ChunkBytes(segments, lengthBytes);
+}
+
 /** The segment with the byte at `offset` of a chunk that holds it. */
 export function segmentOf(chunk: ChunkBytes | undefined, offset = 0): Segment {
   const segment = chunk?.segmentAt(offset);

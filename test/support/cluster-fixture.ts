@@ -11,6 +11,7 @@ import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
+import { ReadWindows } from "../../src/fill/read-windows.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { Coordination, type MembershipView } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
@@ -90,6 +91,7 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
       flights: relay,
       readerMemory: new ReaderMemory(budget, clock),
       readAheadMax: options.readAheadMax ?? 0,
+      windows: new ReadWindows(),
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };
     const server = new ChunkServer({ path, filler, disk, coordination });

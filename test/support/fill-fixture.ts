@@ -8,8 +8,10 @@ import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { Filler } from "../../src/fill/filler.ts";
+import type { Cachestore } from "../../src/fill/memory-chunks.ts";
 import type { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
+import { ReadWindows } from "../../src/fill/read-windows.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { FakeStore } from "./fake-store.ts";
@@ -20,6 +22,7 @@ export interface FillFixtureOptions {
   readonly disk?: boolean;
   readonly readAheadMax?: number;
   readonly chunkSizeBytes?: number;
+  readonly cachestore?: Cachestore;
 }
 
 export function fillFixture(options: FillFixtureOptions = {}) {
@@ -35,6 +38,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     disk,
     budget,
     queueTimeoutMs,
+    cachestore: options.cachestore,
   });
   const path: ReadPath = {
     memory,
@@ -44,6 +48,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     queueTimeoutMs,
     readerMemory: new ReaderMemory(budget, clock),
     readAheadMax: options.readAheadMax ?? 0,
+    windows: new ReadWindows(),
     sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
   };
   const version = (key: string, sizeBytes: number): ObjectVersion =>
