@@ -14,6 +14,8 @@ import type { Secrets } from "./secret.ts";
 export interface ChunkingConfig {
   /** In ascending order, the first one from 0 on, as `chunkSizeFor` expects them. */
   readonly tiers: readonly ChunkTier[];
+  /** What a miss fetches of a chunk: the blocks that were asked for, or all. */
+  readonly fill: "sparse" | "whole";
   /** Most chunks that are fetched ahead of the one that is being sent. */
   readonly readahead: number;
 }
@@ -41,7 +43,7 @@ export function configFrom(settings: Settings, secrets: Secrets, faults: Fault[]
       maxHints: chunkCatalog.maxEntries ?? maxHints,
     },
     origins: originConfigs(settings, faults),
-    chunking: { tiers, readahead: chunking.readahead },
+    chunking: { tiers, fill: chunking.fill, readahead: chunking.readahead },
     cluster: clusterConfig(cluster, faults),
     secrets,
   };
@@ -60,7 +62,12 @@ export function treeOf(config: Config): Plain {
     chunkCatalog: { maxEntries: undefined },
     origin: all.length === 1 ? all[0] : undefined,
     origins: all.length === 1 ? [] : all,
-    chunking: { sizeBytes: first?.chunkSizeBytes ?? 0, tiers: larger, readahead: chunking.readahead },
+    chunking: {
+      sizeBytes: first?.chunkSizeBytes ?? 0,
+      tiers: larger,
+      fill: chunking.fill,
+      readahead: chunking.readahead,
+    },
     cluster: clusterSettings(cluster),
   });
 }

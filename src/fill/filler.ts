@@ -25,43 +25,18 @@ import type { MemoryBudget, Reservation } from "../base/memory-budget.ts";
 import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
-import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
 import { ChunkKeeping } from "./chunk-keeping.ts";
 import { readDiskBlock } from "./disk-blocks.ts";
-import { Flight, type FlightSource, type MissingBytes } from "./flight.ts";
+import { Flight } from "./flight.ts";
+import { type CopySource, FlightSources, type RangeSource } from "./flight-sources.ts";
 import { FlightTable } from "./flight-table.ts";
 import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
 import type { Run } from "./run.ts";
 import { Runs } from "./runs.ts";
-
-/** An origin, as a filler uses it. */
-export interface RangeSource {
-  read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
-}
-
-/** Copies of chunks outside this replica: a fill asks here before it asks the origin. */
-export interface CopySource {
-  /**
-   * Fetches the bytes of a chunk that are missing. Undefined: no copy has the rest, and the sink holds a true prefix of
-   * them, perhaps nothing. Rejects only with the signal's reason.
-   */
-  fetch(
-    key: ChunkKey,
-    missing: MissingBytes,
-    sink: ByteSink,
-    signal: AbortSignal,
-    trace?: FetchTrace,
-  ): Promise<FetchedBytes | undefined>;
-}
-
-export interface FetchedBytes {
-  /** Of the whole chunk; undefined where the sender does not know it. */
-  readonly sha256: Uint8Array | undefined;
-}
 
 export interface FillerOptions {
   readonly origins: ReadonlyMap<string, RangeSource>;
@@ -80,6 +55,8 @@ export interface FillerOptions {
   readonly digests?: { sha256(key: ChunkKey): string | undefined } | undefined;
   /** Called for each chunk that a fill has stored on this replica's disk. */
   readonly onStoredOnDisk?: ((key: ChunkKey) => void) | undefined;
+  /** A miss fetches its whole chunk. False by default. */
+  readonly fillsWhole?: boolean;
   readonly trace?: Trace | undefined;
 }
 
@@ -89,6 +66,17 @@ interface Launch {
   readonly ahead?: boolean;
   /** @see FillRequest.skipDisk */
   readonly skipDisk?: boolean;
+  /** Its bytes come from elsewhere until this resolves. */
+  readonly received?: Promise<void>;
+}
+
+/** A body that has begun to arrive, as the flight that it fills sees it. */
+export interface ReceivedBody {
+  readonly sink: ByteSink;
+  /** Aborts when nobody reads the flight any more. Bytes that come after that are dropped. */
+  readonly signal: AbortSignal;
+  /** The sender does not use the sink any more. Exactly once; where bytes are missing, the flight fetches them itself. */
+  ended(error?: OrcaError): void;
 }
 
 export class Filler implements ChunkFlights {
@@ -113,8 +101,7 @@ export class Filler implements ChunkFlights {
   readonly #options: FillerOptions;
   readonly #runs: Runs;
   readonly #keeping: ChunkKeeping;
-  /** The first source of a flight's bytes. */
-  readonly #source: FlightSource;
+  readonly #sources: FlightSources;
   readonly #table = new FlightTable();
   /** Each flight until it has left. */
   readonly #running = new Map<Flight, Promise<void>>();
@@ -124,7 +111,7 @@ export class Filler implements ChunkFlights {
     this.#options = options;
     this.#runs = new Runs(options);
     this.#keeping = new ChunkKeeping(options, this.stats);
-    this.#source = options.cachestore ? "cachestore" : options.copySource ? "peer" : "origin";
+    this.#sources = new FlightSources(options);
   }
 
   get flightsInProgress(): number {
@@ -150,9 +137,24 @@ export class Filler implements ChunkFlights {
     const trace = this.#traceOf(key, request.asker);
     const presence = this.#options.cachestore?.presence(key);
     if (presence !== undefined && trace?.isOn) trace.step("catalog", { presence });
-    const run = this.runOf(key, request);
+    const end = this.#options.fillsWhole ? key.version.chunkLength(key.index) : request.end;
+    const run = this.runOf(key, { ...request, end });
     const isWorthFinishing = this.worthOf(request.seen);
-    return this.#launch(new Flight(key, this.#source, run, { trace, isWorthFinishing }), request);
+    const flight = this.#launch(
+      new Flight(key, this.#sources.first, run, { trace, isWorthFinishing }),
+      request,
+    );
+    if (this.#options.fillsWhole) this.#fillRest(key, trace);
+    return flight;
+  }
+
+  /** The other blocks of a chunk that is fetched as a whole: those before the first one asked for, and gaps. */
+  #fillRest(key: ChunkKey, trace: FetchTrace | undefined): void {
+    const end = key.version.chunkLength(key.index);
+    for (let run = this.runAhead(key, end); run; run = this.runAhead(key, end)) {
+      this.stats.flights += 1;
+      this.#launch(new Flight(key, this.#sources.first, run, { trace }), {});
+    }
   }
 
   /** What a flight for this reader fetches: no block of a flight in this filler or in `others`. */
@@ -170,7 +172,7 @@ export class Filler implements ChunkFlights {
    * more than half of its blocks are here.
    */
   worthOf(seen: boolean): (flight: Flight) => boolean {
-    if (seen) return () => true;
+    if (seen || this.#options.fillsWhole) return () => true;
     return ({ key, filledBlocks }) => {
       const blocks = Math.ceil(key.version.chunkLength(key.index) / segmentSizeBytes);
       return this.#runs.heldBlocks(key) + filledBlocks > blocks / 2;
@@ -196,6 +198,27 @@ export class Filler implements ChunkFlights {
     return true;
   }
 
+  /**
+   * A flight for bytes that have begun to arrive without one: the answer to the first request for an object brings its
+   * metadata and its first bytes together. `offset` is the start of a block, and `lengthBytes` are whole blocks, or reach
+   * to the end of the chunk. Undefined where some of them are held or in a flight, or memory has no room now.
+   */
+  receive(key: ChunkKey, offset: number, lengthBytes: number, asker?: Asker): ReceivedBody | undefined {
+    const run = { from: offset, to: offset + lengthBytes };
+    if (this.#table.firstIn(key, run) !== undefined) return undefined;
+    if (this.#runs.firstHeld(key, run, false) !== undefined) return undefined;
+    const reservation = this.#options.budget.tryReserve(lengthBytes);
+    if (!reservation) return undefined;
+    this.stats.flights += 1;
+    const trace = this.#traceOf(key, asker);
+    const flight = new Flight(key, "origin", run, { trace, isWorthFinishing: this.worthOf(false) });
+    flight.useMemory(reservation);
+    const { promise: received, resolve } = Promise.withResolvers<void>();
+    this.#launch(flight, { received });
+    // What was wrong with the body is wrong again, or right, when the flight asks for the rest.
+    return { sink: flight.sink, signal: flight.cutSignal, ended: () => resolve() };
+  }
+
   /** @see ChunkFlights.promote */
   promote(key: ChunkKey, wanted: WantedBytes): Flight | undefined {
     const run = this.#runs.onDisk(key, wanted, [this.#table]);
@@ -212,12 +235,12 @@ export class Filler implements ChunkFlights {
 
   /** @see ChunkFlights.readAhead */
   readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
-    const run = this.runAhead(key, end);
+    const run = this.runAhead(key, this.#options.fillsWhole ? key.version.chunkLength(key.index) : end);
     const reservation = run && this.reserveAhead(run.to - run.from);
     if (!reservation) return this.find(key, 0);
     this.stats.flights += 1;
     this.stats.readAheads += 1;
-    const flight = new Flight(key, this.#source, run, {
+    const flight = new Flight(key, this.#sources.first, run, {
       trace: this.#traceOf(key, asker),
       isWorthFinishing: this.worthOf(false),
     });
@@ -266,7 +289,7 @@ export class Filler implements ChunkFlights {
     return flight;
   }
 
-  async #run(flight: Flight, { ahead = false, skipDisk = false }: Launch): Promise<void> {
+  async #run(flight: Flight, { ahead = false, skipDisk = false, received }: Launch): Promise<void> {
     const { budget, queueTimeoutMs } = this.#options;
     const isPromotion = flight.source === "disk";
     // A whole chunk is on disk already. If it is evicted meanwhile, it does not go back.
@@ -282,7 +305,9 @@ export class Filler implements ChunkFlights {
         if (!(await this.#readFromDisk(flight))) return;
       }
       flight.trace?.asked();
-      await flight.fetch((sink, signal) => this.#read(flight, sink, signal), this.#stopping.signal);
+      // Until its sender has ended, nothing may free the memory that it writes into.
+      await received;
+      await flight.fetch((sink, signal) => this.#sources.read(flight, sink, signal), this.#stopping.signal);
       const chunk = flight.complete();
       // Readers that wait for the last bytes take them before the flight is closed: no tier has them.
       if (flight.isForgotten) await nextTurn();
@@ -331,49 +356,5 @@ export class Filler implements ChunkFlights {
       sink.advance(block.length);
     }
     return true;
-  }
-
-  async #read(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<void> {
-    if (flight.source === "disk") flight.turnTo(this.#source);
-    if (flight.source !== "origin") {
-      if (await this.#readCopy(flight, sink, signal)) return;
-      flight.turnToOrigin();
-    }
-    const { version, index } = flight.key;
-    const origin = this.#options.origins.get(version.originId);
-    if (!origin) {
-      throw new OrcaError(
-        "internal",
-        "fill",
-        `Cannot fill from origin "${version.originId}": it is not configured`,
-      );
-    }
-    const request: RangeRequest = {
-      bucket: version.bucket,
-      key: version.objectKey,
-      ...(version.versionId !== undefined && { versionId: version.versionId }),
-      etag: version.etag,
-      contentCoding: version.contentCoding,
-      objectSizeBytes: version.sizeBytes,
-      offset: index * version.chunkSizeBytes + flight.filled,
-      lengthBytes: flight.to - flight.filled,
-      ...(flight.trace && { trace: flight.trace }),
-    };
-    await origin.read(request, sink, signal);
-  }
-
-  /** Reads the bytes that a flight lacks from the cachestore or from peers. False where they do not have the rest. */
-  async #readCopy(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
-    const { cachestore, copySource } = this.#options;
-    const { key, filled, to } = flight;
-    // The store is asked also while its breaker is open: it answers at once, and counts the read as not tried.
-    if (cachestore) {
-      const outcome = await cachestore.read(key, filled, to - filled, sink, signal);
-      signal.throwIfAborted();
-      if (outcome === "hit") return true;
-    }
-    const fetched = await copySource?.fetch(key, flight, sink, signal, flight.trace);
-    if (fetched?.sha256) flight.sentSha256 = Buffer.from(fetched.sha256).toString("hex");
-    return fetched !== undefined;
   }
 }

@@ -129,6 +129,11 @@ export class Flight {
     return this.#to < this.#runEnd;
   }
 
+  /** Aborts when its last byte before a cut has come. */
+  get cutSignal(): AbortSignal {
+    return this.#cut.signal;
+  }
+
   /** Cut before its first byte. */
   get isEmpty(): boolean {
     return this.#to === this.from;

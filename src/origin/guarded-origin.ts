@@ -252,7 +252,7 @@ export class GuardedOrigin {
           steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes });
           return this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal]));
         };
-        await this.#permitted("get", ask, steps, () => receivedBytes - receivedBefore);
+        await this.#permitted("get", ask, steps, () => receivedBytes - receivedBefore, signal);
         return;
       } catch (thrown) {
         trace?.asked();
@@ -311,6 +311,7 @@ export class GuardedOrigin {
     ask: () => Promise<Answer>,
     steps?: OriginTrace,
     receivedBytes?: () => number,
+    caller?: AbortSignal,
   ): Promise<Answer> {
     const askedMs = this.#clock.monotonic();
     const permit = await this.#permits.acquire(this.#queueTimeoutMs);
@@ -323,6 +324,8 @@ export class GuardedOrigin {
       return answer;
     } catch (thrown) {
       steps?.ended(thrown, this.#clock.monotonic() - startedMs, receivedBytes?.());
+      // The caller wants no more bytes: that is no error of the origin.
+      if (caller?.aborted) throw thrown;
       const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);
       this.stats.errors.set(error.code, (this.stats.errors.get(error.code) ?? 0) + 1);
       throw error;

@@ -50,6 +50,7 @@ export class ReplicaReadPath {
       ...shared,
       copySource: this.replicated?.peerCopies,
       digests: disk,
+      fillsWhole: config.chunking.fill === "whole",
       onStoredOnDisk: this.replicated?.onStored,
       onStoredInCachestore: meshClient && cachestore && announcing(meshClient, cachestore),
       origins: new Map(origins.map((origin) => [origin.id, origin])),

@@ -88,6 +88,7 @@ test("Go file: every key is read, and means what it meant", () => {
       { minObjectSizeBytes: GiB, chunkSizeBytes: 64 * MiB },
       { minObjectSizeBytes: 10 * GiB, chunkSizeBytes: 128 * MiB },
     ],
+    fill: "sparse",
     readahead: 8,
   });
   assert.equal(config.logging.level, "info");

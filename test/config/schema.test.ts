@@ -173,6 +173,7 @@ test("schema: the defaults are the design's", () => {
       { minObjectSizeBytes: 2 ** 30, chunkSizeBytes: 64 * 2 ** 20 },
       { minObjectSizeBytes: 10 * 2 ** 30, chunkSizeBytes: 128 * 2 ** 20 },
     ],
+    fill: "sparse",
     readahead: 8,
   });
   assert.deepEqual(settings.metadata, {

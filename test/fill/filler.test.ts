@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
-import { type CopySource, Filler } from "../../src/fill/filler.ts";
+import { Filler, type ReceivedBody } from "../../src/fill/filler.ts";
+import type { CopySource } from "../../src/fill/flight-sources.ts";
 import type { Cachestore } from "../../src/fill/memory-chunks.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
@@ -12,9 +13,10 @@ import type { CachestoreDriver } from "../../src/store/cachestore/cachestore-dri
 import { Catalog } from "../../src/store/cachestore/catalog.ts";
 import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
 import type { MemoryHold } from "../../src/store/chunk-store.ts";
+import { settle } from "../support/fake-clock.ts";
 import { FakeStore } from "../support/fake-store.ts";
 import { drain, fillFixture } from "../support/fill-fixture.ts";
-import { assertPattern } from "../support/pattern.ts";
+import { assertPattern, patternBytes } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { until } from "../support/until.ts";
 
@@ -113,4 +115,72 @@ test("Filler.promote: after a read that the disk gave up, the flight's memory is
   assert.equal(budget.usedBytes - memory.bytes, MiB);
   held?.release();
   assert.equal(budget.usedBytes, memory.bytes);
+});
+
+test("Filler.receive: a body that arrives on its own fills a flight, which readers join, and which fetches what it lacks", async () => {
+  const { origin, disk, filler, path, memory, budget, version, readNumber } = fillFixture({ disk: true });
+  const object = version("k", 3 * MiB + 10);
+  const key = { version: object, index: 0 };
+  const bytes = patternBytes(1, 0, object.sizeBytes);
+  const copy = (body: ReceivedBody, from: number, to: number): void => {
+    for (let at = from; at < to; ) {
+      const copied = bytes.copy(body.sink.space(), 0, at, to);
+      body.sink.advance(copied);
+      at += copied;
+    }
+  };
+  const body = filler.receive(key, 0, object.sizeBytes);
+  assert.ok(body);
+  assert.equal(filler.receive(key, MiB, MiB), undefined, "its blocks are in a flight");
+  const reading = drain(new ObjectReader(path, object, 0, object.sizeBytes));
+  copy(body, 0, MiB + 5);
+  await settle();
+  assert.equal(origin.reads.length, 0);
+  body.ended(new OrcaError("origin_unavailable", "origin", "Cannot read: it broke off"));
+  await settle();
+  assert.deepEqual(readNumber(0).range, [MiB + 5, 2 * MiB + 5]);
+  readNumber(0).deliver().finish();
+  assertPattern(await reading, 1, 0);
+  await settle();
+  assert.deepEqual(disk?.puts, [object.chunkPath(0)]);
+  assert.equal(filler.receive(key, 0, object.sizeBytes), undefined, "it is held");
+  const other = { version: version("other", 2 * MiB), index: 0 };
+  const whole = filler.receive(other, 0, 2 * MiB);
+  assert.ok(whole);
+  copy(whole, 0, 2 * MiB);
+  whole.ended();
+  await settle();
+  assert.equal(origin.reads.length, 1);
+  assert.equal(memory.peek(other.version.memoryKey(0))?.isWhole, true);
+  memory.clear();
+  const taken = budget.tryReserve(budget.maxBytes);
+  const third = { version: version("third", 2 * MiB), index: 0 };
+  assert.equal(filler.receive(third, 0, 2 * MiB), undefined, "memory has no room");
+  taken?.release();
+});
+
+test("Filler.receive: a body whose reader leaves is told so after the block, and its memory is kept until it has ended", async () => {
+  const { filler, path, memory, budget, version } = fillFixture();
+  const object = version("k", 4 * MiB);
+  const body = filler.receive({ version: object, index: 0 }, 0, 4 * MiB);
+  assert.ok(body);
+  const reader = new ObjectReader(path, object, 0, object.sizeBytes);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  body.sink.space();
+  body.sink.advance(10);
+  await ready;
+  reader.close();
+  assert.equal(body.signal.aborted, false);
+  body.sink.space();
+  body.sink.advance(MiB - 10);
+  assert.equal(body.signal.aborted, true);
+  body.sink.space().fill(1);
+  body.sink.advance(100);
+  await settle();
+  assert.equal(filler.flightsInProgress, 1);
+  body.ended();
+  await settle();
+  assert.deepEqual([filler.flightsInProgress, memory.bytes, budget.usedBytes], [0, MiB, MiB]);
 });

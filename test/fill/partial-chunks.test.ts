@@ -473,3 +473,22 @@ test("Filler: blocks of a peer that nothing has verified are never stored, alone
   );
   assert.equal(replicas.length, 2);
 });
+
+test("Filler: with chunking.fill whole, a short range fetches its chunk from its block to the end, and then the front, even if its client leaves", async () => {
+  const { origin, disk, path, version, readNumber } = fillFixture({ disk: true, fillsWhole: true });
+  const object = version("k", 20 * MiB);
+  const reader = new ObjectReader(path, object, 13 * MiB + 5, 13 * MiB + 10);
+  reader.take();
+  const ready = reader.ready();
+  await settle();
+  assert.deepEqual(rangesOf(origin.reads), [
+    [13 * MiB, 3 * MiB],
+    [8 * MiB, 5 * MiB],
+  ]);
+  reader.close();
+  await ready;
+  readNumber(1).deliver().finish();
+  readNumber(0).deliver().finish();
+  await settle();
+  assert.deepEqual(disk?.puts, [object.chunkPath(1)]);
+});

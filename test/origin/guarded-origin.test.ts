@@ -298,3 +298,15 @@ test("GuardedOrigin.close: what runs and what waits for its next attempt ends", 
   assert.equal(origin.reads.length, 1);
   assert.equal(clock.pendingTimers, 0);
 });
+
+test("GuardedOrigin.read: a caller that wants no more bytes is no error of the origin", async () => {
+  const { origin, guarded, sink } = fixture();
+  const enough = new AbortController();
+  const read = guarded.read(request, sink, enough.signal);
+  read.catch(() => {});
+  await settle();
+  readAt(origin, 0).deliver(MiB);
+  enough.abort();
+  await assert.rejects(read, { name: "AbortError" });
+  assert.deepEqual([guarded.stats.errors.size, guarded.stats.retries, guarded.requestsInFlight], [0, 0, 0]);
+});

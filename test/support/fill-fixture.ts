@@ -23,6 +23,7 @@ export interface FillFixtureOptions {
   readonly readAheadMax?: number;
   readonly chunkSizeBytes?: number;
   readonly cachestore?: Cachestore;
+  readonly fillsWhole?: boolean;
 }
 
 export function fillFixture(options: FillFixtureOptions = {}) {
@@ -39,6 +40,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     budget,
     queueTimeoutMs,
     cachestore: options.cachestore,
+    fillsWhole: options.fillsWhole ?? false,
   });
   const path: ReadPath = {
     memory,

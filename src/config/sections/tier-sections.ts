@@ -2,7 +2,7 @@
 import { MiB } from "../../base/units.ts";
 import { diskChunksBound } from "../../chunk/chunk-costs.ts";
 import { defaultChunkTiers } from "../../chunk/chunk-layout.ts";
-import { age, bytes, duration, flag, integer, ratio, text, wait } from "../codec.ts";
+import { age, bytes, duration, flag, integer, oneOf, ratio, text, wait } from "../codec.ts";
 import { goSetting, listOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
 const chunkSize = bytes({ min: "1MiB", max: "1GiB", multipleOf: "1MiB" });
@@ -94,6 +94,12 @@ export const chunkingSection = section({
     defaultChunkTiers.slice(1),
     "Larger chunks for larger objects, in ascending order. Alike on all replicas.",
     "Larger chunks mean fewer requests to the origin and more memory for each fill. `[]` gives all objects chunks of `chunking.size`.",
+  ),
+  fill: setting(
+    oneOf("sparse", "whole"),
+    "sparse",
+    "What a miss fetches from the origin. `sparse`: the blocks of 1 MiB that were asked for, and more and more after them for a client that reads on. `whole`: the whole chunk, even if its client leaves.",
+    "`whole` where the origin bills requests rather than bytes, and most objects are read as a whole sooner or later.",
   ),
   readahead: setting(
     integer({ min: 0, max: 1024 }),

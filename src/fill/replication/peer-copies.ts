@@ -15,8 +15,8 @@ import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { FetchTrace } from "../../trace/fetch-trace.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
-import type { CopySource, FetchedBytes } from "../filler.ts";
 import type { MissingBytes } from "../flight.ts";
+import type { CopySource, FetchedBytes } from "../flight-sources.ts";
 import { tracedRead } from "../traced-read.ts";
 import type { Keepers } from "./keepers.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
-import type { FetchedBytes } from "../../../src/fill/filler.ts";
+import type { FetchedBytes } from "../../../src/fill/flight-sources.ts";
 import { ObjectReader } from "../../../src/fill/object-reader.ts";
 import { settle } from "../../support/fake-clock.ts";
 import { drain } from "../../support/fill-fixture.ts";
