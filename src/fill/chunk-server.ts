@@ -20,12 +20,12 @@ import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { PeerRead, PeerSource } from "./chunk-peers.ts";
-import { blockPresence } from "./disk-blocks.ts";
+import { blockPresences } from "./disk-blocks.ts";
 import type { Filler } from "./filler.ts";
 import type { Flight } from "./flight.ts";
 import { ObjectReader } from "./object-reader.ts";
 import type { ReadPath } from "./read-path.ts";
-import { blockStartOf } from "./run.ts";
+import { blockEndOf } from "./run.ts";
 
 /** A disk tier that knows the digests of the chunks that it has written or opened. */
 export interface DigestStore extends ChunkStore {
@@ -126,25 +126,23 @@ export class ChunkServer {
 
   /** Where the first byte is; undefined where some block of the range is neither held nor arriving. */
   #heldIn({ key, offset, lengthBytes, cachedOnly }: PeerRead): PeerSource | undefined {
-    const { path } = this.#options;
+    const { path, filler, disk } = this.#options;
     const chunk = path.memory.peek(key.version.memoryKey(key.index));
-    let first: PeerSource | undefined;
-    for (let at = blockStartOf(offset); at < offset + lengthBytes; at += segmentSizeBytes) {
-      const source = chunk?.segmentAt(at) ? "memory" : this.#blockIn(key, at, cachedOnly);
-      if (source === undefined) return undefined;
-      first ??= source;
+    const onDisk = blockPresences(disk, key);
+    const sourceOf = (at: number): PeerSource | undefined => {
+      if (chunk?.segmentAt(at)) return "memory";
+      const flight = filler.find(key, at);
+      if (flight && (flight.isRooted || !cachedOnly)) return "flight";
+      const presence = onDisk(Math.floor(at / segmentSizeBytes));
+      // While a disk is scanned only a read can tell. A request for cached bytes may try one, since it starts no fill.
+      return presence === "held" || (cachedOnly && presence === "unknown") ? "disk" : undefined;
+    };
+    const first = sourceOf(offset);
+    if (first === undefined || chunk?.isWhole) return first;
+    for (let at = blockEndOf(offset); at < offset + lengthBytes; at += segmentSizeBytes) {
+      if (sourceOf(at) === undefined) return undefined;
     }
     return first;
-  }
-
-  #blockIn(key: ChunkKey, offset: number, cachedOnly: boolean): PeerSource | undefined {
-    const { filler, disk } = this.#options;
-    const flight = filler.find(key, offset);
-    if (flight && (flight.isRooted || !cachedOnly)) return "flight";
-    const presence = disk && blockPresence(disk, key, Math.floor(offset / segmentSizeBytes));
-    // While a disk is scanned only a read can tell. A request for cached bytes may try one, since it starts no fill.
-    if (presence === "held" || (cachedOnly && presence === "unknown")) return "disk";
-    return undefined;
   }
 }
 

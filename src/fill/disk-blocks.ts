@@ -3,8 +3,18 @@ import type { ChunkKey, ChunkStore, MemoryHold, Presence } from "../store/chunk-
 
 /** What the disk believes of a block, without I/O. */
 export function blockPresence(disk: ChunkStore, key: ChunkKey, blockIndex: number): Presence {
-  const presence = disk.presence(key);
-  return presence !== "held" && disk.partial?.holds(key, blockIndex) ? "held" : presence;
+  return blockPresences(disk, key)(blockIndex);
+}
+
+/** {@link blockPresence} for many blocks of a chunk: the disk is asked about the chunk once. */
+export function blockPresences(
+  disk: ChunkStore | undefined,
+  key: ChunkKey,
+): (blockIndex: number) => Presence {
+  const presence = disk?.presence(key) ?? "absent";
+  const partial = disk?.partial;
+  if (!partial || presence === "held") return () => presence;
+  return (blockIndex) => (partial.holds(key, blockIndex) ? "held" : presence);
 }
 
 /** @see ChunkStore.readBlock */

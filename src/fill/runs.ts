@@ -5,7 +5,7 @@
  */
 import { segmentSizeBytes } from "../base/memory-budget.ts";
 import type { ChunkKey, ChunkStore, Presence } from "../store/chunk-store.ts";
-import { blockPresence } from "./disk-blocks.ts";
+import { blockPresences } from "./disk-blocks.ts";
 import type { FlightTable } from "./flight-table.ts";
 import type { MemoryChunks } from "./memory-chunks.ts";
 import { blockStartOf, type Run } from "./run.ts";
@@ -32,16 +32,18 @@ export class Runs {
     tables: readonly FlightTable[],
   ): Run {
     const isTaken = this.#isTaken(key, tables);
-    return runTo(key, offset, end, (at) => isTaken(at) || (!skipDisk && this.#onDisk(key, at) === "held"));
+    const onDisk = this.#onDisk(key);
+    return runTo(key, offset, end, (at) => isTaken(at) || (!skipDisk && onDisk(at) === "held"));
   }
 
   /** The first run of [0, end) that is missing; undefined where none is, or only a look at the disk can tell. */
   firstMissing(key: ChunkKey, end: number, tables: readonly FlightTable[]): Run | undefined {
     const isTaken = this.#isTaken(key, tables);
+    const onDisk = this.#onDisk(key);
     const to = Math.min(end, key.version.chunkLength(key.index));
     for (let offset = 0; offset < to; offset += segmentSizeBytes) {
-      if (isTaken(offset) || this.#onDisk(key, offset) !== "absent") continue;
-      return runTo(key, offset, end, (at) => isTaken(at) || this.#onDisk(key, at) !== "absent");
+      if (isTaken(offset) || onDisk(offset) !== "absent") continue;
+      return runTo(key, offset, end, (at) => isTaken(at) || onDisk(at) !== "absent");
     }
     return undefined;
   }
@@ -53,14 +55,16 @@ export class Runs {
     tables: readonly FlightTable[],
   ): Run {
     const isTaken = this.#isTaken(key, tables);
-    return runTo(key, offset, end, (at) => isTaken(at) || this.#onDisk(key, at) !== "held");
+    const onDisk = this.#onDisk(key);
+    return runTo(key, offset, end, (at) => isTaken(at) || onDisk(at) !== "held");
   }
 
   /** Where the first block of `run` begins that a tier holds; undefined where none does. */
   firstHeld(key: ChunkKey, run: Run, skipDisk: boolean): number | undefined {
     const isInMemory = this.#isTaken(key, []);
+    const onDisk = this.#onDisk(key);
     for (let offset = blockStartOf(run.from); offset < run.to; offset += segmentSizeBytes) {
-      if (isInMemory(offset) || (!skipDisk && this.#onDisk(key, offset) === "held")) return offset;
+      if (isInMemory(offset) || (!skipDisk && onDisk(offset) === "held")) return offset;
     }
     return undefined;
   }
@@ -85,9 +89,9 @@ export class Runs {
       chunk?.segmentAt(offset) !== undefined || flights.some((flight) => flight.covers(offset));
   }
 
-  #onDisk(key: ChunkKey, offset: number): Presence {
-    const { disk } = this.#options;
-    return disk ? blockPresence(disk, key, Math.floor(offset / segmentSizeBytes)) : "absent";
+  #onDisk(key: ChunkKey): (offset: number) => Presence {
+    const presences = blockPresences(this.#options.disk, key);
+    return (offset) => presences(Math.floor(offset / segmentSizeBytes));
   }
 }
 

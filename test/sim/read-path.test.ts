@@ -88,7 +88,8 @@ class Simulation {
     const seed = this.#below(this.#versions.length);
     const version = this.#versions[seed] as ObjectVersion;
     const start = this.#below(version.sizeBytes);
-    const end = start + 1 + this.#below(version.sizeBytes - start);
+    const longest = this.#below(2) === 0 ? version.sizeBytes : 64 * KiB;
+    const end = start + 1 + this.#below(Math.min(longest, version.sizeBytes - start));
     const reader = new ObjectReader(this.#parts.path, version, start, end);
     this.#clients.add({ reader, seed, offset: start, slice: undefined, waits: false, error: undefined });
   }

@@ -29,8 +29,8 @@ export interface Scenario {
 
 export const chunkTiers = [
   { minObjectSizeBytes: 0, chunkSizeBytes: 192 * KiB },
-  // A little more than a segment: a chunk that can have two parts.
-  { minObjectSizeBytes: MiB, chunkSizeBytes: MiB + 64 * KiB },
+  // Three blocks, the last one short: a chunk that can be there in part in every way.
+  { minObjectSizeBytes: MiB, chunkSizeBytes: 2 * MiB + 64 * KiB },
 ];
 
 export const objectSizesBytes = [
@@ -42,6 +42,7 @@ export const objectSizesBytes = [
   MiB + 10,
   MiB + 64 * KiB,
   2 * MiB + 300 * KiB,
+  4 * MiB + 300 * KiB,
 ] as const;
 
 /** Nothing is evicted from so much. */
@@ -71,7 +72,7 @@ export function scenarioOf(seed: number, chance: Chance): Scenario {
     hasDisks,
     // Where each chunk must be fetched once, what is evicted must be on a disk.
     memoryBytes:
-      hasDisks || isStormy ? chance.oneOf(isStormy ? [4, 8, 20] : [8, 12, 20]) * MiB : ampleMemoryBytes,
+      hasDisks || isStormy ? chance.oneOf(isStormy ? [6, 8, 20] : [8, 12, 20]) * MiB : ampleMemoryBytes,
     targetGlobal: chance.oneOf([6, 12]),
     readAheadMax: chance.below(4),
     clients: 30 + chance.below(30),

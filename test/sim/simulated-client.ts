@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
+import { KiB } from "../../src/base/units.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { ObjectRecord } from "../../src/object/object-record.ts";
 import type { Chance } from "../support/chance.ts";
@@ -87,9 +88,23 @@ export class SimulatedClient {
   }
 
   async #read({ version }: ObjectRecord): Promise<void> {
-    const { replica, checks, chance, reads } = this.#options;
-    const [start, end] =
-      reads === "all" || chance.happens(0.5) ? [0, version.sizeBytes] : rangeOf(version.sizeBytes, chance);
+    const { chance, reads } = this.#options;
+    const { sizeBytes } = version;
+    if (reads === "all" || chance.happens(0.4)) return this.#readRange(version, 0, sizeBytes);
+    // Else some ranges one after the other: scattered, or each where the last one ended.
+    const ranges = chance.happens(0.5) ? 1 : 2 + chance.below(8);
+    const isSequential = chance.happens(0.5);
+    let [start, end] = rangeOf(sizeBytes, chance);
+    for (let count = 0; count < ranges && !this.#left; count += 1) {
+      await this.#readRange(version, start, end);
+      if (!isSequential) [start, end] = rangeOf(sizeBytes, chance);
+      else if (end === sizeBytes) return;
+      else [start, end] = [end, Math.min(sizeBytes, end + Math.max(64 * KiB, end - start))];
+    }
+  }
+
+  async #readRange(version: ObjectRecord["version"], start: number, end: number): Promise<void> {
+    const { replica, checks, chance } = this.#options;
     this.#note(`reads ${version.etag} ${start}-${end}`);
     const reader = new ObjectReader(replica.path, version, start, end);
     this.#reader = reader;

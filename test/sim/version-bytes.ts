@@ -11,7 +11,7 @@ const strideBytes = 4099;
 const versionsMax = 512;
 
 /** No version is larger. */
-export const versionBytesMax = 3 * MiB;
+export const versionBytesMax = 5 * MiB;
 
 let tape: Buffer | undefined;
 
