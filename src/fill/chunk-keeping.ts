@@ -84,7 +84,9 @@ export class ChunkKeeping {
     const { memory, disk, budget } = this.#options;
     const { key } = flight;
     const partial = disk?.partial;
-    if (!partial || flight.isForgotten || this.#isSettled(key)) return undefined;
+    // A chunk that is whole on disk, or on its way there, needs no commit. Nor is it known before the end of a scan.
+    if (!partial || flight.isForgotten || disk.presence(key) !== "absent") return undefined;
+    if (this.#committing.has(key.version.memoryKey(key.index))) return undefined;
     const memoryKey = key.version.memoryKey(key.index);
     const joined = (memory.peek(memoryKey) ?? chunk).share();
     joined.add(chunk);
@@ -115,12 +117,6 @@ export class ChunkKeeping {
     }
     joined.release();
     return undefined;
-  }
-
-  /** Whether the chunk is whole on disk, or on its way there. */
-  #isSettled(key: ChunkKey): boolean {
-    const isCommitting = this.#committing.has(key.version.memoryKey(key.index));
-    return isCommitting || this.#options.disk?.presence(key) === "held";
   }
 
   /** Gives the blocks of a chunk that is not whole to the disk. Those of a peer are not checked yet, so they are not stored. */

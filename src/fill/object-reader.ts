@@ -19,7 +19,7 @@ import { type Copy, copySizeBytes } from "../base/reader-memory.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
-import { blockPresence, readDiskBlock } from "./disk-blocks.ts";
+import { blockPresence, readDiskBlock } from "./block-presence.ts";
 import type { Flight, FlightListener } from "./flight.ts";
 import { FlightsAhead } from "./flights-ahead.ts";
 import type { ReadPath, ReadSource } from "./read-path.ts";

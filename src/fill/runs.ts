@@ -5,7 +5,7 @@
  */
 import { segmentSizeBytes } from "../base/memory-budget.ts";
 import type { ChunkKey, ChunkStore, Presence } from "../store/chunk-store.ts";
-import { blockPresences } from "./disk-blocks.ts";
+import { blockPresences } from "./block-presence.ts";
 import type { FlightTable } from "./flight-table.ts";
 import type { MemoryChunks } from "./memory-chunks.ts";
 import { blockStartOf, type Run } from "./run.ts";

@@ -13,7 +13,8 @@ export function blockPresences(
 ): (blockIndex: number) => Presence {
   const presence = disk?.presence(key) ?? "absent";
   const partial = disk?.partial;
-  if (!partial || presence === "held") return () => presence;
+  // Until a disk's scan has ended, only a read can tell of a block, as of a chunk.
+  if (!partial || presence !== "absent") return () => presence;
   return (blockIndex) => (partial.holds(key, blockIndex) ? "held" : presence);
 }
 
