@@ -406,7 +406,10 @@ test("ObjectReader: 200 readers of one cold object fetch each block that one of 
   const starts = Array.from({ length: 200 }, (_, index) => (index * 977_123) % (63 * MiB));
   await Promise.all(
     starts.map(async (start) => {
-      const bytes = await drain(new ObjectReader(path, object, start, start + 200_000));
+      // Each begins about where another one ends, so windows would add to what they ask for.
+      const bytes = await drain(
+        new ObjectReader({ ...path, windows: undefined }, object, start, start + 200_000),
+      );
       assertPattern(bytes, 1, start);
     }),
   );
