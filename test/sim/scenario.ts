@@ -72,7 +72,7 @@ export function scenarioOf(seed: number, chance: Chance): Scenario {
     hasDisks,
     // Where each chunk must be fetched once, what is evicted must be on a disk.
     memoryBytes:
-      hasDisks || isStormy ? chance.oneOf(isStormy ? [6, 8, 20] : [8, 12, 20]) * MiB : ampleMemoryBytes,
+      hasDisks || isStormy ? chance.oneOf(isStormy ? [6, 8, 20] : [12, 16, 24]) * MiB : ampleMemoryBytes,
     targetGlobal: chance.oneOf([6, 12]),
     readAheadMax: chance.below(4),
     clients: 30 + chance.below(30),
