@@ -126,6 +126,12 @@ export class Filler implements ChunkFlights {
     return this.#table.find(key, offset);
   }
 
+  /** Whether a tier holds the byte at `offset`, or a flight fetches it. A hint. */
+  holds(key: ChunkKey, offset: number): boolean {
+    const run = { from: offset, to: offset + 1 };
+    return this.find(key, offset) !== undefined || this.#runs.firstHeld(key, run, false) !== undefined;
+  }
+
   /** Where the first flight begins that has blocks of `run`. */
   firstInFlight(key: ChunkKey, run: Run): number | undefined {
     return this.#table.firstIn(key, run);

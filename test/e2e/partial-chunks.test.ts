@@ -51,18 +51,28 @@ test("40 random ranges cost one block each, nothing after a restart, and the who
   await origin.stop();
 });
 
-test("a client that leaves a large object after its first bytes costs a part of a chunk", async () => {
-  const orca = await startReplica({ disk: true, settings: { chunking: { size: "64MiB" } } });
+test("a client that leaves a large object after its first bytes costs the blocks until then", async () => {
+  const settings = { chunking: { size: "64MiB", readahead: 0 } };
+  const orca = await startReplica({ settings });
   const { origin } = orca;
-  origin.put(testBucket, "k", { seed, sizeBytes: 128 * MiB });
-  const leaving = new AbortController();
-  const response = await fetch(`${orca.endpoint}/${testBucket}/k`, { signal: leaving.signal });
-  const reader = response.body?.getReader();
-  await reader?.read();
-  leaving.abort();
-  await reader?.closed.catch(() => undefined);
-  await until(async () => (await orca.metric("orca_flights")) === 0);
-  assert.ok((await orca.metric("orca_flights_cut_total")) > 0);
-  await readRange(orca, 0, 10);
-  await orca.stop();
+  try {
+    origin.put(testBucket, "k", { seed, sizeBytes: 128 * MiB });
+    const gate = origin.hold("GET", "k", 2 * MiB + 5);
+    const leaving = new AbortController();
+    const response = await fetch(`${orca.endpoint}/${testBucket}/k`, { signal: leaving.signal });
+    await response.body?.getReader().read();
+    await gate.reached;
+    const received = 'orca_origin_bytes_total{origin="test"}';
+    await until(async () => (await orca.metric(received)) === 2 * MiB + 5);
+    leaving.abort();
+    await until(async () => (await orca.metric("orca_clients_gone_total")) === 1);
+    gate.release();
+    await until(async () => (await orca.metric("orca_flights")) === 0);
+    assert.equal(await orca.metric("orca_flights_cut_total"), 1);
+    assert.equal(await orca.metric(received), 3 * MiB);
+    await readRange(orca, 0, 3 * MiB);
+    assert.equal(origin.count("GET", "k"), 1);
+  } finally {
+    await orca.stop();
+  }
 });

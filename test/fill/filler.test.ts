@@ -132,6 +132,8 @@ test("Filler.receive: a body that arrives on its own fills a flight, which reade
   const body = filler.receive(key, 0, object.sizeBytes);
   assert.ok(body);
   assert.equal(filler.receive(key, MiB, MiB), undefined, "its blocks are in a flight");
+  assert.equal(filler.holds(key, 2 * MiB), true);
+  assert.equal(filler.holds({ version: version("absent", 2 * MiB), index: 0 }, 0), false);
   const reading = drain(new ObjectReader(path, object, 0, object.sizeBytes));
   copy(body, 0, MiB + 5);
   await settle();
@@ -144,6 +146,7 @@ test("Filler.receive: a body that arrives on its own fills a flight, which reade
   await settle();
   assert.deepEqual(disk?.puts, [object.chunkPath(0)]);
   assert.equal(filler.receive(key, 0, object.sizeBytes), undefined, "it is held");
+  assert.equal(filler.holds(key, 2 * MiB), true);
   const other = { version: version("other", 2 * MiB), index: 0 };
   const whole = filler.receive(other, 0, 2 * MiB);
   assert.ok(whole);

@@ -87,7 +87,7 @@ export const chunkingSection = section({
     chunkSize,
     "8MiB",
     "Size of a chunk, for objects below the first tier. Alike on all replicas.",
-    "Raise it for large sequential reads: fewer requests to the origin. Lower it for small scattered ranges: fewer bytes that nobody asked for. A new size makes everything that is cached unknown.",
+    "Raise it for large sequential reads: fewer requests to the origin. Scattered ranges fetch their blocks of 1 MiB, whatever the size is. A new size makes everything that is cached unknown.",
   ),
   tiers: listOf(
     chunkTier,
