@@ -110,17 +110,20 @@ export function integer(bounds: Bounds<number>): Codec<number> {
   };
 }
 
-/** A share of a whole: more than 0, at most 1. */
-export function ratio(): Codec<number> {
+/** A share of a whole: more than 0, at most `max`. With `orZero`, 0 as well, which often means "off". */
+export function ratio({ max = 1, orZero = false } = {}): Codec<number> {
   return {
     unit: "",
     type: "share",
-    bounds: "above 0, up to 1",
+    bounds: orZero ? `0 to ${max}` : `above 0, up to ${max}`,
     parse(given) {
       const value = /^\d*\.?\d+(?:e-\d+)?$/i.test(given) ? Number(given) : Number.NaN;
-      return value > 0 && value <= 1
+      return (value > 0 || (orZero && value === 0)) && value <= max
         ? value
-        : new InvalidValue("a number above 0 and at most 1", quoted(given));
+        : new InvalidValue(
+            orZero ? `a number 0 to ${max}` : `a number above 0 and at most ${max}`,
+            quoted(given),
+          );
     },
     print: (value) => value,
   };

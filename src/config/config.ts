@@ -7,7 +7,7 @@ import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import { type ClusterConfig, clusterConfig, clusterSettings } from "./cluster-config.ts";
 import type { Fault } from "./fault.ts";
 import type { Plain } from "./field.ts";
-import { everyOtherBucket, type OriginConfig, originConfig } from "./origin-config.ts";
+import { type BucketConfig, everyOtherBucket, type OriginConfig, originConfig } from "./origin-config.ts";
 import { type OriginSettings, type Settings, schema } from "./schema.ts";
 import type { Secrets } from "./secret.ts";
 
@@ -73,9 +73,9 @@ export function treeOf(config: Config): Plain {
 }
 
 function bucketSettings({ buckets, otherBuckets }: OriginConfig): OriginSettings["buckets"] {
-  const settings = new Map<string, { bucket: string | undefined; prefix: string }>(buckets);
+  const settings = new Map<string, Omit<BucketConfig, "bucket"> & { bucket: string | undefined }>(buckets);
   if (otherBuckets) settings.set(everyOtherBucket, { bucket: undefined, ...otherBuckets });
-  return settings;
+  return new Map([...settings].map(([name, bucket]) => [name, { metadata: undefined, ...bucket }]));
 }
 
 function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginConfig[] {

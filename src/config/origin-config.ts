@@ -3,8 +3,11 @@
  * The checks here are those that no single field can make: the driver's section exists, and each bucket has a place.
  */
 import { basename, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type Fault, pathTo, quoted } from "./fault.ts";
+import type { ValueOf } from "./field.ts";
 import type { OriginSettings } from "./schema.ts";
+import type { bucketMetadataSection } from "./sections/metadata-sections.ts";
 
 /** Where the bucket that clients name is, at its origin. */
 export interface BucketConfig {
@@ -12,7 +15,12 @@ export interface BucketConfig {
   readonly bucket: string;
   /** Put in front of every key; empty for the whole bucket. */
   readonly prefix: string;
+  /** What its objects have in place of the settings of `metadata`. */
+  readonly metadata?: BucketMetadata | undefined;
 }
+
+/** A setting is undefined where that of `metadata` holds. */
+export type BucketMetadata = NonNullable<ValueOf<typeof bucketMetadataSection>>;
 
 export type OriginDriverConfig =
   | { readonly driver: "awss3"; readonly awss3: NonNullable<OriginSettings["awss3"]> }
@@ -24,7 +32,7 @@ export type OriginConfig = Omit<OriginSettings, "driver" | "awss3" | "azureblob"
     /** By the names that clients use; empty only where there are {@link otherBuckets}. */
     readonly buckets: ReadonlyMap<string, BucketConfig>;
     /** The settings of every other bucket, `"*"`. Undefined where only the named ones are served. */
-    readonly otherBuckets: Pick<BucketConfig, "prefix"> | undefined;
+    readonly otherBuckets: Omit<BucketConfig, "bucket"> | undefined;
   };
 
 /** In `buckets`: every bucket of the origin that no other entry names. */
@@ -49,7 +57,10 @@ export function originConfig(
     ...common,
     ...driver,
     buckets: bucketConfigs(buckets, own, path, faults),
-    otherBuckets: others && { prefix: others.prefix ?? "" },
+    otherBuckets: others && {
+      prefix: others.prefix ?? "",
+      ...(others.metadata && { metadata: others.metadata }),
+    },
   };
 }
 
@@ -100,7 +111,7 @@ function bucketConfigs(
 ): ReadonlyMap<string, BucketConfig> {
   if (buckets === undefined) return wholeBucket(own, path, faults);
   const configs = new Map<string, BucketConfig>();
-  for (const [name, { bucket = own.name, prefix = "" }] of buckets) {
+  for (const [name, { bucket = own.name, prefix = "", metadata }] of buckets) {
     if (name === everyOtherBucket) continue;
     const bucketPath = pathTo(`${path}.buckets`, name);
     checkBucketName(name, bucketPath, "", faults);
@@ -112,10 +123,27 @@ function bucketConfigs(
     } else {
       // A directory in the root, and no path that leads out of it.
       if (own.isDirectory) checkBucketName(bucket, `${bucketPath}.bucket`, "", faults);
-      configs.set(name, { bucket, prefix });
+      const config = { bucket, prefix, ...(metadata && { metadata }) };
+      checkSamePlace(config, configs, `${bucketPath}.metadata`, faults);
+      configs.set(name, config);
     }
   }
   return configs;
+}
+
+/** Two names of one place have one entry of metadata for each object. */
+function checkSamePlace(
+  { bucket, prefix, metadata }: BucketConfig,
+  others: ReadonlyMap<string, BucketConfig>,
+  path: string,
+  faults: Fault[],
+): void {
+  for (const [name, other] of others) {
+    if (other.bucket !== bucket || other.prefix !== prefix) continue;
+    if (isDeepStrictEqual(other.metadata, metadata)) continue;
+    faults.push({ path, message: `expected the same as of ${quoted(name)}, which is the same place` });
+    return;
+  }
 }
 
 function wholeBucket(own: OwnBucket, path: string, faults: Fault[]): ReadonlyMap<string, BucketConfig> {

@@ -4,7 +4,8 @@
  * the answer may be as old as that, however late it arrives.
  *
  * Invariants:
- * 1. A cached answer is fresh, or is dropped at the next access or the next sweep.
+ * 1. A cached answer is fresh, or is dropped at the next access or the next sweep. One with `keptMs` is dropped that much
+ *    later, and is no answer of {@link AnswerCache.fresh} or {@link AnswerCache.ask} meanwhile.
  * 2. At most one question per name is in flight and open to joiners. It closes when its name is dropped, or `joinMs`
  *    after it was sent: from then on its answer may predate a change that the next caller must see. Such an answer goes
  *    to the callers that already wait, and is not cached.
@@ -16,13 +17,17 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
+import type { Swept } from "./freshness/sweep.ts";
 import type { HeapShare } from "./heap-share.ts";
-import type { Swept } from "./sweep.ts";
 
 export interface TimedAnswer<Answer> {
   readonly answer: Answer;
   /** Grows when a renewal returns the same answer. */
   expiresMs: number;
+  /** From here on `onDue` learns of each use, or the entry has expired. At most `expiresMs`. */
+  dueMs: number;
+  /** At least `expiresMs`. In between the entry is no answer, but {@link AnswerCache.kept} still finds it. */
+  keptUntilMs: number;
   /** When the last question was sent that returned this answer. */
   refreshedMs: number;
 }
@@ -32,12 +37,18 @@ export interface Reply<Answer> {
   readonly answer: Answer;
   /** 0: the answer serves only the callers that wait. */
   readonly freshMs: number;
+  /** How long before the end of `freshMs` `onDue` learns of uses. None by default. */
+  readonly aheadMs?: number;
+  /** How long the entry is kept after `freshMs`. Not at all by default. */
+  readonly keptMs?: number;
 }
 
 export interface AnswerCacheOptions<Answer> {
   readonly clock: Clock;
-  /** How long callers may join a question after it was sent. 0: not at all. */
-  readonly joinMs: number;
+  /** How long callers may join the question for a name after it was sent. 0: not at all. */
+  readonly joinMs: (name: string) => number;
+  /** Called for each use of a fresh entry that is due. */
+  readonly onDue?: (name: string, timed: TimedAnswer<Answer>) => void;
   readonly entriesMax: number;
   /** What an entry weighs. One that weighs more than `weightMax` is not cached, however fresh. By default each weighs 1. */
   readonly weigh?: (name: string, answer: Answer) => number;
@@ -87,9 +98,22 @@ export class AnswerCache<Answer> implements Swept {
   /** The entry if it is fresh. It becomes the most recently used one. */
   fresh(name: string): TimedAnswer<Answer> | undefined {
     const timed = this.#kept.get(name);
-    if (timed === undefined || timed.expiresMs > this.#options.clock.monotonic()) return timed;
-    this.#kept.delete(name);
+    if (timed === undefined) return undefined;
+    const nowMs = this.#options.clock.monotonic();
+    if (timed.dueMs > nowMs) return timed;
+    if (timed.expiresMs > nowMs) {
+      this.#options.onDue?.(name, timed);
+      return timed;
+    }
+    if (timed.keptUntilMs <= nowMs) this.#kept.delete(name);
     return undefined;
+  }
+
+  /** The entry if it is kept after its end. This is not a use. */
+  expired(name: string): TimedAnswer<Answer> | undefined {
+    const timed = this.#kept.peek(name);
+    const nowMs = this.#options.clock.monotonic();
+    return timed && timed.expiresMs <= nowMs && timed.keptUntilMs > nowMs ? timed : undefined;
   }
 
   /**
@@ -104,7 +128,7 @@ export class AnswerCache<Answer> implements Swept {
   ): Promise<TimedAnswer<Answer>> {
     const askedMs = this.#options.clock.monotonic();
     const running = this.#questions.get(name);
-    if (!running || askedMs - running.sentMs >= this.#options.joinMs)
+    if (!running || askedMs - running.sentMs >= this.#options.joinMs(name))
       return this.#send(name, send, requestId);
     this.#options.stats.joins += 1;
     onJoin?.(running.requestId);
@@ -121,14 +145,14 @@ export class AnswerCache<Answer> implements Swept {
     send: () => Promise<Reply<Answer>>,
   ): Promise<TimedAnswer<Answer>> {
     const sentMs = this.#options.clock.monotonic();
-    const { answer, freshMs } = await send();
-    const expiresMs = sentMs + freshMs;
-    if (answer === kept.answer) {
-      kept.expiresMs = expiresMs;
-      kept.refreshedMs = sentMs;
+    const timed = timedBy(await send(), sentMs);
+    if (timed.answer === kept.answer) {
+      const wasAskedAhead = kept.dueMs === kept.expiresMs;
+      // An entry that was asked about ahead, and did not get more time, is not asked about again.
+      const isDueAgain = !wasAskedAhead || timed.dueMs > this.#options.clock.monotonic();
+      Object.assign(kept, timed, !isDueAgain && { dueMs: timed.expiresMs });
       return kept;
     }
-    const timed: TimedAnswer<Answer> = { answer, expiresMs, refreshedMs: sentMs };
     if (this.#kept.peek(name) === kept) this.#keep(name, timed);
     return timed;
   }
@@ -144,10 +168,10 @@ export class AnswerCache<Answer> implements Swept {
     return this.#kept.anyKeys();
   }
 
-  /** Deletes the entry if it is stale by now. */
+  /** Deletes the entry if its time is over. */
   dropIfStale(name: string): void {
     const timed = this.#kept.peek(name);
-    if (timed && timed.expiresMs <= this.#options.clock.monotonic()) this.#kept.delete(name);
+    if (timed && timed.keptUntilMs <= this.#options.clock.monotonic()) this.#kept.delete(name);
   }
 
   /** How much longer an answer is fresh, in whole milliseconds. */
@@ -171,9 +195,7 @@ export class AnswerCache<Answer> implements Swept {
   async #run(name: string, question: Question<Answer>, send: () => Promise<Reply<Answer>>): Promise<void> {
     const isCurrent = (): boolean => this.#questions.get(name) === question;
     try {
-      const { answer, freshMs } = await send();
-      const { sentMs } = question;
-      const timed: TimedAnswer<Answer> = { answer, expiresMs: sentMs + freshMs, refreshedMs: sentMs };
+      const timed = timedBy(await send(), question.sentMs);
       if (isCurrent()) this.#keep(name, timed);
       question.resolve(timed);
     } catch (thrown) {
@@ -190,4 +212,14 @@ export class AnswerCache<Answer> implements Swept {
     if (timed.expiresMs > clock.monotonic() && weight <= weightMax) this.#kept.set(name, timed, weight);
     else this.#kept.delete(name);
   }
+}
+
+function timedBy<Answer>(
+  { answer, freshMs, aheadMs = 0, keptMs = 0 }: Reply<Answer>,
+  sentMs: number,
+): TimedAnswer<Answer> {
+  const expiresMs = sentMs + freshMs;
+  // Of an immutable answer, `freshMs` has no end.
+  const dueMs = freshMs === Infinity ? expiresMs : expiresMs - aheadMs;
+  return { answer, expiresMs, dueMs, keptUntilMs: expiresMs + keptMs, refreshedMs: sentMs };
 }

@@ -11,7 +11,7 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ListedBucket, OriginKey } from "../origin/origin.ts";
 import { AnswerCache, type Reply } from "./answer-cache.ts";
-import { Sweep } from "./sweep.ts";
+import { Sweep } from "./freshness/sweep.ts";
 
 /** Of an origin (GuardedOrigin). */
 export interface BucketSource {
@@ -47,7 +47,7 @@ export class BucketLists {
     const { clock, ttlMs } = options;
     this.#answers = new AnswerCache({
       clock,
-      joinMs: ttlMs,
+      joinMs: () => ttlMs,
       entriesMax: listsMax,
       weightMax: listsBytesMax,
       weigh: weightOf,

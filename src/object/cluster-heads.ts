@@ -8,7 +8,7 @@
  *
  * An overwrite costs the cluster one HEAD, not a TTL of errors:
  *   1. At the assembler A, a fill of version 1 fails with origin_etag_changed. A's directory forgets that version and
- *      sets a stale marker with its ETag (stale-markers.ts).
+ *      sets a stale marker with its ETag (freshness/stale-markers.ts).
  *   2. A's next look-up asks the coordinator C and sends the stale ETag along.
  *   3. If C has version 1 cached, it drops it, sets a stale marker of its own, and sends a HEAD. If C has another version
  *      cached, another replica was faster, and C answers with that version. If a HEAD is in flight that C sent with this
@@ -79,7 +79,7 @@ export class ClusterHeads implements HeadSource {
 
   head(
     location: ObjectLocation,
-    { staleEtag, contradictedEtag, isRefresh, asker, ...question }: HeadQuestion,
+    { staleEtag, contradictedEtag, isRefresh, isAhead, asker, ...question }: HeadQuestion,
   ): Promise<HeadAnswer> {
     const firstBytes = this.#ofFirstChunk(question.firstBytes);
     return this.#call.ask<HeadAnswer>(
@@ -93,10 +93,11 @@ export class ClusterHeads implements HeadSource {
           contradictedEtag,
           ...requestId,
           firstBytes,
+          ...(isAhead && { isAhead }),
         };
         return this.#ask(peer, request);
       },
-      () => this.#authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes),
+      () => this.#authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes, isAhead),
       !isRefresh,
     );
   }

@@ -3,8 +3,8 @@ import type { OrcaError } from "../base/orca-error.ts";
 import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
 import { type Asker, shortEtag, type Trace } from "../trace/trace.ts";
 
-/** Why a source is asked: nothing is cached, the cached answer may be outdated, or a client contradicts it. */
-export type AskReason = "miss" | "refresh" | "revalidation";
+/** Why a source is asked: nothing is cached, the cached answer may be outdated or ends soon, or a client contradicts it. */
+export type AskReason = "miss" | "refresh" | "ahead" | "revalidation";
 
 type Answer =
   | { readonly kind: "found"; readonly record: { readonly head: ObjectHead } }

@@ -9,7 +9,7 @@
  * Invariants, in addition to those of {@link AnswerCache}:
  * 1. An entry expires at most `ttlMs` after its HEAD was *sent*, on every replica. So a change at the origin is visible
  *    at most one TTL later. The remaining TTL that a coordinator sends is counted from when this replica asked, so it
- *    never lasts too long.
+ *    never lasts too long. Objects that are said to be immutable have no TTL (freshness/lifetimes.ts).
  * 2. A version that is found to be stale is forgotten at once, and the next question carries its ETag.
  * 3. Negative entries are facts about the object: it is absent, has no ETag, or is not supported.
  * 4. What it keeps is bounded in number and in bytes: entries, stale markers and last versions. Whatever is expired is
@@ -27,23 +27,24 @@ import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
+import { type Lifetime, type LifetimePlace, Lifetimes } from "./freshness/lifetimes.ts";
+import { RefreshAhead } from "./freshness/refresh-ahead.ts";
+import { Revalidations, refreshMs } from "./freshness/revalidations.ts";
+import { StaleMarkers } from "./freshness/stale-markers.ts";
+import { Sweep } from "./freshness/sweep.ts";
 import type { HeadQuestion, HeadSource } from "./heads/head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
 import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
 import { entryBytes, etagOf, isSame, type LookupResult, ownHead, versionOf } from "./object-record.ts";
-import { Revalidations, refreshMs } from "./revalidations.ts";
-import { StaleMarkers } from "./stale-markers.ts";
-import { Sweep } from "./sweep.ts";
 import { entryName, locationOf } from "./versions/entry-name.ts";
 
-export interface DirectoryOptions {
+export interface DirectoryOptions extends Lifetime {
   readonly source: HeadSource;
   readonly clock: Clock;
   readonly chunkTiers: readonly ChunkTier[];
-  /** 0: every request asks the source. */
-  readonly ttlMs: number;
-  readonly negativeTtlMs: number;
+  /** Objects with a lifetime of their own. */
+  readonly lifetimePlaces?: readonly LifetimePlace[] | undefined;
   readonly entriesMax: number;
   /** Bounds the bytes of all directories together. Unbounded by default. */
   readonly heap?: HeapShare | undefined;
@@ -56,6 +57,8 @@ interface AskOptions {
   /** The entry that is asked about: for a refresh, or because a client contradicts it. */
   readonly kept?: TimedAnswer<LookupResult>;
   readonly isRefresh?: boolean;
+  /** With `isRefresh`: the entry ends soon. */
+  readonly isAhead?: boolean;
   readonly opening?: Pick<HeadQuestion, "firstBytes" | "lastVersion"> | undefined;
 }
 
@@ -73,8 +76,10 @@ export class Directory {
     revalidations: 0,
   };
   readonly #options: DirectoryOptions;
+  readonly #lifetimes: Lifetimes;
   readonly #answers: AnswerCache<LookupResult>;
   readonly #revalidations: Revalidations<LookupResult>;
+  readonly #ahead: RefreshAhead<LookupResult>;
   /** How long an answer counts as refreshed. */
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
@@ -85,18 +90,30 @@ export class Directory {
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    const { source, clock, ttlMs, entriesMax, heap } = options;
+    const { source, clock, entriesMax, heap } = options;
     const { stats } = this;
-    const joinMs = ttlMs;
-    const answers = new AnswerCache({ clock, joinMs, entriesMax, weigh: entryBytes, heap, stats });
+    this.#lifetimes = new Lifetimes(options, options.lifetimePlaces);
+    const joinMs = (name: string): number => this.#lifetimes.of(locationOf(name)).ttlMs;
+    const answers = new AnswerCache<LookupResult>({
+      clock,
+      joinMs,
+      onDue: (name, timed) => this.#ahead.start(name, timed),
+      entriesMax,
+      weigh: entryBytes,
+      heap,
+      stats,
+    });
     this.#answers = answers;
+    this.#ahead = new RefreshAhead(clock, answers, (name, timed) =>
+      this.#ask(locationOf(name), name, undefined, { kept: timed, isRefresh: true, isAhead: true }),
+    );
     // A question to another replica is cheap, and that replica has a pause of its own. The pause spares the origin.
     const revalidationPauseMs = source.isOrigin ? refreshMs : 0;
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
-    this.#staleMarkers = new StaleMarkers(clock, entriesMax, ttlMs, heap);
+    this.#staleMarkers = new StaleMarkers(clock, entriesMax, heap);
     this.#lastVersions = new LastVersions(source.id, entriesMax, heap);
-    this.#sweep = new Sweep(clock, ttlMs, [answers, this.#staleMarkers]);
+    this.#sweep = new Sweep(clock, this.#lifetimes.ttlMsMin, [answers, this.#staleMarkers]);
     this.#trace = new DirectoryTrace(options.trace, source.id);
   }
 
@@ -106,6 +123,11 @@ export class Directory {
 
   get size(): number {
     return this.#answers.size;
+  }
+
+  /** Of questions about entries before they expire. */
+  get aheadStats(): Readonly<RefreshAhead<LookupResult>["stats"]> {
+    return this.#ahead.stats;
   }
 
   /** What the directory takes on the heap. */
@@ -170,13 +192,13 @@ export class Directory {
     asker?: Asker,
   ): Promise<LookupResult> {
     // Nothing is cached, so `contradicted` is the source's answer to this very request.
-    if (this.#options.ttlMs === 0) return contradicted;
+    if (this.#lifetimes.of(location).ttlMs === 0) return contradicted;
     return (await this.#revalidate(location, entryName(location), etagOf(contradicted), asker)).answer;
   }
 
   /**
    * Like {@link lookup}, for another replica. An entry with `staleEtag` is no answer, and one with `contradictedEtag`
-   * is an answer only after a revalidation.
+   * is an answer only after a revalidation. With `isAhead`, an entry that ends soon is renewed first.
    * @throws OrcaError if the source fails.
    */
   async answer(
@@ -185,9 +207,11 @@ export class Directory {
     contradictedEtag: string | undefined,
     asker?: Asker,
     firstBytes?: FirstBytes,
+    isAhead = false,
   ): Promise<PeerHeadAnswer> {
     if (staleEtag !== "") this.forget(location, staleEtag);
     const name = entryName(location);
+    if (isAhead) await this.#ahead.renewed(name, this.#lifetimes.of(location));
     const timed = await (contradictedEtag === undefined
       ? this.#find(location, name, asker, firstBytes)
       : this.#revalidate(location, name, contradictedEtag, asker));
@@ -211,7 +235,7 @@ export class Directory {
     if (kept && etagOf(kept) !== etag) return;
     // Nothing has been cached since the stale marker was set, and any look-up in flight was sent after that.
     if (!kept && this.#staleMarkers.staleEtag(name) === etag) return;
-    this.#staleMarkers.foundStale(name, etag);
+    this.#staleMarkers.foundStale(name, etag, this.#lifetimes.of(location).ttlMs);
     this.#sweep.later();
     this.#answers.drop(name);
     this.stats.forgotten += 1;
@@ -310,15 +334,16 @@ export class Directory {
     location: ObjectLocation,
     name: string,
     asker: Asker | undefined,
-    { kept, isRefresh = false, opening }: AskOptions,
+    { kept, isRefresh = false, isAhead = false, opening }: AskOptions,
   ): Promise<Reply<LookupResult>> {
-    const { source, ttlMs, negativeTtlMs } = this.#options;
+    const { source } = this.#options;
+    const { ttlMs, negativeTtlMs, refreshAhead = 0 } = this.#lifetimes.of(location);
     const staleEtag = this.#staleMarkers.staleEtag(name);
     const contradictedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
     const ttlMaxMs = this.#staleMarkers.ttlMaxMs(name);
-    const reason = isRefresh ? "refresh" : kept ? "revalidation" : "miss";
+    const reason = isAhead ? "ahead" : isRefresh ? "refresh" : kept ? "revalidation" : "miss";
     this.#trace.ask(location, asker, source.isOrigin, reason);
-    const question = { staleEtag, contradictedEtag, isRefresh, ...(asker && { asker }), ...opening };
+    const question = { staleEtag, contradictedEtag, isRefresh, isAhead, ...(asker && { asker }), ...opening };
     const { head, remainingMs } = await source.head(location, question);
     const answer = this.#resultOf(location, name, head, kept?.answer);
     this.#sweep.later();
@@ -326,15 +351,18 @@ export class Directory {
       this.#staleMarkers.answered(name, staleEtag);
       this.#notifyReplaced(location, staleEtag, answer);
     }
-    if (contradictedEtag !== undefined) this.#notifyReplaced(location, contradictedEtag, answer);
-    const freshMs = answer.kind === "found" ? ttlMs : negativeTtlMs;
-    if (remainingMs === undefined) return { answer, freshMs };
-    return { answer, freshMs: Math.min(freshMs, remainingMs, ttlMaxMs) };
+    const askedEtag = isAhead && kept ? etagOf(kept.answer) : contradictedEtag;
+    if (askedEtag !== undefined) this.#notifyReplaced(location, askedEtag, answer);
+    const isFound = answer.kind === "found";
+    const freshMs = isFound ? ttlMs : negativeTtlMs;
+    const aheadMs = isFound && refreshAhead > 0 ? refreshAhead * ttlMs : 0;
+    if (remainingMs === undefined) return { answer, freshMs, aheadMs };
+    return { answer, freshMs: Math.min(freshMs, remainingMs, ttlMaxMs), aheadMs };
   }
 
   #notifyReplaced(location: ObjectLocation, staleEtag: string, answer: LookupResult): void {
     // With a TTL of 0, no replica has an entry to forget.
-    if (etagOf(answer) === staleEtag || this.#options.ttlMs === 0) return;
+    if (etagOf(answer) === staleEtag || this.#lifetimes.of(location).ttlMs === 0) return;
     for (const listener of this.#listeners) listener(location, staleEtag);
   }
 
@@ -351,7 +379,8 @@ export class Directory {
       return { kind: "error", error: head };
     }
     const own = ownHead(head);
-    const version = versionOf(this.#options.source.id, location, own, this.#options.chunkTiers);
+    const { source, chunkTiers } = this.#options;
+    const version = versionOf(source.id, location, own, chunkTiers);
     this.#supersede(location, name, version);
     return { kind: "found", record: { version, head: own } };
   }

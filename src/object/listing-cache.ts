@@ -13,9 +13,9 @@ import type { Clock } from "../base/clock.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import type { ListPage, ListRequest } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
+import { Sweep } from "./freshness/sweep.ts";
 import { entryBytes } from "./listing-bytes.ts";
 import type { PeerListAnswer } from "./object-peers.ts";
-import { Sweep } from "./sweep.ts";
 
 /** Returns pages: an origin, or the cache in front of it. */
 export interface Listings {
@@ -80,7 +80,7 @@ export class ListingCache implements Listings {
     this.#permits = new Semaphore("a LIST", runningMax, clock, waitingMax, "object");
     this.#answers = new AnswerCache({
       clock,
-      joinMs: ttlMs,
+      joinMs: () => ttlMs,
       entriesMax,
       weightMax: bytesMax,
       weigh: (name, page) => {

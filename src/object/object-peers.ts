@@ -29,6 +29,8 @@ export interface PeerHeadRequest {
   readonly requestId?: string | undefined;
   /** The bytes that the client wants, where they are of the first chunk: the coordinator of the object fills that. */
   readonly firstBytes?: FirstBytes | undefined;
+  /** The caller's entry is in use and ends soon. The coordinator renews an entry that does so as well. */
+  readonly isAhead?: boolean | undefined;
 }
 
 /** The coordinator's answer, and how long the caller may cache it. */

@@ -68,10 +68,10 @@ export class ObjectServer implements ObjectAnswers {
 
   /** @see ObjectAnswers.head */
   async head(request: PeerHeadRequest): Promise<PeerHeadAnswer> {
-    const { originId, location, staleEtag, contradictedEtag, requestId, firstBytes } = request;
+    const { originId, location, staleEtag, contradictedEtag, requestId, firstBytes, isAhead } = request;
     const { authority } = this.#served(originId);
     const asker = this.#accept({ originId, location }, "metadata", requestId);
-    return authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes);
+    return authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes, isAhead);
   }
 
   /** @see ObjectAnswers.part */

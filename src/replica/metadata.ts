@@ -22,6 +22,7 @@ import { OriginParts } from "../object/parts/origin-parts.ts";
 import { type PartSource, PartTables } from "../object/parts/part-tables.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
+import { lifetimeOf, lifetimePlacesOf } from "./metadata-lifetimes.ts";
 
 /** One origin, and the metadata of its objects. */
 export interface OpenOrigin extends ServedOrigin {
@@ -62,13 +63,14 @@ export function openMetadata(
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
   const { metadata, listCache, chunking } = config;
+  const lifetimePlaces = lifetimePlacesOf(originConfig, metadata);
   const directoryOf = (source: HeadSource): Directory =>
     new Directory({
       source,
       clock,
       chunkTiers: chunking.tiers,
-      ttlMs: metadata.ttlMs,
-      negativeTtlMs: metadata.negativeTtlMs,
+      ...lifetimeOf(metadata),
+      lifetimePlaces,
       entriesMax: metadata.maxEntries,
       heap,
       onSuperseded: (version) => {

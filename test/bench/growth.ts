@@ -224,7 +224,7 @@ function memoryTier(chunks: number): Row {
 async function metadata(entries: number): Promise<Row> {
   const cache = new AnswerCache<{ readonly etag: string; readonly sizeBytes: number }>({
     clock: new SystemClock(),
-    joinMs: 0,
+    joinMs: () => 0,
     entriesMax: entries,
     stats: { misses: 0, joins: 0 },
   });

@@ -103,6 +103,8 @@ test("loadConfig: the command line wins over the environment, and that over the 
     ttlMs: 100_000,
     negativeTtlMs: 20_000,
     maxEntries: 3,
+    immutable: false,
+    refreshAhead: 0,
     staleIfErrorMs: 0,
   });
 });
@@ -196,6 +198,31 @@ test("loadConfig: an origin is required, and given in one way", () => {
   assert.deepEqual(faultsOf({ env: {}, overrides: { origin: {}, origins: [] } }), [required]);
   assert.deepEqual(faultsIn({ origins: [origin] }), [
     "origins: set together with origin: keep only one of the two",
+  ]);
+});
+
+test("loadConfig: a bucket has settings of metadata for itself, alike under all of its names", () => {
+  const metadata = { ttl: "10s", negative_ttl: "none", immutable: true, refresh_ahead: 0.2 };
+  const buckets = { data: {}, logs: { prefix: "logs/", metadata }, "*": { metadata: { ttl: "1h" } } };
+  const config = load({ origin: { ...origin, buckets } });
+  const [{ buckets: loaded, otherBuckets } = assert.fail()] = config.origins;
+  const own = { negativeTtlMs: 0, immutable: true, refreshAhead: 0.2 };
+  assert.deepEqual(loaded.get("logs"), {
+    bucket: "data",
+    prefix: "logs/",
+    metadata: { ttlMs: 10_000, ...own },
+  });
+  assert.deepEqual(loaded.get("data"), { bucket: "data", prefix: "" });
+  assert.equal(otherBuckets?.metadata?.ttlMs, 3_600_000);
+  assert.deepEqual(loadConfig({ env: {}, overrides: treeOf(config) as SettingsTree }), config);
+  const twice = { a: { prefix: "x" }, b: { prefix: "x", metadata: { immutable: true } } };
+  assert.deepEqual(faultsIn({ origin: { ...origin, buckets: twice } }), [
+    'origin.buckets.b.metadata: expected the same as of "a", which is the same place',
+  ]);
+  const wrong = { a: { metadata: { refresh_ahead: 0.6, ttl: "0s" } } };
+  assert.deepEqual(faultsIn({ origin: { ...origin, buckets: wrong } }), [
+    'origin.buckets.a.metadata.ttl: expected a duration above 0, or none to ask the origin each time, got "0s"; leave it out for the default, that of metadata',
+    'origin.buckets.a.metadata.refresh_ahead: expected a number 0 to 0.5, got "0.6"',
   ]);
 });
 

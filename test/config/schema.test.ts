@@ -180,6 +180,8 @@ test("schema: the defaults are the design's", () => {
     ttlMs: 300_000,
     negativeTtlMs: 60_000,
     maxEntries: 10_000,
+    immutable: false,
+    refreshAhead: 0,
     staleIfErrorMs: 0,
   });
   assert.deepEqual(settings.listCache, {

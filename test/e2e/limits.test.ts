@@ -75,6 +75,37 @@ test("staleness: a creation is seen metadata.negative_ttl after the miss", async
   assertPattern(await readAll(await get("k")), 1, 0);
 });
 
+test("buckets.<name>.metadata: each place at the origin has its own ttl, and immutable objects never expire", async () => {
+  const clock = new FakeClock();
+  const buckets = {
+    models: {},
+    daily: { prefix: "daily/", metadata: { ttl: "10s" } },
+    fixed: { prefix: "fixed/", metadata: { immutable: true } },
+  };
+  const { origin, endpoint } = await start({
+    clock,
+    settings: { metadata: { ttl: "60s" }, origin: { buckets } },
+  });
+  const keys = { "models/k": "k", "daily/k": "daily/k", "models/daily/k": "daily/k", "fixed/k": "fixed/k" };
+  const versions = async (): Promise<(string | null)[]> => {
+    const asked = Object.keys(keys).map((path) => fetch(`${endpoint}/${path}`));
+    return Promise.all(asked.map(async (each) => (await each).headers.get("etag")));
+  };
+  for (const key of new Set(Object.values(keys))) origin.put(testBucket, key, { seed: 1, sizeBytes: 1000 });
+  const first = await versions();
+  for (const key of new Set(Object.values(keys))) origin.put(testBucket, key, { seed: 2, sizeBytes: 1000 });
+  assert.deepEqual(await versions(), first);
+  await clock.advance(10_000);
+  const isNew = async (): Promise<boolean[]> =>
+    (await versions()).map((etag, index) => etag !== first[index]);
+  assert.deepEqual(await isNew(), [false, true, true, false]);
+  await clock.advance(50_000);
+  assert.deepEqual(await isNew(), [true, true, true, false]);
+  await clock.advance(3_600_000);
+  await versions();
+  assert.equal(origin.count("HEAD", "fixed/k"), 1);
+});
+
 test("memory.max_bytes and disk.max_bytes: hold while four times as much is read through", async () => {
   const replica = await start({
     disk: true,

@@ -7,7 +7,7 @@ import { afterEach, test } from "node:test";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
-import { refreshMs } from "../../src/object/revalidations.ts";
+import { refreshMs } from "../../src/object/freshness/revalidations.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";

@@ -11,6 +11,7 @@ import type { Rumor } from "../../src/membership/rumor.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
 import { ClusterListings } from "../../src/object/cluster-listings.ts";
 import { Directory } from "../../src/object/directory.ts";
+import type { LifetimePlace } from "../../src/object/freshness/lifetimes.ts";
 import { OriginHeads } from "../../src/object/heads/origin-heads.ts";
 import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
 import { objectPlacementName } from "../../src/object/object-peers.ts";
@@ -93,6 +94,10 @@ export interface MetadataClusterOptions {
   readonly ttlMs?: number;
   readonly negativeTtlMs?: number;
   readonly listTtlMs?: number;
+  readonly refreshAhead?: number;
+  readonly staleIfErrorMs?: number;
+  readonly lifetimePlaces?: readonly LifetimePlace[];
+  readonly entriesMax?: number;
 }
 
 function openReplica(

@@ -54,7 +54,7 @@ export const queueTimeoutMs = 5000;
 /** How long a peer that failed is avoided, with every failure in a row twice as long. */
 export const avoidInitialMs = 2000;
 export const avoidMaxMs = 8000;
-/** After this long without a fault, no member is avoided and no stale marker is left (stale-markers.ts). */
+/** After this long without a fault, no member is avoided and no stale marker is left (freshness/stale-markers.ts). */
 export const recoveryMs = 12_000;
 
 export function kindOf(seed: number): ScenarioKind {

@@ -112,6 +112,7 @@ export function replicaParts() {
             refreshes: 0,
             revalidations: 0,
           },
+          aheadStats: { answered: 0, failed: 0 },
         },
       ],
     ]),

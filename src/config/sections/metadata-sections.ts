@@ -1,6 +1,11 @@
-/** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings. */
-import { age, bytes, integer, lifetime, mapEntriesMax } from "../codec.ts";
-import { goSetting, section, setting } from "../field.ts";
+/** `metadata` and `list_cache`: how long Orca trusts what the origin said about objects and listings, and the settings of `metadata` that a bucket may have for itself. */
+import { age, bytes, flag, integer, lifetime, mapEntriesMax, ratio } from "../codec.ts";
+import { goSetting, optional, optionalSection, section, setting } from "../field.ts";
+
+/** More than half would not leave room for one question in a TTL. */
+const refreshAhead = ratio({ max: 0.5, orZero: true });
+
+const likeCommon = "Set it where the objects of this bucket change more often, or less often, than others.";
 
 export const metadataSection = section({
   ttl: setting(
@@ -21,12 +26,36 @@ export const metadataSection = section({
     "Objects whose metadata is kept, for each origin. In bytes, the metadata of all origins takes an eighth of `memory.max_bytes` and a quarter of V8's heap limit at most.",
     "Raise it above the number of objects in use: a forgotten object costs a HEAD. Each takes about 2,000 bytes of heap, in a cluster twice, and what its user metadata takes; that counts as the heap of small chunks does (`memory.max_bytes`).",
   ),
+  immutable: setting(
+    flag(),
+    "false",
+    "Whether objects are never overwritten. What is known about an object that exists then never expires; absence does.",
+    "`true` where every version has a key of its own: no HEAD is sent to check what is known. See [Objects that never change](operations/everyday-questions.md#objects-that-never-change).",
+  ),
+  refresh_ahead: setting(
+    refreshAhead,
+    "0",
+    "The last part of `ttl` in which a request makes Orca ask again in the background: one HEAD for the whole cluster. `0` is none.",
+    "`0.2` spares the readers of hot objects the wait for a HEAD after each `ttl`, for a quarter more HEADs for those objects.",
+  ),
   stale_if_error: setting(
     age,
     "0s",
     "How long after its TTL metadata is used while the origin fails. This version cannot serve stale metadata and accepts only `0s`.",
     "Leave it `0s`.",
   ),
+});
+
+/** In a bucket of an origin: what its objects have in place of the settings of `metadata`. */
+export const bucketMetadataSection = optionalSection({
+  ttl: optional(lifetime("that of metadata"), "`metadata.ttl` for objects of this bucket.", likeCommon),
+  negative_ttl: optional(
+    lifetime("that of metadata"),
+    "`metadata.negative_ttl` for this bucket.",
+    likeCommon,
+  ),
+  immutable: optional(flag(), "`metadata.immutable` for this bucket.", likeCommon),
+  refresh_ahead: optional(refreshAhead, "`metadata.refresh_ahead` for this bucket.", likeCommon),
 });
 
 export const listCacheSection = section({

@@ -2,6 +2,7 @@
 import { bytes, deadline, duration, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
 import { goSetting, mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
+import { bucketMetadataSection } from "./metadata-sections.ts";
 import { s3Endpoint, s3Signing } from "./s3-fields.ts";
 
 const retry = section({
@@ -43,6 +44,7 @@ const buckets = mapOf(
       "Put in front of every key: with `logs/`, clients see only the keys below `logs/`, without that part.",
       "Set it to show clients a part of a bucket. They cannot leave it, unless `allow_dot_segments` is set wrongly.",
     ),
+    metadata: bucketMetadataSection,
   }),
   'Buckets that clients see, by name. Left out: the configured bucket or container, under its own name. `"*"` is every other bucket of the origin, under its own name. At most one origin has it.',
   'Set it to rename buckets, to serve several buckets of one origin, or to show only a prefix. Set `"*": {}` where buckets come and go: see [Every bucket of an origin](operations/buckets.md).',

@@ -80,10 +80,11 @@ export function decodeObject(message: ObjectRef | undefined): ObjectName {
 export function encodeHeadRequest(
   request: PeerHeadRequest,
 ): MessageInitShape<typeof HeadObjectRequestSchema> {
-  const { staleEtag, contradictedEtag, firstBytes } = request;
+  const { staleEtag, contradictedEtag, firstBytes, isAhead } = request;
   return {
     object: encodeObject(request),
     staleEtag,
+    ...(isAhead && { refreshAhead: true }),
     ...(contradictedEtag !== undefined && { contestedEtag: contradictedEtag }),
     ...(firstBytes && { firstBytes: encodeFirstBytes(firstBytes) }),
   };
@@ -97,7 +98,8 @@ export function decodeHeadRequest(message: HeadObjectRequest): PeerHeadRequest {
       ? undefined
       : textField(message.contestedEtag, "the contradicted ETag", etagBytesMax);
   const firstBytes = message.firstBytes && { firstBytes: decodeFirstBytes(message.firstBytes) };
-  return { ...decodeObject(message.object), staleEtag, contradictedEtag, ...firstBytes };
+  const isAhead = message.refreshAhead && { isAhead: true };
+  return { ...decodeObject(message.object), staleEtag, contradictedEtag, ...firstBytes, ...isAhead };
 }
 
 function encodeFirstBytes({

@@ -12,6 +12,8 @@ export interface HeadQuestion {
   readonly contradictedEtag: string | undefined;
   /** The caller has a cached answer: if the coordinator is unreachable, no other source need be asked. */
   readonly isRefresh: boolean;
+  /** With `isRefresh`: the caller's entry ends soon, and the coordinator's shall be renewed if it does, too. */
+  readonly isAhead?: boolean | undefined;
   /** The request that asks first. */
   readonly asker?: Asker | undefined;
   /** The bytes that it wants; undefined if it wants none, or nothing is gained by asking for both at once. */

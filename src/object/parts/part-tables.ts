@@ -15,10 +15,10 @@ import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { ObjectPart, PartRequest } from "../../origin/origin.ts";
 import type { Asker } from "../../trace/trace.ts";
+import { Sweep, type Swept } from "../freshness/sweep.ts";
 import type { HeapShare } from "../heap-share.ts";
 import { ownText } from "../heap-text.ts";
 import type { PeerPartAnswer } from "../object-peers.ts";
-import { Sweep, type Swept } from "../sweep.ts";
 import { onlyPart, PartTable, partWithoutQuestion } from "./part-table.ts";
 
 export interface PartAnswer {

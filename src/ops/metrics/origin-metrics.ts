@@ -13,7 +13,7 @@ type OriginCounters = Pick<
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
   /** By origin id, as are the lists. */
-  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats">>;
+  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats" | "aheadStats">>;
   readonly lists: ReadonlyMap<string, ListingCounters>;
   readonly parts: PartCounters;
   /** Those that ask the origin. Outside a cluster they are the same ones. */
@@ -158,6 +158,21 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
       for (const [origin, { stats }] of directories) {
         yield { labels: { origin, reason: "refresh" }, value: stats.refreshes };
         yield { labels: { origin, reason: "revalidation" }, value: stats.revalidations };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_directory_ahead_total",
+    {
+      meaning:
+        "Questions about metadata in use before it expires (metadata.refresh_ahead), by outcome: answered, failed. In a cluster they go to the object's coordinator.",
+      watch: "Failures: see orca_origin_errors_total.",
+    },
+    function* () {
+      for (const [origin, { aheadStats }] of directories) {
+        const { answered, failed } = aheadStats;
+        yield { labels: { origin, outcome: "answered" }, value: answered };
+        yield { labels: { origin, outcome: "failed" }, value: failed };
       }
     },
   );

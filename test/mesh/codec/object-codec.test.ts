@@ -152,6 +152,13 @@ test("decodeHeadRequest: a contradicted absence differs from no contradiction", 
   }
 });
 
+test("decodeHeadRequest: says whether the caller's metadata ends soon", () => {
+  const location = { bucket: "b", key: "k" };
+  const request = { originId: "o", location, staleEtag: "", contradictedEtag: undefined, isAhead: true };
+  const asked = sent(HeadObjectRequestSchema, encodeHeadRequest(request));
+  assert.deepEqual(decodeHeadRequest(asked), request);
+});
+
 test("decodeHeadAnswer: absence and a lasting error are answers", () => {
   const absence = travelled(new OrcaError("no_such_key", "object", "x"));
   assert.ok(absence instanceof OrcaError);

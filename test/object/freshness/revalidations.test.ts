@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultChunkTiers } from "../../src/chunk/chunk-layout.ts";
-import { Directory } from "../../src/object/directory.ts";
-import { refreshMs } from "../../src/object/revalidations.ts";
-import { settle } from "../support/fake-clock.ts";
-import { rejectsWith } from "../support/rejects-with.ts";
+import { defaultChunkTiers } from "../../../src/chunk/chunk-layout.ts";
+import { Directory } from "../../../src/object/directory.ts";
+import { refreshMs } from "../../../src/object/freshness/revalidations.ts";
+import { settle } from "../../support/fake-clock.ts";
+import { rejectsWith } from "../../support/rejects-with.ts";
 import {
   location,
   metadataCluster,
@@ -12,7 +12,7 @@ import {
   originId,
   ttlMs,
   unavailable,
-} from "./metadata-cluster.ts";
+} from "../metadata-cluster.ts";
 
 /** All replicas have looked the object up, as version 1. */
 async function warmCluster() {

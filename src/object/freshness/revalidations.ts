@@ -13,8 +13,8 @@
  * 3. With a pause, revalidations of one entry are sent at least that far apart, failed ones included. If a revalidation
  *    replaces the entry, the pause does not apply to the new entry: the first contradiction was right.
  */
-import type { Clock } from "../base/clock.ts";
-import type { AnswerCache, Reply, TimedAnswer } from "./answer-cache.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { AnswerCache, Reply, TimedAnswer } from "../answer-cache.ts";
 
 /** How long a coordinator's answer counts as refreshed, and the pause between revalidations of one entry at the origin. */
 export const refreshMs = 1000;

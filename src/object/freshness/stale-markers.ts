@@ -9,10 +9,10 @@
  *
  * A marker that is lost to the limits of entries and bytes costs staleness within the TTL, and never a wrong byte.
  */
-import type { Clock } from "../base/clock.ts";
-import { LruMap } from "../base/lru-map.ts";
-import type { HeapShare } from "./heap-share.ts";
-import { textBytes } from "./heap-text.ts";
+import type { Clock } from "../../base/clock.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import type { HeapShare } from "../heap-share.ts";
+import { textBytes } from "../heap-text.ts";
 import type { Swept } from "./sweep.ts";
 
 /** Longer than gossip needs to reach every member. */
@@ -35,12 +35,10 @@ const none: StaleMarker = { staleEtag: "", staleUntilMs: 0, spreadUntilMs: 0 };
 
 export class StaleMarkers implements Swept {
   readonly #clock: Clock;
-  readonly #ttlMs: number;
   readonly #staleMarkers: LruMap<string, StaleMarker>;
 
-  constructor(clock: Clock, entriesMax: number, ttlMs: number, heap?: HeapShare) {
+  constructor(clock: Clock, entriesMax: number, heap?: HeapShare) {
     this.#clock = clock;
-    this.#ttlMs = ttlMs;
     this.#staleMarkers = new LruMap({ entriesMax, shared: heap });
   }
 
@@ -76,11 +74,12 @@ export class StaleMarkers implements Swept {
     return leftMs > 0 ? Math.min(leftMs, spreadTtlMs) : Number.POSITIVE_INFINITY;
   }
 
-  foundStale(name: string, etag: string): void {
+  /** `ttlMs` is how long a replica may have it cached. */
+  foundStale(name: string, etag: string, ttlMs: number): void {
     this.#set(name, {
       ...this.#of(name),
       staleEtag: etag,
-      staleUntilMs: this.#clock.monotonic() + this.#ttlMs,
+      staleUntilMs: this.#clock.monotonic() + ttlMs,
     });
   }
 

@@ -2,7 +2,7 @@
  * Releases what has expired in caches, whether or not somebody asks for it again. A sweep looks at all entries, a slice in
  * each turn of the event loop, because there may be millions.
  */
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 
 /** A cache that is swept. */
 export interface Swept {

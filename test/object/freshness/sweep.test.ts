@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Sweep, sweepSliceMax } from "../../src/object/sweep.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { Sweep, sweepSliceMax } from "../../../src/object/freshness/sweep.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 
 /** A cache whose every entry is stale, except `kept`. */
 class StaleCache {
