@@ -1,7 +1,6 @@
 /**
- * Checks across settings that are each valid alone, and checks for what this version cannot do. A setting that asks for
- * a feature that does not exist stops the start: a replica that ran without the authentication that its configuration
- * asks for would be worse than none.
+ * Checks across settings that are each valid alone. A fault stops the start: a replica that ran without the
+ * authentication that its configuration asks for would be worse than none.
  */
 
 import { createSecureContext } from "node:tls";
@@ -37,7 +36,6 @@ export function checkSettings(
   checkCachestore(settings, faults);
   checkReplication(settings, faults);
   checkOriginShares(settings, faults);
-  checkFeatures(settings, faults);
 }
 
 /** A setting with two names is given by one of them. */
@@ -203,12 +201,4 @@ function checkWatermarks({ disk }: Settings, faults: Fault[]): void {
   if (disk === undefined || disk.lowWatermark < disk.highWatermark) return;
   const message = `expected less than disk.high_watermark (${disk.highWatermark}), got ${disk.lowWatermark}`;
   faults.push({ path: "disk.low_watermark", message });
-}
-
-/** Rejects settings that ask for a feature that this version does not have. */
-function checkFeatures({ metadata }: Settings, faults: Fault[]): void {
-  if (metadata.staleIfErrorMs > 0) {
-    const message = "expected 0s, because this version cannot serve stale metadata: leave it out";
-    faults.push({ path: "metadata.stale_if_error", message });
-  }
 }

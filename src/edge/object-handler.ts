@@ -155,7 +155,14 @@ export class ObjectHandler {
     const verdict = evaluateConditions(exchange.request.headers, head, this.#options.clock);
     if (verdict === "not_modified") {
       const headers = this.#headersOf(record);
-      exchange.send(304, headers.forNotModified(exchange.requestId, metadataCacheStatus(wasKnown)), "");
+      exchange.send(
+        304,
+        headers.forNotModified(
+          exchange.requestId,
+          metadataCacheStatus(wasKnown || record.stale !== undefined),
+        ),
+        "",
+      );
       return;
     }
     if (verdict === "precondition_failed" && mayRevalidate(task)) {
@@ -217,7 +224,7 @@ export class ObjectHandler {
       return;
     }
     if (request.kind === "head-object" || head.sizeBytes === 0) {
-      const status = metadataCacheStatus(wasKnown);
+      const status = metadataCacheStatus(wasKnown || record.stale !== undefined);
       const mode = exchange.request.headers[checksumMode];
       const flat = this.#headersOf(record).forBody(
         range,
@@ -342,7 +349,7 @@ export class ObjectHandler {
   #headersOf(record: ObjectRecord): ObjectHeaders {
     let headers = this.#headers.get(record);
     if (!headers) {
-      headers = new ObjectHeaders(record.head, this.#options.hostId);
+      headers = new ObjectHeaders(record.head, this.#options.hostId, record.stale);
       this.#headers.set(record, headers);
     }
     return headers;

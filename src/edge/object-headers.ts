@@ -4,8 +4,10 @@
  * adds its own. The origin's checksums cover the whole object, so only a whole object has them: a client would compare them
  * with the range that it received.
  */
+import type { Staleness } from "../object/object-record.ts";
 import type { ObjectHead } from "../origin/origin.ts";
 import { encodeHeaderWord, isHeaderName, isHeaderValue } from "./header-value.ts";
+import { staleCacheStatus } from "./headers/cache-status.ts";
 import { formatHttpDate } from "./http-date.ts";
 import type { SatisfiableRange } from "./range.ts";
 
@@ -16,6 +18,7 @@ const noHeaders: readonly string[] = [];
 
 export class ObjectHeaders {
   readonly #sizeText: string;
+  readonly #stale: Staleness | undefined;
   /** Of every 200 and 206. */
   readonly #common: readonly string[];
   /** Of a 304 (RFC 9110 §15.4.5). */
@@ -23,8 +26,12 @@ export class ObjectHeaders {
   /** Of a 200 to a request with `x-amz-checksum-mode: ENABLED`. */
   readonly #checksums: readonly string[];
 
-  /** @param hostId @see S3ListenerOptions.hostId */
-  constructor(head: ObjectHead, hostId: string) {
+  /**
+   * @param hostId @see S3ListenerOptions.hostId
+   * @param stale of an answer that has expired: its responses say so (RFC 9111 §5.1, RFC 9211).
+   */
+  constructor(head: ObjectHead, hostId: string, stale?: Staleness) {
+    this.#stale = stale;
     this.#sizeText = String(head.sizeBytes);
     const validators: string[] = [];
     append(validators, "ETag", `"${head.etag}"`);
@@ -32,6 +39,7 @@ export class ObjectHeaders {
     append(validators, "Cache-Control", head.cacheControl);
     append(validators, "Expires", head.expires);
     append(validators, "x-amz-id-2", hostId);
+    if (stale) append(validators, "Age", String(Math.ceil(stale.ageMs / 1000)));
     this.#validators = validators;
 
     const common = [...validators, "Accept-Ranges", "bytes"];
@@ -64,16 +72,10 @@ export class ObjectHeaders {
     overrides: readonly string[],
     checksumMode?: string | string[],
   ): string[] {
+    const status = this.#stale ? staleCacheStatus(this.#stale, cacheStatus) : cacheStatus;
     const headers = overrides.length === 0 ? this.#common.slice() : overridden(this.#common, overrides);
     if (range.kind === "whole") {
-      headers.push(
-        "Content-Length",
-        this.#sizeText,
-        "x-amz-request-id",
-        requestId,
-        "Cache-Status",
-        cacheStatus,
-      );
+      headers.push("Content-Length", this.#sizeText, "x-amz-request-id", requestId, "Cache-Status", status);
       if (checksumMode !== undefined && /^enabled$/i.test(String(checksumMode)))
         headers.push(...this.#checksums);
       return headers;
@@ -86,7 +88,7 @@ export class ObjectHeaders {
       "x-amz-request-id",
       requestId,
       "Cache-Status",
-      cacheStatus,
+      status,
     );
     if (range.partsCount !== undefined) headers.push("x-amz-mp-parts-count", String(range.partsCount));
     return headers;
@@ -94,7 +96,8 @@ export class ObjectHeaders {
 
   /** Of a 304. */
   forNotModified(requestId: string, cacheStatus: string): string[] {
-    return [...this.#validators, "x-amz-request-id", requestId, "Cache-Status", cacheStatus];
+    const status = this.#stale ? staleCacheStatus(this.#stale, cacheStatus) : cacheStatus;
+    return [...this.#validators, "x-amz-request-id", requestId, "Cache-Status", status];
   }
 }
 

@@ -157,6 +157,11 @@ export class AnswerCache<Answer> implements Swept {
     return timed;
   }
 
+  /** Deletes the entry if it is kept after its end. */
+  dropExpired(name: string): void {
+    if (this.expired(name)) this.#kept.delete(name);
+  }
+
   /** Deletes the entry. Answers to questions sent before now will not be cached. */
   drop(name: string): void {
     this.#kept.delete(name);

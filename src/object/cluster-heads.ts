@@ -27,6 +27,7 @@
  * request of such a download uses a version that C has named within the last second ({@link Directory.lookupRefreshed}),
  * or the cached version if C cannot answer.
  */
+import { OrcaError } from "../base/orca-error.ts";
 import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
@@ -34,6 +35,7 @@ import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
 import type { Trace } from "../trace/trace.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { Directory } from "./directory.ts";
+import { ExpiredHead } from "./freshness/stale-answers.ts";
 import type { HeadAnswer, HeadQuestion, HeadSource } from "./heads/head-source.ts";
 import {
   type ObjectPeers,
@@ -77,12 +79,12 @@ export class ClusterHeads implements HeadSource {
     return this.#call.stats;
   }
 
-  head(
+  async head(
     location: ObjectLocation,
     { staleEtag, contradictedEtag, isRefresh, isAhead, asker, ...question }: HeadQuestion,
   ): Promise<HeadAnswer> {
     const firstBytes = this.#ofFirstChunk(question.firstBytes);
-    return this.#call.ask<HeadAnswer>(
+    const { head, remainingMs, staleAgeMs } = await this.#call.ask<PeerHeadAnswer>(
       objectPlacementName(this.id, location),
       (peer) => {
         const requestId = asker && { requestId: asker.requestId };
@@ -100,6 +102,9 @@ export class ClusterHeads implements HeadSource {
       () => this.#authority.answer(location, staleEtag, contradictedEtag, asker, firstBytes, isAhead),
       !isRefresh,
     );
+    if (staleAgeMs !== undefined && !(head instanceof OrcaError))
+      throw new ExpiredHead(head, staleAgeMs, location.key);
+    return { head, remainingMs };
   }
 
   /** The bytes of other chunks are filled by their own coordinators, which are known only with the version. */

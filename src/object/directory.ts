@@ -27,9 +27,10 @@ import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
-import { type Lifetime, type LifetimePlace, Lifetimes } from "./freshness/lifetimes.ts";
+import { type Lifetime, type LifetimePlace, Lifetimes, timesOf } from "./freshness/lifetimes.ts";
 import { RefreshAhead } from "./freshness/refresh-ahead.ts";
 import { Revalidations, refreshMs } from "./freshness/revalidations.ts";
+import { StaleAnswers } from "./freshness/stale-answers.ts";
 import { StaleMarkers } from "./freshness/stale-markers.ts";
 import { Sweep } from "./freshness/sweep.ts";
 import type { HeadQuestion, HeadSource } from "./heads/head-source.ts";
@@ -50,6 +51,8 @@ export interface DirectoryOptions extends Lifetime {
   readonly heap?: HeapShare | undefined;
   /** Receives each version that is no longer current, so that its chunks are evicted first. */
   readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
+  /** Called for each answer with an expired entry. */
+  readonly onStale?: ((error: OrcaError) => void) | undefined;
   readonly trace?: Trace | undefined;
 }
 
@@ -80,6 +83,7 @@ export class Directory {
   readonly #answers: AnswerCache<LookupResult>;
   readonly #revalidations: Revalidations<LookupResult>;
   readonly #ahead: RefreshAhead<LookupResult>;
+  readonly #stale: StaleAnswers;
   /** How long an answer counts as refreshed. */
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
@@ -107,6 +111,9 @@ export class Directory {
     this.#ahead = new RefreshAhead(clock, answers, (name, timed) =>
       this.#ask(locationOf(name), name, undefined, { kept: timed, isRefresh: true, isAhead: true }),
     );
+    this.#stale = new StaleAnswers(options, answers, this.#lifetimes, (location, name, asker, firstBytes) =>
+      this.#find(location, name, asker, firstBytes),
+    );
     // A question to another replica is cheap, and that replica has a pause of its own. The pause spares the origin.
     const revalidationPauseMs = source.isOrigin ? refreshMs : 0;
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
@@ -125,9 +132,9 @@ export class Directory {
     return this.#answers.size;
   }
 
-  /** Of questions about entries before they expire. */
-  get aheadStats(): Readonly<RefreshAhead<LookupResult>["stats"]> {
-    return this.#ahead.stats;
+  /** Of questions before an entry expires, and of answers after that. */
+  get freshness() {
+    return { ahead: this.#ahead.stats, stale: this.#stale.stats };
   }
 
   /** What the directory takes on the heap. */
@@ -156,7 +163,8 @@ export class Directory {
    * @throws OrcaError if the source fails.
    */
   async lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
-    return (await this.#find(location, entryName(location), asker, firstBytes)).answer;
+    const name = entryName(location);
+    return (await this.#stale.find(location, name, asker, firstBytes)).answer;
   }
 
   /**
@@ -170,7 +178,7 @@ export class Directory {
   ): Promise<LookupResult> {
     const name = entryName(location);
     const known = this.#fresh(location, name, asker);
-    if (known === undefined) return (await this.#find(location, name, asker, firstBytes)).answer;
+    if (known === undefined) return (await this.#stale.find(location, name, asker, firstBytes)).answer;
     if (this.#isRefreshed(known)) return known.answer;
     const timed = await this.#revalidations.refresh(name, known, () =>
       this.#ask(location, name, asker, { kept: known, isRefresh: true }),
@@ -213,7 +221,7 @@ export class Directory {
     const name = entryName(location);
     if (isAhead) await this.#ahead.renewed(name, this.#lifetimes.of(location));
     const timed = await (contradictedEtag === undefined
-      ? this.#find(location, name, asker, firstBytes)
+      ? this.#stale.find(location, name, asker, firstBytes)
       : this.#revalidate(location, name, contradictedEtag, asker));
     // An answer that was dropped while its HEAD was in flight serves only the callers that waited for it.
     const isKept = this.#answers.kept(name) === timed;
@@ -221,6 +229,7 @@ export class Directory {
     return {
       head: answer.kind === "found" ? answer.record.head : answer.error,
       remainingMs: isKept ? this.#answers.remainingMs(timed) : 0,
+      staleAgeMs: answer.kind === "found" ? answer.record.stale?.ageMs : undefined,
     };
   }
 
@@ -337,7 +346,7 @@ export class Directory {
     { kept, isRefresh = false, isAhead = false, opening }: AskOptions,
   ): Promise<Reply<LookupResult>> {
     const { source } = this.#options;
-    const { ttlMs, negativeTtlMs, refreshAhead = 0 } = this.#lifetimes.of(location);
+    const lifetime = this.#lifetimes.of(location);
     const staleEtag = this.#staleMarkers.staleEtag(name);
     const contradictedEtag = kept && !isRefresh ? etagOf(kept.answer) : undefined;
     const ttlMaxMs = this.#staleMarkers.ttlMaxMs(name);
@@ -353,11 +362,7 @@ export class Directory {
     }
     const askedEtag = isAhead && kept ? etagOf(kept.answer) : contradictedEtag;
     if (askedEtag !== undefined) this.#notifyReplaced(location, askedEtag, answer);
-    const isFound = answer.kind === "found";
-    const freshMs = isFound ? ttlMs : negativeTtlMs;
-    const aheadMs = isFound && refreshAhead > 0 ? refreshAhead * ttlMs : 0;
-    if (remainingMs === undefined) return { answer, freshMs, aheadMs };
-    return { answer, freshMs: Math.min(freshMs, remainingMs, ttlMaxMs), aheadMs };
+    return { answer, ...timesOf(lifetime, answer.kind === "found", remainingMs, ttlMaxMs) };
   }
 
   #notifyReplaced(location: ObjectLocation, staleEtag: string, answer: LookupResult): void {

@@ -39,6 +39,8 @@ export interface PeerHeadAnswer {
   readonly head: ObjectHead | OrcaError;
   /** 0: the answer serves this one request. */
   readonly remainingMs: number;
+  /** The origin fails, and the answer has expired: how old it is. Undefined for an answer that holds. */
+  readonly staleAgeMs?: number | undefined;
 }
 
 export interface PeerPartRequest {

@@ -15,6 +15,15 @@ import { Absence } from "./versions/absence.ts";
 export interface ObjectRecord {
   readonly version: ObjectVersion;
   readonly head: ObjectHead;
+  /** Of an expired answer that is used because the source fails. */
+  readonly stale?: Staleness | undefined;
+}
+
+export interface Staleness {
+  /** Since the origin gave the answer, or longer. */
+  readonly ageMs: number;
+  /** Since its TTL. */
+  readonly expiredMs: number;
 }
 
 /** A lasting error is a result, too, because it can be cached. */

@@ -10,6 +10,7 @@ export function lifetimeOf(metadata: MetadataConfig, own?: BucketConfig["metadat
     ttlMs: (own?.immutable ?? metadata.immutable) ? Infinity : (own?.ttlMs ?? metadata.ttlMs),
     negativeTtlMs: own?.negativeTtlMs ?? metadata.negativeTtlMs,
     refreshAhead: own?.refreshAhead ?? metadata.refreshAhead,
+    staleIfErrorMs: own?.staleIfErrorMs ?? metadata.staleIfErrorMs,
   };
 }
 

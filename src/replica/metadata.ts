@@ -4,6 +4,7 @@
  * asks the origin.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
@@ -23,6 +24,7 @@ import { type PartSource, PartTables } from "../object/parts/part-tables.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
 import { lifetimeOf, lifetimePlacesOf } from "./metadata-lifetimes.ts";
+import { StaleLog } from "./stale-log.ts";
 
 /** One origin, and the metadata of its objects. */
 export interface OpenOrigin extends ServedOrigin {
@@ -44,6 +46,7 @@ export interface MetadataPeers {
 export interface MetadataParts {
   readonly config: Config;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly trace: Trace;
   /** Bounds all directories together. */
   readonly metadataHeap: HeapShare;
@@ -58,11 +61,12 @@ export interface SupersededTier {
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
-  { config, clock, trace, metadataHeap: heap }: MetadataParts,
+  { config, clock, logger, trace, metadataHeap: heap }: MetadataParts,
   peers: MetadataPeers | undefined,
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
   const { metadata, listCache, chunking } = config;
+  const staleLog = new StaleLog(origin.id, clock, logger);
   const lifetimePlaces = lifetimePlacesOf(originConfig, metadata);
   const directoryOf = (source: HeadSource): Directory =>
     new Directory({
@@ -76,6 +80,7 @@ export function openMetadata(
       onSuperseded: (version) => {
         for (const tier of tiers) tier.supersede(version);
       },
+      onStale: (error) => staleLog.answered(error),
       trace,
     });
   const listingCaches = peers ? 2 : 1;

@@ -95,12 +95,8 @@ test("Go file: every key is read, and means what it meant", () => {
   assert.deepEqual(loadConfig({ env: {}, overrides: treeOf(config) as SettingsTree }), config);
 });
 
-test("Go file: authentication without keys, and stale metadata, stop the start", () => {
+test("Go file: authentication without keys stops the start", () => {
   assert.match(faults({ "server.auth.enabled": true })[0] ?? "", /^server\.auth\.access_keys_file: required/);
-  assert.match(
-    faults({ "metadata.stale_if_error": "1m" })[0] ?? "",
-    /^metadata\.stale_if_error: expected 0s/,
-  );
   assert.deepEqual(faults({ "server.auth.mode": "bearer" }), []);
 });
 

@@ -206,7 +206,7 @@ test("loadConfig: a bucket has settings of metadata for itself, alike under all 
   const buckets = { data: {}, logs: { prefix: "logs/", metadata }, "*": { metadata: { ttl: "1h" } } };
   const config = load({ origin: { ...origin, buckets } });
   const [{ buckets: loaded, otherBuckets } = assert.fail()] = config.origins;
-  const own = { negativeTtlMs: 0, immutable: true, refreshAhead: 0.2 };
+  const own = { negativeTtlMs: 0, immutable: true, refreshAhead: 0.2, staleIfErrorMs: undefined };
   assert.deepEqual(loaded.get("logs"), {
     bucket: "data",
     prefix: "logs/",
@@ -401,15 +401,6 @@ test("loadConfig: TLS files are there, are certificates, and belong together", (
     tlsFaults({ cert_file: cert, key_file: key, client_ca_file: noPem })[0] ?? "",
     /^server\.tls\.client_ca_file: expected a file of PEM certificates, but ".*" holds none$/,
   );
-});
-
-test("loadConfig: what this version cannot do is refused, never ignored", () => {
-  const faults = faultsIn({
-    metadata: { stale_if_error: "1m" },
-  });
-  assert.deepEqual(faults, [
-    "metadata.stale_if_error: expected 0s, because this version cannot serve stale metadata: leave it out",
-  ]);
 });
 
 test("loadConfig: the cachestore that is chosen says where it is", () => {

@@ -11,7 +11,7 @@ import { S3Server } from "../support/s3-server.ts";
 import { signedHead } from "../support/signed-get.ts";
 import { until } from "../support/until.ts";
 
-async function start(context: TestContext, ttl = "60s", versioning?: "Enabled") {
+async function start(context: TestContext, ttl = "60s", versioning?: "Enabled", metadata = {}) {
   const folder = mkdtempSync(join(tmpdir(), "orca-authorize-"));
   const file = join(folder, "keys.yaml");
   writeFileSync(
@@ -37,7 +37,7 @@ async function start(context: TestContext, ttl = "60s", versioning?: "Enabled") 
   for (const key of ["secret/a", "public/a", "open/a"])
     origin.put(testBucket, key, { seed: 1, sizeBytes: 4 * KiB });
   const auth = { enabled: true, access_keys_file: file, authorize: "origin", authorize_ttl: ttl };
-  const fixture = await startReplica({ origin, settings: { server: { auth } } });
+  const fixture = await startReplica({ origin, settings: { server: { auth }, metadata } });
   context.after(async () => {
     await fixture.stop();
     await origin.stop();
@@ -152,4 +152,17 @@ test("authorize origin: while the origin does not answer, nobody reads without a
   assert.equal(await read(fixture, "bob", open), "200");
   assert.equal(await read(fixture, "alice", open), "502 OriginUnreachable");
   assert.equal(await read(fixture, "", open), "502 OriginUnreachable");
+});
+
+test("authorize origin: expired metadata takes no verdict's place while the origin fails", async (context) => {
+  const { fixture, origin } = await start(context, "1s", undefined, {
+    ttl: "100ms",
+    stale_if_error: "1h",
+  });
+  const secret = `/${testBucket}/secret/a`;
+  assert.equal(await read(fixture, "alice", secret), "200");
+  origin.faults.always("*", "secret/a", { status: 500 });
+  await until(async () => (await read(fixture, "alice", secret)) !== "200");
+  assert.equal(await read(fixture, "alice", secret), "502 OriginUnreachable");
+  assert.equal(await read(fixture, "bob", secret), "502 OriginUnreachable");
 });

@@ -188,3 +188,16 @@ test("ObjectHeaders: node:http takes the headers of any object", () => {
     }),
   );
 });
+
+test("ObjectHeaders: an expired answer says for how long it was stale, and its age", () => {
+  const headers = new ObjectHeaders(head, "host", { ageMs: 300_001, expiredMs: 1 });
+  const status = "orca; fwd=stale; ttl=-1; detail=memory";
+  for (const flat of [
+    headers.forBody({ kind: "whole" }, "id", "orca; hit; detail=memory", []),
+    headers.forBody({ kind: "range", start: 0, end: 5 }, "id", "orca; hit; detail=memory", []),
+    headers.forNotModified("id", "orca; hit; detail=memory"),
+  ]) {
+    assert.equal(flat[flat.indexOf("Cache-Status") + 1], status);
+    assert.equal(flat[flat.indexOf("Age") + 1], "301");
+  }
+});

@@ -112,7 +112,7 @@ export function replicaParts() {
             refreshes: 0,
             revalidations: 0,
           },
-          aheadStats: { answered: 0, failed: 0 },
+          freshness: { ahead: { answered: 0, failed: 0 }, stale: { answers: 0 } },
         },
       ],
     ]),

@@ -41,8 +41,8 @@ export const metadataSection = section({
   stale_if_error: setting(
     age,
     "0s",
-    "How long after its TTL metadata is used while the origin fails. This version cannot serve stale metadata and accepts only `0s`.",
-    "Leave it `0s`.",
+    "How long after its `ttl` metadata still answers while the origin is unreachable, fails or throttles. `0s` is not at all.",
+    "Raise it where an old answer is better than an error: see [Answer while the origin fails](operations/when-the-store-fails.md#answer-while-the-origin-fails).",
   ),
 });
 
@@ -56,6 +56,7 @@ export const bucketMetadataSection = optionalSection({
   ),
   immutable: optional(flag(), "`metadata.immutable` for this bucket.", likeCommon),
   refresh_ahead: optional(refreshAhead, "`metadata.refresh_ahead` for this bucket.", likeCommon),
+  stale_if_error: optional(age, "`metadata.stale_if_error` for this bucket.", likeCommon),
 });
 
 export const listCacheSection = section({

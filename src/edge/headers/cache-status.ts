@@ -3,6 +3,7 @@
  * object's metadata. The strings are fixed, because every response carries one.
  */
 import type { ReadSource } from "../../fill/read-path.ts";
+import type { Staleness } from "../../object/object-record.ts";
 
 export const bodyCacheStatus: Readonly<Record<ReadSource, string>> = {
   memory: "orca; hit; detail=memory",
@@ -16,4 +17,13 @@ export const bodyCacheStatus: Readonly<Record<ReadSource, string>> = {
 /** For HEAD, 304 and empty objects. `wasKnown`: the directory held the metadata before this request. */
 export function metadataCacheStatus(wasKnown: boolean): string {
   return wasKnown ? "orca; hit; detail=directory" : "orca; fwd=miss; detail=origin";
+}
+
+/**
+ * Of a response by expired metadata, because the origin fails: it was stale, and so long ago its lifetime ended. `fresh` is
+ * what the status would be otherwise.
+ */
+export function staleCacheStatus({ expiredMs }: Staleness, fresh: string): string {
+  const source = fresh.slice(fresh.lastIndexOf("detail="));
+  return `orca; fwd=stale; ttl=-${Math.ceil(expiredMs / 1000)}; ${source}`;
 }

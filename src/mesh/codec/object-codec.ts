@@ -121,11 +121,17 @@ function decodeFirstBytes(message: FirstBytesMessage): FirstBytes {
 
 /** `location` is the one that the request named. */
 export function encodeHeadAnswer(
-  { head, remainingMs }: PeerHeadAnswer,
+  { head, remainingMs, staleAgeMs }: PeerHeadAnswer,
   { versionId }: ObjectLocation,
 ): MessageInitShape<typeof HeadObjectResponseSchema> {
   const version = versionId !== undefined && { versionId };
-  return { answer: encodeHeadContent(head), ttlRemainingMs: encodeRemaining(remainingMs), ...version };
+  const stale = staleAgeMs !== undefined && { staleAgeMs: encodeRemaining(staleAgeMs) };
+  return {
+    answer: encodeHeadContent(head),
+    ttlRemainingMs: encodeRemaining(remainingMs),
+    ...version,
+    ...stale,
+  };
 }
 
 /** @throws OrcaError `invalid_argument`. `location` is the one that the request named. */
@@ -136,6 +142,9 @@ export function decodeHeadAnswer(message: HeadObjectResponse, location: ObjectLo
   return {
     head: decodeHeadContent(message, location),
     remainingMs: decodeRemaining(message.ttlRemainingMs),
+    ...(message.staleAgeMs !== undefined && {
+      staleAgeMs: numberField(message.staleAgeMs, "the age of an expired answer"),
+    }),
   };
 }
 

@@ -54,3 +54,20 @@ export class Lifetimes {
     return this.#places.get(bucket)?.find(({ prefix }) => key.startsWith(prefix));
   }
 }
+
+/**
+ * The times of an answer of the source. `remainingMs` is what a coordinator has left of its TTL; undefined for an answer of
+ * the origin itself. `ttlMaxMs` is finite while an invalidation spreads. Then the answer may be from before the change, so
+ * it ends with its time.
+ */
+export function timesOf(
+  { ttlMs, negativeTtlMs, refreshAhead = 0, staleIfErrorMs = 0 }: Lifetime,
+  isFound: boolean,
+  remainingMs: number | undefined,
+  ttlMaxMs: number,
+): { freshMs: number; aheadMs: number; keptMs: number } {
+  const lifetimeMs = isFound ? ttlMs : negativeTtlMs;
+  const freshMs = remainingMs === undefined ? lifetimeMs : Math.min(lifetimeMs, remainingMs, ttlMaxMs);
+  const aheadMs = isFound && refreshAhead > 0 ? refreshAhead * ttlMs : 0;
+  return { freshMs, aheadMs, keptMs: isFound && ttlMaxMs === Infinity ? staleIfErrorMs : 0 };
+}

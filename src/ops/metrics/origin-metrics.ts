@@ -13,7 +13,7 @@ type OriginCounters = Pick<
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
   /** By origin id, as are the lists. */
-  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats" | "aheadStats">>;
+  readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats" | "freshness">>;
   readonly lists: ReadonlyMap<string, ListingCounters>;
   readonly parts: PartCounters;
   /** Those that ask the origin. Outside a cluster they are the same ones. */
@@ -161,6 +161,10 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
       }
     },
   );
+  registerFreshness(metrics, directories);
+}
+
+function registerFreshness(metrics: MetricsRegistry, directories: OriginParts["directories"]): void {
   metrics.counter(
     "orca_directory_ahead_total",
     {
@@ -169,11 +173,23 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
       watch: "Failures: see orca_origin_errors_total.",
     },
     function* () {
-      for (const [origin, { aheadStats }] of directories) {
-        const { answered, failed } = aheadStats;
+      for (const [origin, { freshness }] of directories) {
+        const { answered, failed } = freshness.ahead;
         yield { labels: { origin, outcome: "answered" }, value: answered };
         yield { labels: { origin, outcome: "failed" }, value: failed };
       }
+    },
+  );
+  metrics.counter(
+    "orca_directory_stale_answers_total",
+    {
+      meaning:
+        "Requests that metadata answered after its TTL, because the origin failed (metadata.stale_if_error).",
+      watch: "Grows only while the origin fails: see orca_origin_errors_total.",
+    },
+    function* () {
+      for (const [origin, { freshness }] of directories)
+        yield { labels: { origin }, value: freshness.stale.answers };
     },
   );
 }

@@ -47,7 +47,7 @@ test("Directory: with refresh_ahead, replicas whose readers come at other times 
   assert.equal(origin.stats.heads, 2);
   await clock.advance(1);
   for (const replica of [coordinator, second, third]) assert.equal(replica.knownEtag(), "v1");
-  assert.deepEqual(third.directory.aheadStats, { answered: 1, failed: 0 });
+  assert.deepEqual(third.directory.freshness.ahead, { answered: 1, failed: 0 });
 });
 
 test("Directory: with refresh_ahead, an entry that nobody uses expires", async () => {
@@ -80,7 +80,7 @@ test("Directory: with refresh_ahead, a failed question is not repeated, and the 
     await settle();
   }
   assert.equal(origin.stats.heads, 2);
-  assert.equal(coordinator.authority.aheadStats.failed, 1);
+  assert.equal(coordinator.authority.freshness.ahead.failed, 1);
   await clock.advance(windowMs - 1);
   assert.equal(second.knownEtag(), "v1");
   await clock.advance(1);
