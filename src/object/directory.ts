@@ -229,7 +229,7 @@ export class Directory {
     return {
       head: answer.kind === "found" ? answer.record.head : answer.error,
       remainingMs: isKept ? this.#answers.remainingMs(timed) : 0,
-      staleAgeMs: answer.kind === "found" ? answer.record.stale?.ageMs : undefined,
+      ...(answer.kind === "found" && answer.record.stale && { staleAgeMs: answer.record.stale.ageMs }),
     };
   }
 

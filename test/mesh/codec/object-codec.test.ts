@@ -159,6 +159,16 @@ test("decodeHeadRequest: says whether the caller's metadata ends soon", () => {
   assert.deepEqual(decodeHeadRequest(asked), request);
 });
 
+test("decodeHeadAnswer: says how old an expired answer is", () => {
+  const location = { bucket: "b", key: "k" };
+  const head: ObjectHead = { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
+  for (const stale of [{}, { staleAgeMs: 0 }, { staleAgeMs: 300_001 }]) {
+    const answer = encodeHeadAnswer({ head, remainingMs: 0, ...stale }, location);
+    const { staleAgeMs, remainingMs } = decodeHeadAnswer(sent(HeadObjectResponseSchema, answer), location);
+    assert.deepEqual({ staleAgeMs, remainingMs }, { staleAgeMs: undefined, remainingMs: 0, ...stale });
+  }
+});
+
 test("decodeHeadAnswer: absence and a lasting error are answers", () => {
   const absence = travelled(new OrcaError("no_such_key", "object", "x"));
   assert.ok(absence instanceof OrcaError);
