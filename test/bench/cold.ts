@@ -11,7 +11,7 @@ import { eachMeasured, median, takeTurns } from "./workload.ts";
 let keys = 0;
 
 /** An object nobody has asked for. */
-function freshObject(sizeBytes: number, kind = "cold"): LoadRequest {
+export function freshObject(sizeBytes: number, kind = "cold"): LoadRequest {
   keys += 1;
   return { path: `/bench/${kind}-${keys}-${sizeBytes}`, range: "", bodyBytes: sizeBytes };
 }
@@ -94,10 +94,16 @@ export async function herd(origin: Contender, orca: Contender, clients: number):
   return { clients, bytesReceived: result.bytes, originGets: gets, originHeads: heads, originBytes: bytes };
 }
 
+export interface OriginStats {
+  readonly gets: number;
+  readonly heads: number;
+  readonly bytes: number;
+}
+
 /** What the origin counted since it was last asked. */
-async function originStats(origin: Contender): Promise<{ gets: number; heads: number; bytes: number }> {
+export async function originStats(origin: Contender): Promise<OriginStats> {
   const response = await fetch(`http://127.0.0.1:${origin.port}/_stats`);
-  return (await response.json()) as { gets: number; heads: number; bytes: number };
+  return (await response.json()) as OriginStats;
 }
 
 export interface SlowReadersResult {

@@ -2,14 +2,14 @@
  * `npm run bench`: Orca beside a bare node:http server with the same bytes in RAM (the ceiling) and, where installed,
  * nginx, Varnish and Traffic Server. Everything is started here, servers on the first core and clients on the second, and
  * what counts are the ratios of one run. `npm run bench -- hot` runs one part: hot, auth, disk, cachestore, cold, first-byte,
- * herd, slow, mesh, hit-ratio, growth.
+ * herd, random, far, slow, mesh, hit-ratio, growth.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argv, pid, stdout } from "node:process";
-import { MiB } from "../../src/base/units.ts";
+import { formatBytes, KiB, MiB } from "../../src/base/units.ts";
 import { type Cell, formatTable } from "../../src/cli/table.ts";
 import { authBound, authWorkload, writeAccessKeys } from "./auth.ts";
 import { cachestoreBound, cachestoreHits, withBucket } from "./cachestore.ts";
@@ -19,6 +19,14 @@ import { compareFillStreams } from "./fill-stream.ts";
 import { growthHeadings, growthRows } from "./growth.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
+import {
+  farFirstBytes,
+  farStream,
+  herdFirstBytes,
+  type MissFigures,
+  middleFirstBytes,
+  randomRanges,
+} from "./misses.ts";
 import { startNginx } from "./nginx.ts";
 import { type SharedBucket, startOrca } from "./orca-config.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
@@ -132,6 +140,24 @@ async function slowReadersOf(
   return [name, readers, failed, seconds.toFixed(0), peakMiB.toFixed(0), 512];
 }
 
+/** Orca with memory and a disk, the other caches, and the origin itself. */
+async function missContenders(origin: Contender): Promise<Contender[]> {
+  const orca = await startOrca({ originPort: origin.port, folder, memory: "2GiB", disk: "16GiB" });
+  running.push(orca);
+  return [orca, ...(await cachesBeside(origin, cacheLaunchers)), origin];
+}
+
+function printMisses(title: string, figures: readonly MissFigures[]): void {
+  print(
+    title,
+    ["server", "first byte ms", "p99 ms", "origin GETs", "origin HEADs", "origin MiB"],
+    figures.map(({ server, firstByteMs, firstByteP99Ms, gets, heads, bytes }) => {
+      const counts = [gets, heads, (bytes / MiB).toFixed(2)];
+      return [server, firstByteMs.toFixed(1), firstByteP99Ms.toFixed(1), ...counts];
+    }),
+  );
+}
+
 const withoutRgw = "radosgw is not on the PATH, and nothing else stands in for it";
 
 const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
@@ -211,6 +237,29 @@ const parts: Readonly<Record<string, (origin: Contender) => Promise<void>>> = {
       ["clients", "bytes received", "origin GETs", "origin HEADs", "origin bytes / object bytes"],
       [[clients, bytesReceived, originGets, originHeads, ratio(originBytes, 256 * MiB)]],
     );
+    const contenders = [orca, ...(await cachesBeside(origin, cacheLaunchers))];
+    const figures: MissFigures[] = [];
+    for (const contender of contenders) figures.push(await herdFirstBytes(origin, contender, 200));
+    printMisses("First bytes of 200 clients on one cold 256 MiB object", figures);
+  },
+  random: async (origin) => {
+    const contenders = await missContenders(origin);
+    const { first, again } = await randomRanges(origin, contenders);
+    printMisses("40 random 64 KiB ranges of a cold 12 GiB object (2.5 MiB asked)", first);
+    printMisses("The same ranges again", again);
+    printMisses("64 KiB in the middle of a cold 1 GiB object", await middleFirstBytes(origin, contenders));
+  },
+  far: async (origin) => {
+    const contenders = await missContenders(origin);
+    for (const sizeBytes of [4 * KiB, 8 * MiB]) {
+      const title = `First byte of 9 cold objects of ${formatBytes(sizeBytes)} from an origin 50 ms away`;
+      printMisses(title, await farFirstBytes(origin, contenders, sizeBytes));
+    }
+    const rates: [string, number][] = [];
+    for (const contender of contenders) rates.push([contender.name, await farStream(contender)]);
+    const headings = ["server", "MB/s"];
+    const rows = rates.map(([name, rate]) => [name, rate.toFixed(0)]);
+    print("Cold stream of 1 GiB from an origin 50 ms away, 80 MB/s a connection", headings, rows);
   },
   slow: async (origin) => {
     const rows = [await slowReadersOf("posixfs", origin, "posixfs")];
