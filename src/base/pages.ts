@@ -12,6 +12,7 @@ export const pages = {
   copies: "docs/operations/where-chunks-live.md#keep-copies-on-several-disks",
   disk: `${symptoms}#the-disk-is-full-or-damaged`,
   doesNotJoin: `${symptoms}#a-replica-does-not-join`,
+  originThrottles: `${symptoms}#the-origin-throttles`,
   originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
   replicasComeAndGo: "docs/operations/cluster.md#what-happens-when-replicas-come-and-go",
   requestFailed: `${symptoms}#clients-get-502`,

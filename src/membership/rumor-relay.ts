@@ -23,7 +23,11 @@ export class RumorRelay {
   readonly #clock: Clock;
   readonly #settings: SwimSettings;
   readonly #queues: Readonly<Record<RumorKind, BroadcastQueue<Rumor>>>;
-  readonly #listeners: Listeners = { invalidation: new Set(), announcement: new Set() };
+  readonly #listeners: Listeners = {
+    invalidation: new Set(),
+    throttle: new Set(),
+    announcement: new Set(),
+  };
   readonly #onQueued: () => void;
   readonly #seenAtMs: LruMap<string, number>;
 
@@ -35,6 +39,7 @@ export class RumorRelay {
     this.#seenAtMs = new LruMap({ entriesMax: settings.rumorsQueuedMax * rumorKinds.length * 2 });
     this.#queues = {
       invalidation: new BroadcastQueue(settings.rumorsQueuedMax),
+      throttle: new BroadcastQueue(settings.rumorsQueuedMax),
       announcement: new BroadcastQueue(settings.rumorsQueuedMax),
     };
   }

@@ -15,6 +15,14 @@ export interface RumorBodies {
     /** The ETag that is no longer the object's, without quotes. Empty: drop the cached metadata, whatever it is. */
     readonly staleEtag: string;
   };
+  /** An origin that throttles, and the part of `target_global` that its requests were cut to. */
+  readonly throttle: {
+    readonly originId: string;
+    /** Above 0, at most 1. */
+    readonly part: number;
+    /** For so long the part must not grow. */
+    readonly holdMs: number;
+  };
   /**
    * A chunk that was stored: in the cachestore or, if disks keep copies and a keeper is of an earlier version, on the
    * publisher's disk.
@@ -33,8 +41,11 @@ export interface RumorBodies {
 
 export type RumorKind = keyof RumorBodies;
 
-/** The order in which kinds get room in a message. A lost announcement costs a request, a lost invalidation staleness. */
-export const rumorKinds: readonly RumorKind[] = ["invalidation", "announcement"];
+/**
+ * The order in which kinds get room in a message. A lost invalidation costs staleness, a lost throttle requests that the
+ * origin rejects, a lost announcement one request.
+ */
+export const rumorKinds: readonly RumorKind[] = ["invalidation", "throttle", "announcement"];
 
 interface RumorOf<Kind extends RumorKind> {
   readonly kind: Kind;

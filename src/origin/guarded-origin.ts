@@ -9,7 +9,6 @@ import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
-import { Semaphore } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
@@ -34,6 +33,8 @@ import type {
   SubResourceQuestion,
 } from "./origin.ts";
 import { OriginTrace } from "./origin-trace.ts";
+import { type PacedAttempts, PacedPermits } from "./throttling/paced-permits.ts";
+import type { Throttle } from "./throttling/throttle.ts";
 
 /**
  * A body that delivered this much before it broke shows a working origin: the count of attempts starts again. The bytes
@@ -54,16 +55,18 @@ export interface GuardedOriginOptions {
   readonly retry: RetryPolicy;
   /** A body below it is given up and resumed. */
   readonly minRate: MinRateSettings;
+  /** Cuts the requests in flight while the origin throttles. */
+  readonly throttle?: Throttle | undefined;
   readonly trace?: Trace | undefined;
 }
 
-interface Attempts {
+interface Attempts extends PacedAttempts {
   /** A retry is counted for them. */
   readonly countedBy: { retries: number } | undefined;
+  /** Aborts where the caller wants no more bytes. */
+  readonly caller?: AbortSignal | undefined;
   /** Failed ones. */
   count: number;
-  /** When the first of them failed. */
-  failingSinceMs: number | undefined;
 }
 
 export class GuardedOrigin {
@@ -80,10 +83,10 @@ export class GuardedOrigin {
   readonly #origin: Origin;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #permits: Semaphore;
-  readonly #queueTimeoutMs: number;
+  readonly #permits: PacedPermits;
   readonly #retry: RetryPolicy;
   readonly #minRate: MinRateSettings;
+  readonly throttle: Throttle | undefined;
   readonly #trace: Trace | undefined;
   readonly #openings: Openings;
   readonly #closing = new AbortController();
@@ -93,8 +96,13 @@ export class GuardedOrigin {
     this.#origin = options.origin;
     this.#clock = options.clock;
     this.#random = options.random;
-    this.#permits = new Semaphore(`origin "${this.id}"`, options.requestsInFlightMax, options.clock);
-    this.#queueTimeoutMs = options.queueTimeoutMs;
+    this.throttle = options.throttle;
+    this.#permits = new PacedPermits({
+      ...options,
+      originId: this.id,
+      share: options.requestsInFlightMax,
+      throttle: options.throttle,
+    });
     this.#retry = options.retry;
     this.#minRate = options.minRate;
     this.#trace = options.trace;
@@ -103,7 +111,6 @@ export class GuardedOrigin {
       closing: this.#closing.signal,
       onBytes: (lengthBytes) => void (this.stats.bytes += lengthBytes),
       tooSlow: (request, windowBytes) => this.#tooSlow(request, windowBytes),
-      permitted: (ask, steps, receivedBytes) => this.#permitted("get", ask, steps, receivedBytes),
     });
   }
 
@@ -159,10 +166,11 @@ export class GuardedOrigin {
    */
   open(request: OpenRequest, receive: BodyReceiver, asker?: Asker): Promise<OpenAnswer> {
     const steps = OriginTrace.ofHead(this.#trace, this.id, request, asker, "get");
-    const attempts: Attempts = { countedBy: asker?.waits, count: 0, failingSinceMs: undefined };
-    return this.#openings.open(request, receive, steps, (thrown) =>
-      this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal),
-    );
+    const attempts = newAttempts(asker?.waits);
+    return this.#openings.open(request, receive, steps, {
+      permitted: (ask, receivedBytes) => this.#permitted("get", ask, attempts, steps, receivedBytes),
+      pause: (thrown) => this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal),
+    });
   }
 
   /** @see Origin.list */
@@ -173,7 +181,7 @@ export class GuardedOrigin {
   /** One attempt under a permit: the caller repeats it. @see Origin.look */
   look(part: BucketPart, signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
-    return this.#permitted("list", () => this.#origin.look(part, stop));
+    return this.#permitted("list", () => this.#origin.look(part, stop), newAttempts());
   }
 
   /** Like {@link look}, and repeated where it fails. */
@@ -189,7 +197,8 @@ export class GuardedOrigin {
   /** One attempt, for a look: the caller repeats it. */
   lookAtBuckets(signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
-    return this.#permitted("list", async () => void (await this.#origin.listBuckets(undefined, stop)));
+    const ask = async (): Promise<void> => void (await this.#origin.listBuckets(undefined, stop));
+    return this.#permitted("list", ask, newAttempts());
   }
 
   /** A HEAD or a LIST. @see Origin.rightOf */
@@ -223,7 +232,7 @@ export class GuardedOrigin {
     let receivedBytes = 0;
     const { trace } = request;
     const steps = OriginTrace.ofRead(trace);
-    const attempts: Attempts = { countedBy: trace, count: 0, failingSinceMs: undefined };
+    const attempts = newAttempts(trace, signal);
     const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     for (;;) {
       const receivedBefore = receivedBytes;
@@ -252,7 +261,7 @@ export class GuardedOrigin {
           steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes });
           return this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal]));
         };
-        await this.#permitted("get", ask, steps, () => receivedBytes - receivedBefore, signal);
+        await this.#permitted("get", ask, attempts, steps, () => receivedBytes - receivedBefore);
         return;
       } catch (thrown) {
         trace?.asked();
@@ -275,6 +284,7 @@ export class GuardedOrigin {
     this.#closing.abort(
       new OrcaError("shutting_down", "origin", `Cannot ask origin "${this.id}": Orca is stopping`),
     );
+    this.throttle?.close();
     this.#origin.close();
   }
 
@@ -291,14 +301,14 @@ export class GuardedOrigin {
     steps?: OriginTrace,
     countedBy?: { retries: number },
   ): Promise<Answer> {
-    const attempts: Attempts = { countedBy, count: 0, failingSinceMs: undefined };
+    const attempts = newAttempts(countedBy);
     for (;;) {
       try {
         const askOnce = (): Promise<Answer> => {
           steps?.attempt();
           return ask(this.#closing.signal);
         };
-        return await this.#permitted(operation, askOnce, steps);
+        return await this.#permitted(operation, askOnce, attempts, steps);
       } catch (thrown) {
         await this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal);
       }
@@ -309,12 +319,13 @@ export class GuardedOrigin {
   async #permitted<Answer>(
     operation: OriginOperation,
     ask: () => Promise<Answer>,
+    attempts: Attempts,
     steps?: OriginTrace,
     receivedBytes?: () => number,
-    caller?: AbortSignal,
   ): Promise<Answer> {
     const askedMs = this.#clock.monotonic();
-    const permit = await this.#permits.acquire(this.#queueTimeoutMs);
+    const permit = await this.#permits.acquire(attempts);
+    const round = this.throttle?.round ?? 0;
     const startedMs = this.#clock.monotonic();
     steps?.permitted(startedMs - askedMs);
     this.stats.requests[operation] += 1;
@@ -325,9 +336,10 @@ export class GuardedOrigin {
     } catch (thrown) {
       steps?.ended(thrown, this.#clock.monotonic() - startedMs, receivedBytes?.());
       // The caller wants no more bytes: that is no error of the origin.
-      if (caller?.aborted) throw thrown;
+      if (attempts.caller?.aborted) throw thrown;
       const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);
       this.stats.errors.set(error.code, (this.stats.errors.get(error.code) ?? 0) + 1);
+      if (error.code === "origin_throttled") this.throttle?.rejected(round, error.retryAfterSeconds);
       throw error;
     } finally {
       permit.release();
@@ -348,4 +360,8 @@ export class GuardedOrigin {
     if (attempts.countedBy) attempts.countedBy.retries += 1;
     await sleep(this.#clock, pauseMs, signal);
   }
+}
+
+function newAttempts(countedBy?: { retries: number }, caller?: AbortSignal): Attempts {
+  return { countedBy, caller, count: 0, failingSinceMs: undefined, pacedMs: 0 };
 }

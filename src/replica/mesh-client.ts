@@ -125,12 +125,13 @@ export class MeshClient {
 
 /**
  * How long a coordinator that answers pings may need for an answer from its origin. The time for attempts counts from the
- * first failure. That attempt may have taken its whole timeout before it failed, and so may the last one after it.
+ * first failure. That attempt may have taken its whole timeout before it failed, and so may the last one after it. While
+ * the origin throttles, a request may wait once more as long (throttle.ts).
  */
 function originPatienceMs({ origins }: Config): number {
   const patience = origins.map(
     ({ queueTimeoutMs, attemptTimeoutMs, retry }) =>
-      2 * (queueTimeoutMs + attemptTimeoutMs) + retry.maxTotalDurationMs,
+      3 * queueTimeoutMs + 2 * attemptTimeoutMs + retry.maxTotalDurationMs,
   );
   return Math.max(...patience);
 }

@@ -11,6 +11,7 @@ import { FileOrigin } from "../origin/file-origin.ts";
 import { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
+import { Throttle } from "../origin/throttling/throttle.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
 
@@ -35,12 +36,14 @@ export function openOrigin(
   each: OriginConfig,
   { config, clock, random, trace }: OriginsOptions,
 ): GuardedOrigin {
+  const { id: originId, targetGlobal: share, queueTimeoutMs } = each;
   return new GuardedOrigin({
     origin: openDriver(each, config, clock),
     clock,
     random,
-    requestsInFlightMax: each.targetGlobal,
-    queueTimeoutMs: each.queueTimeoutMs,
+    requestsInFlightMax: share,
+    queueTimeoutMs,
+    throttle: new Throttle({ originId, clock, share, waitMaxMs: queueTimeoutMs }),
     retry: each.retry,
     minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
     trace,

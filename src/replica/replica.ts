@@ -45,6 +45,7 @@ import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
 import { loadOpsToken, type OpsToken } from "./ops-token.ts";
 import { OriginLooks } from "./origin-looks.ts";
+import { connectThrottles } from "./origin-throttling.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
@@ -141,6 +142,7 @@ export class Replica {
       meshClient.membership.subscribeLive(() => this.#shareOrigins());
       held.add(step("close the sessions to other replicas", () => meshClient.close()));
     }
+    connectThrottles({ ...options, replicaId, origins: this.#origins, membership: meshClient?.membership });
     const tiers = this.#tiers;
     const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
     this.#readPath = readPath;

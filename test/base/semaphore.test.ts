@@ -115,3 +115,16 @@ test("Semaphore: never more than its permits in use, and all come back, whatever
     { numRuns: 60 },
   );
 });
+
+test("Semaphore.overdraw: takes a permit that is not there, and the others wait until it is made up for", async () => {
+  const semaphore = new Semaphore("test", 1, new FakeClock());
+  const first = await semaphore.acquire(1000);
+  const second = semaphore.overdraw();
+  const waiting = semaphore.acquire(1000);
+  assert.deepEqual([semaphore.inUse, semaphore.waiting], [2, 1]);
+  first.release();
+  assert.deepEqual([semaphore.inUse, semaphore.waiting], [1, 1]);
+  second.release();
+  (await waiting).release();
+  assert.equal(semaphore.inUse, 0);
+});

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
+import { sleep } from "../../src/base/clock.ts";
 import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import { GuardedOrigin, type GuardedOriginOptions } from "../../src/origin/guarded-origin.ts";
+import { Throttle } from "../../src/origin/throttling/throttle.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { ScriptedOrigin, type ScriptedRead } from "../support/scripted-origin.ts";
@@ -309,4 +311,71 @@ test("GuardedOrigin.read: a caller that wants no more bytes is no error of the o
   enough.abort();
   await assert.rejects(read, { name: "AbortError" });
   assert.deepEqual([guarded.stats.errors.size, guarded.stats.retries, guarded.requestsInFlight], [0, 0, 0]);
+});
+
+function throttledFixture(share = 4) {
+  const clock = new FakeClock();
+  const throttle = new Throttle({ originId: "origin-a", clock, share, waitMaxMs: 5000 });
+  return { ...fixture({ clock, throttle, requestsInFlightMax: share }), clock, throttle };
+}
+
+test("GuardedOrigin.head: four requests that an origin rejects at once are one cut, and wait for their turn", async () => {
+  const { origin, clock, guarded, throttle } = throttledFixture();
+  let inFlight = 0;
+  origin.onHead = async () => {
+    if (inFlight >= 2) throw failure("origin_throttled");
+    inFlight += 1;
+    await sleep(clock, 1000);
+    inFlight -= 1;
+    return null;
+  };
+  const all = Promise.all([1, 2, 3, 4].map(() => guarded.head({ bucket: "b", key: "k" })));
+  await settle();
+  assert.deepEqual([throttle.stats.cuts, throttle.limit, guarded.requestsInFlightMax], [1, 2, 2]);
+  await clock.advance(500);
+  assert.deepEqual([origin.heads.length, guarded.requestsInFlight, guarded.requestsWaiting], [4, 2, 2]);
+  await clock.advance(2000);
+  assert.deepEqual(await all, [null, null, null, null]);
+  assert.equal(origin.heads.length, 6);
+  assert.deepEqual(Object.fromEntries(guarded.stats.errors), { origin_throttled: 2 });
+  guarded.close();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("GuardedOrigin.head: time that a request waits because of a cut is not time in which the origin fails", async () => {
+  const { origin, clock, guarded, throttle } = throttledFixture(2);
+  throttle.rejected(throttle.round, 60);
+  const answers = [failure("origin_throttled", 4), failure("origin_throttled"), null];
+  origin.onHead = async () => {
+    const answer = answers.shift();
+    if (answer) throw answer;
+    return null;
+  };
+  const found = guarded.head({ bucket: "b", key: "k" });
+  await settle();
+  const held = await throttle.enter({ pacedMs: 0 });
+  // After 4 s the second attempt is due. It waits for 3 s more, and fails; the third begins 7.2 s after the first.
+  await clock.advance(7000);
+  held.release();
+  await clock.advance(200);
+  assert.equal(await found, null);
+  assert.equal(origin.heads.length, 3);
+  guarded.close();
+});
+
+test("GuardedOrigin.head: a request that has waited for queue_timeout because of a cut is sent all the same", async () => {
+  const { origin, clock, guarded, throttle } = throttledFixture(2);
+  throttle.rejected(throttle.round, 60);
+  origin.onHead = () => new Promise(() => {});
+  void guarded.head({ bucket: "b", key: "k" }).catch(() => {});
+  void guarded.head({ bucket: "b", key: "k" }).catch(() => {});
+  const third = assert.rejects(guarded.head({ bucket: "b", key: "k" }), { code: "overloaded" });
+  await clock.advance(4999);
+  assert.deepEqual([origin.heads.length, throttle.stats.letThrough], [1, 0]);
+  await clock.advance(1);
+  assert.deepEqual([origin.heads.length, throttle.stats.letThrough], [2, 2]);
+  // The share is used up, so the third waits as it would without a cut.
+  await clock.advance(5000);
+  await third;
+  guarded.close();
 });

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/membership.proto.
  */
 export const file_orca_v1_membership: GenFile = /*@__PURE__*/
-  fileDesc("ChhvcmNhL3YxL21lbWJlcnNoaXAucHJvdG8SB29yY2EudjEioAEKBk1lbWJlchISCgpyZXBsaWNhX2lkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSEwoLaW5jYXJuYXRpb24YAyABKAQSIwoFc3RhdGUYBCABKA4yFC5vcmNhLnYxLk1lbWJlclN0YXRlEgwKBHpvbmUYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSFAoMY2x1c3Rlcl9uYW1lGAcgASgJIqIBCgZHb3NzaXASKwoNc3RhdGVfY2hhbmdlcxgBIAMoCzIULm9yY2EudjEuU3RhdGVDaGFuZ2USMgoNaW52YWxpZGF0aW9ucxgCIAMoCzIbLm9yY2EudjEuT2JqZWN0SW52YWxpZGF0aW9uEjcKE2NodW5rX2Fubm91bmNlbWVudHMYAyADKAsyGi5vcmNhLnYxLkNodW5rQW5ub3VuY2VtZW50IkMKC1N0YXRlQ2hhbmdlEh8KBm1lbWJlchgBIAEoCzIPLm9yY2EudjEuTWVtYmVyEhMKC3JlcG9ydGVyX2lkGAIgASgJImUKEk9iamVjdEludmFsaWRhdGlvbhIXCg9pbnZhbGlkYXRpb25faWQYASABKAkSIgoGb2JqZWN0GAIgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgDIAEoCSJOChFDaHVua0Fubm91bmNlbWVudBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEImIKC1BpbmdSZXF1ZXN0Eh8KBnNlbmRlchgBIAEoCzIPLm9yY2EudjEuTWVtYmVyEhEKCXRhcmdldF9pZBgCIAEoCRIfCgZnb3NzaXAYAyABKAsyDy5vcmNhLnYxLkdvc3NpcCJTCgxQaW5nUmVzcG9uc2USIgoJcmVzcG9uZGVyGAEgASgLMg8ub3JjYS52MS5NZW1iZXISHwoGZ29zc2lwGAIgASgLMg8ub3JjYS52MS5Hb3NzaXAijAEKE1BpbmdJbmRpcmVjdFJlcXVlc3QSHwoGc2VuZGVyGAEgASgLMg8ub3JjYS52MS5NZW1iZXISHwoGdGFyZ2V0GAIgASgLMg8ub3JjYS52MS5NZW1iZXISEgoKdGltZW91dF9tcxgDIAEoDRIfCgZnb3NzaXAYBCABKAsyDy5vcmNhLnYxLkdvc3NpcCJpChRQaW5nSW5kaXJlY3RSZXNwb25zZRIPCgdyZWFjaGVkGAEgASgIEh8KBnRhcmdldBgCIAEoCzIPLm9yY2EudjEuTWVtYmVyEh8KBmdvc3NpcBgDIAEoCzIPLm9yY2EudjEuR29zc2lwItgBCgtTeW5jUmVxdWVzdBIfCgZzZW5kZXIYASABKAsyDy5vcmNhLnYxLk1lbWJlchIgCgdtZW1iZXJzGAIgAygLMg8ub3JjYS52MS5NZW1iZXISNAoIc2V0dGluZ3MYAyADKAsyIi5vcmNhLnYxLlN5bmNSZXF1ZXN0LlNldHRpbmdzRW50cnkSHwoGZ29zc2lwGAQgASgLMg8ub3JjYS52MS5Hb3NzaXAaLwoNU2V0dGluZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIt0BCgxTeW5jUmVzcG9uc2USIgoJcmVzcG9uZGVyGAEgASgLMg8ub3JjYS52MS5NZW1iZXISIAoHbWVtYmVycxgCIAMoCzIPLm9yY2EudjEuTWVtYmVyEjUKCHNldHRpbmdzGAMgAygLMiMub3JjYS52MS5TeW5jUmVzcG9uc2UuU2V0dGluZ3NFbnRyeRIfCgZnb3NzaXAYBCABKAsyDy5vcmNhLnYxLkdvc3NpcBovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqiwEKC01lbWJlclN0YXRlEhwKGE1FTUJFUl9TVEFURV9VTlNQRUNJRklFRBAAEhYKEk1FTUJFUl9TVEFURV9BTElWRRABEhgKFE1FTUJFUl9TVEFURV9TVVNQRUNUEAISFQoRTUVNQkVSX1NUQVRFX0RFQUQQAxIVChFNRU1CRVJfU1RBVEVfTEVGVBAEMsoBChFNZW1iZXJzaGlwU2VydmljZRIzCgRQaW5nEhQub3JjYS52MS5QaW5nUmVxdWVzdBoVLm9yY2EudjEuUGluZ1Jlc3BvbnNlEksKDFBpbmdJbmRpcmVjdBIcLm9yY2EudjEuUGluZ0luZGlyZWN0UmVxdWVzdBodLm9yY2EudjEuUGluZ0luZGlyZWN0UmVzcG9uc2USMwoEU3luYxIULm9yY2EudjEuU3luY1JlcXVlc3QaFS5vcmNhLnYxLlN5bmNSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
+  fileDesc("ChhvcmNhL3YxL21lbWJlcnNoaXAucHJvdG8SB29yY2EudjEioAEKBk1lbWJlchISCgpyZXBsaWNhX2lkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSEwoLaW5jYXJuYXRpb24YAyABKAQSIwoFc3RhdGUYBCABKA4yFC5vcmNhLnYxLk1lbWJlclN0YXRlEgwKBHpvbmUYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSFAoMY2x1c3Rlcl9uYW1lGAcgASgJItUBCgZHb3NzaXASKwoNc3RhdGVfY2hhbmdlcxgBIAMoCzIULm9yY2EudjEuU3RhdGVDaGFuZ2USMgoNaW52YWxpZGF0aW9ucxgCIAMoCzIbLm9yY2EudjEuT2JqZWN0SW52YWxpZGF0aW9uEjcKE2NodW5rX2Fubm91bmNlbWVudHMYAyADKAsyGi5vcmNhLnYxLkNodW5rQW5ub3VuY2VtZW50EjEKEG9yaWdpbl90aHJvdHRsZXMYMiADKAsyFy5vcmNhLnYxLk9yaWdpblRocm90dGxlIkMKC1N0YXRlQ2hhbmdlEh8KBm1lbWJlchgBIAEoCzIPLm9yY2EudjEuTWVtYmVyEhMKC3JlcG9ydGVyX2lkGAIgASgJImUKEk9iamVjdEludmFsaWRhdGlvbhIXCg9pbnZhbGlkYXRpb25faWQYASABKAkSIgoGb2JqZWN0GAIgASgLMhIub3JjYS52MS5PYmplY3RSZWYSEgoKc3RhbGVfZXRhZxgDIAEoCSJOChFDaHVua0Fubm91bmNlbWVudBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEIlcKDk9yaWdpblRocm90dGxlEhMKC3Rocm90dGxlX2lkGAEgASgJEhEKCW9yaWdpbl9pZBgCIAEoCRIMCgRwYXJ0GAMgASgBEg8KB2hvbGRfbXMYBCABKA0iYgoLUGluZ1JlcXVlc3QSHwoGc2VuZGVyGAEgASgLMg8ub3JjYS52MS5NZW1iZXISEQoJdGFyZ2V0X2lkGAIgASgJEh8KBmdvc3NpcBgDIAEoCzIPLm9yY2EudjEuR29zc2lwIlMKDFBpbmdSZXNwb25zZRIiCglyZXNwb25kZXIYASABKAsyDy5vcmNhLnYxLk1lbWJlchIfCgZnb3NzaXAYAiABKAsyDy5vcmNhLnYxLkdvc3NpcCKMAQoTUGluZ0luZGlyZWN0UmVxdWVzdBIfCgZzZW5kZXIYASABKAsyDy5vcmNhLnYxLk1lbWJlchIfCgZ0YXJnZXQYAiABKAsyDy5vcmNhLnYxLk1lbWJlchISCgp0aW1lb3V0X21zGAMgASgNEh8KBmdvc3NpcBgEIAEoCzIPLm9yY2EudjEuR29zc2lwImkKFFBpbmdJbmRpcmVjdFJlc3BvbnNlEg8KB3JlYWNoZWQYASABKAgSHwoGdGFyZ2V0GAIgASgLMg8ub3JjYS52MS5NZW1iZXISHwoGZ29zc2lwGAMgASgLMg8ub3JjYS52MS5Hb3NzaXAi2AEKC1N5bmNSZXF1ZXN0Eh8KBnNlbmRlchgBIAEoCzIPLm9yY2EudjEuTWVtYmVyEiAKB21lbWJlcnMYAiADKAsyDy5vcmNhLnYxLk1lbWJlchI0CghzZXR0aW5ncxgDIAMoCzIiLm9yY2EudjEuU3luY1JlcXVlc3QuU2V0dGluZ3NFbnRyeRIfCgZnb3NzaXAYBCABKAsyDy5vcmNhLnYxLkdvc3NpcBovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi3QEKDFN5bmNSZXNwb25zZRIiCglyZXNwb25kZXIYASABKAsyDy5vcmNhLnYxLk1lbWJlchIgCgdtZW1iZXJzGAIgAygLMg8ub3JjYS52MS5NZW1iZXISNQoIc2V0dGluZ3MYAyADKAsyIy5vcmNhLnYxLlN5bmNSZXNwb25zZS5TZXR0aW5nc0VudHJ5Eh8KBmdvc3NpcBgEIAEoCzIPLm9yY2EudjEuR29zc2lwGi8KDVNldHRpbmdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASqLAQoLTWVtYmVyU3RhdGUSHAoYTUVNQkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1NUQVRFX0FMSVZFEAESGAoUTUVNQkVSX1NUQVRFX1NVU1BFQ1QQAhIVChFNRU1CRVJfU1RBVEVfREVBRBADEhUKEU1FTUJFUl9TVEFURV9MRUZUEAQyygEKEU1lbWJlcnNoaXBTZXJ2aWNlEjMKBFBpbmcSFC5vcmNhLnYxLlBpbmdSZXF1ZXN0GhUub3JjYS52MS5QaW5nUmVzcG9uc2USSwoMUGluZ0luZGlyZWN0Ehwub3JjYS52MS5QaW5nSW5kaXJlY3RSZXF1ZXN0Gh0ub3JjYS52MS5QaW5nSW5kaXJlY3RSZXNwb25zZRIzCgRTeW5jEhQub3JjYS52MS5TeW5jUmVxdWVzdBoVLm9yY2EudjEuU3luY1Jlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk]);
 
 /**
  * One replica, as a view describes it.
@@ -107,6 +107,13 @@ export type Gossip = Message<"orca.v1.Gossip"> & {
    * @generated from field: repeated orca.v1.ChunkAnnouncement chunk_announcements = 3;
    */
   chunkAnnouncements: ChunkAnnouncement[];
+
+  /**
+   * Origins that throttle. A replica of an earlier version ignores them.
+   *
+   * @generated from field: repeated orca.v1.OriginThrottle origin_throttles = 50;
+   */
+  originThrottles: OriginThrottle[];
 };
 
 /**
@@ -210,6 +217,49 @@ export const ChunkAnnouncementSchema: GenMessage<ChunkAnnouncement> = /*@__PURE_
   messageDesc(file_orca_v1_membership, 4);
 
 /**
+ * An origin that throttles (503, 429), and the part of `origin.target_global` that the sender has arrived at. A replica
+ * whose own part is lower keeps it.
+ *
+ * @generated from message orca.v1.OriginThrottle
+ */
+export type OriginThrottle = Message<"orca.v1.OriginThrottle"> & {
+  /**
+   * Unique, so that every member applies it and passes it on once.
+   *
+   * @generated from field: string throttle_id = 1;
+   */
+  throttleId: string;
+
+  /**
+   * Id of the origin in the configuration (`origin.id`).
+   *
+   * @generated from field: string origin_id = 2;
+   */
+  originId: string;
+
+  /**
+   * The part of `origin.target_global` that all replicas together may have in flight: above 0, at most 1.
+   *
+   * @generated from field: double part = 3;
+   */
+  part: number;
+
+  /**
+   * For so long the part must not grow, in milliseconds: the rest of the origin's `Retry-After`.
+   *
+   * @generated from field: uint32 hold_ms = 4;
+   */
+  holdMs: number;
+};
+
+/**
+ * Describes the message orca.v1.OriginThrottle.
+ * Use `create(OriginThrottleSchema)` to create a new message.
+ */
+export const OriginThrottleSchema: GenMessage<OriginThrottle> = /*@__PURE__*/
+  messageDesc(file_orca_v1_membership, 5);
+
+/**
  * Asks whether the target is alive.
  *
  * @generated from message orca.v1.PingRequest
@@ -242,7 +292,7 @@ export type PingRequest = Message<"orca.v1.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 5);
+  messageDesc(file_orca_v1_membership, 6);
 
 /**
  * The target is alive.
@@ -270,7 +320,7 @@ export type PingResponse = Message<"orca.v1.PingResponse"> & {
  * Use `create(PingResponseSchema)` to create a new message.
  */
 export const PingResponseSchema: GenMessage<PingResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 6);
+  messageDesc(file_orca_v1_membership, 7);
 
 /**
  * Asks a member to ping another one.
@@ -312,7 +362,7 @@ export type PingIndirectRequest = Message<"orca.v1.PingIndirectRequest"> & {
  * Use `create(PingIndirectRequestSchema)` to create a new message.
  */
 export const PingIndirectRequestSchema: GenMessage<PingIndirectRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 7);
+  messageDesc(file_orca_v1_membership, 8);
 
 /**
  * The result of an indirect ping.
@@ -348,7 +398,7 @@ export type PingIndirectResponse = Message<"orca.v1.PingIndirectResponse"> & {
  * Use `create(PingIndirectResponseSchema)` to create a new message.
  */
 export const PingIndirectResponseSchema: GenMessage<PingIndirectResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 8);
+  messageDesc(file_orca_v1_membership, 9);
 
 /**
  * The caller's whole view.
@@ -390,7 +440,7 @@ export type SyncRequest = Message<"orca.v1.SyncRequest"> & {
  * Use `create(SyncRequestSchema)` to create a new message.
  */
 export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 9);
+  messageDesc(file_orca_v1_membership, 10);
 
 /**
  * The answering replica's whole view, after it merged the caller's. So it refutes what was wrong in that.
@@ -432,7 +482,7 @@ export type SyncResponse = Message<"orca.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_orca_v1_membership, 10);
+  messageDesc(file_orca_v1_membership, 11);
 
 /**
  * The state of a member in a view, in the order of precedence within one incarnation.

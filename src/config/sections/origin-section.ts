@@ -91,13 +91,13 @@ export const originFields = {
   target_global: goSetting(
     integer({ min: 1, max: 100_000 }),
     "192",
-    "Requests in flight to this origin from the whole cluster. Each live replica takes an equal share, at least 1. In a cluster, at least `cluster.target_replicas`.",
+    "Requests in flight to this origin from the whole cluster. Each live replica takes an equal share, at least 1. While the origin throttles (503, 429), fewer are in flight. In a cluster, at least `cluster.target_replicas`.",
     "Raise it while requests wait (`orca_origin_requests_waiting`) and the origin does not throttle. Lower it when the origin throttles. Set it alike on all replicas.",
   ),
   queue_timeout: goSetting(
     wait,
     "5s",
-    "How long a request waits for its turn at the origin before the client gets 503 SlowDown.",
+    "How long a request waits for its turn at the origin before the client gets 503 SlowDown. While the origin throttles, up to twice as long.",
     "Raise it to let clients wait through bursts. Lower it to fail sooner.",
   ),
   connect_timeout: setting(

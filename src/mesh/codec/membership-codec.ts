@@ -34,8 +34,10 @@ import { malformedMessage, nameField, textField } from "./message-field.ts";
 import {
   decodeAnnouncement,
   decodeInvalidation,
+  decodeThrottle,
   encodeAnnouncement,
   encodeInvalidation,
+  encodeThrottle,
 } from "./rumor-codec.ts";
 
 /** The header beside a message with the fingerprint of its sender. It is read before the message is. */
@@ -155,19 +157,21 @@ function encodeGossip({ changes, rumors }: Gossip): MessageInitShape<typeof Goss
     stateChanges: changes.map(({ member, reporterId }) => ({ member: encodeMember(member), reporterId })),
     invalidations: rumors.filter((rumor) => rumor.kind === "invalidation").map(encodeInvalidation),
     chunkAnnouncements: rumors.filter((rumor) => rumor.kind === "announcement").map(encodeAnnouncement),
+    originThrottles: rumors.filter((rumor) => rumor.kind === "throttle").map(encodeThrottle),
   };
 }
 
 function decodeGossip(message: GossipMessage | undefined): Gossip {
   if (!message) return { changes: [], rumors: [] };
-  const { stateChanges, invalidations, chunkAnnouncements } = message;
-  const count = invalidations.length + chunkAnnouncements.length;
+  const { stateChanges, invalidations, chunkAnnouncements, originThrottles } = message;
+  const count = invalidations.length + chunkAnnouncements.length + originThrottles.length;
   if (count > rumorsMax) throw malformedMessage(`it has ${count} rumors, at most ${rumorsMax} are accepted`);
   const changes = stateChanges.map(({ member, reporterId }) => ({
     member: decodeMember(member, "the member of a change"),
     reporterId,
   }));
   const rumors: Rumor[] = invalidations.map(decodeInvalidation);
+  for (const throttle of originThrottles) rumors.push(decodeThrottle(throttle));
   for (const announcement of chunkAnnouncements) rumors.push(decodeAnnouncement(announcement));
   return { changes, rumors };
 }

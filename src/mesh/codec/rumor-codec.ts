@@ -8,6 +8,8 @@ import {
   type ChunkAnnouncementSchema,
   type ObjectInvalidation as InvalidationMessage,
   type ObjectInvalidationSchema,
+  type OriginThrottleSchema,
+  type OriginThrottle as ThrottleMessage,
 } from "../../../gen/orca/v1/membership_pb.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Rumor, RumorBodies } from "../../membership/rumor.ts";
@@ -17,8 +19,12 @@ import { bucketField, etagField, objectKeyField, originIdField, versionIdOf } fr
 
 type Invalidation = Extract<Rumor, { kind: "invalidation" }>;
 type Announcement = Extract<Rumor, { kind: "announcement" }>;
+type Throttle = Extract<Rumor, { kind: "throttle" }>;
 
 const invalidationIdBytesMax = 128;
+
+/** A replica's id, and a random number. */
+const throttleIdBytesMax = 512;
 
 /** The longest tags, lengths and numbers of a rumor. */
 const frameBytes = 64;
@@ -29,6 +35,11 @@ export function invalidationRumor(id: string, body: RumorBodies["invalidation"])
   const textBytes = Buffer.byteLength(id + origin + bucket + objectKey + versionId + staleEtag);
   const sizeBytes = frameBytes + textBytes;
   return { kind: "invalidation", id, body, sizeBytes };
+}
+
+/** Makes the rumor that an origin throttles. Each member applies the same `id` once. */
+export function throttleRumor(id: string, body: RumorBodies["throttle"]): Throttle {
+  return { kind: "throttle", id, body, sizeBytes: frameBytes + Buffer.byteLength(id + body.originId) };
 }
 
 /**
@@ -93,6 +104,19 @@ export function encodeAnnouncement({ body }: Announcement): MessageInitShape<typ
     },
     objectSize: BigInt(objectSizeBytes),
   };
+}
+
+export function encodeThrottle({ id, body }: Throttle): MessageInitShape<typeof OriginThrottleSchema> {
+  const { originId: origin, part, holdMs } = body;
+  return { throttleId: id, originId: origin, part, holdMs: Math.ceil(holdMs) };
+}
+
+/** @throws OrcaError `invalid_argument`. */
+export function decodeThrottle({ throttleId, originId, part, holdMs }: ThrottleMessage): Throttle {
+  // The comparison is false for NaN, too.
+  if (!(part > 0 && part <= 1)) throw malformedMessage(`the part of a throttle is ${part}, expected 0 to 1`);
+  const id = nameField(throttleId, "the id of a throttle", throttleIdBytesMax);
+  return throttleRumor(id, { originId: originIdField(originId), part, holdMs });
 }
 
 /** @throws OrcaError `invalid_argument`. */

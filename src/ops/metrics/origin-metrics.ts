@@ -2,13 +2,14 @@
 import type { Directory } from "../../object/directory.ts";
 import type { ListingCache } from "../../object/listing-cache.ts";
 import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
+import type { Throttle } from "../../origin/throttling/throttle.ts";
 import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
 import { type PartCounters, registerPartMetrics } from "./part-metrics.ts";
 
 type OriginCounters = Pick<
   GuardedOrigin,
   "id" | "stats" | "requestsInFlight" | "requestsInFlightMax" | "requestsWaiting"
->;
+> & { readonly throttle: Pick<Throttle, "part" | "stats"> | undefined };
 
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
@@ -25,6 +26,7 @@ type ListingCounters = Pick<ListingCache, "size" | "stats" | "bytes" | "running"
 export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginParts): void {
   registerRequests(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
+  registerThrottles(metrics, parts.origins);
   registerDirectories(metrics, parts.directories);
   registerPartMetrics(metrics, parts.parts);
   registerListings(metrics, parts.lists);
@@ -106,10 +108,47 @@ function registerPermits(metrics: MetricsRegistry, origins: OriginParts["origins
   metrics.gauge(
     "orca_origin_requests_max",
     {
-      meaning: "Permits: this replica's share of origin.target_global.",
-      watch: "Changes with the number of live members.",
+      meaning:
+        "Requests that this replica may have in flight to an origin: its share of origin.target_global, cut while the origin throttles.",
+      watch: "Changes with the number of live members, and with orca_origin_limit_part.",
     },
     perOrigin(origins, (origin) => origin.requestsInFlightMax),
+  );
+}
+
+/** What an origin that answers 503 and 429 does to the limit. */
+function registerThrottles(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
+  metrics.gauge(
+    "orca_origin_limit_part",
+    {
+      meaning:
+        "Part of origin.target_global that the cluster uses, as this replica sees it. 1 unless the origin throttles.",
+      watch: "Below 1 for hours: lower origin.target_global, or ask the origin's owner for more.",
+    },
+    perOrigin(origins, ({ throttle }) => throttle?.part ?? 1),
+  );
+  metrics.counter(
+    "orca_origin_limit_cuts_total",
+    {
+      meaning:
+        "Cuts of that part, by cause: throttled (the origin answered 503 or 429 to this replica), peer (another replica reported it).",
+      watch: "Should not grow. While it does, the origin throttles.",
+    },
+    function* () {
+      for (const { id, throttle } of origins) {
+        yield { labels: { origin: id, cause: "throttled" }, value: throttle?.stats.cuts ?? 0 };
+        yield { labels: { origin: id, cause: "peer" }, value: throttle?.stats.cutsHeard ?? 0 };
+      }
+    },
+  );
+  metrics.counter(
+    "orca_origin_limit_passes_total",
+    {
+      meaning:
+        "Requests that waited for origin.queue_timeout because of a cut, and were then sent as without it: a cut fails no request.",
+      watch: "Should not grow. More is asked of the origin than it serves.",
+    },
+    perOrigin(origins, ({ throttle }) => throttle?.stats.letThrough ?? 0),
   );
 }
 

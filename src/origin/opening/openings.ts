@@ -27,12 +27,14 @@ export interface OpeningsOptions {
   readonly closing: AbortSignal;
   readonly onBytes: (lengthBytes: number) => void;
   readonly tooSlow: (request: OpenRequest, windowBytes: number) => OrcaError;
+}
+
+/** The attempts of one opening. */
+export interface OpeningAttempts {
   /** Runs one attempt under one permit. */
-  readonly permitted: (
-    ask: () => Promise<void>,
-    steps: OriginTrace,
-    receivedBytes: () => number,
-  ) => Promise<void>;
+  readonly permitted: (ask: () => Promise<void>, receivedBytes: () => number) => Promise<void>;
+  /** Returns when the next attempt is due, or throws the fault again. */
+  readonly pause: (thrown: unknown) => Promise<void>;
 }
 
 /** Ends an opening whose last byte wanted has come. */
@@ -49,15 +51,12 @@ export class Openings {
     return this.#options.origin.open !== undefined;
   }
 
-  /**
-   * Resolves when the metadata is here; `receive` was called just before. `pause` returns when the next attempt is due,
-   * or throws the fault again.
-   */
+  /** Resolves when the metadata is here; `receive` was called just before. */
   open(
     request: OpenRequest,
     receive: BodyReceiver,
     steps: OriginTrace,
-    pause: (thrown: unknown) => Promise<void>,
+    attempts: OpeningAttempts,
   ): Promise<OpenAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<OpenAnswer>();
     const repeat = async (): Promise<void> => {
@@ -68,11 +67,11 @@ export class Openings {
           resolve(answered);
         };
         try {
-          await this.#attempt(request, receive, steps, answer);
+          await this.#attempt(request, receive, steps, attempts, answer);
           return;
         } catch (thrown) {
           if (isAnswered) return;
-          await pause(thrown);
+          await attempts.pause(thrown);
         }
       }
     };
@@ -84,9 +83,10 @@ export class Openings {
     request: OpenRequest,
     receive: BodyReceiver,
     steps: OriginTrace,
+    { permitted }: OpeningAttempts,
     answer: (answered: OpenAnswer) => void,
   ): Promise<void> {
-    const { clock, minRate, tooSlow, onBytes, permitted } = this.#options;
+    const { clock, minRate, tooSlow, onBytes } = this.#options;
     const stop = new AbortController();
     const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
     let body: OpeningBody | undefined;
@@ -104,7 +104,7 @@ export class Openings {
       await this.#ask(request, onOpening, stop.signal, answer);
     };
     try {
-      await permitted(ask, steps, () => body?.receivedBytes ?? 0);
+      await permitted(ask, () => body?.receivedBytes ?? 0);
       body?.end();
     } catch (thrown) {
       const action = `Cannot read "${request.bucket}/${request.key}"`;

@@ -13,6 +13,7 @@ import {
   SyncResponseSchema,
 } from "../../../gen/orca/v1/membership_pb.ts";
 import type { Gossip } from "../../../src/membership/membership-message.ts";
+import { rumorKinds } from "../../../src/membership/rumor.ts";
 import {
   decodeIndirectPing,
   decodeIndirectPingAnswer,
@@ -27,7 +28,7 @@ import {
   encodeView,
   encodeViewAnswer,
 } from "../../../src/mesh/codec/membership-codec.ts";
-import { announcementRumor, invalidationRumor } from "../../../src/mesh/codec/rumor-codec.ts";
+import { announcementRumor, invalidationRumor, throttleRumor } from "../../../src/mesh/codec/rumor-codec.ts";
 import { anyText } from "../../support/any-text.ts";
 import { throwsWith } from "../../support/throws-with.ts";
 import { anyMember } from "./any-member.ts";
@@ -36,6 +37,9 @@ const anyName = anyText({ minLength: 1, maxLength: 12 }).map((name) => name.repl
 const anyEtag = fc.stringMatching(/^[\w-]{1,40}$/);
 
 const anyRumor = fc.oneof(
+  fc
+    .tuple(fc.uuid(), anyName, fc.integer({ min: 1, max: 2 ** 20 }), fc.integer({ min: 0, max: 60_000 }))
+    .map(([id, originId, parts, holdMs]) => throttleRumor(id, { originId, part: parts / 2 ** 20, holdMs })),
   fc
     .tuple(fc.uuid(), anyName, anyName, anyName)
     .map(([id, originId, bucket, objectKey]) =>
@@ -69,7 +73,9 @@ const anyGossip: fc.Arbitrary<Gossip> = fc.record(
     // By kind, because a message keeps each kind in a field of its own.
     rumors: fc
       .array(anyRumor, { maxLength: 4 })
-      .map((rumors) => rumors.sort((left, right) => right.kind.localeCompare(left.kind))),
+      .map((rumors) =>
+        rumors.sort((left, right) => rumorKinds.indexOf(left.kind) - rumorKinds.indexOf(right.kind)),
+      ),
   },
   { noNullPrototype: true },
 );
@@ -116,7 +122,7 @@ test("decodeView, decodeViewAnswer: decode any view", () => {
   );
 });
 
-test("invalidationRumor, announcementRumor: the size is an upper bound of the bytes in a message", () => {
+test("invalidationRumor, throttleRumor, announcementRumor: the size is an upper bound of the bytes in a message", () => {
   fc.assert(
     fc.property(anyGossip, ({ rumors }) => {
       const view = { changes: [], rumors };
@@ -157,6 +163,7 @@ const memberMessage = { replicaId: "r1", address: "r1.test:8444", incarnation: 1
 test("decodePing: an invalid message is invalid_argument, and the error names the field", () => {
   const object = { originId: "o", bucket: "b", objectKey: "k" };
   const chunkKey = { ...object, etag: "e", chunkSize: 10n, chunkIndex: 2n };
+  const throttle = { throttleId: "i", originId: "o" };
   const gossips: readonly (readonly [MessageInitShape<typeof GossipSchema>, RegExp])[] = [
     [{ stateChanges: [{}] }, /member of a change is missing/],
     [{ stateChanges: [{ member: { ...memberMessage, state: 17 as MemberState } }] }, /unknown state 17/],
@@ -166,6 +173,12 @@ test("decodePing: an invalid message is invalid_argument, and the error names th
     [{ invalidations: [{ invalidationId: "i", object: { ...object, bucket: "a\0b" } }] }, /NUL/],
     [{ invalidations: [{ invalidationId: "i", object: { ...object, originId: "" } }] }, /origin id is empty/],
     [{ invalidations: [{ invalidationId: "i", object: { ...object, versionId: "a\0" } }] }, /version id/],
+    [{ originThrottles: [{ ...throttle, part: 0 }] }, /part of a throttle is 0, expected/],
+    [{ originThrottles: [{ ...throttle, part: -0.5 }] }, /part of a throttle is -0.5, expected/],
+    [{ originThrottles: [{ ...throttle, part: 1.001 }] }, /part of a throttle is 1.001, expected/],
+    [{ originThrottles: [{ ...throttle, part: Number.NaN }] }, /part of a throttle is NaN, expected/],
+    [{ originThrottles: [{ originId: "o", part: 1 }] }, /id of a throttle is empty/],
+    [{ originThrottles: [{ throttleId: "i", part: 1 }] }, /origin id is empty/],
     [{ chunkAnnouncements: [{ objectSize: 9n }] }, /chunk of an announcement is missing/],
     [{ chunkAnnouncements: [{ chunkKey, objectSize: 20n }] }, /lies outside/],
     [{ chunkAnnouncements: [{ chunkKey: { ...chunkKey, chunkSize: 0n }, objectSize: 99n }] }, /outside/],
