@@ -9,9 +9,12 @@ import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
+import type { Permit } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
+import { type Entrant, eitherSignal, type Hedge } from "./hedging/hedge.ts";
+import { HedgedSink } from "./hedging/hedged-sink.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
 import { type BodyReceiver, type OpenAnswer, Openings } from "./opening/openings.ts";
 import type {
@@ -57,6 +60,8 @@ export interface GuardedOriginOptions {
   readonly minRate: MinRateSettings;
   /** Cuts the requests in flight while the origin throttles. */
   readonly throttle?: Throttle | undefined;
+  /** Undefined where no request is sent a second time before it has failed. */
+  readonly hedge?: Hedge | undefined;
   readonly trace?: Trace | undefined;
 }
 
@@ -87,6 +92,7 @@ export class GuardedOrigin {
   readonly #retry: RetryPolicy;
   readonly #minRate: MinRateSettings;
   readonly throttle: Throttle | undefined;
+  readonly hedge: Hedge | undefined;
   readonly #trace: Trace | undefined;
   readonly #openings: Openings;
   readonly #closing = new AbortController();
@@ -97,6 +103,7 @@ export class GuardedOrigin {
     this.#clock = options.clock;
     this.#random = options.random;
     this.throttle = options.throttle;
+    this.hedge = options.hedge;
     this.#permits = new PacedPermits({
       ...options,
       originId: this.id,
@@ -168,7 +175,7 @@ export class GuardedOrigin {
     const steps = OriginTrace.ofHead(this.#trace, this.id, request, asker, "get");
     const attempts = newAttempts(asker?.waits);
     return this.#openings.open(request, receive, steps, {
-      permitted: (ask, receivedBytes) => this.#permitted("get", ask, attempts, steps, receivedBytes),
+      permitted: (ask, receivedBytes) => this.#attempt("get", ask, attempts, steps, receivedBytes),
       pause: (thrown) => this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal),
     });
   }
@@ -181,7 +188,7 @@ export class GuardedOrigin {
   /** One attempt under a permit: the caller repeats it. @see Origin.look */
   look(part: BucketPart, signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
-    return this.#permitted("list", () => this.#origin.look(part, stop), newAttempts());
+    return this.#attempt("list", () => this.#origin.look(part, stop), newAttempts());
   }
 
   /** Like {@link look}, and repeated where it fails. */
@@ -198,7 +205,7 @@ export class GuardedOrigin {
   lookAtBuckets(signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     const ask = async (): Promise<void> => void (await this.#origin.listBuckets(undefined, stop));
-    return this.#permitted("list", ask, newAttempts());
+    return this.#attempt("list", ask, newAttempts());
   }
 
   /** A HEAD or a LIST. @see Origin.rightOf */
@@ -256,12 +263,13 @@ export class GuardedOrigin {
       };
       try {
         trace?.waitFor("permit");
-        const ask = (): Promise<void> => {
+        const ask = (entrant?: Entrant): Promise<void> => {
           trace?.asked();
-          steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes });
-          return this.#origin.read(rest, watched, AbortSignal.any([stop, slow.signal]));
+          steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes }, entrant?.isHedge);
+          const into = entrant ? new HedgedSink(watched, entrant) : watched;
+          return this.#origin.read(rest, into, eitherSignal([stop, slow.signal], entrant));
         };
-        await this.#permitted("get", ask, attempts, steps, () => receivedBytes - receivedBefore);
+        await this.#attempt("get", ask, attempts, steps, () => receivedBytes - receivedBefore);
         return;
       } catch (thrown) {
         trace?.asked();
@@ -304,39 +312,63 @@ export class GuardedOrigin {
     const attempts = newAttempts(countedBy);
     for (;;) {
       try {
-        const askOnce = (): Promise<Answer> => {
-          steps?.attempt();
-          return ask(this.#closing.signal);
+        const askOnce = (entrant?: Entrant): Promise<Answer> => {
+          steps?.attempt(undefined, entrant?.isHedge);
+          return ask(entrant ? eitherSignal([this.#closing.signal], entrant) : this.#closing.signal);
         };
-        return await this.#permitted(operation, askOnce, attempts, steps);
+        return await this.#attempt(operation, askOnce, attempts, steps);
       } catch (thrown) {
         await this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal);
       }
     }
   }
 
-  /** One attempt under one permit. The permit covers the whole body, because the body is the origin's load. */
-  async #permitted<Answer>(
+  /** One attempt: a request or, with hedging, a race of two. `ask` is called once for each. */
+  #attempt<Answer>(
     operation: OriginOperation,
-    ask: () => Promise<Answer>,
+    ask: (entrant?: Entrant) => Promise<Answer>,
     attempts: Attempts,
     steps?: OriginTrace,
     receivedBytes?: () => number,
   ): Promise<Answer> {
-    const askedMs = this.#clock.monotonic();
-    const permit = await this.#permits.acquire(attempts);
+    const first = async (entrant?: Entrant): Promise<Answer> => {
+      const askedMs = this.#clock.monotonic();
+      const permit = await this.#permits.acquire(attempts);
+      steps?.permitted(this.#clock.monotonic() - askedMs);
+      return this.#permitted(permit, operation, ask, attempts, steps, receivedBytes, entrant);
+    };
+    if (!this.hedge || (operation !== "get" && operation !== "head")) return first();
+    const second = (entrant: Entrant): Promise<Answer> | undefined => {
+      const permit = this.#permits.tryAcquire();
+      return permit && this.#permitted(permit, operation, ask, attempts, steps, receivedBytes, entrant);
+    };
+    return this.hedge.run(operation, { first, second });
+  }
+
+  /** One request under one permit. The permit covers the whole body, because the body is the origin's load. */
+  async #permitted<Answer>(
+    permit: Permit,
+    operation: OriginOperation,
+    ask: (entrant?: Entrant) => Promise<Answer>,
+    attempts: Attempts,
+    steps?: OriginTrace,
+    receivedBytes?: () => number,
+    entrant?: Entrant,
+  ): Promise<Answer> {
     const round = this.throttle?.round ?? 0;
     const startedMs = this.#clock.monotonic();
-    steps?.permitted(startedMs - askedMs);
     this.stats.requests[operation] += 1;
+    entrant?.sent();
     try {
-      const answer = await ask();
+      const answer = await ask(entrant);
       steps?.ended(undefined, this.#clock.monotonic() - startedMs, receivedBytes?.());
       return answer;
     } catch (thrown) {
-      steps?.ended(thrown, this.#clock.monotonic() - startedMs, receivedBytes?.());
-      // The caller wants no more bytes: that is no error of the origin.
-      if (attempts.caller?.aborted) throw thrown;
+      const tookMs = this.#clock.monotonic() - startedMs;
+      if (entrant?.isLost) steps?.cancelled(tookMs);
+      else steps?.ended(thrown, tookMs, receivedBytes?.());
+      // Another request was faster, or the caller wants no more bytes: that is no error of the origin.
+      if (entrant?.isLost || attempts.caller?.aborted) throw thrown;
       const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);
       this.stats.errors.set(error.code, (this.stats.errors.get(error.code) ?? 0) + 1);
       if (error.code === "origin_throttled") this.throttle?.rejected(round, error.retryAfterSeconds);

@@ -47,16 +47,30 @@ export class OriginTrace {
     this.#log?.("permit", { operation: this.#operation, waitedMs: Math.round(waitedMs) });
   }
 
-  attempt(range?: AttemptRange): void {
+  attempt(range?: AttemptRange, isHedge = false): void {
     this.#attempts += 1;
-    this.#log?.("origin_attempt", { operation: this.#operation, attempt: this.#attempts, ...range });
+    const hedge = isHedge ? { hedge: true } : {};
+    this.#log?.("origin_attempt", {
+      operation: this.#operation,
+      attempt: this.#attempts,
+      ...range,
+      ...hedge,
+    });
   }
 
   /** `thrown` is undefined for an attempt that succeeded, `receivedBytes` for one without a body. */
   ended(thrown: unknown, tookMs: number, receivedBytes?: number): void {
-    if (!this.#log) return;
     const code = thrown instanceof OrcaError ? thrown.code : "origin_unavailable";
-    const result = thrown === undefined ? "ok" : code;
+    this.#result(thrown === undefined ? "ok" : code, tookMs, receivedBytes);
+  }
+
+  /** The same request was answered on another connection first (hedging/hedge.ts). */
+  cancelled(tookMs: number): void {
+    this.#result("cancelled", tookMs);
+  }
+
+  #result(result: string, tookMs: number, receivedBytes?: number): void {
+    if (!this.#log) return;
     const received = receivedBytes === undefined ? {} : { receivedBytes };
     this.#log("origin_result", {
       operation: this.#operation,

@@ -9,6 +9,7 @@ import type { OriginConfig } from "../config/origin-config.ts";
 import { AzureBlobOrigin } from "../origin/azure-blob-origin.ts";
 import { FileOrigin } from "../origin/file-origin.ts";
 import { GuardedOrigin } from "../origin/guarded-origin.ts";
+import { Hedge } from "../origin/hedging/hedge.ts";
 import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
 import { Throttle } from "../origin/throttling/throttle.ts";
@@ -37,13 +38,15 @@ export function openOrigin(
   { config, clock, random, trace }: OriginsOptions,
 ): GuardedOrigin {
   const { id: originId, targetGlobal: share, queueTimeoutMs } = each;
+  const throttle = new Throttle({ originId, clock, share, waitMaxMs: queueTimeoutMs });
   return new GuardedOrigin({
     origin: openDriver(each, config, clock),
     clock,
     random,
     requestsInFlightMax: share,
     queueTimeoutMs,
-    throttle: new Throttle({ originId, clock, share, waitMaxMs: queueTimeoutMs }),
+    throttle,
+    hedge: each.hedge ? new Hedge(clock, () => throttle.isCut) : undefined,
     retry: each.retry,
     minRate: { bytesPerSecond: each.minRateBytes, windowMs: each.minRateWindowMs },
     trace,

@@ -6,6 +6,7 @@ import { type ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MiB } from "../../src/base/units.ts";
 import { GuardedOrigin, type GuardedOriginOptions } from "../../src/origin/guarded-origin.ts";
+import { Hedge } from "../../src/origin/hedging/hedge.ts";
 import { Throttle } from "../../src/origin/throttling/throttle.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 import { assertPattern } from "../support/pattern.ts";
@@ -378,4 +379,61 @@ test("GuardedOrigin.head: a request that has waited for queue_timeout because of
   await clock.advance(5000);
   await third;
   guarded.close();
+});
+
+/** An origin whose first 64 GETs are answered after 40 ms, and a GET after them that has waited for 40 ms. */
+async function hedgedRead(share = 4) {
+  const clock = new FakeClock();
+  const hedge = new Hedge(clock, () => false);
+  const parts = { ...fixture({ clock, hedge, requestsInFlightMax: share }), clock, hedge };
+  const { origin, guarded } = parts;
+  const small = { ...request, lengthBytes: 8 };
+  const drop: ByteSink = { space: () => Buffer.alloc(8), advance: () => {} };
+  for (let count = 0; count < 64; count += 1) {
+    const read = guarded.read(small, drop);
+    await clock.advance(39);
+    readAt(origin, count).deliver().finish();
+    await read;
+  }
+  origin.reads.length = 0;
+  const whole = guarded.read(request, parts.sink);
+  await clock.advance(39);
+  return { ...parts, whole };
+}
+
+test("GuardedOrigin.read: a slow GET is sent again, the first head wins, and no byte of the loser reaches the sink", async () => {
+  const { origin, guarded, hedge, bytes, whole } = await hedgedRead();
+  assert.deepEqual([origin.reads.length, guarded.requestsInFlight], [2, 2]);
+  const [first, second] = [readAt(origin, 0), readAt(origin, 1)];
+  second.deliver(MiB);
+  assert.equal(first.signal.aborted, true);
+  // A driver that goes on after the abort writes into memory of nobody's.
+  first.deliver(2 * MiB);
+  await settle();
+  assert.equal(guarded.requestsInFlight, 1);
+  second.deliver().finish();
+  await whole;
+  assertPattern(bytes, origin.seed, MiB);
+  assert.deepEqual([guarded.stats.bytes, guarded.stats.requests.get], [64 * 8 + 4 * MiB, 66]);
+  assert.deepEqual([guarded.stats.errors.size, guarded.stats.retries, guarded.requestsInFlight], [0, 0, 0]);
+  assert.deepEqual(hedge.stats, { sent: 1, won: 1, withoutCredit: 0, withoutPermit: 0 });
+});
+
+test("GuardedOrigin.read: where both requests fail, it is one attempt, and the next one is a race of its own", async () => {
+  const { origin, clock, guarded, bytes, whole } = await hedgedRead();
+  readAt(origin, 0).fail(failure("origin_unavailable"));
+  await settle();
+  readAt(origin, 1).fail(failure("origin_unavailable"));
+  await clock.advance(100);
+  readAt(origin, 2).deliver().finish();
+  await whole;
+  assertPattern(bytes, origin.seed, MiB);
+  assert.deepEqual([guarded.stats.errors.get("origin_unavailable"), guarded.stats.retries], [2, 1]);
+});
+
+test("GuardedOrigin.read: without a free permit a slow GET is not sent again", async () => {
+  const { origin, hedge, whole } = await hedgedRead(1);
+  assert.deepEqual([origin.reads.length, hedge.stats.withoutPermit], [1, 1]);
+  readAt(origin, 0).deliver().finish();
+  await whole;
 });

@@ -87,6 +87,7 @@ export function replicaParts() {
         requestsInFlight: 0,
         requestsInFlightMax: 0,
         requestsWaiting: 0,
+        hedge: undefined,
         throttle: { part: 1, stats: { cuts: 0, cutsHeard: 0, letThrough: 0 } },
         stats: {
           requests: { get: 0, head: 0, list: 0, sub_resource: 0 },

@@ -130,6 +130,12 @@ export const originFields = {
     "How long a response body may stay below `min_rate`.",
     "Raise it for an origin that pauses within a body. Lower it to notice a slow body sooner.",
   ),
+  hedge: setting(
+    flag(),
+    "false",
+    "Whether a HEAD or GET whose response has not begun when 95 % of the newest ones had is sent again, and the response that begins first is used. At most 5 % more requests.",
+    "`true` for an origin that now and then takes far longer to answer than usual, where a few more requests cost little. See [The origin is slow now and then](operations/symptoms.md#the-origin-is-slow-now-and-then).",
+  ),
   retry,
   buckets,
   allow_dot_segments: setting(

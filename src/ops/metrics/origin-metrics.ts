@@ -2,6 +2,7 @@
 import type { Directory } from "../../object/directory.ts";
 import type { ListingCache } from "../../object/listing-cache.ts";
 import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
+import type { Hedge } from "../../origin/hedging/hedge.ts";
 import type { Throttle } from "../../origin/throttling/throttle.ts";
 import type { LabelledValue, MetricsRegistry } from "./metrics.ts";
 import { type PartCounters, registerPartMetrics } from "./part-metrics.ts";
@@ -9,7 +10,10 @@ import { type PartCounters, registerPartMetrics } from "./part-metrics.ts";
 type OriginCounters = Pick<
   GuardedOrigin,
   "id" | "stats" | "requestsInFlight" | "requestsInFlightMax" | "requestsWaiting"
-> & { readonly throttle: Pick<Throttle, "part" | "stats"> | undefined };
+> & {
+  readonly throttle: Pick<Throttle, "part" | "stats"> | undefined;
+  readonly hedge: Pick<Hedge, "stats"> | undefined;
+};
 
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
@@ -27,6 +31,7 @@ export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginPar
   registerRequests(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
   registerThrottles(metrics, parts.origins);
+  registerHedges(metrics, parts.origins);
   registerDirectories(metrics, parts.directories);
   registerPartMetrics(metrics, parts.parts);
   registerListings(metrics, parts.lists);
@@ -149,6 +154,40 @@ function registerThrottles(metrics: MetricsRegistry, origins: OriginParts["origi
       watch: "Should not grow. More is asked of the origin than it serves.",
     },
     perOrigin(origins, ({ throttle }) => throttle?.stats.letThrough ?? 0),
+  );
+}
+
+/** With origin.hedge. All of them are 0 without it. */
+function registerHedges(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
+  metrics.counter(
+    "orca_origin_hedges_total",
+    {
+      meaning: "HEADs and GETs sent a second time because the first had no answer yet (origin.hedge).",
+      watch: "At most 5 % of orca_origin_requests_total.",
+    },
+    perOrigin(origins, ({ hedge }) => hedge?.stats.sent ?? 0),
+  );
+  metrics.counter(
+    "orca_origin_hedges_won_total",
+    {
+      meaning: "Of these, requests whose second answer came first.",
+      watch: "A small part of orca_origin_hedges_total: turn origin.hedge off, it helps little here.",
+    },
+    perOrigin(origins, ({ hedge }) => hedge?.stats.won ?? 0),
+  );
+  metrics.counter(
+    "orca_origin_hedges_skipped_total",
+    {
+      meaning:
+        "Requests that were slow and not sent a second time, by reason: credit (5 % were used up), permit (none was free).",
+      watch: "credit grows fast: the origin is slow as a whole, and not now and then.",
+    },
+    function* () {
+      for (const { id, hedge } of origins) {
+        yield { labels: { origin: id, reason: "credit" }, value: hedge?.stats.withoutCredit ?? 0 };
+        yield { labels: { origin: id, reason: "permit" }, value: hedge?.stats.withoutPermit ?? 0 };
+      }
+    },
   );
 }
 

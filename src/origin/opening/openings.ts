@@ -6,6 +6,7 @@ import { assert } from "../../base/assert.ts";
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { type Entrant, eitherSignal } from "../hedging/hedge.ts";
 import { MinRate, type MinRateSettings } from "../min-rate.ts";
 import type { BodyPlace, DeleteMarker, ObjectHead, Opening, OpenRequest, Origin } from "../origin.ts";
 import type { OriginTrace } from "../origin-trace.ts";
@@ -31,8 +32,11 @@ export interface OpeningsOptions {
 
 /** The attempts of one opening. */
 export interface OpeningAttempts {
-  /** Runs one attempt under one permit. */
-  readonly permitted: (ask: () => Promise<void>, receivedBytes: () => number) => Promise<void>;
+  /** Runs one attempt under a permit. With hedging it may ask twice, each time as another entrant. */
+  readonly permitted: (
+    ask: (entrant?: Entrant) => Promise<void>,
+    receivedBytes: () => number,
+  ) => Promise<void>;
   /** Returns when the next attempt is due, or throws the fault again. */
   readonly pause: (thrown: unknown) => Promise<void>;
 }
@@ -99,9 +103,13 @@ export class Openings {
       body = place && new OpeningBody({ place, lengthBytes, rate, onBytes, cut });
       return body ?? null;
     };
-    const ask = async (): Promise<void> => {
-      steps.attempt({ offset: request.offset, lengthBytes: request.lengthBytes });
-      await this.#ask(request, onOpening, stop.signal, answer);
+    const ask = async (entrant?: Entrant): Promise<void> => {
+      steps.attempt({ offset: request.offset, lengthBytes: request.lengthBytes }, entrant?.isHedge);
+      const onHead = (opening: Opening): ByteSink | null =>
+        entrant?.answered() === false ? null : onOpening(opening);
+      const stopped = eitherSignal([this.#options.closing, stop.signal], entrant);
+      const outcome = await this.#ask(request, onHead, stopped);
+      if (outcome !== undefined && entrant?.answered() !== false) answer(outcome);
     };
     try {
       await permitted(ask, () => body?.receivedBytes ?? 0);
@@ -115,20 +123,21 @@ export class Openings {
     }
   }
 
+  /** Undefined for an opening with bytes, of which `onOpening` has learned. */
   async #ask(
     request: OpenRequest,
     onOpening: (opening: Opening) => ByteSink | null,
     stopped: AbortSignal,
-    answer: (answered: OpenAnswer) => void,
-  ): Promise<void> {
-    const { origin, closing } = this.#options;
+  ): Promise<OpenAnswer | undefined> {
+    const { origin } = this.#options;
     assert(origin.open !== undefined, "an origin is opened only if it can be");
     try {
-      const outcome = await origin.open(request, onOpening, AbortSignal.any([closing, stopped]));
-      if (outcome === "unsatisfiable") answer({ outcome });
-      else if (outcome !== "opened") answer({ outcome: "absent", marker: outcome });
+      const outcome = await origin.open(request, onOpening, stopped);
+      if (outcome === "opened") return undefined;
+      return outcome === "unsatisfiable" ? { outcome } : { outcome: "absent", marker: outcome };
     } catch (thrown) {
       if (thrown !== enough) throw thrown;
+      return undefined;
     }
   }
 }

@@ -62,6 +62,16 @@ export class PacedPermits {
       throw thrown;
     }
   }
+
+  /** A permit that is free now. Undefined where requests wait. */
+  tryAcquire(): Permit | undefined {
+    if (!this.#throttle) return this.#share.tryAcquire();
+    const entry = this.#throttle.tryEnter();
+    const permit = entry && this.#share.tryAcquire();
+    if (entry && permit) return bothOf(permit, entry);
+    entry?.release();
+    return undefined;
+  }
 }
 
 function bothOf(first: Permit, second: Permit): Permit {
