@@ -40,10 +40,10 @@ test("OrcaError: a peer's absence is a peer's trouble, and an origin's answer is
   );
 });
 
-test("OrcaError: what lasts is a fact about an object that exists", () => {
+test("OrcaError: what lasts is a fact about an object that exists, or about the name of a version", () => {
   assert.deepEqual(
     codesWhere(({ isLasting }) => isLasting),
-    ["origin_missing_etag", "origin_unsupported"],
+    ["invalid_version_id", "origin_missing_etag", "origin_unsupported"],
   );
 });
 
