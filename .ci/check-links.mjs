@@ -77,7 +77,7 @@ function* faultsOf(page) {
   }
 }
 
-const pages = globSync("**/*.md", { exclude: ["**/node_modules", "**/.git"] }).toSorted();
+const pages = globSync("**/*.md", { exclude: ["**/node_modules", "**/.git", "dist/**"] }).toSorted();
 const faults = pages.flatMap((page) => [...faultsOf(page)]);
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) process.exitCode = 1;
