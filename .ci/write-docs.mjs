@@ -1,10 +1,13 @@
 /**
- * Writes the generated parts of the pages in docs/: the text between `<!-- begin NAME ... -->` and `<!-- end NAME -->`.
+ * Writes the generated parts of the pages in docs/: the text between `<!-- begin NAME ... -->` and `<!-- end NAME -->`,
+ * and the Grafana dashboard.
  * Tests compare each page with its source, so a page that was not written again fails them.
  *
  *     npm run docs
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dashboard } from "../deploy/grafana/dashboard.ts";
+import { alertsPage } from "../deploy/prometheus/alerts-page.ts";
 import { errorsPage } from "../src/ops/errors-page.ts";
 import { settingsPage } from "../src/config/settings-page.ts";
 import { metricsPage } from "../src/ops/metrics/metrics-page.ts";
@@ -17,6 +20,7 @@ const parts = [
   { file: "docs/operations/errors.md", name: "errors", text: errorsPage() },
   { file: "docs/operations/debugging-a-fill.md", name: "steps", text: stepsPage() },
   { file: "docs/metrics.md", name: "metrics", text: metricsPage(metricsSections()) },
+  { file: "docs/operations/monitoring.md", name: "alerts", text: alertsPage() },
   { file: "docs/s3-differences.md", name: "differences", text: differencesPage() },
 ];
 
@@ -28,4 +32,10 @@ for (const { file, name, text } of parts) {
   if (after === before) continue;
   writeFileSync(file, after);
   console.log(`Wrote ${file}`);
+}
+
+const dashboardFile = "deploy/grafana/dashboard.json";
+if (!existsSync(dashboardFile) || readFileSync(dashboardFile, "utf8") !== dashboard()) {
+  writeFileSync(dashboardFile, dashboard());
+  console.log(`Wrote ${dashboardFile}`);
 }
