@@ -81,8 +81,11 @@ const resources: RowSpec = {
     lines(
       "Lines of the log dropped",
       "cps",
-      { "{{instance}}": rateBy("instance", "orca_log_lines_dropped_total") },
-      "Should be 0: the reader of the log stalls.",
+      {
+        "{{instance}}": rateBy("instance", "orca_log_lines_dropped_total"),
+        "{{instance}} access log": rateBy("instance", "orca_access_log_lines_dropped_total"),
+      },
+      "Should be 0: the reader of the log stalls, or is slower than the requests.",
     ),
   ],
 };

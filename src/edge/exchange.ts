@@ -12,6 +12,7 @@ import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
+import type { AccessLog, AccessRecord } from "./access-log/access-log.ts";
 import { accessDenied } from "./auth/auth-error.ts";
 import type { ClientAccess } from "./auth/client-access.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -39,6 +40,8 @@ export interface ExchangeContext {
   readonly slowRequestMs: number;
   /** Of requests that were slow or failed. */
   readonly report: RequestReport;
+  /** Undefined where `logging.access` is off. */
+  readonly accessLog: AccessLog | undefined;
   /** @see S3ListenerOptions.hostId */
   readonly hostId: string;
   /** Undefined where clients do not authenticate. */
@@ -71,6 +74,8 @@ export class Exchange implements Asker {
   /** Releases its bytes when the response ends. */
   reader: ObjectReader | undefined;
   readonly pace: ClientPace;
+  /** Undefined where `logging.access` is off. */
+  readonly record: AccessRecord | undefined;
   /** @see Asker.waits */
   waits: Waits | undefined;
   /** The code of the error that ended it, unless that was the client's own. */
@@ -91,6 +96,7 @@ export class Exchange implements Asker {
     this.#context = context;
     this.#startedMs = context.clock.monotonic();
     this.pace = new ClientPace(context.paceLimit);
+    this.record = context.accessLog?.begin(request);
     response.exchange = this;
     // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
     response.on("close", onClose);
@@ -117,6 +123,7 @@ export class Exchange implements Asker {
   send(status: number, headers: string[], body: string | Uint8Array): void {
     this.response.writeHead(status, headers);
     if (body !== "") this.sending(body.length);
+    if (this.record) this.record.bodyBytes = Buffer.byteLength(body);
     this.response.end(body);
   }
 
@@ -147,6 +154,7 @@ export class Exchange implements Asker {
     const error = this.#isHidden(failure) ? accessDenied() : failure;
     // A client's own error is not logged, not even a 501: a flood of requests must not flood the log. A bucket that the
     // origin does not have is a 404, and the operator's error.
+    if (this.record) this.record.code = error.code;
     const isServers = errorTable[error.code].status >= 500 || error.code === "no_such_bucket";
     if (isServers && error.source !== "client") {
       this.#logFailure(error, "Cannot answer a request", pages.requestFailed);
@@ -193,6 +201,7 @@ export class Exchange implements Asker {
   bodyCut(error: OrcaError): void {
     this.#cut = true;
     this.#context.stats.bodiesCut += 1;
+    if (this.record) this.record.code = error.code;
     this.#logFailure(error, "Cut a response short: its remaining bytes could not be read", pages.bodiesCut);
   }
 
@@ -218,6 +227,7 @@ export class Exchange implements Asker {
     stats.totalSeconds[this.operation].observe(seconds);
     if (!writableFinished && !this.#cut) stats.clientsGone += 1;
     if (logger.isDebug) this.#logEnd(status, seconds);
+    if (this.record) this.#logAccess(this.record, status, seconds);
     const isSlow = seconds * 1000 > slowRequestMs;
     if (isSlow) stats.requestsSlow += 1;
     if (isSlow || this.#failure !== undefined) this.#report(status, seconds * 1000);
@@ -228,6 +238,11 @@ export class Exchange implements Asker {
     this.waits?.end();
     const complete = this.response.writableFinished;
     this.#context.report.log(this, { status, totalMs, complete, failure: this.#failure });
+  }
+
+  #logAccess(record: AccessRecord, status: number, seconds: number): void {
+    const complete = this.response.writableFinished && !this.#cut;
+    this.#context.accessLog?.end(this, record, { status, seconds, complete });
   }
 
   #logEnd(status: number, seconds: number): void {

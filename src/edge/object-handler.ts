@@ -306,7 +306,9 @@ export class ObjectHandler {
   ): void {
     const { exchange, request, bucket, location } = task;
     const source = reader.source ?? "memory";
-    this.#options.stats.firstByteSeconds[source].observe(exchange.elapsedSeconds());
+    const firstByteSeconds = exchange.elapsedSeconds();
+    this.#options.stats.firstByteSeconds[source].observe(firstByteSeconds);
+    if (exchange.record) exchange.record.firstByteSeconds = firstByteSeconds;
     const flat = this.#headersOf(record).forBody(
       range,
       exchange.requestId,

@@ -13,6 +13,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import { RequestIds } from "../trace/request-id.ts";
+import { AccessLog, type AccessLogger, type AccessMode } from "./access-log/access-log.ts";
 import { Admission, type AdmissionOptions } from "./auth/admission.ts";
 import { SlowClients } from "./client-pace.ts";
 import { createEdgeServer, type EdgeServer, setCertificate } from "./edge-server.ts";
@@ -53,6 +54,9 @@ export interface S3ListenerOptions extends AdmissionOptions {
   readonly hostId: string;
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
+  /** `logging.access`. */
+  readonly accessMode: AccessMode;
+  readonly accessLogger: AccessLogger;
   /** Undefined where no page of a browser may read. */
   readonly cors?: Cors | undefined;
   readonly stats: EdgeStats;
@@ -94,6 +98,7 @@ export class S3Listener {
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
     const report = new RequestReport({ clock, logger, pace: new LogPace(clock, failureLinesMax) });
+    const { accessMode: mode, accessLogger } = options;
     const onEnd = (): void => this.#closeIfDraining();
     this.#context = {
       clock,
@@ -103,6 +108,7 @@ export class S3Listener {
       paceLimit,
       slowRequestMs,
       report,
+      accessLog: AccessLog.of({ mode, slowRequestMs, logger: accessLogger }),
       running,
       hostId,
       access,

@@ -9,6 +9,7 @@
  *    dropped and counted.
  * 3. After one line was dropped, all are, until the buffer is empty. So what is missing is missing in one place, and the
  *    line that tells how much stands there.
+ *    A spare line (the access log) is dropped earlier, and stands nowhere: a counter tells of it.
  * 4. An error of the output drops nothing. The same bytes are tried again, at the latest after retryDelayMsMax.
  */
 import type { Clock, Timer } from "../base/clock.ts";
@@ -42,7 +43,7 @@ export interface LogBufferOptions {
 }
 
 export class LogBuffer {
-  readonly stats = { linesDropped: 0 };
+  readonly stats = { linesDropped: 0, spareLinesDropped: 0 };
   readonly #options: LogBufferOptions;
   readonly #lines: string[] = [];
   /** What the output is to write, or writes; the head of `#lines` until then. */
@@ -86,9 +87,19 @@ export class LogBuffer {
       if (this.pendingLines === 0) this.#tellGap();
       return;
     }
-    this.#lines.push(line);
-    this.#bytes += lengthBytes;
-    this.#pump();
+    this.#push(line, lengthBytes);
+  }
+
+  /**
+   * Writes a line that gives way to others. Where half of the buffer is full it is dropped and counted apart, so that it never
+   * takes the room of an event that a person waits for.
+   */
+  writeSpare(line: string): void {
+    const lengthBytes = Buffer.byteLength(line);
+    const isHalfFull =
+      this.pendingLines >= bufferLinesMax / 2 || this.#bytes + lengthBytes > bufferBytesMax / 2;
+    if (isHalfFull || this.#missing > 0) this.stats.spareLinesDropped += 1;
+    else this.#push(line, lengthBytes);
   }
 
   /** Resolves when all is written, or after `timeoutMs`: then with false. */
@@ -122,6 +133,12 @@ export class LogBuffer {
       this.#batch = noBytes;
     }
     this.#pumpNow();
+  }
+
+  #push(line: string, lengthBytes: number): void {
+    this.#lines.push(line);
+    this.#bytes += lengthBytes;
+    this.#pump();
   }
 
   #pump(): void {

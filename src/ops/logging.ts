@@ -39,6 +39,8 @@ const closeTimeoutMs = 2000;
 
 export class Log {
   readonly logger: ParentLogger;
+  /** For the access log, whose lines appear at every level. Its fields are printed as they are: flat, and without secrets. */
+  readonly access: Pick<Logger, "info">;
   readonly level: LogLevelControl;
   readonly #buffer: LogBuffer | undefined;
 
@@ -60,12 +62,19 @@ export class Log {
     this.level = new LogLevelControl(options.level, threshold, clock, () =>
       logger.info({ level: options.level }, "The log is back at its configured level"),
     );
+    const spare = stream ?? { write: (line: string) => buffer.writeSpare(line) };
+    this.access = accessLogger(clock, pretty ? readable(spare, colours) : spare);
     this.#buffer = stream ? undefined : buffer;
   }
 
   /** Lines that were dropped because the log could not be written. */
   get linesDropped(): number {
     return this.#buffer?.stats.linesDropped ?? 0;
+  }
+
+  /** Lines of the access log that were dropped because the buffer was half full. */
+  get accessLinesDropped(): number {
+    return this.#buffer?.stats.spareLinesDropped ?? 0;
   }
 
   /**
@@ -95,6 +104,17 @@ export class Log {
     if (pendingLines === 0) return undefined;
     return `Cannot write the last ${pendingLines} lines of the log: ${lastError || "it takes too long"}`;
   }
+}
+
+/** A line a request: without pino, which takes three times as long to write the same. */
+function accessLogger(clock: Clock, destination: DestinationStream): Pick<Logger, "info"> {
+  return {
+    info: (fields, message) => {
+      const time = new Date(clock.now()).toISOString();
+      const body = JSON.stringify(fields).slice(1, -1);
+      destination.write(`{"level":"info","time":"${time}",${body},"msg":${JSON.stringify(message)}}\n`);
+    },
+  };
 }
 
 function pinoOf({ level, clock }: LogOptions, destination: DestinationStream): Pino {

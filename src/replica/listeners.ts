@@ -9,6 +9,7 @@ import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
+import type { AccessLogger } from "../edge/access-log/access-log.ts";
 import type { ClientAccess } from "../edge/auth/client-access.ts";
 import { BucketHandler } from "../edge/bucket-handler.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
@@ -52,6 +53,7 @@ export interface S3ListenerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly accessLogger: AccessLogger;
   readonly onDied: (error: OrcaError) => void;
 }
 
@@ -83,6 +85,8 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
       chunkSizeBytesMin: Math.min(...config.chunking.tiers.map(({ chunkSizeBytes }) => chunkSizeBytes)),
     }),
     slowRequestMs: config.logging.slowRequestMs,
+    accessMode: config.logging.access,
+    accessLogger: parts.accessLogger,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
     subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock }),
     stats,

@@ -171,6 +171,7 @@ export class Replica {
       readPath: readPath.forReaders,
       stats: this.#edge,
       tls: tls.server,
+      accessLogger: options.log?.access ?? options.logger,
     });
     this.#listener = listener;
     held.add(step("close the S3 listener", () => listener.close()));

@@ -212,5 +212,5 @@ test("schema: the defaults are the design's", () => {
       serverName: undefined,
     },
   });
-  assert.deepEqual(settings.logging, { level: "info", slowRequestMs: 5000 });
+  assert.deepEqual(settings.logging, { level: "info", access: "off", slowRequestMs: 5000 });
 });

@@ -105,6 +105,8 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     tls: undefined,
     hostId: "host",
     slowRequestMs,
+    accessMode: "off",
+    accessLogger: logger,
     buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings, parts: {} as never })]])),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,
     bucketHandler: {} as BucketHandler,

@@ -29,6 +29,8 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     tls: undefined,
     hostId: "host",
     slowRequestMs: 5000,
+    accessMode: "off",
+    accessLogger: logger,
     buckets: new Buckets(new Map([["b", {} as Bucket]])),
     objectHandler: { handle } as unknown as ObjectHandler,
     bucketHandler: { handle, listBuckets: handle } as unknown as BucketHandler,

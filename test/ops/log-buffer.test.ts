@@ -181,3 +181,24 @@ test("LogBuffer.writeThrough: it gives up on an output that fails", () => {
   buffer.write("the bug\n");
   assert.deepEqual([buffer.pendingLines, buffer.lastError], [2, "EPIPE"]);
 });
+
+for (const { bound, line, count } of [
+  { bound: "lines", line: "short\n", count: bufferLinesMax / 2 },
+  { bound: "bytes", line: `${"x".repeat(65_535)}\n`, count: bufferBytesMax / 2 / 65_536 },
+]) {
+  test(`LogBuffer: spare lines take half of its bound in ${bound}; what comes on top is counted apart, and others find room`, async () => {
+    const output = new FakeOutput();
+    const { clock, buffer } = bufferTo(output);
+    output.roomBytes = 0;
+    for (let index = 0; index < count + 7; index += 1) buffer.writeSpare(line);
+    assert.deepEqual([buffer.pendingLines, buffer.stats], [count, { linesDropped: 0, spareLinesDropped: 7 }]);
+    buffer.write("event\n");
+    assert.equal(buffer.stats.linesDropped, 0);
+    output.roomBytes = Infinity;
+    await clock.advance(2000);
+    assert.ok(output.text.endsWith(`${line}event\n`), "without a gap");
+    assert.equal(output.text.length, count * line.length + "event\n".length);
+    buffer.writeSpare("again\n");
+    assert.ok(output.text.endsWith("again\n"));
+  });
+}

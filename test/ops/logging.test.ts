@@ -114,3 +114,13 @@ test("Log: the readable form is one line, coloured on a terminal alone", () => {
   assert.notEqual(coloured, plain);
   assert.equal(stripVTControlCharacters(coloured ?? ""), plain);
 });
+
+test("Log: lines of the access log appear at every level, in the form of all others", () => {
+  const stream = new Lines();
+  const log = new Log({ level: "error", clock: new FakeClock(), stream, pretty: false });
+  log.access.info({ log: "access", key: "k", source: undefined }, "Answered a request");
+  log.logger.info({}, "no");
+  assert.deepEqual(stream.lines, [
+    '{"level":"info","time":"2026-01-01T00:00:00.000Z","log":"access","key":"k","msg":"Answered a request"}\n',
+  ]);
+});

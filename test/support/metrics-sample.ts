@@ -284,7 +284,7 @@ export function metricsSections(): MetricsSection[] {
       registerReplicationMetrics(metrics, replicated),
     ),
     section("Log and ops listener", always, (metrics) => {
-      registerLogMetrics(metrics, { linesDropped: 0 });
+      registerLogMetrics(metrics, { linesDropped: 0, accessLinesDropped: 0 });
       registerOpsMetrics(metrics, { connections: 0, stats: { closedForRoom: 0 } });
     }),
   ];

@@ -3,6 +3,7 @@ import type { MetricsRegistry } from "./metrics.ts";
 
 export interface LogCounters {
   readonly linesDropped: number;
+  readonly accessLinesDropped: number;
 }
 
 export function registerLogMetrics(metrics: MetricsRegistry, log: LogCounters): void {
@@ -13,6 +14,16 @@ export function registerLogMetrics(metrics: MetricsRegistry, log: LogCounters): 
       watch: "Should not grow: the reader of the log stalls, or its disk is full.",
     },
     () => log.linesDropped,
+  );
+  metrics.counter(
+    "orca_access_log_lines_dropped_total",
+    {
+      meaning:
+        "Lines of the access log (logging.access) that were dropped because half of the log's buffer was full.",
+      watch:
+        "Should not grow: the reader of the log is slower than the requests. Use logging.access errors, or a faster reader.",
+    },
+    () => log.accessLinesDropped,
   );
 }
 
