@@ -11,6 +11,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
 import type { Asker } from "../trace/trace.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
 import type { AccessLog, AccessRecord } from "./access-log/access-log.ts";
 import { accessDenied } from "./auth/auth-error.ts";
@@ -42,6 +43,7 @@ export interface ExchangeContext {
   readonly report: RequestReport;
   /** Undefined where `logging.access` is off. */
   readonly accessLog: AccessLog | undefined;
+  readonly traceContexts: TraceContexts;
   /** @see S3ListenerOptions.hostId */
   readonly hostId: string;
   /** Undefined where clients do not authenticate. */
@@ -208,9 +210,10 @@ export class Exchange implements Asker {
   #logFailure(error: OrcaError, message: string, see: Page): void {
     this.#failure = error.code;
     const { requestId, operation, bucket, key } = this;
-    const { logger, failures } = this.#context;
+    const { logger, failures, traceContexts } = this.#context;
     const suppressed = failures.take(`${error.code} ${error.source} ${message}`);
-    const fields = { requestId, operation, bucket, key, error, see, ...suppressed };
+    const id = { requestId, ...traceContexts.fields(requestId) };
+    const fields = { ...id, operation, bucket, key, error, see, ...suppressed };
     if (suppressed) logger.warn(fields, message);
     else if (logger.isDebug) logger.debug(fields, message);
   }
@@ -251,6 +254,7 @@ export class Exchange implements Asker {
     const fields = {
       step: "response",
       requestId,
+      ...this.#context.traceContexts.fields(requestId),
       operation,
       bucket,
       key,

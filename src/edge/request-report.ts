@@ -7,6 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import type { Waits } from "../trace/waits.ts";
 import type { ClientPace } from "./client-pace.ts";
 import type { Operation } from "./edge-stats.ts";
@@ -15,6 +16,7 @@ export interface RequestReportOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly pace: LogPace;
+  readonly traceContexts: TraceContexts;
 }
 
 /** An exchange, as the report sees it. */
@@ -45,7 +47,7 @@ export class RequestReport {
   }
 
   log(request: ReportedRequest, end: RequestEnd): void {
-    const { logger, clock, pace } = this.#options;
+    const { logger, clock, pace, traceContexts } = this.#options;
     const { requestId, operation, bucket, key, reader, waits } = request;
     const { failure, status, complete } = end;
     const suppressed = pace.take(failure === undefined ? `slow ${operation}` : `failed ${failure}`);
@@ -53,6 +55,7 @@ export class RequestReport {
     const [start, rangeEnd] = reader?.range ?? [];
     const fields = {
       requestId,
+      ...traceContexts.fields(requestId),
       operation,
       bucket,
       key,

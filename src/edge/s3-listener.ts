@@ -13,6 +13,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import { RequestIds } from "../trace/request-id.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { AccessLog, type AccessLogger, type AccessMode } from "./access-log/access-log.ts";
 import { Admission, type AdmissionOptions } from "./auth/admission.ts";
 import { SlowClients } from "./client-pace.ts";
@@ -57,6 +58,7 @@ export interface S3ListenerOptions extends AdmissionOptions {
   /** `logging.access`. */
   readonly accessMode: AccessMode;
   readonly accessLogger: AccessLogger;
+  readonly traceContexts: TraceContexts;
   /** Undefined where no page of a browser may read. */
   readonly cors?: Cors | undefined;
   readonly stats: EdgeStats;
@@ -97,8 +99,9 @@ export class S3Listener {
     const failures = new LogPace(clock, failureLinesMax);
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
-    const report = new RequestReport({ clock, logger, pace: new LogPace(clock, failureLinesMax) });
-    const { accessMode: mode, accessLogger } = options;
+    const pace = new LogPace(clock, failureLinesMax);
+    const report = new RequestReport({ clock, logger, pace, traceContexts: options.traceContexts });
+    const { accessMode: mode, accessLogger, traceContexts } = options;
     const onEnd = (): void => this.#closeIfDraining();
     this.#context = {
       clock,
@@ -108,7 +111,8 @@ export class S3Listener {
       paceLimit,
       slowRequestMs,
       report,
-      accessLog: AccessLog.of({ mode, slowRequestMs, logger: accessLogger }),
+      accessLog: AccessLog.of({ mode, slowRequestMs, logger: accessLogger, traceContexts }),
+      traceContexts,
       running,
       hostId,
       access,
@@ -214,7 +218,10 @@ export class S3Listener {
 
   /** An exception that no handler expected is the fault of its request, and must not leave the event of the server. */
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
-    const exchange = new Exchange(message, response, this.#requestIds.next(), this.#context);
+    const requestId = this.#requestIds.next();
+    const { traceparent, tracestate } = message.headers;
+    if (traceparent !== undefined) this.#options.traceContexts.accept(requestId, traceparent, tracestate);
+    const exchange = new Exchange(message, response, requestId, this.#context);
     try {
       this.#route(exchange, message, response);
     } catch (thrown) {

@@ -15,17 +15,18 @@ import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.t
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { type WholeAnswer, WholeAnswers } from "../http-client/whole-answers.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { archiveClass, archiveTier, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
 import { listContainers } from "./buckets/azure-containers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
+  askerHeaders,
   checkRangeResponse,
   type ObjectDialect,
   objectHeadOf,
   rangeHeaders,
-  userAgentHeaders,
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { listingBytesMax } from "./list-answer.ts";
@@ -71,6 +72,7 @@ export interface AzureBlobOriginOptions extends HttpTimeouts {
   readonly connectionsIdleMax: number;
   /** @see KnownBuckets */
   readonly bucketTtlMs?: number;
+  readonly traceContexts?: TraceContexts | undefined;
   readonly clock: Clock;
 }
 
@@ -117,7 +119,11 @@ export class AzureBlobOrigin implements Origin {
     const { bucket, key, versionId } = location;
     if (!isBlobName(key)) return null;
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const request = await this.#authorized("HEAD", location, userAgentHeaders(requestId));
+    const request = await this.#authorized(
+      "HEAD",
+      location,
+      askerHeaders(requestId, this.#options.traceContexts),
+    );
     const head = await this.#client.request(request, () => null, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "ContainerNotFound") {
@@ -140,7 +146,10 @@ export class AzureBlobOrigin implements Origin {
     const action = `Cannot read "${bucket}/${key}"`;
     if (!isBlobName(key))
       throw new OrcaError("origin_etag_changed", "origin", `${action}: Azure has no such names`);
-    const headers = { ...rangeHeaders(range), ...userAgentHeaders(range.trace?.requestId) };
+    const headers = {
+      ...rangeHeaders(range),
+      ...askerHeaders(range.trace?.requestId, this.#options.traceContexts),
+    };
     const request = await this.#authorized("GET", range, headers);
     const onHead = (head: ResponseHead): ByteSink => {
       if (head.status >= 300) throw this.#errorOf(head, action);
@@ -164,7 +173,7 @@ export class AzureBlobOrigin implements Origin {
       checkBlobType(head, action);
       return receive(openingOf(head, request, dialect, action));
     };
-    const headers = { ...openHeaders(request), ...userAgentHeaders(requestId) };
+    const headers = { ...openHeaders(request), ...askerHeaders(requestId, this.#options.traceContexts) };
     const signed = await this.#authorized("GET", { bucket, key }, headers);
     const head = await this.#client.request(signed, onHead, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;

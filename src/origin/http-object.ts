@@ -7,6 +7,7 @@ import { contentCodingOf } from "../chunk/content-coding.ts";
 import { etagBytesMax, etagFault } from "../chunk/etag.ts";
 import { usableDateMs } from "../chunk/object-date.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import type { ObjectHead, RangeRequest } from "./origin.ts";
 
 /** The names in which the two dialects differ. */
@@ -30,6 +31,17 @@ export function userAgentHeaders(requestId: string | undefined): { readonly "use
   if (requestId === undefined) return {};
   // RFC 9110 §5.6.5: these characters are escaped in a comment. A peer may have chosen the id.
   return { "user-agent": `orca (request ${requestId.replaceAll(/[()\\]/g, "\\$&")})` };
+}
+
+/**
+ * The headers that name the client's request to an origin, none of which a signature covers: the id, and the context of the
+ * client's trace where it sent one.
+ */
+export function askerHeaders(
+  requestId: string | undefined,
+  traceContexts: TraceContexts | undefined,
+): Readonly<Record<string, string>> {
+  return { ...userAgentHeaders(requestId), ...traceContexts?.headers(requestId) };
 }
 
 export function rangeHeaders(request: RangeRequest): { readonly range: string; readonly "if-match": string } {

@@ -7,14 +7,15 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { listS3Buckets } from "./buckets/s3-buckets.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
+  askerHeaders,
   checkRangeResponse,
   type ObjectDialect,
   objectHeadOf,
   rangeHeaders,
-  userAgentHeaders,
 } from "./http-object.ts";
 import { KnownBuckets } from "./known-buckets.ts";
 import { answerDetail, listingBytesMax } from "./list-answer.ts";
@@ -56,6 +57,7 @@ export interface S3OriginOptions extends Omit<SignedRequestsOptions, "faults"> {
   readonly id: string;
   /** @see KnownBuckets */
   readonly bucketTtlMs?: number;
+  readonly traceContexts?: TraceContexts | undefined;
 }
 
 export class S3Origin implements Origin {
@@ -79,7 +81,7 @@ export class S3Origin implements Origin {
   async head(location: ObjectLocation, signal: AbortSignal, requestId?: string): Promise<OriginHead> {
     const { bucket, key, versionId } = location;
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const unsignedHeaders = userAgentHeaders(requestId);
+    const unsignedHeaders = askerHeaders(requestId, this.#options.traceContexts);
     const head = await this.#wire.request(
       { method: "HEAD", bucket, key, ...queryOf(versionId), headers: checksumHeaders, unsignedHeaders },
       () => null,
@@ -105,7 +107,7 @@ export class S3Origin implements Origin {
     const action = `Cannot find part ${partNumber} of "${bucket}/${key}"`;
     const query = { ...queryOf(versionId).query, partNumber: String(partNumber) };
     const headers = { "if-match": `"${etag}"` };
-    const unsignedHeaders = userAgentHeaders(requestId);
+    const unsignedHeaders = askerHeaders(requestId, this.#options.traceContexts);
     const head = await this.#wire.request(
       { method: "HEAD", bucket, key, query, headers, unsignedHeaders },
       () => null,
@@ -127,7 +129,7 @@ export class S3Origin implements Origin {
       return sink;
     };
     const headers = rangeHeaders(range);
-    const unsignedHeaders = userAgentHeaders(range.trace?.requestId);
+    const unsignedHeaders = askerHeaders(range.trace?.requestId, this.#options.traceContexts);
     const request = { method: "GET", bucket, key, ...queryOf(versionId), headers, unsignedHeaders } as const;
     await this.#wire.request(request, onHead, signal);
   }
@@ -148,7 +150,7 @@ export class S3Origin implements Origin {
       });
     };
     const headers = { ...openHeaders(request), ...(withChecksums && checksumHeaders) };
-    const unsignedHeaders = userAgentHeaders(requestId);
+    const unsignedHeaders = askerHeaders(requestId, this.#options.traceContexts);
     const head = await this.#wire.request(
       { method: "GET", bucket, key, headers, unsignedHeaders },
       onHead,

@@ -33,6 +33,7 @@ import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.t
 import { OpsServer } from "../ops/ops-server.ts";
 import type { Readiness } from "../ops/readiness.ts";
 import type { TokenGuard } from "../ops/token-guard.ts";
+import type { Trace } from "../trace/trace.ts";
 import type { CacheView } from "./cache-view.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { MeshService } from "./mesh-service.ts";
@@ -54,6 +55,7 @@ export interface S3ListenerParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly accessLogger: AccessLogger;
+  readonly trace: Trace;
   readonly onDied: (error: OrcaError) => void;
 }
 
@@ -87,6 +89,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     slowRequestMs: config.logging.slowRequestMs,
     accessMode: config.logging.access,
     accessLogger: parts.accessLogger,
+    traceContexts: parts.trace.contexts,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
     subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock }),
     stats,

@@ -20,6 +20,7 @@ import { MembershipClient } from "../mesh/services/membership-client.ts";
 import { ObjectClient } from "../mesh/services/object-client.ts";
 import { MeshTls } from "../mesh/session/mesh-tls.ts";
 import { Peers } from "../mesh/session/peers.ts";
+import type { Trace } from "../trace/trace.ts";
 
 export interface MeshClientOptions {
   readonly config: Config;
@@ -29,6 +30,7 @@ export interface MeshClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly trace: Trace;
 }
 
 export class MeshClient {
@@ -52,6 +54,7 @@ export class MeshClient {
   constructor(options: MeshClientOptions) {
     this.#options = options;
     const { config, replicaId, tls, clock, random, logger } = options;
+    const { contexts: traceContexts } = options.trace;
     tls?.bindTo(replicaId);
     const { stallTimeoutMs, peers, service, internalListen, zone, membershipRefreshMs } = config.cluster;
     const { port } = internalListen;
@@ -74,13 +77,23 @@ export class MeshClient {
       settings: { discoveryIntervalMs: membershipRefreshMs },
     });
     this.coordination = new Coordination({ membership: this.membership, clock });
-    this.chunkPeers = new FillClient({ peers: this.peers, clock, timings: { stallTimeoutMs } });
+    this.chunkPeers = new FillClient({
+      peers: this.peers,
+      clock,
+      timings: { stallTimeoutMs },
+      traceContexts,
+    });
     this.inventoryPeers = new InventoryClient({
       peers: this.peers,
       clock,
       chunkTiers: config.chunking.tiers,
     });
-    this.objectPeers = new ObjectClient({ peers: this.peers, clock, timeoutMs: callTimeoutMs });
+    this.objectPeers = new ObjectClient({
+      peers: this.peers,
+      clock,
+      timeoutMs: callTimeoutMs,
+      traceContexts,
+    });
     this.cachePeers = new CacheClient({ peers: this.peers, clock });
     this.membership.subscribe((member, previous) => {
       if (member.state === "alive") this.peers.retryNow(member.address);

@@ -85,7 +85,7 @@ export class MeshService {
       trace: options.trace,
     });
     membership.listen("invalidation", (body) => this.#objects.heardInvalidation(body));
-    const requestIds = new PeerRequestIds(new RequestIds(random));
+    const requestIds = new PeerRequestIds(new RequestIds(random), options.trace.contexts);
     this.#requestIds = requestIds;
     const service = new FillService(this.#chunks, config.chunking.tiers);
     this.#fills = new FillChunkHandler({

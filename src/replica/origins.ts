@@ -14,6 +14,7 @@ import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
 import { Throttle } from "../origin/throttling/throttle.ts";
 import type { Trace } from "../trace/trace.ts";
+import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
 
 export interface OriginsOptions {
@@ -40,7 +41,7 @@ export function openOrigin(
   const { id: originId, targetGlobal: share, queueTimeoutMs } = each;
   const throttle = new Throttle({ originId, clock, share, waitMaxMs: queueTimeoutMs });
   return new GuardedOrigin({
-    origin: openDriver(each, config, clock),
+    origin: openDriver(each, config, clock, trace?.contexts),
     clock,
     random,
     requestsInFlightMax: share,
@@ -53,7 +54,12 @@ export function openOrigin(
   });
 }
 
-function openDriver(config: OriginConfig, { secrets, metadata }: Config, clock: Clock): Origin {
+function openDriver(
+  config: OriginConfig,
+  { secrets, metadata }: Config,
+  clock: Clock,
+  traceContexts: TraceContexts | undefined,
+): Origin {
   const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
   const common = {
     id,
@@ -62,6 +68,7 @@ function openDriver(config: OriginConfig, { secrets, metadata }: Config, clock: 
     stallTimeoutMs,
     connectionsIdleMax: targetGlobal,
     bucketTtlMs: metadata.ttlMs,
+    traceContexts,
     clock,
   };
   switch (config.driver) {

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { TraceContexts } from "./trace-contexts.ts";
 import { type TraceStep, traceSteps } from "./trace-steps.ts";
 import type { Waits } from "./waits.ts";
 
@@ -28,9 +29,12 @@ export interface TracedChunk {
 
 export class Trace {
   readonly clock: Clock;
+  /** Of the clients that trace, too. */
+  readonly contexts: TraceContexts;
   readonly #logger: Logger;
 
-  constructor(logger: Logger, clock: Clock) {
+  constructor(logger: Logger, clock: Clock, contexts = new TraceContexts()) {
+    this.contexts = contexts;
     this.#logger = logger;
     this.clock = clock;
   }
@@ -40,7 +44,10 @@ export class Trace {
   }
 
   step(step: TraceStep, requestId: string, fields: object): void {
-    this.#logger.debug({ step, requestId, ...fields }, traceSteps[step].message);
+    this.#logger.debug(
+      { step, requestId, ...this.contexts.fields(requestId), ...fields },
+      traceSteps[step].message,
+    );
   }
 }
 

@@ -27,6 +27,7 @@ import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ObjectHead } from "../../src/origin/origin.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { Trace } from "../../src/trace/trace.ts";
+import { TraceContexts } from "../../src/trace/trace-contexts.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { httpGet } from "../support/http-get.ts";
 import { neverDies } from "../support/never-dies.ts";
@@ -107,6 +108,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     slowRequestMs,
     accessMode: "off",
     accessLogger: logger,
+    traceContexts: new TraceContexts(),
     buckets: new Buckets(new Map([["b", new Bucket({ ...place, directory, listings, parts: {} as never })]])),
     objectHandler: handle ? ({ handle } as unknown as ObjectHandler) : real,
     bucketHandler: {} as BucketHandler,
@@ -294,7 +296,12 @@ test("RequestReport: the time that bytes waited for the client is the client's",
 test("RequestReport: 6,000 slow requests write ten lines in a minute, and the next line counts the rest", async () => {
   const clock = new FakeClock();
   const logger = new RecordedLogger();
-  const report = new RequestReport({ clock, logger, pace: new LogPace(clock, 10) });
+  const report = new RequestReport({
+    clock,
+    logger,
+    pace: new LogPace(clock, 10),
+    traceContexts: new TraceContexts(),
+  });
   const request = {
     requestId: "1",
     operation: "get_object",

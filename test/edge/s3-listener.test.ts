@@ -10,6 +10,7 @@ import { S3Listener } from "../../src/edge/s3-listener.ts";
 import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
 import type { Bucket } from "../../src/object/bucket.ts";
 import { Buckets } from "../../src/object/buckets.ts";
+import { TraceContexts } from "../../src/trace/trace-contexts.ts";
 import { neverDies } from "../support/never-dies.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 
@@ -31,6 +32,7 @@ async function listenerWith(context: TestContext, handle: (exchange: Exchange) =
     slowRequestMs: 5000,
     accessMode: "off",
     accessLogger: logger,
+    traceContexts: new TraceContexts(),
     buckets: new Buckets(new Map([["b", {} as Bucket]])),
     objectHandler: { handle } as unknown as ObjectHandler,
     bucketHandler: { handle, listBuckets: handle } as unknown as BucketHandler,

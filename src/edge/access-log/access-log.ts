@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { ReadSource } from "../../fill/read-path.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import type { Operation } from "../edge-stats.ts";
 import { maskedQuery } from "./masked-query.ts";
 
@@ -15,6 +16,7 @@ export interface AccessLogOptions {
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;
   readonly logger: AccessLogger;
+  readonly traceContexts: TraceContexts;
 }
 
 /** The part of a logger that writes access lines. */
@@ -84,6 +86,7 @@ export class AccessLog {
     const fields = {
       log: "access",
       requestId,
+      traceId: this.#options.traceContexts.traceId(requestId),
       client: record.clientAddress,
       forwardedFor: bounded(headers["x-forwarded-for"] as string | undefined, headerMax),
       identity: bounded(client?.name, identityMax),

@@ -11,6 +11,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { FillChunkRequestSchema, type FillTrailer } from "../../../gen/orca/v1/fill_pb.ts";
 import type { Clock } from "../../base/clock.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import { requestIdHeaders } from "../session/peer-request-ids.ts";
 import type { StreamOpener } from "../session/peer-session.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
@@ -24,6 +25,7 @@ export interface FillChunkCallOptions {
   readonly request: MessageInitShape<typeof FillChunkRequestSchema>;
   /** Of the client's request for which the peer is asked. */
   readonly requestId?: string | undefined;
+  readonly traceContexts?: TraceContexts | undefined;
   /** Checks the header, and returns the sink for the bytes. An exception ends the call. */
   readonly onHeader: FillHeaderReceiver;
   readonly signal: AbortSignal;
@@ -73,7 +75,7 @@ class FillChunkCall {
       ":method": "POST",
       ":path": fillChunkPath,
       "content-type": contentTypeOf(this.#protocol),
-      ...requestIdHeaders(rest.requestId),
+      ...requestIdHeaders(rest.requestId, rest.traceContexts),
       ...(this.#protocol === "connect" ? { "connect-protocol-version": "1" } : { te: "trailers" }),
     });
     this.#deadline = new StallDeadline(clock, stallTimeoutMs, () =>

@@ -24,7 +24,7 @@ import {
 import type { Clock, Timer } from "../../base/clock.ts";
 import { KiB, MiB } from "../../base/units.ts";
 import { type Subject, toConnectError } from "../codec/connect-error.ts";
-import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
+import { type PeerRequestIds, traceHeaders } from "../session/peer-request-ids.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
 import { compressedFlag, envelopeSizeBytes, rpcProtocolOf } from "./envelope.ts";
 import { FillStreamEncoder } from "./fill-stream-encoder.ts";
@@ -123,13 +123,13 @@ export class FillChunkHandler {
       stream.resume();
       return;
     }
-    void this.#serve(stream, new FillStreamEncoder(stream, protocol), headers[requestIdHeader]);
+    void this.#serve(stream, new FillStreamEncoder(stream, protocol), headers);
   }
 
   async #serve(
     stream: ServerHttp2Stream,
     encoder: FillStreamEncoder,
-    sentId: string | string[] | undefined,
+    headers: IncomingHttpHeaders,
   ): Promise<void> {
     const { session } = stream;
     if (!session) return;
@@ -139,12 +139,13 @@ export class FillChunkHandler {
     let transfer: FillTransfer | undefined;
     try {
       request = await this.#readRequest(stream);
+      const [sentId, ...context] = traceHeaders.map((name) => headers[name]);
       transfer = new FillTransfer({
         stream,
         session,
         sessionClosed,
         encoder,
-        answer: answer(request, requestIds?.of(sentId)),
+        answer: answer(request, requestIds?.of(sentId, ...context)),
         clock,
         timings: this.#timings,
       });

@@ -10,6 +10,7 @@ import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { ChunkPeers, PeerRead, PeerReadEnd, PeerSource } from "../../fill/chunk-peers.ts";
 import type { Member } from "../../membership/member.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import { encodeChunkKey } from "../codec/chunk-codec.ts";
 import { fromConnectError } from "../codec/connect-error.ts";
 import type { StreamOpener } from "../session/peer-session.ts";
@@ -23,6 +24,7 @@ export interface FillClientOptions {
   readonly peers: Pick<Peers, "at">;
   readonly clock: Clock;
   readonly timings?: Partial<FillTimings>;
+  readonly traceContexts?: TraceContexts | undefined;
 }
 
 /** A source that is missing, or that only a newer peer knows, counts as a flight. */
@@ -73,12 +75,13 @@ export class FillClient implements ChunkPeers {
       return this.#countingSink(sink);
     };
     try {
-      const { clock } = this.#options;
+      const { clock, traceContexts } = this.#options;
       const { stallTimeoutMs, waitMaxMs } = this.#timings;
       const { sha256 } = await callFillChunk({
         session,
         request: encodeRequest(request),
         requestId: request.requestId,
+        traceContexts,
         onHeader,
         signal,
         clock,

@@ -12,6 +12,7 @@ import type {
   PeerPartAnswer,
   PeerPartRequest,
 } from "../../object/object-peers.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import {
   decodeHeadAnswer,
   decodeListAnswer,
@@ -30,6 +31,7 @@ import { requestIdHeaders } from "../session/peer-request-ids.ts";
 export interface ObjectClientOptions extends PeerCallsOptions {
   /** For one answer. The coordinator may have to ask its origin. The deadline of a session's calls applies, too. */
   readonly timeoutMs?: number;
+  readonly traceContexts?: TraceContexts | undefined;
 }
 
 /**
@@ -43,8 +45,10 @@ export class ObjectClient implements ObjectPeers {
   readonly #calls: PeerCalls<typeof ObjectService>;
   readonly #permits: Semaphore;
   readonly #timeoutMs: number;
+  readonly #traceContexts: TraceContexts | undefined;
 
-  constructor({ timeoutMs = 10_000, ...options }: ObjectClientOptions) {
+  constructor({ timeoutMs = 10_000, traceContexts, ...options }: ObjectClientOptions) {
+    this.#traceContexts = traceContexts;
     this.#calls = new PeerCalls(ObjectService, options);
     this.stats = this.#calls.stats;
     this.#permits = new Semaphore("metadata of peers", callsMax, options.clock, 10_000, "mesh");
@@ -60,7 +64,7 @@ export class ObjectClient implements ObjectPeers {
       ask: (client, options) =>
         client.headObject(encodeHeadRequest(request), {
           ...options,
-          headers: requestIdHeaders(request.requestId),
+          headers: requestIdHeaders(request.requestId, this.#traceContexts),
         }),
       decode: (answer) => decodeHeadAnswer(answer, location),
     });
@@ -75,7 +79,7 @@ export class ObjectClient implements ObjectPeers {
       ask: (client, options) =>
         client.headObject(encodePartRequest(request), {
           ...options,
-          headers: requestIdHeaders(request.requestId),
+          headers: requestIdHeaders(request.requestId, this.#traceContexts),
         }),
       decode: (message) => decodePartAnswer(message, request),
     });

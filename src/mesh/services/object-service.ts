@@ -18,7 +18,7 @@ import {
 } from "../codec/object-codec.ts";
 import { decodePartRequest, encodePartAnswer } from "../codec/part-codec.ts";
 import { messageBytesMax } from "../session/http2-limits.ts";
-import { type PeerRequestIds, requestIdHeader } from "../session/peer-request-ids.ts";
+import { type PeerRequestIds, traceHeaders } from "../session/peer-request-ids.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
 /** Without `requestIds`, requests have no id. */
@@ -32,7 +32,8 @@ export function routeObjects(
   router.service(ObjectService, {
     headObject: (request, { requestHeader }) =>
       calls.answer(async () => {
-        const requestId = requestIds?.of(requestHeader.get(requestIdHeader));
+        const [sentId, ...context] = traceHeaders.map((name) => requestHeader.get(name));
+        const requestId = requestIds?.of(sentId, ...context);
         const id = requestId !== undefined && { requestId };
         if (request.part) {
           const asked = decodePartRequest(decodeObject(request.object), request.part);

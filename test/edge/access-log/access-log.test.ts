@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { suite, test } from "node:test";
 import { type AccessEnd, AccessLog, type AccessMode } from "../../../src/edge/access-log/access-log.ts";
+import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
 interface Asked {
@@ -11,6 +12,8 @@ interface Asked {
   readonly bucket?: string;
   readonly identity?: string;
 }
+
+const traceContexts = new TraceContexts();
 
 const ended: AccessEnd = { status: 200, seconds: 0.0012345, complete: true };
 
@@ -27,7 +30,7 @@ function linesOf(mode: AccessMode, end: Partial<AccessEnd> = {}, asked: Asked = 
     client: identity === undefined ? undefined : { name: identity },
     reader: { takenBytes: 90, source: "memory" as const },
   };
-  const log = AccessLog.of({ mode, slowRequestMs: 1000, logger });
+  const log = AccessLog.of({ mode, slowRequestMs: 1000, logger, traceContexts });
   const record = log?.begin(accessed.request);
   if (log && record) log.end(accessed, { ...record, firstByteSeconds: 0.0005 }, { ...ended, ...end });
   return logger.events;
@@ -35,7 +38,10 @@ function linesOf(mode: AccessMode, end: Partial<AccessEnd> = {}, asked: Asked = 
 
 suite("AccessLog", () => {
   test("off: there is none", () => {
-    assert.equal(AccessLog.of({ mode: "off", slowRequestMs: 1, logger: new RecordedLogger() }), undefined);
+    assert.equal(
+      AccessLog.of({ mode: "off", slowRequestMs: 1, logger: new RecordedLogger(), traceContexts }),
+      undefined,
+    );
   });
 
   test("all: a line with what an operator needs", () => {
@@ -50,6 +56,7 @@ suite("AccessLog", () => {
     assert.deepEqual(event?.fields, {
       log: "access",
       requestId: "ID",
+      traceId: undefined,
       client: "10.0.0.9",
       forwardedFor: "192.0.2.1",
       identity: "training",
