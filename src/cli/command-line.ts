@@ -12,6 +12,7 @@ import type { CommandContext } from "./command-context.ts";
 import { completionCommand } from "./completion-command.ts";
 import { configCheckCommand, configPrintCommand } from "./config-command.ts";
 import { tokenCommand } from "./credentials/token-command.ts";
+import { doctorCommand } from "./doctor/doctor-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
@@ -68,6 +69,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(configCheckCommand(context))
         .addCommand(configPrintCommand(context)),
     )
+    .addCommand(doctorCommand(context))
     .addCommand(certsCommand(context))
     .addCommand(tokenCommand(context))
     .addCommand(statusCommand(context))

@@ -19,6 +19,7 @@ Commands:
   serve         Serve S3 clients from a cache in front of an origin
   config check  Report every fault of a configuration file
   config print  Print the effective configuration, without secrets
+  doctor        Find what is wrong around a replica, and say what to do
   certs         Write certificates for a cluster under development
   token         Make a bearer token for a client of server.auth.mode bearer
   status        Show the cluster as one replica sees it
