@@ -16,6 +16,7 @@ import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
+import { chunkPlacementName } from "../placement/placement-name.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
 import { blockPresences } from "./block-presence.ts";
@@ -95,10 +96,10 @@ export class ChunkServer {
       this.stats.notHeld += 1;
       return undefined;
     }
-    const path = key.version.chunkPath(key.index);
-    if (!held && !coordination.isMine(path, passedOver)) {
+    const name = chunkPlacementName(key);
+    if (!held && !coordination.isMine(name, passedOver)) {
       this.stats.notCoordinator += 1;
-      throw new NotCoordinator(path, coordination.coordinator(path, passedOver), coordination.members());
+      throw new NotCoordinator(name, coordination.coordinator(name, passedOver), coordination.members());
     }
     this.stats.answered += 1;
     const start = key.index * key.version.chunkSizeBytes + offset;
@@ -118,7 +119,7 @@ export class ChunkServer {
   #traceRequest(request: PeerRead, requestId: string, held: PeerSource | undefined): void {
     const { key, offset, lengthBytes, cachedOnly, passedOver } = request;
     const { coordination, path } = this.#options;
-    const isMine = coordination.isMine(key.version.chunkPath(key.index), passedOver);
+    const isMine = coordination.isMine(chunkPlacementName(key), passedOver);
     const result = held ?? (cachedOnly ? "not_held" : isMine ? "accepted" : "not_coordinator");
     const fields = { question: "chunk", offset, lengthBytes, cachedOnly, result };
     path.trace?.step("peer_request", requestId, { ...chunkFields(key), ...fields });

@@ -59,6 +59,8 @@ export interface FlightOptions {
   readonly trace?: FetchTrace | undefined;
   /** Asked when nobody reads the flight any more: whether the rest of its run is worth fetching all the same. */
   readonly isWorthFinishing?: ((flight: Flight) => boolean) | undefined;
+  /** No reader has started it: the first one that finds it leads it. */
+  readonly isUnled?: boolean;
 }
 
 export class Flight {
@@ -83,6 +85,7 @@ export class Flight {
   #source: FlightSource;
   #isUnverified = false;
   #isForgotten = false;
+  #isUnled: boolean;
   #readers = 0;
   #reservation: Reservation | undefined;
   #listeners: FlightListener[] = [];
@@ -99,6 +102,7 @@ export class Flight {
     this.reserveBytes = to - from;
     this.trace = options.trace;
     this.#isWorthFinishing = options.isWorthFinishing ?? (() => true);
+    this.#isUnled = options.isUnled ?? false;
     this.#source = source;
     this.#runEnd = to;
     this.#to = to;
@@ -118,6 +122,13 @@ export class Flight {
   /** The offset of the next byte. */
   get filled(): number {
     return this.#filled;
+  }
+
+  /** Whether the reader that finds it leads it: once, where nobody has started it. */
+  takeLead(): boolean {
+    const leads = this.#isUnled;
+    this.#isUnled = false;
+    return leads;
   }
 
   get filledBlocks(): number {

@@ -293,8 +293,9 @@ export class ObjectReader implements FlightListener {
       if (isInMemory()) return;
       const flight = flights.find(key, offset);
       if (flight) {
+        this.#join(flight, flight.takeLead());
+        if (this.#leads) continue;
         flights.stats.joins += 1;
-        this.#join(flight, false);
         if (this.#path.trace?.isOn) this.#step("flight_join", { leaderId: flight.trace?.requestId });
         continue;
       }

@@ -32,6 +32,7 @@ import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
+import { chunkPlacementName } from "../placement/placement-name.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
@@ -123,7 +124,7 @@ export class Relay implements ChunkFlights {
   fill(key: ChunkKey, request: FillRequest): Flight {
     const { filler, coordination } = this.#options;
     const passedOver: string[] = [];
-    const peer = coordination.next(key.version.chunkPath(key.index), passedOver);
+    const peer = coordination.next(chunkPlacementName(key), passedOver);
     const trace = this.#traceOf(key, request.asker, peer);
     if (peer.replicaId === coordination.selfId) return filler.fill(key, request);
     const { seen, skipDisk } = request;
@@ -140,8 +141,8 @@ export class Relay implements ChunkFlights {
 
   readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
     const { filler, coordination } = this.#options;
-    const path = key.version.chunkPath(key.index);
-    if (coordination.isMine(path)) return filler.readAhead(key, end, asker);
+    const name = chunkPlacementName(key);
+    if (coordination.isMine(name)) return filler.readAhead(key, end, asker);
     const run = filler.runAhead(key, end, this.#relays);
     const runBytes = run && run.to - run.from;
     const permit = runBytes && this.#tryPermit(runBytes);
@@ -152,7 +153,7 @@ export class Relay implements ChunkFlights {
       return this.find(key, 0);
     }
     const passedOver: string[] = [];
-    const peer = coordination.next(path, passedOver);
+    const peer = coordination.next(name, passedOver);
     const trace = this.#traceOf(key, asker, peer);
     const isWorthFinishing = filler.worthOf(false);
     const flight = new Flight(key, this.#sourceOf(key, trace), run, { trace, isWorthFinishing });
@@ -262,7 +263,7 @@ export class Relay implements ChunkFlights {
     if (!trace?.isOn) return trace;
     const { coordination } = this.#options;
     const { replicaId } = peer;
-    const ranked = coordination.ranked(key.version.chunkPath(key.index));
+    const ranked = coordination.ranked(chunkPlacementName(key));
     const rank = ranked.findIndex((member) => member.replicaId === replicaId) + 1;
     trace.step("coordinator", { replica: replicaId, rank, isSelf: replicaId === coordination.selfId });
     return trace;
@@ -322,7 +323,7 @@ export class Relay implements ChunkFlights {
 
   #nextPeer(route: Route): Member {
     const { coordination } = this.#options;
-    route.peer ??= coordination.next(route.key.version.chunkPath(route.key.index), route.passedOver);
+    route.peer ??= coordination.next(chunkPlacementName(route.key), route.passedOver);
     if (route.peer.replicaId === coordination.selfId) throw new NoPeerLeft();
     return route.peer;
   }
@@ -337,9 +338,9 @@ export class Relay implements ChunkFlights {
       coordination.answered(replicaId);
       coordination.learn(thrown.members);
       route.disagreements += 1;
-      const path = route.key.version.chunkPath(route.key.index);
+      const name = chunkPlacementName(route.key);
       // If the merge changed nothing, this replica would ask the same one again.
-      const same = coordination.coordinator(path, route.passedOver).replicaId === replicaId;
+      const same = coordination.coordinator(name, route.passedOver).replicaId === replicaId;
       if (route.disagreements > 1 || same) throw new NoPeerLeft();
       route.peer = undefined;
       return;

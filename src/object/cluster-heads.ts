@@ -32,17 +32,13 @@ import type { ChunkTier } from "../chunk/chunk-layout.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
+import { objectPlacementName } from "../placement/placement-name.ts";
 import type { Trace } from "../trace/trace.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { Directory } from "./directory.ts";
 import { ExpiredHead } from "./freshness/stale-answers.ts";
 import type { HeadAnswer, HeadQuestion, HeadSource } from "./heads/head-source.ts";
-import {
-  type ObjectPeers,
-  objectPlacementName,
-  type PeerHeadAnswer,
-  type PeerHeadRequest,
-} from "./object-peers.ts";
+import { type ObjectPeers, type PeerHeadAnswer, type PeerHeadRequest } from "./object-peers.ts";
 import { traced } from "./traced-question.ts";
 
 export interface ClusterHeadsOptions {

@@ -4,9 +4,10 @@
  */
 import type { Coordination } from "../membership/coordination.ts";
 import type { ListRequest } from "../origin/origin.ts";
+import { listingPlacementName } from "../placement/placement-name.ts";
 import { CoordinatorCall } from "./coordinator-call.ts";
 import type { ListingAnswer, ListingCache, ListingSource } from "./listing-cache.ts";
-import { listingPlacementName, type ObjectPeers } from "./object-peers.ts";
+import type { ObjectPeers } from "./object-peers.ts";
 
 export interface ClusterListingsOptions {
   readonly originId: string;

@@ -1,7 +1,6 @@
 /**
  * Other replicas as metadata sees them: the coordinators of objects and prefixes, which a replica asks in place of the
- * origin, and the names that determine the coordinator. The mesh implements the interface over the network
- * (mesh/services/object-client.ts), the simulation in memory.
+ * origin. The mesh implements the interface over the network (mesh/services/object-client.ts), the simulation in memory.
  */
 import type { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "../membership/member.ts";
@@ -89,17 +88,4 @@ export interface ObjectAnswers {
   list(request: PeerListRequest): Promise<PeerListAnswer>;
   /** Forgets the object's metadata here and publishes an invalidation. @returns the id of that rumor. */
   invalidate(name: ObjectName): string;
-}
-
-/**
- * The name that determines an object's coordinator. It must be identical on all replicas, or they find different ones. All
- * versions of an object have one coordinator.
- */
-export function objectPlacementName(originId: string, { bucket, key }: ObjectLocation): string {
-  return `object/${originId}/${bucket}/${key}`;
-}
-
-/** The same for a listing. All pages of a prefix have one coordinator. */
-export function listingPlacementName(originId: string, { bucket, prefix }: ListRequest): string {
-  return `list/${originId}/${bucket}/${prefix}`;
 }

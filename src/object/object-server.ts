@@ -11,14 +11,13 @@ import type { Random } from "../base/random.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { Rumor, RumorBodies } from "../membership/rumor.ts";
+import { listingPlacementName, objectPlacementName } from "../placement/placement-name.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import type { Directory } from "./directory.ts";
 import type { ListingCache } from "./listing-cache.ts";
 import {
-  listingPlacementName,
   type ObjectAnswers,
   type ObjectName,
-  objectPlacementName,
   type PeerHeadAnswer,
   type PeerHeadRequest,
   type PeerListAnswer,

@@ -122,6 +122,8 @@ export type OpeningReceiver = (opening: Opening) => ByteSink | null;
 export interface BodyPlace {
   /** Takes as many bytes as were announced. */
   readonly sink: ByteSink;
+  /** Aborts when the rest is not wanted any more. */
+  readonly signal?: AbortSignal | undefined;
   /** Called once, after the last use of the sink. With an error, or too few bytes, the rest must be read otherwise. */
   ended(error?: OrcaError): void;
 }

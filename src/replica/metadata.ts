@@ -13,7 +13,7 @@ import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory } from "../object/directory.ts";
 import type { HeadSource } from "../object/heads/head-source.ts";
-import { OriginHeads } from "../object/heads/origin-heads.ts";
+import { type FirstBytesPlaces, OriginHeads } from "../object/heads/origin-heads.ts";
 import type { HeapShare } from "../object/heap-share.ts";
 import { ListingCache, type ListingSource, OriginListings } from "../object/listing-cache.ts";
 import type { ObjectPeers } from "../object/object-peers.ts";
@@ -48,6 +48,8 @@ export interface MetadataParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly trace: Trace;
+  /** Where the first bytes of objects go that are opened. */
+  readonly places: FirstBytesPlaces;
   /** Bounds all directories together. */
   readonly metadataHeap: HeapShare;
 }
@@ -61,7 +63,7 @@ export interface SupersededTier {
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
-  { config, clock, logger, trace, metadataHeap: heap }: MetadataParts,
+  { config, clock, logger, trace, metadataHeap: heap, places }: MetadataParts,
   peers: MetadataPeers | undefined,
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
@@ -98,7 +100,7 @@ export function openMetadata(
   const { ttlMs, maxEntries: entriesMax } = metadata;
   const partsOf = (source: PartSource): PartTables =>
     new PartTables({ source, clock, ttlMs, entriesMax, heap });
-  const authority = directoryOf(new OriginHeads(origin));
+  const authority = directoryOf(new OriginHeads(origin, { places, chunkTiers: chunking.tiers }));
   const authorityListings = listingsOf(new OriginListings(origin));
   const authorityParts = partsOf(new OriginParts(origin));
   const known = { config: originConfig, origin, authority, authorityListings, authorityParts };

@@ -4,13 +4,17 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { ReaderMemory } from "../base/reader-memory.ts";
+import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
 import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import { ReadWindows } from "../fill/read-windows.ts";
 import { Relay } from "../fill/relay.ts";
+import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
+import type { ChunkKey } from "../store/chunk-store.ts";
 import type { Trace } from "../trace/trace.ts";
 import { announcing } from "./cachestore.ts";
 import type { MeshClient } from "./mesh-client.ts";
@@ -29,6 +33,7 @@ export interface ReplicaReadPathOptions {
 }
 
 export class ReplicaReadPath {
+  readonly #tiers: Tiers;
   readonly filler: Filler;
   /** Undefined in a cluster of one. */
   readonly relay: Relay | undefined;
@@ -38,6 +43,7 @@ export class ReplicaReadPath {
   readonly forReaders: ReadPath & { readonly flights: Filler | Relay };
 
   constructor({ config, tiers, origins, meshClient, clock, logger, trace }: ReplicaReadPathOptions) {
+    this.#tiers = tiers;
     const { memory, disk, cachestore, budget } = tiers;
     const { replication: copies } = config.cluster;
     const { queueTimeoutMs } = config.memory;
@@ -75,6 +81,20 @@ export class ReplicaReadPath {
     };
   }
 
+  /** The filler as a place for the first bytes of objects. */
+  get places(): FirstBytesPlaces {
+    const { filler } = this;
+    const { disk, cachestore } = this.#tiers;
+    return {
+      areNew: !cachestore && !this.replicated && (!disk || (disk.chunkCount === 0 && disk.blockCount === 0)),
+      holds: (version, offset) => filler.holds(...chunkAt(version, offset)),
+      receive: (version, offset, lengthBytes, asker) => {
+        const [key, start] = chunkAt(version, offset);
+        return isRun(key, start, lengthBytes) ? filler.receive(key, start, lengthBytes, asker) : undefined;
+      },
+    };
+  }
+
   /** To be called when the members are known. */
   start(): void {
     this.replicated?.start();
@@ -89,4 +109,21 @@ export class ReplicaReadPath {
   async stopFlights(): Promise<void> {
     await Promise.all([this.relay?.stop(), this.filler.stop()]);
   }
+}
+
+/** The chunk with the byte at `offset` of an object, and where in it that byte is. */
+function chunkAt(version: ObjectVersion, offset: number): [key: ChunkKey, start: number] {
+  const index = Math.floor(offset / version.chunkSizeBytes);
+  return [{ version, index }, offset - index * version.chunkSizeBytes];
+}
+
+/** Whether bytes are whole blocks of a chunk. They are not where chunk sizes are odd: they were asked for without it. */
+function isRun({ version, index }: ChunkKey, start: number, lengthBytes: number): boolean {
+  const chunkBytes = version.chunkLength(index);
+  const end = start + lengthBytes;
+  return (
+    start % segmentSizeBytes === 0 &&
+    (end % segmentSizeBytes === 0 || end === chunkBytes) &&
+    end <= chunkBytes
+  );
 }

@@ -30,6 +30,7 @@ import { openToAll } from "../config/warnings.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
 import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
+import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import type { Log } from "../ops/logging.ts";
 import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
@@ -147,7 +148,7 @@ export class Replica {
     const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
     this.#readPath = readPath;
     held.add(this.#closeStores(0));
-    const origins = this.#openMetadata(meshClient);
+    const origins = this.#openMetadata(meshClient, readPath.places);
     const buckets = bucketsOf(options.config, origins, options.clock);
     held.add(step("stop sweeping the lists of buckets", () => buckets.others?.lists.close()));
     const { flights } = readPath.forReaders;
@@ -194,10 +195,10 @@ export class Replica {
     });
   }
 
-  #openMetadata(meshClient: MeshClient | undefined): OpenOrigin[] {
+  #openMetadata(meshClient: MeshClient | undefined, places: FirstBytesPlaces): OpenOrigin[] {
     const { memory, disk, metadataHeap } = this.#tiers;
     const chunkTiers = disk ? [memory, disk] : [memory];
-    const parts = { ...this.#options, metadataHeap };
+    const parts = { ...this.#options, metadataHeap, places };
     const origins = this.#origins.map((origin, index) =>
       openMetadata(origin, parts.config.origins[index] as OriginConfig, parts, meshClient, chunkTiers),
     );

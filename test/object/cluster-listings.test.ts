@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listingPlacementName } from "../../src/object/object-peers.ts";
+import { listingPlacementName } from "../../src/placement/placement-name.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { listRequest, listTtlMs, metadataCluster, originId, unavailable } from "./metadata-cluster.ts";
 

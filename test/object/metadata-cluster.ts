@@ -14,7 +14,6 @@ import { Directory } from "../../src/object/directory.ts";
 import type { LifetimePlace } from "../../src/object/freshness/lifetimes.ts";
 import { OriginHeads } from "../../src/object/heads/origin-heads.ts";
 import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
-import { objectPlacementName } from "../../src/object/object-peers.ts";
 import type { LookupResult } from "../../src/object/object-record.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { ClusterParts } from "../../src/object/parts/cluster-parts.ts";
@@ -28,6 +27,7 @@ import type {
   ObjectPart,
   PartRequest,
 } from "../../src/origin/origin.ts";
+import { objectPlacementName } from "../../src/placement/placement-name.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { memberOf } from "../support/member-of.ts";
 import { ObjectPeersNetwork } from "../support/object-peers-network.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NotCoordinator } from "../../src/membership/not-coordinator.ts";
 import { spreadMs, spreadTtlMs } from "../../src/object/freshness/stale-markers.ts";
-import { listingPlacementName } from "../../src/object/object-peers.ts";
+import { listingPlacementName } from "../../src/placement/placement-name.ts";
 import { rejectsWith } from "../support/rejects-with.ts";
 import { throwsWith } from "../support/throws-with.ts";
 import { listRequest, listTtlMs, location, metadataCluster, originId, ttlMs } from "./metadata-cluster.ts";

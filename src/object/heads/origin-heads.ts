@@ -24,6 +24,9 @@ import { OpeningGate } from "./opening-gate.ts";
 
 /** The flights of this replica, as a place for the bytes of openings. */
 export interface FirstBytesPlaces {
+  /** Whether no tier can hold bytes that this process has not fetched. */
+  readonly areNew: boolean;
+
   /** Whether a tier holds the byte at `offset`, or a flight brings it. A hint. */
   holds(version: ObjectVersion, offset: number): boolean;
 
@@ -45,7 +48,8 @@ export class OriginHeads implements HeadSource {
   readonly stats = { openings: 0, openingsWasted: 0 };
   readonly #origin: OriginForHeads;
   readonly #opening: OpeningParts | undefined;
-  readonly #gate = new OpeningGate();
+  /** Made with the first question. */
+  #gate: OpeningGate | undefined;
 
   /** Without `opening`, each question is a HEAD. */
   constructor(origin: OriginForHeads, opening?: OpeningParts) {
@@ -68,6 +72,7 @@ export class OriginHeads implements HeadSource {
       const opening = firstBytes && canOpen ? this.#opening : undefined;
       if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
       const isHeld = lastVersion !== undefined && opening.places.holds(lastVersion, firstBytes.offset);
+      this.#gate ??= new OpeningGate(opening.places.areNew);
       if (!isHeld && this.#gate.isOpen) {
         const opened = await this.#open(location, firstBytes, opening, asker);
         if (opened) return opened;
@@ -92,7 +97,7 @@ export class OriginHeads implements HeadSource {
     const receive = ({ head, lengthBytes }: Opening): BodyPlace | undefined => {
       const version = versionOf(this.id, location, head, chunkTiers);
       const isHeld = places.holds(version, firstBytes.offset);
-      this.#gate.looked(true, isHeld);
+      this.#gate?.looked(true, isHeld);
       if (isHeld) this.stats.openingsWasted += 1;
       return isHeld ? undefined : places.receive(version, firstBytes.offset, lengthBytes, asker);
     };

@@ -4,9 +4,10 @@
  */
 import type { Coordination } from "../../membership/coordination.ts";
 import type { PartRequest } from "../../origin/origin.ts";
+import { objectPlacementName } from "../../placement/placement-name.ts";
 import type { Asker, Trace } from "../../trace/trace.ts";
 import { CoordinatorCall } from "../coordinator-call.ts";
-import { type ObjectPeers, objectPlacementName } from "../object-peers.ts";
+import type { ObjectPeers } from "../object-peers.ts";
 import { traced } from "../traced-question.ts";
 import type { PartAnswer, PartSource, PartTables } from "./part-tables.ts";
 

@@ -41,7 +41,7 @@ export interface OpeningAttempts {
   readonly pause: (thrown: unknown) => Promise<void>;
 }
 
-/** Ends an opening whose last byte wanted has come. */
+/** Ends an opening of which no more bytes are wanted. */
 const enough = new OrcaError("internal", "origin", "Enough bytes of an opening have come");
 
 export class Openings {
@@ -98,6 +98,7 @@ export class Openings {
       const { head, lengthBytes } = opening;
       const place = lengthBytes > 0 ? receive(opening) : undefined;
       answer({ outcome: "opened", head });
+      place?.signal?.addEventListener("abort", () => stop.abort(enough), { once: true });
       const isLonger = request.withChecksums && head.sizeBytes > lengthBytes;
       const cut = isLonger ? (): void => stop.abort(enough) : undefined;
       body = place && new OpeningBody({ place, lengthBytes, rate, onBytes, cut });
