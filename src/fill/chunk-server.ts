@@ -16,7 +16,6 @@ import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import { chunkPlacementName } from "../placement/placement-name.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
 import { blockPresences } from "./block-presence.ts";
@@ -96,7 +95,7 @@ export class ChunkServer {
       this.stats.notHeld += 1;
       return undefined;
     }
-    const name = chunkPlacementName(key);
+    const name = coordination.chunkName(key);
     if (!held && !coordination.isMine(name, passedOver)) {
       this.stats.notCoordinator += 1;
       throw new NotCoordinator(name, coordination.coordinator(name, passedOver), coordination.members());
@@ -119,7 +118,7 @@ export class ChunkServer {
   #traceRequest(request: PeerRead, requestId: string, held: PeerSource | undefined): void {
     const { key, offset, lengthBytes, cachedOnly, passedOver } = request;
     const { coordination, path } = this.#options;
-    const isMine = coordination.isMine(chunkPlacementName(key), passedOver);
+    const isMine = coordination.isMine(coordination.chunkName(key), passedOver);
     const result = held ?? (cachedOnly ? "not_held" : isMine ? "accepted" : "not_coordinator");
     const fields = { question: "chunk", offset, lengthBytes, cachedOnly, result };
     path.trace?.step("peer_request", requestId, { ...chunkFields(key), ...fields });

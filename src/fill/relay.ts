@@ -32,7 +32,6 @@ import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
-import { chunkPlacementName } from "../placement/placement-name.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
@@ -124,7 +123,7 @@ export class Relay implements ChunkFlights {
   fill(key: ChunkKey, request: FillRequest): Flight {
     const { filler, coordination } = this.#options;
     const passedOver: string[] = [];
-    const peer = coordination.next(chunkPlacementName(key), passedOver);
+    const peer = coordination.next(coordination.chunkName(key), passedOver);
     const trace = this.#traceOf(key, request.asker, peer);
     if (peer.replicaId === coordination.selfId) return filler.fill(key, request);
     const { seen, skipDisk } = request;
@@ -141,7 +140,7 @@ export class Relay implements ChunkFlights {
 
   readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
     const { filler, coordination } = this.#options;
-    const name = chunkPlacementName(key);
+    const name = coordination.chunkName(key);
     if (coordination.isMine(name)) return filler.readAhead(key, end, asker);
     const run = filler.runAhead(key, end, this.#relays);
     const runBytes = run && run.to - run.from;
@@ -263,7 +262,7 @@ export class Relay implements ChunkFlights {
     if (!trace?.isOn) return trace;
     const { coordination } = this.#options;
     const { replicaId } = peer;
-    const ranked = coordination.ranked(chunkPlacementName(key));
+    const ranked = coordination.ranked(coordination.chunkName(key));
     const rank = ranked.findIndex((member) => member.replicaId === replicaId) + 1;
     trace.step("coordinator", { replica: replicaId, rank, isSelf: replicaId === coordination.selfId });
     return trace;
@@ -323,7 +322,7 @@ export class Relay implements ChunkFlights {
 
   #nextPeer(route: Route): Member {
     const { coordination } = this.#options;
-    route.peer ??= coordination.next(chunkPlacementName(route.key), route.passedOver);
+    route.peer ??= coordination.next(coordination.chunkName(route.key), route.passedOver);
     if (route.peer.replicaId === coordination.selfId) throw new NoPeerLeft();
     return route.peer;
   }
@@ -338,7 +337,7 @@ export class Relay implements ChunkFlights {
       coordination.answered(replicaId);
       coordination.learn(thrown.members);
       route.disagreements += 1;
-      const name = chunkPlacementName(route.key);
+      const name = coordination.chunkName(route.key);
       // If the merge changed nothing, this replica would ask the same one again.
       const same = coordination.coordinator(name, route.passedOver).replicaId === replicaId;
       if (route.disagreements > 1 || same) throw new NoPeerLeft();

@@ -11,6 +11,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
+import { type ChunkPlacement, type PlacedChunk, placedWithObject } from "../placement/placement-name.ts";
 import { Rendezvous } from "../placement/rendezvous.ts";
 import type { Member } from "./member.ts";
 
@@ -29,6 +30,8 @@ export interface CoordinationOptions {
   readonly clock: Clock;
   readonly avoidInitialMs?: number;
   readonly avoidMaxMs?: number;
+  /** {@link placedWithObject} by default. */
+  readonly chunkPlacement?: ChunkPlacement | undefined;
 }
 
 /** A member that was unreachable: until when it is avoided, and whether a caller is trying it now. */
@@ -46,15 +49,17 @@ export class Coordination {
   readonly #clock: Clock;
   readonly #avoidInitialMs: number;
   readonly #avoidMaxMs: number;
+  readonly #chunkPlacement: ChunkPlacement;
   readonly #avoided = new Map<string, Avoided>();
   #live: readonly Member[] | undefined;
   #rendezvous = new Rendezvous<Member>([]);
 
-  constructor({ membership, clock, avoidInitialMs = 10_000, avoidMaxMs = 120_000 }: CoordinationOptions) {
-    this.#membership = membership;
-    this.#clock = clock;
-    this.#avoidInitialMs = avoidInitialMs;
-    this.#avoidMaxMs = avoidMaxMs;
+  constructor(options: CoordinationOptions) {
+    this.#membership = options.membership;
+    this.#clock = options.clock;
+    this.#avoidInitialMs = options.avoidInitialMs ?? 10_000;
+    this.#avoidMaxMs = options.avoidMaxMs ?? 120_000;
+    this.#chunkPlacement = options.chunkPlacement ?? placedWithObject;
   }
 
   get selfId(): string {
@@ -64,6 +69,11 @@ export class Coordination {
   /** The live members, with this replica. The same array until one of them changes. */
   get live(): readonly Member[] {
     return this.#membership.live;
+  }
+
+  /** The name of a chunk, as all others that this part takes. */
+  chunkName(chunk: PlacedChunk): string {
+    return this.#chunkPlacement(chunk);
   }
 
   /** The whole view, for a peer that asked the wrong replica. */

@@ -2,9 +2,10 @@
  * The names that determine which replica coordinates what. They must be identical on all replicas, or these find
  * different coordinators.
  *
- * The first chunk of an object has the coordinator of its metadata: that replica opens an object that nobody knows with
- * one request, which brings the metadata and bytes of the first chunk. The later chunks are spread by their paths. A
- * chunk's keepers (fill/replication/keepers.ts) are those of its path in any case, since a disk knows only paths.
+ * The first chunk of an object has the coordinator of its metadata: that replica opens an object that is unknown with one
+ * request, which brings the metadata and bytes of the first chunk. The later chunks are spread by their paths. Where
+ * disks are replicated, the first one is as well: its keepers (fill/replication/keepers.ts) are those of its path, since
+ * a disk knows only paths, and the first of them coordinates it.
  */
 
 /** Of an object's metadata, in all its versions. */
@@ -24,7 +25,7 @@ export function listingPlacementName(
 }
 
 /** A chunk key (store/chunk-store.ts). */
-interface PlacedChunk {
+export interface PlacedChunk {
   readonly version: {
     readonly originId: string;
     readonly bucket: string;
@@ -34,7 +35,15 @@ interface PlacedChunk {
   readonly index: number;
 }
 
-export function chunkPlacementName({ version, index }: PlacedChunk): string {
-  if (index > 0) return version.chunkPath(index);
-  return objectPlacementName(version.originId, { bucket: version.bucket, key: version.objectKey });
+/** The name by which a chunk is placed. */
+export type ChunkPlacement = (chunk: PlacedChunk) => string;
+
+export function placedByPath({ version, index }: PlacedChunk): string {
+  return version.chunkPath(index);
+}
+
+export function placedWithObject(chunk: PlacedChunk): string {
+  if (chunk.index > 0) return placedByPath(chunk);
+  const { originId, bucket, objectKey: key } = chunk.version;
+  return objectPlacementName(originId, { bucket, key });
 }

@@ -20,6 +20,7 @@ import { MembershipClient } from "../mesh/services/membership-client.ts";
 import { ObjectClient } from "../mesh/services/object-client.ts";
 import { MeshTls } from "../mesh/session/mesh-tls.ts";
 import { Peers } from "../mesh/session/peers.ts";
+import { placedByPath, placedWithObject } from "../placement/placement-name.ts";
 import type { Trace } from "../trace/trace.ts";
 
 export interface MeshClientOptions {
@@ -76,7 +77,8 @@ export class MeshClient {
       logger,
       settings: { discoveryIntervalMs: membershipRefreshMs },
     });
-    this.coordination = new Coordination({ membership: this.membership, clock });
+    const chunkPlacement = config.cluster.replication > 1 ? placedByPath : placedWithObject;
+    this.coordination = new Coordination({ membership: this.membership, clock, chunkPlacement });
     this.chunkPeers = new FillClient({
       peers: this.peers,
       clock,

@@ -48,8 +48,8 @@ export interface MetadataParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly trace: Trace;
-  /** Where the first bytes of objects go that are opened. */
-  readonly places: FirstBytesPlaces;
+  /** Where the first bytes of objects go that are opened. Undefined where none is opened. */
+  readonly places: FirstBytesPlaces | undefined;
   /** Bounds all directories together. */
   readonly metadataHeap: HeapShare;
 }
@@ -100,7 +100,7 @@ export function openMetadata(
   const { ttlMs, maxEntries: entriesMax } = metadata;
   const partsOf = (source: PartSource): PartTables =>
     new PartTables({ source, clock, ttlMs, entriesMax, heap });
-  const authority = directoryOf(new OriginHeads(origin, { places, chunkTiers: chunking.tiers }));
+  const authority = directoryOf(new OriginHeads(origin, places && { places, chunkTiers: chunking.tiers }));
   const authorityListings = listingsOf(new OriginListings(origin));
   const authorityParts = partsOf(new OriginParts(origin));
   const known = { config: originConfig, origin, authority, authorityListings, authorityParts };

@@ -81,12 +81,22 @@ export class ReplicaReadPath {
     };
   }
 
-  /** The filler as a place for the first bytes of objects. */
-  get places(): FirstBytesPlaces {
+  /**
+   * The filler as a place for the first bytes of objects. Undefined where a cachestore or copies at peers may have them:
+   * only a version can be looked for there, so a HEAD comes first.
+   */
+  get places(): FirstBytesPlaces | undefined {
     const { filler } = this;
     const { disk, cachestore } = this.#tiers;
+    if (cachestore || this.replicated) return undefined;
+    let wereEmpty: boolean | undefined = disk ? undefined : true;
+    void disk?.ready.then(() => {
+      wereEmpty = disk.chunkCount === 0 && disk.blockCount === 0;
+    });
     return {
-      areNew: !cachestore && !this.replicated && (!disk || (disk.chunkCount === 0 && disk.blockCount === 0)),
+      get wereEmpty() {
+        return wereEmpty;
+      },
       holds: (version, offset) => filler.holds(...chunkAt(version, offset)),
       receive: (version, offset, lengthBytes, asker) => {
         const [key, start] = chunkAt(version, offset);

@@ -195,7 +195,7 @@ export class Replica {
     });
   }
 
-  #openMetadata(meshClient: MeshClient | undefined, places: FirstBytesPlaces): OpenOrigin[] {
+  #openMetadata(meshClient: MeshClient | undefined, places: FirstBytesPlaces | undefined): OpenOrigin[] {
     const { memory, disk, metadataHeap } = this.#tiers;
     const chunkTiers = disk ? [memory, disk] : [memory];
     const parts = { ...this.#options, metadataHeap, places };
@@ -225,6 +225,11 @@ export class Replica {
 
   get replicaId(): string {
     return this.#tiers.replicaId;
+  }
+
+  /** Resolves when the disk's scan has ended. */
+  get scanned(): Promise<void> {
+    return this.#tiers.disk?.ready ?? Promise.resolve();
   }
 
   /** Live replicas as this one sees them, itself included. */

@@ -48,7 +48,7 @@ async function startSteady(): Promise<ReplicaCluster> {
   return started;
 }
 
-/** Whether all replicas read many new objects, and the origin sees one HEAD and one GET for each. */
+/** Whether all replicas read many new objects, and the origin sees one GET for each. */
 async function readsOnce({ origin, replicas }: ReplicaCluster, prefix: string): Promise<boolean> {
   // Many, so that each replica asks each other one for versions and for chunks.
   const keys = Array.from({ length: 30 }, (_, index) => `${prefix}/${index}`);
@@ -56,7 +56,7 @@ async function readsOnce({ origin, replicas }: ReplicaCluster, prefix: string): 
     origin.put(testBucket, key, { seed, sizeBytes: 1000 });
     for (const { get } of replicas) assertPattern(await readAll(await get(key)), seed, 0);
   }
-  return keys.every((key) => origin.count("HEAD", key) === 1 && origin.count("GET", key) === 1);
+  return keys.every((key) => origin.count("HEAD", key) === 0 && origin.count("GET", key) === 1);
 }
 
 const sizeBytes = 64 * MiB - 100;
@@ -88,7 +88,7 @@ async function readAll(response: Response): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
-test("300 clients of three replicas read a cold object of 64 chunks: 64 GETs and 1 HEAD at the origin", async () => {
+test("300 clients of three replicas read a cold object of 64 chunks: 64 GETs and no HEAD at the origin", async () => {
   const { origin, replicas } = await startSteady();
   origin.put(testBucket, "k", { seed, sizeBytes });
   const expected = patternBytes(seed, 0, sizeBytes);
@@ -97,7 +97,7 @@ test("300 clients of three replicas read a cold object of 64 chunks: 64 GETs and
   );
   await Promise.all(clients);
   assert.equal(origin.count("GET", "k"), 64);
-  assert.equal(origin.count("HEAD", "k"), 1);
+  assert.equal(origin.count("HEAD", "k"), 0);
   assert.equal(origin.bytesSent("k"), sizeBytes);
 });
 
@@ -117,7 +117,7 @@ test("300 clients, a slow origin, and half of the clients leave: still one GET f
   });
   await Promise.all(clients);
   assert.equal(origin.count("GET", "k"), 16);
-  assert.equal(origin.count("HEAD", "k"), 1);
+  assert.equal(origin.count("HEAD", "k"), 0);
   assert.equal(origin.bytesSent("k"), smallBytes);
 });
 
@@ -146,7 +146,7 @@ test("metadata is asked for once: HEADs, absences and listings of three replicas
     const list = await fetch(`${endpoint}/${testBucket}?list-type=2&prefix=dir/`);
     assert.equal((await list.text()).match(/<Key>/g)?.length, 6);
   }
-  assert.equal(origin.count("HEAD"), 7);
+  assert.deepEqual([origin.count("HEAD"), origin.count("GET")], [6, 1]);
   assert.equal(origin.count("LIST", "dir/"), 1);
 });
 
@@ -175,7 +175,7 @@ test("an object that is overwritten under its readers is seen by all replicas, f
     assert.equal(response.status, 206);
     assertPattern(await readAll(response), 9, 3_000_000);
   }
-  assert.equal(origin.count("HEAD", "k"), 2);
+  assert.equal(origin.count("HEAD", "k"), 1);
 });
 
 test("Invalidate at one replica reaches all of them by gossip", async (context) => {
@@ -196,7 +196,8 @@ test("Invalidate at one replica reaches all of them by gossip", async (context) 
     const answers = await Promise.all(replicas.map(async ({ get }) => readAll(await get("k"))));
     return answers.every((bytes) => bytes.equals(patternBytes(9, 0, 1000)));
   });
-  assert.equal(origin.count("HEAD", "k"), 2);
+  // The bytes of the old version are held, so the new one is asked for by a HEAD.
+  assert.deepEqual([origin.count("HEAD", "k"), origin.count("GET", "k")], [1, 2]);
 });
 
 test("a replica that stops says goodbye: the others go on without an error, and fill what it would have", async () => {

@@ -248,7 +248,7 @@ test("queue_timeout: who waits too long for the origin is told to slow down", as
   const { origin, get } = await start({ settings: { origin: { target_global: 1, queue_timeout: "30ms" } } });
   origin.put(testBucket, "a", { seed: 1, sizeBytes: 10 });
   origin.put(testBucket, "b", { seed: 2, sizeBytes: 10 });
-  const gate = origin.hold("HEAD", "a");
+  const gate = origin.hold("GET", "a");
   const first = get("a");
   await gate.reached;
   const second = await get("b");
@@ -261,7 +261,7 @@ test("queue_timeout: who waits too long for the origin is told to slow down", as
 test("server.max_requests: one request more is told to slow down", async () => {
   const { origin, get } = await start({ settings: { server: { max_requests: 1 } } });
   origin.put(testBucket, "k", { seed: 1, sizeBytes: 10 });
-  const gate = origin.hold("HEAD", "k");
+  const gate = origin.hold("GET", "k");
   const first = get("k");
   await gate.reached;
   assert.equal((await get("k")).status, 503);

@@ -237,7 +237,7 @@ test("keep-alive: a connection that nobody uses is closed, and one that waits fo
     settings: { server: { client_stall_timeout: "100ms", keep_alive_timeout: "100ms" } },
   });
   origin.put(testBucket, "k", { seed: 1, sizeBytes: 10 });
-  const gate = origin.hold("HEAD", "k");
+  const gate = origin.hold("GET", "k");
   const { promise, resolve } = Promise.withResolvers<string>();
   const socket = connect(Number(new URL(endpoint).port), "127.0.0.1");
   socket.write(`GET /${testBucket}/k HTTP/1.1\r\nHost: h\r\n\r\n`);

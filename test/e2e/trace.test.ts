@@ -142,7 +142,7 @@ test("trace: a warm GET asks nobody", async (context) => {
 test("trace: a GET that joins a look-up names the request that asked", async (context) => {
   const fixture = await signedReplica(context);
   fixture.origin.put(testBucket, "k", { seed: 1, sizeBytes: 1000 });
-  const gate = fixture.origin.hold("HEAD", "k");
+  const gate = fixture.origin.hold("GET", "k");
   const leader = tracedGet(fixture, "k");
   await gate.reached;
   const joiner = tracedGet(fixture, "k");

@@ -318,8 +318,9 @@ test("Relay: one fault that ends many streams of a peer is one failure", async (
   const [assembler] = replicas;
   assert.ok(assembler);
   const object = version("k", 400 * MiB);
+  const nameOf = (index: number): string => assembler.coordination.chunkName({ version: object, index });
   const indexes = Array.from({ length: 50 }, (_, index) => index).filter(
-    (index) => assembler.coordination.coordinator(object.chunkPath(index)).replicaId === "r1",
+    (index) => assembler.coordination.coordinator(nameOf(index)).replicaId === "r1",
   );
   network.onSlice = ({ to }) => {
     if (to === "r1") throw new OrcaError("peer_unavailable", "mesh", "the session has ended");
@@ -333,7 +334,7 @@ test("Relay: one fault that ends many streams of a peer is one failure", async (
   for (const read of origin.reads) if (read.owedBytes > 0) read.deliver().finish();
   await Promise.all(reads);
   await clock.advance(10_000);
-  const next = assembler.coordination.next(object.chunkPath(indexes[0] as number), []);
+  const next = assembler.coordination.next(nameOf(indexes[0] as number), []);
   assert.equal(next.replicaId, "r1", "it is tried again after the first time of avoidance");
 });
 

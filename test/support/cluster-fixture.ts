@@ -15,6 +15,7 @@ import { ReadWindows } from "../../src/fill/read-windows.ts";
 import { Relay } from "../../src/fill/relay.ts";
 import { Coordination, type MembershipView } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
+import { placedWithObject } from "../../src/placement/placement-name.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { Trace } from "../../src/trace/trace.ts";
 import { ChunkPeersNetwork } from "./chunk-peers-network.ts";
@@ -113,7 +114,7 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
     return members.map(() => {
       const [first] = replicas;
       const { replicaId } = (first as (typeof replicas)[number]).coordination.coordinator(
-        of.chunkPath(index),
+        placedWithObject({ version: of, index }),
         passedOver,
       );
       passedOver.push(replicaId);

@@ -79,6 +79,8 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     if (options.diskRoot === undefined) rmSync(diskRoot, { recursive: true, force: true });
     throw thrown;
   });
+  // Before, nobody knows what the disk holds, and each first question is a HEAD.
+  await replica.scanned;
   const endpoint = `http://127.0.0.1:${s3.port}`;
   const opsEndpoint = `http://127.0.0.1:${ops.port}`;
   return {

@@ -24,6 +24,7 @@ import { PeerCopies } from "../../src/fill/replication/peer-copies.ts";
 import { Puller, type PullerSettings } from "../../src/fill/replication/puller.ts";
 import { RepairLog } from "../../src/fill/replication/repair-log.ts";
 import { Replication } from "../../src/fill/replication/replication.ts";
+import { placedByPath } from "../../src/placement/placement-name.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import type { Member } from "../../src/membership/member.ts";
 import type { ChunkKey } from "../../src/store/chunk-store.ts";
@@ -102,7 +103,7 @@ export class ReplicatedFixture {
       learn: () => {},
       probeNext: () => {},
     };
-    const coordination = new Coordination({ membership: view, clock });
+    const coordination = new Coordination({ membership: view, clock, chunkPlacement: placedByPath });
     const keepers = new Keepers({ coordination, copies: this.#options.copies ?? 2 });
     const peers = network.peersOf(id);
     const peerCopies = new PeerCopies({ keepers, coordination, peers, clock });

@@ -8,11 +8,10 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Coordination } from "../../membership/coordination.ts";
 import { isLive, type Member } from "../../membership/member.ts";
-import { chunkPlacementName } from "../../placement/placement-name.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "./cache-peers.ts";
 
 export interface InspectedCluster {
-  readonly coordination: Pick<Coordination, "members" | "coordinator">;
+  readonly coordination: Pick<Coordination, "chunkName" | "coordinator" | "members">;
   readonly cachePeers: CachePeers;
 }
 
@@ -84,7 +83,7 @@ async function ask(
 async function coordinatorsOf({ coordination }: InspectedCluster, version: ObjectVersion): Promise<string[]> {
   const coordinators: string[] = [];
   for (let index = 0; index < version.chunkCount; index += 1) {
-    coordinators.push(coordination.coordinator(chunkPlacementName({ version, index })).replicaId);
+    coordinators.push(coordination.coordinator(coordination.chunkName({ version, index })).replicaId);
     if (index % chunksPerTurn === chunksPerTurn - 1) await nextTurn();
   }
   return coordinators;

@@ -24,8 +24,8 @@ import { OpeningGate } from "./opening-gate.ts";
 
 /** The flights of this replica, as a place for the bytes of openings. */
 export interface FirstBytesPlaces {
-  /** Whether no tier can hold bytes that this process has not fetched. */
-  readonly areNew: boolean;
+  /** Whether no tier holds bytes that an earlier run has fetched. Undefined until a disk's scan has ended. */
+  readonly wereEmpty: boolean | undefined;
 
   /** Whether a tier holds the byte at `offset`, or a flight brings it. A hint. */
   holds(version: ObjectVersion, offset: number): boolean;
@@ -48,7 +48,7 @@ export class OriginHeads implements HeadSource {
   readonly stats = { openings: 0, openingsWasted: 0 };
   readonly #origin: OriginForHeads;
   readonly #opening: OpeningParts | undefined;
-  /** Made with the first question. */
+  /** Made when it is known what the tiers hold. */
   #gate: OpeningGate | undefined;
 
   /** Without `opening`, each question is a HEAD. */
@@ -72,18 +72,24 @@ export class OriginHeads implements HeadSource {
       const opening = firstBytes && canOpen ? this.#opening : undefined;
       if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
       const isHeld = lastVersion !== undefined && opening.places.holds(lastVersion, firstBytes.offset);
-      this.#gate ??= new OpeningGate(opening.places.areNew);
-      if (!isHeld && this.#gate.isOpen) {
+      const gate = this.#gateOf(opening);
+      if (!isHeld && gate?.isOpen) {
         const opened = await this.#open(location, firstBytes, opening, asker);
         if (opened) return opened;
       }
       const head = await this.#origin.head(location, asker);
-      this.#gate.looked(false, this.#isHeld(opening, location, head, firstBytes));
+      gate?.looked(false, this.#isHeld(opening, location, head, firstBytes));
       return knownOf(location, head);
     } catch (thrown) {
       if (thrown instanceof OrcaError && thrown.isLasting) return thrown;
       throw thrown;
     }
+  }
+
+  /** Undefined until it is known what the tiers hold: each question is a HEAD then. */
+  #gateOf({ places: { wereEmpty } }: OpeningParts): OpeningGate | undefined {
+    if (wereEmpty !== undefined) this.#gate ??= new OpeningGate(wereEmpty);
+    return this.#gate;
   }
 
   /** Undefined where only a HEAD tells more. */

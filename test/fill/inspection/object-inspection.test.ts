@@ -37,6 +37,7 @@ test("ObjectInspection: only live members are asked; one that fails is listed wi
     cluster: {
       coordination: {
         members: () => members,
+        chunkName: ({ version: of, index }) => of.chunkPath(index),
         coordinator: (path) => memberOf(path.endsWith("/0") ? "r2" : "r1"),
       },
       cachePeers: {

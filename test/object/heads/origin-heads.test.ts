@@ -16,12 +16,12 @@ const firstBytes: FirstBytes = { offset: 0, lengthBytes: 8 * MiB, withChecksums:
 const head: ObjectHead = { etag: "e1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
 const version = versionOf("origin-a", location, head, defaultChunkTiers);
 
-function fixture(areNew = true) {
+function fixture(wereEmpty = true) {
   const asked: string[] = [];
   const received: { version: ObjectVersion; offset: number; lengthBytes: number }[] = [];
   const world = {
     isHeld: false,
-    areNew,
+    wereEmpty,
     outcome: "opened" as OpenAnswer["outcome"],
     head: async (): Promise<ObjectHead | null> => head,
   };
@@ -44,7 +44,7 @@ function fixture(areNew = true) {
     {
       chunkTiers: defaultChunkTiers,
       places: {
-        areNew: world.areNew,
+        wereEmpty: world.wereEmpty,
         holds: () => world.isHeld,
         receive: (of, offset, lengthBytes) => {
           received.push({ version: of, offset, lengthBytes });
