@@ -223,7 +223,11 @@ export class Filler implements ChunkFlights {
     const { promise: received, resolve } = Promise.withResolvers<void>();
     this.#launch(flight, { received });
     // What was wrong with the body is wrong again, or right, when the flight asks for the rest.
-    return { sink: flight.sink, signal: AbortSignal.any([flight.cutSignal, this.#stopping.signal]), ended: () => resolve() };
+    return {
+      sink: flight.sink,
+      signal: AbortSignal.any([flight.cutSignal, this.#stopping.signal]),
+      ended: () => resolve(),
+    };
   }
 
   /** Whether a tier is believed to hold the byte at `offset`, or a flight fetches it. */

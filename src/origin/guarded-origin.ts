@@ -117,6 +117,7 @@ export class GuardedOrigin {
       ...options,
       closing: this.#closing.signal,
       onBytes: (lengthBytes) => void (this.stats.bytes += lengthBytes),
+      onBroken: () => void (this.stats.resumes += 1),
       tooSlow: (request, windowBytes) => this.#tooSlow(request, windowBytes),
     });
   }

@@ -32,12 +32,12 @@ export class OriginTrace {
   static ofHead(
     trace: Trace | undefined,
     originId: string,
-    location: ObjectLocation,
+    { bucket, key, versionId }: ObjectLocation,
     asker: Asker | undefined,
     operation: "head" | "get" = "head",
   ): OriginTrace {
     if (!trace?.isOn || !asker) return new OriginTrace(operation, undefined);
-    const object = { originId, ...location };
+    const object = { originId, bucket, key, ...(versionId !== undefined && { versionId }) };
     return new OriginTrace(operation, (step, fields) =>
       trace.step(step, asker.requestId, { ...object, ...fields }),
     );

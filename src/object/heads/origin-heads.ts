@@ -108,7 +108,7 @@ export class OriginHeads implements HeadSource {
       return isHeld ? undefined : places.receive(version, firstBytes.offset, lengthBytes, asker);
     };
     const request = { ...location, ...firstBytes, ...(asker && { requestId: asker.requestId }) };
-    const answer = await this.#origin.open?.(request, receive, asker);
+    const answer = await this.#origin.open?.(request, receive, asker).catch(onUnsupported);
     if (answer?.outcome === "opened") return answer.head;
     return answer?.outcome === "absent" ? Absence.of(location, answer.marker ?? undefined) : undefined;
   }
@@ -127,4 +127,9 @@ export class OriginHeads implements HeadSource {
 function knownOf(location: ObjectLocation, head: OriginHead): ObjectHead | OrcaError {
   if (head === null) return Absence.of(location);
   return "kind" in head ? Absence.of(location, head) : head;
+}
+
+/** An origin may answer a range in a way that nothing can be read from, and a HEAD well: that is no fact about the object. */
+function onUnsupported(thrown: unknown): undefined {
+  if (!(thrown instanceof OrcaError) || thrown.code !== "origin_unsupported") throw thrown;
 }

@@ -21,6 +21,10 @@ export class OpeningBody implements ByteSink {
     this.#options = options;
   }
 
+  get isShort(): boolean {
+    return this.receivedBytes < this.#options.lengthBytes;
+  }
+
   space(): Buffer {
     return this.#options.place.sink.space();
   }
@@ -36,6 +40,6 @@ export class OpeningBody implements ByteSink {
 
   /** An error after the last byte wanted is none. */
   end(error?: OrcaError): void {
-    this.#options.place.ended(this.receivedBytes < this.#options.lengthBytes ? error : undefined);
+    this.#options.place.ended(this.isShort ? error : undefined);
   }
 }

@@ -27,6 +27,8 @@ export interface OpeningsOptions {
   readonly minRate: MinRateSettings;
   readonly closing: AbortSignal;
   readonly onBytes: (lengthBytes: number) => void;
+  /** A body broke off after its first byte, and its flight reads the rest. */
+  readonly onBroken: () => void;
   readonly tooSlow: (request: OpenRequest, windowBytes: number) => OrcaError;
 }
 
@@ -90,7 +92,7 @@ export class Openings {
     { permitted }: OpeningAttempts,
     answer: (answered: OpenAnswer) => void,
   ): Promise<void> {
-    const { clock, minRate, tooSlow, onBytes } = this.#options;
+    const { clock, minRate, tooSlow, onBytes, onBroken } = this.#options;
     const stop = new AbortController();
     const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
     let body: OpeningBody | undefined;
@@ -117,6 +119,7 @@ export class Openings {
       body?.end();
     } catch (thrown) {
       const action = `Cannot read "${request.bucket}/${request.key}"`;
+      if (body && body.receivedBytes > 0 && body.isShort) onBroken();
       body?.end(OrcaError.from(thrown, "origin_unavailable", "origin", action));
       throw thrown;
     } finally {
