@@ -328,6 +328,8 @@ export class Filler implements ChunkFlights {
       flight.trace?.asked();
       // Until its sender has ended, nothing may free the memory that it writes into.
       await received;
+      // Its reader is about to come, and finds the flight rather than a chunk that looks like an old one.
+      if (flight.isUnled) await nextTurn();
       await flight.fetch((sink, signal) => this.#sources.read(flight, sink, signal), this.#stopping.signal);
       const chunk = flight.complete();
       // Readers that wait for the last bytes take them before the flight is closed: no tier has them.

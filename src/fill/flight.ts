@@ -124,6 +124,10 @@ export class Flight {
     return this.#filled;
   }
 
+  get isUnled(): boolean {
+    return this.#isUnled;
+  }
+
   /** Whether the reader that finds it leads it: once, where nobody has started it. */
   takeLead(): boolean {
     const leads = this.#isUnled;

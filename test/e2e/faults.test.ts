@@ -116,7 +116,8 @@ for (const method of ["HEAD", "GET"] as const) {
   test(`${method}: faults of the origin have their own codes, and facts about the object are kept`, async () => {
     const { origin, endpoint } = await start();
     const faults: readonly [string, Fault, number, string, number][] = [
-      ["denied", { status: 403 }, 502, "OriginUnauthorized", 2],
+      // The bytes of an archived object are denied, and its metadata is not: so a HEAD follows a GET that is denied.
+      ["denied", { status: 403 }, 502, "OriginUnauthorized", method === "GET" ? 3 : 2],
       ["no-etag", { headers: { ETag: null } }, 502, "OriginMissingETag", 1],
       ["weak-etag", { headers: { ETag: 'W/"x"' } }, 502, "OriginMissingETag", 1],
       ["empty-etag", { headers: { ETag: '""' } }, 502, "OriginMissingETag", 1],
@@ -131,7 +132,8 @@ for (const method of ["HEAD", "GET"] as const) {
         if (method === "GET") assert.equal(await codeOf(response), code, key);
       }
       assert.equal(origin.count(method, key), asked, key);
-      assert.equal(origin.count(method === "GET" ? "HEAD" : "GET", key), 0, key);
+      const others = origin.count(method === "GET" ? "HEAD" : "GET", key);
+      assert.equal(others, method === "GET" && key === "denied" ? 1 : 0, key);
     }
   });
 }

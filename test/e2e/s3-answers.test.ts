@@ -7,6 +7,7 @@ import { crc32 } from "node:zlib";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import type { Fault } from "../support/s3-fault.ts";
 
 let orca: ReplicaFixture;
 
@@ -172,10 +173,18 @@ test("x-amz-expected-bucket-owner: another or an unknown owner is 403, what is n
   assert.equal((await owned.get("k", owner("222222222222"))).status, 403);
 });
 
+/** Of the first question, and of the GET after the HEAD that follows. */
+function denials(code: string): Fault[] {
+  return [
+    { status: 403, code },
+    { status: 403, code },
+  ];
+}
+
 test("InvalidObjectState: an archived object is 403, and is served as soon as the origin has restored it", async () => {
   const headers = { "x-amz-storage-class": "GLACIER" };
   orca.origin.put(testBucket, "archived", { seed: 4, sizeBytes: 10, headers });
-  orca.origin.faults.next("GET", "archived", { status: 403, code: "InvalidObjectState" });
+  orca.origin.faults.next("GET", "archived", ...denials("InvalidObjectState"));
   const archived = await send(`${testBucket}/archived`);
   assert.equal(archived.status, 403);
   const xml = await archived.text();
@@ -196,7 +205,7 @@ test("InvalidObjectState: an archive tier of INTELLIGENT_TIERING is named, and H
     "x-amz-restore": restore,
   };
   orca.origin.put(testBucket, "tiered", { seed: 4, sizeBytes: 10, headers });
-  orca.origin.faults.next("GET", "tiered", { status: 403, code: "InvalidObjectState" });
+  orca.origin.faults.next("GET", "tiered", ...denials("InvalidObjectState"));
   const archived = await send(`${testBucket}/tiered`);
   const xml = await archived.text();
   assert.equal(archived.status, 403);
@@ -213,7 +222,7 @@ test("InvalidObjectState: an archive tier of INTELLIGENT_TIERING is named, and H
     sizeBytes: 10,
     headers: { "x-amz-storage-class": "GLACIER_IR" },
   });
-  orca.origin.faults.next("GET", "warm", { status: 403, code: "AccessDenied" });
+  orca.origin.faults.next("GET", "warm", ...denials("AccessDenied"));
   assert.deepEqual(texts(await (await send(`${testBucket}/warm`)).text(), "Code"), ["OriginUnauthorized"]);
 });
 

@@ -95,6 +95,8 @@ export function replicaParts() {
           bytes: 0,
           retries: 0,
           resumes: 0,
+          openings: 0,
+          openingsWasted: 0,
           slowBodies: 0,
         },
       },

@@ -44,8 +44,6 @@ type OriginForHeads = Pick<GuardedOrigin, "id" | "head"> & Partial<Pick<GuardedO
 export class OriginHeads implements HeadSource {
   readonly id: string;
   readonly isOrigin = true;
-  /** Objects whose first question was an opening, and those of which the bytes were held already. */
-  readonly stats = { openings: 0, openingsWasted: 0 };
   readonly #origin: OriginForHeads;
   readonly #opening: OpeningParts | undefined;
   /** Made when it is known what the tiers hold. */
@@ -99,16 +97,14 @@ export class OriginHeads implements HeadSource {
     { places, chunkTiers }: OpeningParts,
     asker: Asker | undefined,
   ): Promise<ObjectHead | OrcaError | undefined> {
-    this.stats.openings += 1;
     const receive = ({ head, lengthBytes }: Opening): BodyPlace | undefined => {
       const version = versionOf(this.id, location, head, chunkTiers);
       const isHeld = places.holds(version, firstBytes.offset);
       this.#gate?.looked(true, isHeld);
-      if (isHeld) this.stats.openingsWasted += 1;
       return isHeld ? undefined : places.receive(version, firstBytes.offset, lengthBytes, asker);
     };
     const request = { ...location, ...firstBytes, ...(asker && { requestId: asker.requestId }) };
-    const answer = await this.#origin.open?.(request, receive, asker).catch(onUnsupported);
+    const answer = await this.#origin.open?.(request, receive, asker).catch(untold);
     if (answer?.outcome === "opened") return answer.head;
     return answer?.outcome === "absent" ? Absence.of(location, answer.marker ?? undefined) : undefined;
   }
@@ -129,7 +125,15 @@ function knownOf(location: ObjectLocation, head: OriginHead): ObjectHead | OrcaE
   return "kind" in head ? Absence.of(location, head) : head;
 }
 
-/** An origin may answer a range in a way that nothing can be read from, and a HEAD well: that is no fact about the object. */
-function onUnsupported(thrown: unknown): undefined {
-  if (!(thrown instanceof OrcaError) || thrown.code !== "origin_unsupported") throw thrown;
+/**
+ * An origin may answer a range in a way that nothing can be read from, or deny the bytes of an archived object. Neither is
+ * a fact about the object, and a HEAD tells more.
+ */
+function untold(thrown: unknown): undefined {
+  if (
+    thrown instanceof OrcaError &&
+    (thrown.code === "origin_unsupported" || thrown.code === "origin_denied")
+  )
+    return;
+  throw thrown;
 }

@@ -84,6 +84,23 @@ function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origin
     perOrigin(origins, ({ stats }) => stats.resumes),
   );
   metrics.counter(
+    "orca_origin_openings_total",
+    {
+      meaning: "Objects of which nothing was known, and whose metadata and first bytes one GET brought.",
+      watch: "Beside the HEADs in orca_origin_requests_total: how many cold reads cost one round trip.",
+    },
+    perOrigin(origins, ({ stats }) => stats.openings),
+  );
+  metrics.counter(
+    "orca_origin_openings_wasted_total",
+    {
+      meaning: "Of the openings, those whose bytes were not taken: a tier held them, or there was no memory.",
+      watch:
+        "Should stay far below orca_origin_openings_total. Memory too small, or objects that return after a restart.",
+    },
+    perOrigin(origins, ({ stats }) => stats.openingsWasted),
+  );
+  metrics.counter(
     "orca_origin_slow_bodies_total",
     {
       meaning: "Bodies abandoned because they brought fewer bytes than origin.min_rate. They are resumed.",

@@ -27,6 +27,8 @@ export interface OpeningsOptions {
   readonly minRate: MinRateSettings;
   readonly closing: AbortSignal;
   readonly onBytes: (lengthBytes: number) => void;
+  /** The bytes have no place: they are held already, or there is no memory for them. */
+  readonly onWasted: () => void;
   /** A body broke off after its first byte, and its flight reads the rest. */
   readonly onBroken: () => void;
   readonly tooSlow: (request: OpenRequest, windowBytes: number) => OrcaError;
@@ -92,13 +94,14 @@ export class Openings {
     { permitted }: OpeningAttempts,
     answer: (answered: OpenAnswer) => void,
   ): Promise<void> {
-    const { clock, minRate, tooSlow, onBytes, onBroken } = this.#options;
+    const { clock, minRate, tooSlow, onBytes, onBroken, onWasted } = this.#options;
     const stop = new AbortController();
     const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
     let body: OpeningBody | undefined;
     const onOpening = (opening: Opening): ByteSink | null => {
       const { head, lengthBytes } = opening;
       const place = lengthBytes > 0 ? receive(opening) : undefined;
+      if (lengthBytes > 0 && !place) onWasted();
       answer({ outcome: "opened", head });
       place?.signal?.addEventListener("abort", () => stop.abort(enough), { once: true });
       const isLonger = request.withChecksums && head.sizeBytes > lengthBytes;
