@@ -213,7 +213,7 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
     "orca_directory_entries",
     {
       meaning: "Objects whose metadata is cached.",
-      watch: "At metadata.max_entries some are forgotten, and each costs a HEAD when it is read again.",
+      watch: "At metadata.max_entries some are forgotten, and each costs a request when it is read again.",
     },
     () => [...directories].map(([origin, directory]) => ({ labels: { origin }, value: directory.size })),
   );
@@ -230,7 +230,7 @@ function registerDirectories(metrics: MetricsRegistry, directories: OriginParts[
     "orca_directory_lookups_total",
     {
       meaning:
-        "Look-ups of metadata, by result: hit, negative_hit (known to be absent), miss (a HEAD was sent), join (a HEAD was in flight).",
+        "Look-ups of metadata, by result: hit, negative_hit (known to be absent), miss (the source was asked), join (a question was in flight).",
       watch: "The smaller the part of miss, the better.",
     },
     function* () {
