@@ -28,7 +28,7 @@ import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
-import { blockPresence, readDiskBlock } from "./block-presence.ts";
+import { readDiskBlock } from "./block-presence.ts";
 import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
 import { ChunkKeeping } from "./chunk-keeping.ts";
 import { Flight } from "./flight.ts";
@@ -228,16 +228,6 @@ export class Filler implements ChunkFlights {
       signal: AbortSignal.any([flight.cutSignal, this.#stopping.signal]),
       ended: () => resolve(),
     };
-  }
-
-  /** Whether a tier is believed to hold the byte at `offset`, or a flight fetches it. */
-  holds(key: ChunkKey, offset: number): boolean {
-    if (this.#table.find(key, offset)) return true;
-    if (this.#options.cachestore?.presence(key) === "held") return true;
-    const { memory, disk } = this.#options;
-    if (memory.peek(key.version.memoryKey(key.index))?.segmentAt(offset)) return true;
-    // Before the end of its scan, a disk may hold it.
-    return disk !== undefined && blockPresence(disk, key, Math.floor(offset / segmentSizeBytes)) !== "absent";
   }
 
   /** @see ChunkFlights.promote */

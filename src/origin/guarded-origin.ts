@@ -82,7 +82,6 @@ export class GuardedOrigin {
     bytes: 0,
     retries: 0,
     resumes: 0,
-    /** Objects whose metadata was asked for together with bytes, and those of which these bytes had no place. */
     openings: 0,
     openingsWasted: 0,
     /** Bodies given up because they were below the minimum rate. */
@@ -119,12 +118,7 @@ export class GuardedOrigin {
     this.#openings = new Openings({
       ...options,
       closing: this.#closing.signal,
-      onBytes: (lengthBytes) => void (this.stats.bytes += lengthBytes),
-      onWasted: () => void (this.stats.openingsWasted += 1),
-      onBroken: () => {
-        this.stats.retries += 1;
-        this.stats.resumes += 1;
-      },
+      stats: this.stats,
       tooSlow: (request, windowBytes) => this.#tooSlow(request, windowBytes),
     });
   }
@@ -169,7 +163,6 @@ export class GuardedOrigin {
     return this.#repeated("head", ask, steps, asker?.waits);
   }
 
-  /** Whether {@link open} can be used. */
   get opens(): boolean {
     return this.#openings.arePossible;
   }
@@ -181,7 +174,6 @@ export class GuardedOrigin {
    */
   open(request: OpenRequest, receive: BodyReceiver, asker?: Asker): Promise<OpenAnswer> {
     const steps = OriginTrace.ofHead(this.#trace, this.id, request, asker, "get");
-    this.stats.openings += 1;
     const attempts = newAttempts(asker?.waits);
     return this.#openings.open(request, receive, steps, {
       permitted: (ask, receivedBytes) => this.#attempt("get", ask, attempts, steps, receivedBytes),

@@ -18,7 +18,7 @@ const seed = 5;
 const stops: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
+  for (const stop of stops.splice(0).toReversed()) await stop();
 });
 
 async function start(options: ReplicaFixtureOptions = {}): Promise<ReplicaFixture> {

@@ -29,6 +29,7 @@ type ListingCounters = Pick<ListingCache, "size" | "stats" | "bytes" | "running"
 
 export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginParts): void {
   registerRequests(metrics, parts.origins);
+  registerOpenings(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
   registerThrottles(metrics, parts.origins);
   registerHedges(metrics, parts.origins);
@@ -84,6 +85,17 @@ function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origin
     perOrigin(origins, ({ stats }) => stats.resumes),
   );
   metrics.counter(
+    "orca_origin_slow_bodies_total",
+    {
+      meaning: "Bodies abandoned because they brought fewer bytes than origin.min_rate. They are resumed.",
+      watch: "Should not grow. The origin drips, or its link is too slow for origin.target_global.",
+    },
+    perOrigin(origins, ({ stats }) => stats.slowBodies),
+  );
+}
+
+function registerOpenings(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {
+  metrics.counter(
     "orca_origin_openings_total",
     {
       meaning: "Objects of which nothing was known, and whose metadata and first bytes one GET brought.",
@@ -99,14 +111,6 @@ function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origin
         "Should stay far below orca_origin_openings_total. Memory too small, or objects that return after a restart.",
     },
     perOrigin(origins, ({ stats }) => stats.openingsWasted),
-  );
-  metrics.counter(
-    "orca_origin_slow_bodies_total",
-    {
-      meaning: "Bodies abandoned because they brought fewer bytes than origin.min_rate. They are resumed.",
-      watch: "Should not grow. The origin drips, or its link is too slow for origin.target_global.",
-    },
-    perOrigin(origins, ({ stats }) => stats.slowBodies),
   );
 }
 

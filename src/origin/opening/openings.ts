@@ -21,16 +21,22 @@ export type OpenAnswer =
   | { readonly outcome: "unsatisfiable" }
   | { readonly outcome: "absent"; readonly marker: DeleteMarker | null };
 
+export interface OpeningStats {
+  bytes: number;
+  retries: number;
+  resumes: number;
+  openings: number;
+  /** The bytes had no place: they were held already, or there was no memory for them. */
+  openingsWasted: number;
+}
+
 export interface OpeningsOptions {
   readonly origin: Origin;
   readonly clock: Clock;
   readonly minRate: MinRateSettings;
   readonly closing: AbortSignal;
-  readonly onBytes: (lengthBytes: number) => void;
-  /** The bytes have no place: they are held already, or there is no memory for them. */
-  readonly onWasted: () => void;
-  /** A body broke off after its first byte, and its flight reads the rest. */
-  readonly onBroken: () => void;
+  /** Those of the guarded origin. */
+  readonly stats: OpeningStats;
   readonly tooSlow: (request: OpenRequest, windowBytes: number) => OrcaError;
 }
 
@@ -66,6 +72,7 @@ export class Openings {
     steps: OriginTrace,
     attempts: OpeningAttempts,
   ): Promise<OpenAnswer> {
+    this.#options.stats.openings += 1;
     const { promise, resolve, reject } = Promise.withResolvers<OpenAnswer>();
     const repeat = async (): Promise<void> => {
       for (;;) {
@@ -94,14 +101,15 @@ export class Openings {
     { permitted }: OpeningAttempts,
     answer: (answered: OpenAnswer) => void,
   ): Promise<void> {
-    const { clock, minRate, tooSlow, onBytes, onBroken, onWasted } = this.#options;
+    const { clock, minRate, tooSlow, stats } = this.#options;
     const stop = new AbortController();
     const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
+    const onBytes = (lengthBytes: number): void => void (stats.bytes += lengthBytes);
     let body: OpeningBody | undefined;
     const onOpening = (opening: Opening): ByteSink | null => {
       const { head, lengthBytes } = opening;
       const place = lengthBytes > 0 ? receive(opening) : undefined;
-      if (lengthBytes > 0 && !place) onWasted();
+      if (lengthBytes > 0 && !place) stats.openingsWasted += 1;
       answer({ outcome: "opened", head });
       place?.signal?.addEventListener("abort", () => stop.abort(enough), { once: true });
       const isLonger = request.withChecksums && head.sizeBytes > lengthBytes;
@@ -122,7 +130,11 @@ export class Openings {
       body?.end();
     } catch (thrown) {
       const action = `Cannot read "${request.bucket}/${request.key}"`;
-      if (body && body.receivedBytes > 0 && body.isShort) onBroken();
+      if (body && body.receivedBytes > 0 && body.isShort) {
+        // Its flight reads the rest.
+        stats.retries += 1;
+        stats.resumes += 1;
+      }
       body?.end(OrcaError.from(thrown, "origin_unavailable", "origin", action));
       throw thrown;
     } finally {
