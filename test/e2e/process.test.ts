@@ -162,6 +162,9 @@ for (const [what, damage] of [
     assertPattern(Buffer.from(await response.arrayBuffer()), 4, 5_000_000);
     const counted = what === "deleted" ? "orca_disk_vanished_total" : "orca_disk_damaged_total";
     assert.equal(await metric(second.ops, counted), 1);
+    // The range has fetched its blocks alone.
+    const whole = await fetch(`${second.endpoint}/${testBucket}/${name}`);
+    assertPattern(Buffer.from(await whole.arrayBuffer()), 4, 0);
     await metricReaches(second.ops, "orca_commits_total", 1);
     assert.equal(statSync(chunkFiles(name)[0] ?? "").size > 8 * MiB, true);
     await second.child.stop();
