@@ -101,7 +101,7 @@ test("300 clients of three replicas read a cold object of 64 chunks: 64 GETs and
   assert.equal(origin.bytesSent("k"), sizeBytes);
 });
 
-test("300 clients, a slow origin, and half of the clients leave: still one GET for each chunk", async () => {
+test("300 clients, a slow origin, and half of the clients leave: still each byte of a chunk once, in one GET", async () => {
   const { origin, replicas } = await startSteady();
   const smallBytes = 16 * MiB;
   origin.put(testBucket, "k", { seed, sizeBytes: smallBytes });
@@ -116,7 +116,9 @@ test("300 clients, a slow origin, and half of the clients leave: still one GET f
     );
   });
   await Promise.all(clients);
-  assert.equal(origin.count("GET", "k"), 16);
+  const gets = origin.requests.filter(({ operation, key }) => operation === "GET" && key === "k");
+  // One whose last reader leaves before its first byte is given up.
+  assert.equal(gets.filter(({ bytesSent }) => bytesSent > 0).length, 16);
   assert.equal(origin.count("HEAD", "k"), 0);
   assert.equal(origin.bytesSent("k"), smallBytes);
 });

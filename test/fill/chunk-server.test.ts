@@ -16,7 +16,7 @@ test("ChunkServer: until the scan has ended the disk is read before a chunk is r
     path: { ...path, memory },
     filler,
     disk: Object.assign(disk, { sha256: () => undefined }),
-    coordination: {} as Coordination,
+    coordination: { chunkName: () => "k" } as unknown as Coordination,
   };
   const answer = new ChunkServer(options).answer({
     key,
