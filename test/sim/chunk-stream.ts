@@ -112,7 +112,8 @@ export class ChunkStream {
       const end: PeerReadEnd = { source, sha256: await answer.sha256() };
       this.#end(() => this.#outcome.resolve(end));
     } finally {
-      slices.close();
+      // A process that is dead closes nothing: its flights would be cut, and others of it would ask the origin.
+      host.clock.deliver(() => slices.close());
     }
   }
 
