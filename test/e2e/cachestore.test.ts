@@ -29,7 +29,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function settingsFor(driver: "s3" | "posixfs"): SettingsTree {
+/** Of one request to a store that is in trouble. A store in good health gets more: the machine may be busy. */
+const troubledTimeout = "300ms";
+const healthyTimeout = "10s";
+
+function settingsFor(driver: "s3" | "posixfs", timeout = troubledTimeout): SettingsTree {
   return {
     chunking,
     cachestore: {
@@ -37,20 +41,23 @@ function settingsFor(driver: "s3" | "posixfs"): SettingsTree {
       ...(driver === "s3"
         ? { s3: { endpoint: store.endpoint, bucket: storeBucket, use_path_style: "true" } }
         : { posixfs: { root: folder } }),
-      attempt_timeout: "300ms",
-      stall_timeout: "300ms",
+      attempt_timeout: timeout,
+      stall_timeout: timeout,
     },
   };
 }
 
 async function single(driver: "s3" | "posixfs", origin?: S3Server): Promise<ReplicaFixture> {
-  const orca = await startReplica({ settings: settingsFor(driver), ...(origin && { origin }) });
+  const orca = await startReplica({
+    settings: settingsFor(driver, healthyTimeout),
+    ...(origin && { origin }),
+  });
   started.push(orca);
   return orca;
 }
 
-async function cluster(): Promise<ReplicaCluster> {
-  const replicas = await startReplicas({ settings: settingsFor("s3") });
+async function cluster(timeout = troubledTimeout): Promise<ReplicaCluster> {
+  const replicas = await startReplicas({ settings: settingsFor("s3", timeout) });
   started.push(replicas);
   return replicas;
 }
@@ -80,7 +87,7 @@ for (const driver of ["s3", "posixfs"] as const) {
 }
 
 test("three replicas and a cachestore: each chunk is stored once, and announced to all", async () => {
-  const { origin, replicas } = await cluster();
+  const { origin, replicas } = await cluster(healthyTimeout);
   origin.put(testBucket, "k", { seed: 2, sizeBytes });
   const [first] = replicas;
   assert.ok(first);
