@@ -16,6 +16,24 @@ import type {
 } from "../../src/origin/origin.ts";
 import { fillPattern } from "./pattern.ts";
 
+/** The next bytes of an object into `sink`, in the pieces that it has room for, until `isOver`. Returns how many. */
+function handOver(
+  sink: ByteSink,
+  seed: number,
+  offset: number,
+  lengthBytes: number,
+  isOver: () => boolean,
+): number {
+  let handedBytes = 0;
+  while (handedBytes < lengthBytes && !isOver()) {
+    const space = sink.space().subarray(0, lengthBytes - handedBytes);
+    fillPattern(space, seed, offset + handedBytes);
+    handedBytes += space.length;
+    sink.advance(space.length);
+  }
+  return handedBytes;
+}
+
 export class ScriptedRead {
   readonly request: RangeRequest;
   readonly signal: AbortSignal;
@@ -43,18 +61,12 @@ export class ScriptedRead {
     return this.request.lengthBytes - this.deliveredBytes;
   }
 
-  /** Hands over the next `lengthBytes` (all that are owed by default), in the pieces the sink has room for. */
+  /** Hands over the next `lengthBytes`, all that are owed by default. */
   deliver(lengthBytes = this.owedBytes): this {
-    let owed = lengthBytes;
+    const offset = this.request.offset + this.deliveredBytes;
     // An origin sends nothing more after its reader has hung up.
-    while (owed > 0 && !this.signal.aborted) {
-      const space = this.#sink.space();
-      const take = Math.min(space.length, owed);
-      fillPattern(space.subarray(0, take), this.#seed, this.request.offset + this.deliveredBytes);
-      this.deliveredBytes += take;
-      this.#sink.advance(take);
-      owed -= take;
-    }
+    const isOver = (): boolean => this.signal.aborted;
+    this.deliveredBytes += handOver(this.#sink, this.#seed, offset, lengthBytes, isOver);
     return this;
   }
 
@@ -96,14 +108,9 @@ export class ScriptedOpening {
   }
 
   deliver(lengthBytes: number): this {
-    for (let owed = lengthBytes; owed > 0; ) {
-      const space = (this.body as ByteSink).space();
-      const take = Math.min(space.length, owed);
-      fillPattern(space.subarray(0, take), this.#seed, this.request.offset + this.#deliveredBytes);
-      this.#deliveredBytes += take;
-      (this.body as ByteSink).advance(take);
-      owed -= take;
-    }
+    const offset = this.request.offset + this.#deliveredBytes;
+    const isOver = (): boolean => this.signal.aborted;
+    this.#deliveredBytes += handOver(this.body as ByteSink, this.#seed, offset, lengthBytes, isOver);
     return this;
   }
 
