@@ -105,15 +105,18 @@ export class Openings {
     const stop = new AbortController();
     const rate = new MinRate(minRate, clock, (bytes) => stop.abort(tooSlow(request, bytes)));
     const onBytes = (lengthBytes: number): void => void (stats.bytes += lengthBytes);
+    const stopEnough = (): void => stop.abort(enough);
     let body: OpeningBody | undefined;
+    let left: AbortSignal | undefined;
     const onOpening = (opening: Opening): ByteSink | null => {
       const { head, lengthBytes } = opening;
       const place = lengthBytes > 0 ? receive(opening) : undefined;
       if (lengthBytes > 0 && !place) stats.openingsWasted += 1;
       answer({ outcome: "opened", head });
-      place?.signal?.addEventListener("abort", () => stop.abort(enough), { once: true });
+      left = place?.signal;
+      left?.addEventListener("abort", stopEnough, { once: true });
       const isLonger = request.withChecksums && head.sizeBytes > lengthBytes;
-      const cut = isLonger ? (): void => stop.abort(enough) : undefined;
+      const cut = isLonger ? stopEnough : undefined;
       body = place && new OpeningBody({ place, lengthBytes, rate, onBytes, cut });
       return body ?? null;
     };
@@ -139,6 +142,7 @@ export class Openings {
       throw thrown;
     } finally {
       rate.end();
+      left?.removeEventListener("abort", stopEnough);
     }
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
 import { SeededRandom } from "../../../src/base/random.ts";
@@ -59,6 +60,24 @@ test("GuardedOrigin.open: the metadata is here before the bytes, and one request
   assert.deepEqual(ends, [undefined]);
   assert.deepEqual(guarded.stats.requests, { get: 1, head: 0, list: 0, sub_resource: 0 });
   assert.deepEqual([guarded.stats.bytes, guarded.requestsInFlight], [100, 0]);
+});
+
+test("GuardedOrigin.open: when the body has ended, nothing listens to the signal of its place", async () => {
+  for (const fails of [false, true]) {
+    const { origin, guarded, receive } = fixture();
+    const left = new AbortController();
+    // A composed signal that somebody listens to stays in memory until it aborts.
+    const signal = AbortSignal.any([left.signal, new AbortController().signal]);
+    const answer = guarded.open(request, (opening) => ({ ...receive(opening), signal }));
+    await settle();
+    const opening = openingAt(origin, 0).answer(head);
+    await answer;
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    if (fails) opening.fail(failure());
+    else opening.deliver(100).finish();
+    await settle();
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+  }
 });
 
 test("GuardedOrigin.open: attempts that fail before the metadata are repeated", async () => {
