@@ -7,12 +7,14 @@
  * this request, and all that joined it, get the expired entry; (3) for {@link pauseMs} others get it at once; (4) the next
  * one gets it at once, too, and the source is asked in the background; (5) if the source fails again, (3) follows, else
  * the entry is replaced. An entry that nobody has used for {@link outageMs} goes back to (1), because the source may have
- * recovered.
+ * recovered. Where {@link askingMax} questions are in flight at (4), the source has yet to answer those, and (3) follows.
  *
  * Invariants:
  * 1. An entry answers until `staleIfErrorMs` after its end, and only after a question about this very object has failed.
  * 2. An entry that was found to be wrong, or was invalidated, is dropped and answers nobody.
  * 3. Only clients that contradict nothing get it: a revalidation fails with the source.
+ * 4. At most {@link askingMax} questions of a directory are in flight in the background. Clients do not wait for them, so
+ *    nothing else would bound them while the source hangs, and they would take the turns of those that clients wait for.
  */
 import type { Clock } from "../../base/clock.ts";
 import { type ErrorCode, OrcaError } from "../../base/orca-error.ts";
@@ -28,6 +30,9 @@ export const pauseMs = 1000;
 
 /** How long after a failure the source counts as failing for an object. */
 export const outageMs = 10_000;
+
+/** Questions of one directory in the background. */
+export const askingMax = 64;
 
 const passing: ReadonlySet<ErrorCode> = new Set([
   "origin_unavailable",
@@ -81,6 +86,8 @@ export class StaleAnswers {
   readonly #find: Find;
   /** Weak keys: a failure is collected together with its entry. */
   readonly #failures = new WeakMap<TimedAnswer<LookupResult>, Failure>();
+  /** Questions in the background. */
+  #asking = 0;
 
   constructor(
     options: StaleAnswersOptions,
@@ -115,9 +122,13 @@ export class StaleAnswers {
     const timed = this.#answers.expired(name);
     const failure = timed && this.#failures.get(timed);
     if (!failure) return undefined;
-    const sinceMs = this.#options.clock.monotonic() - failure.atMs;
+    const nowMs = this.#options.clock.monotonic();
+    const sinceMs = nowMs - failure.atMs;
     if (!failure.isAsking && sinceMs >= outageMs) return undefined;
-    if (!failure.isAsking && sinceMs >= pauseMs) void this.#askAgain(location, name, failure);
+    if (!failure.isAsking && sinceMs >= pauseMs) {
+      if (this.#asking < askingMax) void this.#askAgain(location, name, failure);
+      else failure.atMs = nowMs;
+    }
     return this.#stale(location, timed, failure.error);
   }
 
@@ -151,12 +162,14 @@ export class StaleAnswers {
 
   async #askAgain(location: ObjectLocation, name: string, failure: Failure): Promise<void> {
     failure.isAsking = true;
+    this.#asking += 1;
     try {
       await this.#find(location, name, undefined);
     } catch (thrown) {
       this.#failed(name, thrown);
     } finally {
       failure.isAsking = false;
+      this.#asking -= 1;
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
-import { outageMs, pauseMs } from "../../../src/object/freshness/stale-answers.ts";
+import { askingMax, outageMs, pauseMs } from "../../../src/object/freshness/stale-answers.ts";
 import { settle } from "../../support/fake-clock.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 import {
@@ -109,6 +109,38 @@ test("Directory: during an outage few requests wait, and the origin is asked onc
   }
   assert.equal(await coordinator.etag(), "v2");
   assert.equal(origin.stats.heads, headsBefore + 3);
+});
+
+test("Directory: while the origin hangs, questions in the background are bounded, and all objects are answered", async () => {
+  const { clock, origin, coordinator } = metadataCluster({ staleIfErrorMs });
+  const locations = Array.from({ length: 100 }, (_, index) => ({ ...location, key: `k${index}` }));
+  const readAll = async () => {
+    const found = await Promise.all(
+      locations.map((each) => coordinator.authority.answer(each, "", undefined)),
+    );
+    return found.filter(({ staleAgeMs }) => staleAgeMs !== undefined).length;
+  };
+  await readAll();
+  await clock.advance(ttlMs);
+  origin.fault = unavailable();
+  assert.equal(await readAll(), 100);
+  const held = Promise.withResolvers<void>();
+  origin.held = held.promise;
+  const { heads } = origin.stats;
+  for (let waitedMs = 0; waitedMs < 2 * outageMs; waitedMs += pauseMs) {
+    await clock.advance(pauseMs);
+    assert.equal(await readAll(), 100);
+  }
+  assert.equal(origin.stats.heads, heads + askingMax);
+  origin.fault = undefined;
+  held.resolve();
+  await settle();
+  await clock.advance(pauseMs);
+  await readAll();
+  await clock.advance(pauseMs);
+  await readAll();
+  await settle();
+  assert.equal(await readAll(), 0);
 });
 
 test("Directory: an object that nobody used for a while is asked about before its expired entry answers", async () => {
