@@ -125,7 +125,8 @@ export class PartTables implements Swept {
     const { part, remainingMs = ttlMs } = await source.part(request, asker);
     const expiresMs = sentMs + Math.min(ttlMs, remainingMs);
     if (expiresMs > clock.monotonic()) this.#keep(request, part, expiresMs);
-    return part;
+    // Some servers ignore the number, and answer any of them with the whole object.
+    return part.kind === "whole" ? onlyPart(request.partNumber) : part;
   }
 
   #keep(request: PartRequest, part: ObjectPart, expiresMs: number): void {

@@ -103,6 +103,14 @@ test("PartTables: beyond the last part needs no question once any part is known"
   parts.close();
 });
 
+test("PartTables: the answer that an object has no parts makes it the first part, and no other", async () => {
+  const { asked, parts } = tables(() => ({ part: { kind: "whole" }, remainingMs: undefined }));
+  assert.deepEqual(await parts.find(at(2)), { kind: "absent", count: 1 });
+  assert.deepEqual(await parts.find(at(1)), { kind: "whole" });
+  assert.deepEqual(asked, [2]);
+  parts.close();
+});
+
 test("PartTables: an object of one part tells all parts, and so does an origin that tells none", async () => {
   const whole = tables(() => ({ part: { kind: "whole" }, remainingMs: undefined }));
   assert.deepEqual(await whole.parts.find(at(1)), { kind: "whole" });
