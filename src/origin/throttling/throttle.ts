@@ -152,6 +152,7 @@ export class Throttle {
 
   /** The origin answered 503 or 429 to a request that was sent in `round`. */
   rejected(round: number, retryAfterSeconds: number | undefined): void {
+    if (this.#closed) return;
     const nowMs = this.#clock.monotonic();
     this.#hold(Math.min(holdMsMax, (retryAfterSeconds ?? 0) * 1000));
     if (round !== this.#round || nowMs - this.#cutMs < cutIntervalMinMs) return;
@@ -166,7 +167,7 @@ export class Throttle {
 
   /** A peer has cut its part, or tells a replica that has joined. */
   heard({ part, holdMs }: LimitCut): void {
-    if (part > this.#part) return;
+    if (this.#closed || part > this.#part) return;
     const began = !this.isCut;
     const lower = Math.max(this.#partMin, part);
     this.#hold(Math.min(holdMsMax, holdMs));
@@ -200,7 +201,6 @@ export class Throttle {
   #cutTo(part: number): void {
     this.#round += 1;
     this.#cutMs = this.#clock.monotonic();
-    if (this.#closed) return;
     this.#part = part;
     this.#resizeGate();
     if (!this.isCut) return;

@@ -213,3 +213,12 @@ test("Throttle.close: nothing waits any more, no timer runs, and no later cut st
   throttle.heard({ part: 0.2, holdMs: 0 });
   assert.deepEqual([clock.pendingTimers, throttle.isCut], [0, false]);
 });
+
+test("Throttle.close: what comes after it is no cut, and tells nobody", () => {
+  const { clock, throttle, cuts } = fixture();
+  throttle.close();
+  throttle.rejected(throttle.round, 10);
+  throttle.heard({ part: 0.5, holdMs: 0 });
+  assert.deepEqual([cuts, throttle.part, clock.pendingTimers], [[], 1, 0]);
+  assert.deepEqual(throttle.stats, { cuts: 0, cutsHeard: 0, letThrough: 0 });
+});
