@@ -233,6 +233,9 @@ export interface ListedBucket {
 /** A longer list of buckets is an error: name the buckets in the settings instead. */
 export const bucketsListedMax = 10_000;
 
+/** No origin has longer names: 255 is what S3 allowed before 2018, and what a file system allows. A longer one is left out. */
+export const bucketNameCharactersMax = 255;
+
 /** A question about a sub-resource of an object, or of the bucket where `key` is empty. */
 export interface SubResourceQuestion extends ObjectLocation {
   /** Whose right decides. Undefined for that of Orca. */

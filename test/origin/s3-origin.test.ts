@@ -331,6 +331,18 @@ suite("S3Origin", () => {
     }
   });
 
+  test("listBuckets: a name that no bucket can have is left out, so that a list is no larger than its names", async () => {
+    const names = ["a".repeat(255), "b".repeat(256), "c"];
+    const buckets = names.map((name) => `<Bucket><Name>${name}</Name></Bucket>`).join("");
+    const body = `<ListAllMyBucketsResult><Buckets>${buckets}</Buckets></ListAllMyBucketsResult>`;
+    const { origin } = await serve(({ socket }) => socket.write(chunked(body)));
+    const listed = await origin.listBuckets(undefined, never);
+    assert.deepEqual(
+      listed.map(({ name }) => name.length),
+      [255, 1],
+    );
+  });
+
   test("rightOf: a version is a question of its own, and a delete marker an answer of its own", async () => {
     const statuses = [200, 404, 405, 403, 400];
     const { origin, server } = await serve(({ socket, index }) => {

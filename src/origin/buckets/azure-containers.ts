@@ -4,7 +4,7 @@ import type { WholeAnswer } from "../../http-client/whole-answers.ts";
 import { errorOfStatus } from "../error-of-status.ts";
 import { wholeSeconds } from "../http-object.ts";
 import { answerDetail, checkedToken, scanListing } from "../list-answer.ts";
-import { bucketsListedMax, type ListedBucket } from "../origin.ts";
+import { bucketNameCharactersMax, bucketsListedMax, type ListedBucket } from "../origin.ts";
 import { tooManyBuckets } from "./s3-buckets.ts";
 
 /** Sends one request about the account, with this query. */
@@ -46,7 +46,7 @@ async function parsePage(body: Buffer, action: string, containers: ListedBucket[
     else if (element.name === "Last-Modified") createdMs = wholeSeconds(element.text());
     else if (element.name === "NextMarker") marker = element.text();
     else if (element.name === "Container") {
-      containers.push({ name, createdMs });
+      if (name.length <= bucketNameCharactersMax) containers.push({ name, createdMs });
       createdMs = undefined;
       return true;
     }

@@ -8,7 +8,7 @@ import type { OtherKey, SignedRequests } from "../../s3-client/signed-requests.t
 import { errorOfStatus } from "../error-of-status.ts";
 import { wholeSeconds } from "../http-object.ts";
 import { answerDetail, checkedToken, listingBytesMax, scanListing } from "../list-answer.ts";
-import { bucketsListedMax, type ListedBucket } from "../origin.ts";
+import { bucketNameCharactersMax, bucketsListedMax, type ListedBucket } from "../origin.ts";
 
 const pageSize = 1000;
 
@@ -45,7 +45,7 @@ async function parsePage(body: Buffer, action: string, buckets: ListedBucket[]):
       if (element.name === "Name") name = element.text();
       else if (element.name === "CreationDate") createdMs = wholeSeconds(element.text());
     } else if (element.name === "Bucket") {
-      buckets.push({ name, createdMs });
+      if (name.length <= bucketNameCharactersMax) buckets.push({ name, createdMs });
       createdMs = undefined;
       return true;
     } else if (element.name === "ContinuationToken") token = element.text();
