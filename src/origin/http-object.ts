@@ -156,9 +156,14 @@ function storageOf(headers: ReadonlyMap<string, string>): ObjectStorage {
   };
 }
 
+/** Whether a header tells a checksum of an object, or its kind. */
+export function isChecksumHeader(name: string): boolean {
+  return /^x-amz-checksum-[\w-]+$/.test(name);
+}
+
 /** Of S3 alone, and only of a HEAD that asks for them. */
 function checksumsOf(headers: ReadonlyMap<string, string>): Pick<ObjectHead, "checksums"> {
-  const found = [...headers].filter(([name]) => /^x-amz-checksum-[\w-]+$/.test(name));
+  const found = [...headers].filter(([name]) => isChecksumHeader(name));
   return found.length === 0 ? {} : { checksums: Object.fromEntries(found) };
 }
 

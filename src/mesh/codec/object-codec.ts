@@ -33,6 +33,7 @@ import type {
   PeerListRequest,
 } from "../../object/object-peers.ts";
 import { Absence } from "../../object/versions/absence.ts";
+import { isChecksumHeader } from "../../origin/http-object.ts";
 import {
   continuationTokenBytesMax,
   type FirstBytes,
@@ -314,9 +315,16 @@ function decodeHead(message: ObjectHeadMessage): ObjectHead {
     ...(message.restore !== undefined && { restore: message.restore }),
     ...(message.archiveStatus !== undefined && { archiveStatus: message.archiveStatus }),
     websiteRedirectLocation: message.websiteRedirectLocation,
-    ...(Object.keys(message.checksums).length > 0 && { checksums: message.checksums }),
+    ...decodeChecksums(message),
     metadata: message.metadata,
   };
+}
+
+/** A client receives each under its name. */
+function decodeChecksums({ checksums }: ObjectHeadMessage): Pick<ObjectHead, "checksums"> {
+  const names = Object.keys(checksums);
+  if (!names.every(isChecksumHeader)) throw malformedMessage("a checksum does not have the name of one");
+  return names.length === 0 ? {} : { checksums };
 }
 
 function encodeListed({

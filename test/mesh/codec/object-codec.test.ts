@@ -159,6 +159,19 @@ test("decodeHeadRequest: says whether the caller's metadata ends soon", () => {
   assert.deepEqual(decodeHeadRequest(asked), request);
 });
 
+test("decodeHeadAnswer: a checksum has the name of a checksum, because clients receive it as a header", () => {
+  const head = { sizeBytes: 1, etag: "e", lastModifiedMs: undefined, metadata: {} };
+  const location = { bucket: "b", key: "k" };
+  const decoded = (checksums: Readonly<Record<string, string>>) => {
+    const answer = encodeHeadAnswer({ head: { ...head, checksums }, remainingMs: 1 }, location);
+    return decodeHeadAnswer(sent(HeadObjectResponseSchema, answer), location).head;
+  };
+  const checksums = { "x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "FULL_OBJECT" };
+  assert.deepEqual((decoded(checksums) as ObjectHead).checksums, checksums);
+  for (const name of ["content-length", "set-cookie", "x-amz-checksum-", ""])
+    throwsWith("invalid_argument", () => decoded({ [name]: "1" }));
+});
+
 test("decodeHeadAnswer: says how old an expired answer is", () => {
   const location = { bucket: "b", key: "k" };
   const head: ObjectHead = { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
