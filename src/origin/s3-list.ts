@@ -17,6 +17,7 @@ import {
   scanListing,
 } from "./list-answer.ts";
 import type { ListPage, ListRequest } from "./origin.ts";
+import type { XmlElement } from "./xml-scanner.ts";
 
 /** @see Origin.list */
 export async function listS3(
@@ -26,19 +27,35 @@ export async function listS3(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<ListPage> {
-  const { bucket, prefix, delimiter, maxKeys, continuationToken, startAfter } = request;
-  const query = {
+  const { continuationToken, startAfter } = request;
+  const place = {
     "list-type": "2",
+    ...(continuationToken !== "" && { "continuation-token": continuationToken }),
+    ...(startAfter !== "" && { "start-after": startAfter }),
+  };
+  return parsePage(await askForPage(requests, request, place, action, clock, signal), action);
+}
+
+/** The XML of one page. `place` is what tells one kind of listing from another, and where the page begins. */
+export async function askForPage(
+  requests: SignedRequests,
+  request: ListRequest,
+  place: Readonly<Record<string, string>>,
+  action: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const { bucket, prefix, delimiter, maxKeys } = request;
+  const query = {
     "encoding-type": "url",
     "max-keys": String(maxKeys),
     prefix,
     ...(delimiter !== "" && { delimiter }),
-    ...(continuationToken !== "" && { "continuation-token": continuationToken }),
-    ...(startAfter !== "" && { "start-after": startAfter }),
+    ...place,
   };
   const answer = await requests.whole({ bucket, query, bytesMax: listingBytesMax, action }, signal);
   if (answer.status !== 200) throw errorOfListAnswer(answer, request, action, clock.now());
-  return parsePage(answer.body, action);
+  return answer.body;
 }
 
 async function parsePage(body: Buffer, action: string): Promise<ListPage> {
@@ -50,11 +67,7 @@ async function parsePage(body: Buffer, action: string): Promise<ListPage> {
   await scanListing(body, "ListBucketResult", action, (element) => {
     switch (element.parent) {
       case "Contents":
-        if (element.name === "Key") entry.key = element.text();
-        else if (element.name === "Size") entry.sizeBytes = listedSize(element.text());
-        else if (element.name === "ETag") entry.etag = strongEtag(element.text()) ?? "";
-        else if (element.name === "LastModified") entry.lastModifiedMs = wholeSeconds(element.text());
-        else if (element.name === "StorageClass") setStorageClass(entry, element.text());
+        takeEntryField(entry, element);
         return false;
       case "CommonPrefixes":
         if (element.name !== "Prefix") return false;
@@ -84,8 +97,18 @@ export function newListedEntry(): ListedEntry {
   return { key: "", sizeBytes: 0, etag: "", lastModifiedMs: undefined };
 }
 
+/** What S3 says alike of an object and of a version. */
+export function takeEntryField(entry: ListedEntry, element: XmlElement): void {
+  const { name } = element;
+  if (name === "Key") entry.key = element.text();
+  else if (name === "Size") entry.sizeBytes = listedSize(element.text());
+  else if (name === "ETag") entry.etag = strongEtag(element.text()) ?? "";
+  else if (name === "LastModified") entry.lastModifiedMs = wholeSeconds(element.text());
+  else if (name === "StorageClass") setStorageClass(entry, element.text());
+}
+
 /** STANDARD is none, so that the entries of most buckets need no room for it. */
-export function setStorageClass(entry: ListedEntry, text: string): void {
+function setStorageClass(entry: ListedEntry, text: string): void {
   if (text !== "STANDARD" && /^[\w-]{1,64}$/.test(text)) entry.storageClass = text;
 }
 
@@ -101,7 +124,7 @@ export function decodeKey(encoded: string, action: string): string {
   }
 }
 
-export function errorOfListAnswer(
+function errorOfListAnswer(
   answer: WholeAnswer,
   request: ListRequest,
   action: string,

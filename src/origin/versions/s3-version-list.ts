@@ -2,10 +2,9 @@
 import type { Clock } from "../../base/clock.ts";
 import { isVersionId } from "../../chunk/version-id.ts";
 import type { SignedRequests } from "../../s3-client/signed-requests.ts";
-import { strongEtag, wholeSeconds } from "../http-object.ts";
-import { checkedToken, type ListedEntry, listedSize, listingBytesMax, scanListing } from "../list-answer.ts";
+import { checkedToken, type ListedEntry, scanListing } from "../list-answer.ts";
 import type { ListedVersion, ListPage, ListRequest, VersionMarker } from "../origin.ts";
-import { decodeKey, errorOfListAnswer, newListedEntry, setStorageClass } from "../s3-list.ts";
+import { askForPage, decodeKey, newListedEntry, takeEntryField } from "../s3-list.ts";
 import type { XmlElement } from "../xml-scanner.ts";
 
 /** @see Origin.list `request.versionIdMarker` is defined. */
@@ -16,21 +15,16 @@ export async function listS3Versions(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<ListPage> {
-  const { bucket, prefix, delimiter, maxKeys, startAfter, versionIdMarker = "" } = request;
-  const query = {
+  const { startAfter, versionIdMarker = "" } = request;
+  const place = {
     versions: "",
-    "encoding-type": "url",
-    "max-keys": String(maxKeys),
-    prefix,
-    ...(delimiter !== "" && { delimiter }),
     ...(startAfter !== "" && { "key-marker": startAfter }),
     // AWS rejects an empty one.
     ...(versionIdMarker !== "" && { "version-id-marker": versionIdMarker }),
   };
-  const answer = await requests.whole({ bucket, query, bytesMax: listingBytesMax, action }, signal);
-  if (answer.status !== 200) throw errorOfListAnswer(answer, request, action, clock.now());
+  const body = await askForPage(requests, request, place, action, clock, signal);
   const parser = new VersionPageParser();
-  await scanListing(answer.body, "ListVersionsResult", action, (element) => parser.take(element));
+  await scanListing(body, "ListVersionsResult", action, (element) => parser.take(element));
   return parser.page(action);
 }
 
@@ -74,13 +68,9 @@ class VersionPageParser {
 
   #takeField(element: XmlElement): void {
     const { name } = element;
-    if (name === "Key") this.#entry.key = element.text();
-    else if (name === "VersionId") this.#version.id = element.text();
+    if (name === "VersionId") this.#version.id = element.text();
     else if (name === "IsLatest") this.#version.isLatest = element.text() === "true";
-    else if (name === "Size") this.#entry.sizeBytes = listedSize(element.text());
-    else if (name === "ETag") this.#entry.etag = strongEtag(element.text()) ?? "";
-    else if (name === "LastModified") this.#entry.lastModifiedMs = wholeSeconds(element.text());
-    else if (name === "StorageClass") setStorageClass(this.#entry, element.text());
+    else takeEntryField(this.#entry, element);
   }
 
   #takeTop(element: XmlElement): boolean {
