@@ -75,15 +75,20 @@ export class SubResourceHandler {
   ): Promise<void> {
     const waits = exchange.begin("metadata");
     try {
-      releaseAtEnd(await this.#permits.acquire(queueTimeoutMs), exchange);
-      if (exchange.isOver) return;
-      const headers = headersFor(exchange, as === undefined ? sentHeaders : [...sentHeaders, payerHeader]);
-      const answer = await bucket.subResource(key, { as, query, headers });
-      waits.end();
-      if (exchange.isOver) return;
-      if (answer.status >= 300) sendFault(exchange, answer);
-      else if (isDocument(answer.body, subResource)) sendAnswer(exchange, answer);
-      else exchange.sendError(unknownToOrigin(subResource));
+      const permit = await this.#permits.acquire(queueTimeoutMs);
+      try {
+        if (exchange.isOver) return;
+        const headers = headersFor(exchange, as === undefined ? sentHeaders : [...sentHeaders, payerHeader]);
+        const answer = await bucket.subResource(key, { as, query, headers });
+        waits.end();
+        if (exchange.isOver) return;
+        if (answer.status >= 300) sendFault(exchange, answer);
+        else if (isDocument(answer.body, subResource)) sendAnswer(exchange, answer);
+        else exchange.sendError(unknownToOrigin(subResource));
+      } finally {
+        // The question goes on after its client has left.
+        releaseAtEnd(permit, exchange);
+      }
     } catch (thrown) {
       const error = OrcaError.from(thrown, "internal", "edge", "Cannot ask for a sub-resource");
       // Too long for a document: the bytes of an object.

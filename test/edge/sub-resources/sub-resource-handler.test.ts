@@ -79,3 +79,20 @@ test("SubResourceHandler.handle: 32 are in progress until their last byte, 256 w
   await turns();
   assert.deepEqual([asked(), statuses.filter((status) => status === "overloaded").length], [34, 254]);
 });
+
+test("SubResourceHandler.handle: a question of a client that left is in progress until the origin has answered", async () => {
+  const { ask, answer, asked } = fixture();
+  const responses = Array.from({ length: 32 }, ask);
+  await turns();
+  for (const response of responses) close(response);
+  const later = Array.from({ length: 32 }, ask);
+  await turns();
+  assert.equal(asked(), 32);
+  answer();
+  await turns();
+  assert.equal(asked(), 64);
+  for (const response of later) close(response);
+  ask();
+  await turns();
+  assert.equal(asked(), 65);
+});
