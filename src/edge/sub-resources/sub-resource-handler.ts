@@ -10,7 +10,7 @@
  *    with a listing or with the bytes of an object.
  */
 import type { Clock } from "../../base/clock.ts";
-import { OrcaError } from "../../base/orca-error.ts";
+import { type ErrorCode, OrcaError } from "../../base/orca-error.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { Bucket } from "../../object/bucket.ts";
 import { OriginAnswer } from "../../origin/error-of-status.ts";
@@ -150,13 +150,20 @@ function sendAnswer(exchange: Exchange, answer: SubResourceAnswer): void {
   exchange.send(answer.status, headers, exchange.request.method === "HEAD" ? "" : answer.body);
 }
 
+const absenceCodes: ReadonlyMap<string, ErrorCode> = new Map([
+  ["NoSuchKey", "no_such_key"],
+  ["NoSuchVersion", "no_such_version"],
+]);
+
 /** The origin's code and message are for the owner of the key, whom the origin would answer the same. */
 function sendFault(exchange: Exchange, { status, body }: SubResourceAnswer): void {
   const text = body.toString("utf8");
   const s3Code = /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1] ?? codeOfStatus(status, exchange.key !== "");
-  if (s3Code === "NoSuchKey") {
-    const message = "Cannot find the key: the origin has none of this name";
-    exchange.sendError(new OrcaError("no_such_key", "client", message));
+  // Whether the client may learn that is decided where the error is sent.
+  const absence = absenceCodes.get(s3Code);
+  if (absence !== undefined) {
+    const message = "Cannot ask for a sub-resource: the origin has no such key or version";
+    exchange.sendError(new OrcaError(absence, "client", message));
     return;
   }
   const messageXml = /<Message>([^<]{0,1024})<\/Message>/.exec(text)?.[1] ?? "";

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { nextTurn } from "../../../src/base/clock.ts";
 import type { OrcaError } from "../../../src/base/orca-error.ts";
+import type { RelayedError } from "../../../src/edge/error-response.ts";
 import type { Exchange } from "../../../src/edge/exchange.ts";
 import { parseQuery } from "../../../src/edge/query.ts";
 import { subResourceRequest } from "../../../src/edge/sub-resources/sub-resource.ts";
@@ -16,9 +17,9 @@ const body = Buffer.from("<AccessControlPolicy></AccessControlPolicy>");
 type FakeResponse = EventEmitter & { closed: boolean };
 
 /** A handler before an origin that does not answer until the test lets it. */
-function fixture() {
+function fixture({ asksAsClient = true, query = "acl" } = {}) {
   const clock = new FakeClock();
-  const handler = new SubResourceHandler({ asksAsClient: true, clock });
+  const handler = new SubResourceHandler({ asksAsClient, clock });
   const held = Promise.withResolvers<SubResourceAnswer>();
   let asked = 0;
   const bucket = {
@@ -29,7 +30,7 @@ function fixture() {
       return held.promise;
     },
   } as unknown as Bucket;
-  const request = subResourceRequest("b", "k", parseQuery("acl") ?? new Map());
+  const request = subResourceRequest("b", "k", parseQuery(query) ?? new Map());
   assert.ok(request);
   const statuses: (number | string)[] = [];
   const ask = (): FakeResponse => {
@@ -43,12 +44,14 @@ function fixture() {
       begin: () => ({ end: () => {} }),
       idHeaders: () => [],
       send: (status: number) => statuses.push(status),
+      sendRelayedError: ({ s3Code }: RelayedError) => statuses.push(s3Code),
       sendError: ({ code }: OrcaError) => statuses.push(code),
     } as unknown as Exchange;
     handler.handle(exchange, request, bucket);
     return response;
   };
-  const answer = (): void => held.resolve({ status: 200, header: () => undefined, body });
+  const answer = (status = 200, text: Buffer = body): void =>
+    held.resolve({ status, header: () => undefined, body: text });
   return { clock, ask, answer, statuses, asked: () => asked };
 }
 
@@ -95,4 +98,18 @@ test("SubResourceHandler.handle: a question of a client that left is in progress
   ask();
   await turns();
   assert.equal(asked(), 65);
+});
+
+test("SubResourceHandler.handle: an absent key or version is an error that Exchange.sendError can hide", async () => {
+  for (const [s3Code, code] of [
+    ["NoSuchKey", "no_such_key"],
+    ["NoSuchVersion", "no_such_version"],
+    ["MethodNotAllowed", "MethodNotAllowed"],
+  ] as const) {
+    const { ask, answer, statuses } = fixture({ asksAsClient: false, query: "attributes&versionId=v" });
+    ask();
+    answer(404, Buffer.from(`<Error><Code>${s3Code}</Code></Error>`));
+    await turns();
+    assert.deepEqual(statuses, [code]);
+  }
 });
