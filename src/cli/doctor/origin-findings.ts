@@ -3,10 +3,12 @@
  * clock and the origin's agree. A signature is valid for 15 minutes only, and metadata compares times.
  */
 import type { Clock } from "../../base/clock.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import type { Random } from "../../base/random.ts";
 import type { Config } from "../../config/config.ts";
+import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
 import { type BucketLook, bucketLooksOf, runLooks } from "../../replica/bucket-looks.ts";
-import { openOrigin } from "../../replica/origins.ts";
+import { type OriginsOptions, openOrigin } from "../../replica/origins.ts";
 import { Deadline } from "../ops-call.ts";
 import { type DoctorFinding, Findings } from "./doctor-finding.ts";
 
@@ -20,14 +22,28 @@ const skewNoticeMs = 30_000;
 const halfSecondMs = 500;
 
 export async function originFindings(config: Config, clock: Clock, random: Random): Promise<DoctorFinding[]> {
-  const origins = config.origins.map((each) => openOrigin(each, { config, clock, random }));
+  const origins: GuardedOrigin[] = [];
   try {
+    const fault = openAll({ config, clock, random }, origins);
+    if (fault) return [fault];
     const looks = bucketLooksOf(config, origins, clock);
     const found = await runLooks(looks, new AbortController().signal);
     const buckets = looks.map((each, index) => bucketFinding(each, found[index]));
     return [...buckets, ...(await clockFindings(looks, clock))];
   } finally {
     for (const origin of origins) origin.close();
+  }
+}
+
+/** Adds the origins to `opened`. Returns why one cannot be opened, if so: then no replica starts. */
+function openAll(options: OriginsOptions, opened: GuardedOrigin[]): DoctorFinding | undefined {
+  try {
+    for (const each of options.config.origins) opened.push(openOrigin(each, options));
+    return undefined;
+  } catch (thrown) {
+    if (!(thrown instanceof OrcaError)) throw thrown;
+    const remedy = "Correct the settings of the origin, or its credentials in this environment.";
+    return new Findings("origin").problem(thrown.message, remedy);
   }
 }
 

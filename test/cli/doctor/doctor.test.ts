@@ -220,6 +220,15 @@ function clusterYaml(files: CertificateFiles, peers: readonly string[], id = "r9
 `;
 }
 
+test("orca doctor: an origin that cannot be opened is a problem, and all else is looked at", async () => {
+  const azure =
+    'origin: { id: a, driver: azureblob, azureblob: { account: acme, container: weights, endpoint: "http://127.0.0.1:1/a" } }';
+  const examined = await examine(wholeBase().replace(/^origin: .*$/m, azure) + store("chunks"));
+  assert.deepEqual([examined.exitCode, examined.bad], [1, ["origin: problem"]]);
+  assert.match(sentence(examined, "origin"), /^Cannot use origin endpoint .* must be https \| /);
+  assert.match(sentence(examined, "cachestore"), /has passed its self-test/);
+});
+
 test("orca doctor: peers that answer, one that is down, none that answers, and a certificate that they reject", async () => {
   const cluster = await startReplicas({ replicas: 2 });
   const strangers = await ClusterCertificates.create();
