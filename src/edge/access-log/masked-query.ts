@@ -4,6 +4,7 @@
  * secret are printed. A list of what is secret would be wrong with the next kind of token.
  */
 import { percentDecode } from "../../base/percent-encoding.ts";
+import { isSubResource } from "../sub-resources/sub-resource.ts";
 
 /** Enough for a listing's parameters. A longer query is cut. */
 const shownCharactersMax = 512;
@@ -49,9 +50,6 @@ const namedSecrets: ReadonlySet<string> = new Set([
   "x-amz-signature",
 ]);
 
-/** Sub-resources, which have no value. */
-const subResourceName = /^[a-z-]{1,32}$/i;
-
 /** Empty where the target has no query. Percent-encoding stays as the client wrote it. */
 export function maskedQuery(target: string): string {
   const start = target.indexOf("?");
@@ -65,9 +63,10 @@ export function maskedQuery(target: string): string {
 function maskedPair(pair: string): string {
   const equals = pair.indexOf("=");
   const rawName = equals === -1 ? pair : pair.slice(0, equals);
-  const name = percentDecode(rawName)?.toLowerCase();
-  if (name === undefined) return hidden;
+  const decoded = percentDecode(rawName);
+  if (decoded === undefined) return hidden;
+  const name = decoded.toLowerCase();
   if (openNames.has(name)) return pair;
   if (namedSecrets.has(name)) return `${name}=${hidden}`;
-  return equals === -1 && subResourceName.test(name) ? pair : hidden;
+  return equals === -1 && isSubResource(decoded) ? pair : hidden;
 }

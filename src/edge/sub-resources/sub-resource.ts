@@ -124,6 +124,11 @@ export function unservedSubResource(query: Query, served: string): string | unde
   return undefined;
 }
 
+/** Whether S3 has a sub-resource of this name, served here or not. */
+export function isSubResource(name: string): boolean {
+  return unserved.has(name) || name === "location";
+}
+
 function tableOf(subResources: readonly SubResource[]): ReadonlyMap<string, SubResource> {
   return new Map(subResources.map((each) => [each.name, each]));
 }

@@ -22,7 +22,9 @@ const masked: readonly (readonly [target: string, shown: string])[] = [
   // A name that S3 does not know, or no name at all, may be a secret itself.
   ["/b/k?access_token=eyJhbGciOi", "[hidden]"],
   ["/b/k?eyJhbGciOi.eyJzdWIiOi", "[hidden]"],
+  ["/b/k?opensesame", "[hidden]"],
   ["/b/k?prefix=a&token=t&acl", "prefix=a&[hidden]&acl"],
+  ["/b?location&metadataTable&uploads", "location&metadataTable&uploads"],
   ["/b/k?%zz=1", "[hidden]"],
   ["/b/k?prefix=a?X-Amz-Signature=dead", "prefix=a?X-Amz-Signature=dead"],
 ];
