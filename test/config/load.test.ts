@@ -182,6 +182,20 @@ disk: {root: /d, high_watermark: 0.5, low_watermark: 0.9}
   ]);
 });
 
+function corsFaults(origins: readonly string[]): string[] {
+  return faultsIn({ server: { cors: { origins } } });
+}
+
+test("loadConfig: an origin in server.cors.origins has at most one *, because no origin would match two", () => {
+  const valid = ["*", "https://*", "http://*.example.com:8080", "https://a-*", "http://[::1]:3"];
+  assert.deepEqual(corsFaults(valid), []);
+  for (const given of ["https://*.*.example.com", "**", "https://", "https://a/b", "a.example.com"]) {
+    assert.deepEqual(corsFaults([given]), [
+      `server.cors.origins[0]: expected an origin such as https://app.example.com with at most one *, or *, got "${given}"`,
+    ]);
+  }
+});
+
 test("loadConfig: a file that is not there, not YAML, or not a map is a fault of its own", () => {
   assert.match(
     faultsOf({ file: join(folder, "none.yaml"), env: {} })[0] ?? "",

@@ -68,9 +68,12 @@ const auth = section({
   ),
 });
 
+/** As a browser names it, with at most one `*`, or `*` alone. */
+const webOrigin = /^(?:\*|https?:\/\/(?=.)[\w.:[\]-]*\*?[\w.:[\]-]*)$/;
+
 const cors = section({
   origins: listOf(
-    item(text(/^(?:\*|https?:\/\/[\w.:*[\]-]+)$/, "an origin such as https://app.example.com, or *"), ""),
+    item(text(webOrigin, "an origin such as https://app.example.com with at most one *, or *"), ""),
     [],
     "Origins of web pages that may read (CORS), such as `https://app.example.com`. One `*` in an origin stands for any text, `*` alone for every origin.",
     "Set it for browsers that read from Orca. Without it Orca sends no CORS headers.",
