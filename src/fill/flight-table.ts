@@ -35,11 +35,12 @@ export class FlightTable {
     return this.#flights.get(keyOf(key)) ?? none;
   }
 
-  /** Where the first flight begins that has blocks of `run`. */
+  /** Where the first flight begins that has blocks of `run`. One that was cut before its first byte has none. */
   firstIn(key: ChunkKey, run: Run): number | undefined {
     let first: number | undefined;
     for (const { from, to } of this.of(key)) {
-      if (from < run.to && to > run.from && from < (first ?? Infinity)) first = from;
+      const isIn = Math.max(from, run.from) < Math.min(to, run.to);
+      if (isIn && from < (first ?? Infinity)) first = from;
     }
     return first;
   }

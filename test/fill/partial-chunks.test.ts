@@ -197,6 +197,26 @@ test("Flight: one that is cut while it waits for memory takes none, and its bloc
   assert.deepEqual([filler.flightsInProgress, budget.usedBytes, budget.reservedBytes], [0, MiB, 0]);
 });
 
+test("Flight: one that is cut before its first byte is in the way of no flight whose run passes it", async () => {
+  const { budget, origin, path, version, filler } = fillFixture({ maxBytes: 16 * MiB });
+  const taken = budget.tryReserve(16 * MiB);
+  const object = version("k", 8 * MiB);
+  const left = new ObjectReader(path, object, 4 * MiB, 4 * MiB + 1);
+  left.take();
+  const ready = left.ready();
+  await settle();
+  left.close();
+  await ready;
+  const stays = drain(new ObjectReader(path, object, 0, object.sizeBytes));
+  await settle();
+  origin.auto = true;
+  taken?.release();
+  assertPattern(await stays, 1, 0);
+  await settle();
+  assert.deepEqual(rangesOf(origin.reads), [[0, 8 * MiB]]);
+  assert.deepEqual([filler.flightsInProgress, budget.usedBytes, budget.reservedBytes], [0, 8 * MiB, 0]);
+});
+
 /** A disk that remembers which chunks and blocks it has, and no bytes. */
 class CountingDisk extends FakeStore {
   readonly held = new Set<string>();
