@@ -207,11 +207,11 @@ export class Filler implements ChunkFlights {
   /**
    * A flight for bytes that have begun to arrive without one: the answer to the first request for an object brings its
    * metadata and its first bytes together. `offset` is the start of a block, and `lengthBytes` are whole blocks, or reach
-   * to the end of the chunk. Undefined where some of them are held or in a flight, or memory has no room now.
+   * to the end of the chunk. Undefined where some of them are held or in a flight, memory has no room now, or Orca stops.
    */
   receive(key: ChunkKey, offset: number, lengthBytes: number, asker?: Asker): ReceivedBody | undefined {
     const run = { from: offset, to: offset + lengthBytes };
-    if (this.#table.firstIn(key, run) !== undefined) return undefined;
+    if (this.#stopping.signal.aborted || this.#table.firstIn(key, run) !== undefined) return undefined;
     if (this.#runs.firstHeld(key, run, false) !== undefined) return undefined;
     const reservation = this.#options.budget.tryReserve(lengthBytes);
     if (!reservation) return undefined;

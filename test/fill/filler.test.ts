@@ -162,6 +162,13 @@ test("Filler.receive: a body that arrives on its own fills a flight, which reade
   taken?.release();
 });
 
+test("Filler.receive: a filler that stops takes no further body, because nobody would wait for it", async () => {
+  const { filler, budget, version } = fillFixture();
+  await filler.stop();
+  assert.equal(filler.receive({ version: version("k", MiB), index: 0 }, 0, MiB), undefined);
+  assert.deepEqual([filler.flightsInProgress, budget.usedBytes, budget.reservedBytes], [0, 0, 0]);
+});
+
 test("Filler.receive: a body whose reader leaves is told so after the block, and its memory is kept until it has ended", async () => {
   const { filler, path, memory, budget, version } = fillFixture();
   const object = version("k", 4 * MiB);
