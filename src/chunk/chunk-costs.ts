@@ -30,6 +30,14 @@ export function diskChunksMax(memoryMaxBytes: number): number {
  */
 export const memoryChunkCostBytes = 1100;
 
+/** For each further block of the chunk, a place in its list of segments, also where the block is not held. */
+const blockPlaceBytes = 8;
+
+/** A chunk of so many blocks in memory, whole or partial. */
+export function memoryChunkCost(blockCount: number): number {
+  return memoryChunkCostBytes + (blockCount - 1) * blockPlaceBytes;
+}
+
 /** The part of the heap that chunks in memory may take. The rest is for requests, metadata and the garbage collector. */
 const memoryHeapShare = 0.5;
 

@@ -7,8 +7,8 @@
  * 1. The policy holds exactly the entries of the map, and the tier has one hold on each of their chunks.
  * 2. Small chunks, which use one piece of a slab, are also in the set of their slab. They have one block, so they are
  *    never partial.
- * 3. stats.bytes is the sum of the bytes that these chunks hold, and stats.chunks is their number. For each of them,
- *    memoryChunkCostBytes are charged to the budget.
+ * 3. stats.bytes is the sum of the bytes that these chunks hold, and stats.chunks is their number. #heapBytes is the sum
+ *    of their memoryChunkCost, and charged to the budget.
  * 4. A chunk becomes whole in one put, however many flights fetch its blocks: that put returns it, and no other does.
  */
 
@@ -16,7 +16,7 @@ import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
-import { memoryChunkCostBytes } from "../chunk/chunk-costs.ts";
+import { memoryChunkCost, memoryChunkCostBytes } from "../chunk/chunk-costs.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { PolicyEntries } from "./eviction/eviction-policy.ts";
@@ -61,7 +61,8 @@ export class MemoryTier implements PolicyEntries {
   readonly stats = { hits: 0, misses: 0, evictions: 0, bytes: 0, chunks: 0 };
   readonly #budget: MemoryBudget;
   readonly #policy: TunedS3Fifo;
-  readonly #rowsMax: number;
+  readonly #heapBytesMax: number;
+  #heapBytes = 0;
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
   /** The entries by their rows. No entry has row 0. */
@@ -74,10 +75,9 @@ export class MemoryTier implements PolicyEntries {
   constructor(options: MemoryTierOptions) {
     const { budget, heapBytesMax = Infinity } = options;
     this.#budget = budget;
-    this.#rowsMax = Math.floor(
-      Math.min(budget.maxBytes / pieceSizeFor(1), heapBytesMax / memoryChunkCostBytes),
-    );
-    this.#policy = new TunedS3Fifo(this, this.#rowsMax);
+    this.#heapBytesMax = heapBytesMax;
+    const rowsMax = Math.min(budget.maxBytes / pieceSizeFor(1), heapBytesMax / memoryChunkCostBytes);
+    this.#policy = new TunedS3Fifo(this, Math.floor(rowsMax));
     budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
   }
 
@@ -124,8 +124,9 @@ export class MemoryTier implements PolicyEntries {
   put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): ChunkBytes | undefined {
     const held = this.#entries.get(memoryKey);
     if (held) return this.#grow(held, chunk);
-    if (this.stats.chunks >= this.#rowsMax) this.#makeRoom(false);
-    if (this.stats.chunks >= this.#rowsMax || !this.#budget.tryCharge(memoryChunkCostBytes)) return undefined;
+    const heapBytes = memoryChunkCost(chunk.blockCount);
+    if (!this.#makeHeapRoom(heapBytes) || !this.#budget.tryCharge(heapBytes)) return undefined;
+    this.#heapBytes += heapBytes;
     const row = this.#freeRows.pop() ?? this.#rows.length;
     const entry = new MemoryEntry(memoryKey, chunk.share(), version, row);
     this.#entries.set(memoryKey, entry);
@@ -208,6 +209,13 @@ export class MemoryTier implements PolicyEntries {
     this.#misses.set(memoryKey, (this.#misses.peek(memoryKey) ?? 0) + 1);
   }
 
+  /** Whether the heap has room for an entry. */
+  #makeHeapRoom(heapBytes: number): boolean {
+    const leftBytes = this.#heapBytesMax - heapBytes;
+    while (this.#heapBytes > leftBytes && this.#makeRoom(false));
+    return this.#heapBytes <= leftBytes;
+  }
+
   /**
    * Makes some room: evicts one chunk that frees memory at once. Victims before it that others hold as a whole are in
    * use, so they are inserted again. If there are only such victims, they are evicted, although that frees no memory
@@ -271,7 +279,9 @@ export class MemoryTier implements PolicyEntries {
     this.#rows[entry.row] = undefined;
     this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);
-    this.#budget.discharge(memoryChunkCostBytes);
+    const heapBytes = memoryChunkCost(entry.chunk.blockCount);
+    this.#heapBytes -= heapBytes;
+    this.#budget.discharge(heapBytes);
     this.stats.bytes -= entry.chunk.heldBytes;
     this.stats.chunks -= 1;
     entry.chunk.release();

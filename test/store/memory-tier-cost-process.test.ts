@@ -3,15 +3,16 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { heapAllowanceBytes, MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { memoryChunkCostBytes } from "../../src/chunk/chunk-costs.ts";
+import { memoryChunkCost, memoryChunkCostBytes } from "../../src/chunk/chunk-costs.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
-import { chunkOf } from "../support/chunk-of.ts";
+import { chunkOf, partialChunkOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { run } from "../support/process.ts";
 
-async function heapOf(chunks: number): Promise<number> {
+async function heapOf(chunks: number, blockCount = 1): Promise<number> {
   const script = fileURLToPath(new URL("./memory-tier-cost.ts", import.meta.url));
-  const output = await run(process.execPath, ["--expose-gc", script, String(chunks)], 120_000);
+  const counts = [String(chunks), String(blockCount)];
+  const output = await run(process.execPath, ["--expose-gc", script, ...counts], 120_000);
   const measured = JSON.parse(output) as { chunks: number; heapBytes: number };
   assert.equal(measured.chunks, chunks);
   return measured.heapBytes;
@@ -23,6 +24,12 @@ test("MemoryTier: one more small chunk costs the heap that is charged for it, wi
     costBytes <= memoryChunkCostBytes && costBytes > 0.8 * memoryChunkCostBytes,
     `${costBytes} bytes`,
   );
+});
+
+test("MemoryTier: one small block of a chunk of 1 GiB costs the heap that is charged for it, within a fifth", async () => {
+  const costBytes = ((await heapOf(10_000, 1024)) - (await heapOf(2000, 1024))) / 8000;
+  const chargedBytes = memoryChunkCost(1024);
+  assert.ok(costBytes <= chargedBytes && costBytes > 0.8 * chargedBytes, `${costBytes} bytes`);
 });
 
 function fill(budget: MemoryBudget, tier: MemoryTier, chunks: number): void {
@@ -53,6 +60,21 @@ test("MemoryTier: holds no more chunks than the heap has room for, and keeps the
   assert.equal(tier.stats.chunks, 1000);
   assert.equal(tier.stats.evictions, 2000);
   assert.ok(tier.peek("k2999"));
+  tier.clear();
+  assert.equal(budget.usedBytes, 0);
+});
+
+test("MemoryTier: a partial chunk counts on the heap with the places of the blocks that it lacks", () => {
+  const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: new FakeClock() });
+  const tier = new MemoryTier({ budget, heapBytesMax: 100 * memoryChunkCostBytes });
+  fill(budget, tier, 50);
+  for (let index = 0; index < 50; index += 1) {
+    const chunk = partialChunkOf(budget, 1023 * MiB + 1, [1023]);
+    tier.put(`p${index}`, chunk);
+    chunk.release();
+  }
+  assert.equal(tier.stats.chunks, Math.floor((100 * memoryChunkCostBytes) / memoryChunkCost(1024)));
+  assert.ok(tier.peek("p49"));
   tier.clear();
   assert.equal(budget.usedBytes, 0);
 });

@@ -1,13 +1,18 @@
-/** A process that prints the heap of a memory tier with as many chunks of 4 KiB as its argument says, each of its own object. */
-import { MemoryBudget } from "../../src/base/memory-budget.ts";
-import { GiB } from "../../src/base/units.ts";
+/**
+ * A process that prints the heap of a memory tier with as many chunks as its first argument says, each of its own object.
+ * They have as many blocks as the second one says. Only the last block is held, and it has 4 KiB.
+ */
+import { MemoryBudget, type Segment } from "../../src/base/memory-budget.ts";
+import { GiB, MiB } from "../../src/base/units.ts";
 import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const count = Number(process.argv[2]);
-const lengthBytes = 4096;
+const blockCount = Number(process.argv[3]);
+const blockBytes = 4096;
+const lengthBytes = (blockCount - 1) * MiB + blockBytes;
 
 function heapBytes(): number {
   globalThis.gc?.();
@@ -25,11 +30,13 @@ for (let index = 0; index < count; index += 1) {
     objectKey: `some/directory/of/small/objects/${index}.json`,
     etag: `d41d8cd98f00b204e9800998ecf${index}`,
     sizeBytes: lengthBytes,
-    chunkSizeBytes: 8 << 20,
+    chunkSizeBytes: Math.max(8, blockCount) * MiB,
   });
-  const reservation = budget.tryReserve(lengthBytes);
+  const reservation = budget.tryReserve(blockBytes);
   if (reservation === undefined) throw new Error("no memory");
-  const chunk = new ChunkBytes([reservation.takeSegment(lengthBytes)], lengthBytes);
+  const segments = new Array<Segment | undefined>(blockCount).fill(undefined);
+  segments[blockCount - 1] = reservation.takeSegment(blockBytes);
+  const chunk = new ChunkBytes(segments, lengthBytes);
   tier.put(version.memoryKey(0), chunk, false, version);
   chunk.release();
 }
