@@ -5,10 +5,12 @@
  *
  * The order of the table follows the bits of the hash of a row, the first bit first. The buckets of the chains follow
  * the same bits, the last one first. So a bucket holds an interval of the order, whatever the number of buckets, and a
- * page of the order takes a walk over a few buckets.
+ * page of the order takes a walk over a few buckets. Blocks of partial chunks are on no page, so they have chains of
+ * their own: a walk over millions of them to find one whole chunk took seconds, in one turn of the event loop.
  *
  * Invariants:
- * 1. A row is in use if its size is not 0. Every row in use is in #chains; every other row up to #rowsUsed is in #free.
+ * 1. A row is in use if its size is not 0. Every row in use is in #chains, or in #blockChains if it is a block; every
+ *    other row up to #rowsUsed is in #free.
  * 2. The rows of one version that were not detached form a ring, and exactly one of them is in #versions.
  */
 import { assert } from "../../base/assert.ts";
@@ -28,12 +30,17 @@ const newerInRingAt = indexAt + 3;
 const olderInRingAt = indexAt + 4;
 const rowLength = indexAt + 5;
 
+/** Longer chains take less memory. A version is looked up by writes, and a block only where memory misses it. */
+const versionsPerBucket = 3;
+const blocksPerBucket = 6;
+
 export class ChunkTable implements PolicyEntries {
   readonly rowsMax: number;
   readonly #rows: Uint32Array;
   /** The same memory. */
   readonly #bytes: Buffer;
   readonly #chains: HashChains;
+  readonly #blockChains: HashChains;
   /** One row of each version. */
   readonly #versions: HashChains;
   readonly #origins = new OriginNumbers();
@@ -47,8 +54,10 @@ export class ChunkTable implements PolicyEntries {
     this.rowsMax = rowsMax;
     this.#rows = sharedNumbers((rowsMax + 1) * rowLength);
     this.#bytes = Buffer.from(this.#rows.buffer);
-    this.#chains = new HashChains(rowsMax, 1, (row) => this.hashOf(row));
-    this.#versions = new HashChains(rowsMax, 2, (row) => this.#field(row, 1));
+    const hashOf = (row: number): number => this.hashOf(row);
+    this.#chains = new HashChains(rowsMax, 1, hashOf);
+    this.#blockChains = new HashChains(rowsMax, blocksPerBucket, hashOf, this.#chains.next);
+    this.#versions = new HashChains(rowsMax, versionsPerBucket, (row) => this.#field(row, 1));
   }
 
   get count(): number {
@@ -133,7 +142,7 @@ export class ChunkTable implements PolicyEntries {
     this.#rows[at + indexAt] = this.#name.index;
     this.#rows[at + sizeAt] = sizeBytes;
     this.#rows[at + packedAt] = this.#origins.take(this.#name.originId);
-    this.#chains.add(row);
+    this.#chainsOf(this.#originOf(row)).add(row);
     this.#joinVersion(row);
     this.#count += 1;
     return row;
@@ -142,8 +151,9 @@ export class ChunkTable implements PolicyEntries {
   remove(row: number): void {
     assert(this.isUsed(row), "a row is removed once");
     this.#leaveVersion(row);
-    this.#chains.remove(row);
-    this.#origins.release(this.#originOf(row));
+    const origin = this.#originOf(row);
+    this.#chainsOf(origin).remove(row);
+    this.#origins.release(origin);
     this.#rows[row * rowLength + sizeAt] = 0;
     this.#rows[row * rowLength + newerInRingAt] = this.#free;
     this.#free = row;
@@ -173,7 +183,6 @@ export class ChunkTable implements PolicyEntries {
       const { bucket, end } = this.#intervalAt(order);
       const named: { order: number; path: string }[] = [];
       for (let row = this.#chains.firstIn(bucket); row !== noRow; row = this.#chains.next[row] as number) {
-        if (this.#origins.isOfBlocks(this.#originOf(row))) continue;
         const each = { order: orderOfHash(this.hashOf(row)), path: this.pathOf(row) };
         if (last ? compare(each, last) > 0 : each.order >= order) named.push(each);
       }
@@ -205,12 +214,19 @@ export class ChunkTable implements PolicyEntries {
   /** The row of {@link #name}. */
   #find(): number {
     const { hashWords, index, originId } = this.#name;
-    let row = this.#chains.firstOf(rowHash(hashWords[0] as number, index));
-    for (; row !== noRow; row = this.#chains.next[row] as number) {
-      if (this.#field(row, indexAt) !== index || !this.#isOfVersion(row)) continue;
-      if (this.#origins.idOf(this.#originOf(row)) === originId) return row;
+    const origin = this.#origins.find(originId);
+    if (origin === undefined) return noRow;
+    const chains = this.#chainsOf(origin);
+    let row = chains.firstOf(rowHash(hashWords[0] as number, index));
+    for (; row !== noRow; row = chains.next[row] as number) {
+      if (this.#field(row, indexAt) !== index || this.#originOf(row) !== origin) continue;
+      if (this.#isOfVersion(row)) return row;
     }
     return noRow;
+  }
+
+  #chainsOf(origin: number): HashChains {
+    return this.#origins.isOfBlocks(origin) ? this.#blockChains : this.#chains;
   }
 
   /** The row in #versions of the version of {@link #name}. */

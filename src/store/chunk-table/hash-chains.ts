@@ -19,9 +19,17 @@ export class HashChains {
   #buckets = 1;
   #count = 0;
 
-  /** `rowsPerBucket`: the mean length of the chains. `hashOf`: 32 bits for a row, always the same. */
-  constructor(rowsMax: number, rowsPerBucket: number, hashOf: (row: number) => number) {
-    this.next = sharedNumbers(rowsMax + 1);
+  /**
+   * `rowsPerBucket`: the mean length of the chains. `hashOf`: 32 bits for a row, always the same. `next`: that of other
+   * chains, where a row is in one of them at most.
+   */
+  constructor(
+    rowsMax: number,
+    rowsPerBucket: number,
+    hashOf: (row: number) => number,
+    next = sharedNumbers(rowsMax + 1),
+  ) {
+    this.next = next;
     this.#first = sharedNumbers(Math.ceil(rowsMax / rowsPerBucket) + 1);
     this.#rowsPerBucket = rowsPerBucket;
     this.#hashOf = hashOf;

@@ -103,6 +103,19 @@ test("ChunkTable.pathsAfter: the order stays while the table grows and shrinks b
   );
 });
 
+test("ChunkTable.pathsAfter: a page costs as much as the whole chunks on it, however many blocks there are", (context) => {
+  const table = new ChunkTable(20_000);
+  const whole: string[] = [];
+  for (let index = 0; index < 19_900; index += 1) table.add(`origin~blocks/${hashOf("a")}/${index}`, 1);
+  for (let index = 0; index < 100; index += 1) whole.push(pathOf(0, 1, index));
+  for (const path of whole) table.add(path, 1);
+  const firstIn = context.mock.method(HashChains.prototype, "firstIn");
+  assert.deepEqual(pagesOf(table, 7).sort(), whole.sort());
+  assert.ok(firstIn.mock.callCount() < 400, `${firstIn.mock.callCount()} buckets`);
+  for (const path of whole) table.remove(table.rowOfPath(path));
+  assert.deepEqual([table.pathsAfter("", 7), table.count, table.blockCount], [[], 19_900, 19_900]);
+});
+
 test("HashChains: a table that became nearly empty keeps no buckets for the rows that it had", () => {
   for (const rowsPerBucket of [1, 2]) {
     const chains = new HashChains(4096, rowsPerBucket, (row) => Math.imul(row, 0x9e3779b1) >>> 0);
