@@ -101,6 +101,18 @@ test("compose.yaml: Prometheus scrapes the three replicas, and Grafana asks Prom
   );
 });
 
+test("compose.yaml: Prometheus reads the alert rules, and Grafana the dashboard, where they are mounted", () => {
+  const { rule_files } = parsed("compose/prometheus.yaml") as { rule_files: string[] };
+  assert.deepEqual(rule_files, ["alerts.yaml"]);
+  const rules = "./prometheus/alerts.yaml:/etc/prometheus/alerts.yaml:ro";
+  assert.ok(service("prometheus").volumes?.includes(rules));
+  const { providers } = parsed("compose/grafana/dashboards.yaml") as {
+    providers: { options: { path: string } }[];
+  };
+  const [path] = providers.map(({ options }) => options.path);
+  assert.ok(service("grafana").volumes?.includes(`./grafana/dashboard.json:${path}/orca.json:ro`));
+});
+
 test("prepare.ts: makes the certificates and the object once, and again changes nothing", async (context) => {
   const azurite = await startAzurite();
   context.after(() => azurite.stop());
