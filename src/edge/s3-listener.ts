@@ -88,6 +88,8 @@ export class S3Listener {
   /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
   #draining = false;
+  /** Whether each response closes its connection, so that its client connects elsewhere. */
+  #closing = false;
 
   constructor(options: S3ListenerOptions) {
     this.#options = options;
@@ -181,12 +183,19 @@ export class S3Listener {
     return address;
   }
 
+  /** Goes on as before, but each response whose head is not sent yet closes its connection. */
+  announceStop(): void {
+    this.#closing = true;
+    for (const { response } of this.#running) response.shouldKeepAlive = false;
+  }
+
   /**
    * Accepts no new connections, lets running responses finish for up to `drainTimeoutMs`, then cuts the rest.
    * Resolves with the number of responses that were cut.
    */
   async drain(drainTimeoutMs: number): Promise<number> {
     this.#draining = true;
+    this.announceStop();
     this.#options.tls?.stop();
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
@@ -218,6 +227,7 @@ export class S3Listener {
 
   /** An exception that no handler expected is the fault of its request, and must not leave the event of the server. */
   #serve(message: IncomingMessage, response: ExchangeResponse): void {
+    if (this.#closing) response.shouldKeepAlive = false;
     const requestId = this.#requestIds.next();
     const { traceparent, tracestate } = message.headers;
     if (traceparent !== undefined) this.#options.traceContexts.accept(requestId, traceparent, tracestate);

@@ -2,7 +2,8 @@
  * The composition root: makes the parts of one replica out of its configuration, starts them and stops them. Each part
  * gets what it needs by its constructor. The other files of this folder make the larger groups of parts.
  *
- * An orderly stop has two halves. The drains come first and go from the outside in: not ready, goodbye to the peers, no
+ * An orderly stop has two halves. The drains come first and go from the outside in: not ready, then
+ * `server.drain_delay` of serving on, goodbye to the peers, no
  * new connections, running responses finish, fills that no client waits for end, commits finish. They take up to
  * `server.drain_timeout` for responses and as much again for commits. Then the releases close files and sockets.
  *
@@ -259,7 +260,8 @@ export class Replica {
       this.#readPath.start();
       this.#cacheView.start();
       const s3 = await this.#startStep("opening the S3 listener", () => this.#listener.start());
-      this.#held.addInOrder(this.#drains(), this.#commitsDrainMs);
+      const longestMs = Math.max(this.#commitsDrainMs, this.#options.config.server.drainDelayMs);
+      this.#held.addInOrder(this.#drains(), longestMs);
       this.#readiness.enter("serving");
       this.#looks.start();
       return { s3, ops, mesh };
@@ -330,6 +332,7 @@ export class Replica {
     const readPath = this.#readPath;
     return [
       step("become unready", () => this.#readiness.enter("draining")),
+      step("serve until load balancers have noticed", () => this.#serveOn()),
       begin(() => readPath.stopCopies()),
       step("say goodbye to the other replicas", () => this.#meshClient?.leave()),
       // Peers wait for fills of this replica as clients do.
@@ -342,6 +345,17 @@ export class Replica {
       step("stop the scrub", () => this.#cacheView.stop()),
       this.#closeStores(this.#commitsDrainMs),
     ];
+  }
+
+  /** During `server.drain_delay` this replica is a member as before, because clients still come to it. */
+  async #serveOn(): Promise<void> {
+    const { clock, config } = this.#options;
+    const { drainDelayMs } = config.server;
+    this.#listener.announceStop();
+    if (drainDelayMs === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    clock.timer(drainDelayMs, resolve);
+    await promise;
   }
 
   async #drainClients(drainTimeoutMs: number): Promise<void> {

@@ -118,6 +118,7 @@ test("schema: the defaults are the design's", () => {
     clientMinRateBytes: 16 * 1024,
     keepAliveTimeoutMs: 75_000,
     headerTimeoutMs: 20_000,
+    drainDelayMs: 0,
     drainTimeoutMs: 30_000,
   });
   assert.deepEqual(settings.origin, {

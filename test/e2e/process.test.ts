@@ -43,13 +43,15 @@ function orca(...args: string[]): TestProcess {
 interface Extra {
   /** More of the section `memory`. */
   readonly memory?: string;
+  /** More of the section `server`. */
+  readonly server?: string;
 }
 
-function configFile(name: string, { memory = "" }: Extra = {}): string {
+function configFile(name: string, { memory = "", server = "" }: Extra = {}): string {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(
     file,
-    `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" }
+    `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0"${server} }
 origin:
   id: test
   driver: awss3
@@ -100,6 +102,18 @@ test("serve: SIGTERM lets a running response finish, takes no new connection, co
   assertPattern(Buffer.from(await response.arrayBuffer()), 1, 0);
   assert.equal(await child.exited, 0);
   assert.equal(chunkFiles("drain").length, 1);
+});
+
+test("serve: server.drain_delay serves new connections after SIGTERM, unready, and closes each", async () => {
+  origin.put(testBucket, "delay", { seed: 6, sizeBytes: 1000 });
+  const { child, endpoint, ops } = await serve("delay", { server: ', drain_delay: "2s"' });
+  child.signal("SIGTERM");
+  await child.line(/Stopping/);
+  assert.equal((await fetch(`${ops}/readyz`)).status, 503);
+  const response = await fetch(`${endpoint}/${testBucket}/delay`);
+  assert.equal(response.headers.get("connection"), "close");
+  assertPattern(Buffer.from(await response.arrayBuffer()), 6, 0);
+  assert.equal(await child.exited, 0);
 });
 
 test("serve: after a restart chunks come from disk, and the origin is not asked for a byte", async () => {

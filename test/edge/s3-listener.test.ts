@@ -13,6 +13,7 @@ import { Buckets } from "../../src/object/buckets.ts";
 import { TraceContexts } from "../../src/trace/trace-contexts.ts";
 import { neverDies } from "../support/never-dies.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
+import { until } from "../support/until.ts";
 
 /** A listener whose handlers do what a test says. */
 async function listenerWith(context: TestContext, handle: (exchange: Exchange) => void) {
@@ -71,4 +72,22 @@ test("S3Listener: an exception after the head cuts its response alone", async (c
   await assert.rejects(async () => (await fetch(url("/b/k"))).text());
   await assert.rejects(async () => (await fetch(url("/b/k"))).text());
   assert.equal(listener.requestsInFlight, 0);
+});
+
+test("S3Listener.announceStop: new connections are served, and each response closes its connection", async (context) => {
+  const held: Exchange[] = [];
+  const { listener, url } = await listenerWith(context, (exchange) => {
+    if (exchange.key === "held") held.push(exchange);
+    else exchange.send(200, ["Content-Length", "0"], "");
+  });
+  const before = await fetch(url("/b/k"));
+  assert.equal(before.headers.get("connection"), "keep-alive");
+  const waiting = fetch(url("/b/held"));
+  await until(() => held.length === 1);
+  listener.announceStop();
+  held[0]?.send(200, ["Content-Length", "0"], "");
+  for (const response of [await waiting, await fetch(url("/b/k"))]) {
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("connection"), "close");
+  }
 });

@@ -187,6 +187,12 @@ export const serverSection = section({
     "How long a client may take to send a request, or to finish a TLS handshake. Orca checks once in this time, so a slow request ends after at most twice as long.",
     "Raise it for very slow links. Lower it against clients that hold connections open.",
   ),
+  drain_delay: setting(
+    duration({ max: "10m" }),
+    "0s",
+    "How long Orca goes on serving new requests after SIGTERM, while `/readyz` says 503 already. Answers then close their connection.",
+    "Set it to the time that a load balancer takes to notice, such as `5s` in Kubernetes. Let the supervisor wait for as much longer.",
+  ),
   drain_timeout: setting(
     wait,
     "30s",
