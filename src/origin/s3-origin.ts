@@ -113,6 +113,8 @@ export class S3Origin implements Origin {
       () => null,
       signal,
     );
+    // An expired token is a 400 as well. Then the look at the bucket fails.
+    if (head.status === 400) await this.look({ bucket, prefix: "" }, signal);
     const refusal = partOfRefusal(head.status, partNumber);
     if (refusal) return refusal;
     if (head.status === 404) await this.#buckets.check(bucket);
@@ -232,8 +234,8 @@ export class S3Origin implements Origin {
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => this.#wire.whole(wanted, stop),
     );
-    if (isAnswer(answer.status, signAs === undefined)) return answer;
     const detail = answerDetail(answer);
+    if (isAnswer(answer.status, detail.remoteCode, signAs === undefined)) return answer;
     throw errorOfStatus(answer.status, (name) => answer.header(name), action, clock.now(), detail);
   }
 
@@ -264,9 +266,16 @@ function rightOfStatus(status: number): Right | undefined {
   return status === 400 || status === 401 || status === 403 ? "denied" : undefined;
 }
 
-/** Whether the status says something about the sub-resource, and not about the origin or about Orca's rights. */
-function isAnswer(status: number, isAsOrca: boolean): boolean {
-  if (isAsOrca && (status === 401 || status === 403)) return false;
+/** Answers with 400 to credentials that have expired or were revoked (S3, "Error responses"). */
+const badTokenCodes: ReadonlySet<string | undefined> = new Set([
+  "ExpiredToken",
+  "InvalidToken",
+  "TokenRefreshRequired",
+]);
+
+/** Whether the answer says something about the sub-resource, and not about the origin or about Orca's rights. */
+function isAnswer(status: number, code: string | undefined, isAsOrca: boolean): boolean {
+  if (isAsOrca && (status === 401 || status === 403 || badTokenCodes.has(code))) return false;
   if (status === 408 || status === 429) return false;
   return (status >= 200 && status < 300) || (status >= 400 && status < 500) || status === 501;
 }

@@ -55,6 +55,7 @@ export class CacheView {
     this.scrub = scrub;
     const clear = new CacheClear({
       directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
+      parts: origins.flatMap(({ parts, authorityParts }) => [parts, authorityParts]),
       flights,
       memory,
       disk,

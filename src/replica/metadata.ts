@@ -99,7 +99,7 @@ export function openMetadata(
     });
   const { ttlMs, maxEntries: entriesMax } = metadata;
   const partsOf = (source: PartSource): PartTables =>
-    new PartTables({ source, clock, ttlMs, entriesMax, heap });
+    new PartTables({ originId: origin.id, source, clock, ttlMs, entriesMax, heap });
   const authority = directoryOf(new OriginHeads(origin, places && { places, chunkTiers: chunking.tiers }));
   const authorityListings = listingsOf(new OriginListings(origin));
   const authorityParts = partsOf(new OriginParts(origin));

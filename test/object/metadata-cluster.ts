@@ -145,7 +145,7 @@ function openReplica(
     authority: authorityListings,
   });
   const listings = new ListingCache({ ...listShared, source: clusterListings });
-  const partShared = { clock, ttlMs: options.ttlMs ?? ttlMs, entriesMax: 100 };
+  const partShared = { originId, clock, ttlMs: options.ttlMs ?? ttlMs, entriesMax: 100 };
   const authorityParts = new PartTables({ ...partShared, source: new OriginParts(origin) });
   const clusterParts = { originId, hasParts: true, coordination, peers, authority: authorityParts };
   const parts = new PartTables({ ...partShared, source: new ClusterParts(clusterParts) });

@@ -331,6 +331,40 @@ suite("S3Origin", () => {
     }
   });
 
+  test("part: a 400 is an answer about the part where the bucket can be listed, and else the token's", async () => {
+    const body = Buffer.from("<ListBucketResult></ListBucketResult>");
+    const request = { ...location, etag: "e-2", objectSizeBytes: 100, partNumber: 2 };
+    for (const listStatus of [200, 400]) {
+      const { origin, server } = await serve(({ socket, index }) =>
+        socket.write(
+          index === 0
+            ? response(400, { "Content-Length": 0 })
+            : response(listStatus, { "Content-Length": body.length }, body),
+        ),
+      );
+      const asked = origin.part(request, never);
+      if (listStatus === 200) assert.deepEqual(await asked, { kind: "absent", count: 0 });
+      else await rejectsWith("origin_unsupported", asked);
+      assert.equal(server.requests.length, 2);
+    }
+  });
+
+  test("subResource: Orca's own expired token is an error, and a client's is the client's answer", async () => {
+    const question = { ...location, query: { acl: "" }, headers: {} };
+    const key = { accessKeyId: "a", secretAccessKey: "s" };
+    for (const [code, signAs, isAnswer] of [
+      ["ExpiredToken", undefined, false],
+      ["InvalidArgument", undefined, true],
+      ["ExpiredToken", key, true],
+    ] as const) {
+      const body = Buffer.from(`<Error><Code>${code}</Code></Error>`);
+      const { origin } = await answering(response(400, { "Content-Length": body.length }, body));
+      const asked = origin.subResource({ ...question, as: signAs }, never);
+      if (isAnswer) assert.equal((await asked).status, 400);
+      else assert.match((await rejectsWith("origin_unsupported", asked)).message, /400 ExpiredToken/);
+    }
+  });
+
   test("listBuckets: a name that no bucket can have is left out, so that a list is no larger than its names", async () => {
     const names = ["a".repeat(255), "b".repeat(256), "c"];
     const buckets = names.map((name) => `<Bucket><Name>${name}</Name></Bucket>`).join("");

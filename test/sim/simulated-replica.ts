@@ -221,7 +221,7 @@ export class SimulatedReplica {
       queueTimeoutMs: 5000,
     });
     const parts = new OriginParts(guarded);
-    const authorityParts = new PartTables({ source: parts, clock, ttlMs, entriesMax: 10 });
+    const authorityParts = new PartTables({ originId, source: parts, clock, ttlMs, entriesMax: 10 });
     const objects = new ObjectServer({
       origins: new Map([[originId, { directory, authority, authorityListings, authorityParts }]]),
       coordination,

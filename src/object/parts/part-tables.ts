@@ -5,14 +5,15 @@
  *
  * Invariants:
  * 1. No place is used longer than `ttlMs` after its question was sent. A table ends with the oldest answer in it.
- * 2. Answers are about the version that the question pins by its ETag. A table is not invalidated: a new version has a new
- *    name.
+ * 2. Answers are about the version that the question pins by its ETag. A table is not invalidated, because a new version
+ *    has a new name. After a clear, no answer to an earlier question is kept, and no caller joins one.
  * 3. One question for a part is in flight. Callers that want the same part wait for it. Each is a client's request or a
  *    peer's, so their number is bounded.
  * 4. Tables are bounded in number and, with those of all directories, in bytes. Errors are not kept.
  */
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
+import { isBelow, type ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { ObjectPart, PartRequest } from "../../origin/origin.ts";
 import type { Asker } from "../../trace/trace.ts";
 import { Sweep, type Swept } from "../freshness/sweep.ts";
@@ -37,6 +38,7 @@ export interface PartSource {
 }
 
 export interface PartTablesOptions {
+  readonly originId: string;
   readonly source: PartSource;
   readonly clock: Clock;
   /** 0: every request asks the source. */
@@ -52,6 +54,7 @@ export class PartTables implements Swept {
   readonly #tables: LruMap<string, PartTable>;
   readonly #questions = new Map<string, Promise<ObjectPart>>();
   readonly #sweep: Sweep;
+  #clears = 0;
 
   constructor(options: PartTablesOptions) {
     this.#options = options;
@@ -93,7 +96,9 @@ export class PartTables implements Swept {
       return running;
     }
     this.stats.misses += 1;
-    const question = this.#ask(request, asker).finally(() => this.#questions.delete(name));
+    const question = this.#ask(request, asker).finally(() => {
+      if (this.#questions.get(name) === question) this.#questions.delete(name);
+    });
     this.#questions.set(name, question);
     return question;
   }
@@ -106,6 +111,18 @@ export class PartTables implements Swept {
       ? Math.max(0, Math.floor(table.expiresMs - this.#options.clock.monotonic()))
       : 0;
     return { part, remainingMs };
+  }
+
+  /** Deletes the tables of the objects below `prefix`, or all. Returns how many they were. */
+  clear(prefix?: ObjectPrefix): number {
+    this.#clears += 1;
+    this.#questions.clear();
+    const { originId } = this.#options;
+    const names = [...this.#tables.anyKeys()].filter((name) =>
+      isBelow(prefix, { originId, ...objectOf(name) }),
+    );
+    for (const name of names) this.#tables.delete(name);
+    return names.length;
   }
 
   /** For a sweep. */
@@ -122,9 +139,10 @@ export class PartTables implements Swept {
   async #ask(request: PartRequest, asker: Asker | undefined): Promise<ObjectPart> {
     const { source, clock, ttlMs } = this.#options;
     const sentMs = clock.monotonic();
+    const clears = this.#clears;
     const { part, remainingMs = ttlMs } = await source.part(request, asker);
     const expiresMs = sentMs + Math.min(ttlMs, remainingMs);
-    if (expiresMs > clock.monotonic()) this.#keep(request, part, expiresMs);
+    if (expiresMs > clock.monotonic() && clears === this.#clears) this.#keep(request, part, expiresMs);
     // Some servers ignore the number, and answer any of them with the whole object.
     return part.kind === "whole" ? onlyPart(request.partNumber) : part;
   }
@@ -153,4 +171,11 @@ export class PartTables implements Swept {
 /** Neither buckets nor ETags contain NUL. */
 function tableName({ bucket, key, etag }: PartRequest): string {
   return `${bucket}\0${etag}\0${key}`;
+}
+
+/** Keys may contain NUL. */
+function objectOf(name: string): { readonly bucket: string; readonly objectKey: string } {
+  const bucketEnd = name.indexOf("\0");
+  const keyStart = name.indexOf("\0", bucketEnd + 1) + 1;
+  return { bucket: name.slice(0, bucketEnd), objectKey: name.slice(keyStart) };
 }

@@ -2,7 +2,7 @@
  * Deletes the cached chunks and the metadata of some objects, or of all, from this replica. It deletes from the cachestore
  * only on request. What was read before the clear does not survive it; what is read during the clear may.
  *
- * The order matters: (1) the directory, so that the next request asks the origin; (2) flights: those that still fill are
+ * The order matters: (1) the directory and what is known of parts, so that the next request asks the origin; (2) flights: those that still fill are
  * not kept, and those whose chunk is being committed end first; (3) the disk; (4) memory, last, because a chunk that is
  * read often moves from disk to memory, and never from memory to disk without a fill.
  *
@@ -18,6 +18,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Filler } from "../../fill/filler.ts";
 import type { Directory } from "../../object/directory.ts";
+import type { PartTables } from "../../object/parts/part-tables.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
 import { type Cleared, type ClearedDisk, clearDisk, visitDisk } from "../../store/scrub/disk-clear.ts";
@@ -25,6 +26,8 @@ import { type Cleared, type ClearedDisk, clearDisk, visitDisk } from "../../stor
 export interface CacheClearParts {
   /** All of them: those that answer clients and those that answer peers. May hold one twice. */
   readonly directories: readonly Pick<Directory, "versions" | "clear">[];
+  /** As {@link directories}. */
+  readonly parts: readonly Pick<PartTables, "clear">[];
   readonly flights: Pick<Filler, "forget">;
   readonly memory: Pick<MemoryTier, "clear" | "objectKeys">;
   readonly disk: ClearedDisk | undefined;
@@ -84,6 +87,7 @@ export class CacheClear {
       directories.flatMap((each) => each.versions(prefix)).map((version) => [version.hash, version]),
     );
     const objects = Math.max(0, ...directories.map((each) => each.clear(prefix)));
+    for (const each of this.#parts.parts) each.clear(prefix);
     await Promise.race([flights.forget(prefix), aborted(signal)]);
     const fromDisk = disk ? await clearDisk(disk, prefix, signal) : null;
     void flights.forget(prefix);

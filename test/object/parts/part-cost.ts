@@ -20,6 +20,7 @@ async function heapBytes(): Promise<number> {
 }
 
 const parts = new PartTables({
+  originId: "origin-a",
   source: {
     hasParts: true,
     part: async () => ({ part: { kind: "range", start: 0, end: 5, count }, remainingMs: undefined }),

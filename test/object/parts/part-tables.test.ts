@@ -47,7 +47,14 @@ function tables(
   return {
     clock,
     asked,
-    parts: new PartTables({ source, clock, ttlMs: more.ttlMs ?? 1000, entriesMax, heap }),
+    parts: new PartTables({
+      originId: "origin-a",
+      source,
+      clock,
+      ttlMs: more.ttlMs ?? 1000,
+      entriesMax,
+      heap,
+    }),
   };
 }
 
@@ -63,6 +70,31 @@ test("PartTables: each part is asked for once, at any place in the object, and i
   await clock.advance(1000);
   assert.equal(parts.peek(at(2)), undefined);
   assert.deepEqual([parts.size, parts.bytes], [0, 0]);
+  parts.close();
+});
+
+test("PartTables: a clear deletes the tables below its prefix, and outlives the questions before it", async () => {
+  const held = Promise.withResolvers<PartAnswer>();
+  let answers = 0;
+  const { asked, parts } = tables(({ partNumber }) => {
+    answers += 1;
+    return answers === 4 ? held.promise : { part: partOf(partNumber), remainingMs: undefined };
+  });
+  const below = { originId: "origin-a", bucket: "b", keyPrefix: "d/" };
+  for (const key of ["d/1", "d/2\0x", "e"]) await parts.find(at(1, { key }));
+  assert.deepEqual(
+    [parts.clear({ ...below, originId: "other" }), parts.clear({ ...below, bucket: "c" })],
+    [0, 0],
+  );
+  assert.deepEqual([parts.clear({ ...below, keyPrefix: "d/2\0x", match: "key" }), parts.size], [1, 2]);
+  const before = parts.find(at(2, { key: "d/1" }));
+  assert.deepEqual([parts.clear(below), parts.size], [1, 1]);
+  assert.deepEqual(await parts.find(at(2, { key: "d/1" })), partOf(2));
+  held.resolve({ part: partOf(7), remainingMs: undefined });
+  assert.deepEqual(await before, partOf(7));
+  assert.deepEqual(parts.peek(at(2, { key: "d/1" })), partOf(2));
+  assert.deepEqual(asked, [1, 1, 1, 2, 2]);
+  assert.deepEqual([parts.clear(), parts.size, parts.bytes], [2, 0, 0]);
   parts.close();
 });
 

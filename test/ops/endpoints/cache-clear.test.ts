@@ -63,6 +63,7 @@ test("CacheClear: the cachestore is touched only where it is asked for, and by w
   const directory = directoryOf(versions);
   const clear = new CacheClear({
     directories: [directory, directory, directoryOf([versions[0] as ObjectVersion])],
+    parts: [],
     flights: noFlights,
     memory,
     disk: undefined,
@@ -84,6 +85,7 @@ test("CacheClear: one runs at a time", async () => {
   const ready = Promise.withResolvers<void>();
   const clear = new CacheClear({
     directories: [],
+    parts: [],
     flights: noFlights,
     memory: filledMemory().memory,
     disk: {
@@ -108,6 +110,7 @@ test("CacheClear: when whoever asked has gone it stops between two chunks, and t
   let deleted = 0;
   const clear = new CacheClear({
     directories: [directoryOf(versions)],
+    parts: [],
     flights: noFlights,
     memory,
     disk: undefined,
@@ -132,6 +135,7 @@ test("CacheClear: it does not wait for a disk's scan when whoever asked has gone
   const gone = new AbortController();
   const clear = new CacheClear({
     directories: [],
+    parts: [],
     flights: noFlights,
     memory: filledMemory().memory,
     disk: {
@@ -154,6 +158,7 @@ function clearedFixture() {
   assert.ok(disk);
   const clear = new CacheClear({
     directories: [],
+    parts: [],
     flights: filler,
     memory,
     disk: {
@@ -243,7 +248,7 @@ test("CacheClear: a prefix that is a whole key does not take other keys with it 
   const [key, backup] = ["a", "a.bak"].map((objectKey) => keyOf(objectKey, MiB, 0, MiB).version);
   assert.ok(key && backup);
   const { memory } = filledMemory();
-  const parts = { flights: noFlights, memory, disk: undefined, cachestore: undefined };
+  const parts = { parts: [], flights: noFlights, memory, disk: undefined, cachestore: undefined };
   const clear = new CacheClear({ ...parts, directories: [directoryOf([key, backup])] });
   const prefix = { ...below, keyPrefix: "a" };
   const error = await rejectsWith("invalid_argument", clear.clear(prefix, false, never));

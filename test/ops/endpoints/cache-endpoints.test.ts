@@ -33,6 +33,7 @@ function scrubOf(clock = new FakeClock()): Scrub {
 function actionOf(path: string, scrub?: Scrub, clock = new FakeClock()): OpsEndpoint {
   const clear = new CacheClear({
     directories: [],
+    parts: [],
     flights: { forget: async () => {} },
     memory: { clear: () => ({ chunks: 0, bytes: 0 }), objectKeys: () => [][Symbol.iterator]() as never },
     disk: scannedDisk,
