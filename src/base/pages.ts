@@ -10,6 +10,7 @@ export const pages = {
   cachestore: "docs/operations/when-the-store-fails.md#act-on-a-cachestore-that-is-down-full-or-denies-orca",
   certificates: "docs/operations/cluster.md#renew-certificates",
   copies: "docs/operations/where-chunks-live.md#keep-copies-on-several-disks",
+  credentials: "docs/operations/access.md#credentials-that-rotate",
   disk: `${symptoms}#the-disk-is-full-or-damaged`,
   doesNotJoin: `${symptoms}#a-replica-does-not-join`,
   originThrottles: `${symptoms}#the-origin-throttles`,

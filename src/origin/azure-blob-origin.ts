@@ -8,7 +8,7 @@ import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
-import { Renewed } from "../base/renewed.ts";
+import { Renewed, type RenewedOptions } from "../base/renewed.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
@@ -73,6 +73,8 @@ export interface AzureBlobOriginOptions extends HttpTimeouts {
   /** @see KnownBuckets */
   readonly bucketTtlMs?: number;
   readonly traceContexts?: TraceContexts | undefined;
+  /** @see RenewedOptions */
+  readonly onRenewal?: Pick<RenewedOptions<string>, "onFailure" | "onRecovery"> | undefined;
   readonly clock: Clock;
 }
 
@@ -107,6 +109,7 @@ export class AzureBlobOrigin implements Origin {
       clock: options.clock,
       fetch: async () => azureToken(await this.#defaultCredential(), options.clock, options.attemptTimeoutMs),
       marginMs: 5 * 60_000,
+      ...options.onRenewal,
     });
     this.#buckets = new KnownBuckets(
       options.clock,

@@ -3,6 +3,8 @@
  * file knows the drivers of origins by name.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { pages } from "../base/pages.ts";
 import type { Random } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
@@ -13,6 +15,7 @@ import { Hedge } from "../origin/hedging/hedge.ts";
 import type { Origin } from "../origin/origin.ts";
 import { S3Origin } from "../origin/s3-origin.ts";
 import { Throttle } from "../origin/throttling/throttle.ts";
+import type { RenewalReport } from "../s3-client/signed-requests.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
@@ -22,6 +25,8 @@ export interface OriginsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly trace?: Trace | undefined;
+  /** Left out: failures to renew credentials are not logged. */
+  readonly logger?: Logger | undefined;
 }
 
 /** @throws OrcaError config_invalid where a driver rejects its settings. */
@@ -36,12 +41,12 @@ export function openOrigins(options: OriginsOptions, held: ReleaseStack): Guarde
 /** The caller closes it. @throws OrcaError config_invalid where the driver rejects its settings. */
 export function openOrigin(
   each: OriginConfig,
-  { config, clock, random, trace }: OriginsOptions,
+  { config, clock, random, trace, logger }: OriginsOptions,
 ): GuardedOrigin {
   const { id: originId, targetGlobal: share, queueTimeoutMs } = each;
   const throttle = new Throttle({ originId, clock, share, waitMaxMs: queueTimeoutMs });
   return new GuardedOrigin({
-    origin: openDriver(each, config, clock, trace?.contexts),
+    origin: openDriver(each, config, clock, trace?.contexts, logger),
     clock,
     random,
     requestsInFlightMax: share,
@@ -59,6 +64,7 @@ function openDriver(
   { secrets, metadata }: Config,
   clock: Clock,
   traceContexts: TraceContexts | undefined,
+  logger: Logger | undefined,
 ): Origin {
   const { id, connectTimeoutMs, attemptTimeoutMs, stallTimeoutMs, targetGlobal } = config;
   const common = {
@@ -69,6 +75,7 @@ function openDriver(
     connectionsIdleMax: targetGlobal,
     bucketTtlMs: metadata.ttlMs,
     traceContexts,
+    onRenewal: logger && renewalReport(id, logger),
     clock,
   };
   switch (config.driver) {
@@ -96,6 +103,31 @@ function openDriver(
       return new FileOrigin({ id, roots, clock });
     }
   }
+}
+
+/** The lines of the log about credentials that cannot be renewed: one when it begins, and one when it is over. */
+function renewalReport(originId: string, logger: Logger): RenewalReport {
+  return {
+    onFailure: (thrown, validUntilMs) => {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      const validUntil = Number.isFinite(validUntilMs) ? new Date(validUntilMs).toISOString() : "unknown";
+      logger.warn(
+        {
+          event: "credentials_not_renewed",
+          origin_id: originId,
+          reason,
+          valid_until: validUntil,
+          see: pages.credentials,
+        },
+        "Cannot renew the credentials for an origin: the old ones are used until they expire, and Orca keeps trying",
+      );
+    },
+    onRecovery: () =>
+      logger.info(
+        { event: "credentials_renewed", origin_id: originId },
+        "Renewed the credentials for an origin, after attempts that failed",
+      ),
+  };
 }
 
 /**

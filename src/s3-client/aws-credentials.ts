@@ -1,6 +1,7 @@
 /**
  * Credentials for S3 from the chain of the AWS SDK. The SDK's package is loaded only where none are configured, because it
- * contains a dozen clients for token services.
+ * contains a dozen clients for token services. A chain is made for each fetch, and reads files anew: the SDK's own copies
+ * would hide a shared credentials file that was edited.
  */
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -14,6 +15,9 @@ export interface AwsCredentials {
   readonly sessionToken?: string;
 }
 
+/** A file of credentials tells no end, and may be edited at any time. */
+const rereadMs = 60_000;
+
 /** @throws OrcaError of `faults`: noCredentials where the chain has no credentials, unavailable where it takes too long. */
 export async function awsChainCredentials(
   clock: Clock,
@@ -23,9 +27,20 @@ export async function awsChainCredentials(
   const action = "Cannot get AWS credentials";
   try {
     const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers");
-    const found = await withDeadline({ clock, timeoutMs, action, faults }, () => fromNodeProviderChain()());
-    return { value: found, expiresAtMs: found.expiration?.getTime() ?? Number.POSITIVE_INFINITY };
+    const found = await withDeadline({ clock, timeoutMs, action, faults }, () =>
+      fromNodeProviderChain({ ignoreCache: true })(),
+    );
+    if (found.expiration) return { value: found, expiresAtMs: found.expiration.getTime() };
+    return { value: found, expiresAtMs: Number.POSITIVE_INFINITY, renewAtMs: clock.now() + rereadMs };
   } catch (thrown) {
     throw OrcaError.from(thrown, faults.noCredentials, faults.source, action);
   }
+}
+
+export function isSameKey(left: AwsCredentials, right: AwsCredentials): boolean {
+  return (
+    left.accessKeyId === right.accessKeyId &&
+    left.secretAccessKey === right.secretAccessKey &&
+    left.sessionToken === right.sessionToken
+  );
 }

@@ -11,13 +11,13 @@ import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
-import { Renewed } from "../base/renewed.ts";
+import { Renewed, type RenewedOptions } from "../base/renewed.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
 import type { HeadReceiver, HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { RemoteFaults } from "../http-client/remote-faults.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { type WholeAnswer, WholeAnswers, type WholeRequest } from "../http-client/whole-answers.ts";
-import { type AwsCredentials, awsChainCredentials } from "./aws-credentials.ts";
+import { type AwsCredentials, awsChainCredentials, isSameKey } from "./aws-credentials.ts";
 
 /** SHA-256 of the empty payload of every GET, HEAD and DELETE. */
 const emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -31,11 +31,16 @@ export interface SignedRequestsOptions extends HttpTimeouts {
   readonly requestPayer?: boolean;
   /** By default the chain of the AWS SDK: environment, shared files, web identity, container and instance roles. */
   readonly credentials?: AwsCredentials | undefined;
+  /** @see RenewedOptions */
+  readonly onRenewal?: RenewalReport | undefined;
   readonly connectionsIdleMax: number;
   readonly tls?: ConnectionOptions | undefined;
   readonly faults: RemoteFaults;
   readonly clock: Clock;
 }
+
+/** Notified of renewals of credentials that fail, and of their recovery. */
+export type RenewalReport = Pick<RenewedOptions<unknown>, "onFailure" | "onRecovery">;
 
 /** One request about one object. */
 export interface S3Request {
@@ -88,7 +93,9 @@ const sitesMax = 1000;
 export class SignedRequests {
   readonly #options: SignedRequestsOptions;
   readonly #credentials: Renewed<AwsCredentials>;
-  readonly #signer: SignatureV4;
+  /** The key of {@link #signer}. */
+  #signerKey: AwsCredentials | undefined;
+  #signer: SignatureV4 | undefined;
   /** By bucket; empty for the service itself. Clients may name any bucket, so the least recently used ones are forgotten. */
   readonly #sites = new LruMap<string, Promise<BucketSite>>({
     entriesMax: sitesMax,
@@ -110,28 +117,55 @@ export class SignedRequests {
         ? () => Promise.resolve({ value: explicit, expiresAtMs: Number.POSITIVE_INFINITY })
         : () => awsChainCredentials(options.clock, options.attemptTimeoutMs, options.faults),
       marginMs: 5 * 60_000,
+      isSame: isSameKey,
+      ...options.onRenewal,
     });
-    this.#signer = this.#signerOf(() => this.#credentials.get());
   }
 
   /**
-   * Makes one attempt.
+   * Makes one attempt. A request that Orca signed and that is denied is sent once more where its key may have been
+   * replaced.
    * @see HttpClient.request
    * @throws OrcaError as there, and of `faults`: noCredentials where there are no credentials, unsupported where the SDK knows no
    *   endpoint for a bucket of this name.
    */
   async request(request: S3Request, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     const site = await this.#site(request.bucket);
+    if (request.signAs) return site.client.request(await this.#signed(request, site), onHead, signal);
+    const key = await this.#credentials.get();
+    let isDenied = false;
+    const onFirstHead: HeadReceiver = (head) => {
+      isDenied = this.#maySignAnew(head.status, key);
+      return isDenied ? null : onHead(head);
+    };
+    const head = await site.client.request(await this.#signed(request, site, key), onFirstHead, signal);
+    if (!isDenied) return head;
+    await this.#credentials.renew(key);
     return site.client.request(await this.#signed(request, site), onHead, signal);
   }
 
-  /** Makes one attempt. @see WholeAnswers.get @throws OrcaError as {@link request}. */
+  /** Makes one attempt, as {@link request} does. @see WholeAnswers.get @throws OrcaError as {@link request}. */
   async whole(wanted: S3WholeRequest, signal: AbortSignal): Promise<WholeAnswer> {
     const { bytesMax, action, bucket = "", key = "", query, headers: asked, signAs } = wanted;
     const site = await this.#site(bucket);
     const request = { method: "GET", bucket, key, query, signAs, ...(asked && { headers: asked }) } as const;
-    const { path, headers } = await this.#signed(request, site);
-    return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
+    const ask = async (as?: AwsCredentials): Promise<WholeAnswer> => {
+      const { path, headers } = await this.#signed(request, site, as);
+      return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
+    };
+    if (signAs) return ask();
+    const ownKey = await this.#credentials.get();
+    const answer = await ask(ownKey);
+    if (!this.#maySignAnew(answer.status, ownKey)) return answer;
+    await this.#credentials.renew(ownKey);
+    return ask();
+  }
+
+  /** Whether a request that was signed with `key` and got this answer might be allowed with another signature. */
+  #maySignAnew(status: number, key: AwsCredentials): boolean {
+    // S3 answers 400 for a token that has expired, and 403 for a key that it does not know.
+    if (status !== 400 && status !== 401 && status !== 403) return false;
+    return this.#options.credentials === undefined && this.#credentials.mayRenew(key);
   }
 
   /** The SDK, with the same endpoint and credentials. It does not retry. */
@@ -160,7 +194,8 @@ export class SignedRequests {
     void this.#sdk?.then((sdk) => sdk.destroy());
   }
 
-  async #signed(request: S3Request, site: BucketSite): Promise<HttpRequest> {
+  /** `ownKey` is Orca's own, where the caller has asked for it. */
+  async #signed(request: S3Request, site: BucketSite, ownKey?: AwsCredentials): Promise<HttpRequest> {
     const { method, payload, query } = request;
     const path = site.basePath + percentEncode(request.key);
     const headers = {
@@ -174,7 +209,9 @@ export class SignedRequests {
     if (signAs === "anonymous") {
       return { method, path: target, headers: { host: headers.host, ...request.headers } };
     }
-    const signer = signAs ? this.#signerOf(() => Promise.resolve(signAs)) : this.#signer;
+    const signer = signAs
+      ? this.#signerOf(signAs)
+      : this.#signerOfOwn(ownKey ?? (await this.#credentials.get()));
     const signed = await signer.sign(
       {
         method,
@@ -194,7 +231,14 @@ export class SignedRequests {
     };
   }
 
-  #signerOf(credentials: () => Promise<AwsCredentials>): SignatureV4 {
+  #signerOfOwn(key: AwsCredentials): SignatureV4 {
+    if (this.#signer && this.#signerKey === key) return this.#signer;
+    this.#signerKey = key;
+    this.#signer = this.#signerOf(key);
+    return this.#signer;
+  }
+
+  #signerOf(credentials: AwsCredentials): SignatureV4 {
     return new SignatureV4({
       service: "s3",
       region: this.#options.region,
