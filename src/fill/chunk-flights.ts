@@ -48,8 +48,8 @@ export interface ChunkFlights {
   promote(key: ChunkKey, wanted: WantedBytes): Flight | undefined;
 
   /**
-   * Starts a flight that no reader waits for yet, for what is missing of the first `end` bytes of a chunk, where memory
-   * has free room for it now. Returns it, or the one that fetches the first byte already.
+   * Starts a flight that no reader waits for yet, for the first blocks that are missing of those wanted, where memory has
+   * free room for them now. Returns it, or the one that fetches the first byte already.
    */
-  readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined;
+  readAhead(key: ChunkKey, wanted: WantedBytes): Flight | undefined;
 }

@@ -157,7 +157,8 @@ export class Filler implements ChunkFlights {
   /** The other blocks of a chunk that is fetched as a whole: those before the first one asked for, and gaps. */
   #fillRest(key: ChunkKey, trace: FetchTrace | undefined): void {
     const end = key.version.chunkLength(key.index);
-    for (let run = this.runAhead(key, end); run; run = this.runAhead(key, end)) {
+    const whole = { offset: 0, end };
+    for (let run = this.runAhead(key, whole); run; run = this.runAhead(key, whole)) {
       this.stats.flights += 1;
       this.#launch(new Flight(key, this.#sources.first, run, { trace }), {});
     }
@@ -168,9 +169,9 @@ export class Filler implements ChunkFlights {
     return this.#runs.missing(key, request, [this.#table, ...others]);
   }
 
-  /** What a flight ahead of readers fetches of [0, end); undefined where nothing is known to be missing. */
-  runAhead(key: ChunkKey, end: number, ...others: FlightTable[]): Run | undefined {
-    return this.#runs.firstMissing(key, end, [this.#table, ...others]);
+  /** What a flight ahead of readers fetches; undefined where nothing is known to be missing. */
+  runAhead(key: ChunkKey, wanted: WantedBytes, ...others: FlightTable[]): Run | undefined {
+    return this.#runs.firstMissing(key, wanted, [this.#table, ...others]);
   }
 
   /**
@@ -245,10 +246,11 @@ export class Filler implements ChunkFlights {
   }
 
   /** @see ChunkFlights.readAhead */
-  readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
-    const run = this.runAhead(key, this.#options.fillsWhole ? key.version.chunkLength(key.index) : end);
+  readAhead(key: ChunkKey, { offset, end, asker }: WantedBytes): Flight | undefined {
+    const { fillsWhole } = this.#options;
+    const run = this.runAhead(key, { offset, end: fillsWhole ? key.version.chunkLength(key.index) : end });
     const reservation = run && this.reserveAhead(run.to - run.from);
-    if (!reservation) return this.find(key, 0);
+    if (!reservation) return this.find(key, offset);
     this.stats.flights += 1;
     this.stats.readAheads += 1;
     const flight = new Flight(key, this.#sources.first, run, {

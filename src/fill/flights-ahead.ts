@@ -1,4 +1,4 @@
-/** The flights of later chunks that a reader has started ahead. It has joined each of them, so that none is cut. */
+/** The flights of later blocks that a reader has started ahead. It has joined each of them, so that none is cut. */
 import type { Flight } from "./flight.ts";
 
 export class FlightsAhead {

@@ -47,8 +47,8 @@ export class ObjectReader implements FlightListener {
   /** The chunk that the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
   #memoryKey = "";
-  /** Chunks entered one after the other: read-ahead grows with them. */
-  #chunksEntered = 0;
+  /** Chunks that are fetched ahead. It doubles with each chunk, and with each block that has just been fetched. */
+  #aheadDepth = 1;
   #firstSliceOfChunk = true;
   #flight: Flight | undefined;
   #leads = false;
@@ -169,7 +169,6 @@ export class ObjectReader implements FlightListener {
   #enter(index: number): void {
     this.#chunkIndex = index;
     this.#memoryKey = this.version.memoryKey(index);
-    this.#chunksEntered += 1;
     this.#firstSliceOfChunk = true;
     this.#leaveFlight();
     this.#flightsAhead?.leaveBefore(index);
@@ -203,6 +202,8 @@ export class ObjectReader implements FlightListener {
   #takeFromFlight(flight: Flight, offset: number): Buffer | null {
     const readableEnd = flight.readableEnd(offset);
     if (readableEnd === offset) return null;
+    const isNextBlock = offset % segmentSizeBytes === 0 && !this.#firstSliceOfChunk;
+    if (isNextBlock && this.#aheadDepth < this.#path.readAheadMax) this.#readAhead();
     const isTier = flight.source === "disk" || flight.source === "cachestore";
     const source = isTier || this.#leads ? flight.source : "join";
     return this.#slice(flight.retainSegmentAt(offset), offset, readableEnd, source);
@@ -264,19 +265,30 @@ export class ObjectReader implements FlightListener {
     else this.#place = place;
   }
 
-  /** The depth doubles with every chunk, so a client that reads only a little causes little read-ahead. */
+  /**
+   * Fetches what the reader's flight leaves out of this chunk, as the opening of a large object does, and later chunks.
+   * The depth doubles, so a client that reads only a little causes little read-ahead.
+   */
   #readAhead(): void {
-    const { readAheadMax, flights } = this.#path;
+    const { readAheadMax } = this.#path;
+    this.#aheadDepth = Math.min(readAheadMax, this.#aheadDepth * 2);
+    if (this.#aheadDepth === 0) return;
+    const flightEnd = this.#flight?.to;
+    if (flightEnd !== undefined) this.#readChunkAhead(this.#chunkIndex, flightEnd);
     const lastIndex = Math.floor((this.#end - 1) / this.version.chunkSizeBytes);
-    const depth = Math.min(readAheadMax, 2 ** this.#chunksEntered);
-    const until = Math.min(lastIndex, this.#chunkIndex + depth);
-    for (let index = this.#chunkIndex + 1; index <= until; index += 1) {
-      const end = this.#end - index * this.version.chunkSizeBytes;
-      const flight = flights.readAhead({ version: this.version, index }, end, this.#asker);
-      if (flight === undefined) continue;
-      this.#flightsAhead ??= new FlightsAhead();
-      this.#flightsAhead.join(flight);
-    }
+    const until = Math.min(lastIndex, this.#chunkIndex + this.#aheadDepth);
+    for (let index = this.#chunkIndex + 1; index <= until; index += 1) this.#readChunkAhead(index, 0);
+  }
+
+  /** What this reader will want of a chunk, from `offset` on. */
+  #readChunkAhead(index: number, offset: number): void {
+    const key = { version: this.version, index };
+    const end = Math.min(this.#end - index * this.version.chunkSizeBytes, this.version.chunkLength(index));
+    if (offset >= end) return;
+    const flight = this.#path.flights.readAhead(key, { offset, end, asker: this.#asker });
+    if (flight === undefined) return;
+    this.#flightsAhead ??= new FlightsAhead();
+    this.#flightsAhead.join(flight);
   }
 
   async #find(): Promise<void> {

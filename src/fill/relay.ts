@@ -138,18 +138,19 @@ export class Relay implements ChunkFlights {
     return this.#options.filler.promote(key, wanted);
   }
 
-  readAhead(key: ChunkKey, end: number, asker?: Asker): Flight | undefined {
+  readAhead(key: ChunkKey, wanted: WantedBytes): Flight | undefined {
+    const { offset, asker } = wanted;
     const { filler, coordination } = this.#options;
     const name = coordination.chunkName(key);
-    if (coordination.isMine(name)) return filler.readAhead(key, end, asker);
-    const run = filler.runAhead(key, end, this.#relays);
+    if (coordination.isMine(name)) return filler.readAhead(key, wanted);
+    const run = filler.runAhead(key, wanted, this.#relays);
     const runBytes = run && run.to - run.from;
     const permit = runBytes && this.#tryPermit(runBytes);
-    if (!permit) return this.find(key, 0);
+    if (!permit) return this.find(key, offset);
     const reservation = filler.reserveAhead(runBytes);
     if (!reservation) {
       permit.release();
-      return this.find(key, 0);
+      return this.find(key, offset);
     }
     const passedOver: string[] = [];
     const peer = coordination.next(name, passedOver);

@@ -36,12 +36,17 @@ export class Runs {
     return runTo(key, offset, end, (at) => isTaken(at) || (!skipDisk && onDisk(at) === "held"));
   }
 
-  /** The first run of [0, end) that is missing; undefined where none is, or only a look at the disk can tell. */
-  firstMissing(key: ChunkKey, end: number, tables: readonly FlightTable[]): Run | undefined {
+  /** The first run that is missing of what is wanted; undefined where none is, or only a look at the disk can tell. */
+  firstMissing(
+    key: ChunkKey,
+    wanted: { readonly offset: number; readonly end: number },
+    tables: readonly FlightTable[],
+  ): Run | undefined {
+    const { end } = wanted;
     const isTaken = this.#isTaken(key, tables);
     const onDisk = this.#onDisk(key);
     const to = Math.min(end, key.version.chunkLength(key.index));
-    for (let offset = 0; offset < to; offset += segmentSizeBytes) {
+    for (let offset = blockStartOf(wanted.offset); offset < to; offset += segmentSizeBytes) {
       if (isTaken(offset) || onDisk(offset) !== "absent") continue;
       return runTo(key, offset, end, (at) => isTaken(at) || onDisk(at) !== "absent");
     }

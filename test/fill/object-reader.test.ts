@@ -384,6 +384,47 @@ test("ObjectReader: read-ahead doubles chunk by chunk, stays inside the range an
   assert.equal(filler.stats.readAheads, 6);
 });
 
+test("ObjectReader: read-ahead doubles with each block that arrives, so a far origin soon has as many requests as it may", async () => {
+  const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 512 * MiB });
+  const object = version("k", 100 * MiB);
+  const reader = new ObjectReader(path, object, 0, object.sizeBytes);
+  const requests: number[] = [];
+  for (let block = 0; block < 5; block += 1) {
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    origin.reads[0]?.deliver(MiB);
+    await ready;
+    reader.take();
+    reader.release();
+    await settle();
+    requests.push(origin.reads.length);
+  }
+  assert.deepEqual(requests, [3, 5, 9, 9, 9]);
+  reader.close();
+});
+
+test("ObjectReader: the rest of a chunk whose first blocks an opening brought is fetched at once, beside them", async () => {
+  const { origin, path, version, filler } = fillFixture({ readAheadMax: 8, maxBytes: 512 * MiB });
+  const object = version("k", 8 * MiB);
+  const opening = filler.receive({ version: object, index: 0 }, 0, 2 * MiB);
+  assert.ok(opening);
+  const reader = new ObjectReader(path, object, 0, 7 * MiB);
+  assert.equal(reader.take(), null);
+  const ready = reader.ready();
+  await settle();
+  opening.sink.space().fill(0, 0, 1);
+  opening.sink.advance(1);
+  await ready;
+  assert.equal(reader.take()?.length, 1);
+  await settle();
+  assert.deepEqual(
+    origin.reads.map(({ range }) => range),
+    [[2 * MiB, 5 * MiB]],
+  );
+  reader.close();
+});
+
 test("ObjectReader: read-ahead leaves half of memory to readers that wait", async () => {
   const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 32 * MiB });
   const object = version("k", 100 * MiB);

@@ -104,7 +104,7 @@ export const chunkingSection = section({
   readahead: setting(
     integer({ min: 0, max: 1024 }),
     "8",
-    "Most chunks that are fetched ahead of the one that is being sent.",
+    "Most chunks that are fetched ahead of the one that is being sent. Read-ahead doubles with each block that arrives, up to this.",
     "Raise it for fast sequential readers of a distant origin. Lower it where readers stop early. `0` turns it off.",
   ),
 });
