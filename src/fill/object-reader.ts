@@ -47,8 +47,6 @@ export class ObjectReader implements FlightListener {
   /** The chunk that the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
   #memoryKey = "";
-  /** Chunks that are fetched ahead. It doubles with each chunk, and with each block that has just been fetched. */
-  #aheadDepth = 1;
   #firstSliceOfChunk = true;
   #flight: Flight | undefined;
   #leads = false;
@@ -203,7 +201,7 @@ export class ObjectReader implements FlightListener {
     const readableEnd = flight.readableEnd(offset);
     if (readableEnd === offset) return null;
     const isNextBlock = offset % segmentSizeBytes === 0 && !this.#firstSliceOfChunk;
-    if (isNextBlock && this.#aheadDepth < this.#path.readAheadMax) this.#readAhead();
+    if (isNextBlock && !this.#flightsAhead?.isDeepest) this.#readAhead();
     const isTier = flight.source === "disk" || flight.source === "cachestore";
     const source = isTier || this.#leads ? flight.source : "join";
     return this.#slice(flight.retainSegmentAt(offset), offset, readableEnd, source);
@@ -265,30 +263,15 @@ export class ObjectReader implements FlightListener {
     else this.#place = place;
   }
 
-  /**
-   * Fetches what the reader's flight leaves out of this chunk, as the opening of a large object does, and later chunks.
-   * The depth doubles, so a client that reads only a little causes little read-ahead.
-   */
+  /** Starts flights for what the reader's flight leaves out of this chunk, and for the chunks after it. */
   #readAhead(): void {
-    const { readAheadMax } = this.#path;
-    this.#aheadDepth = Math.min(readAheadMax, this.#aheadDepth * 2);
-    if (this.#aheadDepth === 0) return;
-    const flightEnd = this.#flight?.to;
-    if (flightEnd !== undefined) this.#readChunkAhead(this.#chunkIndex, flightEnd);
-    const lastIndex = Math.floor((this.#end - 1) / this.version.chunkSizeBytes);
-    const until = Math.min(lastIndex, this.#chunkIndex + this.#aheadDepth);
-    for (let index = this.#chunkIndex + 1; index <= until; index += 1) this.#readChunkAhead(index, 0);
-  }
-
-  /** What this reader will want of a chunk, from `offset` on. */
-  #readChunkAhead(index: number, offset: number): void {
-    const key = { version: this.version, index };
-    const end = Math.min(this.#end - index * this.version.chunkSizeBytes, this.version.chunkLength(index));
-    if (offset >= end) return;
-    const flight = this.#path.flights.readAhead(key, { offset, end, asker: this.#asker });
-    if (flight === undefined) return;
-    this.#flightsAhead ??= new FlightsAhead();
-    this.#flightsAhead.join(flight);
+    if (this.#path.readAheadMax === 0) return;
+    const { chunkSizeBytes } = this.version;
+    const chunkStart = this.#chunkIndex * chunkSizeBytes;
+    const from = chunkStart + (this.#flight?.to ?? chunkSizeBytes);
+    if (from >= this.#end) return;
+    this.#flightsAhead ??= new FlightsAhead(this.#path, this.version, this.#end, this.#asker);
+    this.#flightsAhead.start(this.#chunkIndex, from);
   }
 
   async #find(): Promise<void> {
