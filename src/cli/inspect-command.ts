@@ -83,5 +83,6 @@ function isInspected(value: unknown): value is InspectDocument {
 function isHoldings(value: unknown): boolean {
   if (!has(value, { replica_id: "string", self: "boolean", coordinates: "string" })) return false;
   if (value["reason"] !== null) return typeof value["reason"] === "string";
+  if (!["string", "undefined"].includes(typeof value["partial"])) return false;
   return ["memory", "disk", "flight", "cachestore"].every((tier) => typeof value[tier] === "string");
 }

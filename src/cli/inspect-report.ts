@@ -13,11 +13,17 @@ const rangesLengthMin = 40;
 
 const tierNames = Object.keys(tierBits) as TierName[];
 
-const tierWords: Readonly<Record<TierName, string>> = {
+/** `partial` is no tier: it says that memory and disk hold only a part. */
+const tierWords: Readonly<Record<Exclude<TierName, "partial">, string>> = {
   memory: "memory",
   disk: "disk",
   flight: "in flight",
   cachestore: "cachestore",
+};
+
+const partWords: Readonly<Partial<Record<TierName, string>>> = {
+  memory: "part in memory",
+  disk: "part on disk",
 };
 
 /** Several lines, with a line end after the last. `columns`: the width of the terminal, if there is one. */
@@ -48,7 +54,7 @@ ${formatTable(
 )}
 
 ${nowhere(held, chunks, silent.length, cut)}
-${silent.map(({ reason }) => `${printable(reason ?? "")}\n`).join("")}`;
+${onlyInPart(held, chunks, cut)}${silent.map(({ reason }) => `${printable(reason ?? "")}\n`).join("")}`;
 }
 
 /** One byte of tier bits for each chunk, as on the mesh; undefined for a replica that did not answer. */
@@ -85,10 +91,30 @@ function rowsOf(
 }
 
 function tiersIn(bits: number): string {
-  return tierNames
-    .filter((name) => (bits & tierBits[name]) !== 0)
-    .map((name) => tierWords[name])
-    .join(", ");
+  const words: string[] = [];
+  for (const name of tierNames) {
+    if (name === "partial" || (bits & tierBits[name]) === 0) continue;
+    const isPart = (bits & tierBits.partial) !== 0;
+    words.push((isPart && partWords[name]) || tierWords[name]);
+  }
+  return words.join(", ");
+}
+
+/** Whether a replica with these bits holds all of a chunk, or expects the cachestore to. */
+function isWhole(bits: number): boolean {
+  if ((bits & tierBits.cachestore) !== 0) return true;
+  return (bits & (tierBits.memory | tierBits.disk)) !== 0 && (bits & tierBits.partial) === 0;
+}
+
+/** The chunks of which replicas hold blocks, and no replica the whole. */
+function onlyInPart(held: readonly (Uint8Array | undefined)[], chunks: number, cut: Cut): string {
+  const parts = new ChunkRanges();
+  for (let index = 0; index < chunks; index += 1) {
+    const bits = held.map((tiers) => tiers?.[index] ?? 0);
+    if (bits.some((of) => (of & tierBits.partial) !== 0) && !bits.some(isWhole)) parts.add(index);
+  }
+  if (parts.count === 0) return "";
+  return `Held only in part: ${counted(parts.count, "chunk")}: ${cut(parts.toString())}\n`;
 }
 
 function nowhere(

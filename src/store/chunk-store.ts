@@ -30,6 +30,9 @@ export interface PartialBlocks {
   /** Whether a block is held: a belief, without a look at the medium. Before the end of a disk's scan it may be wrong once. */
   holds(key: ChunkKey, blockIndex: number): boolean;
 
+  /** Whether some block of a chunk is certainly held, for people who inspect the cache. */
+  holdsAny(key: ChunkKey): boolean;
+
   /** @see ChunkStore.readBlock */
   readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean>;
 

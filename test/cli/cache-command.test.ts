@@ -225,6 +225,22 @@ Held nowhere: 1 chunk: 7
   );
 });
 
+test("inspect: parts of chunks are told from whole ones", () => {
+  const report = inspectReport({
+    ...inspected,
+    chunks: 4,
+    replicas: [
+      holdings({ self: true, memory: "0-2", disk: "0,2-3", partial: "0-1,3" }),
+      holdings({ replica_id: "r1", memory: "0" }),
+    ],
+  });
+  assert.match(report, /^r0 \(answers\) +- +part in memory, part on disk +1 +0$/m);
+  assert.match(report, /^ +part on disk +1 +3$/m);
+  assert.match(report, /^ +part in memory +1 +1$/m);
+  assert.match(report, /^ +memory, disk +1 +2$/m);
+  assert.match(report, /\nEvery chunk is held somewhere\.\nHeld only in part: 2 chunks: 1,3\n$/);
+});
+
 test("inspect: lists that fit the terminal are whole", () => {
   const every = Array.from({ length: 40 }, (_, index) => index * 2).join(",");
   const document = {

@@ -305,3 +305,23 @@ test("/cache/clear: what is not understood clears nothing", async () => {
   await read(single, "k", MiB);
   assert.deepEqual([origin.count("HEAD", "k"), origin.count("GET", "k")], [0, 1]);
 });
+
+test("inspect: one block of a chunk is a part, in memory and on disk, until the chunk is read whole", async () => {
+  single = await startReplica({ disk: true, settings: { chunking: { size: "16MiB" } } });
+  const replica = single;
+  const sizeBytes = 32 * MiB;
+  replica.origin.put(testBucket, "k", { seed, sizeBytes });
+  const holdings = async () => {
+    const [held] = (await inspected(replica, "k")).replicas;
+    return [held?.memory, held?.disk, held?.partial];
+  };
+  await (await replica.get("k", { Range: `bytes=${20 * MiB}-${20 * MiB + 9}` })).arrayBuffer();
+  await until(async () => (await replica.metric("orca_block_commits_total")) === 1);
+  assert.deepEqual(await holdings(), ["1", "1", "1"]);
+  const { stdout } = await run(inspect, replica, { url: `s3://${testBucket}/k` });
+  assert.match(stdout, /part in memory, part on disk +1 +1$/m);
+  assert.match(stdout, /^Held only in part: 1 chunk: 1$/m);
+  await read(replica, "k", sizeBytes);
+  await until(async () => (await replica.metric("orca_commits_total")) === 2);
+  assert.deepEqual(await holdings(), ["0-1", "0-1", ""]);
+});

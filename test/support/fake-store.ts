@@ -29,6 +29,10 @@ export class FakePartialBlocks implements PartialBlocks {
     return this.blocks.get(pathOf(key))?.has(blockIndex) ?? false;
   }
 
+  holdsAny(key: ChunkKey): boolean {
+    return (this.blocks.get(pathOf(key))?.size ?? 0) > 0;
+  }
+
   async readBlock(key: ChunkKey, blockIndex: number, target: Buffer): Promise<boolean> {
     this.blockReads += 1;
     const bytes = this.blocks.get(pathOf(key))?.get(blockIndex);

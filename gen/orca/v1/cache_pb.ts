@@ -65,8 +65,10 @@ export const InspectObjectRequestSchema: GenMessage<InspectObjectRequest> = /*@_
  */
 export type InspectObjectResponse = Message<"orca.v1.InspectObjectResponse"> & {
   /**
-   * One byte for each chunk, in order: the sum of 1 (in memory), 2 (on this replica's disk), 4 (being fetched) and 8
-   * (believed to be in the cachestore). This version sets no other bits, and ignores them.
+   * One byte for each chunk, in order: the sum of 1 (in memory), 2 (on this replica's disk), 4 (being fetched), 8
+   * (believed to be in the cachestore) and 16 (partial: memory and disk hold some blocks, and neither holds the chunk
+   * whole). With 16, 1 and 2 say where the blocks are. In objects above 1 TiB, blocks on disk are not looked for. This
+   * version sets no other bits, and ignores them.
    *
    * @generated from field: bytes chunk_tiers = 1;
    */

@@ -5,8 +5,11 @@
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Member } from "../../membership/member.ts";
 
-/** The bits of one byte of {@link ChunkTiers}; frozen in proto/orca/v1/cache.proto. */
-export const tierBits = { memory: 1, disk: 2, flight: 4, cachestore: 8 } as const;
+/**
+ * The bits of one byte of {@link ChunkTiers}; frozen in proto/orca/v1/cache.proto. With `partial`, memory and disk hold
+ * some blocks of the chunk, and neither holds it whole.
+ */
+export const tierBits = { memory: 1, disk: 2, flight: 4, cachestore: 8, partial: 16 } as const;
 
 export type TierName = keyof typeof tierBits;
 

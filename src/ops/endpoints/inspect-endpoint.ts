@@ -8,7 +8,8 @@
  *       "origin": "weights", "size": 67108864, "etag": "9a03…", "chunk_size": 8388608, "chunks": 8,
  *       "replicas": [                                     the one that answers first
  *         { "replica_id": "orca-0", "self": true, "coordinates": "0,3-5",
- *           "memory": "0-7", "disk": "0,3-5", "flight": "", "cachestore": "", "reason": null },
+ *           "memory": "0-7", "disk": "0,3-5", "flight": "", "cachestore": "",
+ *           "partial": "7", "reason": null },           of these chunks, memory and disk hold some blocks, neither all
  *         { "replica_id": "orca-2", "self": false, "coordinates": "1-2", "memory": null, …,
  *           "reason": "Cannot ask \"orca-2\" …" }         alive, but did not answer: its chunks are unknown
  *       ]
@@ -36,6 +37,8 @@ export interface ReplicaHoldings {
   readonly disk: string | null;
   readonly flight: string | null;
   readonly cachestore: string | null;
+  /** A replica of an earlier version does not send it. */
+  readonly partial?: string | null;
   readonly reason: string | null;
 }
 
@@ -104,6 +107,7 @@ function replicaHoldings(
     disk: held("disk"),
     flight: held("flight"),
     cachestore: held("cachestore"),
+    partial: held("partial"),
     reason: isKnown ? null : tiers.message,
   };
 }

@@ -25,6 +25,14 @@ export class DiskBlocks implements PartialBlocks {
     return isDivisible(key) && this.#store.presence(blockKey(key, blockIndex)) !== "absent";
   }
 
+  holdsAny(key: ChunkKey): boolean {
+    if (!isDivisible(key)) return false;
+    for (let blockIndex = 0; blockIndex < blockCount(key); blockIndex += 1) {
+      if (this.#store.presence(blockKey(key, blockIndex)) === "held") return true;
+    }
+    return false;
+  }
+
   readBlock(key: ChunkKey, blockIndex: number, target: Buffer, hold?: MemoryHold): Promise<boolean> {
     return isDivisible(key) ? this.#store.readBlock(blockKey(key, blockIndex), 0, target, hold) : miss;
   }

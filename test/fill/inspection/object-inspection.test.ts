@@ -12,12 +12,38 @@ import { rejectsWith } from "../../support/rejects-with.ts";
 test("HeldChunks: each tier has its bit, and a chunk of unknown presence is not held", async () => {
   const { version } = keyOf("k", 6 * MiB, 0, MiB);
   const held = new HeldChunks({
-    memory: { peek: (memoryKey) => (memoryKey === version.memoryKey(0) ? ({} as never) : undefined) },
+    memory: {
+      peek: (memoryKey) => (memoryKey === version.memoryKey(0) ? ({ isWhole: true } as never) : undefined),
+    },
     disk: { presence: ({ index }: ChunkKey) => (index < 2 ? "held" : "unknown") },
     cachestore: { peek: ({ index }: ChunkKey) => (index === 3 ? "held" : "absent") },
     flights: { has: ({ index }: ChunkKey) => index === 4 },
   });
   assert.deepEqual([...(await held.inspect(version))], [3, 2, 0, 8, 4, 0]);
+});
+
+test("HeldChunks: a chunk is partial where memory and disk hold blocks of it, and neither holds it whole", async () => {
+  const { version } = keyOf("k", 40 * MiB, 0, 8 * MiB);
+  const inMemory = new Map([
+    [0, false],
+    [2, false],
+    [4, true],
+  ]);
+  const held = new HeldChunks({
+    memory: {
+      peek: (memoryKey) => {
+        const isWhole = [...inMemory].find(([index]) => memoryKey === version.memoryKey(index))?.[1];
+        return isWhole === undefined ? undefined : ({ isWhole } as never);
+      },
+    },
+    disk: {
+      presence: ({ index }: ChunkKey) => (index === 2 ? "held" : "absent"),
+      partial: { holdsAny: ({ index }: ChunkKey) => index === 1 || index === 4 } as never,
+    },
+    cachestore: undefined,
+    flights: { has: () => false },
+  });
+  assert.deepEqual([...(await held.inspect(version))], [1 + 16, 2 + 16, 1 + 2, 0, 1 + 2]);
 });
 
 test("ObjectInspection: only live members are asked; one that fails is listed with the reason", async () => {
