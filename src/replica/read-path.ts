@@ -4,9 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { segmentSizeBytes } from "../base/memory-budget.ts";
 import { ReaderMemory } from "../base/reader-memory.ts";
-import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { Config } from "../config/config.ts";
 import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
@@ -14,9 +12,9 @@ import { ReadWindows } from "../fill/read-windows.ts";
 import { Relay } from "../fill/relay.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
-import type { ChunkKey } from "../store/chunk-store.ts";
 import type { Trace } from "../trace/trace.ts";
 import { announcing } from "./cachestore.ts";
+import { firstBytesPlaces } from "./first-bytes-places.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import { ReplicatedDisks } from "./replicated-disks.ts";
 import type { Tiers } from "./tiers.ts";
@@ -86,23 +84,10 @@ export class ReplicaReadPath {
    * only a version can be looked for there, so a HEAD comes first.
    */
   get places(): FirstBytesPlaces | undefined {
-    const { filler } = this;
     const { disk, cachestore } = this.#tiers;
     if (cachestore || this.replicated) return undefined;
-    let wereEmpty: boolean | undefined = disk ? undefined : true;
-    void disk?.ready.then(() => {
-      wereEmpty = disk.chunkCount === 0 && disk.blockCount === 0;
-    });
-    return {
-      get wereEmpty() {
-        return wereEmpty;
-      },
-      holds: (version, offset) => filler.holds(...chunkAt(version, offset)),
-      receive: (version, offset, lengthBytes, asker) => {
-        const [key, start] = chunkAt(version, offset);
-        return isRun(key, start, lengthBytes) ? filler.receive(key, start, lengthBytes, asker) : undefined;
-      },
-    };
+    const wereEmpty = disk?.ready.then(() => disk.chunkCount === 0 && disk.blockCount === 0) ?? true;
+    return firstBytesPlaces(this.filler, wereEmpty);
   }
 
   /** To be called when the members are known. */
@@ -119,21 +104,4 @@ export class ReplicaReadPath {
   async stopFlights(): Promise<void> {
     await Promise.all([this.relay?.stop(), this.filler.stop()]);
   }
-}
-
-/** The chunk with the byte at `offset` of an object, and where in it that byte is. */
-function chunkAt(version: ObjectVersion, offset: number): [key: ChunkKey, start: number] {
-  const index = Math.floor(offset / version.chunkSizeBytes);
-  return [{ version, index }, offset - index * version.chunkSizeBytes];
-}
-
-/** Whether bytes are whole blocks of a chunk. They are not where chunk sizes are odd: they were asked for without it. */
-function isRun({ version, index }: ChunkKey, start: number, lengthBytes: number): boolean {
-  const chunkBytes = version.chunkLength(index);
-  const end = start + lengthBytes;
-  return (
-    start % segmentSizeBytes === 0 &&
-    (end % segmentSizeBytes === 0 || end === chunkBytes) &&
-    end <= chunkBytes
-  );
 }

@@ -49,7 +49,7 @@ const sabotages: readonly Sabotage[] = [
     commit: ({ objects }) => {
       objects.head = () => Promise.reject(new OrcaError("peer_unavailable", "mesh", "Cannot answer"));
     },
-    found: /a HEAD for k\d+ is sent/,
+    found: /the metadata of k\d+ is asked for/,
   },
   {
     what: "a share of the origin that does not follow the membership",

@@ -5,7 +5,8 @@
  * 1. Every byte that a client gets is that of the version it was promised, at its offset; so is what a disk keeps.
  * 2. A read that ends as complete has all its bytes (simulated-client.ts).
  * 3. Where nothing goes wrong, be it from the start or no more, each block of a chunk is read from the origin once for
- *    the cluster, in one GET, and from one HEAD for an object to the next at least a TTL passes.
+ *    the cluster, in one GET, and from one request for the metadata of an object to the next at least a TTL passes. The
+ *    request may be an opening, which brings bytes as well. Where one tells nothing, a HEAD follows.
  * 4. Memory in use never passes its bound; a replica begins no request to the origin past the share that its view gives it;
  *    and while all views are right, the requests begun since they are do not pass the cluster's target together.
  * 5. A look-up answers with what was true at some moment from one TTL before it was asked until it answered, on
@@ -22,10 +23,11 @@ import type { ErrorCode, OrcaError } from "../../src/base/orca-error.ts";
 import { chunkSizeFor } from "../../src/chunk/chunk-layout.ts";
 import type { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { LookupResult } from "../../src/object/object-record.ts";
-import type { ObjectLocation } from "../../src/origin/origin.ts";
-import { ampleMemoryBytes, chunkTiers, negativeTtlMs, type Scenario, ttlMs } from "./scenario.ts";
+import type { ListPage, ListRequest, ObjectLocation } from "../../src/origin/origin.ts";
+import { wasTrue } from "./listing-model.ts";
+import { ampleMemoryBytes, negativeTtlMs, type Scenario, ttlMs } from "./scenario.ts";
 import type { OriginRequest, SimulatedOrigin } from "./simulated-origin.ts";
-import type { SimulatedReplica } from "./simulated-replica.ts";
+import type { MetadataRequest, SimulatedReplica } from "./simulated-replica.ts";
 import { assertVersionBytes } from "./version-bytes.ts";
 
 /** What a failing origin, and memory that is short of what is asked of it, may cost. */
@@ -46,20 +48,24 @@ export interface ClusterChecksOptions {
 }
 
 export class ClusterChecks {
+  readonly metadataRequests: Record<MetadataRequest, number> = { head: 0, opening: 0, "after-opening": 0 };
+  lists = 0;
   readonly #options: ClusterChecksOptions;
   /** Since when every replica that runs believes in exactly those that run. */
   #steadySinceMs: number | undefined;
-  /** When the last HEAD for an object was sent, and what TTL its answer has. */
-  readonly #lastHeads = new Map<string, { readonly atMs: number; readonly ttlMs: number }>();
+  /** When the metadata of an object was asked for last, and what TTL the answer has. */
+  readonly #lastAsked = new Map<string, { readonly atMs: number; readonly ttlMs: number }>();
+  /** When a page was asked for last. */
+  readonly #lastListed = new Map<string, number>();
   /** The first GET from which on invariant 3 holds. */
   #orderlyFromGet: number;
-  #headsAreOrderly: boolean;
+  #metadataIsOrderly: boolean;
 
   constructor(options: ClusterChecksOptions) {
     this.#options = options;
     const { kind } = options.scenario;
     this.#orderlyFromGet = kind === "calm" || kind === "changing" ? 0 : Number.POSITIVE_INFINITY;
-    this.#headsAreOrderly = kind === "calm";
+    this.#metadataIsOrderly = kind === "calm";
   }
 
   get isSteady(): boolean {
@@ -105,6 +111,28 @@ export class ClusterChecks {
     );
   }
 
+  /** Invariant 5, for a page of a listing. */
+  listed(request: ListRequest, page: ListPage, askedMs: number): void {
+    const { origin, clock } = this.#options;
+    const objects = [...origin.objects.values()];
+    const [since, until] = [askedMs - ttlMs, clock.monotonic()];
+    assert.ok(
+      wasTrue(page, objects, request, since, until),
+      `a list of "${request.prefix}" at ${askedMs} says ${JSON.stringify(page)}, which was not so after ${since}`,
+    );
+  }
+
+  /** Invariant 3, for listings. Objects that change are no reason to list again. */
+  listAsked(request: ListRequest): void {
+    this.lists += 1;
+    if (!this.#metadataIsOrderly) return;
+    const name = JSON.stringify(request);
+    const atMs = this.#options.clock.monotonic();
+    const lastMs = this.#lastListed.get(name) ?? Number.NEGATIVE_INFINITY;
+    assert.ok(atMs - lastMs >= ttlMs, `LIST ${name} is sent ${atMs - lastMs} ms after the last one`);
+    this.#lastListed.set(name, atMs);
+  }
+
   /** Invariant 6: a client was told that this version is not the object's any more. */
   foundStale({ objectKey, etag }: ObjectVersion): void {
     assert.notEqual(this.#options.origin.object(objectKey).current?.etag, etag, `${etag} is not out of date`);
@@ -148,17 +176,18 @@ export class ClusterChecks {
     );
   }
 
-  /** Invariant 3, the part about HEADs. */
-  headSent({ key }: ObjectLocation): void {
+  /** Invariant 3, the part about metadata. */
+  metadataAsked({ key }: ObjectLocation, request: MetadataRequest): void {
     const { clock, origin } = this.#options;
-    if (!this.#headsAreOrderly) return;
+    this.metadataRequests[request] += 1;
+    if (!this.#metadataIsOrderly || request === "after-opening") return;
     const atMs = clock.monotonic();
-    const last = this.#lastHeads.get(key);
+    const last = this.#lastAsked.get(key);
     assert.ok(
       !last || atMs - last.atMs >= last.ttlMs,
-      `a HEAD for ${key} is sent ${atMs - (last?.atMs ?? 0)} ms after the last one`,
+      `the metadata of ${key} is asked for ${atMs - (last?.atMs ?? 0)} ms after the last time`,
     );
-    this.#lastHeads.set(key, { atMs, ttlMs: origin.object(key).current ? ttlMs : negativeTtlMs });
+    this.#lastAsked.set(key, { atMs, ttlMs: origin.object(key).current ? ttlMs : negativeTtlMs });
   }
 
   /** Invariant 4: memory, at every moment that anybody looks. */
@@ -175,8 +204,9 @@ export class ClusterChecks {
     if (scenario.hasDisks || scenario.memoryBytes >= ampleMemoryBytes) {
       this.#orderlyFromGet = Math.min(this.#orderlyFromGet, origin.gets.length);
     }
-    this.#headsAreOrderly = true;
-    this.#lastHeads.clear();
+    this.#metadataIsOrderly = true;
+    this.#lastAsked.clear();
+    this.#lastListed.clear();
     for (const { replicaId, coordination } of replicas.values()) {
       for (let probe = 0; probe < probesOfCoordination; probe += 1) {
         const passedOver: string[] = [];
@@ -216,7 +246,8 @@ export class ClusterChecks {
 
   /** Invariant 3, the part about chunks. */
   #fetchedOnce(): void {
-    const { origin } = this.#options;
+    const { origin, scenario } = this.#options;
+    const { chunkTiers } = scenario;
     const endsOfBlocks = new Map<string, { readonly from: number; readonly to: number }[]>();
     for (const get of origin.gets.slice(this.#orderlyFromGet)) {
       const chunkSizeBytes = chunkSizeFor(origin.object(get.key).version(get.etag).sizeBytes, chunkTiers);

@@ -22,6 +22,7 @@ import { Faults } from "./faults.ts";
 import { objectSizesBytes, recoveryMs, type Scenario, scenarioOf, ttlMs } from "./scenario.ts";
 import { type Reads, SimulatedClient } from "./simulated-client.ts";
 import type { DiskMedium } from "./simulated-disk.ts";
+import { SimulatedLister } from "./simulated-lister.ts";
 import { SimulatedMesh } from "./simulated-mesh.ts";
 import { SimulatedOrigin } from "./simulated-origin.ts";
 import { SimulatedReplica } from "./simulated-replica.ts";
@@ -62,7 +63,7 @@ export class ClusterSimulation {
   readonly #checks: ClusterChecks;
   readonly #faults: Faults;
   readonly #dead: SimulatedReplica[] = [];
-  readonly #clients = new Set<SimulatedClient>();
+  readonly #clients = new Set<SimulatedClient | SimulatedLister>();
   #clientsEntered = 0;
   #failure: { readonly thrown: unknown } | undefined;
 
@@ -98,7 +99,8 @@ export class ClusterSimulation {
     for (const replicaId of this.replicaIds) this.start(replicaId);
     await this.#until("the replicas find one another", () => this.#checks.isSteady, 20_000);
     for (let count = 0; count < scenario.clients; count += 1) {
-      clock.timer(this.#chance.between(0, scenario.durationMs), () => this.#enter());
+      const enters = this.#chance.happens(0.2) ? () => this.#enterLister() : () => this.#enter();
+      clock.timer(this.#chance.between(0, scenario.durationMs), enters);
     }
     this.#faults.begin();
     await this.#pass(scenario.durationMs);
@@ -138,7 +140,8 @@ export class ClusterSimulation {
       origin: this.origin,
       medium,
       onFault: (thrown) => this.fail(thrown),
-      onHead: (location) => this.#watch(() => this.#checks.headSent(location)),
+      onMetadata: (location, request) => this.#watch(() => this.#checks.metadataAsked(location, request)),
+      onList: (request) => this.#watch(() => this.#checks.listAsked(request)),
     });
     this.#options.sabotage?.(replica);
     this.replicas.set(replicaId, replica);
@@ -197,6 +200,13 @@ export class ClusterSimulation {
     }
   }
 
+  /** All clients of one replica, or of all of them, leave at once. */
+  desert(): void {
+    const replica = this.#chance.happens(0.5) ? this.#chance.oneOf([...this.replicas.values()]) : undefined;
+    this.trace.note("herd", `leaves ${replica?.replicaId ?? "all"}`);
+    for (const client of this.#clients) if (!replica || client.replica === replica) client.leave();
+  }
+
   /** Many clients want one object at once, all over the cluster. */
   herd(key = this.#chance.oneOf(this.keys)): void {
     if (key === undefined) return;
@@ -222,7 +232,21 @@ export class ClusterSimulation {
       trace,
       checks: this.#checks,
       reads,
+      origin: this.origin,
     });
+    this.#follow(client);
+  }
+
+  #enterLister(replica = this.#chance.oneOf([...this.replicas.values()])): void {
+    if (!replica) return;
+    const { clock, trace } = this;
+    this.#clientsEntered += 1;
+    const name = `l${this.#clientsEntered}`;
+    const chance = this.#chance.fork();
+    this.#follow(new SimulatedLister({ name, replica, clock, chance, trace, checks: this.#checks }));
+  }
+
+  #follow(client: SimulatedClient | SimulatedLister): void {
     this.#clients.add(client);
     client
       .run()
@@ -239,6 +263,7 @@ export class ClusterSimulation {
         for (const replica of this.replicas.values()) if (key) this.#enter({ key, replica, reads: "all" });
       }
     }
+    for (const replica of this.replicas.values()) this.#enterLister(replica);
   }
 
   async #pass(durationMs: number): Promise<void> {

@@ -12,6 +12,7 @@ import type { Trace } from "./trace.ts";
 type Fault =
   | "change"
   | "slow"
+  | "desert"
   | "crash"
   | "restart"
   | "pause"
@@ -22,12 +23,13 @@ type Fault =
   | "origin";
 
 const faultsOf: Readonly<Record<ScenarioKind, readonly Fault[]>> = {
-  calm: ["slow"],
-  changing: ["slow", "change", "change", "change"],
-  losing: ["slow", "crash", "crash", "restart", "pause", "disk", "change"],
-  parting: ["slow", "part", "part", "hole", "reset", "reset", "change"],
+  calm: ["slow", "desert"],
+  changing: ["slow", "desert", "change", "change", "change"],
+  losing: ["slow", "desert", "crash", "crash", "restart", "pause", "disk", "change"],
+  parting: ["slow", "desert", "part", "part", "hole", "reset", "reset", "change"],
   storm: [
     "slow",
+    "desert",
     "change",
     "change",
     "crash",
@@ -58,6 +60,7 @@ export interface BreakableCluster {
   partition(sides: readonly (readonly string[])[]): void;
   heal(): void;
   herd(key?: string): void;
+  desert(): void;
   watch(key: string): void;
   sizeOf(index: number): number | undefined;
 }
@@ -75,6 +78,7 @@ export class Faults {
     this.#strikes = {
       change: () => this.#change(),
       slow: () => this.#slow(),
+      desert: () => this.#cluster.desert(),
       crash: () => this.#crash(),
       restart: () => this.#restart(),
       pause: () => this.#pause(),

@@ -37,6 +37,16 @@ export class ObjectHistory {
     return era.version;
   }
 
+  /** What the origin held at a moment. */
+  at(atMs: number): StoredVersion | undefined {
+    return this.#eras.findLast(({ fromMs }) => fromMs <= atMs)?.version;
+  }
+
+  /** When it changed. */
+  changesAfter(sinceMs: number): number[] {
+    return this.#eras.map(({ fromMs }) => fromMs).filter((fromMs) => fromMs > sinceMs);
+  }
+
   /** Whether `etag` (undefined: no object) was what the origin held at any moment from `sinceMs` on. */
   wasCurrent(etag: string | undefined, sinceMs: number): boolean {
     return this.#eras.some(({ version }, index) => {

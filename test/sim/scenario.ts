@@ -3,6 +3,7 @@
  * what must hold: the less goes wrong, the more is promised.
  */
 import { KiB, MiB } from "../../src/base/units.ts";
+import type { ChunkTier } from "../../src/chunk/chunk-layout.ts";
 import type { Chance } from "../support/chance.ts";
 
 export const scenarioKinds = ["calm", "changing", "losing", "parting", "storm"] as const;
@@ -17,6 +18,7 @@ export type ScenarioKind = (typeof scenarioKinds)[number];
 export interface Scenario {
   readonly kind: ScenarioKind;
   readonly replicas: number;
+  readonly chunkTiers: readonly ChunkTier[];
   readonly hasDisks: boolean;
   readonly memoryBytes: number;
   readonly targetGlobal: number;
@@ -27,10 +29,18 @@ export interface Scenario {
   readonly loss: number;
 }
 
-export const chunkTiers = [
-  { minObjectSizeBytes: 0, chunkSizeBytes: 192 * KiB },
-  // Three blocks, the last one short: a chunk that can be there in part in every way.
-  { minObjectSizeBytes: MiB, chunkSizeBytes: 2 * MiB + 64 * KiB },
+/** The larger chunks have three blocks, so that they can be there in part in every way. */
+const chunkLayouts: readonly (readonly ChunkTier[])[] = [
+  // No chunk ends with a whole block, and the first bytes of a larger object are none: an opening of it is wasted.
+  [
+    { minObjectSizeBytes: 0, chunkSizeBytes: 192 * KiB },
+    { minObjectSizeBytes: MiB, chunkSizeBytes: 2 * MiB + 64 * KiB },
+  ],
+  // As in production: the smallest chunk is of whole blocks.
+  [
+    { minObjectSizeBytes: 0, chunkSizeBytes: MiB },
+    { minObjectSizeBytes: MiB + 64 * KiB, chunkSizeBytes: 3 * MiB },
+  ],
 ];
 
 export const objectSizesBytes = [
@@ -69,6 +79,7 @@ export function scenarioOf(seed: number, chance: Chance): Scenario {
   return {
     kind,
     replicas: 3 + chance.below(3),
+    chunkTiers: chance.oneOf(chunkLayouts) ?? [],
     hasDisks,
     // Where each chunk must be fetched once, what is evicted must be on a disk.
     memoryBytes:

@@ -8,11 +8,13 @@ import assert from "node:assert/strict";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { KiB } from "../../src/base/units.ts";
+import { firstBytesOf } from "../../src/edge/headers/first-bytes.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import type { ObjectRecord } from "../../src/object/object-record.ts";
+import type { FirstBytes } from "../../src/origin/origin.ts";
 import type { Chance } from "../support/chance.ts";
 import type { ClusterChecks } from "./cluster-checks.ts";
-import { bucket } from "./simulated-origin.ts";
+import { bucket, type SimulatedOrigin } from "./simulated-origin.ts";
 import type { SimulatedReplica } from "./simulated-replica.ts";
 import type { Trace } from "./trace.ts";
 
@@ -28,12 +30,15 @@ export interface SimulatedClientOptions {
   readonly trace: Trace;
   readonly checks: ClusterChecks;
   readonly reads: Reads;
+  readonly origin: SimulatedOrigin;
 }
 
 export class SimulatedClient {
   readonly replica: SimulatedReplica;
   readonly #options: SimulatedClientOptions;
   readonly #dawdleMs: number;
+  /** The first range; undefined for the whole object. */
+  readonly #wanted: readonly [start: number, end: number] | undefined;
   #reader: ObjectReader | undefined;
   #left = false;
 
@@ -42,9 +47,14 @@ export class SimulatedClient {
     this.#options = options;
     this.replica = replica;
     const isPatient = reads !== "something";
+    // A range is chosen by what the client has heard of the object, which may have changed.
+    const { current } = options.origin.object(options.key);
+    this.#wanted =
+      reads === "all" || chance.happens(0.4) ? undefined : rangeOf(current?.sizeBytes ?? 1000, chance);
     this.#dawdleMs = isPatient ? 0 : chance.oneOf([0, 0, 0, 5, 100, 800]);
     if (isPatient || !chance.happens(0.25)) return;
-    clock.timer(chance.between(1, 1500), () => this.#leave());
+    // Some leave before the first byte, some before the object has been looked up.
+    clock.timer(chance.between(1, chance.oneOf([1500, 1500, 150, 30])), () => this.leave());
   }
 
   /** Resolves when it has what it wants, has left or was refused; never when its replica dies. */
@@ -69,7 +79,9 @@ export class SimulatedClient {
     const { replica, key, checks, clock, reads } = this.#options;
     const location = { bucket, key };
     const askedMs = clock.monotonic();
-    const found = replica.directory.peek(location) ?? (await replica.directory.lookup(location));
+    const found =
+      replica.directory.peek(location) ??
+      (await replica.directory.lookup(location, undefined, this.#firstBytes()));
     checks.lookedUp(key, found, askedMs, before?.version.etag);
     if (found.kind === "error" || this.#left || reads === "nothing") return undefined;
     const { record } = found;
@@ -88,19 +100,33 @@ export class SimulatedClient {
   }
 
   async #read({ version }: ObjectRecord): Promise<void> {
-    const { chance, reads } = this.#options;
+    const { chance } = this.#options;
     const { sizeBytes } = version;
-    if (reads === "all" || chance.happens(0.4)) return this.#readRange(version, 0, sizeBytes);
-    // Else some ranges one after the other: scattered, or each where the last one ended.
+    if (!this.#wanted) return this.#readRange(version, 0, sizeBytes);
+    let [start, end] = this.#wanted;
+    // The object is another one than this client has heard of.
+    if (start >= sizeBytes)
+      return this.#note(`cannot read from ${start}: ${version.etag} has ${sizeBytes} bytes`);
+    end = Math.min(end, sizeBytes);
+    // Some ranges one after the other: scattered, or each where the last one ended.
     const ranges = chance.happens(0.5) ? 1 : 2 + chance.below(8);
     const isSequential = chance.happens(0.5);
-    let [start, end] = rangeOf(sizeBytes, chance);
     for (let count = 0; count < ranges && !this.#left; count += 1) {
       await this.#readRange(version, start, end);
       if (!isSequential) [start, end] = rangeOf(sizeBytes, chance);
       else if (end === sizeBytes) return;
       else [start, end] = [end, Math.min(sizeBytes, end + Math.max(64 * KiB, end - start))];
     }
+  }
+
+  /** As the edge tells a directory. Some clients want the object only if it is another one than they have. */
+  #firstBytes(): FirstBytes | undefined {
+    const { chance, reads, replica } = this.#options;
+    if (reads === "nothing") return undefined;
+    const range = this.#wanted && { range: `bytes=${this.#wanted[0]}-${this.#wanted[1] - 1}` };
+    const condition = chance.happens(0.15) && { "if-none-match": '"another"' };
+    const checksums = !range && chance.happens(0.2) && { "x-amz-checksum-mode": "ENABLED" };
+    return firstBytesOf({ ...range, ...condition, ...checksums }, replica.chunkSizeBytesMin);
   }
 
   async #readRange(version: ObjectRecord["version"], start: number, end: number): Promise<void> {
@@ -128,7 +154,7 @@ export class SimulatedClient {
   }
 
   /** As the process hears of it. */
-  #leave(): void {
+  leave(): void {
     this.replica.clock.deliver(() => {
       this.#left = true;
       this.#reader?.close();

@@ -8,9 +8,20 @@ import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { KiB } from "../../src/base/units.ts";
-import type { ListPage, ObjectHead, ObjectLocation, Origin, RangeRequest } from "../../src/origin/origin.ts";
+import type {
+  ListPage,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  OpeningReceiver,
+  OpenOutcome,
+  OpenRequest,
+  Origin,
+  RangeRequest,
+} from "../../src/origin/origin.ts";
 import type { Chance } from "../support/chance.ts";
 import type { StallableClock } from "../support/stallable-clock.ts";
+import { pageAt } from "./listing-model.ts";
 import { ObjectHistory, type StoredVersion } from "./object-history.ts";
 import type { Trace } from "./trace.ts";
 import { versionBytes } from "./version-bytes.ts";
@@ -102,7 +113,8 @@ export class SimulatedOrigin {
       id: originId,
       head: (location, signal) => this.#head(connection, location, signal),
       read: (request, sink, signal) => this.#read(connection, request, sink, signal),
-      list: () => Promise.resolve<ListPage>({ objects: [], commonPrefixes: [], nextContinuationToken: "" }),
+      open: (request, receive, signal) => this.#open(connection, request, receive, signal),
+      list: (request, signal) => this.#list(connection, request, signal),
       look: async () => {},
       listBuckets: async () => [],
       close: () => {},
@@ -127,13 +139,53 @@ export class SimulatedOrigin {
       const { current } = this.object(key);
       await this.#pass(from, this.weather.latencyMs / 2, signal);
       if (!current) return null;
-      return { sizeBytes: current.sizeBytes, etag: current.etag, lastModifiedMs: 0, metadata: {} };
+      return headOf(current);
+    });
+  }
+
+  async #list(from: Connection, request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    const { clock, trace } = this.#options;
+    const { prefix, continuationToken } = request;
+    return this.#request(from, async () => {
+      trace.note("origin", `LIST "${prefix}" after "${continuationToken}" by ${from.replicaId}`);
+      await this.#answerTime(from, signal);
+      const page = pageAt(this.objects.values(), request, clock.monotonic());
+      await this.#pass(from, this.weather.latencyMs / 2, signal);
+      return page;
+    });
+  }
+
+  /** What an opening says of an object is as old as the answer of a HEAD would be. */
+  async #open(
+    from: Connection,
+    request: OpenRequest,
+    receive: OpeningReceiver,
+    signal: AbortSignal,
+  ): Promise<OpenOutcome> {
+    const { key, offset } = request;
+    return this.#request(from, async () => {
+      this.#options.trace.note(
+        "origin",
+        `opens ${key} ${offset}+${request.lengthBytes} by ${from.replicaId}`,
+      );
+      await this.#answerTime(from, signal);
+      const { current } = this.object(key);
+      await this.#pass(from, this.weather.latencyMs / 2, signal);
+      if (!current) return null;
+      if (offset >= current.sizeBytes) return "unsatisfiable";
+      const lengthBytes = Math.min(request.lengthBytes, current.sizeBytes - offset);
+      const sink = receive({ head: headOf(current), lengthBytes });
+      if (!sink) return "opened";
+      const get: OriginGet = { key, etag: current.etag, offset, lengthBytes, deliveredBytes: 0 };
+      this.gets.push(get);
+      await this.#send(from, get, current, sink, signal);
+      return "opened";
     });
   }
 
   async #read(from: Connection, request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void> {
     const { key, etag, offset, lengthBytes } = request;
-    const { trace, chance } = this.#options;
+    const { trace } = this.#options;
     const get: OriginGet = { key, etag, offset, lengthBytes, deliveredBytes: 0 };
     this.gets.push(get);
     return this.#request(from, async () => {
@@ -144,19 +196,32 @@ export class SimulatedOrigin {
         trace.note("origin", `412 ${etag} to ${from.replicaId}`);
         throw new OrcaError("origin_etag_changed", "origin", `Cannot read "${key}": it changed`);
       }
-      const breaks = chance.happens(this.weather.breaking);
-      const sentBytes = breaks ? chance.below(lengthBytes) : lengthBytes;
-      while (get.deliveredBytes < sentBytes) {
-        const takeBytes = Math.min(sentBytes - get.deliveredBytes, (1 + chance.below(32)) * 16 * KiB);
-        await this.#pass(from, takeBytes / this.weather.bytesPerMs, signal);
-        const bytes = versionBytes(current.ordinal, offset + get.deliveredBytes, takeBytes);
-        get.deliveredBytes += deliver(bytes, sink, signal);
-        signal.throwIfAborted();
-      }
-      if (!breaks) return;
-      trace.note("origin", `breaks off ${etag} ${offset}+${sentBytes} to ${from.replicaId}`);
-      throw new OrcaError("origin_unavailable", "origin", `Cannot read "${key}": the origin broke off`);
+      await this.#send(from, get, current, sink, signal);
     });
+  }
+
+  /** A body, or as much of it as comes before it breaks off. */
+  async #send(
+    from: Connection,
+    get: OriginGet,
+    { ordinal }: StoredVersion,
+    sink: ByteSink,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { trace, chance } = this.#options;
+    const { key, etag, offset, lengthBytes } = get;
+    const breaks = chance.happens(this.weather.breaking);
+    const sentBytes = breaks ? chance.below(lengthBytes) : lengthBytes;
+    while (get.deliveredBytes < sentBytes) {
+      const takeBytes = Math.min(sentBytes - get.deliveredBytes, (1 + chance.below(32)) * 16 * KiB);
+      await this.#pass(from, takeBytes / this.weather.bytesPerMs, signal);
+      const bytes = versionBytes(ordinal, offset + get.deliveredBytes, takeBytes);
+      get.deliveredBytes += deliver(bytes, sink, signal);
+      signal.throwIfAborted();
+    }
+    if (!breaks) return;
+    trace.note("origin", `breaks off ${etag} ${offset}+${sentBytes} to ${from.replicaId}`);
+    throw new OrcaError("origin_unavailable", "origin", `Cannot read "${key}": the origin broke off`);
   }
 
   async #request<Answer>({ replicaId }: Connection, answer: () => Promise<Answer>): Promise<Answer> {
@@ -187,6 +252,10 @@ export class SimulatedOrigin {
     await new Promise<void>((resolve) => clock.deliver(resolve));
     signal.throwIfAborted();
   }
+}
+
+function headOf({ sizeBytes, etag }: StoredVersion): ObjectHead {
+  return { sizeBytes, etag, lastModifiedMs: 0, metadata: {} };
 }
 
 /** `bytes` into `sink`, in the pieces it has room for, until `signal` aborts. @returns how many it took. */

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../src/base/clock.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
-import { KiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
@@ -18,15 +18,17 @@ import { Coordination } from "../../src/membership/coordination.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
+import { ClusterListings } from "../../src/object/cluster-listings.ts";
 import { Directory } from "../../src/object/directory.ts";
 import { OriginHeads } from "../../src/object/heads/origin-heads.ts";
-import { ListingCache, OriginListings } from "../../src/object/listing-cache.ts";
+import { ListingCache, type ListingSource, OriginListings } from "../../src/object/listing-cache.ts";
 import { ObjectServer } from "../../src/object/object-server.ts";
 import { OriginParts } from "../../src/object/parts/origin-parts.ts";
 import { PartTables } from "../../src/object/parts/part-tables.ts";
 import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
-import type { ObjectLocation } from "../../src/origin/origin.ts";
+import type { ListRequest, ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
+import { firstBytesPlaces } from "../../src/replica/first-bytes-places.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import type { Chance } from "../support/chance.ts";
 import { addressOf, agreedSettings } from "../support/membership-fixture.ts";
@@ -36,7 +38,6 @@ import { StallableClock } from "../support/stallable-clock.ts";
 import {
   avoidInitialMs,
   avoidMaxMs,
-  chunkTiers,
   negativeTtlMs,
   queueTimeoutMs,
   type Scenario,
@@ -45,6 +46,9 @@ import {
 import { type DiskMedium, SimulatedDisk } from "./simulated-disk.ts";
 import type { SimulatedMesh } from "./simulated-mesh.ts";
 import { originId, type SimulatedOrigin } from "./simulated-origin.ts";
+
+/** An opening brings bytes as well. A HEAD `after-opening` asks about an object of which an opening told nothing. */
+export type MetadataRequest = "head" | "opening" | "after-opening";
 
 export interface SimulatedReplicaOptions {
   readonly replicaId: string;
@@ -57,8 +61,10 @@ export interface SimulatedReplicaOptions {
   readonly origin: SimulatedOrigin;
   readonly medium: DiskMedium;
   readonly onFault: (thrown: unknown) => void;
-  /** Called with each HEAD as this replica decides to send it. */
-  readonly onHead: (location: ObjectLocation) => void;
+  /** Called with each request for metadata as this replica decides to send it. */
+  readonly onMetadata: (location: ObjectLocation, request: MetadataRequest) => void;
+  /** Called with each LIST as this replica decides to send it. */
+  readonly onList: (request: ListRequest) => void;
 }
 
 export class SimulatedReplica {
@@ -74,6 +80,9 @@ export class SimulatedReplica {
   readonly relay: Relay;
   readonly path: ReadPath;
   readonly directory: Directory;
+  readonly listings: ListingCache;
+  /** All caches of metadata. */
+  readonly metadata: readonly (Directory | ListingCache)[];
   readonly chunks: ChunkServer;
   readonly objects: ObjectServer;
   /** The greatest share that this replica had at the moment of its last change. */
@@ -137,13 +146,19 @@ export class SimulatedReplica {
       disk: this.disk,
       coordination: this.coordination,
     });
-    const { directory, objects } = this.#openObjects();
-    this.directory = directory;
+    const { objects, ...metadata } = this.#openObjects();
+    this.directory = metadata.directory;
+    this.listings = metadata.listings;
+    this.metadata = Object.values(metadata);
     this.objects = objects;
   }
 
   get isRunning(): boolean {
     return !this.#crashed;
+  }
+
+  get chunkSizeBytesMin(): number {
+    return Math.min(...this.#options.scenario.chunkTiers.map(({ chunkSizeBytes }) => chunkSizeBytes));
   }
 
   /** What this replica may have in flight to the origin, by its own view of this moment. */
@@ -195,31 +210,61 @@ export class SimulatedReplica {
     this.guarded.resize(share);
   }
 
-  #openObjects(): { directory: Directory; objects: ObjectServer } {
-    const { mesh, chance, onHead } = this.#options;
+  /** The origin as heads ask it, with each of their requests told to the checks. */
+  #watchedOrigin(): Pick<GuardedOrigin, "id" | "opens" | "head" | "open"> {
+    const { guarded } = this;
+    const { onMetadata } = this.#options;
+    const untold = new Set<string>();
+    return {
+      id: originId,
+      opens: guarded.opens,
+      head: (location, asker) => {
+        onMetadata(location, untold.delete(location.key) ? "after-opening" : "head");
+        return guarded.head(location, asker);
+      },
+      open: async (request, receive, asker) => {
+        onMetadata(request, "opening");
+        const answer = await guarded.open(request, receive, asker);
+        if (answer.outcome === "unsatisfiable") untold.add(request.key);
+        return answer;
+      },
+    };
+  }
+
+  #openObjects() {
+    const { mesh, chance, scenario, medium, onList } = this.#options;
+    const { chunkTiers } = scenario;
     const { clock, coordination, guarded, replicaId, membership } = this;
     const shared = { clock, chunkTiers, ttlMs, negativeTtlMs, entriesMax: 1000 };
-    const heads = new OriginHeads({
-      id: originId,
-      head: (location) => {
-        onHead(location);
-        return guarded.head(location);
-      },
+    const places = firstBytesPlaces(this.filler, !this.disk || medium.size === 0);
+    const authority = new Directory({
+      ...shared,
+      source: new OriginHeads(this.#watchedOrigin(), { places, chunkTiers }),
     });
-    const authority = new Directory({ ...shared, source: heads });
     const peers = mesh.objectPeersOf({ replicaId, clock });
     const cluster = new ClusterHeads({ originId, coordination, peers, authority, chunkTiers });
     const directory = new Directory({ ...shared, source: cluster });
-    const authorityListings = new ListingCache({
-      source: new OriginListings(guarded),
-      clock,
-      ttlMs,
-      entriesMax: 10,
-      bytesMax: 100_000,
-      responseBytesMax: 1000,
-      runningMax: 100,
-      queueTimeoutMs: 5000,
-    });
+    const listingsOf = (source: ListingSource): ListingCache =>
+      new ListingCache({
+        source,
+        clock,
+        ttlMs,
+        entriesMax: 200,
+        bytesMax: 2 * MiB,
+        responseBytesMax: 100 * KiB,
+        runningMax: 4,
+        queueTimeoutMs,
+      });
+    const watchedListings = {
+      list: (request: ListRequest) => {
+        onList(request);
+        return guarded.list(request);
+      },
+    };
+    const authorityListings = listingsOf(new OriginListings(watchedListings));
+    const listings = listingsOf(
+      new ClusterListings({ originId, coordination, peers, authority: authorityListings }),
+    );
     const parts = new OriginParts(guarded);
     const authorityParts = new PartTables({ originId, source: parts, clock, ttlMs, entriesMax: 10 });
     const objects = new ObjectServer({
@@ -229,6 +274,6 @@ export class SimulatedReplica {
       random: chance.forkRandom(),
     });
     membership.listen("invalidation", (body) => objects.heardInvalidation(body));
-    return { directory, objects };
+    return { directory, authority, listings, authorityListings, objects };
   }
 }
