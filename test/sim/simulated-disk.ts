@@ -31,18 +31,22 @@ export class SimulatedDisk implements DigestStore {
   refuses = false;
   readonly partial: PartialBlocks = {
     holds: (key, blockIndex) => this.#options.medium.has(`${pathOf(key)}#${blockIndex}`),
+    holdsAny: (key) => this.#blocksOf(key).length > 0,
     readBlock: (key, blockIndex, target) =>
       this.#readBlock(key, `${pathOf(key)}#${blockIndex}`, blockIndex, target),
     putBlocks: (key, firstBlock, segments) => this.#putBlocks(key, firstBlock, segments),
     delete: async (key) => {
-      const blocks = [...this.#options.medium.keys()].filter((name) => name.startsWith(`${pathOf(key)}#`));
-      for (const name of blocks) this.#options.medium.delete(name);
+      for (const name of this.#blocksOf(key)) this.#options.medium.delete(name);
     },
   };
   readonly #options: SimulatedDiskOptions;
 
   constructor(options: SimulatedDiskOptions) {
     this.#options = options;
+  }
+
+  #blocksOf(key: ChunkKey): string[] {
+    return [...this.#options.medium.keys()].filter((name) => name.startsWith(`${pathOf(key)}#`));
   }
 
   presence(key: ChunkKey): Presence {
