@@ -248,6 +248,7 @@ export class Filler implements ChunkFlights {
   /** @see ChunkFlights.readAhead */
   readAhead(key: ChunkKey, { offset, end, asker }: WantedBytes): Flight | undefined {
     const { fillsWhole } = this.#options;
+    if (!this.#mayAskAhead(key.version.originId)) return this.find(key, offset);
     const run = this.runAhead(key, { offset, end: fillsWhole ? key.version.chunkLength(key.index) : end });
     const reservation = run && this.reserveAhead(run.to - run.from);
     if (!reservation) return this.find(key, offset);
@@ -259,6 +260,13 @@ export class Filler implements ChunkFlights {
     });
     flight.useMemory(reservation);
     return this.#launch(flight, { ahead: true });
+  }
+
+  /** Whether the origin has permits to spare: read-ahead leaves half of them, and the queue, to readers that wait. */
+  #mayAskAhead(originId: string): boolean {
+    const origin = this.#options.origins.get(originId);
+    const { requestsInFlight = 0, requestsInFlightMax = Infinity, requestsWaiting = 0 } = origin ?? {};
+    return requestsWaiting === 0 && requestsInFlight < requestsInFlightMax / 2;
   }
 
   /**

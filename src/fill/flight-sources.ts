@@ -12,6 +12,10 @@ import type { Cachestore } from "./memory-chunks.ts";
 
 /** An origin, as a filler uses it. */
 export interface RangeSource {
+  /** Requests that have a permit, how many may have one, and how many wait for one. Left out where none is needed. */
+  readonly requestsInFlight?: number;
+  readonly requestsInFlightMax?: number;
+  readonly requestsWaiting?: number;
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
 }
 

@@ -425,6 +425,27 @@ test("ObjectReader: the rest of a chunk whose first blocks an opening brought is
   reader.close();
 });
 
+test("ObjectReader: read-ahead leaves half of the origin's permits, and its queue, to readers that wait", async () => {
+  for (const [busy, requests] of [
+    [{ requestsInFlight: 3, requestsInFlightMax: 8, requestsWaiting: 0 }, 3],
+    [{ requestsInFlight: 4, requestsInFlightMax: 8, requestsWaiting: 0 }, 1],
+    [{ requestsInFlight: 1, requestsInFlightMax: 8, requestsWaiting: 1 }, 1],
+  ] as const) {
+    const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 512 * MiB });
+    Object.assign(origin, busy);
+    const reader = new ObjectReader(path, version("k", 100 * MiB), 0, 100 * MiB);
+    reader.take();
+    const ready = reader.ready();
+    await settle();
+    origin.reads[0]?.deliver(1);
+    await ready;
+    reader.take();
+    await settle();
+    assert.equal(origin.reads.length, requests);
+    reader.close();
+  }
+});
+
 test("ObjectReader: read-ahead leaves half of memory to readers that wait", async () => {
   const { origin, path, version } = fillFixture({ readAheadMax: 8, maxBytes: 32 * MiB });
   const object = version("k", 100 * MiB);
