@@ -5,6 +5,7 @@
 import type { ByteSink } from "../base/byte-sink.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
+import type { WholeAnswer } from "../http-client/whole-answers.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import { SignedRequests, type SignedRequestsOptions } from "../s3-client/signed-requests.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
@@ -234,8 +235,8 @@ export class S3Origin implements Origin {
       { clock, timeoutMs: attemptTimeoutMs, action, faults: originFaults, signal },
       (stop) => this.#wire.whole(wanted, stop),
     );
+    if (isAnswer(answer, signAs === undefined)) return answer;
     const detail = answerDetail(answer);
-    if (isAnswer(answer.status, detail.remoteCode, signAs === undefined)) return answer;
     throw errorOfStatus(answer.status, (name) => answer.header(name), action, clock.now(), detail);
   }
 
@@ -274,8 +275,10 @@ const badTokenCodes: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /** Whether the answer says something about the sub-resource, and not about the origin or about Orca's rights. */
-function isAnswer(status: number, code: string | undefined, isAsOrca: boolean): boolean {
-  if (isAsOrca && (status === 401 || status === 403 || badTokenCodes.has(code))) return false;
+function isAnswer(answer: WholeAnswer, isAsOrca: boolean): boolean {
+  const { status } = answer;
+  if (isAsOrca && (status === 401 || status === 403)) return false;
+  if (isAsOrca && status === 400 && badTokenCodes.has(answerDetail(answer).remoteCode)) return false;
   if (status === 408 || status === 429) return false;
   return (status >= 200 && status < 300) || (status >= 400 && status < 500) || status === 501;
 }
