@@ -248,7 +248,7 @@ export class Filler implements ChunkFlights {
   /** @see ChunkFlights.readAhead */
   readAhead(key: ChunkKey, { offset, end, asker }: WantedBytes): Flight | undefined {
     const { fillsWhole } = this.#options;
-    if (!this.#mayAskAhead(key.version.originId)) return this.find(key, offset);
+    if (!this.#mayReadAhead(key)) return this.find(key, offset);
     const run = this.runAhead(key, { offset, end: fillsWhole ? key.version.chunkLength(key.index) : end });
     const reservation = run && this.reserveAhead(run.to - run.from);
     if (!reservation) return this.find(key, offset);
@@ -262,11 +262,16 @@ export class Filler implements ChunkFlights {
     return this.#launch(flight, { ahead: true });
   }
 
-  /** Whether the origin has permits to spare: read-ahead leaves half of them, and the queue, to readers that wait. */
-  #mayAskAhead(originId: string): boolean {
-    const origin = this.#options.origins.get(originId);
+  /**
+   * Read-ahead leaves half of an origin's permits, and its queue, to readers that wait. A chunk in the cachestore needs no
+   * permit.
+   */
+  #mayReadAhead(key: ChunkKey): boolean {
+    const { origins, cachestore } = this.#options;
+    const origin = origins.get(key.version.originId);
     const { requestsInFlight = 0, requestsInFlightMax = Infinity, requestsWaiting = 0 } = origin ?? {};
-    return requestsWaiting === 0 && requestsInFlight < requestsInFlightMax / 2;
+    const hasPermits = requestsWaiting === 0 && requestsInFlight < requestsInFlightMax / 2;
+    return hasPermits || cachestore?.presence(key) === "held";
   }
 
   /**

@@ -67,6 +67,27 @@ test("Filler.promote: while it asks peers for bytes that the disk could not read
   assert.deepEqual(rooted, [false]);
 });
 
+test("Filler.readAhead: a chunk in the cachestore is read ahead while the origin has no permits to spare", async () => {
+  for (const [presence, isStarted] of [
+    ["held", true],
+    ["absent", false],
+  ] as const) {
+    const cachestore: Cachestore = {
+      presence: () => presence,
+      read: async () => "miss",
+      put: async () => "not_stored",
+    };
+    const { filler, origin, version } = fillFixture({ cachestore });
+    Object.assign(origin, { requestsInFlight: 8, requestsInFlightMax: 8, requestsWaiting: 1 });
+    const flight = filler.readAhead(
+      { version: version("k", 16 * MiB), index: 1 },
+      { offset: 0, end: 8 * MiB },
+    );
+    assert.equal(flight !== undefined, isStarted);
+    await filler.stop();
+  }
+});
+
 test("Filler: a chunk that the cachestore's open breaker turns away is counted there, as a read and as a commit", async () => {
   const { clock, origin, memory, budget, path, version } = fillFixture();
   const driver: CachestoreDriver = {
