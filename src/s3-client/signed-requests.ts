@@ -131,7 +131,9 @@ export class SignedRequests {
    */
   async request(request: S3Request, onHead: HeadReceiver, signal: AbortSignal): Promise<ResponseHead> {
     const site = await this.#site(request.bucket);
-    if (request.signAs) return site.client.request(await this.#signed(request, site), onHead, signal);
+    if (!this.#isRenewable(request)) {
+      return site.client.request(await this.#signed(request, site), onHead, signal);
+    }
     const key = await this.#credentials.get();
     let isDenied = false;
     const onFirstHead: HeadReceiver = (head) => {
@@ -153,7 +155,7 @@ export class SignedRequests {
       const { path, headers } = await this.#signed(request, site, as);
       return this.#wholeAnswersOf(site.url).get({ path, headers, bytesMax, action }, signal);
     };
-    if (signAs) return ask();
+    if (!this.#isRenewable(wanted)) return ask();
     const ownKey = await this.#credentials.get();
     const answer = await ask(ownKey);
     if (!this.#maySignAnew(answer.status, ownKey)) return answer;
@@ -161,11 +163,15 @@ export class SignedRequests {
     return ask();
   }
 
+  /** Whether the key of a request may be replaced while Orca runs. Configured keys and those of clients are not. */
+  #isRenewable({ signAs }: { readonly signAs?: OtherKey | undefined }): boolean {
+    return signAs === undefined && this.#options.credentials === undefined;
+  }
+
   /** Whether a request that was signed with `key` and got this answer might be allowed with another signature. */
   #maySignAnew(status: number, key: AwsCredentials): boolean {
     // S3 answers 400 for a token that has expired, and 403 for a key that it does not know.
-    if (status !== 400 && status !== 401 && status !== 403) return false;
-    return this.#options.credentials === undefined && this.#credentials.mayRenew(key);
+    return (status === 400 || status === 401 || status === 403) && this.#credentials.mayRenew(key);
   }
 
   /** The SDK, with the same endpoint and credentials. It does not retry. */
