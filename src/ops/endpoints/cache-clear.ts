@@ -2,9 +2,10 @@
  * Deletes the cached chunks and the metadata of some objects, or of all, from this replica. It deletes from the cachestore
  * only on request. What was read before the clear does not survive it; what is read during the clear may.
  *
- * The order matters: (1) the directory and what is known of parts, so that the next request asks the origin; (2) flights: those that still fill are
- * not kept, and those whose chunk is being committed end first; (3) the disk; (4) memory, last, because a chunk that is
- * read often moves from disk to memory, and never from memory to disk without a fill.
+ * The order matters: (1) the directory and what is known of parts, so that the next request asks the origin; (2)
+ * flights: those that still fill are not kept, and those whose chunk is being committed end first; (3) the disk; (4)
+ * memory, last, because a chunk that is read often moves from disk to memory, and never from memory to disk without a
+ * fill.
  *
  * Two interleavings would leave a chunk behind. First: (a) a flight commits a chunk; (b) the disk is cleared, and does not
  * list the chunk yet; (c) the commit ends. So step 2 waits for it. Second: (a) after step 2 a reader starts a flight that

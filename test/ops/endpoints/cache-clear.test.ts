@@ -81,6 +81,21 @@ test("CacheClear: the cachestore is touched only where it is asked for, and by w
   assert.deepEqual(deleted, ["a/1#0", "a/1#1", "a/1#2", "a/2#0", "a/2#1", "a/2#2"]);
 });
 
+test("CacheClear: what is known of parts is forgotten as well, for the same objects", async () => {
+  const cleared: (ObjectPrefix | undefined)[] = [];
+  const parts = { clear: (prefix?: ObjectPrefix) => cleared.push(prefix) };
+  const clear = new CacheClear({
+    directories: [],
+    parts: [parts, parts],
+    flights: noFlights,
+    memory: filledMemory().memory,
+    disk: undefined,
+    cachestore: undefined,
+  });
+  await clear.clear(below, false, never);
+  assert.deepEqual(cleared, [below, below]);
+});
+
 test("CacheClear: one runs at a time", async () => {
   const ready = Promise.withResolvers<void>();
   const clear = new CacheClear({
