@@ -2,10 +2,10 @@
  * The composition root: makes the parts of one replica out of its configuration, starts them and stops them. Each part
  * gets what it needs by its constructor. The other files of this folder make the larger groups of parts.
  *
- * An orderly stop has two halves. The drains come first and go from the outside in: not ready, then
- * `server.drain_delay` of serving on, goodbye to the peers, no
- * new connections, running responses finish, fills that no client waits for end, commits finish. They take up to
- * `server.drain_timeout` for responses and as much again for commits. Then the releases close files and sockets.
+ * An orderly stop has two halves. The drains come first and go from the outside in: not ready, serve on for
+ * `server.drain_delay`, goodbye to the peers, no new connections, running responses finish, fills that no client waits
+ * for end, commits finish. They take up to `server.drain_timeout` for responses and as much again for commits. Then the
+ * releases close files and sockets.
  *
  * Invariants:
  * 1. A part that holds something (a timer, a thread, a socket, a lock) has its release on the stack before anything else
@@ -19,7 +19,7 @@
 
 import type { AddressInfo } from "node:net";
 import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { pages } from "../base/pages.ts";
@@ -353,9 +353,7 @@ export class Replica {
     const { drainDelayMs } = config.server;
     this.#listener.announceStop();
     if (drainDelayMs === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    clock.timer(drainDelayMs, resolve);
-    await promise;
+    await sleep(clock, drainDelayMs);
   }
 
   async #drainClients(drainTimeoutMs: number): Promise<void> {
