@@ -1,19 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { metadataEntryCostBytes } from "../../src/chunk/chunk-costs.ts";
-import { run } from "../support/process.ts";
+import { measured } from "../support/measured-process.ts";
 
 interface Measured {
   readonly heapBytes: number;
   readonly countedBytes: number;
 }
 
-async function measure(entries: number, kind: string): Promise<Measured> {
-  const script = fileURLToPath(new URL("./directory-cost.ts", import.meta.url));
-  const output = await run(process.execPath, ["--expose-gc", script, String(entries), kind], 120_000);
-  return JSON.parse(output) as Measured;
-}
+const script = new URL("./directory-cost.ts", import.meta.url);
+const partScript = new URL("./parts/part-cost.ts", import.meta.url);
 
 // The rest of what is counted is for other objects: longer stacks, revalidations, values that are encoded.
 for (const [kind, leastShare] of [
@@ -24,7 +20,10 @@ for (const [kind, leastShare] of [
   ["error", 0.6],
 ] as const) {
   test(`Directory.bytes: counts the heap of ${kind} entries, and little more`, async () => {
-    const [few, many] = [await measure(5000, kind), await measure(15_000, kind)];
+    const [few, many] = [
+      await measured<Measured>(script, 5000, kind),
+      await measured<Measured>(script, 15_000, kind),
+    ];
     const heapBytes = (many.heapBytes - few.heapBytes) / 10_000;
     const countedBytes = (many.countedBytes - few.countedBytes) / 10_000;
     const share = heapBytes / countedBytes;
@@ -39,15 +38,10 @@ for (const [partsCount, leastShare, tables] of [
   [1000, 0.9, 1000],
 ] as const) {
   test(`PartTables.bytes: counts the heap of tables of ${partsCount} parts, and little more`, async () => {
-    const script = fileURLToPath(new URL("./parts/part-cost.ts", import.meta.url));
-    const measured = await Promise.all(
-      [tables, 3 * tables].map(async (each) =>
-        JSON.parse(
-          await run(process.execPath, ["--expose-gc", script, String(each), String(partsCount)], 120_000),
-        ),
-      ),
-    );
-    const [few, many] = measured as [Measured, Measured];
+    const [few, many] = [
+      await measured<Measured>(partScript, tables, partsCount),
+      await measured<Measured>(partScript, 3 * tables, partsCount),
+    ];
     const heapBytes = (many.heapBytes - few.heapBytes) / (2 * tables);
     const countedBytes = (many.countedBytes - few.countedBytes) / (2 * tables);
     const share = heapBytes / countedBytes;

@@ -1,21 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { heapAllowanceBytes, MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
 import { memoryChunkCost, memoryChunkCostBytes } from "../../src/chunk/chunk-costs.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { chunkOf, partialChunkOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { run } from "../support/process.ts";
+import { measured } from "../support/measured-process.ts";
 
 async function heapOf(chunks: number, blockCount = 1): Promise<number> {
-  const script = fileURLToPath(new URL("./memory-tier-cost.ts", import.meta.url));
-  const counts = [String(chunks), String(blockCount)];
-  const output = await run(process.execPath, ["--expose-gc", script, ...counts], 120_000);
-  const measured = JSON.parse(output) as { chunks: number; heapBytes: number };
-  assert.equal(measured.chunks, chunks);
-  return measured.heapBytes;
+  const script = new URL("./memory-tier-cost.ts", import.meta.url);
+  const cost = await measured<{ chunks: number; heapBytes: number }>(script, chunks, blockCount);
+  assert.equal(cost.chunks, chunks);
+  return cost.heapBytes;
 }
 
 test("MemoryTier: one more small chunk costs the heap that is charged for it, within a fifth", async () => {

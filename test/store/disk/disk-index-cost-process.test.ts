@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { diskChunkCostBytes } from "../../../src/chunk/chunk-costs.ts";
-import { run } from "../../support/process.ts";
+import { measured } from "../../support/measured-process.ts";
 
 interface Cost {
   readonly chunks: number;
@@ -10,11 +9,8 @@ interface Cost {
   readonly sharedBytes: number;
 }
 
-async function costOf(chunks: number): Promise<Cost> {
-  const script = fileURLToPath(new URL("./disk-index-cost.ts", import.meta.url));
-  const output = await run(process.execPath, ["--expose-gc", script, String(chunks)], 120_000);
-  return JSON.parse(output) as Cost;
-}
+const costOf = (chunks: number): Promise<Cost> =>
+  measured(new URL("./disk-index-cost.ts", import.meta.url), chunks);
 
 test("DiskIndex: one more chunk costs at most 80 bytes, of which almost nothing is heap", async () => {
   const [small, large] = [await costOf(50_000), await costOf(200_000)];
