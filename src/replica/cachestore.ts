@@ -5,6 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Config } from "../config/config.ts";
+import type { Membership } from "../membership/membership.ts";
 import { chunkOfRumor, rumorOfChunk } from "../mesh/codec/rumor-codec.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { Breaker } from "../store/cachestore/breaker.ts";
@@ -13,7 +14,6 @@ import { GuardedCachestore } from "../store/cachestore/guarded-cachestore.ts";
 import { PosixCachestore } from "../store/cachestore/posix/posix-cachestore.ts";
 import { S3Cachestore } from "../store/cachestore/s3/s3-cachestore.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
-import type { MeshClient } from "./mesh-client.ts";
 
 export interface CachestoreOptions {
   readonly config: Config;
@@ -85,7 +85,7 @@ function openDriver({
  * each chunk that this replica stored.
  */
 export function announcing(
-  { membership }: Pick<MeshClient, "membership">,
+  { membership }: { readonly membership: Pick<Membership, "listen" | "publish"> },
   { catalog }: Pick<OpenCachestore, "catalog">,
 ): (key: ChunkKey) => void {
   membership.listen("announcement", (announcement) => catalog.learn(chunkOfRumor(announcement)));

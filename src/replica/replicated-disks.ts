@@ -5,31 +5,51 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
-import { Announcer } from "../fill/replication/announcer.ts";
-import { AntiEntropy } from "../fill/replication/anti-entropy.ts";
+import type { ChunkPeers } from "../fill/chunk-peers.ts";
+import { type AnnouncementPeers, Announcer } from "../fill/replication/announcer.ts";
+import { AntiEntropy, type AntiEntropySettings } from "../fill/replication/anti-entropy.ts";
 import { ChunkSurvey } from "../fill/replication/chunk-survey.ts";
 import { Inventory } from "../fill/replication/inventory.ts";
+import type { InventoryPeers } from "../fill/replication/inventory-peers.ts";
 import { Keepers } from "../fill/replication/keepers.ts";
 import { PeerCopies } from "../fill/replication/peer-copies.ts";
 import { Puller } from "../fill/replication/puller.ts";
 import { RepairLog } from "../fill/replication/repair-log.ts";
 import { Replication } from "../fill/replication/replication.ts";
+import type { Coordination } from "../membership/coordination.ts";
+import type { Membership } from "../membership/membership.ts";
 import { chunkOfRumor, rumorOfChunk } from "../mesh/codec/rumor-codec.ts";
 import type { InventoryAnswers } from "../mesh/services/inventory-service.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
-import type { DiskTier } from "../store/disk/disk-tier.ts";
-import type { MeshClient } from "./mesh-client.ts";
+import type { StagingStore } from "../store/disk/staged-chunk.ts";
+import type { ListedStore } from "../store/listed-store.ts";
+
+/** A disk that can hold copies, and tells when it is known what it holds, and when it has lost a chunk. */
+export interface ReplicatedDisk extends StagingStore, ListedStore {
+  readonly ready: Promise<void>;
+  onLost: () => void;
+}
+
+/** What copies need of the mesh. */
+export interface CopyingPeers {
+  readonly membership: Membership;
+  readonly coordination: Coordination;
+  readonly chunkPeers: ChunkPeers;
+  readonly inventoryPeers: InventoryPeers & AnnouncementPeers;
+}
 
 export interface ReplicatedDisksOptions {
   readonly copies: number;
-  readonly meshClient: MeshClient;
-  readonly disk: DiskTier;
+  readonly meshClient: CopyingPeers;
+  readonly disk: ReplicatedDisk;
   readonly budget: MemoryBudget;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly antiEntropy?: Partial<AntiEntropySettings> | undefined;
 }
 
 export class ReplicatedDisks {
+  readonly keepers: Keepers;
   /** Asks peers for a chunk before a fill asks the origin. */
   readonly peerCopies: PeerCopies;
   readonly inventory: Inventory;
@@ -39,12 +59,14 @@ export class ReplicatedDisks {
   readonly announcer: Announcer;
   readonly puller: Puller;
   readonly antiEntropy: AntiEntropy;
-  readonly #disk: DiskTier;
+  readonly #disk: ReplicatedDisk;
   readonly #survey: ChunkSurvey;
 
-  constructor({ copies, meshClient, disk, budget, clock, logger }: ReplicatedDisksOptions) {
+  constructor(options: ReplicatedDisksOptions) {
+    const { copies, meshClient, disk, budget, clock, logger } = options;
     const { coordination, membership, chunkPeers: peers, inventoryPeers } = meshClient;
     const keepers = new Keepers({ coordination, copies });
+    this.keepers = keepers;
     this.#disk = disk;
     this.peerCopies = new PeerCopies({ keepers, coordination, peers, clock });
     this.#survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
@@ -83,6 +105,7 @@ export class ReplicatedDisks {
       puller: this.puller,
       clock,
       logger,
+      ...(options.antiEntropy && { settings: options.antiEntropy }),
     });
     membership.listen("announcement", (announcement) => this.replication.heard(chunkOfRumor(announcement)));
     membership.subscribeLive(() => this.antiEntropy.membersChanged());

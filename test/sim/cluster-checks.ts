@@ -220,12 +220,14 @@ export class ClusterChecks {
   /** Invariant 6: why the cluster is not at rest, or undefined. */
   unrest(): string | undefined {
     const { origin, replicas } = this.#options;
-    for (const { replicaId, filler, relay, budget, guarded } of replicas.values()) {
+    for (const { replicaId, filler, relay, budget, guarded, replicated } of replicas.values()) {
       const counts = {
         fills: filler.flightsInProgress,
         relays: relay.flightsInProgress,
         "reservations waiting": budget.waiting,
         "bytes reserved": budget.reservedBytes,
+        pulls: replicated ? replicated.puller.running + replicated.puller.waiting : 0,
+        "bytes announced": replicated?.announcer.queuedBytes ?? 0,
         "origin requests": guarded.requestsInFlight + guarded.requestsWaiting,
       };
       for (const [what, count] of Object.entries(counts)) {
@@ -233,6 +235,19 @@ export class ClusterChecks {
       }
     }
     return origin.inFlight.size > 0 ? `the origin has ${origin.inFlight.size} requests` : undefined;
+  }
+
+  /** Which keeper lacks a chunk that lies on some disk; undefined where all have their copies. */
+  missingCopy(): string | undefined {
+    const { replicas } = this.#options;
+    const disks = [...replicas.values()].filter(({ replicated }) => replicated);
+    const paths = new Set(disks.flatMap(({ disk }) => disk?.pathsAfter("", Number.POSITIVE_INFINITY) ?? []));
+    for (const path of paths) {
+      for (const { replicaId, disk, replicated } of disks) {
+        if (replicated?.keepers.isKeptHere(path) && !disk?.holds(path)) return `${replicaId} lacks ${path}`;
+      }
+    }
+    return undefined;
   }
 
   /** At the end, once at rest: nothing is held but what is cached, and nothing was fetched twice. */

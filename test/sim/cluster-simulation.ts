@@ -13,6 +13,7 @@
  * real I/O, and every turn of the event loop is empty before the next timer fires.
  */
 import assert from "node:assert/strict";
+import type { ChunkKey } from "../../src/store/chunk-store.ts";
 import { Chance } from "../support/chance.ts";
 import { addressOf } from "../support/membership-fixture.ts";
 import { MemoryNetwork } from "../support/memory-network.ts";
@@ -20,6 +21,7 @@ import { SimulatedClock } from "../support/simulated-clock.ts";
 import { ClusterChecks } from "./cluster-checks.ts";
 import { Faults } from "./faults.ts";
 import { objectSizesBytes, recoveryMs, type Scenario, scenarioOf, ttlMs } from "./scenario.ts";
+import { SimulatedCachestore } from "./simulated-cachestore.ts";
 import { type Reads, SimulatedClient } from "./simulated-client.ts";
 import type { DiskMedium } from "./simulated-disk.ts";
 import { SimulatedLister } from "./simulated-lister.ts";
@@ -37,6 +39,10 @@ interface Entrance {
 
 /** Longer than any sum of deadlines: whoever is not served by then never will be. */
 const patienceMs = 300_000;
+/** Longer than the rounds after which even a copy that was lost without a word is made again. */
+const copiesMs = 60_000;
+/** Of those that a part sets and that end by themselves: calls, sweeps, retransmissions. */
+const longestTimerMs = 20_000;
 const stepMs = 50;
 
 export interface ClusterSimulationOptions {
@@ -56,12 +62,14 @@ export class ClusterSimulation {
   readonly network: MemoryNetwork;
   readonly mesh: SimulatedMesh;
   readonly origin: SimulatedOrigin;
+  readonly cachestore: SimulatedCachestore;
   readonly media = new Map<string, DiskMedium>();
   readonly keys: readonly string[];
   readonly #options: ClusterSimulationOptions;
   readonly #chance: Chance;
   readonly #checks: ClusterChecks;
   readonly #faults: Faults;
+  readonly #names = new Map<string, ChunkKey>();
   readonly #dead: SimulatedReplica[] = [];
   readonly #clients = new Set<SimulatedClient | SimulatedLister>();
   #clientsEntered = 0;
@@ -86,6 +94,8 @@ export class ClusterSimulation {
       onRequest: (request) => this.#watch(() => this.#checks.originRequested(request)),
     });
     const { scenario, origin } = this;
+    const onFault = (thrown: unknown): void => this.fail(thrown);
+    this.cachestore = new SimulatedCachestore({ chance: chance.fork(), origin, onFault });
     this.#checks = new ClusterChecks({ scenario, clock, origin, replicas: this.replicas });
     this.keys = Array.from({ length: 2 * objectSizesBytes.length }, (_, index) => `k${index}`);
     this.#faults = new Faults(this, chance.fork());
@@ -115,8 +125,38 @@ export class ClusterSimulation {
     this.#readOnceMore();
     await this.#until("all is read once more", () => this.#clients.size === 0, patienceMs);
     await this.#until("the cluster comes to rest", () => this.#checks.unrest() === undefined, patienceMs);
+    await this.#until("all copies are made", () => this.#checks.missingCopy() === undefined, copiesMs);
+    await this.#until("the cluster comes to rest", () => this.#checks.unrest() === undefined, patienceMs);
     this.#watch(() => this.#checks.ended());
+    for (const replica of this.replicas.values()) void replica.stop();
+    await this.clock.advance(longestTimerMs);
+    this.#watch(() => assert.equal(this.clock.pendingTimers, 0, "a timer is left over"));
     this.#throwFailure();
+  }
+
+  /** What the run asked of the origin, and what of it was for nothing. */
+  get counts(): Record<string, number> {
+    const { gets } = this.origin;
+    const { metadataRequests, lists } = this.#checks;
+    const sum = (count: (replica: SimulatedReplica) => number | undefined): number =>
+      [...this.replicas.values(), ...this.#dead].reduce((total, replica) => total + (count(replica) ?? 0), 0);
+    return {
+      clients: this.#clientsEntered,
+      heads: metadataRequests.head,
+      openings: metadataRequests.opening,
+      "openings wasted": sum(({ guarded }) => guarded.stats.openingsWasted),
+      "heads after openings": metadataRequests["after-opening"],
+      lists,
+      gets: gets.length,
+      "gets without a byte": gets.filter(({ deliveredBytes }) => deliveredBytes === 0).length,
+      "flights cut": sum(({ filler }) => filler.stats.cut),
+      "relays cut": sum(({ relay }) => relay.stats.cut),
+      "blocks to disk": sum(({ filler }) => filler.stats.blockCommits),
+      "cachestore hits": sum(({ cachestore }) => cachestore?.stats.hits),
+      "cachestore failures": sum(({ cachestore }) => cachestore?.stats.readsFailed),
+      "chunks pulled": sum(({ replicated }) => replicated?.puller.stats.pulled),
+      "copies fetched": sum(({ replicated }) => replicated?.peerCopies.stats.fetched),
+    };
   }
 
   /** Lets go of all processes, the dead included. */
@@ -139,6 +179,8 @@ export class ClusterSimulation {
       mesh: this.mesh,
       origin: this.origin,
       medium,
+      names: this.#names,
+      cachestore: this.cachestore,
       onFault: (thrown) => this.fail(thrown),
       onMetadata: (location, request) => this.#watch(() => this.#checks.metadataAsked(location, request)),
       onList: (request) => this.#watch(() => this.#checks.listAsked(request)),
@@ -180,9 +222,10 @@ export class ClusterSimulation {
     this.network.heal();
   }
 
-  /** A size near that of the object's class; sometimes there is none. */
+  /** A size near that of the object's class; sometimes it is empty, or there is none. */
   sizeOf(keyIndex: number): number | undefined {
     if (this.#chance.happens(0.12)) return undefined;
+    if (this.#chance.happens(0.04)) return 0;
     const sizeBytes = objectSizesBytes[keyIndex % objectSizesBytes.length] as number;
     return this.#chance.happens(0.5)
       ? sizeBytes

@@ -15,6 +15,6 @@ for (const kind of scenarioKinds) {
     const seed = seedOf(kind, 3);
     const first = await simulate({ seed });
     const second = await simulate({ seed });
-    assert.deepEqual(second.lines, first.lines);
+    assert.deepEqual(second.trace.lines, first.trace.lines);
   });
 }

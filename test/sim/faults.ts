@@ -3,6 +3,7 @@ import type { Timer } from "../../src/base/clock.ts";
 import type { Chance } from "../support/chance.ts";
 import type { SimulatedClock } from "../support/simulated-clock.ts";
 import type { Scenario, ScenarioKind } from "./scenario.ts";
+import type { SimulatedCachestore } from "./simulated-cachestore.ts";
 import type { DiskMedium } from "./simulated-disk.ts";
 import type { SimulatedMesh } from "./simulated-mesh.ts";
 import { fairWeather, type SimulatedOrigin } from "./simulated-origin.ts";
@@ -17,6 +18,7 @@ type Fault =
   | "restart"
   | "pause"
   | "disk"
+  | "store"
   | "part"
   | "hole"
   | "reset"
@@ -25,7 +27,7 @@ type Fault =
 const faultsOf: Readonly<Record<ScenarioKind, readonly Fault[]>> = {
   calm: ["slow", "desert"],
   changing: ["slow", "desert", "change", "change", "change"],
-  losing: ["slow", "desert", "crash", "crash", "restart", "pause", "disk", "change"],
+  losing: ["slow", "desert", "crash", "crash", "restart", "pause", "disk", "store", "store", "change"],
   parting: ["slow", "desert", "part", "part", "hole", "reset", "reset", "change"],
   storm: [
     "slow",
@@ -36,6 +38,7 @@ const faultsOf: Readonly<Record<ScenarioKind, readonly Fault[]>> = {
     "restart",
     "pause",
     "disk",
+    "store",
     "part",
     "hole",
     "reset",
@@ -52,6 +55,7 @@ export interface BreakableCluster {
   readonly origin: SimulatedOrigin;
   readonly mesh: SimulatedMesh;
   readonly media: Map<string, DiskMedium>;
+  readonly cachestore: SimulatedCachestore;
   readonly keys: readonly string[];
   readonly replicaIds: readonly string[];
   readonly replicas: ReadonlyMap<string, SimulatedReplica>;
@@ -83,6 +87,7 @@ export class Faults {
       restart: () => this.#restart(),
       pause: () => this.#pause(),
       disk: () => this.#disk(),
+      store: () => this.#store(),
       part: () => this.#part(),
       hole: () => this.#hole(),
       reset: () => this.#reset(),
@@ -107,7 +112,7 @@ export class Faults {
 
   /** Strikes no more, and mends what is broken. */
   end(): void {
-    const { origin, mesh, media, replicaIds, replicas } = this.#cluster;
+    const { origin, mesh, media, cachestore, replicaIds, replicas } = this.#cluster;
     this.#hasEnded = true;
     this.#timer?.cancel();
     this.#cluster.heal();
@@ -115,7 +120,8 @@ export class Faults {
     mesh.blackHoles.clear();
     for (const id of replicaIds) if (!replicas.has(id)) this.#cluster.start(id);
     for (const { disk } of replicas.values()) if (disk) disk.refuses = false;
-    for (const medium of media.values()) {
+    cachestore.failing = 0;
+    for (const medium of [cachestore.medium, ...media.values()]) {
       // What cannot be read is found out at the latest now. Later it would cost a GET, wherever it lies.
       for (const [path, state] of medium) if (state === "damaged") medium.delete(path);
     }
@@ -187,6 +193,21 @@ export class Faults {
     const path = this.#chance.oneOf([...(medium?.keys() ?? [])]);
     if (path !== undefined) medium?.set(path, "damaged");
     trace.note(replica.replicaId, "loses a chunk on disk");
+  }
+
+  /** The cachestore fails or works again, for all at once; or it damages or loses a chunk. */
+  #store(): void {
+    const { cachestore, scenario, trace } = this.#cluster;
+    if (!scenario.hasCachestore) return;
+    if (this.#chance.happens(0.5)) {
+      cachestore.failing = cachestore.failing > 0 ? 0 : this.#chance.oneOf([0.2, 1]);
+      return trace.note("store", `fails ${cachestore.failing} of what it is asked`);
+    }
+    const path = this.#chance.oneOf([...cachestore.medium.keys()]);
+    if (path === undefined) return;
+    if (this.#chance.happens(0.5)) cachestore.medium.set(path, "damaged");
+    else cachestore.medium.delete(path);
+    trace.note("store", "loses a chunk");
   }
 
   #part(): void {

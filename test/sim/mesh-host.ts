@@ -1,5 +1,6 @@
 /** The processes on the simulated mesh, and what a stream between two of them needs of it. */
 import type { ChunkServer } from "../../src/fill/chunk-server.ts";
+import type { InventoryAnswers } from "../../src/mesh/services/inventory-service.ts";
 import type { ObjectAnswers } from "../../src/object/object-peers.ts";
 import type { StallableClock } from "../support/stallable-clock.ts";
 
@@ -9,6 +10,8 @@ export interface MeshHost {
   readonly clock: StallableClock;
   readonly chunks: ChunkServer;
   readonly objects: ObjectAnswers;
+  /** Undefined where disks are not replicated. */
+  readonly inventory: InventoryAnswers | undefined;
 }
 
 /** Who calls: known before its servers are made. */

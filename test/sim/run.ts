@@ -24,6 +24,11 @@ if (values.seed !== undefined) {
 } else {
   const from = Number(values.from);
   const startedMs = performance.now();
-  for (let seed = from; seed < from + Number(values.count); seed += 1) await simulate({ seed });
+  const sums = new Map<string, number>();
+  for (let seed = from; seed < from + Number(values.count); seed += 1) {
+    const { counts } = await simulate({ seed });
+    for (const [what, count] of Object.entries(counts)) sums.set(what, (sums.get(what) ?? 0) + count);
+  }
+  for (const [what, sum] of sums) console.log(`${what}: ${sum}`);
   console.log(`${values.count} seeds from ${from}: ${Math.round(performance.now() - startedMs)} ms`);
 }

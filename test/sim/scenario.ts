@@ -20,6 +20,9 @@ export interface Scenario {
   readonly replicas: number;
   readonly chunkTiers: readonly ChunkTier[];
   readonly hasDisks: boolean;
+  readonly hasCachestore: boolean;
+  /** `cluster.replication`. Above 1, there are disks. */
+  readonly copies: number;
   readonly memoryBytes: number;
   readonly targetGlobal: number;
   readonly readAheadMax: number;
@@ -38,8 +41,8 @@ const chunkLayouts: readonly (readonly ChunkTier[])[] = [
   ],
   // As in production: the smallest chunk is of whole blocks.
   [
-    { minObjectSizeBytes: 0, chunkSizeBytes: MiB },
-    { minObjectSizeBytes: MiB + 64 * KiB, chunkSizeBytes: 3 * MiB },
+    { minObjectSizeBytes: 0, chunkSizeBytes: 2 * MiB },
+    { minObjectSizeBytes: 3 * MiB, chunkSizeBytes: 3 * MiB },
   ],
 ];
 
@@ -64,6 +67,10 @@ export const queueTimeoutMs = 5000;
 /** How long a peer that failed is avoided, with every failure in a row twice as long. */
 export const avoidInitialMs = 2000;
 export const avoidMaxMs = 8000;
+/** Rounds follow each other as fast as all else in a simulation. */
+export const antiEntropy = { debounceMs: 1000, intervalMs: 4000, retryInitialMs: 2000, recheckRounds: 3 };
+/** How long a cachestore that failed is not asked. */
+export const breakerOpenMs = 2000;
 /** After this long without a fault, no member is avoided and no stale marker is left (freshness/stale-markers.ts). */
 export const recoveryMs = 12_000;
 
@@ -76,14 +83,19 @@ export function scenarioOf(seed: number, chance: Chance): Scenario {
   const isStormy = kind === "storm";
   const staysWhole = kind === "calm" || kind === "changing";
   const hasDisks = chance.happens(0.6);
+  const hasCachestore = chance.happens(0.3);
   return {
     kind,
     replicas: 3 + chance.below(3),
     chunkTiers: chance.oneOf(chunkLayouts) ?? [],
     hasDisks,
+    hasCachestore,
+    copies: hasDisks && chance.happens(0.4) ? 2 : 1,
     // Where each chunk must be fetched once, what is evicted must be on a disk.
     memoryBytes:
-      hasDisks || isStormy ? chance.oneOf(isStormy ? [6, 8, 20] : [12, 16, 24]) * MiB : ampleMemoryBytes,
+      hasDisks || isStormy || (hasCachestore && !staysWhole)
+        ? chance.oneOf(isStormy ? [6, 8, 20] : [12, 16, 24]) * MiB
+        : ampleMemoryBytes,
     targetGlobal: chance.oneOf([6, 12]),
     readAheadMax: chance.below(4),
     clients: 30 + chance.below(30),

@@ -6,7 +6,6 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { ClusterSimulation, type ClusterSimulationOptions } from "./cluster-simulation.ts";
 import { type ScenarioKind, scenarioKinds } from "./scenario.ts";
-import type { Trace } from "./trace.ts";
 
 const linesShown = 80;
 const seedsPerCollection = 8;
@@ -16,7 +15,7 @@ const collectGarbage = runInNewContext("gc") as () => void;
 let seedsRun = 0;
 
 /** @throws Error that holds the end of the trace and the command that replays the seed. */
-export async function simulate(options: ClusterSimulationOptions): Promise<Trace> {
+export async function simulate(options: ClusterSimulationOptions): Promise<ClusterSimulation> {
   seedsRun += 1;
   if (seedsRun % seedsPerCollection === 0) collectGarbage();
   const simulation = new ClusterSimulation(options);
@@ -25,7 +24,7 @@ export async function simulate(options: ClusterSimulationOptions): Promise<Trace
   process.on("unhandledRejection", onUnhandled);
   try {
     await simulation.run();
-    return simulation.trace;
+    return simulation;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(

@@ -49,8 +49,8 @@ export class SimulatedClient {
     const isPatient = reads !== "something";
     // A range is chosen by what the client has heard of the object, which may have changed.
     const { current } = options.origin.object(options.key);
-    this.#wanted =
-      reads === "all" || chance.happens(0.4) ? undefined : rangeOf(current?.sizeBytes ?? 1000, chance);
+    const heardBytes = (current?.sizeBytes ?? 1000) * (chance.happens(0.05) ? 4 : 1);
+    this.#wanted = reads === "all" || chance.happens(0.4) ? undefined : rangeOf(heardBytes, chance);
     this.#dawdleMs = isPatient ? 0 : chance.oneOf([0, 0, 0, 5, 100, 800]);
     if (isPatient || !chance.happens(0.25)) return;
     // Some leave before the first byte, some before the object has been looked up.
@@ -102,6 +102,7 @@ export class SimulatedClient {
   async #read({ version }: ObjectRecord): Promise<void> {
     const { chance } = this.#options;
     const { sizeBytes } = version;
+    if (sizeBytes === 0) return;
     if (!this.#wanted) return this.#readRange(version, 0, sizeBytes);
     let [start, end] = this.#wanted;
     // The object is another one than this client has heard of.

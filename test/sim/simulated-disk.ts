@@ -4,12 +4,16 @@
  * with its version's when it is committed, and again when the commit is over, for nobody may write to what a disk
  * borrows; after that it is enough to remember that they are there.
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "../../src/base/clock.ts";
 import { sleep } from "../../src/base/clock.ts";
 import { type Segment, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import type { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import type { DigestStore } from "../../src/fill/chunk-server.ts";
+import type { ReplicatedDisk } from "../../src/replica/replicated-disks.ts";
 import type { ChunkKey, PartialBlocks, Presence, PutResult } from "../../src/store/chunk-store.ts";
+import { orderOfPath } from "../../src/store/chunk-table/chunk-order.ts";
+import type { StagedChunk, StageResult } from "../../src/store/disk/staged-chunk.ts";
 import type { Chance } from "../support/chance.ts";
 import type { SimulatedOrigin } from "./simulated-origin.ts";
 import { assertVersionBytes, versionBytes } from "./version-bytes.ts";
@@ -22,12 +26,17 @@ export interface SimulatedDiskOptions {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly origin: SimulatedOrigin;
+  /** What each path names, of all disks: a file says so itself. */
+  readonly names: Map<string, ChunkKey>;
   /** Told of bytes that are not the version's; the store itself never rejects. */
   readonly onFault: (thrown: unknown) => void;
 }
 
-export class SimulatedDisk implements DigestStore {
+export class SimulatedDisk implements DigestStore, ReplicatedDisk {
   readonly name = "disk";
+  readonly ready = Promise.resolve();
+  readonly spareBytes = Number.MAX_SAFE_INTEGER;
+  onLost: () => void = () => {};
   refuses = false;
   readonly partial: PartialBlocks = {
     holds: (key, blockIndex) => this.#options.medium.has(`${pathOf(key)}#${blockIndex}`),
@@ -61,7 +70,7 @@ export class SimulatedDisk implements DigestStore {
     const { medium } = this.#options;
     await this.#pass(0.2, 8);
     if (medium.get(name) !== "whole") {
-      medium.delete(name);
+      if (medium.delete(name)) this.onLost();
       return false;
     }
     const offset = key.index * key.version.chunkSizeBytes + blockIndex * segmentSizeBytes;
@@ -76,8 +85,68 @@ export class SimulatedDisk implements DigestStore {
     this.#check(key, chunk);
     if (this.refuses) return "not_stored";
     if (medium.has(pathOf(key))) return "present";
-    medium.set(pathOf(key), "whole");
+    this.#keep(key);
     return "stored";
+  }
+
+  holds(path: string): boolean {
+    return this.#options.medium.has(path);
+  }
+
+  get chunkCount(): number {
+    return this.#paths().length;
+  }
+
+  pathsAfter(after: string, pathsMax: number, fromOrder = 0): readonly string[] {
+    return this.#paths()
+      .filter((path) => (after === "" ? orderOfPath(path) >= fromOrder : inOrder(path, after) > 0))
+      .sort(inOrder)
+      .slice(0, pathsMax);
+  }
+
+  async chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
+    await this.#pass(0.2, 8);
+    return this.#options.medium.get(path) === "whole" ? this.#options.names.get(path) : undefined;
+  }
+
+  evictFirst(): void {}
+
+  /** Each piece is compared with the version when it is written. */
+  stage(key: ChunkKey): StagedChunk | undefined {
+    if (this.refuses || this.presence(key) !== "absent") return undefined;
+    let stagedBytes = 0;
+    return {
+      get stagedBytes() {
+        return stagedBytes;
+      },
+      append: async (bytes) => {
+        this.#checkBytes(key, stagedBytes, [{ bytes }]);
+        await this.#pass(1, 20);
+        this.#checkBytes(key, stagedBytes, [{ bytes }]);
+        if (this.refuses) return false;
+        stagedBytes += bytes.length;
+        return true;
+      },
+      commit: async (expected): Promise<StageResult> => {
+        await this.#pass(1, 20);
+        if (this.refuses) return "not_stored";
+        if (expected !== undefined && expected !== digestOf(key)) return "mismatch";
+        if (this.presence(key) === "held") return "present";
+        this.#keep(key);
+        return "stored";
+      },
+      discard: async () => {},
+    };
+  }
+
+  #keep(key: ChunkKey): void {
+    this.#options.medium.set(pathOf(key), "whole");
+    this.#options.names.set(pathOf(key), key);
+  }
+
+  /** Of whole chunks. */
+  #paths(): string[] {
+    return [...this.#options.medium.keys()].filter((name) => !name.includes("#"));
   }
 
   async #putBlocks(key: ChunkKey, firstBlock: number, segments: readonly Segment[]): Promise<PutResult> {
@@ -96,15 +165,15 @@ export class SimulatedDisk implements DigestStore {
     this.#options.medium.delete(pathOf(key));
   }
 
-  sha256(): undefined {
-    return undefined;
+  sha256(key: ChunkKey): string | undefined {
+    return this.#options.medium.get(pathOf(key)) === "whole" ? digestOf(key) : undefined;
   }
 
   #check(key: ChunkKey, chunk: ChunkBytes): void {
     this.#checkBytes(key, 0, chunk.segments);
   }
 
-  #checkBytes(key: ChunkKey, offsetInChunk: number, segments: readonly Segment[]): void {
+  #checkBytes(key: ChunkKey, offsetInChunk: number, segments: readonly { readonly bytes: Buffer }[]): void {
     let offset = key.index * key.version.chunkSizeBytes + offsetInChunk;
     try {
       for (const { bytes } of segments) {
@@ -123,6 +192,15 @@ export class SimulatedDisk implements DigestStore {
   #pass(minMs: number, maxMs: number): Promise<void> {
     return sleep(this.#options.clock, this.#options.chance.between(minMs, maxMs));
   }
+}
+
+/** Stands for that of the bytes, which are compared one by one. */
+function digestOf({ version, index }: ChunkKey): string {
+  return createHash("sha256").update(`${version.etag}/${index}`).digest("hex");
+}
+
+function inOrder(left: string, right: string): number {
+  return orderOfPath(left) - orderOfPath(right) || (left < right ? -1 : left === right ? 0 : 1);
 }
 
 function pathOf(key: ChunkKey): string {

@@ -4,8 +4,12 @@
  * loudly (its connections are reset) or silently (a machine that lost power), and may be a black hole, that takes what
  * it is sent and never answers. A message is read when the process it is for has time to, which a dead one never has.
  */
+import assert from "node:assert/strict";
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import type { ChunkPeers } from "../../src/fill/chunk-peers.ts";
+import type { AnnouncementPeers } from "../../src/fill/replication/announcer.ts";
+import type { InventoryPeers } from "../../src/fill/replication/inventory-peers.ts";
+import type { InventoryAnswers } from "../../src/mesh/services/inventory-service.ts";
 import type { ObjectPeers } from "../../src/object/object-peers.ts";
 import type { Chance } from "../support/chance.ts";
 import { ChunkStream } from "./chunk-stream.ts";
@@ -99,6 +103,19 @@ export class SimulatedMesh implements MessageCarrier {
     };
   }
 
+  inventoryPeersOf(from: MeshCaller): InventoryPeers & AnnouncementPeers {
+    return {
+      compare: (peer, request) => this.#call(from, peer.replicaId, (to) => inventoryOf(to).compare(request)),
+      nameChunks: (peer, paths) =>
+        this.#call(from, peer.replicaId, (to) => inventoryOf(to).nameChunks(paths)),
+      announce: (peer, chunks) =>
+        this.#call(from, peer.replicaId, async (to) => {
+          inventoryOf(to).announced(chunks);
+          return true;
+        }),
+    };
+  }
+
   /** Passes the time of a message from one process to another; never resolves once the receiver is dead. */
   async carry(from: string, to: MeshCaller, isWanted: () => boolean): Promise<void> {
     const { clock, chance } = this.#options;
@@ -153,4 +170,9 @@ export class SimulatedMesh implements MessageCarrier {
     await new Promise<void>((resolve) => host.clock.deliver(resolve));
     return host;
   }
+}
+
+function inventoryOf({ inventory, replicaId }: MeshHost): InventoryAnswers {
+  assert.ok(inventory, `${replicaId} is asked for its inventory`);
+  return inventory;
 }

@@ -17,6 +17,7 @@ import { Relay } from "../../src/fill/relay.ts";
 import { Coordination } from "../../src/membership/coordination.ts";
 import { Membership } from "../../src/membership/membership.ts";
 import { StaticSeeds } from "../../src/membership/seeds.ts";
+import type { InventoryAnswers } from "../../src/mesh/services/inventory-service.ts";
 import { ClusterHeads } from "../../src/object/cluster-heads.ts";
 import { ClusterListings } from "../../src/object/cluster-listings.ts";
 import { Directory } from "../../src/object/directory.ts";
@@ -28,7 +29,14 @@ import { PartTables } from "../../src/object/parts/part-tables.ts";
 import { GuardedOrigin } from "../../src/origin/guarded-origin.ts";
 import type { ListRequest, ObjectLocation } from "../../src/origin/origin.ts";
 import { originShare } from "../../src/placement/origin-share.ts";
+import { placedByPath, placedWithObject } from "../../src/placement/placement-name.ts";
+import { announcing } from "../../src/replica/cachestore.ts";
 import { firstBytesPlaces } from "../../src/replica/first-bytes-places.ts";
+import { ReplicatedDisks } from "../../src/replica/replicated-disks.ts";
+import { Breaker } from "../../src/store/cachestore/breaker.ts";
+import { Catalog } from "../../src/store/cachestore/catalog.ts";
+import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
+import type { ChunkKey } from "../../src/store/chunk-store.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import type { Chance } from "../support/chance.ts";
 import { addressOf, agreedSettings } from "../support/membership-fixture.ts";
@@ -36,13 +44,16 @@ import type { MemoryNetwork } from "../support/memory-network.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
 import { StallableClock } from "../support/stallable-clock.ts";
 import {
+  antiEntropy,
   avoidInitialMs,
   avoidMaxMs,
+  breakerOpenMs,
   negativeTtlMs,
   queueTimeoutMs,
   type Scenario,
   ttlMs,
 } from "./scenario.ts";
+import type { SimulatedCachestore } from "./simulated-cachestore.ts";
 import { type DiskMedium, SimulatedDisk } from "./simulated-disk.ts";
 import type { SimulatedMesh } from "./simulated-mesh.ts";
 import { originId, type SimulatedOrigin } from "./simulated-origin.ts";
@@ -60,6 +71,8 @@ export interface SimulatedReplicaOptions {
   readonly mesh: SimulatedMesh;
   readonly origin: SimulatedOrigin;
   readonly medium: DiskMedium;
+  readonly names: Map<string, ChunkKey>;
+  readonly cachestore: SimulatedCachestore;
   readonly onFault: (thrown: unknown) => void;
   /** Called with each request for metadata as this replica decides to send it. */
   readonly onMetadata: (location: ObjectLocation, request: MetadataRequest) => void;
@@ -76,6 +89,9 @@ export class SimulatedReplica {
   readonly budget: MemoryBudget;
   readonly memory: MemoryTier;
   readonly disk: SimulatedDisk | undefined;
+  readonly cachestore: GuardedCachestore | undefined;
+  readonly replicated: ReplicatedDisks | undefined;
+  readonly inventory: InventoryAnswers | undefined;
   readonly filler: Filler;
   readonly relay: Relay;
   readonly path: ReadPath;
@@ -107,7 +123,13 @@ export class SimulatedReplica {
       random: chance.forkRandom(),
       logger: new RecordedLogger(),
     });
-    this.coordination = new Coordination({ membership: this.membership, clock, avoidInitialMs, avoidMaxMs });
+    this.coordination = new Coordination({
+      membership: this.membership,
+      clock,
+      avoidInitialMs,
+      avoidMaxMs,
+      chunkPlacement: scenario.copies > 1 ? placedByPath : placedWithObject,
+    });
     this.guarded = new GuardedOrigin({
       origin: origin.connect({ replicaId, clock }),
       clock,
@@ -121,10 +143,25 @@ export class SimulatedReplica {
     this.budget = new MemoryBudget({ maxBytes: scenario.memoryBytes, clock, poison: true });
     this.memory = new MemoryTier({ budget: this.budget });
     this.disk = scenario.hasDisks
-      ? new SimulatedDisk({ medium, clock, chance: chance.fork(), origin, onFault })
+      ? new SimulatedDisk({ medium, names: options.names, clock, chance: chance.fork(), origin, onFault })
       : undefined;
-    const shared = { memory: this.memory, disk: this.disk, budget: this.budget, queueTimeoutMs };
-    this.filler = new Filler({ ...shared, origins: new Map([[originId, this.guarded]]) });
+    const catalog = new Catalog();
+    const breaker = new Breaker({ clock, windowMs: 2000, openMs: breakerOpenMs });
+    const driver = scenario.hasCachestore ? options.cachestore.connect(clock) : undefined;
+    this.cachestore =
+      driver && new GuardedCachestore({ driver, breaker, catalog, clock, logger: new RecordedLogger() });
+    const { memory, disk, cachestore, budget } = this;
+    this.replicated = this.#openReplication();
+    this.inventory = this.replicated?.answers;
+    const shared = { memory, disk, cachestore, budget, queueTimeoutMs };
+    this.filler = new Filler({
+      ...shared,
+      copySource: this.replicated?.peerCopies,
+      digests: this.replicated && disk,
+      onStoredOnDisk: this.replicated?.onStored,
+      onStoredInCachestore: cachestore && announcing(this, { catalog }),
+      origins: new Map([[originId, this.guarded]]),
+    });
     this.relay = new Relay({
       ...shared,
       filler: this.filler,
@@ -172,6 +209,7 @@ export class SimulatedReplica {
     network.attach({ address: addressOf(replicaId), clock, membership });
     mesh.attach(this);
     void membership.start();
+    this.replicated?.start();
   }
 
   /** Ends between two instructions. `loudly`: its connections are reset, as when a process is killed. */
@@ -192,13 +230,45 @@ export class SimulatedReplica {
    */
   bury(): void {
     this.guarded.close();
+    void this.replicated?.stop();
     void this.relay.stop();
     void this.filler.stop();
+  }
+
+  /** Ends in order, as at SIGTERM. */
+  async stop(): Promise<void> {
+    this.membership.stop();
+    for (const cache of this.metadata) cache.close();
+    await this.replicated?.stop();
+    await Promise.all([this.relay.stop(), this.filler.stop()]);
+    this.guarded.close();
   }
 
   /** Resolves when this process has time; never once it is dead. */
   turn(): Promise<void> {
     return new Promise((resolve) => this.clock.deliver(resolve));
+  }
+
+  #openReplication(): ReplicatedDisks | undefined {
+    const { mesh, scenario } = this.#options;
+    const { clock, replicaId, disk, budget, membership, coordination } = this;
+    const { copies } = scenario;
+    if (!disk || copies === 1) return undefined;
+    const caller = { replicaId, clock };
+    return new ReplicatedDisks({
+      copies,
+      meshClient: {
+        membership,
+        coordination,
+        chunkPeers: mesh.chunkPeersOf(caller),
+        inventoryPeers: mesh.inventoryPeersOf(caller),
+      },
+      disk,
+      budget,
+      clock,
+      logger: new RecordedLogger(),
+      antiEntropy,
+    });
   }
 
   #takeShare(): void {
@@ -236,10 +306,13 @@ export class SimulatedReplica {
     const { chunkTiers } = scenario;
     const { clock, coordination, guarded, replicaId, membership } = this;
     const shared = { clock, chunkTiers, ttlMs, negativeTtlMs, entriesMax: 1000 };
-    const places = firstBytesPlaces(this.filler, !this.disk || medium.size === 0);
+    // As in src/replica/read-path.ts: where another store may have the bytes, a HEAD comes first.
+    const mayBeElsewhere = this.cachestore ?? this.replicated;
+    const wereEmpty = !this.disk || medium.size === 0;
+    const places = mayBeElsewhere ? undefined : firstBytesPlaces(this.filler, wereEmpty);
     const authority = new Directory({
       ...shared,
-      source: new OriginHeads(this.#watchedOrigin(), { places, chunkTiers }),
+      source: new OriginHeads(this.#watchedOrigin(), places && { places, chunkTiers }),
     });
     const peers = mesh.objectPeersOf({ replicaId, clock });
     const cluster = new ClusterHeads({ originId, coordination, peers, authority, chunkTiers });

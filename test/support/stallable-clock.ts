@@ -58,6 +58,8 @@ export class StallableClock implements Clock {
 
   stall(durationMs: number): void {
     this.#stalledUntilMs = this.monotonic() + durationMs;
+    // A process that is dead wakes no more.
+    if (durationMs === Number.POSITIVE_INFINITY) return;
     this.#clock.timer(durationMs, () => {
       // Another stall has begun before this one was over, if only that of a process that is dead.
       if (this.stalled) return;
