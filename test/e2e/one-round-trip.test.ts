@@ -299,3 +299,14 @@ test("with a cachestore, an unknown object is asked for by a HEAD, since the sto
   await read(orca);
   assert.deepEqual(asked(orca), ["HEAD 200", "GET bytes=0-4095 206"]);
 });
+
+test("a range beyond the end of an expired object whose bytes are held is one HEAD and a 416", async () => {
+  const clock = new FakeClock();
+  const orca = await start({ clock, settings: { metadata: { ttl: "60s" } } });
+  orca.origin.put(testBucket, "k", { seed, sizeBytes: 4 * KiB });
+  await read(orca);
+  await clock.advance(60_000);
+  await read(orca, { range: `bytes=${MiB}-${MiB + 9}` }, { status: 416 });
+  await read(orca);
+  assert.deepEqual(asked(orca), [`GET ${firstChunk} 206`, "HEAD 200"]);
+});

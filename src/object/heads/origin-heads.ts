@@ -2,7 +2,7 @@
  * An origin as a source of metadata. A question that says which bytes its client wants first is asked as an opening
  * (origin/opening/): one GET that brings metadata and bytes. All others are HEADs: those that want no bytes, those whose
  * bytes a tier holds, and those that an opening cannot answer, because the object ends before the bytes wanted and the
- * origin then tells nothing else about it.
+ * origin then tells nothing else about it. Where the last version seen ended before them, the HEAD comes first.
  */
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ChunkTier } from "../../chunk/chunk-layout.ts";
@@ -69,9 +69,9 @@ export class OriginHeads implements HeadSource {
       const canOpen = this.#origin.opens && location.versionId === undefined;
       const opening = firstBytes && canOpen ? this.#opening : undefined;
       if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
-      const isHeld = lastVersion !== undefined && opening.places.holds(lastVersion, firstBytes.offset);
+      const isWorthOpening = !lastVersion || this.#mayLack(opening, lastVersion, firstBytes);
       const gate = this.#gateOf(opening);
-      if (!isHeld && gate?.isOpen) {
+      if (isWorthOpening && gate?.isOpen) {
         const opened = await this.#open(location, firstBytes, opening, asker);
         if (opened) return opened;
       }
@@ -82,6 +82,11 @@ export class OriginHeads implements HeadSource {
       if (thrown instanceof OrcaError && thrown.isLasting) return thrown;
       throw thrown;
     }
+  }
+
+  /** Of an object that ends before the bytes wanted, an opening would tell nothing. */
+  #mayLack({ places }: OpeningParts, version: ObjectVersion, { offset }: FirstBytes): boolean {
+    return offset < version.sizeBytes && !places.holds(version, offset);
   }
 
   /** Undefined until it is known what the tiers hold: each question is a HEAD then. */

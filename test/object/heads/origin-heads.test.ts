@@ -45,7 +45,10 @@ function fixture(wereEmpty = true) {
       chunkTiers: defaultChunkTiers,
       places: {
         wereEmpty: world.wereEmpty,
-        holds: () => world.isHeld,
+        holds: ({ sizeBytes }, offset) => {
+          assert.ok(offset < sizeBytes, "a byte of the version is looked for");
+          return world.isHeld;
+        },
         receive: (of, offset, lengthBytes) => {
           received.push({ version: of, offset, lengthBytes });
           return { sink: new MemorySink(lengthBytes), ended: () => {} };
@@ -79,6 +82,13 @@ test("OriginHeads: an object whose last version is held is asked for by a HEAD",
   world.isHeld = true;
   await heads.head(location, { firstBytes, lastVersion: version });
   assert.deepEqual(asked, [`open 0+${8 * MiB}`, "head"]);
+});
+
+test("OriginHeads: an object whose last version ends before the bytes wanted is asked for by a HEAD", async () => {
+  const { asked, heads } = fixture();
+  const beyond = { ...firstBytes, offset: MiB };
+  assert.equal((await heads.head(location, { firstBytes: beyond, lastVersion: version })).head, head);
+  assert.deepEqual(asked, ["head"]);
 });
 
 test("OriginHeads: an absent object costs one request, and one that ends before the bytes wanted two", async () => {
