@@ -98,7 +98,7 @@ const sabotages: readonly Sabotage[] = [
         throw new OrcaError("peer_unavailable", "mesh", "Cannot reach a peer");
       };
     },
-    found: /could not read k\d+: peer_unavailable/,
+    found: /could not read (k\d+|a list of "k?1?"): peer_unavailable/,
   },
   {
     what: "a peer that is gone around for ever",
@@ -107,6 +107,67 @@ const sabotages: readonly Sabotage[] = [
       coordination.answered = () => {};
     },
     found: /still goes around others/,
+  },
+  {
+    what: "TTLs of listings that add up from replica to replica",
+    kind: "changing",
+    commit: ({ objects }) => {
+      const list = objects.list.bind(objects);
+      objects.list = async (request) => ({ ...(await list(request)), remainingMs: ttlMs });
+    },
+    found: /a list of "k?1?" at .* which was not so after/,
+  },
+  {
+    what: "replicas that all list at the origin",
+    kind: "calm",
+    commit: ({ listings, authorityListings }) => {
+      listings.list = (request) => authorityListings.list(request);
+    },
+    found: /LIST .* is sent/,
+  },
+  {
+    what: "a cachestore whose bytes are others",
+    kind: "losing",
+    commit: ({ cachestore }) => {
+      if (!cachestore) return;
+      cachestore.presence = () => "held";
+      cachestore.read = async (_key, _offset, lengthBytes, sink) => {
+        for (let left = lengthBytes; left > 0; ) {
+          const space = sink.space().subarray(0, left).fill(0);
+          sink.advance(space.length);
+          left -= space.length;
+        }
+        return "hit";
+      };
+    },
+    found: /wrong byte at offset/,
+  },
+  {
+    what: "keepers that pull no copies",
+    kind: "calm",
+    commit: ({ replicated }) => {
+      if (replicated) replicated.puller.enqueue = () => true;
+    },
+    found: /all copies are made/,
+  },
+  {
+    what: "openings whose bytes are asked for again",
+    kind: "calm",
+    commit: ({ filler }) => {
+      const receive = filler.receive.bind(filler);
+      filler.receive = (...asked) => {
+        const body = receive(...asked);
+        // Each byte comes, and is taken for none.
+        return body && { ...body, sink: { space: () => Buffer.alloc(1024), advance: () => {} } };
+      };
+    },
+    found: /was fetched twice/,
+  },
+  {
+    what: "a timer that nobody ends",
+    kind: "calm",
+    commit: ({ clock }) => void clock.timer(3_600_000, () => {}),
+    found: /a timer is left over/,
   },
 ];
 

@@ -236,10 +236,13 @@ export class ClusterSimulation {
     this.#failure ??= { thrown };
   }
 
-  /** Look-ups of an object all over the cluster, for somewhat longer than it may be believed. */
+  /** Look-ups and listings of an object all over the cluster, for somewhat longer than it may be believed. */
   watch(key: string): void {
     for (let count = 0; count < 40; count += 1) {
       this.clock.timer(this.#chance.between(0, 1.3 * ttlMs), () => this.#enter({ key, reads: "nothing" }));
+    }
+    for (let count = 0; count < 20; count += 1) {
+      this.clock.timer(this.#chance.between(0, 1.3 * ttlMs), () => this.#enterLister(undefined, true));
     }
   }
 
@@ -280,13 +283,13 @@ export class ClusterSimulation {
     this.#follow(client);
   }
 
-  #enterLister(replica = this.#chance.oneOf([...this.replicas.values()])): void {
+  #enterLister(replica = this.#chance.oneOf([...this.replicas.values()]), isWhole = false): void {
     if (!replica) return;
     const { clock, trace } = this;
     this.#clientsEntered += 1;
     const name = `l${this.#clientsEntered}`;
     const chance = this.#chance.fork();
-    this.#follow(new SimulatedLister({ name, replica, clock, chance, trace, checks: this.#checks }));
+    this.#follow(new SimulatedLister({ name, replica, clock, chance, trace, checks: this.#checks, isWhole }));
   }
 
   #follow(client: SimulatedClient | SimulatedLister): void {

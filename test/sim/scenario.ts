@@ -26,6 +26,8 @@ export interface Scenario {
   readonly memoryBytes: number;
   readonly targetGlobal: number;
   readonly readAheadMax: number;
+  /** `chunking.fill: whole`. */
+  readonly fillsWhole: boolean;
   readonly clients: number;
   readonly durationMs: number;
   /** Share of membership messages that are lost. */
@@ -98,6 +100,7 @@ export function scenarioOf(seed: number, chance: Chance): Scenario {
         : ampleMemoryBytes,
     targetGlobal: chance.oneOf([6, 12]),
     readAheadMax: chance.below(4),
+    fillsWhole: chance.happens(0.15),
     clients: 30 + chance.below(30),
     durationMs: staysWhole ? 12_000 : 20_000,
     loss: staysWhole || kind === "losing" ? 0 : chance.oneOf([0, 0.02, 0.1]),

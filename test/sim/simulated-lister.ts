@@ -19,6 +19,8 @@ export interface SimulatedListerOptions {
   readonly chance: Chance;
   readonly trace: Trace;
   readonly checks: ClusterChecks;
+  /** All in one page, and it stays to the end. */
+  readonly isWhole: boolean;
 }
 
 export class SimulatedLister {
@@ -28,18 +30,18 @@ export class SimulatedLister {
   #left = false;
 
   constructor(options: SimulatedListerOptions) {
-    const { chance, clock, replica } = options;
+    const { chance, clock, replica, isWhole } = options;
     this.#options = options;
     this.replica = replica;
     this.#first = {
       bucket,
-      prefix: chance.oneOf(["", "k", "k1"]),
-      delimiter: chance.oneOf(["", "1"]),
-      maxKeys: chance.oneOf([3, 7, 1000]),
+      prefix: isWhole ? "" : chance.oneOf(["", "k", "k1"]),
+      delimiter: isWhole ? "" : chance.oneOf(["", "1"]),
+      maxKeys: isWhole ? 1000 : chance.oneOf([3, 7, 1000]),
       continuationToken: "",
       startAfter: "",
     };
-    if (chance.happens(0.2)) clock.timer(chance.between(1, 300), () => this.leave());
+    if (!isWhole && chance.happens(0.2)) clock.timer(chance.between(1, 300), () => this.leave());
   }
 
   /** Resolves after the last page, or when it has left; never when its replica dies. */

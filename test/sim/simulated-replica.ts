@@ -97,6 +97,7 @@ export class SimulatedReplica {
   readonly path: ReadPath;
   readonly directory: Directory;
   readonly listings: ListingCache;
+  readonly authorityListings: ListingCache;
   /** All caches of metadata. */
   readonly metadata: readonly (Directory | ListingCache)[];
   readonly chunks: ChunkServer;
@@ -156,6 +157,7 @@ export class SimulatedReplica {
     const shared = { memory, disk, cachestore, budget, queueTimeoutMs };
     this.filler = new Filler({
       ...shared,
+      fillsWhole: scenario.fillsWhole,
       copySource: this.replicated?.peerCopies,
       digests: this.replicated && disk,
       onStoredOnDisk: this.replicated?.onStored,
@@ -186,6 +188,7 @@ export class SimulatedReplica {
     const { objects, ...metadata } = this.#openObjects();
     this.directory = metadata.directory;
     this.listings = metadata.listings;
+    this.authorityListings = metadata.authorityListings;
     this.metadata = Object.values(metadata);
     this.objects = objects;
   }
@@ -325,7 +328,8 @@ export class SimulatedReplica {
         entriesMax: 200,
         bytesMax: 2 * MiB,
         responseBytesMax: 100 * KiB,
-        runningMax: 4,
+        // A page is fresh from when its question began to wait: where none waits, LISTs are a whole TTL apart.
+        runningMax: 100,
         queueTimeoutMs,
       });
     const watchedListings = {
