@@ -16,7 +16,7 @@ export function freshObject(sizeBytes: number, kind = "cold"): LoadRequest {
   return { path: `/bench/${kind}-${keys}-${sizeBytes}`, range: "", bodyBytes: sizeBytes };
 }
 
-/** GB/s of one client that reads a cold 1 GiB object, the median of `rounds`, for each contender in turn. */
+/** MB/s of one client that reads a cold 1 GiB object, the median of `rounds`, for each contender in turn. */
 export async function coldStreams(
   contenders: readonly Contender[],
   rounds: number,
@@ -26,7 +26,7 @@ export async function coldStreams(
     const result = await load({ port, connections: 1, durationMs: 0, next: () => object });
     // Commits and write-back of this one are not to be paid by the next one.
     await pause(3000);
-    return result.bytes / 1e9 / result.seconds;
+    return result.bytes / 1e6 / result.seconds;
   });
   return eachMeasured(rates, median);
 }
@@ -104,35 +104,4 @@ export interface OriginStats {
 export async function originStats(origin: Contender): Promise<OriginStats> {
   const response = await fetch(`http://127.0.0.1:${origin.port}/_stats`);
   return (await response.json()) as OriginStats;
-}
-
-export interface SlowReadersResult {
-  readonly readers: number;
-  readonly failed: number;
-  readonly seconds: number;
-}
-
-/** Readers of distinct cold objects that take a little and rest a while, all of them at once. */
-export async function slowReaders(
-  orca: Contender,
-  readers: number,
-  sizeBytes: number,
-): Promise<SlowReadersResult> {
-  const startedMs = performance.now();
-  const outcomes = await Promise.allSettled(
-    Array.from({ length: readers }, async () => {
-      let sinceRest = 0;
-      const connection: LoadConnection = new LoadConnection(orca.port, (bytes) => {
-        sinceRest += bytes.length;
-        if (sinceRest < 512 * KiB) return;
-        sinceRest = 0;
-        connection.pause();
-        setTimeout(() => connection.resume(), 500);
-      });
-      await connection.get(freshObject(sizeBytes));
-      connection.close();
-    }),
-  );
-  const failed = outcomes.filter(({ status }) => status === "rejected").length;
-  return { readers, failed, seconds: (performance.now() - startedMs) / 1000 };
 }

@@ -36,6 +36,7 @@ function randomRanges(name: string, rangeBytes: number): Workload {
 }
 
 const smallObjects = objects("o", 16, 8 * MiB);
+const manyObjects = objects("many", 10_000, 4 * KiB);
 
 const hotWorkloads: readonly Workload[] = [
   {
@@ -47,6 +48,12 @@ const hotWorkloads: readonly Workload[] = [
   randomRanges("1 MiB", MiB),
   randomRanges("64 KiB", 64 * KiB),
   randomRanges("4 KiB", 4 * KiB),
+  {
+    name: "10,000 objects of 4 KiB, 64 connections",
+    connections: 64,
+    objects: manyObjects,
+    next: anyOf(manyObjects),
+  },
 ];
 
 const diskObjects = objects("loop", 128, 8 * MiB);
