@@ -17,6 +17,8 @@ export interface WantedBytes {
 }
 
 export interface FillRequest extends WantedBytes {
+  /** Its client has received no byte yet. */
+  readonly isFirst?: boolean;
   /** The chunk was asked for before, or the reader goes on: all that is wanted is fetched, even if nobody waits for it. */
   readonly seen: boolean;
   /**

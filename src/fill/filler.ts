@@ -4,7 +4,8 @@
  *
  *   1. `fill` starts a flight for a run of blocks that no tier holds and no flight fetches, and makes its caller the
  *      leader. Others find the flight and join it.
- *   2. The flight reserves memory for its whole run. If it waits too long for memory, it fails as overloaded.
+ *   2. The flight reserves memory for its whole run: while memory is short, for an eighth of it if its client has no byte
+ *      yet, so that many get their first bytes. If it waits too long, it fails as overloaded.
  *   3. It looks in the tiers once more, because another flight may have overtaken the reader that saw a miss: (a) the
  *      reader looks, and misses; (b) a flight for the same blocks ends and leaves; (c) the reader starts a flight for
  *      bytes that are here already. Without the second look, (c) costs an origin GET.
@@ -126,6 +127,11 @@ export class Filler implements ChunkFlights {
     return this.#table.find(key, offset);
   }
 
+  /** Whether a flight is likely to get memory at once. */
+  get hasRoom(): boolean {
+    return this.#options.budget.waiting === 0;
+  }
+
   /** Whether a tier holds the byte at `offset`, or a flight fetches it. A hint. */
   holds(key: ChunkKey, offset: number): boolean {
     const run = { from: offset, to: offset + 1 };
@@ -146,10 +152,9 @@ export class Filler implements ChunkFlights {
     const end = this.#options.fillsWhole ? key.version.chunkLength(key.index) : request.end;
     const run = this.runOf(key, { ...request, end });
     const isWorthFinishing = this.worthOf(request.seen);
-    const flight = this.#launch(
-      new Flight(key, this.#sources.first, run, { trace, isWorthFinishing }),
-      request,
-    );
+    const flight = new Flight(key, this.#sources.first, run, { trace, isWorthFinishing });
+    if (request.isFirst && !this.#options.fillsWhole) this.#takeMemory(flight);
+    this.#launch(flight, request);
     if (this.#options.fillsWhole) this.#fillRest(key, trace);
     return flight;
   }
@@ -214,13 +219,11 @@ export class Filler implements ChunkFlights {
     const run = { from: offset, to: offset + lengthBytes };
     if (this.#stopping.signal.aborted || this.#table.firstIn(key, run) !== undefined) return undefined;
     if (this.#runs.firstHeld(key, run, false) !== undefined) return undefined;
-    const reservation = this.#options.budget.tryReserve(lengthBytes);
-    if (!reservation) return undefined;
-    this.stats.flights += 1;
     const trace = this.#traceOf(key, asker);
     const isWorthFinishing = this.worthOf(false);
     const flight = new Flight(key, "origin", run, { trace, isWorthFinishing, isUnled: true });
-    flight.useMemory(reservation);
+    if (!this.#takeMemory(flight) && !this.#takeMemory(flight)) return undefined;
+    this.stats.flights += 1;
     const { promise: received, resolve } = Promise.withResolvers<void>();
     this.#launch(flight, { received });
     // What was wrong with the body is wrong again, or right, when the flight asks for the rest.
@@ -306,6 +309,14 @@ export class Filler implements ChunkFlights {
 
   #traceOf(key: ChunkKey, asker: Asker | undefined): FetchTrace | undefined {
     return FetchTrace.of(this.#options.trace, asker, key);
+  }
+
+  /** Whether there was memory for the flight's run at once. Else the run is a short one from now on. */
+  #takeMemory(flight: Flight): boolean {
+    const reservation = this.#options.budget.tryReserve(flight.reserveBytes);
+    if (reservation) flight.useMemory(reservation);
+    else flight.shorten();
+    return reservation !== undefined;
   }
 
   #launch(flight: Flight, launch: Launch): Flight {

@@ -63,12 +63,13 @@ export interface FlightOptions {
   readonly isUnled?: boolean;
 }
 
+/** Into so many parts a run is divided while memory is short. */
+const shortenedParts = 8;
+
 export class Flight {
   readonly key: ChunkKey;
   /** The first byte of its first block. */
   readonly from: number;
-  /** Memory for its run. */
-  readonly reserveBytes: number;
   /** SHA-256 of the whole chunk in hex, as the replica that sent the bytes says; undefined where none did. */
   sentSha256: string | undefined;
   readonly trace: FetchTrace | undefined;
@@ -78,6 +79,8 @@ export class Flight {
   };
   readonly #isWorthFinishing: (flight: Flight) => boolean;
   readonly #runEnd: number;
+  #reserveBytes: number;
+  #isShortened = false;
   readonly #segments: (Segment | undefined)[];
   readonly #cut = new AbortController();
   #to: number;
@@ -99,11 +102,11 @@ export class Flight {
     assert(to % segmentSizeBytes === 0 || to === lengthBytes, "a run ends with a block");
     this.key = key;
     this.from = from;
-    this.reserveBytes = to - from;
     this.trace = options.trace;
     this.#isWorthFinishing = options.isWorthFinishing ?? (() => true);
     this.#isUnled = options.isUnled ?? false;
     this.#source = source;
+    this.#reserveBytes = to - from;
     this.#runEnd = to;
     this.#to = to;
     this.#filled = from;
@@ -139,9 +142,14 @@ export class Flight {
     return Math.floor((this.#filled - this.from) / segmentSizeBytes);
   }
 
+  /** Memory for its run. */
+  get reserveBytes(): number {
+    return this.#reserveBytes;
+  }
+
   /** Nobody reads it any more, so its run ends earlier than it should have. */
   get isCut(): boolean {
-    return this.#to < this.#runEnd;
+    return this.#to < this.#runEnd && !this.#isShortened;
   }
 
   /** Aborts when its last byte before a cut has come. */
@@ -248,6 +256,17 @@ export class Flight {
     if (end < this.#to && !this.#isWorthFinishing(this)) this.cutTo(end);
   }
 
+  /** For a flight that gets no memory at once: its run becomes an eighth of what it was, or one block. */
+  shorten(): void {
+    assert(this.#reservation === undefined, "a flight is shortened before it has memory");
+    const blocks = Math.max(1, Math.floor((this.#to - this.from) / segmentSizeBytes / shortenedParts));
+    const end = this.from + blocks * segmentSizeBytes;
+    if (end >= this.#to) return;
+    this.#isShortened = true;
+    this.#reserveBytes = end - this.from;
+    this.#to = end;
+  }
+
   /** The run ends here: the blocks after it are held already, or nobody wants them. Readers of those look again. */
   cutTo(end: number): void {
     if (end >= this.#to) return;
@@ -343,7 +362,7 @@ export class Flight {
     this.trace?.arrived();
     this.#filled += lengthBytes;
     assert(this.#filled <= this.#to, "a flight is not filled past its end");
-    if (this.#filled === this.#to && this.isCut) this.#cut.abort();
+    if (this.#filled === this.#to && this.#to < this.#runEnd) this.#cut.abort();
     this.#notifyListeners();
   }
 

@@ -324,7 +324,8 @@ export class ObjectReader implements FlightListener {
     // A window is for the readers that come after this one.
     const seen = memory.wasSeen(this.#memoryKey) || end > blockEndOf(wantedEnd - 1);
     const asker = this.#asker && { asker: this.#asker };
-    this.#join(flights.fill(key, { offset, end, seen, skipDisk, ...asker }), true);
+    const isFirst = this.takenBytes === 0;
+    this.#join(flights.fill(key, { offset, end, seen, skipDisk, isFirst, ...asker }), true);
     if (windows) windows.note(this.version, chunkStart + (this.#flight?.to ?? end), this.#windowBytes ?? 0);
   }
 

@@ -20,6 +20,9 @@ export function firstBytesPlaces(filler: Filler, wereEmpty: boolean | Promise<bo
     get wereEmpty() {
       return known;
     },
+    get hasRoom() {
+      return filler.hasRoom;
+    },
     holds: (version, offset) => filler.holds(...chunkAt(version, offset)),
     receive: (version, offset, lengthBytes, asker) => {
       const [key, start] = chunkAt(version, offset);

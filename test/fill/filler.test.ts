@@ -183,6 +183,45 @@ test("Filler.receive: a body that arrives on its own fills a flight, which reade
   taken?.release();
 });
 
+test("Filler.receive: where memory has room for an eighth of a body, it takes that, and tells the sender to stop there", async () => {
+  const { filler, budget, memory, version } = fillFixture({ maxBytes: 16 * MiB });
+  const taken = budget.tryReserve(14 * MiB);
+  const object = version("k", 8 * MiB);
+  const body = filler.receive({ version: object, index: 0 }, 0, 8 * MiB);
+  assert.ok(body);
+  assert.equal(budget.reservedBytes, 15 * MiB);
+  body.sink.space();
+  body.sink.advance(MiB);
+  assert.equal(body.signal.aborted, true);
+  body.ended();
+  await settle();
+  const held = memory.peek(object.memoryKey(0));
+  assert.deepEqual([held?.block(0)?.bytes.length, held?.block(1)], [MiB, undefined]);
+  assert.deepEqual([filler.stats.cut, filler.flightsInProgress, budget.reservedBytes], [0, 0, 14 * MiB]);
+  taken?.release();
+});
+
+for (const [what, isFirst, fillsWhole, reads] of [
+  ["the first bytes of a client are an eighth of a run", true, false, [[0, MiB]]],
+  ["a client that goes on waits for its whole run", false, false, [[0, 8 * MiB]]],
+  ["where chunks are filled whole, all is waited for", true, true, [[0, 8 * MiB]]],
+] as const) {
+  test(`Filler.fill: while memory is short, ${what}`, async () => {
+    const { filler, budget, origin, version } = fillFixture({ maxBytes: 16 * MiB, fillsWhole });
+    origin.auto = true;
+    const taken = budget.tryReserve(16 * MiB);
+    const key = { version: version("k", 8 * MiB), index: 0 };
+    filler.fill(key, { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst });
+    await settle();
+    assert.equal(origin.reads.length, 0);
+    taken?.release();
+    await settle();
+    const asked = origin.reads.map(({ range }) => range);
+    assert.deepEqual(asked, reads);
+    assert.deepEqual([filler.stats.cut, filler.flightsInProgress, budget.reservedBytes], [0, 0, 0]);
+  });
+}
+
 test("Filler.receive: a filler that stops takes no further body, because nobody would wait for it", async () => {
   const { filler, budget, version } = fillFixture();
   await filler.stop();

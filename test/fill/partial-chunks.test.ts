@@ -213,7 +213,12 @@ test("Flight: one that is cut before its first byte is in the way of no flight w
   taken?.release();
   assertPattern(await stays, 1, 0);
   await settle();
-  assert.deepEqual(rangesOf(origin.reads), [[0, 8 * MiB]]);
+  // The first run is a short one, since memory was short.
+  const reads = [
+    [0, MiB],
+    [MiB, 7 * MiB],
+  ];
+  assert.deepEqual(rangesOf(origin.reads), reads);
   assert.deepEqual([filler.flightsInProgress, budget.usedBytes, budget.reservedBytes], [0, 8 * MiB, 0]);
 });
 

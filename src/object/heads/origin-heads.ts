@@ -2,7 +2,8 @@
  * An origin as a source of metadata. A question that says which bytes its client wants first is asked as an opening
  * (origin/opening/): one GET that brings metadata and bytes. All others are HEADs: those that want no bytes, those whose
  * bytes a tier holds, and those that an opening cannot answer, because the object ends before the bytes wanted and the
- * origin then tells nothing else about it. Where the last version seen ended before them, the HEAD comes first.
+ * origin then tells nothing else about it. Where the last version seen ended before them, the HEAD comes first, and while
+ * memory is short as well: bytes without a place would be fetched for nothing.
  */
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ChunkTier } from "../../chunk/chunk-layout.ts";
@@ -26,6 +27,9 @@ import { OpeningGate } from "./opening-gate.ts";
 export interface FirstBytesPlaces {
   /** Whether no tier holds bytes that an earlier run has fetched. Undefined until a disk's scan has ended. */
   readonly wereEmpty: boolean | undefined;
+
+  /** Whether bytes find memory at once. A hint. */
+  readonly hasRoom: boolean;
 
   /** Whether a tier holds the byte at `offset`, or a flight brings it. A hint. */
   holds(version: ObjectVersion, offset: number): boolean;
@@ -69,7 +73,8 @@ export class OriginHeads implements HeadSource {
       const canOpen = this.#origin.opens && location.versionId === undefined;
       const opening = firstBytes && canOpen ? this.#opening : undefined;
       if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
-      const isWorthOpening = !lastVersion || this.#mayLack(opening, lastVersion, firstBytes);
+      const { hasRoom } = opening.places;
+      const isWorthOpening = hasRoom && (!lastVersion || this.#mayLack(opening, lastVersion, firstBytes));
       const gate = this.#gateOf(opening);
       if (isWorthOpening && gate?.isOpen) {
         const opened = await this.#open(location, firstBytes, opening, asker);

@@ -21,6 +21,7 @@ function fixture(wereEmpty = true) {
   const received: { version: ObjectVersion; offset: number; lengthBytes: number }[] = [];
   const world = {
     isHeld: false,
+    hasRoom: true,
     wereEmpty,
     outcome: "opened" as OpenAnswer["outcome"],
     head: async (): Promise<ObjectHead | null> => head,
@@ -45,6 +46,9 @@ function fixture(wereEmpty = true) {
       chunkTiers: defaultChunkTiers,
       places: {
         wereEmpty: world.wereEmpty,
+        get hasRoom() {
+          return world.hasRoom;
+        },
         holds: ({ sizeBytes }, offset) => {
           assert.ok(offset < sizeBytes, "a byte of the version is looked for");
           return world.isHeld;
@@ -89,6 +93,15 @@ test("OriginHeads: an object whose last version ends before the bytes wanted is 
   const beyond = { ...firstBytes, offset: MiB };
   assert.equal((await heads.head(location, { firstBytes: beyond, lastVersion: version })).head, head);
   assert.deepEqual(asked, ["head"]);
+});
+
+test("OriginHeads: while memory is short, a HEAD asks, since the bytes of an opening would have no place", async () => {
+  const { asked, world, heads } = fixture();
+  world.hasRoom = false;
+  await heads.head(location, { firstBytes });
+  world.hasRoom = true;
+  await heads.head(location, { firstBytes });
+  assert.deepEqual(asked, ["head", `open 0+${8 * MiB}`]);
 });
 
 test("OriginHeads: an absent object costs one request, and one that ends before the bytes wanted two", async () => {
