@@ -1,7 +1,7 @@
 /**
  * What deploy/compose.yaml runs once before the replicas start: it makes their certificates and puts an object into the
- * emulated origin. It runs in Orca's own image, where there is Node and nothing else. So it signs the two requests to the
- * emulator itself. A second run changes nothing.
+ * emulated origin. deploy/kubernetes/components/dev runs it for the object alone. It runs in Orca's own image, where
+ * there is Node and nothing else. So it signs the two requests to the emulator itself. A second run changes nothing.
  */
 import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -16,9 +16,11 @@ const {
   ORIGIN_ENDPOINT = "",
   ORIGIN_ACCOUNT = "",
   ORIGIN_KEY = "",
+  /** Those that get a certificate. */
+  REPLICAS = "orca-0,orca-1,orca-2",
 } = process.env;
 const container = "demo";
-const replicas = ["orca-0", "orca-1", "orca-2"];
+const replicas = REPLICAS.split(",").filter((id) => id !== "");
 const objectBytes = 16 * 1024 * 1024;
 /** The emulator takes a moment to listen. */
 const originWaitMs = 60_000;
@@ -89,5 +91,5 @@ makeCertificates();
 await makeContainer();
 await putObject();
 process.stdout.write(
-  `Prepared certificates for ${replicas.join(", ")}, and ${container}/weights.bin at the origin\n`,
+  `Prepared ${replicas.length} certificates, and ${container}/weights.bin at the origin\n`,
 );

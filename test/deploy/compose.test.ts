@@ -113,10 +113,10 @@ test("compose.yaml: Prometheus reads the alert rules, and Grafana the dashboard,
   assert.ok(service("grafana").volumes?.includes(`./grafana/dashboard.json:${path}/orca.json:ro`));
 });
 
-test("prepare.ts: makes the certificates and the object once, and again changes nothing", async (context) => {
+test("prepare.ts: makes the certificates and the object once, again changes nothing, and makes no certificates where none are wanted", async (context) => {
   const azurite = await startAzurite();
   context.after(() => azurite.stop());
-  const prepare = async (): Promise<void> => {
+  const prepare = async (own: NodeJS.ProcessEnv = {}): Promise<void> => {
     const child = new TestProcess("prepare", process.execPath, [join(deploy, "compose/prepare.ts")], {
       env: {
         ...process.env,
@@ -125,6 +125,7 @@ test("prepare.ts: makes the certificates and the object once, and again changes 
         ORIGIN_ENDPOINT: azurite.endpoint,
         ORIGIN_ACCOUNT: azurite.account,
         ORIGIN_KEY: azurite.accountKey,
+        ...own,
       },
     });
     assert.equal(await child.exited, 0, child.output.join("\n"));
@@ -141,4 +142,8 @@ test("prepare.ts: makes the certificates and the object once, and again changes 
   assert.deepEqual(await made(), first);
   const pairs = ["ca", ...replicas].flatMap((name) => [`${name}.crt`, `${name}.key`]);
   assert.deepEqual(readdirSync(folder).sort(), pairs.sort());
+  // As the seed Job of Kubernetes does.
+  const none = join(folder, "none");
+  await prepare({ REPLICAS: "", TLS_FOLDER: none });
+  assert.equal(existsSync(none), false);
 });

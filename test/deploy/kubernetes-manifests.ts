@@ -34,6 +34,11 @@ interface Spec {
   readonly template?: { readonly metadata: { readonly labels: Labels }; readonly spec: Pod };
   readonly volumeClaimTemplates?: readonly Manifest[];
   readonly resources?: { readonly requests: Labels };
+  readonly secretName?: string;
+  readonly dnsNames?: readonly string[];
+  readonly jobLabel?: string;
+  readonly endpoints?: readonly { readonly port: string; readonly path: string }[];
+  readonly ports?: readonly { readonly name: string; readonly port: number }[];
   readonly ingress?: readonly {
     readonly from: readonly object[];
     readonly ports: readonly { readonly port: number }[];
@@ -66,8 +71,10 @@ interface Probe {
 }
 
 export interface Container {
+  readonly image: string;
   readonly args: readonly string[];
   readonly env: readonly Variable[];
+  readonly envFrom: readonly { readonly secretRef: { readonly name: string } }[];
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
   readonly resources: {
     readonly requests: Readonly<Record<string, string>>;
@@ -96,7 +103,7 @@ export interface Pod {
   }[];
 }
 
-/** Renders the base with these components, through a kustomization below `folder`. */
+/** Renders the base with these components, in this order, through a kustomization below `folder`. */
 export async function renderComponents(folder: string, components: readonly string[]): Promise<Manifest[]> {
   const own = join(folder, components.join("-"));
   mkdirSync(own, { recursive: true });
@@ -145,6 +152,14 @@ export function replicaOf(manifests: readonly Manifest[]): RenderedReplica {
     assert.ok(text !== undefined, `${name} has a value`);
     assert.ok(!(name in env), `${name} is set once`);
     env[name] = text;
+  }
+  for (const { secretRef } of container.envFrom) {
+    const secret = manifests.find(
+      ({ kind, metadata }) => kind === "Secret" && metadata.name === secretRef.name,
+    );
+    for (const [name, text] of Object.entries(secret?.data ?? {})) {
+      env[name] = Buffer.from(text, "base64").toString();
+    }
   }
   const configMap = pod.volumes.find(({ configMap: found }) => found !== undefined)?.configMap?.name ?? "";
   const configText = only(manifests, "ConfigMap", configMap).data?.["config.yaml"];

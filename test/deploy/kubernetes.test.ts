@@ -3,27 +3,38 @@
  * that its pods would have, and their sizes follow from the rule of docs/operations/kubernetes.md.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
+import { parse, stringify } from "yaml";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { runOrca } from "../support/command-line.ts";
 import { findOnPath } from "../support/process.ts";
 import {
+  kubernetesFolder,
   type Manifest,
   only,
   type RenderedReplica,
+  render,
   renderComponents,
   replicaOf,
 } from "./kubernetes-manifests.ts";
+import { schemaFaults } from "./kubernetes-schemas.ts";
 
 const skip = findOnPath("kubectl") === undefined && "skipped: kubectl is not installed (kubernetes-client)";
 const folder = mkdtempSync(join(tmpdir(), "orca-kubernetes-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const combinations = [["replicated-disks"], ["shared-store"]];
+const workloads = ["replicated-disks", "shared-store"];
+const additions = [[], ["cert-manager"], ["service-monitor"], ["cert-manager", "service-monitor"]];
+const combinations = [
+  ...workloads.flatMap((workload) => additions.map((others) => [workload, ...others])),
+  ["replicated-disks", "dev"],
+  ["replicated-disks", "dev", "cert-manager", "service-monitor"],
+];
 const miB = 2 ** 20;
 
 /** In bytes. Kubernetes writes `Mi` where Orca writes `MiB`. */
@@ -104,6 +115,15 @@ function checkSizes({ workload, pod, container }: RenderedReplica, config: Confi
   assert.ok(container.volumeMounts.some(({ mountPath }) => mountPath === config.disk?.root));
 }
 
+/** As `orca config check` in the pod, warnings of limits that do not hold together included. */
+async function checkConfig(replica: RenderedReplica): Promise<Config> {
+  const { file, config } = configOf(replica);
+  const { exitCode, stdout } = await runOrca(["config", "check", "--no-files", file], { env: replica.env });
+  assert.equal(exitCode, 0, stdout);
+  assert.doesNotMatch(stdout, /max_requests|max_chunks|max_entries/, "the limits hold together");
+  return config;
+}
+
 function spread({ pod }: RenderedReplica): string[] {
   return pod.topologySpreadConstraints.map(
     ({ topologyKey, whenUnsatisfiable }) => `${topologyKey} ${whenUnsatisfiable}`,
@@ -111,15 +131,13 @@ function spread({ pod }: RenderedReplica): string[] {
 }
 
 for (const components of combinations) {
-  test(`deploy/kubernetes: ${components.join(", ")}: Orca accepts it, and names, ports and sizes fit`, {
+  test(`deploy/kubernetes: ${components.join(", ")}: Kubernetes and Orca accept it, and names, ports and sizes fit`, {
     skip,
   }, async () => {
     const manifests = await renderComponents(folder, components);
+    assert.deepEqual(await schemaFaults(manifests), []);
     const replica = replicaOf(manifests);
-    const { file, config } = configOf(replica);
-    const { exitCode, stdout } = await runOrca(["config", "check", "--no-files", file], { env: replica.env });
-    assert.equal(exitCode, 0, stdout);
-    assert.doesNotMatch(stdout, /max_requests|max_chunks|max_entries/, "the limits hold together");
+    const config = await checkConfig(replica);
     assert.equal(config.cluster.replicaId, "orca-0");
     assert.equal(config.cluster.zone, undefined);
     assert.equal(config.server.drainDelayMs, 5000);
@@ -142,4 +160,126 @@ test("deploy/kubernetes: replicated-disks keeps two copies on different nodes, s
   assert.equal(store.workload.kind, "Deployment");
   assert.equal(configOf(store).config.cachestore?.driver, "s3");
   assert.deepEqual(spread(store), [zone, "kubernetes.io/hostname ScheduleAnyway"]);
+});
+
+test("deploy/kubernetes: manifests with unknown fields, wrong types and missing fields are faults", {
+  skip,
+}, async () => {
+  const manifests = await renderComponents(folder, [
+    "replicated-disks",
+    "dev",
+    "cert-manager",
+    "service-monitor",
+  ]);
+  /** Renders with one text replaced in one object. */
+  const broken = (kind: string, name: string, from: string, to: string): Manifest => {
+    const text = JSON.stringify(only(manifests, kind, name));
+    assert.equal(text.split(from).length, 2, `${from} is there once`);
+    return JSON.parse(text.replace(from, to)) as Manifest;
+  };
+  const faults = await schemaFaults([
+    broken("StatefulSet", "orca", "readinessProbe", "readynessProbe"),
+    broken("StatefulSet", "orca", '"replicas":3', '"replicas":"3"'),
+    broken("Deployment", "azurite", '"selector":{"matchLabels":{"app.kubernetes.io/name":"azurite"}},', ""),
+    broken("PodDisruptionBudget", "orca", "maxUnavailable", "maxUnavailible"),
+    broken("Service", "orca-peers", "publishNotReadyAddresses", "publishUnreadyAddresses"),
+    broken("Certificate", "orca-mesh", "dnsNames", "dnsName"),
+    broken("ServiceMonitor", "orca", '"interval"', '"intervall"'),
+    { ...only(manifests, "Job", "orca-seed"), apiVersion: "batch/v2" },
+  ]);
+  const named = (title: string): string[] => faults.filter((fault) => fault.startsWith(title));
+  assert.match(named("StatefulSet orca").join("\n"), /"readynessProbe"' does not exist/);
+  assert.match(named("StatefulSet orca").join("\n"), /replicas must be integer/);
+  assert.match(named("Deployment azurite").join("\n"), /required property selector/);
+  assert.match(named("PodDisruptionBudget orca").join("\n"), /"maxUnavailible"' does not exist/);
+  assert.match(named("Service orca-peers").join("\n"), /"publishUnreadyAddresses"' does not exist/);
+  assert.match(named("Certificate orca-mesh").join("\n"), /"dnsName"' does not exist/);
+  assert.match(named("ServiceMonitor orca").join("\n"), /"intervall"' does not exist/);
+  assert.match(named("Job orca-seed").join("\n"), /no schema of batch\/v2/);
+});
+
+test("deploy/kubernetes: cert-manager makes the Secret that replicas mount, for the name that they ask for", {
+  skip,
+}, async () => {
+  const manifests = await renderComponents(folder, ["replicated-disks", "cert-manager"]);
+  const { pod, env } = replicaOf(manifests);
+  const certificate = only(manifests, "Certificate", "orca-mesh");
+  assert.deepEqual(
+    pod.volumes.flatMap(({ secret }) => secret?.secretName ?? []),
+    [certificate.spec?.secretName],
+  );
+  assert.deepEqual(certificate.spec?.dnsNames, [env["ORCA_CLUSTER_INTERNAL_TLS_SERVER_NAME"]]);
+});
+
+test("deploy/kubernetes: service-monitor scrapes the ops port of each replica, as one job, and is let in", {
+  skip,
+}, async () => {
+  const manifests = await renderComponents(folder, ["shared-store", "service-monitor"]);
+  const { spec } = only(manifests, "ServiceMonitor", "orca");
+  const labels = Object.entries(spec?.selector?.matchLabels ?? {});
+  const services = manifests.filter(
+    ({ kind, metadata }) =>
+      kind === "Service" && labels.every(([name, value]) => metadata.labels?.[name] === value),
+  );
+  assert.deepEqual(
+    services.map(({ metadata }) => metadata.name),
+    ["orca-peers"],
+  );
+  assert.equal(services[0]?.metadata.labels?.[spec?.jobLabel ?? ""], "orca");
+  assert.deepEqual(spec?.endpoints, [{ port: "ops", path: "/metrics", interval: "15s" }]);
+  const opsPort = services[0]?.spec?.ports?.find(({ name }) => name === "ops")?.port;
+  const { ingress } = only(manifests, "NetworkPolicy", "orca-monitoring").spec ?? {};
+  assert.deepEqual(ingress?.[0]?.ports, [{ port: opsPort }]);
+});
+
+const page = readFileSync(join(import.meta.dirname, "../../docs/operations/kubernetes.md"), "utf8");
+/** Blocks of YAML on the page, without the indent of the list that they stand in. */
+const blocks = [...page.matchAll(/^( *)```yaml\n([\s\S]*?)^\1```$/gm)].map(([, indent = "", text = ""]) =>
+  text.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
+);
+
+test("kubernetes.md: its files render, with the sizes of its example, too, and Orca accepts them", {
+  skip,
+}, async () => {
+  const [config = "", kustomization = "", sizes = "", ...others] = blocks;
+  assert.deepEqual(others, []);
+  const checkout = join(folder, "checkout");
+  cpSync(dirname(kubernetesFolder), join(checkout, "deploy"), { recursive: true });
+  const own = join(checkout, "my-orca");
+  mkdirSync(own);
+  const renderOwn = async (text: string): Promise<Manifest[]> => {
+    writeFileSync(join(own, "config.yaml"), config);
+    writeFileSync(join(own, "kustomization.yaml"), text);
+    const manifests = await render(own);
+    assert.deepEqual(await schemaFaults(manifests), []);
+    return manifests;
+  };
+  const manifests = await renderOwn(kustomization);
+  const replica = replicaOf(manifests);
+  assert.equal(replica.configText, config);
+  assert.equal(replica.container.image, "registry.example/orca:0.1.0");
+  checkSizes(replica, await checkConfig(replica));
+  const values = JSON.stringify(only(manifests, "NetworkPolicy", "orca").spec?.ingress?.[1]?.from);
+  assert.match(values, /"values":\["training","inference"\]/);
+
+  const whole = parse(kustomization) as { patches: object[] };
+  const { patches } = parse(sizes) as { patches: object[] };
+  const larger = replicaOf(await renderOwn(stringify({ ...whole, patches: [...whole.patches, ...patches] })));
+  const largerConfig = await checkConfig(larger);
+  assert.equal(largerConfig.memory.maxBytes, 16 * 1024 * miB);
+  checkSizes(larger, largerConfig);
+});
+
+test("kubernetes.md: Orca accepts the certificate that its commands make", { skip }, async () => {
+  const own = join(folder, "certificate");
+  mkdirSync(own);
+  const commands = page.match(/^ +openssl .*$/gm) ?? [];
+  assert.equal(commands.length, 3);
+  for (const command of commands) execFileSync("/bin/sh", ["-c", command], { cwd: own, stdio: "pipe" });
+  const { configText, env } = replicaOf(await renderComponents(folder, ["replicated-disks"]));
+  const file = join(own, "config.yaml");
+  writeFileSync(file, configText);
+  const here = Object.entries(env).map(([name, value]) => [name, value.replace("/etc/orca/mesh", own)]);
+  const { exitCode, stdout } = await runOrca(["config", "check", file], { env: Object.fromEntries(here) });
+  assert.equal(exitCode, 0, stdout);
 });
