@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
-import { run } from "../support/process.ts";
+import { run } from "../../support/process.ts";
 
-export const kubernetesFolder = join(import.meta.dirname, "../../deploy/kubernetes");
+export const kubernetesFolder = join(import.meta.dirname, "../../../deploy/kubernetes");
 
 export interface Manifest {
   readonly apiVersion: string;
@@ -68,6 +68,8 @@ interface Mount {
 
 interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
 }
 
 export interface Container {

@@ -12,7 +12,7 @@ import { Job } from "kubernetes-models/batch/v1";
 import { NetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { ConfigMap, Secret, Service, ServiceAccount } from "kubernetes-models/v1";
-import { TestProcess } from "../support/process.ts";
+import { TestProcess } from "../../support/process.ts";
 import type { Manifest } from "./kubernetes-manifests.ts";
 
 interface Model {
@@ -32,7 +32,7 @@ const modelsByModule: Readonly<Record<string, readonly Model[]>> = {
   "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1": [ServiceMonitor],
 };
 const models = Object.values(modelsByModule).flat();
-const modules = join(import.meta.dirname, "../../node_modules");
+const modules = join(import.meta.dirname, "../../../node_modules");
 
 const titleOf = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`;
 
