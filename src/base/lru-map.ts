@@ -16,6 +16,8 @@ class Entry<Key, Value> extends Linked {
   readonly key: Key;
   value: Value;
   weight: number;
+  /** With `marksUses`: whether it was used since it last became the newest. */
+  isMarked = false;
 
   constructor(key: Key, value: Value, weight: number) {
     super();
@@ -24,6 +26,9 @@ class Entry<Key, Value> extends Linked {
     this.weight = weight;
   }
 }
+
+/** After so many marked entries an eviction takes the next one, so that it does not delay readers. */
+const skippedMax = 1024;
 
 /** A map, as the bound that it shares with others sees it. */
 export interface WeighedMap {
@@ -47,6 +52,12 @@ export interface LruMapOptions<Key, Value> {
   /** In the unit of the weights that `set` gets. Unbounded by default. */
   readonly weightMax?: number;
   readonly shared?: SharedBound | undefined;
+  /**
+   * A use only marks its entry, and an eviction skips marked ones: CLOCK, an approximation of LRU (Corbató 1968).
+   * For a map with many entries that is read far more often than written: to link an entry anew, a use would write to its
+   * neighbours too, which no cache of the processor holds.
+   */
+  readonly marksUses?: boolean;
   /** Called with each evicted entry after its removal. Not called for a value that is replaced or deleted. */
   readonly onEvict?: (value: Value, key: Key) => void;
 }
@@ -56,6 +67,7 @@ export class LruMap<Key, Value> implements WeighedMap {
   entriesMax: number;
   /** As {@link entriesMax}. */
   weightMax: number;
+  readonly #marksUses: boolean;
   readonly #shared: SharedBound | undefined;
   readonly #onEvict: ((value: Value, key: Key) => void) | undefined;
   readonly #entries = new Map<Key, Entry<Key, Value>>();
@@ -64,7 +76,8 @@ export class LruMap<Key, Value> implements WeighedMap {
   #weight = 0;
 
   constructor(options: LruMapOptions<Key, Value> = {}) {
-    const { entriesMax = Infinity, weightMax = Infinity, shared, onEvict } = options;
+    const { entriesMax = Infinity, weightMax = Infinity, marksUses = false, shared, onEvict } = options;
+    this.#marksUses = marksUses;
     this.entriesMax = entriesMax;
     this.weightMax = weightMax;
     this.#shared = shared;
@@ -89,7 +102,8 @@ export class LruMap<Key, Value> implements WeighedMap {
   get(key: Key): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#use(entry);
+    if (this.#marksUses) entry.isMarked = true;
+    else this.#use(entry);
     return entry.value;
   }
 
@@ -137,7 +151,11 @@ export class LruMap<Key, Value> implements WeighedMap {
 
   /** Evicts the least recently used entry, if there is one. */
   evictOldest(): void {
-    const entry = this.#byUse.oldest;
+    let entry = this.#byUse.oldest;
+    for (let skipped = 0; entry?.isMarked && skipped < skippedMax; skipped += 1) {
+      this.#use(entry);
+      entry = this.#byUse.oldest;
+    }
     if (entry === undefined) return;
     this.#remove(entry);
     this.#onEvict?.(entry.value, entry.key);
@@ -180,6 +198,7 @@ export class LruMap<Key, Value> implements WeighedMap {
   }
 
   #use(entry: Entry<Key, Value>): void {
+    entry.isMarked = false;
     if (entry === this.#byUse.newest) return;
     this.#byUse.remove(entry);
     this.#byUse.push(entry);

@@ -15,7 +15,7 @@ import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { Linked, LinkedList } from "./linked-list.ts";
 import { OrcaError } from "./orca-error.ts";
-import { largestPieceBytes, type Piece, SegmentPool, slabSizeBytes } from "./segment-pool.ts";
+import { largestPieceBytes, type Piece, SegmentPool, type Slab, slabSizeBytes } from "./segment-pool.ts";
 import { MiB } from "./units.ts";
 
 /** Size of a full segment. The last segment of a chunk is only as long as the bytes it holds. */
@@ -39,6 +39,11 @@ export class Segment {
     this.bytes = piece.bytes;
     this.#piece = piece;
     this.#budget = budget;
+  }
+
+  /** @internal For ReaderMemory. */
+  get slab(): Slab {
+    return this.#piece.slab;
   }
 
   get references(): number {

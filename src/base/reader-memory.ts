@@ -95,8 +95,7 @@ export class ReaderMemory {
   readonly stats = { copies: 0 };
   readonly #budget: MemoryBudget;
   readonly #slabsMax: number;
-  /** By the memory of a slab: how many readers pin it. */
-  readonly #pins = new Map<ArrayBufferLike, number>();
+  #slabsPinned = 0;
   readonly #places: Semaphore;
   readonly #sheets = new Set<Sheet>();
   /** Those of the sheets with a free place. */
@@ -112,7 +111,7 @@ export class ReaderMemory {
 
   /** Bytes of pinned slabs and of segments with copies. */
   get heldBytes(): number {
-    return (this.#pins.size + this.#sheets.size) * segmentSizeBytes;
+    return (this.#slabsPinned + this.#sheets.size) * segmentSizeBytes;
   }
 
   /** Readers that wait for a place. */
@@ -122,22 +121,23 @@ export class ReaderMemory {
 
   /** Whether one more slab can be pinned. */
   get hasRoomForPin(): boolean {
-    return this.#pins.size < this.#slabsMax;
+    return this.#slabsPinned < this.#slabsMax;
   }
 
   /** Pins `segment`, which the caller has retained, if the bound allows it. */
-  tryPin({ bytes: { buffer } }: Segment): boolean {
-    const pins = this.#pins.get(buffer) ?? 0;
-    if (pins === 0 && !this.hasRoomForPin) return false;
-    this.#pins.set(buffer, pins + 1);
+  tryPin({ slab }: Segment): boolean {
+    if (slab.pins === 0) {
+      if (!this.hasRoomForPin) return false;
+      this.#slabsPinned += 1;
+    }
+    slab.pins += 1;
     return true;
   }
 
-  unpin({ bytes: { buffer } }: Segment): void {
-    const pins = this.#pins.get(buffer) ?? 0;
-    assert(pins > 0, "a segment is unpinned once for each pin");
-    if (pins === 1) this.#pins.delete(buffer);
-    else this.#pins.set(buffer, pins - 1);
+  unpin({ slab }: Segment): void {
+    assert(slab.pins > 0, "a segment is unpinned once for each pin");
+    slab.pins -= 1;
+    if (slab.pins === 0) this.#slabsPinned -= 1;
   }
 
   /** A place for a copy, if there is one now. */

@@ -33,10 +33,12 @@ export function pieceSizeFor(lengthBytes: number): number {
   return slabSizeBytes;
 }
 
-class Slab extends Linked {
+export class Slab extends Linked {
   readonly memory = Buffer.from(new SharedArrayBuffer(slabSizeBytes));
   pieceSizeBytes = slabSizeBytes;
   piecesInUse = 0;
+  /** For {@link ReaderMemory}: how many readers pin pieces of it. */
+  pins = 0;
   /** Offsets of the free pieces. */
   freeOffsets: number[] = [];
 

@@ -84,6 +84,8 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly #pathPrefix: string;
   readonly #memoryKeyPrefix: string;
   #blocks: ObjectVersion | undefined;
+  /** For the memory tier: its entry for the only chunk, so that a hit needs no look-up by text. */
+  memoryEntry: object | undefined;
 
   constructor(fields: ObjectVersionFields) {
     this.originId = fields.originId;
@@ -98,6 +100,7 @@ export class ObjectVersion implements ObjectVersionFields {
     this.hash = versionHash(fields);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;
     this.#memoryKeyPrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;
+    this.memoryEntry = undefined;
   }
 
   /** The chunk path `<origin_id>/<hash>/<index>`: where a chunk lies in every store. */

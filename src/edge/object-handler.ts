@@ -72,7 +72,6 @@ const revalidationsMax = 2;
 export class ObjectHandler {
   readonly #options: ObjectHandlerOptions;
   readonly #turns = new TransferTurns();
-  readonly #headers = new WeakMap<ObjectRecord, ObjectHeaders>();
 
   constructor(options: ObjectHandlerOptions) {
     this.#options = options;
@@ -349,11 +348,9 @@ export class ObjectHandler {
   }
 
   #headersOf(record: ObjectRecord): ObjectHeaders {
-    let headers = this.#headers.get(record);
-    if (!headers) {
-      headers = new ObjectHeaders(record.head, this.#options.hostId, record.stale);
-      this.#headers.set(record, headers);
-    }
+    if (record.headers instanceof ObjectHeaders) return record.headers;
+    const headers = new ObjectHeaders(record.head, this.#options.hostId, record.stale);
+    record.headers = headers;
     return headers;
   }
 }

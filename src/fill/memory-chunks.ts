@@ -22,8 +22,8 @@ export interface Cachestore {
 /** The memory tier, as the filler and the readers use it. */
 export interface MemoryChunks {
   readonly bytes: number;
-  /** Undefined where the block at `offset` is not held. */
-  get(memoryKey: string, offset: number): ChunkBytes | undefined;
+  /** For a use that counts. Undefined where the block at `offset` is not held. */
+  getOf(version: ObjectVersion, index: number, offset: number): ChunkBytes | undefined;
   peek(memoryKey: string): ChunkBytes | undefined;
   /**
    * Returns the chunk if this put made it whole. `ahead`: the blocks were fetched before any reader asked for them.

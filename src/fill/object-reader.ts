@@ -46,7 +46,6 @@ export class ObjectReader implements FlightListener {
   #position: number;
   /** The chunk that the cursor is in, or -1 before the first. */
   #chunkIndex = -1;
-  #memoryKey = "";
   #firstSliceOfChunk = true;
   #flight: Flight | undefined;
   #leads = false;
@@ -106,7 +105,7 @@ export class ObjectReader implements FlightListener {
     const { memory } = this.#path;
     // A chunk is one use, in however many slices it is sent: only the first look counts for the eviction policy.
     const cached = this.#firstSliceOfChunk
-      ? memory.get(this.#memoryKey, offset)
+      ? memory.getOf(this.version, index, offset)
       : memory.peek(this.#memoryKey);
     const segment = cached?.segmentAt(offset);
     if (cached === undefined || segment === undefined) return null;
@@ -166,7 +165,6 @@ export class ObjectReader implements FlightListener {
 
   #enter(index: number): void {
     this.#chunkIndex = index;
-    this.#memoryKey = this.version.memoryKey(index);
     this.#firstSliceOfChunk = true;
     this.#leaveFlight();
     this.#flightsAhead?.leaveBefore(index);
@@ -185,6 +183,11 @@ export class ObjectReader implements FlightListener {
     this.#flight = undefined;
     flight.unlisten(this);
     flight.leave();
+  }
+
+  /** Of the chunk that the cursor is in. A hit on its first slice does without. */
+  get #memoryKey(): string {
+    return this.version.memoryKey(this.#chunkIndex);
   }
 
   get #holdsSlice(): boolean {

@@ -73,7 +73,7 @@ export class AnswerCache<Answer> implements Swept {
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
     const { entriesMax, weightMax = Infinity, heap } = options;
-    this.#kept = new LruMap({ entriesMax, weightMax, shared: heap });
+    this.#kept = new LruMap({ entriesMax, weightMax, marksUses: true, shared: heap });
   }
 
   get size(): number {
@@ -95,7 +95,7 @@ export class AnswerCache<Answer> implements Swept {
     return this.#kept.peek(name);
   }
 
-  /** The entry if it is fresh. It becomes the most recently used one. */
+  /** The entry if it is fresh. This is a use: the entry is evicted after those that were not used. */
   fresh(name: string): TimedAnswer<Answer> | undefined {
     const timed = this.#kept.get(name);
     if (timed === undefined) return undefined;

@@ -387,7 +387,7 @@ export class Directory {
     const { source, chunkTiers } = this.#options;
     const version = versionOf(source.id, location, own, chunkTiers);
     this.#supersede(location, name, version);
-    return { kind: "found", record: { version, head: own } };
+    return { kind: "found", record: { version, head: own, headers: undefined } };
   }
 
   /** Versions that are asked for by their ids are none that another could supersede. */

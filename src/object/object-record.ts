@@ -17,6 +17,8 @@ export interface ObjectRecord {
   readonly head: ObjectHead;
   /** Of an expired answer that is used because the source fails. */
   readonly stale?: Staleness | undefined;
+  /** For the edge: the headers of its responses, laid out. */
+  headers?: object | undefined;
 }
 
 export interface Staleness {

@@ -9,7 +9,8 @@
  *    never partial.
  * 3. stats.bytes is the sum of the bytes that these chunks hold, and stats.chunks is their number. #heapBytes is the sum
  *    of their memoryChunkCost, and charged to the budget.
- * 4. A chunk becomes whole in one put, however many flights fetch its blocks: that put returns it, and no other does.
+ * 4. A version is linked to an entry of its own only chunk, and to none that was dropped.
+ * 5. A chunk becomes whole in one put, however many flights fetch its blocks: that put returns it, and no other does.
  */
 
 import { LruMap } from "../base/lru-map.ts";
@@ -40,6 +41,8 @@ class MemoryEntry {
   readonly chunk: ChunkBytes;
   /** The memory key contains only a hash; the version has the bucket and the object key. */
   readonly version: ObjectVersion | undefined;
+  /** The version whose `memoryEntry` this is. */
+  linked: ObjectVersion | undefined;
 
   constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
     this.key = memoryKey;
@@ -48,6 +51,19 @@ class MemoryEntry {
     this.row = row;
     this.chunk = chunk;
     this.version = version;
+    this.linked = undefined;
+  }
+
+  /** From now on {@link MemoryTier.getOf} finds it without its key. One version has the link: the one that was read last. */
+  link(version: ObjectVersion): void {
+    this.unlink();
+    version.memoryEntry = this;
+    this.linked = version;
+  }
+
+  unlink(): void {
+    if (this.linked?.memoryEntry === this) this.linked.memoryEntry = undefined;
+    this.linked = undefined;
   }
 }
 
@@ -100,7 +116,25 @@ export class MemoryTier implements PolicyEntries {
    * owns the chunk: a caller that keeps it takes a hold of its own.
    */
   get(memoryKey: string, offset = 0): ChunkBytes | undefined {
+    return this.#used(this.#entries.get(memoryKey), memoryKey, offset);
+  }
+
+  /**
+   * As {@link get}. For an object of one chunk it makes and compares no key after the first time: with many small objects
+   * each of these texts would be read from memory that no cache of the processor holds.
+   */
+  getOf(version: ObjectVersion, index: number, offset: number): ChunkBytes | undefined {
+    const known = version.memoryEntry;
+    // With two tiers in a process, the entry may be one of the other tier.
+    if (known instanceof MemoryEntry && this.#rows[known.row] === known)
+      return this.#used(known, known.key, offset);
+    const memoryKey = version.memoryKey(index);
     const entry = this.#entries.get(memoryKey);
+    if (entry !== undefined && version.chunkCount === 1) entry.link(version);
+    return this.#used(entry, memoryKey, offset);
+  }
+
+  #used(entry: MemoryEntry | undefined, memoryKey: string, offset: number): ChunkBytes | undefined {
     if (entry !== undefined) this.#policy.touch(entry.row);
     if (entry?.chunk.segmentAt(offset) === undefined) {
       this.stats.misses += 1;
@@ -276,6 +310,7 @@ export class MemoryTier implements PolicyEntries {
 
   #drop(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
+    entry.unlink();
     this.#rows[entry.row] = undefined;
     this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);

@@ -26,6 +26,27 @@ test("LruMap.get: a use, where peek and has are looks", () => {
   assert.equal(map.get("a"), undefined);
 });
 
+test("LruMap.get: with marksUses an eviction skips entries that were used, once for all their uses", () => {
+  const map = new LruMap<string, string>({ entriesMax: 3, marksUses: true });
+  for (const key of "abc") map.set(key, key);
+  for (const key of ["a", "a", "b"]) map.get(key);
+  assert.deepEqual([...map.keys()], ["a", "b", "c"]);
+  map.set("d", "d");
+  assert.deepEqual([...map.keys()], ["d", "a", "b"]);
+  map.set("e", "e");
+  assert.deepEqual([...map.keys()], ["a", "b", "e"]);
+  map.set("f", "f");
+  assert.deepEqual([...map.keys()], ["b", "e", "f"]);
+});
+
+test("LruMap.get: with marksUses an eviction skips a thousand entries and no more", () => {
+  const map = new LruMap<number, number>({ marksUses: true });
+  for (let key = 0; key < 3000; key += 1) map.set(key, key);
+  for (let key = 0; key < 3000; key += 1) map.get(key);
+  map.evictOldest();
+  assert.deepEqual([map.size, map.has(1024), map.oldest?.key], [2999, false, 1025]);
+});
+
 test("LruMap.set: another value takes the place of the first, with its weight, and is no eviction", () => {
   const evicted: string[] = [];
   const map = new LruMap<string, string>({ weightMax: 10, onEvict: (value) => evicted.push(value) });

@@ -16,7 +16,7 @@ function segmentsOf(path: string, sizeBytes: number): readonly Buffer[] {
   const known = objects.get(path);
   if (known) return known;
   const segments = Array.from({ length: Math.ceil(sizeBytes / segmentBytes) }, () =>
-    Buffer.from(new SharedArrayBuffer(segmentBytes)).fill(7),
+    Buffer.from(new SharedArrayBuffer(Math.min(sizeBytes, segmentBytes))).fill(7),
   );
   objects.set(path, segments);
   return segments;

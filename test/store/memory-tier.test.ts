@@ -51,6 +51,47 @@ test("MemoryTier: get counts hits and misses, peek counts nothing", () => {
   assert.deepEqual(tier.stats, { hits: 1, misses: 1, evictions: 0, bytes: 2 * MiB + 5, chunks: 1 });
 });
 
+function smallVersion(chunkSizeBytes = MiB): ObjectVersion {
+  const fields = { originId: "o", bucket: "b", objectKey: "k", etag: "e", sizeBytes: MiB };
+  return new ObjectVersion({ ...fields, chunkSizeBytes });
+}
+
+test("MemoryTier.getOf: finds and counts what get does, for each of several objects that are one version", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  const [first, second] = [smallVersion(), smallVersion()];
+  assert.equal(tier.getOf(first, 0, 0), undefined);
+  fill(budget, tier, first.memoryKey(0));
+  const chunk = tier.get(first.memoryKey(0));
+  for (const version of [first, first, second, first, second]) assert.equal(tier.getOf(version, 0, 0), chunk);
+  assert.deepEqual([tier.stats.hits, tier.stats.misses], [6, 1]);
+});
+
+test("MemoryTier.getOf: what was dropped is not found, and keeps nothing on the heap", () => {
+  const { budget, tier } = tierOf(8 * MiB);
+  const [first, second] = [smallVersion(), smallVersion()];
+  fill(budget, tier, first.memoryKey(0));
+  assert.ok(tier.getOf(first, 0, 0));
+  assert.ok(tier.getOf(second, 0, 0));
+  assert.deepEqual([first.memoryEntry === undefined, second.memoryEntry === undefined], [true, false]);
+  tier.delete(first.memoryKey(0));
+  assert.equal(second.memoryEntry, undefined);
+  for (const version of [first, second]) assert.equal(tier.getOf(version, 0, 0), undefined);
+  fill(budget, tier, first.memoryKey(0), MiB, 2);
+  assertPattern(segmentOf(tier.getOf(first, 0, 0)).bytes, 2, 0);
+});
+
+test("MemoryTier.getOf: an entry of one tier is none of another, and one of many chunks has no link", () => {
+  const [one, other] = [tierOf(8 * MiB), tierOf(8 * MiB)];
+  const version = smallVersion();
+  fill(one.budget, one.tier, version.memoryKey(0));
+  assert.ok(one.tier.getOf(version, 0, 0));
+  assert.equal(other.tier.getOf(version, 0, 0), undefined);
+  const large = smallVersion(MiB / 2);
+  for (const index of [0, 1]) fill(one.budget, one.tier, large.memoryKey(index), MiB / 2, index);
+  for (const index of [0, 1]) assertPattern(segmentOf(one.tier.getOf(large, index, 0)).bytes, index, 0);
+  assert.equal(large.memoryEntry, undefined);
+});
+
 test("MemoryTier.put: a chunk that is held already stays, and no hold is taken", () => {
   const { budget, tier } = tierOf(8 * MiB);
   fill(budget, tier, "a", MiB, 1);

@@ -194,7 +194,8 @@ export class StaleAnswers {
   ): TimedAnswer<LookupResult> {
     this.stats.answers += 1;
     this.#options.onStale?.(error);
-    const answer: LookupResult = { kind: "found", record: { version, head, stale: { ageMs, expiredMs } } };
+    const record = { version, head, headers: undefined, stale: { ageMs, expiredMs } };
+    const answer: LookupResult = { kind: "found", record };
     return { answer, expiresMs: 0, dueMs: 0, keptUntilMs: 0, refreshedMs: 0 };
   }
 }
