@@ -5,21 +5,8 @@
 import { join } from "node:path";
 import process from "node:process";
 import { SystemClock } from "../../src/base/clock.ts";
+import { stopSignal } from "../stop-signal.ts";
 import { demo } from "./demo-command.ts";
-
-/** Resolves with the first signal to stop. A second one ends the process at once. */
-function stopSignal(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  let asked = false;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      if (asked) process.exit(128 + (signal === "SIGINT" ? 2 : 15));
-      asked = true;
-      resolve(signal);
-    });
-  }
-  return promise;
-}
 
 if (process.argv.length > 2) {
   process.stderr.write("Cannot start the demo: it takes no arguments\n");

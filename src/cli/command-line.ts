@@ -32,19 +32,28 @@ export const bugExitCode = 70;
 const helpColumnsMax = 100;
 const helpColumnsDefault = 80;
 
-/** Runs the command that `args` name. Resolves with the exit code; what went wrong is on stderr by then. */
-export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
+/**
+ * Runs the command that `args` name. Resolves with the exit code; what went wrong is on stderr by then. `root` is another
+ * program with the manners of `orca`.
+ */
+export async function runCommandLine(
+  args: readonly string[],
+  context: CommandContext,
+  root: OrcaCommand = commandLine(context),
+): Promise<number> {
   let exitCode = 0;
-  const root = commandLine(context).hook("postAction", (_, command) => {
+  root.hook("postAction", (_, command) => {
     exitCode = (command as OrcaCommand).exitCode;
   });
+  direct(root, outputOf(context));
+  const isBare = args.length === 0 && root.commands.length > 0;
   try {
-    await root.parseAsync(args.length === 0 ? ["help"] : args, { from: "user" });
+    await root.parseAsync(isBare ? ["help"] : args, { from: "user" });
     return exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.code === "commander.help" ? usageExitCode : 0;
     const known = thrown instanceof UsageError || thrown instanceof OrcaError;
-    context.stderr.write(`orca: ${known ? thrown.message : bugReport(thrown)}\n`);
+    context.stderr.write(`${root.name()}: ${known ? thrown.message : bugReport(thrown)}\n`);
     if (!known) return bugExitCode;
     return thrown instanceof UsageError ? usageExitCode : failureExitCode;
   }
@@ -84,7 +93,6 @@ export function commandLine(context: CommandContext): OrcaCommand {
     .addCommand(logLevelCommand(context))
     .addCommand(completionCommand(context))
     .addCommand(helpCommand());
-  direct(root, outputOf(context));
   return root;
 }
 
