@@ -20,6 +20,7 @@ import { OrcaCommand, version } from "./orca-command.ts";
 import { serveCommand } from "./serve-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { UsageError } from "./usage-error.ts";
+import { verifyReadsCommand } from "./verify/verify-reads-command.ts";
 
 /** What did not work: a bad configuration, a replica that does not answer. */
 export const failureExitCode = 1;
@@ -83,6 +84,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
     .addCommand(tokenCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(inspectCommand(context))
+    .addCommand(verifyReadsCommand(context))
     .addCommand(
       new OrcaCommand("cache", "Show, check and clear the cache of a replica")
         .usage("COMMAND [options]")

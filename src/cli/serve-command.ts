@@ -26,7 +26,7 @@ interface ServeFlags {
 }
 
 /** Where the Orca written in Go looks, too. */
-const usualConfigFile = "/etc/orca/config.yaml";
+export const usualConfigFile = "/etc/orca/config.yaml";
 
 /** The replica stopped as asked, but responses were cut, or a part failed to stop. */
 const uncleanStopExitCode = 3;
@@ -70,11 +70,10 @@ export function serveCommand(context: CommandContext): OrcaCommand {
 }
 
 async function serve(flags: ServeFlags, context: CommandContext): Promise<number> {
-  const file = configFileOf(flags, context);
+  const { file, overrides } = await configSourceOf(flags, context, "Cannot serve");
   const { loadConfig } = await import("../config/load.ts");
-  const { originFromUrl } = await import("../config/origin-url.ts");
-  const origin = flags.origin === undefined ? undefined : originFromUrl(flags.origin);
-  const config = loadConfig({ file, env: context.env, overrides: overridesOf(flags, origin) });
+  const all = { ...overrides, ...overridesOf(flags) };
+  const config = loadConfig({ file, env: context.env, overrides: all });
   // After the configuration, so that its faults are reported at once.
   const { Log } = await import("../ops/logging.ts");
   const { clock, stdout, stderr, logStream } = context;
@@ -158,22 +157,33 @@ function servingFields(config: Config, { replicaId }: Replica, { s3, ops, mesh }
   };
 }
 
-/** Undefined where the settings are `--origin` and defaults. */
-function configFileOf(
-  { config, origin }: ServeFlags,
+/** Where a command that takes `--config` and `--origin` finds its settings. */
+export interface ConfigSource {
+  /** Undefined where the settings are `--origin` and defaults. */
+  readonly file: string | undefined;
+  readonly overrides: SettingsTree;
+}
+
+/** `action` begins the error. @throws OrcaError `invalid_argument`, and `config_invalid` for the URL of an origin. */
+export async function configSourceOf(
+  { config, origin }: Pick<ServeFlags, "config" | "origin">,
   { configFile = usualConfigFile }: CommandContext,
-): string | undefined {
-  const cannot = "Cannot serve: give either --config FILE or --origin URL";
+  action: string,
+): Promise<ConfigSource> {
+  const cannot = `${action}: give either --config FILE or --origin URL`;
   if (config !== undefined && origin !== undefined) throw new OrcaError("invalid_argument", "config", cannot);
-  if (config !== undefined || origin !== undefined) return config;
-  if (existsSync(configFile)) return configFile;
+  if (origin !== undefined) {
+    const { originFromUrl } = await import("../config/origin-url.ts");
+    return { file: undefined, overrides: { origin: originFromUrl(origin) } };
+  }
+  if (config !== undefined) return { file: config, overrides: {} };
+  if (existsSync(configFile)) return { file: configFile, overrides: {} };
   throw new OrcaError("invalid_argument", "config", `${cannot}, because there is no "${configFile}"`);
 }
 
-function overridesOf(flags: ServeFlags, origin: SettingsTree | undefined): SettingsTree {
+function overridesOf(flags: ServeFlags): SettingsTree {
   const { listen, opsListen, memory, disk, diskSize } = flags;
   return {
-    origin,
     server: { listen, ops_listen: opsListen },
     memory: { max_bytes: memory },
     disk: disk === undefined && diskSize === undefined ? undefined : { root: disk, max_bytes: diskSize },

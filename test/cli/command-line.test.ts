@@ -24,6 +24,7 @@ Commands:
   token         Make a bearer token for a client of server.auth.mode bearer
   status        Show the cluster as one replica sees it
   inspect       Show where the chunks of an object are, by replica and tier
+  verify-reads  Compare what Orca serves with the origin, byte for byte
   cache stats   Show what a replica holds, by tier
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
   cache clear   Delete what a replica holds, of all objects or of some
