@@ -26,6 +26,8 @@ export interface DemoClusterOptions {
   readonly folder: string;
   readonly clock: Clock;
   readonly stdout: TextOutput;
+  /** `origin.buckets`; the origin's container alone where left out. */
+  readonly buckets?: Readonly<Record<string, object>>;
 }
 
 export interface DemoReplica {
@@ -113,7 +115,7 @@ export class DemoCluster {
   }
 
   #configuration({ id, endpoint, ops, mesh }: DemoReplica): string {
-    const { folder, origin } = this.#options;
+    const { folder, origin, buckets } = this.#options;
     const { account, endpoint: originEndpoint } = origin;
     return stringify({
       server: { listen: new URL(endpoint).host, ops_listen: new URL(ops).host },
@@ -121,6 +123,7 @@ export class DemoCluster {
         id: "demo",
         driver: "azureblob",
         azureblob: { account, container: demoContainer, endpoint: originEndpoint },
+        ...(buckets && { buckets }),
       },
       chunking: { size: formatBytes(demoChunkSizeBytes) },
       disk: { root: join(folder, `${id}-disk`) },
