@@ -18,17 +18,30 @@ export interface AwsCredentials {
 /** A file of credentials tells no end, and may be edited at any time. */
 const rereadMs = 60_000;
 
+export interface AwsChainOptions {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly faults: RemoteFaults;
+  /**
+   * Where STS is asked, as for each client of the SDK. Else the SDK would ask in `AWS_REGION` or, without it, in
+   * us-east-1, where a role of another partition does not exist.
+   */
+  readonly region: string;
+}
+
 /** @throws OrcaError of `faults`: noCredentials where the chain has no credentials, unavailable where it takes too long. */
-export async function awsChainCredentials(
-  clock: Clock,
-  timeoutMs: number,
-  faults: RemoteFaults,
-): Promise<Expiring<AwsCredentials>> {
+export async function awsChainCredentials({
+  clock,
+  timeoutMs,
+  faults,
+  region,
+}: AwsChainOptions): Promise<Expiring<AwsCredentials>> {
   const action = "Cannot get AWS credentials";
   try {
     const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers");
+    const callerClientConfig = { region: () => Promise.resolve(region) };
     const found = await withDeadline({ clock, timeoutMs, action, faults }, () =>
-      fromNodeProviderChain({ ignoreCache: true })(),
+      fromNodeProviderChain({ ignoreCache: true })({ callerClientConfig }),
     );
     if (found.expiration) return { value: found, expiresAtMs: found.expiration.getTime() };
     return { value: found, expiresAtMs: Number.POSITIVE_INFINITY, renewAtMs: clock.now() + rereadMs };

@@ -115,7 +115,7 @@ export class SignedRequests {
       clock: options.clock,
       fetch: explicit
         ? () => Promise.resolve({ value: explicit, expiresAtMs: Number.POSITIVE_INFINITY })
-        : () => awsChainCredentials(options.clock, options.attemptTimeoutMs, options.faults),
+        : () => awsChainCredentials({ ...options, timeoutMs: options.attemptTimeoutMs }),
       marginMs: 5 * 60_000,
       isSame: isSameKey,
       ...options.onRenewal,

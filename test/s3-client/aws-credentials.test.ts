@@ -6,6 +6,8 @@ import { originFaults } from "../../src/origin/origin-faults.ts";
 import { awsChainCredentials } from "../../src/s3-client/aws-credentials.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
+const chainOptions = { clock: new FakeClock(), timeoutMs: 1000, faults: originFaults, region: "eu-west-1" };
+
 suite("awsChainCredentials", () => {
   const environment = { ...process.env };
   beforeEach(() => {
@@ -23,7 +25,7 @@ suite("awsChainCredentials", () => {
     process.env["AWS_SECRET_ACCESS_KEY"] = "secret";
     process.env["AWS_SESSION_TOKEN"] = "session";
     process.env["AWS_CREDENTIAL_EXPIRATION"] = "2026-01-01T01:00:00Z";
-    const { value, expiresAtMs } = await awsChainCredentials(new FakeClock(), 1000, originFaults);
+    const { value, expiresAtMs } = await awsChainCredentials(chainOptions);
     assert.equal(value.accessKeyId, "id");
     assert.equal(value.sessionToken, "session");
     assert.equal(expiresAtMs, Date.UTC(2026, 0, 1, 1));
@@ -31,7 +33,7 @@ suite("awsChainCredentials", () => {
 
   test("awsChainCredentials: none to be had is origin_no_credentials", async () => {
     await assert.rejects(
-      awsChainCredentials(new FakeClock(), 1000, originFaults),
+      awsChainCredentials(chainOptions),
       (thrown) => thrown instanceof OrcaError && thrown.code === "origin_no_credentials",
     );
   });
