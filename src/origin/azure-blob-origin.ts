@@ -3,22 +3,23 @@
  * use Orca's own HTTP client. The answer to a LIST is read whole and parsed.
  */
 
+import type { ConnectionOptions } from "node:tls";
 import type { TokenCredential } from "@azure/identity";
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { encodeQuery, percentEncode } from "../base/percent-encoding.ts";
-import { Renewed, type RenewedOptions } from "../base/renewed.ts";
+import type { RenewedOptions } from "../base/renewed.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
 import { HttpClient, httpServerOf } from "../http-client/http-client.ts";
-import type { HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
+import type { HeadReceiver, HttpRequest, HttpTimeouts } from "../http-client/http-connection.ts";
 import type { ResponseHead } from "../http-client/response-head.ts";
 import { type WholeAnswer, WholeAnswers } from "../http-client/whole-answers.ts";
 import { withDeadline } from "../http-client/with-deadline.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
-import { azureToken, loadDefaultCredential } from "./azure-credentials.ts";
 import { archiveClass, archiveTier, listAzure } from "./azure-list.ts";
 import { type AzureAccountKey, sharedKeyAuthorization } from "./azure-shared-key.ts";
+import { AzureTokens } from "./azure-tokens.ts";
 import { listContainers } from "./buckets/azure-containers.ts";
 import { errorOfStatus } from "./error-of-status.ts";
 import {
@@ -67,6 +68,9 @@ export interface AzureBlobOriginOptions extends HttpTimeouts {
   readonly account: string;
   /** Base64. Without it, the chain of the Azure SDK: environment, workload identity, managed identity, command line. */
   readonly accountKey?: string | undefined;
+  /** @see AzureTokensOptions */
+  readonly credential?: (() => Promise<TokenCredential>) | undefined;
+  readonly tls?: ConnectionOptions | undefined;
   /** Base URL of the containers; `https://<account>.blob.core.windows.net` by default. */
   readonly endpoint?: string | undefined;
   readonly connectionsIdleMax: number;
@@ -86,10 +90,9 @@ export class AzureBlobOrigin implements Origin {
   readonly #endpoint: URL;
   readonly #basePath: string;
   readonly #accountKey: AzureAccountKey | undefined;
-  readonly #token: Renewed<string>;
+  readonly #tokens: AzureTokens;
   readonly #buckets: KnownBuckets;
   readonly #closing = new AbortController();
-  #credential: Promise<TokenCredential> | undefined;
 
   /** @throws OrcaError config_invalid: no usable endpoint, or a token would travel unencrypted. */
   constructor(options: AzureBlobOriginOptions) {
@@ -105,12 +108,7 @@ export class AzureBlobOrigin implements Origin {
       const message = `Cannot use origin endpoint "${this.#endpoint.origin}": without an account key it must be https`;
       throw new OrcaError("config_invalid", "config", message);
     }
-    this.#token = new Renewed({
-      clock: options.clock,
-      fetch: async () => azureToken(await this.#defaultCredential(), options.clock, options.attemptTimeoutMs),
-      marginMs: 5 * 60_000,
-      ...options.onRenewal,
-    });
+    this.#tokens = new AzureTokens({ ...options, timeoutMs: options.attemptTimeoutMs });
     this.#buckets = new KnownBuckets(
       options.clock,
       (bucket) => this.look({ bucket, prefix: "" }, this.#closing.signal),
@@ -122,12 +120,8 @@ export class AzureBlobOrigin implements Origin {
     const { bucket, key, versionId } = location;
     if (!isBlobName(key)) return null;
     const action = `Cannot get the metadata of "${bucket}/${key}"`;
-    const request = await this.#authorized(
-      "HEAD",
-      location,
-      askerHeaders(requestId, this.#options.traceContexts),
-    );
-    const head = await this.#client.request(request, () => null, signal);
+    const headers = askerHeaders(requestId, this.#options.traceContexts);
+    const head = await this.#request("HEAD", location, headers, () => null, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "ContainerNotFound") {
       throw new OrcaError("no_such_bucket", "origin", `${action}: the origin has no such container`);
@@ -153,14 +147,13 @@ export class AzureBlobOrigin implements Origin {
       ...rangeHeaders(range),
       ...askerHeaders(range.trace?.requestId, this.#options.traceContexts),
     };
-    const request = await this.#authorized("GET", range, headers);
     const onHead = (head: ResponseHead): ByteSink => {
       if (head.status >= 300) throw this.#errorOf(head, action);
       checkBlobType(head, action);
       checkRangeResponse(head, range, action);
       return sink;
     };
-    await this.#client.request(request, onHead, signal);
+    await this.#request("GET", range, headers, onHead, signal);
   }
 
   async open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
@@ -177,8 +170,7 @@ export class AzureBlobOrigin implements Origin {
       return receive(openingOf(head, request, dialect, action));
     };
     const headers = { ...openHeaders(request), ...askerHeaders(requestId, this.#options.traceContexts) };
-    const signed = await this.#authorized("GET", { bucket, key }, headers);
-    const head = await this.#client.request(signed, onHead, signal);
+    const head = await this.#request("GET", { bucket, key }, headers, onHead, signal);
     if (head.status === 404 && head.headers.get("x-ms-error-code") === "BlobNotFound") return null;
     // What else it is, the HEAD that follows finds out.
     return isOpened ? "opened" : "unsatisfiable";
@@ -229,30 +221,66 @@ export class AzureBlobOrigin implements Origin {
     signal: AbortSignal,
   ): Promise<WholeAnswer> {
     const path = `${this.#basePath}${percentEncode(container)}`;
-    const { headers } = await this.#signed("GET", path, {}, query);
     const target = `${path}?${encodeQuery(query)}`;
-    return this.#wholeAnswers.get({ path: target, headers, bytesMax: listingBytesMax, action }, signal);
+    const ask = async (token: string | undefined): Promise<WholeAnswer> => {
+      const { headers } = this.#signed("GET", path, {}, token, query);
+      return this.#wholeAnswers.get({ path: target, headers, bytesMax: listingBytesMax, action }, signal);
+    };
+    const token = await this.#token();
+    const answer = await ask(token);
+    if (!this.#mayAskAnew(answer.status, token)) return answer;
+    await this.#tokens.renew(token);
+    return ask(await this.#token());
   }
 
-  /** Azure knows no `null` version: the question is then about the current one. */
-  async #authorized(
+  /**
+   * Makes one attempt. A request that is denied is sent once more where its token may have been replaced. Azure knows no
+   * `null` version: the question is then about the current one.
+   * @throws OrcaError as {@link HttpClient.request}; origin_no_credentials without a key or a token.
+   */
+  async #request(
     method: HttpRequest["method"],
     { bucket, key, versionId }: ObjectLocation,
     asked: Readonly<Record<string, string>>,
-  ): Promise<HttpRequest> {
+    onHead: HeadReceiver,
+    signal: AbortSignal,
+  ): Promise<ResponseHead> {
     const path = `${this.#basePath}${percentEncode(bucket)}/${percentEncode(key)}`;
-    if (versionId === undefined || versionId === nullVersionId) return this.#signed(method, path, asked);
-    const query = { versionid: versionId };
-    return { ...(await this.#signed(method, path, asked, query)), path: `${path}?${encodeQuery(query)}` };
+    const isCurrent = versionId === undefined || versionId === nullVersionId;
+    const query = isCurrent ? undefined : { versionid: versionId };
+    const signed = (token: string | undefined): HttpRequest => {
+      const request = this.#signed(method, path, asked, token, query);
+      return query ? { ...request, path: `${path}?${encodeQuery(query)}` } : request;
+    };
+    const token = await this.#token();
+    let isDenied = false;
+    const onFirstHead: HeadReceiver = (head) => {
+      isDenied = this.#mayAskAnew(head.status, token);
+      return isDenied ? null : onHead(head);
+    };
+    const head = await this.#client.request(signed(token), onFirstHead, signal);
+    if (!isDenied || token === undefined) return head;
+    await this.#tokens.renew(token);
+    return this.#client.request(signed(await this.#token()), onHead, signal);
   }
 
-  /** @throws OrcaError origin_denied without a key or a token. */
-  async #signed(
+  /** Undefined with an account key. @throws OrcaError origin_no_credentials. */
+  async #token(): Promise<string | undefined> {
+    return this.#accountKey ? undefined : this.#tokens.get();
+  }
+
+  /** Whether a request with `token` that got this answer might be allowed with another one. */
+  #mayAskAnew(status: number, token: string | undefined): token is string {
+    return token !== undefined && (status === 401 || status === 403) && this.#tokens.mayRenew(token);
+  }
+
+  #signed(
     method: HttpRequest["method"],
     path: string,
     asked: Readonly<Record<string, string>>,
+    token: string | undefined,
     query?: Readonly<Record<string, string>>,
-  ): Promise<HttpRequest> {
+  ): HttpRequest {
     const headers = {
       "x-ms-date": new Date(this.#options.clock.now()).toUTCString(),
       "x-ms-version": azureApiVersion,
@@ -260,17 +288,12 @@ export class AzureBlobOrigin implements Origin {
     };
     const authorization = this.#accountKey
       ? sharedKeyAuthorization(this.#accountKey, method, path, headers, query)
-      : `Bearer ${await this.#token.get()}`;
+      : `Bearer ${token}`;
     return { method, path, headers: { host: this.#endpoint.host, authorization, ...headers } };
   }
 
   #errorOf(head: ResponseHead, action: string): OrcaError {
     return errorOfStatus(head.status, (name) => head.headers.get(name), action, this.#options.clock.now());
-  }
-
-  #defaultCredential(): Promise<TokenCredential> {
-    this.#credential ??= loadDefaultCredential();
-    return this.#credential;
   }
 }
 
