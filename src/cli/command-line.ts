@@ -13,6 +13,7 @@ import { completionCommand } from "./completion-command.ts";
 import { configCheckCommand, configPrintCommand } from "./config-command.ts";
 import { tokenCommand } from "./credentials/token-command.ts";
 import { doctorCommand } from "./doctor/doctor-command.ts";
+import { explainCommand } from "./explain/explain-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
@@ -84,6 +85,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
     .addCommand(tokenCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(inspectCommand(context))
+    .addCommand(explainCommand(context))
     .addCommand(verifyReadsCommand(context))
     .addCommand(
       new OrcaCommand("cache", "Show, check and clear the cache of a replica")

@@ -106,6 +106,18 @@ export class Coordination {
     }
   }
 
+  /** Like {@link next}, for a person who asks: it changes nothing, and counts nothing. Names the members that it skips. */
+  peekNext(name: string): { readonly member: Member; readonly avoided: readonly string[] } {
+    const avoided: string[] = [];
+    const nowMs = this.#clock.monotonic();
+    for (;;) {
+      const member = this.coordinator(name, avoided);
+      const untilMs = this.#avoided.get(member.replicaId)?.untilMs ?? -Infinity;
+      if (member.replicaId === this.selfId || nowMs >= untilMs) return { member, avoided };
+      avoided.push(member.replicaId);
+    }
+  }
+
   /** The live members for `name`, best first, with this replica. It depends on the view alone, as {@link coordinator}. */
   ranked(name: string, count?: number): readonly Member[] {
     return this.#current().rank(name, count);

@@ -95,6 +95,14 @@ export class AnswerCache<Answer> implements Swept {
     return this.#kept.peek(name);
   }
 
+  /** Whether a question is in flight that the next caller would join. */
+  isAsking(name: string): boolean {
+    const running = this.#questions.get(name);
+    return (
+      running !== undefined && this.#options.clock.monotonic() - running.sentMs < this.#options.joinMs(name)
+    );
+  }
+
   /** The entry if it is fresh. This is a use: the entry is evicted after those that were not used. */
   fresh(name: string): TimedAnswer<Answer> | undefined {
     const timed = this.#kept.get(name);

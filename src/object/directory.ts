@@ -27,13 +27,14 @@ import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
+import { beliefOf, type MetadataBelief } from "./explaining/metadata-belief.ts";
 import { type Lifetime, type LifetimePlace, Lifetimes, timesOf } from "./freshness/lifetimes.ts";
 import { RefreshAhead } from "./freshness/refresh-ahead.ts";
 import { Revalidations, refreshMs } from "./freshness/revalidations.ts";
 import { StaleAnswers } from "./freshness/stale-answers.ts";
 import { StaleMarkers } from "./freshness/stale-markers.ts";
 import { Sweep } from "./freshness/sweep.ts";
-import type { HeadQuestion, HeadSource } from "./heads/head-source.ts";
+import type { AskOptions, HeadSource } from "./heads/head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
 import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
@@ -54,15 +55,6 @@ export interface DirectoryOptions extends Lifetime {
   /** Called for each answer with an expired entry. */
   readonly onStale?: ((error: OrcaError) => void) | undefined;
   readonly trace?: Trace | undefined;
-}
-
-interface AskOptions {
-  /** The entry that is asked about: for a refresh, or because a client contradicts it. */
-  readonly kept?: TimedAnswer<LookupResult>;
-  readonly isRefresh?: boolean;
-  /** With `isRefresh`: the entry ends soon. */
-  readonly isAhead?: boolean;
-  readonly opening?: Pick<HeadQuestion, "firstBytes" | "lastVersion"> | undefined;
 }
 
 /** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
@@ -265,6 +257,13 @@ export class Directory {
       const answer = this.#answers.kept(name)?.answer;
       return answer?.kind === "found" ? [answer.record.version] : [];
     });
+  }
+
+  /** @see beliefOf */
+  believes(location: ObjectLocation, firstBytes?: FirstBytes): MetadataBelief {
+    const { clock, source } = this.#options;
+    const parts = { answers: this.#answers, lastVersions: this.#lastVersions, clock, source };
+    return beliefOf(parts, location, firstBytes);
   }
 
   /** Invalidates all objects below `prefix`, or all objects. Returns how many had an entry or a look-up in flight. */

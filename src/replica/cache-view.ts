@@ -7,23 +7,29 @@ import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
 import type { Filler } from "../fill/filler.ts";
+import { BlockWays } from "../fill/inspection/block-ways.ts";
+import { HeldBlocks } from "../fill/inspection/held-blocks.ts";
 import { HeldChunks } from "../fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
 import type { Relay } from "../fill/relay.ts";
 import type { Buckets } from "../object/buckets.ts";
+import type { ExplainAnswers } from "../object/explaining/explain-peers.ts";
 import { CacheClear } from "../ops/endpoints/cache-clear.ts";
 import { cacheEndpoints } from "../ops/endpoints/cache-endpoints.ts";
+import { explainEndpoint } from "../ops/endpoints/explain/explain-endpoint.ts";
+import { ObjectExplanation } from "../ops/endpoints/explain/object-explanation.ts";
 import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
 import type { OpsEndpoint } from "../ops/ops-endpoint.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
 import { Scrub } from "../store/scrub/scrub.ts";
 import type { OpenCachestore } from "./cachestore.ts";
+import { ReplicaExplainAnswers } from "./explain-answers.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
 
 export interface CacheViewOptions {
-  readonly config: Pick<Config, "disk">;
+  readonly config: Pick<Config, "disk" | "cluster" | "chunking">;
   readonly replicaId: string;
   readonly budget: MemoryBudget;
   readonly memory: MemoryTier;
@@ -41,6 +47,8 @@ export interface CacheViewOptions {
 export class CacheView {
   /** The chunks of an object in this replica's stores, for peers as well. */
   readonly held: HeldChunks;
+  /** Which way a read would go, for peers as well. */
+  readonly explained: ExplainAnswers;
   /** For the ops listener. */
   readonly endpoints: readonly OpsEndpoint[];
   /** Undefined without a disk tier. */
@@ -63,10 +71,26 @@ export class CacheView {
     });
     const directories = origins.map(({ directory }) => directory);
     const inspection = new ObjectInspection({ replicaId, held: this.held, cluster: meshClient });
+    const tiers = { memory, disk, cachestore: cachestore?.store, flights };
+    this.explained = new ReplicaExplainAnswers(new HeldBlocks(tiers), origins);
+    const explanation = this.#explanation(options);
     this.endpoints = [
       ...cacheEndpoints({ stats: { ...options, scrub, directories }, scrub, clear, buckets, clock }),
       inspectEndpoint({ buckets, inspection }),
+      explainEndpoint({ replicaId, buckets, explanation }),
     ];
+  }
+
+  #explanation({ config, replicaId, cachestore, meshClient }: CacheViewOptions): ObjectExplanation {
+    const { coordination } = meshClient ?? {};
+    const { replication: copies } = config.cluster;
+    return new ObjectExplanation({
+      replicaId,
+      answers: this.explained,
+      ways: new BlockWays({ replicaId, coordination, copies, hasCachestore: cachestore !== undefined }),
+      chunkSizeBytesMin: Math.min(...config.chunking.tiers.map(({ chunkSizeBytes }) => chunkSizeBytes)),
+      cluster: meshClient,
+    });
   }
 
   /** Lets the scrub run by itself. To be called once. */

@@ -10,12 +10,11 @@ import type { Random } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
 import { ChunkServer, type DigestStore } from "../fill/chunk-server.ts";
 import type { Filler } from "../fill/filler.ts";
-import type { CacheAnswers } from "../fill/inspection/cache-peers.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import type { Relay } from "../fill/relay.ts";
 import { FillChunkHandler, fillChunkPath } from "../mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillService } from "../mesh/fill-chunk/fill-service.ts";
-import { routeCache } from "../mesh/services/cache.ts";
+import { type CacheParts, routeCache } from "../mesh/services/cache.ts";
 import { type InventoryAnswers, routeInventory } from "../mesh/services/inventory-service.ts";
 import { routeMembership } from "../mesh/services/membership-service.ts";
 import { routeObjects } from "../mesh/services/object-service.ts";
@@ -43,7 +42,7 @@ export interface MeshServiceOptions {
   readonly relay: Relay;
   readonly disk: DigestStore | undefined;
   readonly origins: readonly OpenOrigin[];
-  readonly cache: CacheAnswers;
+  readonly cache: CacheParts;
   /** Undefined where disks are not replicated. */
   readonly inventory: InventoryAnswers | undefined;
   readonly clock: Clock;

@@ -317,7 +317,7 @@ export class Replica {
       relay,
       disk: this.#tiers.disk,
       origins,
-      cache: this.#cacheView.held,
+      cache: this.#cacheView,
       inventory: replicated?.answers,
     });
   }

@@ -43,6 +43,20 @@ const answers: Readonly<Record<string, object>> = {
     chunks: 1,
     replicas: [],
   },
+  "/explain": {
+    bucket: "b",
+    key: "k",
+    origin: "o",
+    replica_id: "r",
+    first: 5,
+    last: null,
+    size: null,
+    etag: null,
+    metadata: { state: "unknown", origin_request: "HEAD", why: "w", coordinator: "r", error: null },
+    ways: [],
+    origin_now: [],
+    silent: [],
+  },
 };
 
 /** What a command asks of the replica at `--ops`, and what it printed. */
@@ -72,6 +86,12 @@ test("orca inspect: asks for the object, and --json prints the answer", async (c
   const { asked, exitCode, stdout } = await ask(context, "inspect", "s3://b/k?1", "--json");
   assert.deepEqual([asked, exitCode], [["GET /inspect?bucket=b&key=k%3F1"], 0]);
   assert.equal(stdout, `${JSON.stringify(answers["/inspect"])}\n`);
+});
+
+test("orca explain: asks for the object and its range, and --json prints the answer", async (context) => {
+  const { asked, exitCode, stdout } = await ask(context, "explain", "s3://b/k", "--range", "5-", "--json");
+  assert.deepEqual([asked, exitCode], [["GET /explain?bucket=b&key=k&range=5-"], 0]);
+  assert.equal(stdout, `${JSON.stringify(answers["/explain"])}\n`);
 });
 
 test("orca cache verify: --rate is bytes a second, and the progress is on stderr", async (context) => {

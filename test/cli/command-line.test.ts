@@ -24,6 +24,7 @@ Commands:
   token         Make a bearer token for a client of server.auth.mode bearer
   status        Show the cluster as one replica sees it
   inspect       Show where the chunks of an object are, by replica and tier
+  explain       Show which way a read of an object would go now, and why
   verify-reads  Compare what Orca serves with the origin, byte for byte
   cache stats   Show what a replica holds, by tier
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
@@ -215,6 +216,7 @@ const usageErrors: readonly (readonly [string, string])[] = [
   ["config check", 'missing argument "FILE" of "orca config check". See: orca config check --help'],
   ["inspect", 'missing argument "URL" of "orca inspect". See: orca inspect --help'],
   ["inspect models/k", 'Cannot inspect "models/k": expected s3://BUCKET/KEY. See: orca inspect --help'],
+  ["explain models/k", 'Cannot explain "models/k": expected s3://BUCKET/KEY. See: orca explain --help'],
   ["certs --ot d", 'unknown option "--ot" of "orca certs"; did you mean "--out"? See: orca certs --help'],
   ["certs --server-name a", 'missing option "--out DIR" of "orca certs". See: orca certs --help'],
   [

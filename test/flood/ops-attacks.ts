@@ -21,6 +21,7 @@ const paths = [
   "/cluster",
   "/cache",
   "/inspect?key=a",
+  "/explain?bucket=b&key=a&range=9-1",
   "/nowhere",
   "/cache/clear",
   "/log-level",

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file orca/v1/cache.proto.
  */
 export const file_orca_v1_cache: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwyXgoMQ2FjaGVTZXJ2aWNlEk4KDUluc3BlY3RPYmplY3QSHS5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVzcG9uc2ViBnByb3RvMw", [file_orca_v1_chunk]);
+  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90bzKuAQoMQ2FjaGVTZXJ2aWNlEk4KDUluc3BlY3RPYmplY3QSHS5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVzcG9uc2USTgoNRXhwbGFpbk9iamVjdBIdLm9yY2EudjEuRXhwbGFpbk9iamVjdFJlcXVlc3QaHi5vcmNhLnYxLkV4cGxhaW5PYmplY3RSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk]);
 
 /**
  * Asks for one version of an object.
@@ -83,6 +83,190 @@ export const InspectObjectResponseSchema: GenMessage<InspectObjectResponse> = /*
   messageDesc(file_orca_v1_cache, 1);
 
 /**
+ * Asks about one object.
+ *
+ * @generated from message orca.v1.ExplainObjectRequest
+ */
+export type ExplainObjectRequest = Message<"orca.v1.ExplainObjectRequest"> & {
+  /**
+   * The object.
+   *
+   * @generated from field: orca.v1.ObjectRef object = 1;
+   */
+  object?: ObjectRef | undefined;
+
+  /**
+   * Where a client would begin to read, and how much it would want first; 0 bytes where that cannot be asked for.
+   *
+   * @generated from field: uint64 first_offset = 2;
+   */
+  firstOffset: bigint;
+
+  /**
+   * Bytes that a client would want first.
+   *
+   * @generated from field: uint64 first_bytes = 3;
+   */
+  firstBytes: bigint;
+
+  /**
+   * The version whose blocks are looked for. Absent where the caller knows none.
+   *
+   * @generated from field: optional orca.v1.BelievedVersion version = 4;
+   */
+  version?: BelievedVersion | undefined;
+
+  /**
+   * The first chunk that is asked about, counted from 0.
+   *
+   * @generated from field: uint64 first_chunk = 5;
+   */
+  firstChunk: bigint;
+
+  /**
+   * How many chunks are asked about.
+   *
+   * @generated from field: uint64 chunk_count = 6;
+   */
+  chunkCount: bigint;
+};
+
+/**
+ * Describes the message orca.v1.ExplainObjectRequest.
+ * Use `create(ExplainObjectRequestSchema)` to create a new message.
+ */
+export const ExplainObjectRequestSchema: GenMessage<ExplainObjectRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 2);
+
+/**
+ * A version of an object whose place is known.
+ *
+ * @generated from message orca.v1.BelievedVersion
+ */
+export type BelievedVersion = Message<"orca.v1.BelievedVersion"> & {
+  /**
+   * ETag of the version, without quotes.
+   *
+   * @generated from field: string etag = 1;
+   */
+  etag: string;
+
+  /**
+   * Bytes of the whole object.
+   *
+   * @generated from field: uint64 object_size = 2;
+   */
+  objectSize: bigint;
+
+  /**
+   * Bytes of every chunk of this version but the last.
+   *
+   * @generated from field: uint64 chunk_size = 3;
+   */
+  chunkSize: bigint;
+};
+
+/**
+ * Describes the message orca.v1.BelievedVersion.
+ * Use `create(BelievedVersionSchema)` to create a new message.
+ */
+export const BelievedVersionSchema: GenMessage<BelievedVersion> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 3);
+
+/**
+ * What a replica believes of an object.
+ *
+ * @generated from message orca.v1.ExplainObjectResponse
+ */
+export type ExplainObjectResponse = Message<"orca.v1.ExplainObjectResponse"> & {
+  /**
+   * Of the directory that asks the origin: `fresh`, `expired` or `unknown`.
+   *
+   * @generated from field: string metadata_state = 1;
+   */
+  metadataState: string;
+
+  /**
+   * How long the entry is fresh, or an expired one is kept. Absent where it has no end.
+   *
+   * @generated from field: optional uint64 remaining_ms = 2;
+   */
+  remainingMs?: bigint | undefined;
+
+  /**
+   * The code of a fresh lasting error, such as the absence of the object; empty for none.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+
+  /**
+   * The version of the entry, or else the last one that was seen. Absent where none was.
+   *
+   * @generated from field: optional orca.v1.BelievedVersion version = 4;
+   */
+  version?: BelievedVersion | undefined;
+
+  /**
+   * Whether a question to the origin is in flight.
+   *
+   * @generated from field: bool asking = 5;
+   */
+  asking: boolean;
+
+  /**
+   * Whether the first request to the origin would be a GET that brings metadata and bytes, rather than a HEAD.
+   *
+   * @generated from field: bool opens = 6;
+   */
+  opens: boolean;
+
+  /**
+   * Requests in flight to the origin, how many may be, and how many wait.
+   *
+   * @generated from field: uint64 requests_in_flight = 7;
+   */
+  requestsInFlight: bigint;
+
+  /**
+   * Permits of this replica.
+   *
+   * @generated from field: uint64 requests_in_flight_max = 8;
+   */
+  requestsInFlightMax: bigint;
+
+  /**
+   * Requests that wait for a permit.
+   *
+   * @generated from field: uint64 requests_waiting = 9;
+   */
+  requestsWaiting: bigint;
+
+  /**
+   * Requests that may be in flight while the origin throttles. Absent while it does not.
+   *
+   * @generated from field: optional uint64 throttled_to = 10;
+   */
+  throttledTo?: bigint | undefined;
+
+  /**
+   * One byte for each block of 1 MiB of the chunks asked about, in order: the sum of 1 (in memory), 2 (on disk), 4 (in a
+   * flight), 8 (believed to be in the cachestore), 16 (the scan of the disk has not ended), and 64 times the source of the
+   * flight: 0 origin, 1 disk, 2 cachestore, 3 a peer.
+   *
+   * @generated from field: bytes blocks = 11;
+   */
+  blocks: Uint8Array;
+};
+
+/**
+ * Describes the message orca.v1.ExplainObjectResponse.
+ * Use `create(ExplainObjectResponseSchema)` to create a new message.
+ */
+export const ExplainObjectResponseSchema: GenMessage<ExplainObjectResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 4);
+
+/**
  * Reports what this replica caches.
  *
  * @generated from service orca.v1.CacheService
@@ -99,6 +283,18 @@ export const CacheService: GenService<{
     methodKind: "unary";
     input: typeof InspectObjectRequestSchema;
     output: typeof InspectObjectResponseSchema;
+  },
+  /**
+   * Reports what this replica believes of an object: its metadata, the blocks that it holds, and how busy the origin is.
+   * Like InspectObject it answers from memory and changes nothing. INVALID_ARGUMENT for more than 65,536 blocks, and for
+   * an origin that this replica does not know.
+   *
+   * @generated from rpc orca.v1.CacheService.ExplainObject
+   */
+  explainObject: {
+    methodKind: "unary";
+    input: typeof ExplainObjectRequestSchema;
+    output: typeof ExplainObjectResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_cache, 0);

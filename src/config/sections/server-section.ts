@@ -111,7 +111,7 @@ export const serverSection = section({
   ops_listen: setting(
     listenAddress(),
     "0.0.0.0:8442",
-    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/cache` and `/inspect` are served. They need no credentials, unless `server.ops_token_file` is set.",
+    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/cache`, `/inspect` and `/explain` are served. They need no credentials, unless `server.ops_token_file` is set.",
     "Use an internal address. Probes, Prometheus and `orca status` must reach it.",
   ),
   ops_actions: setting(

@@ -3,6 +3,8 @@ import type { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { FirstBytes, ObjectHead, ObjectLocation } from "../../origin/origin.ts";
 import type { Asker } from "../../trace/trace.ts";
+import type { TimedAnswer } from "../answer-cache.ts";
+import type { LookupResult } from "../object-record.ts";
 
 /** What the caller knows already. */
 export interface HeadQuestion {
@@ -22,6 +24,16 @@ export interface HeadQuestion {
   readonly lastVersion?: ObjectVersion | undefined;
 }
 
+/** Why a directory asks. */
+export interface AskOptions {
+  /** The entry that is asked about: for a refresh, or because a client contradicts it. */
+  readonly kept?: TimedAnswer<LookupResult>;
+  readonly isRefresh?: boolean;
+  /** With `isRefresh`: the entry ends soon. */
+  readonly isAhead?: boolean;
+  readonly opening?: Pick<HeadQuestion, "firstBytes" | "lastVersion"> | undefined;
+}
+
 export interface HeadAnswer {
   /** The metadata, or a lasting error: `no_such_key`, `origin_missing_etag`, `origin_unsupported`. */
   readonly head: ObjectHead | OrcaError;
@@ -37,4 +49,10 @@ export interface HeadSource {
   readonly isOrigin: boolean;
   /** @throws OrcaError for a passing fault, which is not a fact about the object. */
   head(location: ObjectLocation, question: HeadQuestion): Promise<HeadAnswer>;
+  /** Whether a question with `firstBytes` would be a GET that brings them, rather than a HEAD. It changes nothing. */
+  wouldOpen?(
+    location: ObjectLocation,
+    firstBytes: FirstBytes | undefined,
+    lastVersion: ObjectVersion | undefined,
+  ): boolean;
 }

@@ -65,6 +65,19 @@ export class OriginHeads implements HeadSource {
     return { head: await this.#ask(location, question), remainingMs: undefined };
   }
 
+  /** @see HeadSource.wouldOpen */
+  wouldOpen(
+    location: ObjectLocation,
+    firstBytes: FirstBytes | undefined,
+    lastVersion: ObjectVersion | undefined,
+  ): boolean {
+    const places = this.#opening?.places;
+    if (!firstBytes || !places || !this.#origin.opens || location.versionId !== undefined) return false;
+    if (lastVersion !== undefined && places.holds(lastVersion, firstBytes.offset)) return false;
+    const isGateOpen = this.#gate ? this.#gate.isOpen : places.wereEmpty;
+    return isGateOpen === true;
+  }
+
   async #ask(
     location: ObjectLocation,
     { asker, firstBytes, lastVersion }: Partial<HeadQuestion> = {},

@@ -10,6 +10,11 @@ import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { CacheClient, routeCache } from "../../../src/mesh/services/cache.ts";
 import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
+import type {
+  ExplainAnswer,
+  ExplainAnswers,
+  ExplainQuestion,
+} from "../../../src/object/explaining/explain-peers.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
@@ -25,10 +30,14 @@ function versionOf(sizeBytes: number): ObjectVersion {
   });
 }
 
-async function served(context: TestContext, cache: CacheAnswers) {
+const silent: ExplainAnswers = { explain: () => Promise.reject(new Error("not asked")) };
+
+async function served(context: TestContext, cache: CacheAnswers, explained: ExplainAnswers = silent) {
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
-  const { address } = await mesh.serve({ routes: (router) => routeCache(router, cache, calls) });
+  const { address } = await mesh.serve({
+    routes: (router) => routeCache(router, { held: cache, explained }, calls),
+  });
   const peers = mesh.peers();
   const client = new CacheClient({ peers, clock: mesh.clock, timeoutMs: 400 });
   const raw = createClient(CacheService, peers.at(address).transport);
@@ -103,4 +112,47 @@ test("CacheClient: an answer of another length, late or missing is peer_unavaila
   await clock.advance(400);
   assert.match((await late).message, /^Cannot ask "r1" what it holds of ".*": no answer within 400 ms/);
   assert.deepEqual(client.stats, { calls: 2, peerError: 0, unavailable: 1, malformed: 1 });
+});
+
+test("ExplainObject: question and answer arrive unchanged, also of an object of which nothing is known", async (context) => {
+  const asked: ExplainQuestion[] = [];
+  const version = { etag: "e", sizeBytes: 3 * MiB, chunkSizeBytes: 2 * MiB };
+  let answer: ExplainAnswer = {
+    metadata: { state: "fresh", remainingMs: Infinity, version, isAsking: true, request: "GET" },
+    origin: { inFlight: 1, inFlightMax: 2, waiting: 3, throttledTo: 1 },
+    blocks: Uint8Array.of(3),
+  };
+  const explains: ExplainAnswers = {
+    explain: (question) => {
+      asked.push(question);
+      return Promise.resolve(answer);
+    },
+  };
+  const { client, peer } = await served(context, { inspect: () => Promise.reject(new Error()) }, explains);
+  const location = { bucket: "b", key: "dir/k \u{1F40B}" };
+  const place = { originId: "o", bucket: location.bucket, objectKey: location.key };
+  const firstBytes = { offset: 0, lengthBytes: MiB, withChecksums: false };
+  const question = {
+    originId: "o",
+    location,
+    firstBytes,
+    version: new ObjectVersion({ ...place, ...version }),
+  };
+  assert.deepEqual(await client.explain(peer, { ...question, firstChunk: 1, chunkCount: 1 }), answer);
+  assert.equal(asked[0]?.version?.hash, question.version.hash);
+  assert.deepEqual([asked[0]?.firstChunk, asked[0]?.chunkCount, asked[0]?.firstBytes], [1, 1, firstBytes]);
+  const late = client.explain(peer, { ...question, firstChunk: 0, chunkCount: 2 });
+  assert.match((await rejectsWith("peer_unavailable", late)).message, /reports 1 blocks, 3 were asked about/);
+  await rejectsWith(
+    "invalid_argument",
+    client.explain(peer, { ...question, version: undefined, firstChunk: 0, chunkCount: 1 }),
+  );
+  answer = {
+    metadata: { state: "unknown", remainingMs: 0, isAsking: false, request: "HEAD" },
+    origin: { inFlight: 0, inFlightMax: 2, waiting: 0 },
+    blocks: new Uint8Array(),
+  };
+  const unknown = { originId: "o", location, firstChunk: 0, chunkCount: 0 };
+  assert.deepEqual(await client.explain(peer, unknown), answer);
+  assert.deepEqual([asked[2]?.version, asked[2]?.firstBytes], [undefined, undefined]);
 });
