@@ -18,6 +18,7 @@ export const pages = {
   replicasComeAndGo: "docs/operations/cluster.md#what-happens-when-replicas-come-and-go",
   requestFailed: `${symptoms}#clients-get-502`,
   sizing: "docs/operations/sizing.md#choose-memory-disk-file-descriptors-and-cores",
+  stalls: `${symptoms}#a-call-stalls`,
   staleAnswers: "docs/operations/when-the-store-fails.md#answer-while-the-origin-fails",
   stop: "docs/operations/start-and-stop.md#stop-it",
   withoutTls: "docs/operations/cluster.md#set-it-up",

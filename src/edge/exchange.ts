@@ -112,7 +112,7 @@ export class Exchange implements Asker {
 
   /** It waits for `wait` until `waits.end()`, or until it ends itself. */
   begin(wait: Wait): Waits {
-    this.waits ??= new Waits(this.#context.clock);
+    this.waits ??= new Waits(this.#context.clock, this.requestId);
     this.waits.begin(wait);
     return this.waits;
   }

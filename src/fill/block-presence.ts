@@ -1,5 +1,7 @@
 /** Blocks on disk, be their chunk whole there or partial. */
 import type { ChunkKey, ChunkStore, MemoryHold, Presence } from "../store/chunk-store.ts";
+import { type Waiting, watched } from "../trace/stalls/stall-watch.ts";
+import { chunkFields } from "../trace/trace.ts";
 
 /** What the disk believes of a block, without I/O. */
 export function blockPresence(disk: ChunkStore, key: ChunkKey, blockIndex: number): Presence {
@@ -18,8 +20,20 @@ export function blockPresences(
   return (blockIndex) => (partial.holds(key, blockIndex) ? "held" : presence);
 }
 
-/** @see ChunkStore.readBlock */
-export async function readDiskBlock(
+/** `waiting`: what waits for the block. @see ChunkStore.readBlock */
+export function readDiskBlock(
+  disk: ChunkStore,
+  key: ChunkKey,
+  blockIndex: number,
+  target: Buffer,
+  hold: MemoryHold,
+  waiting?: Waiting,
+): Promise<boolean> {
+  const read = (): Promise<boolean> => readHeldBlock(disk, key, blockIndex, target, hold);
+  return watched(waiting, "disk", "read", waiting ? { ...chunkFields(key), block: blockIndex } : {}, read);
+}
+
+async function readHeldBlock(
   disk: ChunkStore,
   key: ChunkKey,
   blockIndex: number,

@@ -18,6 +18,7 @@
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
 import type { ChunkKey, ChunkStore, PutResult } from "../store/chunk-store.ts";
+import { watched } from "../trace/stalls/stall-watch.ts";
 import type { Flight } from "./flight.ts";
 import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
 
@@ -200,7 +201,7 @@ async function traced(
   put: () => Promise<PutResult>,
 ): Promise<PutResult> {
   if (trace?.isOn) trace.step("commit", { store });
-  const result = await put();
+  const result = await watched(trace, store, "put", trace?.about ?? {}, put);
   if (trace?.isOn) trace.step("commit_result", { store, result });
   return result;
 }

@@ -389,7 +389,7 @@ export class Filler implements ChunkFlights {
       const { filled } = flight;
       const block = sink.space();
       const blockIndex = Math.floor(filled / segmentSizeBytes);
-      if (!(await readDiskBlock(disk, key, blockIndex, block, flight.segmentAt(filled)))) {
+      if (!(await readDiskBlock(disk, key, blockIndex, block, flight.segmentAt(filled), flight.trace))) {
         return !disk.isSetAside;
       }
       sink.advance(block.length);

@@ -7,6 +7,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
+import { watched } from "../trace/stalls/stall-watch.ts";
 import type { Flight, FlightSource, MissingBytes } from "./flight.ts";
 import type { Cachestore } from "./memory-chunks.ts";
 
@@ -91,7 +92,9 @@ export class FlightSources {
     const { key, filled, to } = flight;
     // The store is asked also while its breaker is open: it answers at once, and counts the read as not tried.
     if (cachestore) {
-      const outcome = await cachestore.read(key, filled, to - filled, sink, signal);
+      const outcome = await watched(flight.trace, "cachestore", "read", flight.trace?.about ?? {}, () =>
+        cachestore.read(key, filled, to - filled, sink, signal),
+      );
       signal.throwIfAborted();
       if (outcome === "hit") return true;
     }

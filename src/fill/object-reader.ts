@@ -379,7 +379,8 @@ export class ObjectReader implements FlightListener {
     }
     const block = reservation.takeSegment(blockBytes);
     beginWait(this.#asker, this.#path.trace, "disk");
-    const isRead = await readDiskBlock(disk, key, blockIndex, block.bytes, block);
+    const waiting = this.#path.trace?.waitingOf(this.#asker);
+    const isRead = await readDiskBlock(disk, key, blockIndex, block.bytes, block, waiting);
     waits?.end();
     if (!isRead || this.#closed) {
       block.release();

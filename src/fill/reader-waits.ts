@@ -5,7 +5,7 @@ import { type Wait, Waits } from "../trace/waits.ts";
 /** Made at the first wait: a reader that finds its bytes in memory has none. */
 export function waitsOf(asker: Asker | undefined, trace: Trace | undefined): Waits | undefined {
   if (!asker || !trace) return undefined;
-  asker.waits ??= new Waits(trace.clock);
+  asker.waits ??= new Waits(trace.clock, asker.requestId);
   return asker.waits;
 }
 

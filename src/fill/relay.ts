@@ -34,6 +34,7 @@ import type { Member } from "../membership/member.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
+import { watched } from "../trace/stalls/stall-watch.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
 import type { ChunkPeers } from "./chunk-peers.ts";
@@ -282,12 +283,9 @@ export class Relay implements ChunkFlights {
   async #read(flight: Flight, route: Route, sink: ByteSink, signal: AbortSignal): Promise<void> {
     const { peers, coordination, cachestore } = this.#options;
     if (flight.source === "cachestore" && cachestore) {
-      const outcome = await cachestore.read(
-        route.key,
-        flight.filled,
-        flight.to - flight.filled,
-        sink,
-        signal,
+      const { filled, to, trace } = flight;
+      const outcome = await watched(trace, "cachestore", "read", trace?.about ?? {}, () =>
+        cachestore.read(route.key, filled, to - filled, sink, signal),
       );
       signal.throwIfAborted();
       if (outcome === "hit") return;

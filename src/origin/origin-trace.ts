@@ -1,6 +1,7 @@
 /** The steps of one question to an origin, attempt by attempt, as its trace logs them (trace/trace-steps.ts). */
 import { OrcaError } from "../base/orca-error.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
+import type { Waiting, WatchedCall } from "../trace/stalls/stall-watch.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import type { TraceStep } from "../trace/trace-steps.ts";
 import type { ObjectLocation } from "./origin.ts";
@@ -17,15 +18,27 @@ export interface AttemptRange {
 export class OriginTrace {
   readonly #operation: string;
   readonly #log: StepLog | undefined;
+  readonly #waiting: Waiting | undefined;
+  readonly #about: object;
+  /** Attempts in progress: one, or with hedging two. */
+  readonly #watched: WatchedCall[] = [];
   #attempts = 0;
 
-  private constructor(operation: string, log: StepLog | undefined) {
+  private constructor(
+    operation: string,
+    log: StepLog | undefined,
+    waiting: Waiting | undefined,
+    about: object = {},
+  ) {
     this.#operation = operation;
     this.#log = log;
+    this.#waiting = waiting;
+    this.#about = about;
   }
 
   static ofRead(fetch: FetchTrace | undefined): OriginTrace {
-    return new OriginTrace("get", fetch?.isOn ? (step, fields) => fetch.step(step, fields) : undefined);
+    const log: StepLog | undefined = fetch?.isOn ? (step, fields) => fetch.step(step, fields) : undefined;
+    return new OriginTrace("get", log, fetch, fetch?.about);
   }
 
   /** `operation`: a GET where the first question about the object is an opening. */
@@ -36,11 +49,11 @@ export class OriginTrace {
     asker: Asker | undefined,
     operation: "head" | "get" = "head",
   ): OriginTrace {
-    if (!trace?.isOn || !asker) return new OriginTrace(operation, undefined);
     const object = { originId, bucket, key, ...(versionId !== undefined && { versionId }) };
-    return new OriginTrace(operation, (step, fields) =>
-      trace.step(step, asker.requestId, { ...object, ...fields }),
-    );
+    const waiting = trace?.waitingOf(asker);
+    if (!trace?.isOn || !asker) return new OriginTrace(operation, undefined, waiting, object);
+    const log: StepLog = (step, fields) => trace.step(step, asker.requestId, { ...object, ...fields });
+    return new OriginTrace(operation, log, waiting, object);
   }
 
   permitted(waitedMs: number): void {
@@ -49,6 +62,7 @@ export class OriginTrace {
 
   attempt(range?: AttemptRange, isHedge = false): void {
     this.#attempts += 1;
+    this.#watch(range);
     const hedge = isHedge ? { hedge: true } : {};
     this.#log?.("origin_attempt", {
       operation: this.#operation,
@@ -69,7 +83,17 @@ export class OriginTrace {
     this.#result("cancelled", tookMs);
   }
 
+  /** The bytes of a body are a part of its attempt, and so of its usual time. */
+  #watch(range: AttemptRange | undefined): void {
+    const waiting = this.#waiting;
+    const about = { ...this.#about, attempt: this.#attempts, ...range };
+    const call = waiting?.stalls.begin("origin", this.#operation, about, () => waiting.waiting());
+    if (call) this.#watched.push(call);
+  }
+
   #result(result: string, tookMs: number, receivedBytes?: number): void {
+    const call = this.#watched.shift();
+    if (call) this.#waiting?.stalls.end(call, result);
     if (!this.#log) return;
     const received = receivedBytes === undefined ? {} : { receivedBytes };
     this.#log("origin_result", {

@@ -27,7 +27,7 @@ import { type AccessCounters, registerAccessMetrics } from "../ops/metrics/acces
 import { registerBucketMetrics } from "../ops/metrics/bucket-metrics.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
-import { registerLogMetrics, registerOpsMetrics } from "../ops/metrics/ops-metrics.ts";
+import { registerLogMetrics, registerOpsMetrics, registerStallMetrics } from "../ops/metrics/ops-metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
@@ -130,6 +130,7 @@ export interface OpsParts {
   readonly accessCounters: AccessCounters | undefined;
   /** Undefined where `server.ops_token_file` is not set. */
   readonly tokenGuard: TokenGuard | undefined;
+  readonly trace: Trace;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onDied: (error: OrcaError) => void;
@@ -203,5 +204,6 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   if (replicated) registerReplicationMetrics(metrics, replicated);
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);
   if (parts.log) registerLogMetrics(metrics, parts.log);
+  registerStallMetrics(metrics, parts.trace.stalls);
   return metrics;
 }

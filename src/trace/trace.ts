@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { StallWatch, type Waiting } from "./stalls/stall-watch.ts";
 import { TraceContexts } from "./trace-contexts.ts";
 import { type TraceStep, traceSteps } from "./trace-steps.ts";
 import type { Waits } from "./waits.ts";
@@ -31,16 +32,24 @@ export class Trace {
   readonly clock: Clock;
   /** Of the clients that trace, too. */
   readonly contexts: TraceContexts;
+  /** Calls that take far beyond their usual time. */
+  readonly stalls: StallWatch;
   readonly #logger: Logger;
 
   constructor(logger: Logger, clock: Clock, contexts = new TraceContexts()) {
     this.contexts = contexts;
     this.#logger = logger;
     this.clock = clock;
+    this.stalls = new StallWatch(clock, logger);
   }
 
   get isOn(): boolean {
     return this.#logger.isDebug;
+  }
+
+  /** A request as what waits for a call. */
+  waitingOf(asker: Asker | undefined): Waiting | undefined {
+    return asker && { stalls: this.stalls, waiting: () => [`request ${asker.requestId} waits for it`] };
   }
 
   step(step: TraceStep, requestId: string, fields: object): void {

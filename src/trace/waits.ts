@@ -27,13 +27,16 @@ export class Waits {
   retries = 0;
   /** The peer that was asked last for a chunk. */
   coordinator: string | undefined;
+  /** Of the request that waits; empty where none is known. */
+  readonly requestId: string;
   readonly #clock: Clock;
   #running: Wait | undefined;
   #sinceMs = 0;
   #fetch: FollowedFetch | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, requestId = "") {
     this.#clock = clock;
+    this.requestId = requestId;
   }
 
   begin(wait: Wait): void {

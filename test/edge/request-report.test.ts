@@ -122,7 +122,10 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const { port } = await listener.start();
   context.after(() => listener.close());
   const lines = (): Record<string, unknown>[] =>
-    logger.events.filter(({ level }) => level === "info").map(({ fields }) => ({ ...fields }));
+    logger.events
+      // A call that stalls has lines of its own (trace/stalls/).
+      .filter(({ level, fields }) => level === "info" && !("event" in fields))
+      .map(({ fields }) => ({ ...fields }));
   const answerHead = (sizeBytes: number): void =>
     head.resolve({ etag: "v1", sizeBytes, lastModifiedMs: 0, metadata: {} });
   const read = async (index: number): Promise<ScriptedRead> => {

@@ -11,7 +11,11 @@ import { registerMembershipMetrics } from "../../src/ops/metrics/membership-metr
 import { type MeshParts, registerSessionMetrics } from "../../src/ops/metrics/mesh-metrics.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import type { MetricsSection } from "../../src/ops/metrics/metrics-page.ts";
-import { registerLogMetrics, registerOpsMetrics } from "../../src/ops/metrics/ops-metrics.ts";
+import {
+  registerLogMetrics,
+  registerOpsMetrics,
+  registerStallMetrics,
+} from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
 import { registerRelayMetrics } from "../../src/ops/metrics/relay-metrics.ts";
 import { type ReplicaParts, registerFillMetrics } from "../../src/ops/metrics/replica-metrics.ts";
@@ -23,6 +27,7 @@ import { Catalog } from "../../src/store/cachestore/catalog.ts";
 import { GuardedCachestore } from "../../src/store/cachestore/guarded-cachestore.ts";
 import { S3CachestoreStats } from "../../src/store/cachestore/s3/s3-cachestore.ts";
 import { DiskStats } from "../../src/store/disk/disk-stats.ts";
+import { StallWatch } from "../../src/trace/stalls/stall-watch.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { agreedSettings } from "./membership-fixture.ts";
 import { RecordedLogger } from "./recorded-logger.ts";
@@ -287,6 +292,7 @@ export function metricsSections(): MetricsSection[] {
     ),
     section("Log and ops listener", always, (metrics) => {
       registerLogMetrics(metrics, { linesDropped: 0, accessLinesDropped: 0 });
+      registerStallMetrics(metrics, new StallWatch(new FakeClock(), new RecordedLogger()));
       registerOpsMetrics(metrics, { connections: 0, stats: { closedForRoom: 0 } });
     }),
   ];

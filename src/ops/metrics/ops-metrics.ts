@@ -1,5 +1,6 @@
-/** Metrics of what people run Orca with: the log and the ops listener. */
-import type { MetricsRegistry } from "./metrics.ts";
+/** Metrics of what people run Orca with: the log, the calls that stall, and the ops listener. */
+import type { StallWatch } from "../../trace/stalls/stall-watch.ts";
+import { labelled, type MetricsRegistry } from "./metrics.ts";
 
 export interface LogCounters {
   readonly linesDropped: number;
@@ -45,5 +46,24 @@ export function registerOpsMetrics(metrics: MetricsRegistry, ops: OpsCounters): 
       watch: "Should not grow: somebody opens connections and does not use them.",
     },
     () => ops.stats.closedForRoom,
+  );
+}
+
+export type StallCounters = Pick<StallWatch, "stats">;
+
+export function registerStallMetrics(metrics: MetricsRegistry, { stats }: StallCounters): void {
+  metrics.counter(
+    "orca_calls_stalled_total",
+    {
+      meaning:
+        "Calls to the origin, the disk or the cachestore that took ten times as long as 99 % of the latest ones, and 5 s at least.",
+      watch: "Should not grow. The log line call_stalled says what waited for the call.",
+    },
+    () => labelled("place", stats.stalls),
+  );
+  metrics.gauge(
+    "orca_calls_stalled",
+    { meaning: "Of these, those that still run.", watch: "Above 0 for minutes: look at that place." },
+    () => labelled("place", stats.running),
   );
 }
