@@ -32,6 +32,7 @@ import { EdgeStats } from "../edge/edge-stats.ts";
 import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
+import { EventLoopLag } from "../ops/event-loop-lag.ts";
 import type { Log } from "../ops/logging.ts";
 import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
@@ -211,6 +212,9 @@ export class Replica {
     const { disk, cachestore } = this.#tiers;
     if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
     if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
+    const lag = new EventLoopLag(this.#options.clock);
+    this.#readiness.addNotice("event_loop", lag.notice);
+    this.#held.add(step("stop measuring the event loop", () => lag.stop()));
   }
 
   #addAuthNotice(access: ReplicaAccess | undefined): void {
