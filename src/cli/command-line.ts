@@ -18,6 +18,7 @@ import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
 import { OrcaCommand, version } from "./orca-command.ts";
+import { profileCommand } from "./profile/profile-command.ts";
 import { serveCommand } from "./serve-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { UsageError } from "./usage-error.ts";
@@ -95,6 +96,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(cacheClearCommand(context)),
     )
     .addCommand(logLevelCommand(context))
+    .addCommand(profileCommand(context))
     .addCommand(completionCommand(context))
     .addCommand(helpCommand());
   return root;

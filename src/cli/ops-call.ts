@@ -137,18 +137,28 @@ export async function readAnswer(
   deadline: Deadline,
   answerBytesMax = answerBytesMaxDefault,
 ): Promise<string> {
+  const slices = await Array.fromAsync(readSlices(url, call, deadline, answerBytesMax));
+  return Buffer.concat(slices).toString();
+}
+
+/** The bytes of an answer, as they arrive. @throws like {@link readAnswer}. */
+export async function* readSlices(
+  url: URL,
+  call: OpsCall,
+  deadline: Deadline,
+  answerBytesMax: number,
+): AsyncGenerator<Uint8Array> {
   const response = await send(url, call, deadline);
-  const slices: Uint8Array[] = [];
+  const failure: Uint8Array[] = [];
   let lengthBytes = 0;
   for await (const slice of response.body ?? []) {
     lengthBytes += slice.length;
     if (lengthBytes > answerBytesMax)
       throw new Error(`the answer is larger than ${formatBytes(answerBytesMax)}`);
-    slices.push(slice);
+    if (response.status === 200) yield slice;
+    else failure.push(slice);
   }
-  const text = Buffer.concat(slices).toString();
-  if (response.status !== 200) throw errorOf(response.status, text);
-  return text;
+  if (response.status !== 200) throw errorOf(response.status, Buffer.concat(failure).toString());
 }
 
 /** The lines of an answer, as they arrive. @throws like {@link readAnswer}. */

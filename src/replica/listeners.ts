@@ -31,6 +31,8 @@ import { registerLogMetrics, registerOpsMetrics, registerStallMetrics } from "..
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
+import { profileEndpoint } from "../ops/profile/profile-endpoint.ts";
+import { Profiler } from "../ops/profile/profiler.ts";
 import type { Readiness } from "../ops/readiness.ts";
 import type { TokenGuard } from "../ops/token-guard.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -158,6 +160,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
       ...probeEndpoints(readiness, metrics),
       clusterEndpoint(status, readiness),
       ...cacheView.endpoints,
+      profileEndpoint(new Profiler(clock), parts.tokenGuard !== undefined),
       ...(parts.log ? logLevelEndpoints(parts.log.level) : []),
     ],
     actions: config.server.opsActions,

@@ -30,6 +30,8 @@ Commands:
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
   cache clear   Delete what a replica holds, of all objects or of some
   log-level     Show the level of a replica's log, or change it for some time
+  profile cpu   Record where a replica spends its time
+  profile heap  Record what allocates the memory that a replica holds
   completion    Print a completion script for bash or zsh
   help          Show the commands, or the help of one
 

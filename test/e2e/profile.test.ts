@@ -1,0 +1,133 @@
+/** `orca profile` of a replica that serves: what it writes is what Chrome DevTools loads, and only the token opens it. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { SystemClock } from "../../src/base/clock.ts";
+import { type ProfileOptions, profile } from "../../src/cli/profile/profile-command.ts";
+import { type ReplicaFixture, startReplica } from "../support/replica-fixture.ts";
+
+let fixture: ReplicaFixture | undefined;
+let folder = "";
+let tokenFile = "";
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "orca-profile-"));
+  tokenFile = join(folder, "token");
+  writeFileSync(tokenFile, "secret-of-operators", { mode: 0o600 });
+});
+
+afterEach(async () => {
+  await fixture?.stop();
+  fixture = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function run({ opsEndpoint }: ReplicaFixture, options: Partial<ProfileOptions> = {}) {
+  let [stdout, stderr] = ["", ""];
+  const exitCode = await profile({
+    kind: "cpu",
+    forMs: 1000,
+    file: join(folder, "out.cpuprofile"),
+    ops: opsEndpoint,
+    opsTokenFile: tokenFile,
+    json: false,
+    clock: new SystemClock(),
+    stdout: { write: (text) => void (stdout += text) },
+    stderr: { write: (text) => void (stderr += text) },
+    ...options,
+  });
+  return { exitCode, stdout, stderr };
+}
+
+interface Node {
+  readonly callFrame: { readonly functionName: string };
+  readonly children?: readonly Node[];
+}
+
+test("orca profile: the CPU and the heap of a replica, in files that DevTools loads; one at a time", async () => {
+  fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
+  const replica = fixture;
+  const file = join(folder, "out.cpuprofile");
+  const taking = run(replica);
+  const second = async (): Promise<string> => {
+    const other = await run(replica, { file: join(folder, "other") });
+    return other.exitCode === 1 ? other.stderr : second();
+  };
+  assert.match(await second(), /another one is being taken/);
+  const { exitCode, stdout, stderr } = await taking;
+  assert.deepEqual([exitCode, stderr], [0, "Recording for 1 s\n"]);
+  assert.match(
+    stdout,
+    /^Wrote .* to .*out\.cpuprofile\. Load it in the tab Performance of Chrome DevTools\.\n$/,
+  );
+  const cpu = JSON.parse(readFileSync(file, "utf8")) as {
+    nodes: Node[];
+    samples: number[];
+    timeDeltas: number[];
+    startTime: number;
+    endTime: number;
+  };
+  assert.equal(cpu.samples.length, cpu.timeDeltas.length);
+  assert.ok(cpu.samples.length > 10);
+  assert.ok(cpu.endTime - cpu.startTime >= 900_000, "microseconds");
+  assert.ok(cpu.nodes.some(({ callFrame }) => callFrame.functionName === "(idle)"));
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const heapFile = join(folder, "out.heapprofile");
+  const held: object[] = [];
+  const taken = run(replica, { kind: "heap", file: heapFile, json: true });
+  // The replica is of this process: what a test holds is in its profile.
+  const filling = setInterval(() => {
+    for (let count = 0; count < 10_000; count += 1) held.push({ count, text: `text ${count}` });
+  }, 50);
+  const heap = await taken.finally(() => clearInterval(filling));
+  assert.equal(heap.exitCode, 0, heap.stderr);
+  const told = JSON.parse(heap.stdout) as { bytes: number; kind: string };
+  assert.deepEqual([told.bytes, told.kind], [statSync(heapFile).size, "heap"]);
+  const { head } = JSON.parse(readFileSync(heapFile, "utf8")) as { head: Node };
+  assert.equal(head.callFrame.functionName, "(root)");
+  assert.ok((head.children ?? []).length > 0);
+});
+
+test("orca profile: without the token nobody gets one, and a file that is there stays", async () => {
+  fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
+  const wrong = join(folder, "wrong");
+  writeFileSync(wrong, "guess");
+  const denied = await run(fixture, { opsTokenFile: wrong });
+  assert.equal(denied.exitCode, 1);
+  assert.match(denied.stderr, /this needs the token of server\.ops_token_file/);
+  assert.ok(!existsSync(join(folder, "out.cpuprofile")));
+  const post = (query: string) =>
+    fetch(`${(fixture as ReplicaFixture).opsEndpoint}/profile?${query}`, {
+      method: "POST",
+      headers: { "x-orca-action": "profile", authorization: "Bearer secret-of-operators" },
+    });
+  for (const query of [
+    "kind=cpu&seconds=61",
+    "kind=cpu&seconds=0",
+    "kind=dump&seconds=1",
+    "kind=cpu&seconds=1&x=1",
+  ])
+    assert.equal((await post(query)).status, 400, query);
+  const file = join(folder, "there");
+  writeFileSync(file, "mine");
+  await assert.rejects(run(fixture, { file }), /Cannot write ".*there": it exists\. Give another --out/);
+  assert.equal(readFileSync(file, "utf8"), "mine");
+});
+
+test("orca profile: a replica without a token takes none; a client that leaves ends the profile", async () => {
+  fixture = await startReplica();
+  const open = await run(fixture);
+  assert.equal(open.exitCode, 1);
+  assert.match(open.stderr, /profiles need a token: set server\.ops_token_file/);
+  await fixture.stop();
+  fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
+  const endMs = performance.now() + 30_000;
+  const late = await run(fixture, { forMs: 60_000, timeoutMs: 300 });
+  assert.equal(late.exitCode, 1);
+  assert.match(late.stderr, /no answer within 300 ms/);
+  let next = await run(fixture);
+  while (next.exitCode !== 0 && performance.now() < endMs) next = await run(fixture);
+  assert.equal(next.exitCode, 0, next.stderr);
+});
