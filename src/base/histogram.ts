@@ -16,11 +16,21 @@ export interface CumulativeBucket {
   readonly count: number;
 }
 
+/** A request that a bucket counts, by its trace. */
+export interface Marked {
+  readonly traceId: string;
+  readonly seconds: number;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 export class Histogram {
   readonly #boundsSeconds: Float64Array;
   /** One count per bound, and one for observations above the last bound. Doubles hold whole numbers up to 2^53. */
   readonly #counts: Float64Array;
   #sumSeconds = 0;
+  /** The last marked observation of each bucket. Made for the first one. */
+  #marks: (Marked | undefined)[] | undefined;
 
   /** `boundsSeconds` are the upper bounds of the buckets, ascending, without Infinity. */
   constructor(boundsSeconds: readonly number[] = latencyBoundsSeconds) {
@@ -34,6 +44,23 @@ export class Histogram {
 
   observe(seconds: number): void {
     assert(seconds >= 0, "a duration is a number and not negative");
+    const bucket = this.#bucketOf(seconds);
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    this.#sumSeconds += seconds;
+  }
+
+  /** Names the trace of an observation. */
+  mark(marked: Marked): void {
+    this.#marks ??= new Array<undefined>(this.#counts.length).fill(undefined);
+    this.#marks[this.#bucketOf(marked.seconds)] = marked;
+  }
+
+  /** By bucket, as {@link cumulativeBuckets}; empty where none was marked. */
+  get marks(): readonly (Marked | undefined)[] {
+    return this.#marks ?? [];
+  }
+
+  #bucketOf(seconds: number): number {
     let low = 0;
     let high = this.#boundsSeconds.length;
     while (low < high) {
@@ -41,8 +68,7 @@ export class Histogram {
       if (seconds <= (this.#boundsSeconds[middle] as number)) high = middle;
       else low = middle + 1;
     }
-    this.#counts[low] = (this.#counts[low] as number) + 1;
-    this.#sumSeconds += seconds;
+    return low;
   }
 
   get sumSeconds(): number {

@@ -21,6 +21,7 @@ export const pages = {
   stalls: `${symptoms}#a-call-stalls`,
   staleAnswers: "docs/operations/when-the-store-fails.md#answer-while-the-origin-fails",
   stop: "docs/operations/start-and-stop.md#stop-it",
+  tracing: "docs/operations/monitoring.md#traces",
   withoutTls: "docs/operations/cluster.md#set-it-up",
 } as const;
 

@@ -2,9 +2,9 @@
  * Every setting of Orca, written once: key, meaning, default, bounds and when to change it. Reading, printing, the types
  * of Config and docs/configuration.md all come from here. The sections have a file each in sections/.
  */
-import { deadline, logLevel, oneOf } from "./codec.ts";
+import { deadline, endpoint, logLevel, oneOf, ratio } from "./codec.ts";
 import { driverSection } from "./driver-section.ts";
-import { listOf, optionalSection, type Row, section, setting, type ValueOf } from "./field.ts";
+import { listOf, optional, optionalSection, type Row, section, setting, type ValueOf } from "./field.ts";
 import { cachestoreSection, chunkCatalogSection } from "./sections/cachestore-section.ts";
 import { clusterSection } from "./sections/cluster-section.ts";
 import { listCacheSection, metadataSection } from "./sections/metadata-sections.ts";
@@ -29,6 +29,19 @@ export const schema = section({
   metadata: metadataSection,
   list_cache: listCacheSection,
   cluster: clusterSection,
+  tracing: section({
+    otlp_endpoint: optional(
+      endpoint(),
+      "Address of a collector that takes spans by OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it no spans are made, and a client's trace context is sent on as it came.",
+      "Set it to see in a trace which replica, tier and origin a read waited for. Of replicas without it, traces show nothing.",
+    ),
+    sample_ratio: setting(
+      ratio({ orZero: true }),
+      "0.01",
+      "The part of requests for objects that are traced, of those without a `traceparent`. A client that sends one decides itself.",
+      "Raise it on a quiet cluster. A traced read of one chunk makes about six spans.",
+    ),
+  }),
   logging: section({
     level: setting(
       logLevel("info"),

@@ -5,11 +5,13 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
+import type { Histogram } from "../base/histogram.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type Page, pages } from "../base/pages.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import type { StepSpans } from "../trace/spans/span.ts";
 import type { Asker } from "../trace/trace.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { type Wait, Waits } from "../trace/waits.ts";
@@ -115,6 +117,13 @@ export class Exchange implements Asker {
     this.waits ??= new Waits(this.#context.clock, this.requestId);
     this.waits.begin(wait);
     return this.waits;
+  }
+
+  /** Names its trace as one of an observation, where it is recorded. */
+  mark(histogram: Histogram, seconds: number): void {
+    const { traceContexts, clock } = this.#context;
+    const context = traceContexts.size === 0 ? undefined : traceContexts.get(this.requestId);
+    if (context?.isSampled) histogram.mark({ traceId: context.traceId, seconds, atMs: clock.now() });
   }
 
   elapsedSeconds(): number {
@@ -229,7 +238,8 @@ export class Exchange implements Asker {
     stats.countRequest(this.operation, status);
     stats.totalSeconds[this.operation].observe(seconds);
     if (!writableFinished && !this.#cut) stats.clientsGone += 1;
-    if (logger.isDebug) this.#logEnd(status, seconds);
+    const { spans } = this.#context.traceContexts;
+    if (logger.isDebug || spans) this.#logEnd(status, seconds, spans);
     if (this.record) this.#logAccess(this.record, status, seconds);
     const isSlow = seconds * 1000 > slowRequestMs;
     if (isSlow) stats.requestsSlow += 1;
@@ -248,7 +258,7 @@ export class Exchange implements Asker {
     this.#context.accessLog?.end(this, record, { status, seconds, complete });
   }
 
-  #logEnd(status: number, seconds: number): void {
+  #logEnd(status: number, seconds: number, spans: StepSpans | undefined): void {
     const { requestId, operation, bucket, key, client, reader } = this;
     const complete = this.response.writableFinished;
     const fields = {
@@ -264,6 +274,7 @@ export class Exchange implements Asker {
       seconds,
       complete,
     };
+    spans?.responded(requestId, fields);
     this.#context.logger.debug(fields, complete ? "Answered a request" : "A client disconnected");
   }
 }

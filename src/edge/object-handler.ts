@@ -306,7 +306,9 @@ export class ObjectHandler {
     const { exchange, request, bucket, location } = task;
     const source = reader.source ?? "memory";
     const firstByteSeconds = exchange.elapsedSeconds();
-    this.#options.stats.firstByteSeconds[source].observe(firstByteSeconds);
+    const histogram = this.#options.stats.firstByteSeconds[source];
+    histogram.observe(firstByteSeconds);
+    exchange.mark(histogram, firstByteSeconds);
     if (exchange.record) exchange.record.firstByteSeconds = firstByteSeconds;
     const flat = this.#headersOf(record).forBody(
       range,

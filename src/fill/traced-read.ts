@@ -24,7 +24,7 @@ export async function tracedRead(
   const { replicaId } = peer;
   trace.replica = replicaId;
   trace.asked();
-  const fields = { question: "chunk", replica: replicaId };
+  const fields = { question: "chunk", replica: replicaId, offset: request.offset };
   if (trace.isOn) trace.step("peer_attempt", fields);
   try {
     const end = await peers.read(peer, { ...request, requestId: trace.requestId }, sink, signal);

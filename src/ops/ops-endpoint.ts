@@ -5,6 +5,8 @@
 
 export interface OpsRequest {
   readonly query: URLSearchParams;
+  /** The header Accept. */
+  readonly accept?: string | undefined;
   /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
 }

@@ -233,7 +233,12 @@ export class OpsServer {
     const disconnected = new AbortController();
     response.once("close", () => disconnected.abort(clientDisconnected));
     try {
-      return await endpoint.answer({ query: new URLSearchParams(query), signal: disconnected.signal });
+      const { accept } = request.headers;
+      return await endpoint.answer({
+        query: new URLSearchParams(query),
+        accept,
+        signal: disconnected.signal,
+      });
     } catch (thrown) {
       if (!(thrown instanceof OrcaError)) throw thrown;
       return errorPage(errorTable[thrown.code].status, thrown.message);

@@ -27,7 +27,12 @@ import { type AccessCounters, registerAccessMetrics } from "../ops/metrics/acces
 import { registerBucketMetrics } from "../ops/metrics/bucket-metrics.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
-import { registerLogMetrics, registerOpsMetrics, registerStallMetrics } from "../ops/metrics/ops-metrics.ts";
+import {
+  registerLogMetrics,
+  registerOpsMetrics,
+  registerSpanMetrics,
+  registerStallMetrics,
+} from "../ops/metrics/ops-metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
 import { OpsServer } from "../ops/ops-server.ts";
@@ -208,5 +213,8 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);
   if (parts.log) registerLogMetrics(metrics, parts.log);
   registerStallMetrics(metrics, parts.trace.stalls);
+  const { contexts } = parts.trace;
+  if (parts.config.tracing.otlpEndpoint !== undefined)
+    registerSpanMetrics(metrics, () => contexts.spans?.sink);
   return metrics;
 }

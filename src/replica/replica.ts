@@ -55,6 +55,7 @@ import { begin, ReleaseStack, type Step, step, together } from "./release-stack.
 import { ReplicaAccess } from "./replica-access.ts";
 import { bucketsOf } from "./replica-buckets.ts";
 import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
+import { Tracing } from "./tracing.ts";
 
 export interface ReplicaOptions {
   readonly config: Config;
@@ -120,9 +121,12 @@ export class Replica {
       if (mesh) held.add(step("stop watching the files of cluster.internal_tls", () => mesh.stop()));
       const access = await ReplicaAccess.load(options);
       if (access) held.add(step("stop watching the files of server.auth", () => access.stop()));
+      const tracing = await Tracing.load(config);
       const opsToken = await loadOpsToken(options);
       if (opsToken) held.add(step("stop watching server.ops_token_file", () => opsToken.stop()));
-      return new Replica(options, { server, mesh, access, opsToken }, held);
+      const replica = new Replica(options, { server, mesh, access, opsToken }, held);
+      tracing?.start({ ...replica.#options, replicaId: replica.replicaId }, held);
+      return replica;
     });
   }
 

@@ -1,12 +1,16 @@
 /**
  * The context of a distributed trace as W3C's Trace Context has it (https://www.w3.org/TR/trace-context/): the headers
- * `traceparent` and `tracestate`. Orca makes no spans, so it sends on what it received, unchanged: what the origin records
- * is then a child of the client's span. A header that breaks the rules is ignored, as the specification asks.
+ * `traceparent` and `tracestate`. Where Orca makes no spans (spans/), it sends on what it received, unchanged: what the
+ * origin records is then a child of the client's span. A header that breaks the rules is ignored, as the specification asks.
  */
 
 export interface TraceContext {
   /** 32 hex characters in lower case. */
   readonly traceId: string;
+  /** 16 of them: the span that this one is below. */
+  readonly parentId: string;
+  /** Whether the sender records its spans. */
+  readonly isSampled: boolean;
   readonly traceparent: string;
   /** Undefined where the client sent none, or one that breaks the rules. */
   readonly tracestate: string | undefined;
@@ -45,7 +49,9 @@ export function parseTraceContext(traceparent: SentHeader, tracestate: SentHeade
   if (traceId === "" || traceId === noTraceId || parentId === noParentId) return undefined;
   if (version === invalidVersion) return undefined;
   if (version === "00" && traceparent.length !== lengthOfVersion00) return undefined;
-  return { traceId, traceparent: sentOn(traceparent, version, flags), tracestate: parseState(tracestate) };
+  const isSampled = (Number.parseInt(flags, 16) & sampledFlag) !== 0;
+  const sent = sentOn(traceparent, version, flags);
+  return { traceId, parentId, isSampled, traceparent: sent, tracestate: parseState(tracestate) };
 }
 
 /** Of a later version, only what version 00 knows is sent on (§4.3). */

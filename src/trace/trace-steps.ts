@@ -45,12 +45,12 @@ export const traceSteps = {
     about: "chunk",
     fields: ["leaderId"],
   },
-  peer_attempt: { message: "Asking a peer", about: "either", fields: ["question", "replica"] },
-  peer_success: { message: "A peer answered", about: "either", fields: ["question", "replica"] },
+  peer_attempt: { message: "Asking a peer", about: "either", fields: ["question", "replica", "offset"] },
+  peer_success: { message: "A peer answered", about: "either", fields: ["question", "replica", "offset"] },
   peer_refusal: {
     message: "A peer did not give what it was asked for",
     about: "either",
-    fields: ["question", "replica", "code"],
+    fields: ["question", "replica", "offset", "code"],
   },
   permit: {
     message: "Got a permit for the origin",

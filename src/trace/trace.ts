@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { StepFields } from "./spans/span.ts";
 import { StallWatch, type Waiting } from "./stalls/stall-watch.ts";
 import { TraceContexts } from "./trace-contexts.ts";
 import { type TraceStep, traceSteps } from "./trace-steps.ts";
@@ -44,7 +45,7 @@ export class Trace {
   }
 
   get isOn(): boolean {
-    return this.#logger.isDebug;
+    return this.#logger.isDebug || this.contexts.spans !== undefined;
   }
 
   /** A request as what waits for a call. */
@@ -53,6 +54,8 @@ export class Trace {
   }
 
   step(step: TraceStep, requestId: string, fields: object): void {
+    this.contexts.spans?.step(step, requestId, fields as StepFields);
+    if (!this.#logger.isDebug) return;
     this.#logger.debug(
       { step, requestId, ...this.contexts.fields(requestId), ...fields },
       traceSteps[step].message,

@@ -41,9 +41,9 @@ test("Relay: a read through the coordinator has the same request id on both repl
   const replica = coordinator.id;
   assert.deepEqual(stepsOf(loggerOf(assembler)), [
     { step: "coordinator", requestId: "A", ...chunk, replica, rank: 1, isSelf: false },
-    { step: "peer_attempt", requestId: "A", ...chunk, question: "chunk", replica },
+    { step: "peer_attempt", requestId: "A", ...chunk, question: "chunk", replica, offset: 0 },
     { step: "first_bytes", requestId: "A", ...chunk, source: "peer" },
-    { step: "peer_success", requestId: "A", ...chunk, question: "chunk", replica },
+    { step: "peer_success", requestId: "A", ...chunk, question: "chunk", replica, offset: 0 },
   ]);
   assert.deepEqual(stepsOf(loggerOf(coordinator)), [
     {

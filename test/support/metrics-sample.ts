@@ -14,6 +14,7 @@ import type { MetricsSection } from "../../src/ops/metrics/metrics-page.ts";
 import {
   registerLogMetrics,
   registerOpsMetrics,
+  registerSpanMetrics,
   registerStallMetrics,
 } from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
@@ -289,6 +290,9 @@ export function metricsSections(): MetricsSection[] {
     ),
     section("Copies on disks", "With `cluster.replication` above 1.", (metrics) =>
       registerReplicationMetrics(metrics, replicated),
+    ),
+    section("Traces", "Only with `tracing.otlp_endpoint`.", (metrics) =>
+      registerSpanMetrics(metrics, () => undefined),
     ),
     section("Log and ops listener", always, (metrics) => {
       registerLogMetrics(metrics, { linesDropped: 0, accessLinesDropped: 0 });

@@ -22,6 +22,8 @@ suite("parseTraceContext: traceparent", () => {
     test(`accepts ${sent}`, () => {
       assert.deepEqual(parseTraceContext(sent, undefined), {
         traceId,
+        parentId: parent,
+        isSampled: /[13579bdf]$/.test(sentOn),
         traceparent: sentOn,
         tracestate: undefined,
       });
@@ -134,6 +136,16 @@ suite("TraceContexts", () => {
     contexts.accept("A", good, undefined);
     contexts.accept("A", `00-${"1".repeat(32)}-${parent}-01`, "a=1");
     assert.deepEqual(contexts.headers("A"), { traceparent: good });
+  });
+
+  test("a span of this replica takes the client's place as the parent, and keeps its state", () => {
+    const contexts = new TraceContexts();
+    contexts.accept("A", good, "a=1");
+    contexts.continue("A", traceId, "c".repeat(16));
+    const traceparent = `00-${traceId}-${"c".repeat(16)}-01`;
+    assert.deepEqual(contexts.headers("A"), { traceparent, tracestate: "a=1" });
+    contexts.continue("B", traceId, "c".repeat(16));
+    assert.deepEqual(contexts.headers("B"), { traceparent });
   });
 
   test("it holds 4,096, and forgets the oldest", () => {

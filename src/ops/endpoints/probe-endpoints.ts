@@ -1,5 +1,6 @@
 /** What machines poll: the probes of a supervisor and of a load balancer, and Prometheus. */
 import type { MetricsRegistry } from "../metrics/metrics.ts";
+import { asksForOpenMetrics, openMetricsContentType } from "../metrics/open-metrics.ts";
 import { jsonPage, type OpsEndpoint, textPage } from "../ops-endpoint.ts";
 import type { Readiness } from "../readiness.ts";
 
@@ -23,8 +24,11 @@ export function probeEndpoints(readiness: Readiness, metrics: MetricsRegistry): 
     {
       method: "GET",
       path: "/metrics",
-      help: "metrics in the Prometheus text format",
-      answer: async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.render() }),
+      help: "metrics in the Prometheus text format, or in OpenMetrics where Accept asks for it",
+      answer: async ({ accept }) =>
+        asksForOpenMetrics(accept)
+          ? { status: 200, contentType: openMetricsContentType, body: await metrics.renderOpenMetrics() }
+          : { status: 200, contentType: metrics.contentType, body: await metrics.render() },
     },
   ];
 }

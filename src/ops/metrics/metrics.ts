@@ -10,6 +10,7 @@ import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
 import { assert } from "../../base/assert.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { Histogram } from "../../base/histogram.ts";
+import { type Exemplar, openMetricsOf } from "./open-metrics.ts";
 
 /** Only few and fixed values: each combination is a series that Prometheus keeps. Never a key or an address. */
 export type Labels = Readonly<Record<string, string>>;
@@ -69,6 +70,21 @@ function* histogramSamples(name: string, { labels, histogram }: LabelledHistogra
   yield { metricName: `${name}_count`, labels, value: histogram.count };
 }
 
+function* exemplarsOf(
+  name: string,
+  { labels, histogram }: LabelledHistogram,
+): Generator<readonly [line: string, exemplar: Exemplar]> {
+  if (histogram.marks.length === 0) return;
+  for (const [index, { boundSeconds }] of histogram.cumulativeBuckets().entries()) {
+    const marked = histogram.marks[index];
+    if (!marked) continue;
+    const le = boundSeconds === Infinity ? "+Inf" : String(boundSeconds);
+    const pairs = Object.entries({ ...labels, le }).map(([label, value]) => `${label}="${value}"`);
+    const { traceId, seconds: value, atMs } = marked;
+    yield [`${name}_bucket{${pairs.join(",")}}`, { traceId, value, atSeconds: atMs / 1000 }];
+  }
+}
+
 /** The rest after a page, by the time that it took. On a machine that is busy with other work, no longer than the second. */
 const restFactor = 4;
 const restMaxMs = 1000;
@@ -98,6 +114,7 @@ export function snakeCased(counts: Counts): Counts {
 export class MetricsRegistry {
   readonly #registry = new Registry();
   readonly #registered: Registered[] = [];
+  readonly #histograms: { readonly name: string; readonly read: () => Iterable<LabelledHistogram> }[] = [];
   readonly #clock: Clock;
   #rendering: Promise<string> | undefined;
   /** When the next page may begin. */
@@ -123,6 +140,7 @@ export class MetricsRegistry {
   histogram(name: string, help: MetricHelp, source: Histogram | (() => Iterable<LabelledHistogram>)): void {
     assert(name.endsWith("_seconds"), `the name of histogram ${name} ends in _seconds`);
     const read = typeof source === "function" ? source : () => [{ labels: {}, histogram: source }];
+    this.#histograms.push({ name, read });
     this.#register("histogram", name, help, function* () {
       for (const each of read()) yield* histogramSamples(name, each);
     });
@@ -131,6 +149,16 @@ export class MetricsRegistry {
   /** Memory, CPU, garbage collection and event loop lag of this process, under prom-client's usual names. */
   collectProcessMetrics(): void {
     collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** {@link render} in the OpenMetrics format, with exemplars. */
+  async renderOpenMetrics(): Promise<string> {
+    const page = await this.render();
+    const exemplars = new Map<string, Exemplar>();
+    for (const { name, read } of this.#histograms)
+      for (const each of read())
+        for (const [line, exemplar] of exemplarsOf(name, each)) exemplars.set(line, exemplar);
+    return openMetricsOf(page, exemplars);
   }
 
   get contentType(): string {

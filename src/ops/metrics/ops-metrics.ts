@@ -1,4 +1,5 @@
 /** Metrics of what people run Orca with: the log, the calls that stall, and the ops listener. */
+import type { SpanSink } from "../../trace/spans/span.ts";
 import type { StallWatch } from "../../trace/stalls/stall-watch.ts";
 import { labelled, type MetricsRegistry } from "./metrics.ts";
 
@@ -65,5 +66,31 @@ export function registerStallMetrics(metrics: MetricsRegistry, { stats }: StallC
     "orca_calls_stalled",
     { meaning: "Of these, those that still run.", watch: "Above 0 for minutes: look at that place." },
     () => labelled("place", stats.running),
+  );
+}
+
+const noSpans: Pick<SpanSink, "stats" | "waiting"> = {
+  stats: { sent: 0, dropped: 0, failed: 0 },
+  waiting: 0,
+};
+
+/** `read`: undefined until the first request is traced. */
+export function registerSpanMetrics(
+  metrics: MetricsRegistry,
+  read: () => Pick<SpanSink, "stats" | "waiting"> | undefined,
+): void {
+  metrics.counter(
+    "orca_spans_total",
+    {
+      meaning:
+        "Spans of traced requests, by result: sent, dropped (too many waited for the collector), failed (the collector did not take them).",
+      watch: "dropped and failed should not grow: look at the collector, or lower tracing.sample_ratio.",
+    },
+    () => labelled("result", { ...(read() ?? noSpans).stats }),
+  );
+  metrics.gauge(
+    "orca_spans_waiting",
+    { meaning: "Spans that wait to be sent.", watch: "At 4,096 spans are dropped." },
+    () => (read() ?? noSpans).waiting,
   );
 }
