@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { httpGet } from "../support/http-get.ts";
 import { type InstalledOrca, installOrca } from "../support/installed-orca.ts";
+import { collector } from "../support/otlp-collector.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { endProcesses, run, type TestProcess } from "../support/process.ts";
 import { S3Server } from "../support/s3-server.ts";
@@ -163,6 +164,17 @@ test("orca serve: the thread that hashes chunks for a bucket runs", async () => 
   );
   assert.deepEqual(await sha256Of(s3), { digest: right, source: "origin" });
   await until(async () => (await metric(ops, 'orca_cachestore_commits_total{result="stored"}')) === 3);
+});
+
+test("orca serve: spans reach a collector, by a part that is loaded only for that", async (context) => {
+  const { spans, endpoint } = await collector(context);
+  const { s3, child } = await serve("traced", `tracing: { otlp_endpoint: "${endpoint}", sample_ratio: 1 }\n`);
+  assert.deepEqual(await sha256Of(s3), { digest: right, source: "origin" });
+  child.signal("SIGTERM");
+  assert.equal(await child.exited, 0);
+  const names = new Set(spans.map(({ name }) => name));
+  for (const name of ["request", "metadata", "chunk 0", "chunk 2", "origin get"])
+    assert.ok(names.has(name), name);
 });
 
 const linux = process.platform !== "linux" && "skipped: it reads /proc";

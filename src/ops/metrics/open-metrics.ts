@@ -22,15 +22,18 @@ export function asksForOpenMetrics(accept: string | undefined): boolean {
 export function openMetricsOf(page: string, exemplars: ReadonlyMap<string, Exemplar>): string {
   const lines: string[] = [];
   let pendingHelp: string | undefined;
+  const others = new Set([...page.matchAll(/^# TYPE (\S+) (?!counter$)/gm)].map(([, name]) => name));
   for (const line of page.split("\n")) {
     if (line === "") continue;
     if (line.startsWith("# HELP ")) {
       pendingHelp = line;
     } else if (line.startsWith("# TYPE ")) {
       const [, , name = "", type = ""] = line.split(" ");
-      const family = type === "counter" ? name.replace(/_total$/, "") : name;
-      // A counter without the suffix is none here.
-      const known = type === "counter" && family === name ? "unknown" : type;
+      const short = type === "counter" ? name.replace(/_total$/, "") : name;
+      // Of a gauge `x` and a counter `x_total`, only one may be the family `x`. A counter without the suffix is none here.
+      const isCounter = type === "counter" && short !== name && !others.has(short);
+      const family = isCounter ? short : name;
+      const known = type === "counter" && !isCounter ? "unknown" : type;
       if (pendingHelp !== undefined)
         lines.push(`# HELP ${family}${escaped(pendingHelp.slice(7 + name.length))}`);
       lines.push(`# TYPE ${family} ${known}`);

@@ -9,6 +9,7 @@ test("OpenMetrics: counters are named for their family, help is quoted, exemplar
   const metrics = new MetricsRegistry(new FakeClock());
   metrics.counter("orca_things_total", 'Things "of all kinds".', () => 3);
   metrics.gauge("orca_room", "Room.", () => 1);
+  metrics.counter("orca_room_total", "Room taken.", () => 9);
   const histogram = new Histogram([0.1, 1]);
   histogram.observe(0.05);
   histogram.observe(0.5);
@@ -24,6 +25,9 @@ orca_things_total 3
 # HELP orca_room Room.
 # TYPE orca_room gauge
 orca_room 1
+# HELP orca_room_total Room taken.
+# TYPE orca_room_total unknown
+orca_room_total 9
 # HELP orca_wait_seconds Waits.
 # TYPE orca_wait_seconds histogram
 orca_wait_seconds_bucket{source="memory",le="0.1"} 1
