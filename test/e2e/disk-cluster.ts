@@ -36,9 +36,10 @@ export class DiskCluster {
   }
 
   /** Every chunk of the objects is on two of three disks. */
-  static async start(diskMaxBytes = GiB): Promise<DiskCluster> {
+  static async start(diskMaxBytes = GiB, replicasMax = 4): Promise<DiskCluster> {
     const cluster = new DiskCluster(
       await ProcessCluster.start({
+        replicasMax,
         settings: (index, folder) =>
           `memory: { max_bytes: 5MiB }\ndisk: { root: ${diskIn(folder, index)}, max_bytes: ${diskMaxBytes} }`,
         clusterSettings: `  replication: ${copiesWanted}\n  stall_timeout: 1s`,
@@ -56,6 +57,11 @@ export class DiskCluster {
   /** Starts a replica, or starts it again. */
   serve(index: number): Promise<OrcaProcess> {
     return this.#cluster.serve(index);
+  }
+
+  /** Resolves when each replica that runs holds `count` members for alive. */
+  allKnow(count: number): Promise<void> {
+    return this.#cluster.allKnow(count);
   }
 
   diskOf(index: number): string {

@@ -14,6 +14,12 @@ export interface ProcessClusterOptions {
   readonly settings: (index: number, folder: string) => string;
   /** YAML of settings below `cluster`, each line indented. */
   readonly clusterSettings: string;
+  /** More of the flow mapping `server`, each with a comma in front. */
+  readonly serverSettings?: string;
+  /** How many start; 3 without. */
+  readonly replicas?: number;
+  /** How many they have the addresses of; one more than start, without. */
+  readonly replicasMax?: number;
 }
 
 export class ProcessCluster {
@@ -36,16 +42,16 @@ export class ProcessCluster {
     this.#ports = ports;
   }
 
-  /** Three replicas that know each other, and would know a fourth. */
+  /** Replicas that know each other, and would know those that join. */
   static async start(options: ProcessClusterOptions): Promise<ProcessCluster> {
+    const { replicas: count = 3, replicasMax = count + 1 } = options;
     const origin = await S3Server.start({ buckets: [testBucket] });
-    const ports = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const ports: number[] = [];
+    while (ports.length < replicasMax) ports.push(await freePort());
     const cluster = new ProcessCluster(options, origin, await ClusterCertificates.create(), ports);
     try {
-      await Promise.all([cluster.serve(0), cluster.serve(1), cluster.serve(2)]);
-      await until(async () =>
-        (await Promise.all(cluster.replicas.map(liveMembers))).every((live) => live === 3),
-      );
+      await Promise.all(Array.from({ length: count }, (_, index) => cluster.serve(index)));
+      await cluster.allKnow(count);
     } catch (thrown) {
       await cluster.stop();
       throw thrown;
@@ -56,11 +62,11 @@ export class ProcessCluster {
   /** Starts a replica, or starts it again. */
   async serve(index: number): Promise<OrcaProcess> {
     const { certFile, keyFile, caFile } = await this.#certificates.files(`r${index}`);
-    const { settings, clusterSettings } = this.#options;
+    const { settings, clusterSettings, serverSettings = "" } = this.#options;
     const replica = await serveOrca(
       this.folder,
       `r${index}`,
-      `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" }
+      `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0"${serverSettings} }
 origin:
   id: test
   driver: awss3
@@ -77,6 +83,12 @@ ${clusterSettings}
     );
     this.replicas[index] = replica;
     return replica;
+  }
+
+  /** Resolves when each replica that runs holds `count` members for alive. */
+  async allKnow(count: number): Promise<void> {
+    const running = this.replicas.filter(({ child }) => child.running);
+    await until(async () => (await Promise.all(running.map(liveMembers))).every((live) => live === count));
   }
 
   async stop(): Promise<void> {
