@@ -124,7 +124,7 @@ for (const [name, sort] of Object.entries(sorts)) {
   test(
     `rolling restart of five replicas with ${name}: no client error, right bytes, and no chunk fetched twice`,
     {
-      timeout: 300_000,
+      timeout: 600_000,
     },
     (t) => roll(t, sort),
   );

@@ -1,7 +1,7 @@
 /**
- * Clients that read without a pause while replicas restart: each has one connection that it keeps, reads object after
- * object, compares every byte, and tries nothing twice. Each 20th request is for an object that nobody has read before, so
- * that the hit ratio has something to lose.
+ * Clients that read without a pause while replicas restart: each reads object after object, compares every byte, and tries
+ * nothing twice. Half of them keep their connection as long as they may, the others open one for each request. Each 20th
+ * request is for an object that nobody has read before, so that the hit ratio has something to lose.
  */
 import assert from "node:assert/strict";
 import { Agent, get, type IncomingMessage } from "node:http";
@@ -135,7 +135,10 @@ export class ConstantLoad {
   }
 
   async #withClients(run: (agent: Agent) => Promise<void>): Promise<void> {
-    const agents = Array.from({ length: clients }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+    const agents = Array.from(
+      { length: clients },
+      (_, index) => new Agent({ keepAlive: index % 2 === 0, maxSockets: 1 }),
+    );
     try {
       await Promise.all(agents.map(run));
     } finally {
