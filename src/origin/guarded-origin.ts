@@ -6,13 +6,12 @@
 import { assert } from "../base/assert.ts";
 import type { ByteSink } from "../base/byte-sink.ts";
 import type { Clock } from "../base/clock.ts";
-import { sleep } from "../base/clock.ts";
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
 import type { Permit } from "../base/semaphore.ts";
 import { MiB } from "../base/units.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
-import { backoffMs, type RetryPolicy } from "./backoff.ts";
+import type { RetryPolicy } from "./backoff.ts";
 import { type Entrant, eitherSignal, type Hedge } from "./hedging/hedge.ts";
 import { HedgedSink } from "./hedging/hedged-sink.ts";
 import { MinRate, type MinRateSettings } from "./min-rate.ts";
@@ -36,7 +35,8 @@ import type {
   SubResourceQuestion,
 } from "./origin.ts";
 import { OriginTrace } from "./origin-trace.ts";
-import { type PacedAttempts, PacedPermits } from "./throttling/paced-permits.ts";
+import { type Attempts, newAttempts, Retries } from "./retrying/retries.ts";
+import { PacedPermits } from "./throttling/paced-permits.ts";
 import type { Throttle } from "./throttling/throttle.ts";
 
 /**
@@ -65,15 +65,6 @@ export interface GuardedOriginOptions {
   readonly trace?: Trace | undefined;
 }
 
-interface Attempts extends PacedAttempts {
-  /** A retry is counted for them. */
-  readonly countedBy: { retries: number } | undefined;
-  /** Aborts where the caller wants no more bytes. */
-  readonly caller?: AbortSignal | undefined;
-  /** Failed ones. */
-  count: number;
-}
-
 export class GuardedOrigin {
   readonly id: string;
   readonly stats = {
@@ -89,9 +80,8 @@ export class GuardedOrigin {
   };
   readonly #origin: Origin;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #permits: PacedPermits;
-  readonly #retry: RetryPolicy;
+  readonly #retries: Retries;
   readonly #minRate: MinRateSettings;
   readonly throttle: Throttle | undefined;
   readonly hedge: Hedge | undefined;
@@ -103,7 +93,6 @@ export class GuardedOrigin {
     this.id = options.origin.id;
     this.#origin = options.origin;
     this.#clock = options.clock;
-    this.#random = options.random;
     this.throttle = options.throttle;
     this.hedge = options.hedge;
     this.#permits = new PacedPermits({
@@ -112,7 +101,7 @@ export class GuardedOrigin {
       share: options.requestsInFlightMax,
       throttle: options.throttle,
     });
-    this.#retry = options.retry;
+    this.#retries = new Retries({ ...options, stats: this.stats });
     this.#minRate = options.minRate;
     this.#trace = options.trace;
     this.#openings = new Openings({
@@ -177,7 +166,7 @@ export class GuardedOrigin {
     const attempts = newAttempts(asker?.waits);
     return this.#openings.open(request, receive, steps, {
       permitted: (ask, receivedBytes) => this.#attempt("get", ask, attempts, steps, receivedBytes),
-      pause: (thrown) => this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal),
+      pause: (thrown) => this.#retries.pause(thrown, attempts, this.#closing.signal),
     });
   }
 
@@ -280,7 +269,7 @@ export class GuardedOrigin {
         // A body may take longer than the bound on all attempts: only the time without bytes counts.
         if (broughtBytes > 0) attempts.failingSinceMs = undefined;
         if (broughtBytes >= progressBytesMin && rate.isKept) attempts.count = 0;
-        await this.#pauseBeforeRetry(thrown, attempts, stop);
+        await this.#retries.pause(thrown, attempts, stop);
         if (receivedBytes > 0) this.stats.resumes += 1;
       } finally {
         rate.end();
@@ -319,7 +308,7 @@ export class GuardedOrigin {
         };
         return await this.#attempt(operation, askOnce, attempts, steps);
       } catch (thrown) {
-        await this.#pauseBeforeRetry(thrown, attempts, this.#closing.signal);
+        await this.#retries.pause(thrown, attempts, this.#closing.signal);
       }
     }
   }
@@ -378,23 +367,4 @@ export class GuardedOrigin {
       permit.release();
     }
   }
-
-  /** Returns when the next attempt is due; throws the fault again if none is left. */
-  async #pauseBeforeRetry(thrown: unknown, attempts: Attempts, signal: AbortSignal): Promise<void> {
-    const nowMs = this.#clock.monotonic();
-    attempts.count += 1;
-    attempts.failingSinceMs ??= nowMs;
-    const failingMs = nowMs - attempts.failingSinceMs;
-    if (!(thrown instanceof OrcaError) || !thrown.retryable || signal.aborted) throw thrown;
-    if (attempts.count >= this.#retry.attempts) throw thrown;
-    const pauseMs = backoffMs(attempts.count, this.#retry, this.#random, thrown.retryAfterSeconds);
-    if (failingMs + pauseMs > this.#retry.maxTotalDurationMs) throw thrown;
-    this.stats.retries += 1;
-    if (attempts.countedBy) attempts.countedBy.retries += 1;
-    await sleep(this.#clock, pauseMs, signal);
-  }
-}
-
-function newAttempts(countedBy?: { retries: number }, caller?: AbortSignal): Attempts {
-  return { countedBy, caller, count: 0, failingSinceMs: undefined, pacedMs: 0 };
 }
