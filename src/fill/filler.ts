@@ -20,7 +20,6 @@
  * make a chunk whole goes into memory that is free at that moment.
  */
 
-import type { ByteSink } from "../base/byte-sink.ts";
 import { nextTurn } from "../base/clock.ts";
 import type { MemoryBudget, Reservation } from "../base/memory-budget.ts";
 import { segmentSizeBytes } from "../base/memory-budget.ts";
@@ -36,6 +35,7 @@ import { Flight } from "./flight.ts";
 import { type CopySource, FlightSources, type RangeSource } from "./flight-sources.ts";
 import { FlightTable } from "./flight-table.ts";
 import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
+import { type ReceivedBody, receivedBodyOf } from "./received-body.ts";
 import type { Run } from "./run.ts";
 import { Runs } from "./runs.ts";
 
@@ -69,15 +69,6 @@ interface Launch {
   readonly skipDisk?: boolean;
   /** Its bytes come from elsewhere until this resolves. */
   readonly received?: Promise<void>;
-}
-
-/** A body that has begun to arrive, as the flight that it fills sees it. */
-export interface ReceivedBody {
-  readonly sink: ByteSink;
-  /** Aborts when nobody reads the flight any more. Bytes that come after that are dropped. */
-  readonly signal: AbortSignal;
-  /** The sender does not use the sink any more. Exactly once; where bytes are missing, the flight fetches them itself. */
-  ended(error?: OrcaError): void;
 }
 
 export class Filler implements ChunkFlights {
@@ -226,12 +217,7 @@ export class Filler implements ChunkFlights {
     this.stats.flights += 1;
     const { promise: received, resolve } = Promise.withResolvers<void>();
     this.#launch(flight, { received });
-    // What was wrong with the body is wrong again, or right, when the flight asks for the rest.
-    return {
-      sink: flight.sink,
-      signal: AbortSignal.any([flight.cutSignal, this.#stopping.signal]),
-      ended: () => resolve(),
-    };
+    return receivedBodyOf(flight, this.#stopping.signal, resolve);
   }
 
   /** @see ChunkFlights.promote */

@@ -245,10 +245,15 @@ export class Flight {
     this.#readers += 1;
   }
 
-  /** Ends a {@link join}. After the last one the flight is cut, unless the rest of its run is worth fetching. */
+  /** Ends a {@link join}. After the last one {@link cutIfUnread}. */
   leave(): void {
     this.#readers -= 1;
     assert(this.#readers >= 0, "a reader leaves once");
+    this.cutIfUnread();
+  }
+
+  /** Cuts the flight where nobody reads it, unless the rest of its run is worth fetching. */
+  cutIfUnread(): void {
     if (this.#readers > 0 || this.#state.kind !== "filling") return;
     const blockEnd = Math.min(this.#to, blockEndOf(this.#filled));
     const isAtBoundary = this.#filled % segmentSizeBytes === 0;

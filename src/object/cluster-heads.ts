@@ -105,7 +105,8 @@ export class ClusterHeads implements HeadSource {
 
   /** The bytes of other chunks are filled by their own coordinators, which are known only with the version. */
   #ofFirstChunk(firstBytes: FirstBytes | undefined): FirstBytes | undefined {
-    if (firstBytes === undefined) return undefined;
+    // The last bytes lie in a chunk that is known only with the size.
+    if (firstBytes === undefined || firstBytes.lastBytes !== undefined) return undefined;
     return firstBytes.offset + firstBytes.lengthBytes <= this.#firstChunkBytesMin ? firstBytes : undefined;
   }
 

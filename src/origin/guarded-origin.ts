@@ -18,6 +18,7 @@ import { MinRate, type MinRateSettings } from "./min-rate.ts";
 import { type BodyReceiver, type OpenAnswer, Openings } from "./opening/openings.ts";
 import type {
   BucketPart,
+  FirstBytes,
   ListedBucket,
   ListPage,
   ListRequest,
@@ -152,8 +153,9 @@ export class GuardedOrigin {
     return this.#repeated("head", ask, steps, asker?.waits);
   }
 
-  get opens(): boolean {
-    return this.#openings.arePossible;
+  /** Whether it can be asked for these bytes by {@link open}. */
+  opens(bytes: FirstBytes): boolean {
+    return this.#openings.arePossible(bytes);
   }
 
   /**

@@ -9,11 +9,10 @@ import type { ObjectLocation } from "./origin.ts";
 /** Logs one step; undefined while steps are off. */
 type StepLog = (step: TraceStep, fields: object) => void;
 
-/** What one attempt asks for. */
-export interface AttemptRange {
-  readonly offset: number;
-  readonly lengthBytes: number;
-}
+/** What one attempt asks for: a range, or the last bytes. */
+export type AttemptRange =
+  | { readonly offset: number; readonly lengthBytes: number }
+  | { readonly lastBytes: number };
 
 export class OriginTrace {
   readonly #operation: string;

@@ -102,6 +102,11 @@ export interface FirstBytes {
    * with all of it. Of a larger object, what is on its way when the last byte wanted has come is lost.
    */
   readonly withChecksums: boolean;
+  /**
+   * Present where the last bytes of the object are wanted: so many. `offset` is 0 and says nothing, and the last
+   * `lengthBytes` are asked for: with these, the block in which the bytes wanted begin comes whole.
+   */
+  readonly lastBytes?: number;
 }
 
 export interface OpenRequest extends ObjectLocation, FirstBytes {
@@ -111,7 +116,9 @@ export interface OpenRequest extends ObjectLocation, FirstBytes {
 
 export interface Opening {
   readonly head: ObjectHead;
-  /** Bytes that follow from the offset asked for on. 0 for an empty object. */
+  /** Where in the object the bytes begin. */
+  readonly offset: number;
+  /** Bytes that follow from `offset` on. 0 for an empty object. */
   readonly lengthBytes: number;
 }
 
@@ -124,7 +131,10 @@ export interface BodyPlace {
   readonly sink: ByteSink;
   /** Aborts when the rest is not wanted any more. */
   readonly signal?: AbortSignal | undefined;
-  /** Called once, after the last use of the sink. With an error, or too few bytes, the rest must be read otherwise. */
+  /**
+   * Called once, after the last use of the sink. With an error the body broke off, and the rest must be read otherwise.
+   * Too few bytes without an error: a signal has ended the body.
+   */
   ended(error?: OrcaError): void;
 }
 
@@ -280,6 +290,9 @@ export interface Origin {
    * @throws OrcaError as {@link head}, and origin_etag_changed if the object is no longer the pinned version (412 or 404).
    */
   read(request: RangeRequest, sink: ByteSink, signal: AbortSignal): Promise<void>;
+
+  /** Whether {@link open} can ask for the last bytes of an object. False by default. */
+  readonly opensAtEnd?: boolean;
 
   /**
    * The first bytes of an object of which nothing is known, and its metadata. Resolves when the bytes that `receive` wants

@@ -137,6 +137,8 @@ export class S3Origin implements Origin {
     await this.#wire.request(request, onHead, signal);
   }
 
+  readonly opensAtEnd = true;
+
   async open(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal): Promise<OpenOutcome> {
     const { bucket, key, withChecksums, requestId } = request;
     const action = `Cannot read "${bucket}/${key}"`;

@@ -60,7 +60,7 @@ export const traceSteps = {
   origin_attempt: {
     message: "Asking the origin",
     about: "either",
-    fields: ["operation", "attempt", "offset", "lengthBytes", "hedge"],
+    fields: ["operation", "attempt", "offset", "lengthBytes", "lastBytes", "hedge"],
   },
   origin_result: {
     message: "The origin's attempt ended",

@@ -87,6 +87,163 @@ test("a range is one GET of its blocks, wherever it lies in a cold object", asyn
   assert.deepEqual(asked(orca, "middle"), [`GET bytes=${50 * MiB}-${51 * MiB - 1} 206`]);
 });
 
+test("the end of a cold object is one GET, and so is the footer before it", async () => {
+  const orca = await start();
+  const few = `GET bytes=-${64 * KiB + MiB - 1} 206`;
+  // The end of a chunk, within 64 KiB after one, within 64 KiB after a block, less than a block, less than is asked for.
+  const sizes = [16 * MiB, 16 * MiB + 5, 18 * MiB + 100, 21 * MiB - 1, 500 * KiB, 5 * KiB];
+  for (const [index, sizeBytes] of sizes.entries()) {
+    const key = `k${index}`;
+    orca.origin.put(testBucket, key, { seed, sizeBytes });
+    const last = await read(orca, { range: "bytes=-8" }, { start: sizeBytes - 8, key });
+    assert.equal(last.headers.get("content-range"), `bytes ${sizeBytes - 8}-${sizeBytes - 1}/${sizeBytes}`);
+    await read(orca, { range: `bytes=-${64 * KiB}` }, { start: Math.max(0, sizeBytes - 64 * KiB), key });
+    assert.deepEqual(asked(orca, key), [few], key);
+    assert.equal(orca.origin.bytesSent(key), Math.min(sizeBytes, 64 * KiB + MiB - 1));
+  }
+  assert.equal(await orca.metric('orca_origin_openings_total{origin="test"}'), sizes.length);
+  assert.equal(await orca.metric('orca_origin_openings_wasted_total{origin="test"}'), 0);
+});
+
+test("the last megabytes of a cold object are one GET up to a chunk of the smallest size, and more is a HEAD first", async () => {
+  const orca = await start();
+  const sizeBytes = 21 * MiB + 77;
+  for (const key of ["k", "more"]) orca.origin.put(testBucket, key, { seed, sizeBytes });
+  const most = 7 * MiB + 1;
+  await read(orca, { range: `bytes=-${most}` }, { start: sizeBytes - most });
+  assert.deepEqual(asked(orca), [`GET bytes=-${8 * MiB} 206`]);
+  await read(orca, { range: `bytes=-${most + 1}` }, { start: sizeBytes - most - 1, key: "more" });
+  assert.equal(asked(orca, "more")[0], "HEAD 200");
+});
+
+test("the end of an empty, a small and an absent object", async () => {
+  const orca = await start();
+  const sizes = { empty: 0, byte: 1, small: 100 };
+  for (const [key, sizeBytes] of Object.entries(sizes)) orca.origin.put(testBucket, key, { seed, sizeBytes });
+  const opening = `GET bytes=-${64 * KiB + MiB - 1}`;
+  for (let round = 0; round < 2; round += 1) {
+    await read(orca, { range: "bytes=-8" }, { key: "empty", status: 200 });
+    for (const key of ["byte", "small"]) {
+      const range = await read(orca, { range: `bytes=-${9 * MiB}` }, { key });
+      assert.equal(
+        range.headers.get("content-range"),
+        `bytes 0-${sizes[key as "byte"] - 1}/${sizes[key as "byte"]}`,
+      );
+    }
+    await read(orca, { range: "bytes=-8" }, { key: "absent", status: 404 });
+  }
+  assert.deepEqual(asked(orca, "empty"), [`${opening} 416`, "HEAD 200"]);
+  assert.deepEqual(asked(orca, "absent"), [`${opening} 404`]);
+  // More than a chunk of the smallest size may hold is asked for after a HEAD.
+  assert.deepEqual(asked(orca, "byte"), ["HEAD 200", "GET bytes=0-0 206"]);
+  assert.deepEqual(asked(orca, "small"), ["HEAD 200", "GET bytes=0-99 206"]);
+  orca.origin.put(testBucket, "smaller", { seed, sizeBytes: 5 });
+  await read(orca, { range: "bytes=-8" }, { key: "smaller" });
+  assert.deepEqual(asked(orca, "smaller"), [`${opening} 206`]);
+});
+
+test("the end of a cold object, with conditions", async () => {
+  const orca = await start();
+  const sizeBytes = 3 * MiB;
+  const range = "bytes=-8";
+  const opening = `GET bytes=-${64 * KiB + MiB - 1} 206`;
+  const etagOf = (key: string): string => `"${orca.origin.put(testBucket, key, { seed, sizeBytes }).etag}"`;
+  const at = { start: sizeBytes - 8 };
+  await read(orca, { range, "if-match": etagOf("match") }, { ...at, key: "match" });
+  assert.deepEqual(asked(orca, "match"), [opening]);
+  const past = { range, "if-unmodified-since": "Thu, 01 Jan 1970 00:00:10 GMT" };
+  etagOf("modified");
+  await read(orca, past, { key: "modified", status: 412 });
+  assert.deepEqual(asked(orca, "modified"), [opening]);
+  await read(orca, { range, "if-none-match": etagOf("copy") }, { key: "copy", status: 304 });
+  assert.deepEqual(asked(orca, "copy"), ["HEAD 200"]);
+  await read(orca, { range, "if-range": etagOf("range") }, { ...at, key: "range" });
+  assert.deepEqual(asked(orca, "range"), ["HEAD 200", `GET bytes=${2 * MiB}-${3 * MiB - 1} 206`]);
+  // As with any other range: two HEADs make sure that the version is what the client says it is not.
+  for (const [key, other, first] of [
+    ["end", range, opening],
+    ["front", "bytes=0-7", `GET bytes=0-${MiB - 1} 206`],
+  ] as const) {
+    etagOf(key);
+    await read(orca, { range: other, "if-match": '"other"' }, { key, status: 412 });
+    assert.deepEqual(asked(orca, key), [first, "HEAD 200", "HEAD 200"]);
+  }
+});
+
+test("a client that leaves during the end of a cold object stops the origin, in whichever chunk it was", async () => {
+  const sizeBytes = 21 * MiB;
+  const lastBytes = 7 * MiB + 1;
+  // The body begins at 13 MiB: three blocks of the chunk before 16 MiB, and five of the chunk after it.
+  const left = [
+    {
+      sentBytes: 1000,
+      cut: 2,
+      again: [`GET bytes=${14 * MiB}-${16 * MiB - 1} 206`, `GET bytes=${16 * MiB}-${21 * MiB - 1} 206`],
+    },
+    {
+      sentBytes: MiB + 1000,
+      cut: 2,
+      again: [`GET bytes=${15 * MiB}-${16 * MiB - 1} 206`, `GET bytes=${16 * MiB}-${21 * MiB - 1} 206`],
+    },
+    { sentBytes: 4 * MiB + 1000, cut: 1, again: [`GET bytes=${18 * MiB}-${21 * MiB - 1} 206`] },
+  ];
+  for (const { sentBytes, cut, again } of left) {
+    const orca = await start();
+    const { metric } = orca;
+    orca.origin.put(testBucket, "k", { seed, sizeBytes });
+    const gate = orca.origin.hold("GET", "k", sentBytes);
+    const leaving = new AbortController();
+    const range = `bytes=-${lastBytes}`;
+    const answer = fetch(`${orca.endpoint}/${testBucket}/k`, { headers: { range }, signal: leaving.signal });
+    const isGone = answer.then(
+      () => {},
+      () => {},
+    );
+    await gate.reached;
+    await until(async () => (await metric('orca_origin_bytes_total{origin="test"}')) === sentBytes);
+    // The first byte that the client wants is the last one of the first block.
+    if (sentBytes > MiB) await answer;
+    leaving.abort();
+    await isGone;
+    await until(async () => (await metric("orca_requests_in_flight")) === 0);
+    gate.release();
+    await until(async () => (await metric("orca_flights")) === 0);
+    await until(async () => (await metric('orca_origin_requests_in_flight{origin="test"}')) === 0);
+    assert.equal(await metric("orca_flights_cut_total"), cut);
+    const held = await metric("orca_memory_cached_bytes");
+    assert.equal(await metric("orca_memory_used_bytes"), held);
+    assert.equal(held, Math.ceil(sentBytes / MiB) * MiB);
+    assert.equal(await metric('orca_origin_errors_total{origin="test"}'), 0);
+    assert.deepEqual(asked(orca), [`GET bytes=-${8 * MiB} 206`]);
+    await read(orca, { range }, { start: sizeBytes - lastBytes });
+    assert.deepEqual(asked(orca).slice(1).toSorted(), again);
+  }
+});
+
+test("the end of an object that breaks off is resumed at its byte, pinned to its version", async () => {
+  const orca = await start();
+  const sizeBytes = 16 * MiB + 5;
+  const { etag } = orca.origin.put(testBucket, "k", { seed, sizeBytes });
+  orca.origin.faults.next("GET", "k", { cutAfterBytes: MiB });
+  await read(orca, { range: `bytes=-${64 * KiB}` }, { start: sizeBytes - 64 * KiB });
+  const [first, ...others] = orca.origin.requests.filter(({ key }) => key === "k");
+  assert.deepEqual([first?.ifMatch, first?.range], [undefined, `bytes=-${64 * KiB + MiB - 1}`]);
+  assert.ok(others.length > 0 && others.every(({ ifMatch }) => ifMatch === `"${etag}"`));
+});
+
+test("three replicas: the end of a cold object is a HEAD and a GET", async () => {
+  const cluster = await startReplicas({ tls: false });
+  stops.push(cluster.stop);
+  const { origin, replicas } = cluster;
+  const sizeBytes = 20 * MiB;
+  origin.put(testBucket, "k", { seed, sizeBytes });
+  for (const replica of replicas) await read(replica, { range: "bytes=-8" }, { start: sizeBytes - 8 });
+  assert.deepEqual(asked({ origin } as ReplicaFixture), [
+    "HEAD 200",
+    `GET bytes=${19 * MiB}-${20 * MiB - 1} 206`,
+  ]);
+});
+
 test("a cold object of several chunks costs one GET a chunk and no HEAD, each byte once", async () => {
   const orca = await start();
   const sizeBytes = 20 * MiB + 7;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { SystemClock } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
-import { MiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
@@ -76,11 +76,48 @@ export async function everyBucket(
   }
 }
 
+/** Reads the end of the object, of which nothing is known, and more of it after that. @returns what the origin was asked. */
+async function readEnd(replica: Replica, bucket: string): Promise<{ head: number; get: number }> {
+  const { s3, ops } = await replica.start();
+  await replica.scanned;
+  for (const lastBytes of [5, 64 * KiB]) {
+    const range = await fetch(`http://127.0.0.1:${s3.port}/${bucket}/dir%20a/weights%2B1.bin`, {
+      headers: { range: `bytes=-${lastBytes}` },
+    });
+    const bytes = Buffer.from(await range.arrayBuffer());
+    assert.deepEqual([range.status, bytes.length], [206, lastBytes]);
+    assertPattern(bytes, 9, sizeBytes - lastBytes);
+  }
+  const metrics = await (await fetch(`http://127.0.0.1:${ops.port}/metrics`)).text();
+  const requests = (operation: string): number =>
+    Number(
+      new RegExp(`^orca_origin_requests_total\\{origin="real",operation="${operation}"\\} (\\d+)`, "m").exec(
+        metrics,
+      )?.[1],
+    );
+  return { head: requests("head"), get: requests("get") };
+}
+
+/** `atEnd`: what the origin is asked for the end of an unknown object. */
 export async function readThrough(
   bucket: string,
   origin: SettingsTree,
   env: Record<string, string>,
+  atEnd: { head: number; get: number },
 ): Promise<void> {
+  const open = { clock: new SystemClock(), random: new SeededRandom(1), logger: new RecordedLogger() };
+  const server = { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" };
+  const config = loadConfig({ env, overrides: { server, origin: { id: "real", ...origin } } });
+  const replica = await Replica.open({ config, ...open });
+  try {
+    assert.deepEqual(await readEnd(replica, bucket), atEnd);
+  } finally {
+    await replica.stop();
+  }
+  await readAll(bucket, origin, env);
+}
+
+async function readAll(bucket: string, origin: SettingsTree, env: Record<string, string>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "orca-origins-"));
   const config = loadConfig({
     env,
@@ -144,6 +181,7 @@ export async function readThroughS3({ endpoint, accessKey, secretKey }: S3Endpoi
       bucket,
       { driver: "awss3", awss3: { bucket, endpoint, use_path_style: true } },
       { ORCA_AWSS3_ACCESS_KEY: accessKey, ORCA_AWSS3_SECRET_KEY: secretKey },
+      { head: 0, get: 1 },
     );
   } finally {
     client.destroy();

@@ -3,10 +3,11 @@ import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import { MiB } from "../../src/base/units.ts";
-import { Filler, type ReceivedBody } from "../../src/fill/filler.ts";
+import { Filler } from "../../src/fill/filler.ts";
 import type { CopySource } from "../../src/fill/flight-sources.ts";
 import type { Cachestore } from "../../src/fill/memory-chunks.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
+import type { ReceivedBody } from "../../src/fill/received-body.ts";
 import type { RangeRequest } from "../../src/origin/origin.ts";
 import { Breaker } from "../../src/store/cachestore/breaker.ts";
 import type { CachestoreDriver } from "../../src/store/cachestore/cachestore-driver.ts";
@@ -253,4 +254,23 @@ test("Filler.receive: a body whose reader leaves is told so after the block, and
   body.ended();
   await settle();
   assert.deepEqual([filler.flightsInProgress, memory.bytes, budget.usedBytes], [0, MiB, MiB]);
+});
+
+test("Filler.receive: a body that was stopped, and that nobody has read, fetches nothing more; one that broke off does", async () => {
+  for (const broke of [false, true]) {
+    const { origin, filler, memory, budget, version } = fillFixture();
+    const body = filler.receive({ version: version("k", 4 * MiB), index: 0 }, 0, 4 * MiB);
+    assert.ok(body);
+    body.sink.advance(body.sink.space().length);
+    body.ended(
+      broke ? new OrcaError("origin_unavailable", "origin", "Cannot read: it broke off") : undefined,
+    );
+    await settle();
+    assert.equal(origin.reads.length, broke ? 1 : 0);
+    if (broke) origin.reads[0]?.deliver().finish();
+    await settle();
+    const kept = broke ? 4 * MiB : MiB;
+    assert.deepEqual([filler.flightsInProgress, filler.stats.cut], [0, broke ? 0 : 1]);
+    assert.deepEqual([memory.bytes, budget.usedBytes, budget.reservedBytes], [kept, kept, 0]);
+  }
 });

@@ -174,7 +174,7 @@ export class SimulatedOrigin {
       if (!current) return null;
       if (offset >= current.sizeBytes) return "unsatisfiable";
       const lengthBytes = Math.min(request.lengthBytes, current.sizeBytes - offset);
-      const sink = receive({ head: headOf(current), lengthBytes });
+      const sink = receive({ head: headOf(current), offset, lengthBytes });
       if (!sink) return "opened";
       const get: OriginGet = { key, etag: current.etag, offset, lengthBytes, deliveredBytes: 0 };
       this.gets.push(get);

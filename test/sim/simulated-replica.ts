@@ -290,7 +290,7 @@ export class SimulatedReplica {
     const untold = new Set<string>();
     return {
       id: originId,
-      opens: guarded.opens,
+      opens: (bytes) => guarded.opens(bytes),
       head: (location, asker) => {
         onMetadata(location, untold.delete(location.key) ? "after-opening" : "head");
         return guarded.head(location, asker);

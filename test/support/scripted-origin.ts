@@ -90,25 +90,29 @@ export class ScriptedOpening {
   readonly #finish = Promise.withResolvers<OpenOutcome>();
   readonly #seed: number;
   #deliveredBytes = 0;
+  #offset: number;
 
   constructor(request: OpenRequest, receive: OpeningReceiver, signal: AbortSignal, seed: number) {
     this.request = request;
     this.signal = signal;
     this.#receive = receive;
     this.#seed = seed;
+    this.#offset = request.offset;
     this.settled = this.#finish.promise;
     signal.addEventListener("abort", () => this.#finish.reject(signal.reason), { once: true });
   }
 
   /** The response head of an object of this size. */
   answer(head: ObjectHead): this {
-    const lengthBytes = Math.min(this.request.lengthBytes, head.sizeBytes - this.request.offset);
-    this.body = this.#receive({ head, lengthBytes });
+    const { lastBytes } = this.request;
+    if (lastBytes !== undefined) this.#offset = Math.max(0, head.sizeBytes - this.request.lengthBytes);
+    const lengthBytes = Math.min(this.request.lengthBytes, head.sizeBytes - this.#offset);
+    this.body = this.#receive({ head, offset: this.#offset, lengthBytes });
     return this;
   }
 
   deliver(lengthBytes: number): this {
-    const offset = this.request.offset + this.#deliveredBytes;
+    const offset = this.#offset + this.#deliveredBytes;
     const isOver = (): boolean => this.signal.aborted;
     this.#deliveredBytes += handOver(this.body as ByteSink, this.#seed, offset, lengthBytes, isOver);
     return this;
@@ -130,6 +134,7 @@ export class ScriptedOrigin implements Origin {
   readonly heads: ObjectLocation[] = [];
   /** Answers every HEAD; replaced by tests. */
   onHead: (location: ObjectLocation) => Promise<ObjectHead | null> = async () => null;
+  opensAtEnd = true;
   /** Called with each read as it comes; `deliver` and `finish` at once by setting {@link auto}. */
   auto = false;
   seed = 1;

@@ -21,6 +21,7 @@ import type { Asker } from "../../trace/trace.ts";
 import { versionOf } from "../object-record.ts";
 import { Absence } from "../versions/absence.ts";
 import type { HeadAnswer, HeadQuestion, HeadSource } from "./head-source.ts";
+import { placeOfLastBytes, startOfBytes } from "./last-bytes.ts";
 import { OpeningGate } from "./opening-gate.ts";
 
 /** The flights of this replica, as a place for the bytes of openings. */
@@ -83,9 +84,9 @@ export class OriginHeads implements HeadSource {
     { asker, firstBytes, lastVersion }: Partial<HeadQuestion> = {},
   ): Promise<ObjectHead | OrcaError> {
     try {
-      const canOpen = this.#origin.opens && location.versionId === undefined;
-      const opening = firstBytes && canOpen ? this.#opening : undefined;
-      if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
+      const opening = location.versionId === undefined ? this.#opening : undefined;
+      if (!opening || !firstBytes || !this.#origin.opens?.(firstBytes))
+        return knownOf(location, await this.#origin.head(location, asker));
       const { hasRoom } = opening.places;
       const isWorthOpening = hasRoom && (!lastVersion || this.#mayLack(opening, lastVersion, firstBytes));
       const gate = this.#gateOf(opening);
@@ -103,7 +104,8 @@ export class OriginHeads implements HeadSource {
   }
 
   /** Of an object that ends before the bytes wanted, an opening would tell nothing. */
-  #mayLack({ places }: OpeningParts, version: ObjectVersion, { offset }: FirstBytes): boolean {
+  #mayLack({ places }: OpeningParts, version: ObjectVersion, firstBytes: FirstBytes): boolean {
+    const offset = startOfBytes(firstBytes, version);
     return offset < version.sizeBytes && !places.holds(version, offset);
   }
 
@@ -120,11 +122,15 @@ export class OriginHeads implements HeadSource {
     { places, chunkTiers }: OpeningParts,
     asker: Asker | undefined,
   ): Promise<ObjectHead | OrcaError | undefined> {
-    const receive = ({ head, lengthBytes }: Opening): BodyPlace | undefined => {
-      const version = versionOf(this.id, location, head, chunkTiers);
-      const isHeld = places.holds(version, firstBytes.offset);
+    const receive = (opening: Opening): BodyPlace | undefined => {
+      const version = versionOf(this.id, location, opening.head, chunkTiers);
+      const start = startOfBytes(firstBytes, version);
+      const isHeld = places.holds(version, start);
       this.#gate?.looked(true, isHeld);
-      return isHeld ? undefined : places.receive(version, firstBytes.offset, lengthBytes, asker);
+      if (isHeld) return undefined;
+      if (firstBytes.lastBytes !== undefined)
+        return placeOfLastBytes(places, version, opening.offset, start, asker);
+      return places.receive(version, start, opening.lengthBytes, asker);
     };
     const request = { ...location, ...firstBytes, ...(asker && { requestId: asker.requestId }) };
     const answer = await this.#origin.open?.(request, receive, asker).catch(untold);
@@ -136,10 +142,12 @@ export class OriginHeads implements HeadSource {
     { places, chunkTiers }: OpeningParts,
     location: ObjectLocation,
     head: OriginHead,
-    { offset }: FirstBytes,
+    firstBytes: FirstBytes,
   ): boolean {
-    if (head === null || "kind" in head || offset >= head.sizeBytes) return false;
-    return places.holds(versionOf(this.id, location, head, chunkTiers), offset);
+    if (head === null || "kind" in head) return false;
+    const version = versionOf(this.id, location, head, chunkTiers);
+    const offset = startOfBytes(firstBytes, version);
+    return offset < version.sizeBytes && places.holds(version, offset);
   }
 }
 

@@ -8,7 +8,9 @@ import type { ResponseHead } from "../../http-client/response-head.ts";
 import { type ObjectDialect, objectHeadOf } from "../http-object.ts";
 import type { FirstBytes, Opening } from "../origin.ts";
 
-export function openHeaders({ offset, lengthBytes, withChecksums }: FirstBytes): Record<string, string> {
+export function openHeaders(request: FirstBytes): Record<string, string> {
+  const { offset, lengthBytes, withChecksums, lastBytes } = request;
+  if (lastBytes !== undefined) return { range: `bytes=-${lengthBytes}` };
   return withChecksums ? {} : { range: `bytes=${offset}-${offset + lengthBytes - 1}` };
 }
 
@@ -23,21 +25,23 @@ export function openingOf(
   dialect: ObjectDialect,
   action: string,
 ): Opening {
-  const { offset, lengthBytes, withChecksums } = request;
+  const { lengthBytes, withChecksums, lastBytes } = request;
   if (head.status === 200) {
     const sizeBytes = head.contentLength ?? 0;
-    if (offset > 0 || (!withChecksums && sizeBytes > lengthBytes)) {
+    if (request.offset > 0 || (!withChecksums && sizeBytes > lengthBytes)) {
       throw new OrcaError("origin_unsupported", "origin", `${action}: the origin answered 200 to a range`);
     }
-    return { head: objectHeadOf(head, dialect, action), lengthBytes: Math.min(sizeBytes, lengthBytes) };
+    const bytes = { offset: 0, lengthBytes: Math.min(sizeBytes, lengthBytes) };
+    return { head: objectHeadOf(head, dialect, action), ...bytes };
   }
   const contentRange = head.headers.get("content-range") ?? "";
   const [, first, last, size] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(contentRange) ?? [];
   const sizeBytes = Number(size);
+  const offset = lastBytes === undefined ? request.offset : Math.max(0, sizeBytes - lengthBytes);
   const end = Math.min(offset + lengthBytes, sizeBytes);
   const isExpected = Number(first) === offset && Number(last) === end - 1 && end > offset;
   if (head.status !== 206 || !isExpected || head.contentLength !== end - offset) {
-    const asked = `bytes ${offset}-${offset + lengthBytes - 1}`;
+    const asked = openHeaders(request)["range"] ?? "the whole object";
     const received = `status ${head.status}, Content-Range "${contentRange}" and ${head.contentLength} bytes`;
     throw new OrcaError(
       "origin_unavailable",
@@ -45,5 +49,5 @@ export function openingOf(
       `${action}: asked for ${asked}, received ${received}`,
     );
   }
-  return { head: objectHeadOf(head, dialect, action, sizeBytes), lengthBytes: end - offset };
+  return { head: objectHeadOf(head, dialect, action, sizeBytes), offset, lengthBytes: end - offset };
 }

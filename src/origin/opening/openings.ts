@@ -8,7 +8,15 @@ import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { type Entrant, eitherSignal } from "../hedging/hedge.ts";
 import { MinRate, type MinRateSettings } from "../min-rate.ts";
-import type { BodyPlace, DeleteMarker, ObjectHead, Opening, OpenRequest, Origin } from "../origin.ts";
+import type {
+  BodyPlace,
+  DeleteMarker,
+  FirstBytes,
+  ObjectHead,
+  Opening,
+  OpenRequest,
+  Origin,
+} from "../origin.ts";
 import type { OriginTrace } from "../origin-trace.ts";
 import { OpeningBody } from "./opening-body.ts";
 
@@ -61,8 +69,9 @@ export class Openings {
     this.#options = options;
   }
 
-  get arePossible(): boolean {
-    return this.#options.origin.open !== undefined;
+  arePossible({ lastBytes }: FirstBytes): boolean {
+    const { origin } = this.#options;
+    return origin.open !== undefined && (lastBytes === undefined || origin.opensAtEnd === true);
   }
 
   /** Resolves when the metadata is here; `receive` was called just before. */
@@ -121,7 +130,9 @@ export class Openings {
       return body ?? null;
     };
     const ask = async (entrant?: Entrant): Promise<void> => {
-      steps.attempt({ offset: request.offset, lengthBytes: request.lengthBytes }, entrant?.isHedge);
+      const { offset, lengthBytes, lastBytes } = request;
+      const range = lastBytes === undefined ? { offset, lengthBytes } : { lastBytes: lengthBytes };
+      steps.attempt(range, entrant?.isHedge);
       const onHead = (opening: Opening): ByteSink | null =>
         entrant?.answered() === false ? null : onOpening(opening);
       const stopped = eitherSignal([this.#options.closing, stop.signal], entrant);

@@ -26,11 +26,21 @@ test("firstBytesOf: a range wants its blocks, up to the end of the chunk", () =>
   assert.deepEqual(wanted(`bytes=${100 * KiB}-`, 64 * KiB), [64 * KiB, 128 * KiB]);
 });
 
+test("firstBytesOf: the last bytes are at least 64 KiB, with a block less one byte before them", () => {
+  const lastOf = (range: string, size = chunk) => firstBytesOf({ range }, size);
+  const few = { offset: 0, lengthBytes: 64 * KiB + MiB - 1, withChecksums: false, lastBytes: 64 * KiB };
+  for (const range of ["bytes=-5", "bytes= ,-5", "BYTES=-5", `bytes=-${64 * KiB}`])
+    assert.deepEqual(lastOf(range), few, range);
+  const most = { offset: 0, lengthBytes: chunk, withChecksums: false, lastBytes: 7 * MiB + 1 };
+  assert.deepEqual(lastOf(`bytes=-${7 * MiB + 1}`), most);
+  assert.equal(lastOf("bytes=-5", MiB), undefined, "a chunk of one block");
+});
+
 test("firstBytesOf: nothing where a HEAD is the better question", () => {
   for (const range of [
-    "bytes=-5",
-    "bytes= ,-5",
-    "BYTES=-5",
+    "bytes=-0",
+    `bytes=-${7 * MiB + 2}`,
+    "bytes=-99999999999999999999",
     "bytes=3-0",
     "bytes=a-b",
     "items=0-1",

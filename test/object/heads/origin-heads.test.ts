@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrcaError } from "../../../src/base/orca-error.ts";
-import { MiB } from "../../../src/base/units.ts";
+import { KiB, MiB } from "../../../src/base/units.ts";
 import { defaultChunkTiers } from "../../../src/chunk/chunk-layout.ts";
 import type { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { headsAfterWaste } from "../../../src/object/heads/opening-gate.ts";
@@ -16,6 +16,8 @@ const firstBytes: FirstBytes = { offset: 0, lengthBytes: 8 * MiB, withChecksums:
 const head: ObjectHead = { etag: "e1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
 const version = versionOf("origin-a", location, head, defaultChunkTiers);
 
+const canOpen: (bytes: FirstBytes) => boolean = () => true;
+
 function fixture(wereEmpty = true) {
   const asked: string[] = [];
   const received: { version: ObjectVersion; offset: number; lengthBytes: number }[] = [];
@@ -25,21 +27,26 @@ function fixture(wereEmpty = true) {
     wereEmpty,
     outcome: "opened" as OpenAnswer["outcome"],
     head: async (): Promise<ObjectHead | null> => head,
+    opens: canOpen,
+    opened: head,
   };
   const heads = new OriginHeads(
     {
       id: "origin-a",
-      opens: true,
+      opens: (bytes) => world.opens(bytes),
       head: () => {
         asked.push("head");
         return world.head();
       },
       open: async (request: OpenRequest, receive: BodyReceiver): Promise<OpenAnswer> => {
-        asked.push(`open ${request.offset}+${request.lengthBytes}`);
+        const from = request.lastBytes === undefined ? request.offset : "end";
+        asked.push(`open ${from}+${request.lengthBytes}`);
         if (world.outcome === "absent") return { outcome: "absent", marker: null };
         if (world.outcome === "unsatisfiable") return { outcome: "unsatisfiable" };
-        receive({ head, lengthBytes: head.sizeBytes });
-        return { outcome: "opened", head };
+        const { opened } = world;
+        const offset = request.lastBytes === undefined ? 0 : opened.sizeBytes - request.lengthBytes;
+        receive({ head: opened, offset, lengthBytes: opened.sizeBytes - offset });
+        return { outcome: "opened", head: opened };
       },
     },
     {
@@ -149,4 +156,52 @@ test("OriginHeads: eight look-ups in a row that find nothing held open the gate 
   for (let look = 0; look < 9; look += 1) await heads.head(location, { firstBytes });
   const opening = `open 0+${8 * MiB}`;
   assert.deepEqual(asked, [opening, ...new Array<string>(8).fill("head"), opening]);
+});
+
+const lastBytes: FirstBytes = {
+  offset: 0,
+  lengthBytes: 64 * KiB + MiB - 1,
+  withChecksums: false,
+  lastBytes: 64 * KiB,
+};
+
+test("OriginHeads: the last bytes are one opening, and each chunk of theirs gets a place from the start of a block", async () => {
+  const { asked, received, world, heads } = fixture();
+  world.opened = { ...head, sizeBytes: 16 * MiB + 5 };
+  assert.equal((await heads.head(location, { firstBytes: lastBytes })).head, world.opened);
+  assert.deepEqual(asked, [`open end+${64 * KiB + MiB - 1}`]);
+  assert.deepEqual(
+    received.map(({ offset, lengthBytes }) => [offset, lengthBytes]),
+    [
+      [15 * MiB, MiB],
+      [16 * MiB, 5],
+    ],
+  );
+});
+
+test("OriginHeads: the last bytes are a HEAD where they are held, and where the origin knows no such ranges", async () => {
+  const { asked, world, heads } = fixture();
+  world.opens = ({ lastBytes: last }) => last === undefined;
+  await heads.head(location, { firstBytes: lastBytes });
+  await heads.head(location, { firstBytes });
+  world.opens = () => true;
+  world.isHeld = true;
+  await heads.head(location, { firstBytes: lastBytes, lastVersion: version });
+  await heads.head(location, { firstBytes: lastBytes, lastVersion: version });
+  assert.deepEqual(asked, ["head", `open 0+${8 * MiB}`, "head", "head"]);
+});
+
+test("OriginHeads: the last bytes of an empty object are a GET and a HEAD, with a closed gate as well", async () => {
+  for (const wereEmpty of [true, false]) {
+    const { asked, world, heads } = fixture(wereEmpty);
+    world.outcome = "unsatisfiable";
+    const empty = { ...head, sizeBytes: 0 };
+    world.head = async () => empty;
+    assert.equal((await heads.head(location, { firstBytes: lastBytes })).head, empty);
+    assert.deepEqual(asked, wereEmpty ? [`open end+${64 * KiB + MiB - 1}`, "head"] : ["head"]);
+    const lastVersion = versionOf("origin-a", location, empty, defaultChunkTiers);
+    asked.length = 0;
+    await heads.head(location, { firstBytes: lastBytes, lastVersion });
+    assert.deepEqual(asked, ["head"], "it was empty when it was last seen");
+  }
 });

@@ -165,3 +165,19 @@ test("GuardedOrigin.open: an absent object, and one that ends before the offset,
     assert.deepEqual([openings.length, guarded.requestsInFlight], [0, 0]);
   }
 });
+
+test("GuardedOrigin.open: the last bytes go where the answer says they begin, and only an origin that can is asked", async () => {
+  const { origin, guarded, sink, ends, openings, receive } = fixture();
+  const last = { ...request, offset: 0, lastBytes: 10 };
+  assert.equal(guarded.opens(last), true);
+  const answer = guarded.open(last, receive);
+  await settle();
+  openingAt(origin, 0).answer(head).deliver(100).finish();
+  assert.deepEqual(await answer, { outcome: "opened", head });
+  await settle();
+  assert.deepEqual([openings[0]?.offset, openings[0]?.lengthBytes], [900, 100]);
+  assertPattern(sink.received, origin.seed, 900);
+  assert.deepEqual([ends, guarded.requestsInFlight], [[undefined], 0]);
+  origin.opensAtEnd = false;
+  assert.deepEqual([guarded.opens(last), guarded.opens(request)], [false, true]);
+});

@@ -85,3 +85,23 @@ test("openingOf: accepts exactly the range that was asked for, whatever the orig
       openingOf(head(206, { "Content-Range": range, "Content-Length": 50 }), wanted, dialect, "x"),
     );
 });
+
+test("openingOf: the last bytes are exactly those that the size of the object says", () => {
+  const last = { offset: 0, lengthBytes: 50, withChecksums: false, lastBytes: 10 } as const;
+  assert.deepEqual(openHeaders(last), { range: "bytes=-50" });
+  const told = (of: ResponseHead) => {
+    const { offset, lengthBytes, head: metadata } = openingOf(of, last, dialect, "x");
+    return [offset, lengthBytes, metadata.sizeBytes];
+  };
+  assert.deepEqual(told(ranged(950, 999, 1000)), [950, 50, 1000]);
+  assert.deepEqual(told(ranged(0, 19, 20)), [0, 20, 20]);
+  assert.deepEqual(told(head(200, { "Content-Length": 0 })), [0, 0, 0]);
+  for (const [from, to, size] of [
+    [949, 999, 1000],
+    [951, 999, 1000],
+    [950, 998, 1000],
+    [0, 49, 1000],
+  ] as const)
+    failsWith("origin_unavailable", () => told(ranged(from, to, size)));
+  failsWith("origin_unsupported", () => told(head(200, { "Content-Length": 1000 })));
+});
