@@ -23,6 +23,7 @@ import { blockPresence, readDiskBlock } from "./block-presence.ts";
 import type { Flight, FlightListener } from "./flight.ts";
 import { FlightsAhead } from "./flights-ahead.ts";
 import type { ReadPath, ReadSource } from "./read-path.ts";
+import type { ReadWindow } from "./read-windows.ts";
 import { beginWait, waitsOf } from "./reader-waits.ts";
 import { blockEndOf, blockStartOf } from "./run.ts";
 
@@ -52,7 +53,7 @@ export class ObjectReader implements FlightListener {
   /** Made when it reads ahead for the first time. */
   #flightsAhead: FlightsAhead | undefined;
   /** Decided at its first miss. */
-  #windowBytes: number | undefined;
+  #window: ReadWindow | undefined;
   /** A block that was read from disk for this reader alone, and where in the chunk it begins. */
   #block: Segment | undefined;
   #blockOffset = 0;
@@ -319,17 +320,17 @@ export class ObjectReader implements FlightListener {
     const chunkStart = key.index * this.version.chunkSizeBytes;
     const wantedEnd = this.#wantedEnd(key, offset);
     let end = wantedEnd;
-    if (windows && this.#windowBytes === undefined) {
+    if (windows && this.#window === undefined) {
       const blockStart = blockStartOf(offset);
-      this.#windowBytes = windows.after(this.version, chunkStart + blockStart);
-      end = Math.max(end, Math.min(blockStart + this.#windowBytes, key.version.chunkLength(key.index)));
+      this.#window = windows.of(this.version, chunkStart + blockStart);
+      end = Math.max(end, Math.min(blockStart + this.#window.bytes, key.version.chunkLength(key.index)));
     }
     // A window is for the readers that come after this one.
     const seen = memory.wasSeen(this.#memoryKey) || end > blockEndOf(wantedEnd - 1);
     const asker = this.#asker && { asker: this.#asker };
     const isFirst = this.takenBytes === 0;
     this.#join(flights.fill(key, { offset, end, seen, skipDisk, isFirst, ...asker }), true);
-    if (windows) windows.note(this.version, chunkStart + (this.#flight?.to ?? end), this.#windowBytes ?? 0);
+    if (this.#window) this.#window.end = chunkStart + (this.#flight?.to ?? end);
   }
 
   /** End (exclusive) of what this reader will want of the chunk that it is in. */
