@@ -12,18 +12,17 @@
  * evaluated again before the client gets 412. A whole object in one response is consistent and needs none of this.
  */
 import type { Clock } from "../base/clock.ts";
-import { errorTable } from "../base/error-table.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
 import { ObjectReader } from "../fill/object-reader.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
-import type { ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type { ObjectLocation } from "../origin/origin.ts";
 import { chunkFields, type Trace } from "../trace/trace.ts";
 import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
 import type { EdgeStats } from "./edge-stats.ts";
-import { type ErrorElement, ExplainedError } from "./errors/explained-error.ts";
+import { archivedErrorOf } from "./errors/archived-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { firstBytesOf } from "./headers/first-bytes.ts";
@@ -59,12 +58,6 @@ interface Task {
 }
 
 const checksumMode = "x-amz-checksum-mode";
-
-/**
- * S3 denies the bytes of objects of these classes, and of INTELLIGENT_TIERING with an archive status, until they are
- * restored. It tells their metadata.
- */
-const archiveClasses: ReadonlySet<string | undefined> = new Set(["GLACIER", "DEEP_ARCHIVE"]);
 
 /** One of this replica's entry, and one of the coordinator's if that differs. */
 const revalidationsMax = 2;
@@ -280,10 +273,26 @@ export class ObjectHandler {
     } catch (thrown) {
       reader.close();
       const error = OrcaError.from(thrown, "internal", "edge", "Cannot read an object");
-      if (isArchived(error, record.head)) exchange.sendError(archivedError(record.head));
-      else if (error.code !== "origin_etag_changed") exchange.sendError(error);
-      else await this.#answerAnew(task, record, error);
+      if (error.code === "origin_etag_changed") await this.#answerAnew(task, record, error);
+      else if (error.code === "origin_denied") await this.#sendDenial(task, record, error);
+      else exchange.sendError(archivedErrorOf(error, record.head) ?? error);
     }
+  }
+
+  /** The object may have been archived since its metadata came: that changes neither ETag nor date. */
+  async #sendDenial(
+    { exchange, bucket, location }: Task,
+    record: ObjectRecord,
+    error: OrcaError,
+  ): Promise<void> {
+    let explained = archivedErrorOf(error, record.head);
+    if (!explained) {
+      const found = await bucket.directory
+        .revalidate(location, { kind: "found", record }, exchange)
+        .catch(() => undefined);
+      if (found?.kind === "found") explained = archivedErrorOf(error, found.record.head);
+    }
+    exchange.sendError(explained ?? error);
   }
 
   async #answerAnew(task: Task, record: ObjectRecord, error: OrcaError): Promise<void> {
@@ -355,21 +364,6 @@ export class ObjectHandler {
     record.headers = headers;
     return headers;
   }
-}
-
-/** Azure has a code for it. S3's is in a body that is not read, so what the metadata says counts. */
-function isArchived({ code }: OrcaError, { storageClass, archiveStatus }: ObjectHead): boolean {
-  if (code === "invalid_object_state") return true;
-  return code === "origin_denied" && (archiveStatus !== undefined || archiveClasses.has(storageClass));
-}
-
-function archivedError({ storageClass, archiveStatus }: ObjectHead): OrcaError {
-  const { clientMessage } = errorTable.invalid_object_state;
-  const elements: ErrorElement[] = [["StorageClass", storageClass ?? "GLACIER"]];
-  if (archiveStatus !== undefined) elements.push(["AccessTier", archiveStatus]);
-  const what =
-    archiveStatus === undefined ? clientMessage : "The operation is not valid for the object's access tier";
-  return new ExplainedError("invalid_object_state", what, elements);
 }
 
 /** Whether the response has the checksums of the object, if it has any. */

@@ -133,7 +133,8 @@ for (const method of ["HEAD", "GET"] as const) {
       }
       assert.equal(origin.count(method, key), asked, key);
       const others = origin.count(method === "GET" ? "HEAD" : "GET", key);
-      assert.equal(others, method === "GET" && key === "denied" ? 1 : 0, key);
+      // A second one, for both requests, looks whether the object has been archived.
+      assert.equal(others, method === "GET" && key === "denied" ? 2 : 0, key);
     }
   });
 }

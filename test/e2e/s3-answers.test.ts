@@ -5,6 +5,7 @@ import { text as textOf } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { crc32 } from "node:zlib";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { MiB } from "../../src/base/units.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import type { Fault } from "../support/s3-fault.ts";
@@ -195,6 +196,28 @@ test("InvalidObjectState: an archived object is 403, and is served as soon as th
   assert.deepEqual([head.status, head.headers.get("x-amz-storage-class")], [200, "GLACIER"]);
   assert.equal(head.headers.get("x-amz-restore"), null);
   assert.equal((await send(`${testBucket}/archived`)).status, 200);
+});
+
+test("InvalidObjectState: an object that is archived after its metadata was cached is 403 at once, for one HEAD more", async () => {
+  const object = { seed: 4, sizeBytes: 3 * MiB };
+  orca.origin.put(testBucket, "later", object);
+  assert.equal((await send(`${testBucket}/later`, { range: "bytes=0-9" })).status, 206);
+  orca.origin.put(testBucket, "later", { ...object, headers: { "x-amz-storage-class": "DEEP_ARCHIVE" } });
+  orca.origin.faults.always("GET", "later", { status: 403, code: "InvalidObjectState" });
+  const earlier = orca.origin.requests.length;
+  for (let round = 0; round < 3; round += 1) {
+    const archived = await send(`${testBucket}/later`, { range: `bytes=${2 * MiB}-` });
+    assert.equal(archived.status, 403);
+    const xml = await archived.text();
+    assert.deepEqual(texts(xml, "Code"), ["InvalidObjectState"]);
+    assert.deepEqual(texts(xml, "StorageClass"), ["DEEP_ARCHIVE"]);
+  }
+  const asked = orca.origin.requests.slice(earlier).map(({ operation }) => operation);
+  assert.deepEqual(asked, ["GET", "HEAD", "GET", "GET"]);
+  const cached = await send(`${testBucket}/later`, { range: "bytes=0-9" });
+  assert.deepEqual([cached.status, cached.headers.get("x-amz-storage-class")], [206, "DEEP_ARCHIVE"]);
+  orca.origin.faults.clear();
+  assert.equal((await send(`${testBucket}/later`, { range: `bytes=${2 * MiB}-` })).status, 206);
 });
 
 test("InvalidObjectState: an archive tier of INTELLIGENT_TIERING is named, and HEAD says what the origin says", async () => {
