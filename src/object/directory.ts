@@ -19,11 +19,10 @@
  *    drops the entry.
  */
 import type { Clock } from "../base/clock.ts";
-import { OrcaError } from "../base/orca-error.ts";
-import type { ChunkTier } from "../chunk/chunk-layout.ts";
+import type { OrcaError } from "../base/orca-error.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { FirstBytes, ObjectHead, ObjectLocation } from "../origin/origin.ts";
+import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
@@ -36,22 +35,18 @@ import { StaleMarkers } from "./freshness/stale-markers.ts";
 import { Sweep } from "./freshness/sweep.ts";
 import type { AskOptions, HeadSource } from "./heads/head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
-import { LastVersions } from "./last-versions.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
-import { entryBytes, etagOf, isSame, type LookupResult, ownHead, versionOf } from "./object-record.ts";
+import { entryBytes, etagOf, type LookupResult } from "./object-record.ts";
+import { SeenVersions, type SeenVersionsOptions } from "./seen-versions.ts";
 import { entryName, locationOf } from "./versions/entry-name.ts";
 
-export interface DirectoryOptions extends Lifetime {
+export interface DirectoryOptions extends Lifetime, SeenVersionsOptions {
   readonly source: HeadSource;
   readonly clock: Clock;
-  readonly chunkTiers: readonly ChunkTier[];
   /** Objects with a lifetime of their own. */
   readonly lifetimePlaces?: readonly LifetimePlace[] | undefined;
-  readonly entriesMax: number;
   /** Bounds the bytes of all directories together. Unbounded by default. */
   readonly heap?: HeapShare | undefined;
-  /** Receives each version that is no longer current, so that its chunks are evicted first. */
-  readonly onSuperseded?: ((version: ObjectVersion) => void) | undefined;
   /** Called for each answer with an expired entry. */
   readonly onStale?: ((error: OrcaError) => void) | undefined;
   readonly trace?: Trace | undefined;
@@ -79,7 +74,7 @@ export class Directory {
   /** How long an answer counts as refreshed. */
   readonly #refreshedForMs: number;
   readonly #staleMarkers: StaleMarkers;
-  readonly #lastVersions: LastVersions;
+  readonly #seen: SeenVersions;
   readonly #sweep: Sweep;
   readonly #trace: DirectoryTrace;
   readonly #listeners = new Set<ReplacementListener>();
@@ -111,7 +106,7 @@ export class Directory {
     this.#revalidations = new Revalidations({ clock, answers, revalidationPauseMs, stats });
     this.#refreshedForMs = source.isOrigin ? Number.POSITIVE_INFINITY : refreshMs;
     this.#staleMarkers = new StaleMarkers(clock, entriesMax, heap);
-    this.#lastVersions = new LastVersions(source.id, entriesMax, heap);
+    this.#seen = new SeenVersions(options);
     this.#sweep = new Sweep(clock, this.#lifetimes.ttlMsMin, [answers, this.#staleMarkers]);
     this.#trace = new DirectoryTrace(options.trace, source.id);
   }
@@ -131,7 +126,7 @@ export class Directory {
 
   /** What the directory takes on the heap. */
   get bytes(): number {
-    return this.#answers.weight + this.#staleMarkers.bytes + this.#lastVersions.bytes;
+    return this.#answers.weight + this.#staleMarkers.bytes + this.#seen.bytes;
   }
 
   /** Ends the sweeps. */
@@ -319,7 +314,7 @@ export class Directory {
   ): Promise<TimedAnswer<LookupResult>> {
     const known = this.#fresh(location, name, asker);
     if (known) return known;
-    const opening = firstBytes && { firstBytes, lastVersion: this.#lastVersions.of(name, location) };
+    const opening = firstBytes && { firstBytes, lastVersion: this.#seen.lastOf(name, location) };
     const send = (): Promise<Reply<LookupResult>> => this.#ask(location, name, asker, { opening });
     return this.#answers.ask(name, send, asker?.requestId, (id) => this.#trace.join(location, asker, id));
   }
@@ -353,7 +348,7 @@ export class Directory {
     this.#trace.ask(location, asker, source.isOrigin, reason);
     const question = { staleEtag, contradictedEtag, isRefresh, isAhead, ...(asker && { asker }), ...opening };
     const { head, remainingMs } = await source.head(location, question);
-    const answer = this.#resultOf(location, name, head, kept?.answer);
+    const answer = this.#seen.resultOf(location, name, head, kept?.answer);
     this.#sweep.later();
     if (staleEtag !== "") {
       this.#staleMarkers.answered(name, staleEtag);
@@ -368,31 +363,5 @@ export class Directory {
     // With a TTL of 0, no replica has an entry to forget.
     if (etagOf(answer) === staleEtag || this.#lifetimes.of(location).ttlMs === 0) return;
     for (const listener of this.#listeners) listener(location, staleEtag);
-  }
-
-  /** The result for `head`. If nothing has changed, it is `kept` itself, so that everything derived from it stays. */
-  #resultOf(
-    location: ObjectLocation,
-    name: string,
-    head: ObjectHead | OrcaError,
-    kept: LookupResult | undefined,
-  ): LookupResult {
-    if (kept && isSame(kept, head)) return kept;
-    if (head instanceof OrcaError) {
-      this.#supersede(location, name, undefined);
-      return { kind: "error", error: head };
-    }
-    const own = ownHead(head);
-    const { source, chunkTiers } = this.#options;
-    const version = versionOf(source.id, location, own, chunkTiers);
-    this.#supersede(location, name, version);
-    return { kind: "found", record: { version, head: own, headers: undefined } };
-  }
-
-  /** Versions that are asked for by their ids are none that another could supersede. */
-  #supersede(location: ObjectLocation, name: string, version: ObjectVersion | undefined): void {
-    if (location.versionId !== undefined) return;
-    const superseded = this.#lastVersions.replace(name, location, version);
-    if (superseded) this.#options.onSuperseded?.(superseded);
   }
 }
