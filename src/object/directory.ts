@@ -257,7 +257,7 @@ export class Directory {
   /** @see beliefOf */
   believes(location: ObjectLocation, firstBytes?: FirstBytes): MetadataBelief {
     const { clock, source } = this.#options;
-    const parts = { answers: this.#answers, lastVersions: this.#lastVersions, clock, source };
+    const parts = { answers: this.#answers, seen: this.#seen, clock, source };
     return beliefOf(parts, location, firstBytes);
   }
 

@@ -7,8 +7,8 @@ import type { ErrorCode } from "../../base/orca-error.ts";
 import type { FirstBytes, ObjectLocation } from "../../origin/origin.ts";
 import type { AnswerCache } from "../answer-cache.ts";
 import type { HeadSource } from "../heads/head-source.ts";
-import type { LastVersions } from "../last-versions.ts";
 import type { LookupResult } from "../object-record.ts";
+import type { SeenVersions } from "../seen-versions.ts";
 import { entryName } from "../versions/entry-name.ts";
 
 /** A version, without its place. */
@@ -36,14 +36,14 @@ export interface MetadataBelief {
 /** The parts of a directory. */
 interface BeliefParts {
   readonly answers: AnswerCache<LookupResult>;
-  readonly lastVersions: LastVersions;
+  readonly seen: Pick<SeenVersions, "lastOf">;
   readonly clock: Clock;
   readonly source: HeadSource;
 }
 
 /** `firstBytes`: what a client would want first. */
 export function beliefOf(
-  { answers, lastVersions, clock, source }: BeliefParts,
+  { answers, seen, clock, source }: BeliefParts,
   location: ObjectLocation,
   firstBytes: FirstBytes | undefined,
 ): MetadataBelief {
@@ -52,7 +52,7 @@ export function beliefOf(
   const timed = answers.kept(name);
   const isFresh = timed !== undefined && timed.expiresMs > nowMs;
   const isKept = timed !== undefined && timed.keptUntilMs > nowMs;
-  const lastVersion = lastVersions.of(name, location);
+  const lastVersion = seen.lastOf(name, location);
   const known = isKept && timed.answer.kind === "found" ? timed.answer.record.version : lastVersion;
   const opens = source.wouldOpen?.(location, firstBytes, lastVersion) ?? false;
   return {

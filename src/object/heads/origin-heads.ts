@@ -72,11 +72,13 @@ export class OriginHeads implements HeadSource {
     firstBytes: FirstBytes | undefined,
     lastVersion: ObjectVersion | undefined,
   ): boolean {
-    const places = this.#opening?.places;
-    if (!firstBytes || !places || !this.#origin.opens || location.versionId !== undefined) return false;
-    if (lastVersion !== undefined && places.holds(lastVersion, firstBytes.offset)) return false;
-    const isGateOpen = this.#gate ? this.#gate.isOpen : places.wereEmpty;
-    return isGateOpen === true;
+    const opening = this.#openingFor(location, firstBytes);
+    return (
+      opening !== undefined &&
+      firstBytes !== undefined &&
+      this.#isWorthOpening(opening, lastVersion, firstBytes) &&
+      this.#gateOf(opening)?.isOpen === true
+    );
   }
 
   async #ask(
@@ -84,13 +86,10 @@ export class OriginHeads implements HeadSource {
     { asker, firstBytes, lastVersion }: Partial<HeadQuestion> = {},
   ): Promise<ObjectHead | OrcaError> {
     try {
-      const opening = location.versionId === undefined ? this.#opening : undefined;
-      if (!opening || !firstBytes || !this.#origin.opens?.(firstBytes))
-        return knownOf(location, await this.#origin.head(location, asker));
-      const { hasRoom } = opening.places;
-      const isWorthOpening = hasRoom && (!lastVersion || this.#mayLack(opening, lastVersion, firstBytes));
+      const opening = this.#openingFor(location, firstBytes);
+      if (!opening || !firstBytes) return knownOf(location, await this.#origin.head(location, asker));
       const gate = this.#gateOf(opening);
-      if (isWorthOpening && gate?.isOpen) {
+      if (gate?.isOpen && this.#isWorthOpening(opening, lastVersion, firstBytes)) {
         const opened = await this.#open(location, firstBytes, opening, asker);
         if (opened) return opened;
       }
@@ -103,10 +102,22 @@ export class OriginHeads implements HeadSource {
     }
   }
 
-  /** Of an object that ends before the bytes wanted, an opening would tell nothing. */
-  #mayLack({ places }: OpeningParts, version: ObjectVersion, firstBytes: FirstBytes): boolean {
-    const offset = startOfBytes(firstBytes, version);
-    return offset < version.sizeBytes && !places.holds(version, offset);
+  /** Undefined where these bytes are never asked for by an opening. */
+  #openingFor(location: ObjectLocation, firstBytes: FirstBytes | undefined): OpeningParts | undefined {
+    const opens = firstBytes !== undefined && this.#origin.opens?.(firstBytes);
+    return opens && location.versionId === undefined ? this.#opening : undefined;
+  }
+
+  /** Of an object that ends before the bytes wanted an opening would tell nothing, and held bytes would come again. */
+  #isWorthOpening(
+    { places }: OpeningParts,
+    lastVersion: ObjectVersion | undefined,
+    firstBytes: FirstBytes,
+  ): boolean {
+    if (!places.hasRoom) return false;
+    if (lastVersion === undefined) return true;
+    const offset = startOfBytes(firstBytes, lastVersion);
+    return offset < lastVersion.sizeBytes && !places.holds(lastVersion, offset);
   }
 
   /** Undefined until it is known what the tiers hold: each question is a HEAD then. */
