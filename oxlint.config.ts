@@ -16,6 +16,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   base: [],
   chunk: low,
   placement: low,
+  figures: low,
   trace: low,
   "http-client": low,
   "s3-client": clients,
@@ -25,11 +26,11 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   membership: members,
   fill: engine,
   object: engine,
-  mesh: ["fill", "object", ...engine],
-  edge: ["fill", "object", ...engine],
-  ops: ["fill", "object", ...engine],
-  replica: ["config", "edge", "ops", "mesh", "fill", "object", ...engine],
-  cli: ["replica", "config", "edge", "ops", "mesh", "fill", "object", ...engine],
+  mesh: ["fill", "object", "figures", ...engine],
+  edge: ["fill", "object", "figures", ...engine],
+  ops: ["fill", "object", "figures", ...engine],
+  replica: ["config", "edge", "ops", "mesh", "fill", "object", "figures", ...engine],
+  cli: ["replica", "config", "edge", "ops", "mesh", "fill", "object", "figures", ...engine],
 };
 const folders = Object.keys(layers);
 
@@ -130,6 +131,8 @@ export default defineConfig({
       files: ["src/base/clock.ts"],
       rules: { "eslint/no-restricted-globals": "off", "eslint/no-restricted-properties": "off" },
     },
+    // These run in a browser.
+    { files: ["src/ops/console/console-assets/*.js"], rules: { "eslint/no-restricted-globals": "off" } },
     { files: ["src/base/random.ts"], rules: { "eslint/no-restricted-properties": "off" } },
     ...layerOverrides,
     {

@@ -20,6 +20,8 @@ const dist = resolve(process.argv[2] ?? join(root, "dist"));
 
 /** What stands beside the code. The log names pages of docs/. */
 const pages = ["LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs"];
+/** What the page of /console loads beside its own files (src/ops/console/console-endpoints.ts). */
+const chartFiles = ["uPlot.esm.js", "uPlot.min.css"].map((name) => join(root, "node_modules/uplot/dist", name));
 /** What Node needs beside its arguments, see src/main.ts. */
 const shebang = "#!/usr/bin/env -S node --disable-sigusr1";
 
@@ -79,12 +81,14 @@ if (existsSync(dist) && readdirSync(dist).length > 0 && !existsSync(join(dist, "
 rmSync(dist, { recursive: true, force: true });
 const chunks = await bundle();
 const packages = bundledPackages(
-  chunks.flatMap(({ moduleIds }) => moduleIds),
+  [...chunks.flatMap(({ moduleIds }) => moduleIds), ...chartFiles],
   root,
 );
 chmodSync(join(dist, "lib/orca.js"), 0o755);
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 writeFileSync(join(dist, "THIRD-PARTY-NOTICES.txt"), noticesOf(packages));
+cpSync(join(root, "src/ops/console/console-assets"), join(dist, "lib/console-assets"), { recursive: true });
+for (const file of chartFiles) cpSync(file, join(dist, "lib/console-assets", basename(file)));
 for (const page of pages) cpSync(join(root, page), join(dist, page), { recursive: true });
 const bytes = chunks.reduce((sum, { code }) => sum + code.length, 0);
 console.log(`Wrote ${chunks.length} files of code (${(bytes / 1e6).toFixed(1)} MB), with ${packages.length} packages, into ${basename(dist)}/`);

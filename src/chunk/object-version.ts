@@ -81,6 +81,8 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly chunkCount: number;
   /** @see versionHash */
   readonly hash: string;
+  /** The first 28 bits of the hash: a number that is at hand where its text would have to be read. */
+  readonly tag: number;
   readonly #pathPrefix: string;
   readonly #memoryKeyPrefix: string;
   #blocks: ObjectVersion | undefined;
@@ -98,6 +100,7 @@ export class ObjectVersion implements ObjectVersionFields {
     this.versionId = fields.versionId;
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
     this.hash = versionHash(fields);
+    this.tag = Number.parseInt(this.hash.slice(0, 7), 16);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;
     this.#memoryKeyPrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;
     this.memoryEntry = undefined;

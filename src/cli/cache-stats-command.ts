@@ -1,7 +1,12 @@
-/** `orca cache stats`: what one replica holds, by tier. The replica counts; this command shows the counts. */
+/**
+ * `orca cache stats`: what one replica holds, by tier, or with `--cluster` what all replicas hold, served and saved. The
+ * replicas count; this command shows the counts.
+ */
 import type { CacheDocument } from "../ops/endpoints/cache-stats.ts";
 import { cacheReport } from "./cache-report.ts";
 import type { CommandContext } from "./command-context.ts";
+import { figuresCall, readFigures } from "./figures/figures-answer.ts";
+import { clusterStatsReport } from "./figures/figures-report.ts";
 import {
   has,
   hasEach,
@@ -15,9 +20,33 @@ import {
 import { OrcaCommand } from "./orca-command.ts";
 
 export function cacheStatsCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
-  return withOpsOptions(new OrcaCommand("stats", "Show what a replica holds, by tier"))
-    .withExamples("orca cache stats", "orca cache stats --ops http://cache-2.example.com:8442 --json")
-    .runs((flags: OpsFlags) => cacheStats({ ...flags, clock, stdout, stderr }));
+  const command = new OrcaCommand("stats", "Show what a replica holds, by tier").option(
+    "--cluster",
+    "Show all replicas: totals, hit ratios, bytes saved, tiers and hot objects",
+    false,
+  );
+  return withOpsOptions(command)
+    .withExamples(
+      "orca cache stats",
+      "orca cache stats --cluster",
+      "orca cache stats --ops http://cache-2.example.com:8442 --json",
+    )
+    .runs(({ cluster, ...flags }: StatsFlags) =>
+      (cluster ? clusterStats : cacheStats)({ ...flags, clock, stdout, stderr }),
+    );
+}
+
+interface StatsFlags extends OpsFlags {
+  readonly cluster: boolean;
+}
+
+/** Resolves with the exit code: 1 if no replica answers, or a live one is in none of the figures. */
+function clusterStats(options: OpsCommandOptions): Promise<number> {
+  return withOps("get the figures from", figuresCall, options, async (url, deadline) => {
+    const { text, document } = await readFigures(url, deadline);
+    options.stdout.write(options.json ? text : clusterStatsReport(document, url.host));
+    return document.unreachable.length === 0 ? 0 : 1;
+  });
 }
 
 /**

@@ -14,6 +14,7 @@ import { configCheckCommand, configPrintCommand } from "./config-command.ts";
 import { tokenCommand } from "./credentials/token-command.ts";
 import { doctorCommand } from "./doctor/doctor-command.ts";
 import { explainCommand } from "./explain/explain-command.ts";
+import { topCommand } from "./figures/top-command.ts";
 import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
@@ -85,6 +86,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
     .addCommand(certsCommand(context))
     .addCommand(tokenCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(topCommand(context))
     .addCommand(inspectCommand(context))
     .addCommand(explainCommand(context))
     .addCommand(verifyReadsCommand(context))

@@ -104,7 +104,7 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
     logger.warn({ see }, warning);
   }
   const replicaModule = await import("../replica/replica.ts");
-  const replica = await replicaModule.Replica.open({ config, clock, random, logger, log });
+  const replica = await replicaModule.Replica.open({ config, clock, random, logger, log, version });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
   const starting = replica.start();
   const started = await Promise.race([starting, ended]);

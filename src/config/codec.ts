@@ -129,6 +129,20 @@ export function ratio({ max = 1, orZero = false } = {}): Codec<number> {
   };
 }
 
+/** A number with a fraction, 0 to `max`. */
+export function decimal({ max }: { readonly max: number }): Codec<number> {
+  return {
+    unit: "",
+    type: "number",
+    bounds: `0 to ${max}`,
+    parse(given) {
+      const value = /^\d{0,9}\.?\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
+      return value <= max ? value : new InvalidValue(`a number 0 to ${max}`, quoted(given));
+    },
+    print: (value) => value,
+  };
+}
+
 export function flag(): Codec<boolean> {
   return {
     unit: "",

@@ -3,6 +3,8 @@
  * additions to existing objects, because it happens on every request.
  */
 import { Histogram } from "../base/histogram.ts";
+import type { ErrorCode } from "../base/orca-error.ts";
+import { HotObjects } from "../figures/hot-objects.ts";
 import type { ReadSource } from "../fill/read-path.ts";
 
 export type Operation =
@@ -51,6 +53,11 @@ export class EdgeStats {
     preflight: new Histogram(),
     rejected: new Histogram(),
   };
+  /** Errors that clients were answered with, or that cut their bodies short, by code. */
+  readonly errors = new Map<ErrorCode, number>();
+  /** Bytes of bodies that have ended, by the id of their origin. */
+  readonly servedBytes = new Map<string, number>();
+  readonly hotObjects = new HotObjects();
   /** Bodies cut short because their remaining bytes could not be read. */
   bodiesCut = 0;
   /** Clients that disconnected, or were disconnected as stalled, before their response was complete. */
@@ -69,5 +76,13 @@ export class EdgeStats {
   countRequest(operation: Operation, status: number): void {
     const byStatus = this.requests[operation];
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
+  }
+
+  countError(code: ErrorCode): void {
+    this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
+  }
+
+  countServed(originId: string, bytes: number): void {
+    this.servedBytes.set(originId, (this.servedBytes.get(originId) ?? 0) + bytes);
   }
 }

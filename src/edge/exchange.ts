@@ -165,6 +165,7 @@ export class Exchange implements Asker {
     const error = this.#isHidden(failure) ? accessDenied() : failure;
     // A client's own error is not logged, not even a 501: a flood of requests must not flood the log. A bucket that the
     // origin does not have is a 404, and the operator's error.
+    this.#context.stats.countError(error.code);
     if (this.record) this.record.code = error.code;
     const isServers = errorTable[error.code].status >= 500 || error.code === "no_such_bucket";
     if (isServers && error.source !== "client") {
@@ -212,6 +213,7 @@ export class Exchange implements Asker {
   bodyCut(error: OrcaError): void {
     this.#cut = true;
     this.#context.stats.bodiesCut += 1;
+    this.#context.stats.countError(error.code);
     if (this.record) this.record.code = error.code;
     this.#logFailure(error, "Cut a response short: its remaining bytes could not be read", pages.bodiesCut);
   }
@@ -230,7 +232,11 @@ export class Exchange implements Asker {
   /** @internal Called once, when the response has closed. */
   end(): void {
     const { stats, logger, running, slowRequestMs } = this.#context;
-    this.reader?.close();
+    const { reader } = this;
+    if (reader) {
+      reader.close();
+      stats.countServed(reader.version.originId, reader.takenBytes);
+    }
     running.delete(this);
     const { statusCode, headersSent, writableFinished } = this.response;
     const status = headersSent ? statusCode : clientGoneStatus;

@@ -318,6 +318,8 @@ export class ObjectHandler {
     const histogram = this.#options.stats.firstByteSeconds[source];
     histogram.observe(firstByteSeconds);
     exchange.mark(histogram, firstByteSeconds);
+    const lengthBytes = range.kind === "whole" ? record.head.sizeBytes : range.end - range.start;
+    this.#options.stats.hotObjects.count(record.version.tag, exchange.bucket, request.key, lengthBytes);
     if (exchange.record) exchange.record.firstByteSeconds = firstByteSeconds;
     const flat = this.#headersOf(record).forBody(
       range,

@@ -15,6 +15,8 @@ export interface Page {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** Besides those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** One JSON document per line, sent as they are made. */
@@ -32,6 +34,8 @@ interface Answering {
 
 export interface OpsQuestion extends Answering {
   readonly method: "GET";
+  /** It tells nothing of this replica, and never needs a token. */
+  readonly isPublic?: boolean;
 }
 
 export interface OpsAction extends Answering {

@@ -224,7 +224,7 @@ export class OpsServer {
     const { actions = "local", logger } = this.#options;
     if (endpoint.method === "POST") {
       const { action } = endpoint;
-      const denial = actionDenial(request, action, actions);
+      const denial = actionDenial(request, action, actions, this.#options.tokenGuard !== undefined);
       if (denial !== undefined) return errorPage(403, denial);
       const { remoteAddress } = request.socket;
       const suppressed = this.#pace.take(action);
@@ -289,7 +289,7 @@ function withoutAuthorities(context: SecureContextOptions): SecureContextOptions
 }
 
 function indexOf(endpoints: readonly OpsEndpoint[]): OpsEndpoint {
-  const lines = endpoints.map(({ method, path, help }) => `${method.padEnd(4)} ${path.padEnd(14)} ${help}\n`);
+  const lines = endpoints.map(({ method, path, help }) => `${method.padEnd(4)} ${path.padEnd(20)} ${help}\n`);
   const page = textPage(200, `Orca\n\n${lines.join("")}`);
   return { method: "GET", path: "/", help: "this list", answer: async () => page };
 }
@@ -306,11 +306,12 @@ function endpointFor({ method }: IncomingMessage, atPath: readonly OpsEndpoint[]
 
 function end(
   response: ServerResponse,
-  { status, contentType, body }: Page,
+  { status, contentType, body, headers }: Page,
   method: string | undefined,
   allowed: readonly string[],
 ): void {
   response.writeHead(status, {
+    ...headers,
     "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
     "Cache-Control": "no-store",

@@ -28,8 +28,9 @@ export class TokenGuard {
   /** Whether a request with this Authorization header may go on. `endpoint` is undefined for a path that does not exist. */
   admits(authorization: string | undefined, endpoint: OpsEndpoint | undefined): boolean {
     const isAction = endpoint?.method === "POST";
-    const isProbe = endpoint !== undefined && !isAction && probePaths.has(endpoint.path);
-    if (isProbe || (this.#scope === "actions" && !isAction)) return true;
+    const isOpen =
+      endpoint?.method === "GET" && (probePaths.has(endpoint.path) || endpoint.isPublic === true);
+    if (isOpen || (this.#scope === "actions" && !isAction)) return true;
     const token = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     return token !== undefined && timingSafeEqual(hash("sha256", token, "buffer"), this.#tokenHash);
   }

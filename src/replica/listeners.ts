@@ -19,9 +19,13 @@ import { S3Listener } from "../edge/s3-listener.ts";
 import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import type { Buckets, OtherBuckets } from "../object/buckets.ts";
+import { consoleEndpoints } from "../ops/console/console-endpoints.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
 import { probeEndpoints } from "../ops/endpoints/probe-endpoints.ts";
+import { ClusterFigures } from "../ops/figures/cluster-figures.ts";
+import { figuresEndpoint } from "../ops/figures/figures-endpoint.ts";
+import type { ReplicaFiguresReader } from "../ops/figures/replica-figures-reader.ts";
 import type { Log } from "../ops/logging.ts";
 import { type AccessCounters, registerAccessMetrics } from "../ops/metrics/access-metrics.ts";
 import { registerBucketMetrics } from "../ops/metrics/bucket-metrics.ts";
@@ -47,6 +51,7 @@ import type { MeshService } from "./mesh-service.ts";
 import type { OpenOrigin } from "./metadata.ts";
 import { regionOf } from "./origins.ts";
 import type { ReplicaReadPath } from "./read-path.ts";
+import { pricesOf } from "./replica-figures.ts";
 import type { Tiers } from "./tiers.ts";
 
 export interface S3ListenerParts {
@@ -125,6 +130,7 @@ export interface OpsParts {
   readonly origins: readonly OpenOrigin[];
   readonly readPath: ReplicaReadPath;
   readonly cacheView: CacheView;
+  readonly figures: ReplicaFiguresReader;
   /** This and the next are undefined in a cluster of one. */
   readonly meshClient: MeshClient | undefined;
   readonly meshService: MeshService | undefined;
@@ -147,9 +153,10 @@ export interface OpsParts {
 export function opsServerOf(parts: OpsParts): OpsServer {
   const { config, readiness, tiers, origins, readPath, cacheView, meshClient, clock, logger, onDied } = parts;
   const { budget, disk, replicaId } = tiers;
+  const { zone = "" } = config.cluster;
   const status: ClusterStatusSource = {
     replicaId,
-    zone: config.cluster.zone ?? "",
+    zone,
     origins: origins.map(({ origin }) => origin),
     budget,
     disk,
@@ -158,12 +165,16 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     membership: meshClient?.membership,
     peers: meshClient?.peers,
   };
+  const cluster = meshClient && { membership: meshClient.membership, figurePeers: meshClient.cachePeers };
+  const figures = new ClusterFigures(parts.figures, { replicaId, zone }, cluster, clock);
   const metrics = metricsOf(parts, () => server.acceptErrors);
   const server = new OpsServer({
     ...config.server.opsListen,
     endpoints: [
       ...probeEndpoints(readiness, metrics),
       clusterEndpoint(status, readiness),
+      figuresEndpoint(figures),
+      ...consoleEndpoints(),
       ...cacheView.endpoints,
       profileEndpoint(new Profiler(clock), parts.tokenGuard !== undefined),
       ...(parts.log ? logLevelEndpoints(parts.log.level) : []),
@@ -201,6 +212,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     disk,
     scrub: cacheView.scrub,
     origins: origins.map(({ origin }) => origin),
+    prices: pricesOf(parts.config),
     directories: new Map(origins.map(({ origin, directory }) => [origin.id, directory])),
     parts: new Map(origins.map(({ origin, parts: tables }) => [origin.id, tables])),
     lists: new Map(origins.map(({ origin, listings }) => [origin.id, listings])),

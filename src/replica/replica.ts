@@ -33,6 +33,7 @@ import type { S3Listener } from "../edge/s3-listener.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import { EventLoopLag } from "../ops/event-loop-lag.ts";
+import type { ReplicaFiguresReader } from "../ops/figures/replica-figures-reader.ts";
 import type { Log } from "../ops/logging.ts";
 import type { OpsServer } from "../ops/ops-server.ts";
 import { Readiness } from "../ops/readiness.ts";
@@ -54,6 +55,7 @@ import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
 import { ReplicaAccess } from "./replica-access.ts";
 import { bucketsOf } from "./replica-buckets.ts";
+import { openFigures } from "./replica-figures.ts";
 import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
 
@@ -64,6 +66,8 @@ export interface ReplicaOptions {
   readonly logger: Logger;
   /** Where `logger` writes, to be shown on the ops listener. Left out for another logger. */
   readonly log?: Log;
+  /** Of Orca, to be shown. */
+  readonly version?: string;
 }
 
 export interface ReplicaAddresses {
@@ -103,6 +107,7 @@ export class Replica {
   readonly #meshClient: MeshClient | undefined;
   readonly #readPath: ReplicaReadPath;
   readonly #cacheView: CacheView;
+  readonly #figures: ReplicaFiguresReader;
   readonly #meshService: MeshService | undefined;
   readonly #listener: S3Listener;
   readonly #ops: OpsServer;
@@ -145,10 +150,8 @@ export class Replica {
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
       : undefined;
     this.#meshClient = meshClient;
-    if (meshClient) {
-      meshClient.membership.subscribeLive(() => this.#shareOrigins());
-      held.add(step("close the sessions to other replicas", () => meshClient.close()));
-    }
+    if (meshClient) held.add(step("close the sessions to other replicas", () => meshClient.close()));
+    meshClient?.membership.subscribeLive(() => this.#shareOrigins());
     connectThrottles({ ...options, replicaId, origins: this.#origins, membership: meshClient?.membership });
     const tiers = this.#tiers;
     const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
@@ -161,13 +164,9 @@ export class Replica {
     const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });
     this.#cacheView = cacheView;
     held.add(step("stop the scrub", () => cacheView.stop()));
-    const meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
-    this.#meshService = meshService;
-    if (meshService && !tls.mesh) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);
-    if (meshService) {
-      this.#readiness.addNotice("cluster", () => meshService.notice);
-      held.add(step("close the mesh listener", () => meshService.close()));
-    }
+    const counted = { readiness: this.#readiness, edge: this.#edge, origins: this.#origins, tiers };
+    this.#figures = openFigures({ ...options, ...counted, readPath, cacheView }, held);
+    this.#meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
     this.#addAuthNotice(access);
     const listener = s3ListenerOf({
       ...options,
@@ -190,8 +189,9 @@ export class Replica {
       origins,
       readPath,
       cacheView,
+      figures: this.#figures,
       meshClient,
-      meshService,
+      meshService: this.#meshService,
       listener,
       edge: this.#edge,
       tls: tls.server,
@@ -308,14 +308,11 @@ export class Replica {
     return looks;
   }
 
-  #makeMeshService(
-    meshClient: MeshClient,
-    tls: MeshTls | undefined,
-    origins: readonly OpenOrigin[],
-  ): MeshService {
+  #makeMeshService(meshClient: MeshClient, tls: MeshTls | undefined, origins: readonly OpenOrigin[]) {
+    const { held, explained } = this.#cacheView;
     const { filler, relay, replicated, forReaders } = this.#readPath;
     assert(relay !== undefined, "a replica with peers has a relay");
-    return new MeshService({
+    const service = new MeshService({
       ...this.#options,
       onDied: this.#listenerDied.resolve,
       meshClient,
@@ -325,9 +322,13 @@ export class Replica {
       relay,
       disk: this.#tiers.disk,
       origins,
-      cache: this.#cacheView,
+      cache: { held, explained, figures: (slotsMax) => this.#figures.read(slotsMax) },
       inventory: replicated?.answers,
     });
+    if (!tls) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);
+    this.#readiness.addNotice("cluster", () => service.notice);
+    this.#held.add(step("close the mesh listener", () => service.close()));
+    return service;
   }
 
   get #commitsDrainMs(): number {

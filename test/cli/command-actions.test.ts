@@ -71,10 +71,12 @@ async function ask(context: TestContext, ...args: string[]) {
   return { asked, ...(await runOrca([...args, "--ops", ops])) };
 }
 
-test("orca status, cache stats: ask the replica at --ops, and its error is exit code 1", async (context) => {
+test("orca status, cache stats, top: ask the replica at --ops, and its error is exit code 1", async (context) => {
   for (const [words, path] of [
     [["status"], "/cluster"],
     [["cache", "stats"], "/cache"],
+    [["cache", "stats", "--cluster"], "/figures"],
+    [["top", "--once"], "/figures"],
   ] as const) {
     const { asked, exitCode, stdout, stderr } = await ask(context, ...words);
     assert.deepEqual([asked, exitCode, stdout], [[`GET ${path}`], 1, ""]);

@@ -23,6 +23,7 @@ Commands:
   certs         Write certificates for a cluster under development
   token         Make a bearer token for a client of server.auth.mode bearer
   status        Show the cluster as one replica sees it
+  top           Show what the cluster does, refreshing
   inspect       Show where the chunks of an object are, by replica and tier
   explain       Show which way a read of an object would go now, and why
   verify-reads  Compare what Orca serves with the origin, byte for byte

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import {
   bytes,
   type Codec,
+  decimal,
   duration,
   endpoint,
   flag,
@@ -51,6 +52,19 @@ test("integer: takes whole numbers within its bounds only", () => {
   for (const given of ["0", "101", "1.5", "1e1", "-1", "NaN", ""]) {
     assert.equal(messageOf(codec, given), `expected a whole number 1 to 100, got ${JSON.stringify(given)}`);
   }
+});
+
+test("decimal: a number with a fraction, 0 to the maximum", () => {
+  const price = decimal({ max: 1000 });
+  for (const [given, value] of [
+    ["0", 0],
+    ["0.09", 0.09],
+    [".5", 0.5],
+    ["1000", 1000],
+  ] as const)
+    assert.equal(price.parse(given), value);
+  for (const given of ["", "-1", "1000.1", "1e3", "9ct", "NaN", "."])
+    assert.ok(price.parse(given) instanceof InvalidValue, given);
 });
 
 test("ratio: is above 0 and at most 1", () => {

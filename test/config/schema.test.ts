@@ -132,6 +132,7 @@ test("schema: the defaults are the design's", () => {
     minRateBytes: 16 * 1024,
     minRateWindowMs: 30_000,
     hedge: false,
+    pricePerGb: 0,
     retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2000, maxTotalDurationMs: 5000 },
     buckets: undefined,
     allowDotSegments: false,

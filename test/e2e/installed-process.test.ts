@@ -157,6 +157,32 @@ cachestore: { driver: posixfs, posixfs: { root: ${join(installed.folder, "mount"
   assert.deepEqual(await sha256Of(third.s3), { digest: right, source: "cachestore" });
 });
 
+test("orca serve: the console and its chart are in the package", async () => {
+  const { ops } = await serve("console", "");
+  const named = new Set(["console/console.js", "console"]);
+  // Each file names those that it loads.
+  for (const name of named) {
+    const text = await (await httpGet(`${ops}/${name}`)).text();
+    for (const [path = ""] of text.matchAll(/console\/[\w.]+/g)) named.add(path);
+    for (const [, file] of text.matchAll(/from "\.\/([\w.]+)"/g)) named.add(`console/${file}`);
+  }
+  const paths = [...named].map((name) => `/${name}`).sort();
+  const files = [
+    "actions.js",
+    "chart.js",
+    "console.css",
+    "console.js",
+    "format.js",
+    "panels.js",
+    "uplot.css",
+    "uplot.js",
+  ];
+  assert.deepEqual(paths, ["/console", ...files.map((name) => `/console/${name}`)]);
+  for (const path of paths) assert.equal((await httpGet(`${ops}${path}`)).status, 200, path);
+  const notices = readFileSync(join(installed.packageRoot, "THIRD-PARTY-NOTICES.txt"), "utf8");
+  assert.match(notices, /^uplot \d+\.\d+\.\d+ \(/m);
+});
+
 test("orca serve: the thread that hashes chunks for a bucket runs", async () => {
   const { ops, s3 } = await serve(
     "bucket",

@@ -53,7 +53,7 @@ async function ask(path: string, headers: Record<string, string> = {}, method = 
 
 test("ops listener: over HTTPS, probes need no token, and all else does", async () => {
   for (const path of ["/healthz", "/readyz"]) assert.equal((await ask(path)).status, 200);
-  for (const path of ["/", "/metrics", "/cluster", "/inspect", "/absent"]) {
+  for (const path of ["/", "/metrics", "/cluster", "/figures", "/inspect", "/absent"]) {
     const denied = await ask(path);
     assert.equal(denied.status, 401, path);
     assert.match(String(denied.headers["www-authenticate"]), /^Bearer/);
@@ -68,6 +68,28 @@ test("ops listener: over HTTPS, probes need no token, and all else does", async 
   );
   assert.ok(denials.length >= 1 && denials.length <= 10);
   assert.ok(!JSON.stringify(secured.logger.events).includes(token));
+});
+
+test("ops listener: the files of the console need no token, and a browser runs actions only from its own page", async () => {
+  assert.equal((await ask("/console")).status, 200);
+  const { host } = new URL(secured.opsEndpoint);
+  const clear = { "x-orca-action": "clear", authorization: `Bearer ${token}` };
+  const own = { ...clear, origin: `https://${host}`, "sec-fetch-site": "same-origin" };
+  assert.equal((await ask("/cache/clear", own, "POST")).status, 200);
+  const { authorization: _, ...withoutToken } = own;
+  assert.equal((await ask("/cache/clear", withoutToken, "POST")).status, 401);
+  for (const foreign of [
+    { ...own, origin: "https://evil.example" },
+    { ...own, "sec-fetch-site": "cross-site" },
+    { ...own, origin: "null" },
+  ]) {
+    const denied = await ask("/cache/clear", foreign, "POST");
+    assert.equal(denied.status, 403);
+    assert.match(denied.text, /another site/);
+  }
+  const preflight = await ask("/cache/clear", { origin: "https://evil.example" }, "OPTIONS");
+  assert.notEqual(preflight.status, 200);
+  assert.equal(preflight.headers["access-control-allow-origin"], undefined);
 });
 
 test("orca: asks with the token of a file", async () => {

@@ -33,6 +33,7 @@ export const paths = {
   list: "/orca.v1.ObjectService/ListObjects",
   invalidate: "/orca.v1.ObjectService/Invalidate",
   inspect: "/orca.v1.CacheService/InspectObject",
+  figures: "/orca.v1.CacheService/Figures",
   listChunks: "/orca.v1.FillService/ListChunks",
   fill: "/orca.v1.FillService/FillChunk",
 } as const;

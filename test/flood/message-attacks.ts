@@ -2,6 +2,7 @@
 import type { TLSSocket } from "node:tls";
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { InspectObjectRequestSchema } from "../../gen/orca/v1/cache_pb.ts";
+import { FiguresRequestSchema } from "../../gen/orca/v1/figures_pb.ts";
 import { FillChunkRequestSchema, ListChunksRequestSchema } from "../../gen/orca/v1/fill_pb.ts";
 import {
   type MemberSchema,
@@ -141,6 +142,7 @@ function validMessages(target: AttackTarget): readonly (readonly [string, Buffer
       message(ListChunksRequestSchema, { pageToken: "", pageSize: 10, forReplica: "thief" }),
     ],
     [paths.fill, enveloped(fillOf(target, 0))],
+    [paths.figures, message(FiguresRequestSchema, { historySlotsMax: 720 })],
   ];
 }
 

@@ -37,6 +37,11 @@ test("TokenGuard: actions alone, or all but probes, need the token", () => {
   }
 });
 
+test("TokenGuard: a page that tells nothing needs no token", () => {
+  const page: OpsEndpoint = { method: "GET", path: "/console", help: "", isPublic: true, answer };
+  assert.ok(new TokenGuard(token, "all").admits(undefined, page));
+});
+
 test("TokenGuard: a new token takes the place of the one before", () => {
   const guard = new TokenGuard(token, "all");
   guard.use("another-token-0123");

@@ -42,6 +42,8 @@ export function replicaParts() {
       requests: { get_object: new Map([[200, 1]]) },
       firstByteSeconds: { memory: new Histogram() },
       totalSeconds: { get_object: new Histogram() },
+      errors: new Map([["no_such_key" as const, 1]]),
+      servedBytes: new Map([["weights", 1]]),
       bodiesCut: 0,
       clientsGone: 0,
       clientsStalled: 0,
@@ -107,6 +109,7 @@ export function replicaParts() {
         },
       },
     ],
+    prices: new Map([["weights", 0.09]]),
     directories: new Map([
       [
         "o",

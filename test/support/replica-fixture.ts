@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
+import { version } from "../../src/cli/orca-command.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { httpGet } from "./http-get.ts";
@@ -73,6 +74,7 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     clock: options.clock ?? new SystemClock(),
     random: new SeededRandom(1),
     logger,
+    version,
   });
   const { s3, ops } = await replica.start().catch(async (thrown: unknown) => {
     if (!options.origin) await origin.stop();

@@ -1,5 +1,17 @@
 /** `origin`, and each item of `origins`: where the objects come from, and how Orca asks for them. */
-import { bytes, deadline, duration, endpoint, flag, id, integer, oneOf, text, wait } from "../codec.ts";
+import {
+  bytes,
+  deadline,
+  decimal,
+  duration,
+  endpoint,
+  flag,
+  id,
+  integer,
+  oneOf,
+  text,
+  wait,
+} from "../codec.ts";
 import { goSetting, mapOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
 import { bucketMetadataSection } from "./metadata-sections.ts";
@@ -135,6 +147,12 @@ export const originFields = {
     "false",
     "Whether a HEAD or GET whose response has not begun when 95 % of the newest ones had is sent again, and the response that begins first is used. At most 5 % more requests.",
     "`true` for an origin that now and then takes far longer to answer than usual, where a few more requests cost little. See [The origin is slow now and then](operations/symptoms.md#the-origin-is-slow-now-and-then).",
+  ),
+  price_per_gb: setting(
+    decimal({ max: 1000 }),
+    "0",
+    "What 10^9 bytes read from this origin cost, in any currency. The console then shows what the cache saved in money. `0` shows nothing.",
+    "Set it to your price of egress, such as `0.09`.",
   ),
   retry,
   buckets,

@@ -111,7 +111,7 @@ export const serverSection = section({
   ops_listen: setting(
     listenAddress(),
     "0.0.0.0:8442",
-    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/cache`, `/inspect` and `/explain` are served. They need no credentials, unless `server.ops_token_file` is set.",
+    "Where `/healthz`, `/readyz`, `/metrics`, `/cluster`, `/figures`, `/console`, `/cache`, `/inspect` and `/explain` are served. They need no credentials, unless `server.ops_token_file` is set.",
     "Use an internal address. Probes, Prometheus and `orca status` must reach it.",
   ),
   ops_actions: setting(
@@ -128,7 +128,7 @@ export const serverSection = section({
   ops_token_for: setting(
     oneOf("actions", "all"),
     "actions",
-    "Which requests need the token: `actions`, or `all` but `/healthz` and `/readyz`.",
+    "Which requests need the token: `actions`, or `all` but `/healthz`, `/readyz` and the files of `/console`, which hold no figures.",
     "`all` where others than operators reach the port. Prometheus can send the token.",
   ),
   ops_tls: setting(

@@ -1,10 +1,11 @@
 /**
  * Both ends of CacheService, over which people inspect the caches of all replicas: CacheClient asks other replicas what
- * they hold and believe (CachePeers and ExplainPeers over the control sessions), and routeCache answers them.
+ * they hold, believe and have counted (over the control sessions), and routeCache answers them.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { ReplicaFigures } from "../../figures/replica-figures.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
 import { blocksIn } from "../../fill/inspection/held-blocks.ts";
 import type { Member } from "../../membership/member.ts";
@@ -21,23 +22,31 @@ import {
   encodeExplainAnswer,
   encodeExplainRequest,
 } from "../codec/explain-codec.ts";
+import { decodeFigures, encodeFigures } from "../codec/figures-codec.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
 export interface CacheClientOptions extends PeerCallsOptions {
   /** For one answer. The peer answers from memory, and a person waits for it. */
   readonly timeoutMs?: number;
+  /** For figures, which a page asks for every few seconds. */
+  readonly figuresTimeoutMs?: number;
 }
+
+/** The figures of this replica, with so many slots of history at most. */
+export type FigureAnswers = (historySlotsMax: number) => ReplicaFigures;
 
 export class CacheClient implements CachePeers, ExplainPeers {
   readonly stats: PeerCallStats;
   readonly #calls: PeerCalls<typeof CacheService>;
   readonly #timeoutMs: number;
+  readonly #figuresTimeoutMs: number;
 
-  constructor({ timeoutMs = 3000, ...options }: CacheClientOptions) {
+  constructor({ timeoutMs = 3000, figuresTimeoutMs = 2000, ...options }: CacheClientOptions) {
     this.#calls = new PeerCalls(CacheService, options);
     this.stats = this.#calls.stats;
     this.#timeoutMs = timeoutMs;
+    this.#figuresTimeoutMs = figuresTimeoutMs;
   }
 
   inspect(peer: Member, version: ObjectVersion): Promise<ChunkTiers> {
@@ -63,16 +72,27 @@ export class CacheClient implements CachePeers, ExplainPeers {
       decode: (answer) => decodeExplainAnswer(answer, blocks),
     });
   }
+
+  figures(peer: Member, historySlotsMax: number): Promise<ReplicaFigures> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: this.#figuresTimeoutMs,
+      action: `Cannot ask "${peer.replicaId}" for its figures`,
+      ask: (client, options) => client.figures({ historySlotsMax }, options),
+      decode: decodeFigures,
+    });
+  }
 }
 
 export interface CacheParts {
   readonly held: CacheAnswers;
   readonly explained: ExplainAnswers;
+  readonly figures: FigureAnswers;
 }
 
 export function routeCache(
   router: ConnectRouter,
-  { held, explained }: CacheParts,
+  { held, explained, figures }: CacheParts,
   calls: ServiceCalls,
 ): void {
   router.service(CacheService, {
@@ -80,5 +100,7 @@ export function routeCache(
       calls.answer(async () => ({ chunkTiers: await held.inspect(decodeInspectRequest(request)) })),
     explainObject: (request) =>
       calls.answer(async () => encodeExplainAnswer(await explained.explain(decodeExplainRequest(request)))),
+    figures: ({ historySlotsMax }) =>
+      calls.answer(() => ({ figures: encodeFigures(figures(historySlotsMax)) })),
   });
 }

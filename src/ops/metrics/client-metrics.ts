@@ -1,5 +1,6 @@
 /** Metrics of the clients' side: requests, responses, and the certificate that clients see. */
 import type { Histogram } from "../../base/histogram.ts";
+import type { ErrorCode } from "../../base/orca-error.ts";
 import type { ReaderMemory } from "../../base/reader-memory.ts";
 import { type LabelledHistogram, labelled, type MetricsRegistry } from "./metrics.ts";
 
@@ -8,6 +9,8 @@ export interface EdgeCounters {
   readonly requests: Readonly<Record<string, ReadonlyMap<number, number>>>;
   readonly firstByteSeconds: Readonly<Record<string, Histogram>>;
   readonly totalSeconds: Readonly<Record<string, Histogram>>;
+  readonly errors: ReadonlyMap<ErrorCode, number>;
+  readonly servedBytes: ReadonlyMap<string, number>;
   readonly bodiesCut: number;
   readonly clientsGone: number;
   readonly clientsStalled: number;
@@ -159,6 +162,23 @@ function registerResponses(metrics: MetricsRegistry, { edge, readPath }: ClientP
       watch: "The smaller the part of origin, the better.",
     },
     () => labelled("source", readPath.sentBytes),
+  );
+  metrics.counter(
+    "orca_served_bytes_total",
+    {
+      meaning:
+        "Object bytes sent to clients, by the origin of the object; counted when a response has ended, where orca_bytes_sent_total counts as bytes are sent.",
+      watch: "With orca_origin_bytes_total, what the cache saves at each origin.",
+    },
+    () => [...edge.servedBytes].map(([origin, value]) => ({ labels: { origin }, value })),
+  );
+  metrics.counter(
+    "orca_request_errors_total",
+    {
+      meaning: "Requests answered with an error, or cut short by one, by its code.",
+      watch: "docs/operations/errors.md says what each code means and what to do.",
+    },
+    () => [...edge.errors].map(([code, value]) => ({ labels: { code }, value })),
   );
   metrics.counter(
     "orca_bodies_cut_total",

@@ -17,7 +17,8 @@ type OriginCounters = Pick<
 
 export interface OriginParts {
   readonly origins: readonly OriginCounters[];
-  /** By origin id, as are the lists. */
+  /** `origin.price_per_gb` of those that have one, by origin id, as are the next. */
+  readonly prices: ReadonlyMap<string, number>;
   readonly directories: ReadonlyMap<string, Pick<Directory, "size" | "bytes" | "stats" | "freshness">>;
   readonly lists: ReadonlyMap<string, ListingCounters>;
   readonly parts: PartCounters;
@@ -29,6 +30,7 @@ type ListingCounters = Pick<ListingCache, "size" | "stats" | "bytes" | "running"
 
 export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginParts): void {
   registerRequests(metrics, parts.origins);
+  registerPrices(metrics, parts.prices);
   registerOpenings(metrics, parts.origins);
   registerPermits(metrics, parts.origins);
   registerThrottles(metrics, parts.origins);
@@ -37,6 +39,17 @@ export function registerOriginMetrics(metrics: MetricsRegistry, parts: OriginPar
   registerPartMetrics(metrics, parts.parts);
   registerListings(metrics, parts.lists);
   registerListingBounds(metrics, parts);
+}
+
+function registerPrices(metrics: MetricsRegistry, prices: OriginParts["prices"]): void {
+  metrics.gauge(
+    "orca_origin_price_per_gb",
+    {
+      meaning: "What 10^9 bytes from an origin cost, where origin.price_per_gb is set.",
+      watch: "With orca_served_bytes_total and orca_origin_bytes_total, the money that the cache saves.",
+    },
+    () => [...prices].map(([origin, value]) => ({ labels: { origin }, value })),
+  );
 }
 
 function registerRequests(metrics: MetricsRegistry, origins: OriginParts["origins"]): void {

@@ -15,6 +15,7 @@ import type {
   ExplainAnswers,
   ExplainQuestion,
 } from "../../../src/object/explaining/explain-peers.ts";
+import { figuresOf } from "../../ops/figures/figures-of.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
@@ -36,7 +37,7 @@ async function served(context: TestContext, cache: CacheAnswers, explained: Expl
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
   const { address } = await mesh.serve({
-    routes: (router) => routeCache(router, { held: cache, explained }, calls),
+    routes: (router) => routeCache(router, { held: cache, explained, figures: () => figuresOf("r1") }, calls),
   });
   const peers = mesh.peers();
   const client = new CacheClient({ peers, clock: mesh.clock, timeoutMs: 400 });

@@ -1,0 +1,89 @@
+// The actions of the ops listener, for a person who has its token. The token is kept in this page alone: no cookie holds
+// it, so no other page can send it.
+import { byId, bytesText } from "./format.js";
+
+let token = "";
+
+const say = (text) => {
+  byId("action-state").textContent = text;
+};
+
+async function act(path, action, query = {}) {
+  const response = await fetch(`${path}?${new URLSearchParams(query)}`, {
+    method: "POST",
+    headers: { "x-orca-action": action, authorization: `Bearer ${token}` },
+  });
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  throw new Error(error ?? `status ${response.status}`);
+}
+
+async function clear() {
+  const prefix = byId("clear-prefix").value;
+  const match = byId("clear-match").value;
+  const what = match === "key" ? "the object" : "every object that begins with";
+  if (!confirm(`Clear ${what} "${prefix}" from this replica?`)) return "Nothing was cleared.";
+  const { objects, memory, disk } = await (await act("/cache/clear", "clear", { prefix, match })).json();
+  const fromDisk = disk ? `, ${disk.chunks} chunks (${bytesText(disk.bytes)}) from disk` : "";
+  return `Cleared the metadata of ${objects} objects, ${memory.chunks} chunks (${bytesText(memory.bytes)}) from memory${fromDisk}.`;
+}
+
+/** Shows each line of the answer as it comes. */
+async function verify() {
+  const response = await act("/cache/verify", "verify");
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let result = "The scrub gave no answer.";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return result;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const { state, checked_chunks, checked_bytes, total_bytes, bad_chunks } = JSON.parse(line);
+      result = `Verify is ${state}: ${checked_chunks} chunks (${bytesText(checked_bytes)} of ${bytesText(total_bytes)}) checked, ${bad_chunks} bad ones deleted.`;
+      say(result);
+    }
+  }
+}
+
+async function setLogLevel() {
+  const seconds = String(60 * Number(byId("log-minutes").value));
+  const answer = await act("/log-level", "log-level", { level: byId("log-level").value, seconds });
+  const { level, until } = await answer.json();
+  return `The log level is ${level}${until ? ` until ${new Date(until).toLocaleTimeString()}` : ""}.`;
+}
+
+function onSubmit(form, run) {
+  byId(form).addEventListener("submit", (event) => {
+    event.preventDefault();
+    void runWith(event.submitter, run);
+  });
+}
+
+/** One run at a time: `button` does not work meanwhile. */
+async function runWith(button, run) {
+  button.disabled = true;
+  say("Asking…");
+  try {
+    say(await run());
+  } catch (error) {
+    say(`Denied or failed: ${error.message}`);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** `onToken` is called with a token that a person gave, for questions that need it as well. */
+export function listenForActions(onToken) {
+  onSubmit("clear-form", clear);
+  onSubmit("verify-form", verify);
+  onSubmit("log-level-form", setLogLevel);
+  byId("action-token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    token = byId("action-token").value;
+    byId("actions").disabled = false;
+    say("Actions are allowed, if the token is right.");
+    onToken(token);
+  });
+}

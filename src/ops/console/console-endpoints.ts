@@ -1,0 +1,58 @@
+/**
+ * `/console` of the ops listener: a page for people, and the files that it consists of. The files are served as they
+ * are, from a folder beside this module; the package has the same folder beside its code (.ci/build.mjs), with those of
+ * uPlot in it. They hold no figures, so they need no token: the page asks `/figures` and `/inspect` for those.
+ *
+ * The page may load and ask nothing but this listener, and holds no code or style of its own (CSP).
+ */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import type { OpsEndpoint } from "../ops-endpoint.ts";
+
+const folder = new URL("./console-assets/", import.meta.url);
+
+const headers = {
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+};
+
+const files = [
+  [
+    "/console",
+    "console.html",
+    "text/html",
+    "the page for people: what is served, from where, and what is wrong",
+  ],
+  ["/console/console.js", "console.js", "text/javascript", "a file of /console"],
+  ["/console/panels.js", "panels.js", "text/javascript", "a file of /console"],
+  ["/console/format.js", "format.js", "text/javascript", "a file of /console"],
+  ["/console/actions.js", "actions.js", "text/javascript", "a file of /console"],
+  ["/console/chart.js", "chart.js", "text/javascript", "a file of /console"],
+  ["/console/console.css", "console.css", "text/css", "a file of /console"],
+  ["/console/uplot.js", "uPlot.esm.js", "text/javascript", "a file of /console"],
+  ["/console/uplot.css", "uPlot.min.css", "text/css", "a file of /console"],
+] as const;
+
+export function consoleEndpoints(): OpsEndpoint[] {
+  return files.map(([path, name, type, help]) => ({
+    method: "GET",
+    path,
+    help,
+    isPublic: true,
+    answer: async () => ({
+      status: 200,
+      contentType: `${type}; charset=utf-8`,
+      body: await readFile(placeOf(name), "utf8"),
+      headers,
+    }),
+  }));
+}
+
+/** In a checkout, uPlot's files lie in its own folder. */
+function placeOf(name: string): URL | string {
+  const ours = new URL(name, folder);
+  return existsSync(ours) ? ours : createRequire(import.meta.url).resolve(`uplot/dist/${name}`);
+}
