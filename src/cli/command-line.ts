@@ -20,10 +20,12 @@ import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
 import { OrcaCommand, version } from "./orca-command.ts";
 import { profileCommand } from "./profile/profile-command.ts";
+import { purgeCommand } from "./purge/purge-command.ts";
 import { serveCommand } from "./serve-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { UsageError } from "./usage-error.ts";
 import { verifyReadsCommand } from "./verify/verify-reads-command.ts";
+import { warmCommand } from "./warm/warm-command.ts";
 
 /** What did not work: a bad configuration, a replica that does not answer. */
 export const failureExitCode = 1;
@@ -97,6 +99,8 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(cacheVerifyCommand(context))
         .addCommand(cacheClearCommand(context)),
     )
+    .addCommand(warmCommand(context))
+    .addCommand(purgeCommand(context))
     .addCommand(logLevelCommand(context))
     .addCommand(profileCommand(context))
     .addCommand(completionCommand(context))

@@ -47,6 +47,8 @@ export interface OpsCall {
   readonly query?: Readonly<Record<string, string>>;
   /** The name of the action that the replica shall run. */
   readonly action?: string;
+  /** Of an action that takes more than a query. */
+  readonly body?: Uint8Array<ArrayBuffer>;
 }
 
 /** The replica answered with an error, whose message is its own. */
@@ -54,7 +56,7 @@ class ReplicaError extends Error {}
 
 /** A view holds up to 1,024 members of about 300 bytes each. */
 const answerBytesMaxDefault = 4 * MiB;
-const lineBytesMax = 64 * KiB;
+const lineBytesMax = 256 * KiB;
 const timeoutMsDefault = 5000;
 
 /** @throws OrcaError `invalid_argument` for an address that is not valid. */
@@ -127,6 +129,11 @@ export class Deadline {
 
   cancel(): void {
     this.#timer.cancel();
+  }
+
+  /** Disconnects: the user does not want the answer any more. */
+  abort(reason: Error): void {
+    this.#stop.abort(reason);
   }
 }
 
@@ -206,12 +213,12 @@ export function hasEach(value: unknown, kinds: Kinds): boolean {
   return Array.isArray(value) && value.every((item) => has(item, kinds));
 }
 
-function send(url: URL, { action }: OpsCall, { signal, token }: Deadline): Promise<Response> {
+function send(url: URL, { action, body }: OpsCall, { signal, token }: Deadline): Promise<Response> {
   const headers: Record<string, string> = {};
   if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
   if (action === undefined) return fetch(url, { headers, signal, redirect: "error" });
   headers["x-orca-action"] = action;
-  return fetch(url, { method: "POST", headers, signal, redirect: "error" });
+  return fetch(url, { method: "POST", headers, signal, redirect: "error", ...(body && { body }) });
 }
 
 /** @throws OrcaError `invalid_argument` for a file that cannot be read or holds more than a token. */

@@ -41,6 +41,10 @@ export class Progress {
     return this.#doneBytes;
   }
 
+  get totalBytes(): number {
+    return this.#options.totalBytes;
+  }
+
   /** The mean since the start; 0 before any time has passed. */
   get bytesPerSecond(): number {
     const elapsedMs = this.#options.clock.monotonic() - this.#startMs;

@@ -16,6 +16,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
 import { ObjectReader } from "../fill/object-reader.ts";
 import type { ReadPath } from "../fill/read-path.ts";
+import type { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Bucket } from "../object/bucket.ts";
 import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
@@ -26,6 +27,7 @@ import { archivedErrorOf } from "./errors/archived-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { firstBytesOf } from "./headers/first-bytes.ts";
+import { warmedBy } from "./headers/warm-header.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
 import { noPart, rangeBesidePart, rangeOfPart } from "./parts/part-number.ts";
@@ -43,6 +45,8 @@ export interface ObjectHandlerOptions {
   readonly chunkSizeBytesMin: number;
   /** `server.strict_ranges`: whether a malformed range is 416 and not ignored. */
   readonly strictRanges: boolean;
+  /** Undefined without `server.warm_header`. */
+  readonly warmQueue?: WarmQueue | undefined;
 }
 
 /** The state of one request, which may be answered twice. */
@@ -218,14 +222,10 @@ export class ObjectHandler {
     if (request.kind === "head-object" || head.sizeBytes === 0) {
       const status = metadataCacheStatus(wasKnown || record.stale !== undefined);
       const mode = exchange.request.headers[checksumMode];
-      const flat = this.#headersOf(record).forBody(
-        range,
-        exchange.requestId,
-        status,
-        request.overrides,
-        mode,
-      );
-      exchange.send(range.kind === "whole" ? 200 : 206, flat, "");
+      const headers = this.#headersOf(record);
+      const flat = headers.forBody(range, exchange.requestId, status, request.overrides, mode);
+      const warmed = warmedBy(exchange.request, record.version, this.#options.warmQueue);
+      exchange.send(range.kind === "whole" ? 200 : 206, warmed ? [...flat, ...warmed] : flat, "");
       return;
     }
     this.#startBody(task, record, range);

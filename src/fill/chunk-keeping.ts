@@ -12,12 +12,16 @@
  *    whichever of A and B sees that reads those that memory lacks from the disk, and commits the chunk. Each looks after
  *    its own blocks are on disk, so the one that is last sees it.
  * 3. Both see it. Only one commit of a chunk runs at a time, and a chunk that is whole on disk is not committed again.
- * 4. Memory has no free room for the blocks on disk. They are served from there, and a later flight or promotion of the
+ * 4. A warm-up commits a chunk that memory holds whole and a store lacks (storeFromMemory). A clear may begin meanwhile:
+ *    it marks the commit as forgotten and waits for its end, as it does with a flight.
+ * 5. Memory has no free room for the blocks on disk. They are served from there, and a later flight or promotion of the
  *    chunk looks again.
  */
 import { type MemoryBudget, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
+import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ChunkKey, ChunkStore, PutResult } from "../store/chunk-store.ts";
+import type { FetchTrace } from "../trace/fetch-trace.ts";
 import { watched } from "../trace/stalls/stall-watch.ts";
 import type { Flight } from "./flight.ts";
 import type { Cachestore, MemoryChunks } from "./memory-chunks.ts";
@@ -40,11 +44,24 @@ export interface KeepingStats {
   blockCommitsNotStored: number;
 }
 
+/** What a commit looks at while it runs: a flight, or a chunk that a warm-up commits. */
+interface Committed {
+  readonly key: ChunkKey;
+  readonly isForgotten: boolean;
+  readonly trace: FetchTrace | undefined;
+}
+
+/** A commit that no flight makes. */
+interface MemoryCommit extends Committed {
+  isForgotten: boolean;
+}
+
 export class ChunkKeeping {
   readonly #options: ChunkKeepingOptions;
   readonly #stats: KeepingStats;
   /** Memory keys of the chunks that are being committed. */
   readonly #committing = new Set<string>();
+  readonly #memoryCommits = new Map<MemoryCommit, Promise<void>>();
 
   constructor(options: ChunkKeepingOptions, stats: KeepingStats) {
     this.#options = options;
@@ -75,6 +92,41 @@ export class ChunkKeeping {
     } finally {
       whole.release();
     }
+  }
+
+  /**
+   * Commits a chunk that memory holds whole to the stores that lack it, for a warm-up: no flight would. False where memory
+   * does not hold it whole and verified, or there is no store. Never rejects.
+   */
+  async storeFromMemory(key: ChunkKey): Promise<boolean> {
+    const { memory, disk, cachestore } = this.#options;
+    const held = memory.peek(key.version.memoryKey(key.index));
+    if (!held?.isWhole || held.provenance.isUnverified || !(disk ?? cachestore)) return false;
+    const whole = held.share();
+    const commit: MemoryCommit = { key, isForgotten: false, trace: undefined };
+    const run = this.#commit(commit, whole, true).finally(() => {
+      whole.release();
+      this.#memoryCommits.delete(commit);
+    });
+    this.#memoryCommits.set(commit, run);
+    await run;
+    return true;
+  }
+
+  /** Resolves when all of {@link storeFromMemory} that run have ended. */
+  async stored(): Promise<void> {
+    await Promise.all(this.#memoryCommits.values());
+  }
+
+  /** For a clear: resolves when no {@link storeFromMemory} for a chunk below `prefix` runs that began before. */
+  async forget(prefix: ObjectPrefix | undefined): Promise<void> {
+    const ending: Promise<void>[] = [];
+    for (const [commit, run] of this.#memoryCommits) {
+      if (!isBelow(prefix, commit.key.version)) continue;
+      commit.isForgotten = true;
+      ending.push(run);
+    }
+    await Promise.all(ending);
   }
 
   /**
@@ -139,32 +191,36 @@ export class ChunkKeeping {
   /**
    * Bytes of a peer that sent no SHA-256 for them came over mutual TLS. They are served, but not stored.
    */
-  async #commit(flight: Flight, whole: ChunkBytes): Promise<void> {
+  async #commit(flight: Committed, whole: ChunkBytes, isWarming = false): Promise<void> {
     const { disk } = this.#options;
     const { key } = flight;
     const memoryKey = key.version.memoryKey(key.index);
     if (whole.provenance.isUnverified || flight.isForgotten || this.#committing.has(memoryKey)) return;
     this.#committing.add(memoryKey);
     try {
-      await Promise.all([this.#commitToDisk(flight, whole), this.#commitToCachestore(flight, whole)]);
+      await Promise.all([
+        this.#commitToDisk(flight, whole),
+        this.#commitToCachestore(flight, whole, isWarming),
+      ]);
       if (disk?.partial && disk.presence(key) === "held") await disk.partial.delete(key);
     } finally {
       this.#committing.delete(memoryKey);
     }
   }
 
-  /** Bytes from the origin go into the cachestore. Bytes that came from the cachestore do not go back. */
-  async #commitToCachestore(flight: Flight, whole: ChunkBytes): Promise<void> {
+  /** Bytes from the origin go into the cachestore. Bytes that came from the cachestore do not go back, unless it lost them. */
+  async #commitToCachestore(flight: Committed, whole: ChunkBytes, isWarming: boolean): Promise<void> {
     const { cachestore, onStoredInCachestore } = this.#options;
     const { key } = flight;
     // Where presence is still "held" after the read, the read failed with an error and not because the chunk is absent.
-    if (!cachestore || !whole.provenance.isFromOrigin || cachestore.presence(key) === "held") return;
+    if (!cachestore || cachestore.presence(key) === "held") return;
+    if (!whole.provenance.isFromOrigin && !isWarming) return;
     const result = await traced(flight, "cachestore", () => cachestore.put(key, whole));
     if (result === "stored") onStoredInCachestore?.(key);
   }
 
   /** A failed commit is counted and never fails a read. */
-  async #commitToDisk(flight: Flight, whole: ChunkBytes): Promise<void> {
+  async #commitToDisk(flight: Committed, whole: ChunkBytes): Promise<void> {
     const { key } = flight;
     const { memory, disk, digests, onStoredOnDisk } = this.#options;
     const { sentSha256 } = whole.provenance;
@@ -196,7 +252,7 @@ function blockBytes(lengthBytes: number, block: number): number {
 }
 
 async function traced(
-  { trace }: Flight,
+  { trace }: Committed,
   store: "disk" | "cachestore",
   put: () => Promise<PutResult>,
 ): Promise<PutResult> {

@@ -92,7 +92,7 @@ export class Filler implements ChunkFlights {
   };
   readonly #options: FillerOptions;
   readonly #runs: Runs;
-  readonly #keeping: ChunkKeeping;
+  readonly keeping: ChunkKeeping;
   readonly #sources: FlightSources;
   readonly #table = new FlightTable();
   /** Each flight until it has left. */
@@ -102,7 +102,7 @@ export class Filler implements ChunkFlights {
   constructor(options: FillerOptions) {
     this.#options = options;
     this.#runs = new Runs(options);
-    this.#keeping = new ChunkKeeping(options, this.stats);
+    this.keeping = new ChunkKeeping(options, this.stats);
     this.#sources = new FlightSources(options);
   }
 
@@ -127,6 +127,16 @@ export class Filler implements ChunkFlights {
   holds(key: ChunkKey, offset: number): boolean {
     const run = { from: offset, to: offset + 1 };
     return this.find(key, offset) !== undefined || this.#runs.firstHeld(key, run, false) !== undefined;
+  }
+
+  /** A flight for some block of the chunk. */
+  findAny(key: ChunkKey): Flight | undefined {
+    return this.#table.of(key)[0];
+  }
+
+  /** Resolves when the flight has left: by then its blocks are committed, or it has failed. */
+  ended(flight: Flight): Promise<void> {
+    return this.#running.get(flight) ?? Promise.resolve();
   }
 
   /** Where the first flight begins that has blocks of `run`. */
@@ -237,7 +247,7 @@ export class Filler implements ChunkFlights {
   /** @see ChunkFlights.readAhead */
   readAhead(key: ChunkKey, { offset, end, asker }: WantedBytes): Flight | undefined {
     const { fillsWhole } = this.#options;
-    if (!this.#mayReadAhead(key)) return this.find(key, offset);
+    if (!this.#sources.mayReadAhead(key)) return this.find(key, offset);
     const run = this.runAhead(key, { offset, end: fillsWhole ? key.version.chunkLength(key.index) : end });
     const reservation = run && this.reserveAhead(run.to - run.from);
     if (!reservation) return this.find(key, offset);
@@ -249,18 +259,6 @@ export class Filler implements ChunkFlights {
     });
     flight.useMemory(reservation);
     return this.#launch(flight, { ahead: true });
-  }
-
-  /**
-   * Read-ahead leaves half of an origin's permits, and its queue, to readers that wait. A chunk in the cachestore needs no
-   * permit.
-   */
-  #mayReadAhead(key: ChunkKey): boolean {
-    const { origins, cachestore } = this.#options;
-    const origin = origins.get(key.version.originId);
-    const { requestsInFlight = 0, requestsInFlightMax = Infinity, requestsWaiting = 0 } = origin ?? {};
-    const hasPermits = requestsWaiting === 0 && requestsInFlight < requestsInFlightMax / 2;
-    return hasPermits || cachestore?.presence(key) === "held";
   }
 
   /**
@@ -276,7 +274,7 @@ export class Filler implements ChunkFlights {
   /** Ends the flights that still wait for bytes. Resolves when what has come is committed. */
   async stop(): Promise<void> {
     this.#stopping.abort(new OrcaError("shutting_down", "fill", "Cannot fill a chunk: Orca is stopping"));
-    await Promise.all(this.#running.values());
+    await Promise.all([...this.#running.values(), this.keeping.stored()]);
   }
 
   /**
@@ -290,7 +288,7 @@ export class Filler implements ChunkFlights {
       if (flight.state.kind === "filled") committing.push(run);
       flight.forget();
     }
-    await Promise.all(committing);
+    await Promise.all([...committing, this.keeping.forget(prefix)]);
   }
 
   #traceOf(key: ChunkKey, asker: Asker | undefined): FetchTrace | undefined {
@@ -337,7 +335,7 @@ export class Filler implements ChunkFlights {
       // Readers that wait for the last bytes take them before the flight is closed: no tier has them.
       if (flight.isForgotten) await nextTurn();
       if (!chunk || flight.isForgotten) return;
-      await this.#keeping.keep(flight, chunk, { ahead, isStored: isStored && flight.source === "disk" });
+      await this.keeping.keep(flight, chunk, { ahead, isStored: isStored && flight.source === "disk" });
     } catch (thrown) {
       this.stats.failed += 1;
       const memoryKey = flight.key.version.memoryKey(flight.key.index);

@@ -56,6 +56,18 @@ export class FlightSources {
     this.first = options.cachestore ? "cachestore" : options.copySource ? "peer" : "origin";
   }
 
+  /**
+   * Read-ahead leaves half of an origin's permits, and its queue, to readers that wait. A chunk in the cachestore needs no
+   * permit.
+   */
+  mayReadAhead(key: ChunkKey): boolean {
+    const { origins, cachestore } = this.#options;
+    const origin = origins.get(key.version.originId);
+    const { requestsInFlight = 0, requestsInFlightMax = Infinity, requestsWaiting = 0 } = origin ?? {};
+    const hasPermits = requestsWaiting === 0 && requestsInFlight < requestsInFlightMax / 2;
+    return hasPermits || cachestore?.presence(key) === "held";
+  }
+
   /** Reads the bytes that a flight lacks, or throws. What the sources before the origin do not have comes from there. */
   async read(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<void> {
     if (flight.source === "disk") flight.turnTo(this.first);

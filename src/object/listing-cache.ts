@@ -1,7 +1,8 @@
 /**
  * The cache of listings for one origin. A page is cached under its complete request. Continuation tokens are the
  * origin's own, so the pages of one traversal fit together. A new traversal uses the cached first page if it is fresh.
- * Listings are not invalidated: whatever happens to the objects in it, a page may be up to one TTL old.
+ * Only a person who clears the cache drops pages: whatever happens to the objects in it, a page
+ * may be up to one TTL old.
  *
  * Invariants:
  * 1. The cached pages take at most `bytesMax` of memory, estimated from above (listing-bytes.ts).
@@ -11,6 +12,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { Semaphore } from "../base/semaphore.ts";
+import type { ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ListPage, ListRequest } from "../origin/origin.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
 import { Sweep } from "./freshness/sweep.ts";
@@ -127,6 +129,18 @@ export class ListingCache implements Listings {
   async answer(request: ListRequest): Promise<PeerListAnswer> {
     const timed = await this.#find(request);
     return { page: timed.answer, remainingMs: this.#answers.remainingMs(timed) };
+  }
+
+  /** Drops the pages of a bucket that may name objects below `prefix`; all without one. */
+  clear(prefix?: Pick<ObjectPrefix, "bucket" | "keyPrefix">): void {
+    for (const name of this.#answers.names()) {
+      const [bucket, listed] = JSON.parse(name) as [string, string];
+      const isOther =
+        prefix &&
+        (bucket !== prefix.bucket ||
+          !(listed.startsWith(prefix.keyPrefix) || prefix.keyPrefix.startsWith(listed)));
+      if (!isOther) this.#answers.drop(name);
+    }
   }
 
   async #find(request: ListRequest): Promise<TimedAnswer<ListPage>> {

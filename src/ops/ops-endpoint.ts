@@ -9,6 +9,8 @@ export interface OpsRequest {
   readonly accept?: string | undefined;
   /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
+  /** Reads the body. @throws OrcaError `invalid_argument` where it has more bytes than that. */
+  readonly body?: (bytesMax: number) => Promise<Buffer>;
 }
 
 export interface Page {

@@ -28,6 +28,7 @@ import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { pages } from "../base/pages.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
+import { formatBytes } from "../base/units.ts";
 import { actionDenial, isLoopback, type OpsActions } from "./action-guard.ts";
 import { hostDenial } from "./host-guard.ts";
 import { OpsConnections } from "./ops-connections.ts";
@@ -238,6 +239,7 @@ export class OpsServer {
         query: new URLSearchParams(query),
         accept,
         signal: disconnected.signal,
+        body: (bytesMax) => bodyOf(request, bytesMax),
       });
     } catch (thrown) {
       if (!(thrown instanceof OrcaError)) throw thrown;
@@ -265,6 +267,21 @@ export class OpsServer {
     }
     response.end();
   }
+}
+
+/** An endpoint that does not ask for the body reads none of it. How long it may take is in `requestTimeout`. */
+async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  const slices: Buffer[] = [];
+  let lengthBytes = 0;
+  for await (const slice of request as AsyncIterable<Buffer>) {
+    lengthBytes += slice.length;
+    if (lengthBytes > bytesMax) {
+      const reason = `it has more than ${formatBytes(bytesMax)}`;
+      throw new OrcaError("invalid_argument", "client", `Cannot read the body of the request: ${reason}`);
+    }
+    slices.push(slice);
+  }
+  return Buffer.concat(slices);
 }
 
 function nameOf({ remoteAddress, remotePort }: Socket): string {

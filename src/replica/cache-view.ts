@@ -6,12 +6,13 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { Config } from "../config/config.ts";
-import type { Filler } from "../fill/filler.ts";
 import { BlockWays } from "../fill/inspection/block-ways.ts";
 import { HeldBlocks } from "../fill/inspection/held-blocks.ts";
 import { HeldChunks } from "../fill/inspection/held-chunks.ts";
 import { ObjectInspection } from "../fill/inspection/object-inspection.ts";
-import type { Relay } from "../fill/relay.ts";
+import { ClusterWarmer } from "../fill/warming/cluster-warmer.ts";
+import type { WarmAnswers } from "../fill/warming/warm-peers.ts";
+import { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Buckets } from "../object/buckets.ts";
 import type { ExplainAnswers } from "../object/explaining/explain-peers.ts";
 import { CacheClear } from "../ops/endpoints/cache-clear.ts";
@@ -20,6 +21,10 @@ import { explainEndpoint } from "../ops/endpoints/explain/explain-endpoint.ts";
 import { ObjectExplanation } from "../ops/endpoints/explain/object-explanation.ts";
 import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
 import type { OpsEndpoint } from "../ops/ops-endpoint.ts";
+import { ClusterPurge } from "../ops/purge/cluster-purge.ts";
+import { purgeEndpoint } from "../ops/purge/purge-endpoint.ts";
+import { warmEndpoints } from "../ops/warm/warm-endpoints.ts";
+import { WarmUps } from "../ops/warm/warm-ups.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
 import { Scrub } from "../store/scrub/scrub.ts";
@@ -27,6 +32,7 @@ import type { OpenCachestore } from "./cachestore.ts";
 import { ReplicaExplainAnswers } from "./explain-answers.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
+import type { ReplicaReadPath } from "./read-path.ts";
 
 export interface CacheViewOptions {
   readonly config: Pick<Config, "disk" | "cluster" | "chunking">;
@@ -35,7 +41,7 @@ export interface CacheViewOptions {
   readonly memory: MemoryTier;
   readonly disk: DiskTier | undefined;
   readonly cachestore: OpenCachestore | undefined;
-  readonly flights: Filler | Relay;
+  readonly readPath: Pick<ReplicaReadPath, "forReaders" | "warmer">;
   readonly origins: readonly OpenOrigin[];
   readonly buckets: Buckets;
   /** Undefined in a cluster of one. */
@@ -49,20 +55,32 @@ export class CacheView {
   readonly held: HeldChunks;
   /** Which way a read would go, for peers as well. */
   readonly explained: ExplainAnswers;
+  /** For peers as well, as {@link warmer}. */
+  readonly clear: CacheClear;
+  readonly warmer: WarmAnswers;
   /** For the ops listener. */
   readonly endpoints: readonly OpsEndpoint[];
   /** Undefined without a disk tier. */
   readonly scrub: Scrub | undefined;
+  readonly warmUps: WarmUps;
+  /** Objects that clients want warmed. */
+  readonly warmQueue: WarmQueue;
+  readonly #purge: ClusterPurge;
 
   constructor(options: CacheViewOptions) {
-    const { replicaId, memory, disk, cachestore, flights, origins, buckets, meshClient, clock, logger } =
+    const { replicaId, memory, disk, cachestore, readPath, origins, buckets, meshClient, clock, logger } =
       options;
+    const { flights } = readPath.forReaders;
     this.held = new HeldChunks({ memory, disk, cachestore: cachestore?.store, flights });
     const intervalMs = options.config.disk?.scrubIntervalMs ?? 0;
     const scrub = disk && new Scrub({ disk, intervalMs, clock, logger });
     this.scrub = scrub;
-    const clear = new CacheClear({
+    this.warmer = readPath.warmer;
+    this.clear = new CacheClear({
       directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
+      listings: origins.flatMap(({ origin, listings, authorityListings }) =>
+        [listings, authorityListings].map((cache) => ({ originId: origin.id, cache })),
+      ),
       parts: origins.flatMap(({ parts, authorityParts }) => [parts, authorityParts]),
       flights,
       memory,
@@ -74,10 +92,33 @@ export class CacheView {
     const tiers = { memory, disk, cachestore: cachestore?.store, flights };
     this.explained = new ReplicaExplainAnswers(new HeldBlocks(tiers), origins);
     const explanation = this.#explanation(options);
+    const warmer = clusterWarmerOf(options);
+    this.warmQueue = new WarmQueue({ warmer, clock, logger });
+    this.warmUps = new WarmUps({
+      warmer,
+      origins: new Map(origins.map(({ origin }) => [origin.id, origin])),
+      clock,
+    });
+    this.#purge = new ClusterPurge({
+      replicaId,
+      local: this.clear,
+      cluster: meshClient && { coordination: meshClient.coordination, peers: meshClient.cachePeers },
+      cachestore: cachestore?.store,
+      chunkTiers: options.config.chunking.tiers,
+      clock,
+    });
     this.endpoints = [
-      ...cacheEndpoints({ stats: { ...options, scrub, directories }, scrub, clear, buckets, clock }),
+      ...cacheEndpoints({
+        stats: { ...options, scrub, directories },
+        scrub,
+        clear: this.clear,
+        buckets,
+        clock,
+      }),
       inspectEndpoint({ buckets, inspection }),
       explainEndpoint({ replicaId, buckets, explanation }),
+      purgeEndpoint({ purge: this.#purge, buckets }),
+      ...warmEndpoints({ warmUps: this.warmUps, buckets }),
     ];
   }
 
@@ -98,8 +139,24 @@ export class CacheView {
     this.scrub?.start();
   }
 
-  /** Ends the scrub. May be called any number of times. */
+  /** Ends warm-ups, purges and the scrub. May be called any number of times. */
   async stop(): Promise<void> {
-    await this.scrub?.stop();
+    await Promise.all([this.warmUps.stop(), this.warmQueue.stop(), this.#purge.stop(), this.scrub?.stop()]);
   }
+}
+
+function clusterWarmerOf({
+  config,
+  replicaId,
+  readPath,
+  disk,
+  meshClient,
+  clock,
+}: CacheViewOptions): ClusterWarmer {
+  const cluster = meshClient && {
+    coordination: meshClient.coordination,
+    peers: meshClient.cachePeers,
+    copies: disk ? config.cluster.replication : 1,
+  };
+  return new ClusterWarmer({ replicaId, local: readPath.warmer, cluster, clock });
 }

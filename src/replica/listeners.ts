@@ -18,6 +18,7 @@ import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
+import type { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Buckets, OtherBuckets } from "../object/buckets.ts";
 import { consoleEndpoints } from "../ops/console/console-endpoints.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
@@ -61,6 +62,7 @@ export interface S3ListenerParts {
   /** Undefined where clients do not authenticate. */
   readonly access: ClientAccess | undefined;
   readonly readPath: ReadPath;
+  readonly warmQueue: WarmQueue;
   readonly stats: EdgeStats;
   readonly tls: TlsFiles | undefined;
   readonly clock: Clock;
@@ -96,6 +98,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
       stats,
       hostId,
       strictRanges: server.strictRanges,
+      warmQueue: server.warmHeader ? parts.warmQueue : undefined,
       chunkSizeBytesMin: Math.min(...config.chunking.tiers.map(({ chunkSizeBytes }) => chunkSizeBytes)),
     }),
     slowRequestMs: config.logging.slowRequestMs,
@@ -207,6 +210,9 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
     tls,
     readPath: forReaders,
     filler,
+    warmer: readPath.warmer,
+    warmUps: cacheView.warmUps,
+    warmQueue: cacheView.warmQueue,
     budget,
     memory,
     disk,

@@ -23,6 +23,7 @@ import { MeshServer } from "../mesh/session/mesh-server.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
 import { PeerRequestIds } from "../mesh/session/peer-request-ids.ts";
 import { ServiceCalls } from "../mesh/session/service-calls.ts";
+import type { PurgeAnswers } from "../object/freshness/purge-peers.ts";
 import { ObjectServer } from "../object/object-server.ts";
 import { registerMeshMetrics } from "../ops/metrics/mesh-metrics.ts";
 import type { MetricsRegistry } from "../ops/metrics/metrics.ts";
@@ -42,7 +43,8 @@ export interface MeshServiceOptions {
   readonly relay: Relay;
   readonly disk: DigestStore | undefined;
   readonly origins: readonly OpenOrigin[];
-  readonly cache: CacheParts;
+  readonly cache: Omit<CacheParts, "chunkTiers" | "purger" | "figures"> & { readonly clear: PurgeAnswers };
+  readonly figures: CacheParts["figures"];
   /** Undefined where disks are not replicated. */
   readonly inventory: InventoryAnswers | undefined;
   readonly clock: Clock;
@@ -71,9 +73,10 @@ export class MeshService {
 
   constructor(options: MeshServiceOptions) {
     this.#options = options;
-    const { config, tls, readPath, filler, disk, origins, cache, inventory } = options;
+    const { config, tls, readPath, filler, disk, origins, cache, figures, inventory } = options;
     const { clock, random, logger, onDied } = options;
     const { coordination, membership } = options.meshClient;
+    const chunkTiers = config.chunking.tiers;
     const { internalListen, stallTimeoutMs } = config.cluster;
     this.#chunks = new ChunkServer({ path: readPath, filler, disk, coordination });
     this.#objects = new ObjectServer({
@@ -100,7 +103,8 @@ export class MeshService {
       routes: (router) => {
         routeMembership(router, membership, this.#calls);
         routeObjects(router, this.#objects, this.#calls, requestIds);
-        routeCache(router, cache, this.#calls);
+        const { held, explained, warmer, clear: purger } = cache;
+        routeCache(router, { held, explained, figures, warmer, purger, chunkTiers }, this.#calls);
         if (inventory) routeInventory(router, inventory, this.#calls);
         new ReflectionService().route(router);
       },

@@ -10,6 +10,7 @@ import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import { ReadWindows } from "../fill/read-windows.ts";
 import { Relay } from "../fill/relay.ts";
+import { ChunkWarmer } from "../fill/warming/chunk-warmer.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -37,6 +38,8 @@ export class ReplicaReadPath {
   readonly relay: Relay | undefined;
   /** Undefined where only the coordinator of a chunk keeps it on disk. */
   readonly replicated: ReplicatedDisks | undefined;
+  /** Fills chunks of this replica for warm-ups. */
+  readonly warmer: ChunkWarmer;
   /** What readers of objects need of all this. */
   readonly forReaders: ReadPath & { readonly flights: Filler | Relay };
 
@@ -69,6 +72,14 @@ export class ReplicaReadPath {
         coordination: meshClient.coordination,
         clock,
       });
+    const coordination = meshClient?.coordination;
+    this.warmer = new ChunkWarmer({
+      ...shared,
+      filler,
+      clock,
+      puller: this.replicated?.puller,
+      coordinates: (key) => coordination?.isMine(coordination.chunkName(key)) ?? true,
+    });
     this.forReaders = {
       ...shared,
       readerMemory: new ReaderMemory(budget, clock),

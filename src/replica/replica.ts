@@ -143,8 +143,9 @@ export class Replica {
     held.add(step("close the ops listener", () => this.#ops?.stop()));
     this.#origins = openOrigins(options, held);
     this.#looks = this.#looksAtOrigins();
-    this.#tiers = openTiers(options, held);
-    const { replicaId } = this.#tiers;
+    const tiers = openTiers(options, held);
+    this.#tiers = tiers;
+    const { replicaId } = tiers;
     this.#addTierNotices();
     const meshClient = options.config.cluster.clustered
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
@@ -153,28 +154,27 @@ export class Replica {
     if (meshClient) held.add(step("close the sessions to other replicas", () => meshClient.close()));
     meshClient?.membership.subscribeLive(() => this.#shareOrigins());
     connectThrottles({ ...options, replicaId, origins: this.#origins, membership: meshClient?.membership });
-    const tiers = this.#tiers;
     const readPath = new ReplicaReadPath({ ...options, tiers, origins: this.#origins, meshClient });
     this.#readPath = readPath;
     held.add(this.#closeStores(0));
     const origins = this.#openMetadata(meshClient, readPath.places);
     const buckets = bucketsOf(options.config, origins, options.clock);
     held.add(step("stop sweeping the lists of buckets", () => buckets.others?.lists.close()));
-    const { flights } = readPath.forReaders;
-    const cacheView = new CacheView({ ...options, ...this.#tiers, flights, origins, buckets, meshClient });
+    const cacheView = new CacheView({ ...options, ...tiers, readPath, origins, buckets, meshClient });
     this.#cacheView = cacheView;
-    held.add(step("stop the scrub", () => cacheView.stop()));
-    const counted = { readiness: this.#readiness, edge: this.#edge, origins: this.#origins, tiers };
-    this.#figures = openFigures({ ...options, ...counted, readPath, cacheView }, held);
+    held.add(step("stop warm-ups and the scrub", () => cacheView.stop()));
+    const counted = { readiness: this.#readiness, edge: this.#edge, origins: this.#origins };
+    this.#figures = openFigures({ ...options, ...counted, tiers, readPath, cacheView }, held);
     this.#meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
     this.#addAuthNotice(access);
     const listener = s3ListenerOf({
       ...options,
-      replicaId: tiers.replicaId,
+      replicaId,
       onDied: this.#listenerDied.resolve,
       buckets,
       access: access?.gate(origins, buckets),
       readPath: readPath.forReaders,
+      warmQueue: cacheView.warmQueue,
       stats: this.#edge,
       tls: tls.server,
       accessLogger: options.log?.access ?? options.logger,
@@ -309,7 +309,6 @@ export class Replica {
   }
 
   #makeMeshService(meshClient: MeshClient, tls: MeshTls | undefined, origins: readonly OpenOrigin[]) {
-    const { held, explained } = this.#cacheView;
     const { filler, relay, replicated, forReaders } = this.#readPath;
     assert(relay !== undefined, "a replica with peers has a relay");
     const service = new MeshService({
@@ -322,7 +321,8 @@ export class Replica {
       relay,
       disk: this.#tiers.disk,
       origins,
-      cache: { held, explained, figures: (slotsMax) => this.#figures.read(slotsMax) },
+      cache: this.#cacheView,
+      figures: (slotsMax) => this.#figures.read(slotsMax),
       inventory: replicated?.answers,
     });
     if (!tls) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);
@@ -342,6 +342,7 @@ export class Replica {
     return [
       step("become unready", () => this.#readiness.enter("draining")),
       step("serve until load balancers have noticed", () => this.#serveOn()),
+      begin(() => this.#cacheView.stop()),
       begin(() => readPath.stopCopies()),
       step("say goodbye to the other replicas", () => this.#meshClient?.leave()),
       // Peers wait for fills of this replica as clients do.
@@ -351,7 +352,7 @@ export class Replica {
       ),
       begin(() => readPath.stopFlights()),
       step("end copies between disks", () => readPath.stopCopies()),
-      step("stop the scrub", () => this.#cacheView.stop()),
+      step("stop warm-ups and the scrub", () => this.#cacheView.stop()),
       this.#closeStores(this.#commitsDrainMs),
     ];
   }
@@ -361,8 +362,7 @@ export class Replica {
     const { clock, config } = this.#options;
     const { drainDelayMs } = config.server;
     this.#listener.announceStop();
-    if (drainDelayMs === 0) return;
-    await sleep(clock, drainDelayMs);
+    if (drainDelayMs > 0) await sleep(clock, drainDelayMs);
   }
 
   async #drainClients(drainTimeoutMs: number): Promise<void> {

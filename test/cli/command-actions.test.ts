@@ -32,6 +32,23 @@ const answers: Readonly<Record<string, object>> = {
     next: null,
     not_covered: [],
   },
+  "/cache/warm": {
+    id: "w1.x",
+    source: "s3://m/a",
+    dry_run: false,
+    state: "complete",
+    objects: 1,
+    bytes: 1024,
+    pass_bytes: 1024,
+    pass_total_bytes: 1024,
+    held: { chunks: 0, bytes: 0 },
+    filled: { chunks: 1, bytes: 1024 },
+    verified: { chunks: 1, bytes: 1024 },
+    missing: { chunks: 0, bytes: 0 },
+    missing_chunks: [],
+    reason: null,
+  },
+  "/cache/purge": { state: "complete", replicas: 1, unanswered: 0, cachestore: null, reason: null },
   "/log-level": { level: "debug", configured: "info", until: "2026-01-01T00:10:00.000Z" },
   "/inspect": {
     bucket: "b",
@@ -59,16 +76,20 @@ const answers: Readonly<Record<string, object>> = {
   },
 };
 
+const stopSignal = (): Promise<string> => new Promise(() => {});
+
 /** What a command asks of the replica at `--ops`, and what it printed. */
 async function ask(context: TestContext, ...args: string[]) {
   const asked: string[] = [];
+  const bodies: string[] = [];
   const ops = await serveOps(context, (request, response) => {
     asked.push(`${request.method} ${request.url}`);
+    request.on("data", (bytes: Buffer) => bodies.push(bytes.toString()));
     const answer = answers[request.url?.replace(/\?.*/, "") ?? ""];
     if (answer) response.end(`${JSON.stringify(answer)}\n`);
     else response.writeHead(403).end('{"error":"not today"}');
   });
-  return { asked, ...(await runOrca([...args, "--ops", ops])) };
+  return { asked, bodies, ...(await runOrca([...args, "--ops", ops], { stopSignal })) };
 }
 
 test("orca status, cache stats, top: ask the replica at --ops, and its error is exit code 1", async (context) => {
@@ -116,6 +137,49 @@ test("orca cache clear: everything, or what --prefix and --cachestore say", asyn
   assert.deepEqual(one.asked, ["POST /cache/clear?prefix=m%2Fa&match=key"]);
   const url = await ask(context, "cache", "clear", "--prefix=s3://m/a");
   assert.deepEqual(url.asked, ["POST /cache/clear?prefix=m%2Fa"]);
+});
+
+test("orca warm: a prefix, a manifest or an id, with a rate and without fetching", async (context) => {
+  const all = await ask(context, "warm", "s3://m/a b/", "--rate", "2MiB");
+  assert.deepEqual(
+    [all.asked, all.exitCode],
+    [["POST /cache/warm?prefix=m%2Fa+b%2F&bytes_per_second=2097152"], 0],
+  );
+  assert.match(all.stdout, /\nfetched +1 +1 KiB\nverified +1 +1 KiB\n[^]*Every chunk is held/);
+  assert.deepEqual((await ask(context, "warm", "s3://m", "--dry-run")).asked, [
+    "POST /cache/warm?prefix=m&dry_run=true",
+  ]);
+  const manifest = join(folder, "manifest");
+  writeFileSync(manifest, "s3://m/k\n");
+  const named = await ask(context, "warm", "--manifest", manifest, "--resume", "w1.x", "--json");
+  assert.deepEqual(
+    [named.asked, named.bodies],
+    [["POST /cache/warm?manifest=true&resume=w1.x"], ["s3://m/k\n"]],
+  );
+  assert.equal(named.stdout, `${JSON.stringify(answers["/cache/warm"])}\n`);
+  for (const [words, message] of [
+    [[], "Cannot warm: expected either s3://BUCKET/PREFIX or --manifest FILE"],
+    [["m/a"], 'Cannot warm "m/a": expected s3://BUCKET/PREFIX'],
+    [["s3://m/a", "--manifest", manifest], "expected either"],
+    [["s3://m/a", "--resume", "w1.x"], "leave the URL out"],
+    [["--manifest", join(folder, "absent")], "ENOENT"],
+    [["s3://m", "--rate", "fast"], "expected a size such as 100MiB"],
+  ] as const) {
+    const wrong = await ask(context, "warm", ...words);
+    assert.deepEqual([wrong.asked, wrong.exitCode, wrong.stdout], [[], 2, ""]);
+    assert.ok(wrong.stderr.includes(message), wrong.stderr);
+  }
+});
+
+test("orca purge: a prefix or a key, metadata alone, and the cachestore", async (context) => {
+  const all = await ask(context, "purge", "s3://m/a b/");
+  assert.deepEqual([all.asked, all.exitCode], [["POST /cache/purge?prefix=m%2Fa+b%2F"], 0]);
+  assert.match(all.stdout, /^Purged s3:\/\/m\/a b\/ from 1 of 1 replica\n/);
+  const others = await ask(context, "purge", "s3://m/k", "--match=key", "--stale", "--cachestore", "--json");
+  assert.deepEqual(others.asked, ["POST /cache/purge?prefix=m%2Fk&match=key&stale=true&cachestore=true"]);
+  const wrong = await ask(context, "purge", "m/k");
+  assert.deepEqual([wrong.asked, wrong.exitCode], [[], 2]);
+  assert.match(wrong.stderr, /Cannot purge "m\/k": expected s3:\/\/BUCKET\/PREFIX/);
 });
 
 test("orca log-level: prints the level, or changes it for the time of --for", async (context) => {

@@ -30,6 +30,8 @@ Commands:
   cache stats   Show what a replica holds, by tier
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
   cache clear   Delete what a replica holds, of all objects or of some
+  warm          Fetch objects into the cluster before they are read
+  purge         Make all replicas forget objects, their metadata and their bytes
   log-level     Show the level of a replica's log, or change it for some time
   profile cpu   Record where a replica spends its time
   profile heap  Record what allocates the memory that a replica holds

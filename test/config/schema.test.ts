@@ -98,6 +98,7 @@ test("schema: the defaults are the design's", () => {
     },
     domain: undefined,
     strictRanges: false,
+    warmHeader: false,
     cors: {
       origins: [],
       exposeHeaders: [

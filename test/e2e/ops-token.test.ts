@@ -101,6 +101,9 @@ test("orca: asks with the token of a file", async () => {
   assert.match(without.stderr, /this needs the token of server\.ops_token_file/);
   const wrong = await runOrca([...clear, "--ops-token-file", file("wrong")]);
   assert.match(wrong.stderr, /this needs the token/);
+  const warm = await runOrca(["warm", "s3://models/", ...ops], { stopSignal: () => new Promise(() => {}) });
+  assert.equal(warm.exitCode, 1);
+  assert.match(warm.stderr, /this needs the token of server\.ops_token_file/);
   const good = await runOrca([...clear, "--ops-token-file", file("token")]);
   assert.equal(good.exitCode, 0, good.stderr);
   const absent = await runOrca([...clear, "--ops-token-file", file("absent")]);

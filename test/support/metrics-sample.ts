@@ -19,7 +19,11 @@ import {
 } from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
 import { registerRelayMetrics } from "../../src/ops/metrics/relay-metrics.ts";
-import { type ReplicaParts, registerFillMetrics } from "../../src/ops/metrics/replica-metrics.ts";
+import {
+  type ReplicaParts,
+  registerFillMetrics,
+  registerWarmMetrics,
+} from "../../src/ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../../src/ops/metrics/replication-metrics.ts";
 import { registerTierMetrics } from "../../src/ops/metrics/tier-metrics.ts";
 import { Breaker } from "../../src/store/cachestore/breaker.ts";
@@ -59,6 +63,9 @@ export function replicaParts() {
       readerMemory: { heldBytes: 0, waiting: 0, stats: { copies: 0 } },
     },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
+    warmer: { stats: { held: 1, filled: 2, missing: 0, busy: 0 } },
+    warmUps: { running: [] },
+    warmQueue: { waiting: 0, stats: { complete: 1, incomplete: 0, full: 0 } },
     filler: {
       flightsInProgress: 0,
       stats: {
@@ -279,6 +286,7 @@ export function metricsSections(): MetricsSection[] {
       }),
     ),
     section("Fills", always, (metrics) => registerFillMetrics(metrics, replica)),
+    section("Warm-ups", always, (metrics) => registerWarmMetrics(metrics, replica)),
     section(
       "Memory and disk",
       `${always} Those of the disk and of the scrub: only with \`disk\`.`,

@@ -4,19 +4,19 @@
 // @generated from file orca/v1/cache.proto (package orca.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { ObjectRef } from "./chunk_pb.ts";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { ChunkKey, ObjectRef } from "./chunk_pb.ts";
 import { file_orca_v1_chunk } from "./chunk_pb.ts";
 import type { FiguresRequestSchema, FiguresResponseSchema } from "./figures_pb.ts";
 import { file_orca_v1_figures } from "./figures_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file orca/v1/cache.proto.
  */
 export const file_orca_v1_cache: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90bzLsAQoMQ2FjaGVTZXJ2aWNlEk4KDUluc3BlY3RPYmplY3QSHS5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVzcG9uc2USTgoNRXhwbGFpbk9iamVjdBIdLm9yY2EudjEuRXhwbGFpbk9iamVjdFJlcXVlc3QaHi5vcmNhLnYxLkV4cGxhaW5PYmplY3RSZXNwb25zZRI8CgdGaWd1cmVzEhcub3JjYS52MS5GaWd1cmVzUmVxdWVzdBoYLm9yY2EudjEuRmlndXJlc1Jlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_figures]);
+  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90byKzAQoQV2FybUNodW5rUmVxdWVzdBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEEhsKDmNvbnRlbnRfY29kaW5nGAMgASgJSACIAQESFwoKdmVyc2lvbl9pZBgEIAEoCUgBiAEBEgwKBGZpbGwYBSABKAhCEQoPX2NvbnRlbnRfY29kaW5nQg0KC192ZXJzaW9uX2lkIjgKEVdhcm1DaHVua1Jlc3BvbnNlEiMKBnJlc3VsdBgBIAEoDjITLm9yY2EudjEuV2FybVJlc3VsdCKKAQoTUHVyZ2VPYmplY3RzUmVxdWVzdBIRCglvcmlnaW5faWQYASABKAkSDgoGYnVja2V0GAIgASgJEhIKCmtleV9wcmVmaXgYAyABKAkSEQoJd2hvbGVfa2V5GAQgASgIEhUKDW1ldGFkYXRhX29ubHkYBSABKAgSEgoKY2FjaGVzdG9yZRgGIAEoCCLEAQoUUHVyZ2VPYmplY3RzUmVzcG9uc2USDwoHb2JqZWN0cxgBIAEoBBIlCgZtZW1vcnkYAiABKAsyFS5vcmNhLnYxLlB1cmdlZENodW5rcxIjCgRkaXNrGAMgASgLMhUub3JjYS52MS5QdXJnZWRDaHVua3MSHgoRY2FjaGVzdG9yZV9jaHVua3MYBCABKARIAIgBARIZChFjYWNoZXN0b3JlX2ZhaWxlZBgFIAEoBEIUChJfY2FjaGVzdG9yZV9jaHVua3MiLQoMUHVyZ2VkQ2h1bmtzEg4KBmNodW5rcxgBIAEoBBINCgVieXRlcxgCIAEoBCqGAQoKV2FybVJlc3VsdBIbChdXQVJNX1JFU1VMVF9VTlNQRUNJRklFRBAAEhQKEFdBUk1fUkVTVUxUX0hFTEQQARIWChJXQVJNX1JFU1VMVF9GSUxMRUQQAhIXChNXQVJNX1JFU1VMVF9NSVNTSU5HEAMSFAoQV0FSTV9SRVNVTFRfQlVTWRAEMv0CCgxDYWNoZVNlcnZpY2USTgoNSW5zcGVjdE9iamVjdBIdLm9yY2EudjEuSW5zcGVjdE9iamVjdFJlcXVlc3QaHi5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXNwb25zZRJOCg1FeHBsYWluT2JqZWN0Eh0ub3JjYS52MS5FeHBsYWluT2JqZWN0UmVxdWVzdBoeLm9yY2EudjEuRXhwbGFpbk9iamVjdFJlc3BvbnNlEjwKB0ZpZ3VyZXMSFy5vcmNhLnYxLkZpZ3VyZXNSZXF1ZXN0Ghgub3JjYS52MS5GaWd1cmVzUmVzcG9uc2USQgoJV2FybUNodW5rEhkub3JjYS52MS5XYXJtQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5XYXJtQ2h1bmtSZXNwb25zZRJLCgxQdXJnZU9iamVjdHMSHC5vcmNhLnYxLlB1cmdlT2JqZWN0c1JlcXVlc3QaHS5vcmNhLnYxLlB1cmdlT2JqZWN0c1Jlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_figures]);
 
 /**
  * Asks for one version of an object.
@@ -269,6 +269,264 @@ export const ExplainObjectResponseSchema: GenMessage<ExplainObjectResponse> = /*
   messageDesc(file_orca_v1_cache, 4);
 
 /**
+ * Names a chunk that a warm-up wants held.
+ *
+ * @generated from message orca.v1.WarmChunkRequest
+ */
+export type WarmChunkRequest = Message<"orca.v1.WarmChunkRequest"> & {
+  /**
+   * The chunk.
+   *
+   * @generated from field: orca.v1.ChunkKey chunk_key = 1;
+   */
+  chunkKey?: ChunkKey | undefined;
+
+  /**
+   * Bytes of the whole object.
+   *
+   * @generated from field: uint64 object_size = 2;
+   */
+  objectSize: bigint;
+
+  /**
+   * The content coding of the object at the origin. Absent where it has none.
+   *
+   * @generated from field: optional string content_coding = 3;
+   */
+  contentCoding?: string | undefined;
+
+  /**
+   * The origin's id of the version. Absent for the current version.
+   *
+   * @generated from field: optional string version_id = 4;
+   */
+  versionId?: string | undefined;
+
+  /**
+   * Fill the chunk if it is not held. Otherwise the receiver only looks.
+   *
+   * @generated from field: bool fill = 5;
+   */
+  fill: boolean;
+};
+
+/**
+ * Describes the message orca.v1.WarmChunkRequest.
+ * Use `create(WarmChunkRequestSchema)` to create a new message.
+ */
+export const WarmChunkRequestSchema: GenMessage<WarmChunkRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 5);
+
+/**
+ * What became of the chunk.
+ *
+ * @generated from message orca.v1.WarmChunkResponse
+ */
+export type WarmChunkResponse = Message<"orca.v1.WarmChunkResponse"> & {
+  /**
+   * Whether it is held.
+   *
+   * @generated from field: orca.v1.WarmResult result = 1;
+   */
+  result: WarmResult;
+};
+
+/**
+ * Describes the message orca.v1.WarmChunkResponse.
+ * Use `create(WarmChunkResponseSchema)` to create a new message.
+ */
+export const WarmChunkResponseSchema: GenMessage<WarmChunkResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 6);
+
+/**
+ * Names the objects of a bucket whose keys begin with a prefix.
+ *
+ * @generated from message orca.v1.PurgeObjectsRequest
+ */
+export type PurgeObjectsRequest = Message<"orca.v1.PurgeObjectsRequest"> & {
+  /**
+   * The origin of the objects.
+   *
+   * @generated from field: string origin_id = 1;
+   */
+  originId: string;
+
+  /**
+   * The origin's own name of the bucket.
+   *
+   * @generated from field: string bucket = 2;
+   */
+  bucket: string;
+
+  /**
+   * Empty for the whole bucket.
+   *
+   * @generated from field: string key_prefix = 3;
+   */
+  keyPrefix: string;
+
+  /**
+   * key_prefix is a whole key, and names that object alone.
+   *
+   * @generated from field: bool whole_key = 4;
+   */
+  wholeKey: boolean;
+
+  /**
+   * Forget metadata only. Their chunks stay, and are used again if the origin still has their version.
+   *
+   * @generated from field: bool metadata_only = 5;
+   */
+  metadataOnly: boolean;
+
+  /**
+   * Delete from the cachestore, too, the chunks of versions that the receiver knows.
+   *
+   * @generated from field: bool cachestore = 6;
+   */
+  cachestore: boolean;
+};
+
+/**
+ * Describes the message orca.v1.PurgeObjectsRequest.
+ * Use `create(PurgeObjectsRequestSchema)` to create a new message.
+ */
+export const PurgeObjectsRequestSchema: GenMessage<PurgeObjectsRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 7);
+
+/**
+ * What was forgotten.
+ *
+ * @generated from message orca.v1.PurgeObjectsResponse
+ */
+export type PurgeObjectsResponse = Message<"orca.v1.PurgeObjectsResponse"> & {
+  /**
+   * Objects whose metadata the receiver knew.
+   *
+   * @generated from field: uint64 objects = 1;
+   */
+  objects: bigint;
+
+  /**
+   * Chunks deleted from memory.
+   *
+   * @generated from field: orca.v1.PurgedChunks memory = 2;
+   */
+  memory?: PurgedChunks | undefined;
+
+  /**
+   * Chunks deleted from disk. Absent without a disk.
+   *
+   * @generated from field: orca.v1.PurgedChunks disk = 3;
+   */
+  disk?: PurgedChunks | undefined;
+
+  /**
+   * Chunks whose deletion was requested of the cachestore. Absent where none was requested, or there is none.
+   *
+   * @generated from field: optional uint64 cachestore_chunks = 4;
+   */
+  cachestoreChunks?: bigint | undefined;
+
+  /**
+   * Of these, those that the store did not answer for.
+   *
+   * @generated from field: uint64 cachestore_failed = 5;
+   */
+  cachestoreFailed: bigint;
+};
+
+/**
+ * Describes the message orca.v1.PurgeObjectsResponse.
+ * Use `create(PurgeObjectsResponseSchema)` to create a new message.
+ */
+export const PurgeObjectsResponseSchema: GenMessage<PurgeObjectsResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 8);
+
+/**
+ * Chunks of one tier.
+ *
+ * @generated from message orca.v1.PurgedChunks
+ */
+export type PurgedChunks = Message<"orca.v1.PurgedChunks"> & {
+  /**
+   * How many.
+   *
+   * @generated from field: uint64 chunks = 1;
+   */
+  chunks: bigint;
+
+  /**
+   * Their bytes.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message orca.v1.PurgedChunks.
+ * Use `create(PurgedChunksSchema)` to create a new message.
+ */
+export const PurgedChunksSchema: GenMessage<PurgedChunks> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 9);
+
+/**
+ * Whether the receiver holds a chunk in every store that keeps its chunks.
+ *
+ * @generated from enum orca.v1.WarmResult
+ */
+export const WarmResult = {
+  /**
+   * Not set: a malformed answer.
+   *
+   * @generated from enum value: WARM_RESULT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It held the chunk before.
+   *
+   * @generated from enum value: WARM_RESULT_HELD = 1;
+   */
+  HELD: 1,
+
+  /**
+   * It holds the chunk now.
+   *
+   * @generated from enum value: WARM_RESULT_FILLED = 2;
+   */
+  FILLED: 2,
+
+  /**
+   * It does not hold the chunk.
+   *
+   * @generated from enum value: WARM_RESULT_MISSING = 3;
+   */
+  MISSING: 3,
+
+  /**
+   * It had no room for the fill beside its clients, or too many other calls run. The caller asks again.
+   *
+   * @generated from enum value: WARM_RESULT_BUSY = 4;
+   */
+  BUSY: 4,
+} as const;
+
+/**
+ * Whether the receiver holds a chunk in every store that keeps its chunks.
+ *
+ * @generated from enum orca.v1.WarmResult
+ */
+export type WarmResult = (typeof WarmResult)[keyof typeof WarmResult] | UnknownEnum;
+
+/**
+ * Describes the enum orca.v1.WarmResult.
+ */
+export const WarmResultSchema: GenEnum<WarmResult> = /*@__PURE__*/
+  enumDesc(file_orca_v1_cache, 0);
+
+/**
  * Reports what this replica caches.
  *
  * @generated from service orca.v1.CacheService
@@ -307,6 +565,28 @@ export const CacheService: GenService<{
     methodKind: "unary";
     input: typeof FiguresRequestSchema;
     output: typeof FiguresResponseSchema;
+  },
+  /**
+   * Fills a chunk into the stores of this replica, or looks whether they hold it. The answer comes when the stores have
+   * answered; a caller that cancels ends the fill, unless a reader uses it. Other errors are those of the origin.
+   *
+   * @generated from rpc orca.v1.CacheService.WarmChunk
+   */
+  warmChunk: {
+    methodKind: "unary";
+    input: typeof WarmChunkRequestSchema;
+    output: typeof WarmChunkResponseSchema;
+  },
+  /**
+   * Forgets objects: their metadata, and, unless told otherwise, their chunks in memory and on disk. A caller that cancels
+   * ends it; what was forgotten until then stays forgotten. UNAVAILABLE while the receiver clears its cache already.
+   *
+   * @generated from rpc orca.v1.CacheService.PurgeObjects
+   */
+  purgeObjects: {
+    methodKind: "unary";
+    input: typeof PurgeObjectsRequestSchema;
+    output: typeof PurgeObjectsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_cache, 0);

@@ -117,7 +117,7 @@ export const serverSection = section({
   ops_actions: setting(
     oneOf("local", "all", "none"),
     "local",
-    "Who may run actions (clear, verify, log-level) on the ops listener: `local` (this host), `all`, or `none`. With `server.ops_token_file`, they need the token, too.",
+    "Who may run actions (warm, purge, clear, verify, log-level) on the ops listener: `local` (this host), `all`, or `none`. With `server.ops_token_file`, they need the token, too.",
     "`none` behind a proxy or sidecar on the same host, because its requests look local. `all` only with a token, or where a network policy protects the port.",
   ),
   ops_token_file: optional(
@@ -150,6 +150,12 @@ export const serverSection = section({
     "false",
     "Whether a malformed `Range`, or several ranges in one, is answered with 416. Without it the whole object is sent, as S3 does.",
     "Set it where a client's wrong range must not read a large object as a whole.",
+  ),
+  warm_header: setting(
+    flag(),
+    "false",
+    "Whether a client with the right to read an object can make Orca fetch it into the cluster: by a HEAD with `Range: bytes=0-0` and the header `x-orca-warm`.",
+    "Set it for clients that cannot run `orca warm`. Each such HEAD can make the origin send a whole object, so set it only where you trust all readers.",
   ),
   max_connections: setting(
     integer({ min: 1, max: 1_000_000 }),

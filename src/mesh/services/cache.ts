@@ -1,13 +1,17 @@
 /**
- * Both ends of CacheService, over which people inspect the caches of all replicas: CacheClient asks other replicas what
- * they hold, believe and have counted (over the control sessions), and routeCache answers them.
+ * Both ends of CacheService, over which people inspect, warm and purge the caches of all replicas: CacheClient asks other
+ * replicas what they hold, believe and have counted, to hold a chunk, or to forget objects (CachePeers, ExplainPeers, WarmPeers and
+ * PurgePeers over the control sessions), and routeCache answers them.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
+import type { ChunkTier } from "../../chunk/chunk-layout.ts";
+import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ReplicaFigures } from "../../figures/replica-figures.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
 import { blocksIn } from "../../fill/inspection/held-blocks.ts";
+import type { WarmAnswers, WarmPeers, WarmResult } from "../../fill/warming/warm-peers.ts";
 import type { Member } from "../../membership/member.ts";
 import type {
   ExplainAnswer,
@@ -15,7 +19,22 @@ import type {
   ExplainPeers,
   ExplainQuestion,
 } from "../../object/explaining/explain-peers.ts";
-import { decodeInspectAnswer, decodeInspectRequest, encodeInspectRequest } from "../codec/cache-codec.ts";
+import type {
+  PurgeAnswers,
+  PurgedReplica,
+  PurgePeers,
+  PurgeScope,
+} from "../../object/freshness/purge-peers.ts";
+import type { ChunkKey } from "../../store/chunk-store.ts";
+import {
+  decodeInspectAnswer,
+  decodeInspectRequest,
+  decodeWarmAnswer,
+  decodeWarmRequest,
+  encodeInspectRequest,
+  encodeWarmRequest,
+  encodeWarmResult,
+} from "../codec/cache-codec.ts";
 import {
   decodeExplainAnswer,
   decodeExplainRequest,
@@ -23,6 +42,7 @@ import {
   encodeExplainRequest,
 } from "../codec/explain-codec.ts";
 import { decodeFigures, encodeFigures } from "../codec/figures-codec.ts";
+import { decodePurged, decodePurgeRequest, encodePurged, encodePurgeRequest } from "../codec/purge-codec.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
@@ -36,7 +56,12 @@ export interface CacheClientOptions extends PeerCallsOptions {
 /** The figures of this replica, with so many slots of history at most. */
 export type FigureAnswers = (historySlotsMax: number) => ReplicaFigures;
 
-export class CacheClient implements CachePeers, ExplainPeers {
+/** A chunk waits for its turn, for permits that clients leave free, and for all its bytes. */
+const warmTimeoutMs = 900_000;
+/** To find a prefix, a replica reads the footers of all its chunks: about a hundred a second on a hard disk. */
+const purgeTimeoutMs = 3_600_000;
+
+export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, PurgePeers {
   readonly stats: PeerCallStats;
   readonly #calls: PeerCalls<typeof CacheService>;
   readonly #timeoutMs: number;
@@ -82,17 +107,43 @@ export class CacheClient implements CachePeers, ExplainPeers {
       decode: decodeFigures,
     });
   }
+
+  warm(peer: Member, key: ChunkKey, fills: boolean, signal: AbortSignal): Promise<WarmResult> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: warmTimeoutMs,
+      signal,
+      action: `Cannot ask "${peer.replicaId}" to hold a chunk of "${key.version.objectKey}"`,
+      ask: (client, options) => client.warmChunk(encodeWarmRequest(key, fills), options),
+      decode: decodeWarmAnswer,
+    });
+  }
+
+  purge(peer: Member, prefix: ObjectPrefix, scope: PurgeScope, signal: AbortSignal): Promise<PurgedReplica> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: purgeTimeoutMs,
+      signal,
+      action: `Cannot ask "${peer.replicaId}" to forget objects`,
+      ask: (client, options) => client.purgeObjects(encodePurgeRequest(prefix, scope), options),
+      decode: decodePurged,
+    });
+  }
 }
 
 export interface CacheParts {
   readonly held: CacheAnswers;
   readonly explained: ExplainAnswers;
   readonly figures: FigureAnswers;
+  readonly warmer: WarmAnswers;
+  readonly purger: PurgeAnswers;
+  /** The agreed layout, as chunkSizeFor takes it. */
+  readonly chunkTiers: readonly ChunkTier[];
 }
 
 export function routeCache(
   router: ConnectRouter,
-  { held, explained, figures }: CacheParts,
+  { held, explained, figures, warmer, purger, chunkTiers }: CacheParts,
   calls: ServiceCalls,
 ): void {
   router.service(CacheService, {
@@ -102,5 +153,15 @@ export function routeCache(
       calls.answer(async () => encodeExplainAnswer(await explained.explain(decodeExplainRequest(request)))),
     figures: ({ historySlotsMax }) =>
       calls.answer(() => ({ figures: encodeFigures(figures(historySlotsMax)) })),
+    warmChunk: (request, { signal }) =>
+      calls.answer(async () => {
+        const key = decodeWarmRequest(request, chunkTiers);
+        return { result: encodeWarmResult(await warmer.warm(key, request.fill, signal)) };
+      }),
+    purgeObjects: (request, { signal }) =>
+      calls.answer(async () => {
+        const { prefix, scope } = decodePurgeRequest(request);
+        return encodePurged(await purger.purge(prefix, scope, signal));
+      }),
   });
 }

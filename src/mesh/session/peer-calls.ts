@@ -31,6 +31,8 @@ export interface PeerCall<Service extends DescService, Message, Answer> {
   readonly address: string;
   /** For the whole call, including connecting. */
   readonly timeoutMs: number;
+  /** Ends the call, and the peer's work for it. */
+  readonly signal?: AbortSignal | undefined;
   /** Begins the message of a failure, for example `Cannot ping r2.test:8444`. */
   readonly action: string;
   readonly ask: (client: Client<Service>, options: CallOptions) => Promise<Message>;
@@ -87,7 +89,8 @@ export class PeerCalls<Service extends DescService> {
     });
     try {
       const client = createClient(this.#service, this.#peers.at(address).transport);
-      return await Promise.race([ask(client, { signal: stop.signal }), late.promise]);
+      const signal = call.signal ? AbortSignal.any([stop.signal, call.signal]) : stop.signal;
+      return await Promise.race([ask(client, { signal }), late.promise]);
     } finally {
       timer.cancel();
     }

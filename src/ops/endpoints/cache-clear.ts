@@ -19,6 +19,8 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Filler } from "../../fill/filler.ts";
 import type { Directory } from "../../object/directory.ts";
+import type { PurgeAnswers, PurgedReplica, PurgeScope } from "../../object/freshness/purge-peers.ts";
+import type { ListingCache } from "../../object/listing-cache.ts";
 import type { PartTables } from "../../object/parts/part-tables.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
@@ -29,6 +31,8 @@ export interface CacheClearParts {
   readonly directories: readonly Pick<Directory, "versions" | "clear">[];
   /** As {@link directories}. */
   readonly parts: readonly Pick<PartTables, "clear">[];
+  /** As {@link directories}. */
+  readonly listings?: readonly { readonly originId: string; readonly cache: Pick<ListingCache, "clear"> }[];
   readonly flights: Pick<Filler, "forget">;
   readonly memory: Pick<MemoryTier, "clear" | "objectKeys">;
   readonly disk: ClearedDisk | undefined;
@@ -47,7 +51,7 @@ export interface ClearedCache {
   readonly cachestore: { readonly objects: number; readonly chunks: number; readonly failed: number } | null;
 }
 
-export class CacheClear {
+export class CacheClear implements PurgeAnswers {
   readonly stats = { clears: 0 };
   readonly #parts: CacheClearParts;
   #running = false;
@@ -76,6 +80,24 @@ export class CacheClear {
     }
   }
 
+  /** For a purge of the whole cluster. `metadata`: may run any number of times at once, and beside a clear. */
+  async purge(prefix: ObjectPrefix, scope: PurgeScope, signal: AbortSignal): Promise<PurgedReplica> {
+    if (scope.what === "all") return this.clear(prefix, scope.cachestore, signal);
+    const { disk } = this.#parts;
+    const none = { chunks: 0, bytes: 0 };
+    return { objects: this.#forget(prefix), memory: none, disk: disk ? none : null, cachestore: null };
+  }
+
+  /** Metadata: the next request asks the origin. Returns of how many objects. */
+  #forget(prefix: ObjectPrefix | undefined): number {
+    const { directories, parts, listings = [] } = this.#parts;
+    const objects = Math.max(0, ...[...new Set(directories)].map((each) => each.clear(prefix)));
+    for (const each of parts) each.clear(prefix);
+    for (const { originId, cache } of listings)
+      if (prefix === undefined || prefix.originId === originId) cache.clear(prefix);
+    return objects;
+  }
+
   async #clear(
     prefix: ObjectPrefix | undefined,
     alsoCachestore: boolean,
@@ -87,8 +109,7 @@ export class CacheClear {
     const versions = new Map(
       directories.flatMap((each) => each.versions(prefix)).map((version) => [version.hash, version]),
     );
-    const objects = Math.max(0, ...directories.map((each) => each.clear(prefix)));
-    for (const each of this.#parts.parts) each.clear(prefix);
+    const objects = this.#forget(prefix);
     await Promise.race([flights.forget(prefix), aborted(signal)]);
     const fromDisk = disk ? await clearDisk(disk, prefix, signal) : null;
     void flights.forget(prefix);

@@ -3,20 +3,57 @@
  * they read, so a part can change as long as its numbers stay.
  */
 import type { Filler } from "../../fill/filler.ts";
+import type { ChunkWarmer } from "../../fill/warming/chunk-warmer.ts";
+import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
+import type { WarmUps } from "../warm/warm-ups.ts";
 import { type ClientParts, registerClientMetrics } from "./client-metrics.ts";
-import type { MetricsRegistry } from "./metrics.ts";
+import { labelled, type MetricsRegistry } from "./metrics.ts";
 import { type OriginParts, registerOriginMetrics } from "./origin-metrics.ts";
 import { registerTierMetrics, type TierParts } from "./tier-metrics.ts";
 
 export interface ReplicaParts extends ClientParts, TierParts, OriginParts {
   readonly filler: Pick<Filler, "stats" | "flightsInProgress">;
+  readonly warmer: Pick<ChunkWarmer, "stats">;
+  readonly warmUps: Pick<WarmUps, "running">;
+  readonly warmQueue: Pick<WarmQueue, "waiting" | "stats">;
 }
 
 export function registerReplicaMetrics(metrics: MetricsRegistry, parts: ReplicaParts): void {
   registerClientMetrics(metrics, parts);
   registerFillMetrics(metrics, parts);
+  registerWarmMetrics(metrics, parts);
   registerTierMetrics(metrics, parts);
   registerOriginMetrics(metrics, parts);
+}
+
+/** What this replica does for warm-ups, and those that it leads. */
+export function registerWarmMetrics(
+  metrics: MetricsRegistry,
+  { warmer, warmUps, warmQueue }: Pick<ReplicaParts, "warmer" | "warmUps" | "warmQueue">,
+): void {
+  metrics.gauge("orca_warm_ups", "Warm-ups that this replica leads now.", () => warmUps.running.length);
+  metrics.counter(
+    "orca_warm_chunks_total",
+    {
+      meaning:
+        "Chunks that warm-ups asked this replica about: held, filled, missing, or busy where it had no room for the fill beside clients.",
+      watch: "`busy` grows: clients need the origin, and the warm-up waits.",
+    },
+    () => labelled("result", warmer.stats),
+  );
+  metrics.gauge(
+    "orca_warm_queue_waiting",
+    "Objects that clients asked to be warmed (`server.warm_header`) and that are not yet.",
+    () => warmQueue.waiting,
+  );
+  metrics.counter(
+    "orca_warm_queue_total",
+    {
+      meaning: "Objects that clients asked to be warmed, by end.",
+      watch: "`incomplete` grows: the log says why. `full` grows: clients ask for more than 1,000 at once.",
+    },
+    () => labelled("result", warmQueue.stats),
+  );
 }
 
 /** How chunks get into this replica, and whether the disk stores them. */

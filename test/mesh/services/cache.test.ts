@@ -1,12 +1,13 @@
-/** InspectObject over real sockets, between a CacheClient and the service of another replica. */
+/** InspectObject and WarmChunk over real sockets, between a CacheClient and the service of another replica. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
 import { MiB } from "../../../src/base/units.ts";
-import { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { ObjectVersion, type ObjectVersionFields } from "../../../src/chunk/object-version.ts";
 import { type CacheAnswers, inspectedChunksMax } from "../../../src/fill/inspection/cache-peers.ts";
 import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
+import type { WarmAnswers } from "../../../src/fill/warming/warm-peers.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { CacheClient, routeCache } from "../../../src/mesh/services/cache.ts";
 import { ServiceCalls } from "../../../src/mesh/session/service-calls.ts";
@@ -15,12 +16,13 @@ import type {
   ExplainAnswers,
   ExplainQuestion,
 } from "../../../src/object/explaining/explain-peers.ts";
+import type { PurgeAnswers, PurgedReplica } from "../../../src/object/freshness/purge-peers.ts";
 import { figuresOf } from "../../ops/figures/figures-of.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 
-function versionOf(sizeBytes: number): ObjectVersion {
+function versionOf(sizeBytes: number, fields: Partial<ObjectVersionFields> = {}): ObjectVersion {
   return new ObjectVersion({
     originId: "o",
     bucket: "b",
@@ -28,16 +30,32 @@ function versionOf(sizeBytes: number): ObjectVersion {
     etag: "e",
     sizeBytes,
     chunkSizeBytes: MiB,
+    ...fields,
   });
 }
 
 const silent: ExplainAnswers = { explain: () => Promise.reject(new Error("not asked")) };
+const unasked: PurgeAnswers = { purge: () => Promise.reject(new Error("not asked")) };
+const idle: WarmAnswers = { warm: () => Promise.resolve("held") };
 
-async function served(context: TestContext, cache: CacheAnswers, explained: ExplainAnswers = silent) {
+async function served(
+  context: TestContext,
+  held: CacheAnswers,
+  {
+    explained = silent,
+    warmer = idle,
+    purger = unasked,
+  }: { explained?: ExplainAnswers; warmer?: WarmAnswers; purger?: PurgeAnswers } = {},
+) {
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
   const { address } = await mesh.serve({
-    routes: (router) => routeCache(router, { held: cache, explained, figures: () => figuresOf("r1") }, calls),
+    routes: (router) =>
+      routeCache(
+        router,
+        { held, explained, figures: () => figuresOf("r1"), warmer, purger, chunkTiers },
+        calls,
+      ),
   });
   const peers = mesh.peers();
   const client = new CacheClient({ peers, clock: mesh.clock, timeoutMs: 400 });
@@ -45,6 +63,7 @@ async function served(context: TestContext, cache: CacheAnswers, explained: Expl
   return { ...mesh, calls, client, raw, peer: memberOf("r1", { address }) };
 }
 
+const chunkTiers = [{ minObjectSizeBytes: 0, chunkSizeBytes: MiB }];
 const nothing = { memory: { peek: () => undefined }, disk: undefined, cachestore: undefined };
 const alwaysHeld = (): "held" => "held";
 const noFlights = { has: () => false };
@@ -129,7 +148,11 @@ test("ExplainObject: question and answer arrive unchanged, also of an object of 
       return Promise.resolve(answer);
     },
   };
-  const { client, peer } = await served(context, { inspect: () => Promise.reject(new Error()) }, explains);
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error()) },
+    { explained: explains },
+  );
   const location = { bucket: "b", key: "dir/k \u{1F40B}" };
   const place = { originId: "o", bucket: location.bucket, objectKey: location.key };
   const firstBytes = { offset: 0, lengthBytes: MiB, withChecksums: false };
@@ -156,4 +179,104 @@ test("ExplainObject: question and answer arrive unchanged, also of an object of 
   const unknown = { originId: "o", location, firstChunk: 0, chunkCount: 0 };
   assert.deepEqual(await client.explain(peer, unknown), answer);
   assert.deepEqual([asked[2]?.version, asked[2]?.firstBytes], [undefined, undefined]);
+});
+
+test("WarmChunk: the chunk arrives unchanged, and every result comes back", async (context) => {
+  const asked: unknown[] = [];
+  const results = ["held", "filled", "missing", "busy"] as const;
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.resolve(Uint8Array.of()) },
+    {
+      warmer: {
+        warm: ({ version, index }, fills) => {
+          asked.push([
+            version.hash,
+            version.sizeBytes,
+            version.contentCoding,
+            version.versionId,
+            index,
+            fills,
+          ]);
+          return Promise.resolve(results[index] ?? "held");
+        },
+      },
+    },
+  );
+  const version = versionOf(4 * MiB, { contentCoding: "gzip", versionId: "v1" });
+  for (const [index, result] of results.entries())
+    assert.equal(
+      await client.warm(peer, { version, index }, index > 1, new AbortController().signal),
+      result,
+    );
+  assert.deepEqual(
+    asked,
+    results.map((_, index) => [version.hash, 4 * MiB, "gzip", "v1", index, index > 1]),
+  );
+});
+
+test("WarmChunk: a chunk of a size that is not agreed is rejected, because a fill reserves memory for it", async (context) => {
+  const { client, peer, calls } = await served(context, { inspect: () => Promise.reject(new Error("no")) });
+  const version = versionOf(4 * MiB, { chunkSizeBytes: 2 * MiB });
+  const call = client.warm(peer, { version, index: 0 }, true, new AbortController().signal);
+  const { message } = await rejectsWith("invalid_argument", call);
+  assert.match(message, /chunk_size is 2097152, chunks of such an object have 1048576/);
+  assert.equal(calls.stats.malformed, 1);
+});
+
+test("WarmChunk: a caller that cancels ends the work of the peer", async (context) => {
+  const ended = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      warmer: {
+        warm: (_key, _fills, signal) => {
+          begun.resolve();
+          const { promise, reject } = Promise.withResolvers<"held">();
+          signal.addEventListener("abort", () => {
+            reject(signal.reason);
+            ended.resolve();
+          });
+          return promise;
+        },
+      },
+    },
+  );
+  const stop = new AbortController();
+  const call = client.warm(peer, { version: versionOf(MiB), index: 0 }, true, stop.signal);
+  await begun.promise;
+  stop.abort(new Error("stopped"));
+  await assert.rejects(call);
+  await ended.promise;
+});
+
+test("PurgeObjects: the prefix and its scope arrive unchanged, and so does what was forgotten", async (context) => {
+  const asked: unknown[] = [];
+  const answers = [
+    {
+      objects: 3,
+      memory: { chunks: 1, bytes: 7 },
+      disk: { chunks: 2, bytes: 9 },
+      cachestore: { chunks: 4, failed: 1 },
+    },
+    { objects: 0, memory: { chunks: 0, bytes: 0 }, disk: null, cachestore: null },
+  ];
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    { purger: { purge: async (prefix, scope) => answers[asked.push([prefix, scope]) - 1] as PurgedReplica } },
+  );
+  const place = { originId: "o", bucket: "b", keyPrefix: "dir/", match: "prefix" } as const;
+  const one = { ...place, keyPrefix: "", match: "key" } as const;
+  const all = { what: "all", cachestore: true } as const;
+  const metadata = { what: "metadata", cachestore: false } as const;
+  const { signal } = new AbortController();
+  assert.deepEqual(await client.purge(peer, place, all, signal), answers[0]);
+  assert.deepEqual(await client.purge(peer, one, metadata, signal), answers[1]);
+  assert.deepEqual(asked, [
+    [place, all],
+    [one, metadata],
+  ]);
 });

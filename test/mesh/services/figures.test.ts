@@ -9,13 +9,21 @@ import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 
+const unasked = () => Promise.reject(new Error("it is not asked"));
+
 async function served(context: TestContext, figures: (historySlotsMax: number) => ReplicaFigures) {
   const mesh = meshFixture(context);
   const nothing = { inspect: () => Promise.resolve(new Uint8Array()) };
-  const explained = { explain: () => Promise.reject(new Error("it is not asked")) };
+  const others = {
+    held: nothing,
+    explained: { explain: unasked },
+    warmer: { warm: unasked },
+    purger: { purge: unasked },
+    chunkTiers: [],
+  };
   const calls = new ServiceCalls();
   const { address } = await mesh.serve({
-    routes: (router) => routeCache(router, { held: nothing, explained, figures }, calls),
+    routes: (router) => routeCache(router, { ...others, figures }, calls),
   });
   const client = new CacheClient({ peers: mesh.peers(), clock: mesh.clock });
   return { client, peer: memberOf("r1", { address }) };

@@ -1,0 +1,45 @@
+/** What `orca warm` prints when a warm-up has ended. */
+import { formatBytes } from "../../base/units.ts";
+import type { WarmDocument } from "../../ops/warm/warm-up.ts";
+import { counted, formatTable, printable } from "../table.ts";
+
+export function warmReport(document: WarmDocument): string {
+  const { source, objects, bytes, held, filled, missing, verified, dry_run: isDryRun } = document;
+  const title = `${printable(source)}: ${counted(objects, "object")}, ${formatBytes(bytes)}`;
+  const rows = isDryRun
+    ? [
+        ["held", held.chunks, formatBytes(held.bytes)],
+        ["to fetch", missing.chunks, formatBytes(missing.bytes)],
+      ]
+    : [
+        ["held before", held.chunks, formatBytes(held.bytes)],
+        ["fetched", filled.chunks, formatBytes(filled.bytes)],
+        ["verified", verified.chunks, formatBytes(verified.bytes)],
+        ["missing", missing.chunks, formatBytes(missing.bytes)],
+      ];
+  const end =
+    document.state === "complete" && objects > 0 && !isDryRun
+      ? "\nEvery chunk is held where it should be.\n"
+      : "";
+  return `${title}\n\n${formatTable(["", "chunks", "bytes"], rows)}\n${end}`;
+}
+
+/** Why it is not complete, and what to do; undefined if it is. */
+export function warmFault(document: WarmDocument, manifest: string | undefined): string | undefined {
+  const { state, objects, source, missing, missing_chunks: named, reason } = document;
+  if (state === "failed")
+    return `The warm-up failed: ${printable(reason ?? "unknown")}\n${resumeHint(document, manifest)}`;
+  if (objects === 0) return `No object there: ${printable(source)} names none.\n`;
+  if (state !== "incomplete") return undefined;
+  const rows = named.map(({ url, chunk, reason: why }) => [url, chunk ?? "all", why]);
+  const more = missing.chunks - named.length;
+  const rest = more > 0 ? `and ${counted(more, "more chunk")}\n` : "";
+  const advice =
+    "Is disk.max_bytes large enough? The same command fetches again what is missing, and skips what is held.\n";
+  return `${counted(missing.chunks, "chunk")} not held:\n${formatTable(["object", "chunk", "reason"], rows)}\n${rest}${advice}`;
+}
+
+export function resumeHint({ id }: WarmDocument, manifest: string | undefined): string {
+  const file = manifest === undefined ? "" : ` --manifest ${manifest}`;
+  return `What was fetched stays. To go on:\n  orca warm --resume ${id}${file}\n`;
+}

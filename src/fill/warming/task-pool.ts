@@ -1,0 +1,35 @@
+/**
+ * Runs tasks side by side, a few at once. A caller that starts one more waits until there is room, so a source that is read
+ * in a loop is read only as fast as the tasks end. The first error ends the loop: the next call rejects with it.
+ */
+export class TaskPool {
+  readonly #runningMax: () => number;
+  readonly #running = new Set<Promise<void>>();
+  #fault: { readonly error: unknown } | undefined;
+
+  constructor(runningMax: () => number) {
+    this.#runningMax = runningMax;
+  }
+
+  /** Resolves when the task has begun. @throws the error of any task before. */
+  async start(task: () => Promise<void>): Promise<void> {
+    while (this.#running.size >= this.#runningMax()) await Promise.race(this.#running);
+    this.#throwFault();
+    const run = task()
+      .catch((error: unknown) => {
+        this.#fault ??= { error };
+      })
+      .finally(() => this.#running.delete(run));
+    this.#running.add(run);
+  }
+
+  /** Resolves when no task runs. @throws the error of any task. */
+  async ended(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+    this.#throwFault();
+  }
+
+  #throwFault(): void {
+    if (this.#fault) throw this.#fault.error;
+  }
+}

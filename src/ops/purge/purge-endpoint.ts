@@ -1,0 +1,59 @@
+/**
+ * `POST /cache/purge?prefix=BUCKET/KEY-PREFIX` of the ops listener: all replicas forget objects, in the names that clients
+ * use. It answers with a line of JSON for each replica, and a last one for all (cluster-purge.ts has the fields). A caller
+ * that disconnects ends it.
+ *
+ *     &match=key          the object whose whole key that is, and not all that begin with it
+ *     &stale=true         metadata only: chunks stay, and are used again if the origin still has their version
+ *     &cachestore=true    also chunks in the cachestore
+ */
+import { OrcaError } from "../../base/orca-error.ts";
+import type { Buckets } from "../../object/buckets.ts";
+import { allowOnly, bucketNamed } from "../endpoints/cache-endpoints.ts";
+import type { OpsEndpoint } from "../ops-endpoint.ts";
+import type { ClusterPurge, PurgePlan } from "./cluster-purge.ts";
+
+export interface PurgeEndpointOptions {
+  readonly purge: Pick<ClusterPurge, "start">;
+  readonly buckets: Buckets;
+}
+
+export function purgeEndpoint({ purge, buckets }: PurgeEndpointOptions): OpsEndpoint {
+  return {
+    method: "POST",
+    path: "/cache/purge",
+    action: "purge",
+    help: 'makes all replicas forget ?prefix=BUCKET/KEY-PREFIX; "orca purge" does it',
+    answer: async ({ query, signal }) => ({ documents: purge.start(planOf(query, buckets), signal) }),
+  };
+}
+
+/** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
+function planOf(query: URLSearchParams, buckets: Buckets): PurgePlan {
+  allowOnly(query, ["prefix", "match", "stale", "cachestore"]);
+  const prefix = query.get("prefix") ?? "";
+  const slashAt = prefix.indexOf("/");
+  const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
+  if (name === "") throw invalid("prefix names no bucket, expected BUCKET/KEY-PREFIX");
+  const match = query.get("match") ?? "prefix";
+  if (match !== "key" && match !== "prefix") throw invalid(`match is "${match}", expected key or prefix`);
+  const isMetadataOnly = flagOf(query, "stale");
+  const cachestore = flagOf(query, "cachestore");
+  if (isMetadataOnly && cachestore) throw invalid("stale keeps all chunks, so it cannot go with cachestore");
+  const bucket = bucketNamed(name, buckets);
+  const keyPrefix = slashAt < 0 ? "" : prefix.slice(slashAt + 1);
+  if (match === "key" && keyPrefix === "") throw invalid("match is key, and prefix names no key");
+  const fault = keyPrefix === "" ? undefined : bucket.faultOf(keyPrefix);
+  if (fault) throw fault;
+  return { bucket, keyPrefix, match, isMetadataOnly, cachestore };
+}
+
+function flagOf(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw invalid(`${name} is "${value}", expected true or false`);
+}
+
+function invalid(reason: string): OrcaError {
+  return new OrcaError("invalid_argument", "client", `Cannot purge: ${reason}`);
+}

@@ -1,0 +1,114 @@
+/**
+ * `/cache/warm` of the ops listener. A POST starts a warm-up and answers with a line of JSON twice a second, the last one
+ * when it has ended (warm-up.ts has the fields). A caller that disconnects ends it. A GET shows those that run.
+ *
+ *     POST /cache/warm?prefix=models/llama/            all below a prefix, in the names that clients use
+ *     POST /cache/warm?manifest=true                   the objects in the body, one `s3://BUCKET/KEY` a line
+ *     POST /cache/warm?resume=ID[&manifest=true]       goes on where the one with that id was; a manifest is sent again
+ *       &bytes_per_second=104857600                    from the origin, for the whole cluster; no limit by default
+ *       &dry_run=true                                  fills nothing, and tells what is held
+ */
+import { sleep } from "../../base/clock.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import { formatBytes, GiB, MiB } from "../../base/units.ts";
+import type { Buckets } from "../../object/buckets.ts";
+import { allowOnly } from "../endpoints/cache-endpoints.ts";
+import { jsonPage, type OpsEndpoint, type OpsRequest } from "../ops-endpoint.ts";
+import { warmPositionOf } from "./warm-id.ts";
+import { ManifestSource, manifestBytesMax, PrefixSource, type WarmSource } from "./warm-source.ts";
+import type { WarmDocument, WarmPlan } from "./warm-up.ts";
+import type { RunningWarmUp, WarmUps } from "./warm-ups.ts";
+
+export interface WarmEndpointsOptions {
+  readonly warmUps: WarmUps;
+  readonly buckets: Buckets;
+}
+
+/** The answer to a GET. */
+export interface WarmUpsDocument {
+  readonly warm_ups: readonly WarmDocument[];
+}
+
+const progressIntervalMs = 500;
+const bytesPerSecondMax = 1024 * GiB;
+
+export function warmEndpoints({ warmUps, buckets }: WarmEndpointsOptions): OpsEndpoint[] {
+  const path = "/cache/warm";
+  return [
+    {
+      method: "GET",
+      path,
+      help: "the warm-ups that this replica leads, as JSON",
+      answer: async () => jsonPage(200, { warm_ups: warmUps.running } satisfies WarmUpsDocument),
+    },
+    {
+      method: "POST",
+      path,
+      action: "warm",
+      help: 'fetches objects into the cluster before they are read; "orca warm" does it',
+      answer: async (request) => {
+        const warmUp = await warmUps.start(() => planOf(request, buckets), request.signal);
+        return { documents: following(warmUp, warmUps, request.signal) };
+      },
+    },
+  ];
+}
+
+async function* following(
+  warmUp: RunningWarmUp,
+  { clock }: WarmUps,
+  signal: AbortSignal,
+): AsyncGenerator<WarmDocument> {
+  const waiting = new AbortController();
+  void warmUp.ended.then(() => waiting.abort());
+  const stop = AbortSignal.any([waiting.signal, signal]);
+  while (!stop.aborted) {
+    yield warmUp.document;
+    await sleep(clock, progressIntervalMs, stop).catch(() => undefined);
+  }
+  await warmUp.ended;
+  yield warmUp.document;
+}
+
+/** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
+async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<WarmPlan> {
+  allowOnly(query, ["prefix", "manifest", "resume", "bytes_per_second", "dry_run"]);
+  const resume = query.get("resume");
+  const position = resume === null ? undefined : warmPositionOf(resume);
+  const hasManifest = flagOf(query, "manifest");
+  const resumed = position?.source.startsWith("p") ? position.source.slice(1) : undefined;
+  const prefix = query.get("prefix") ?? resumed;
+  if (hasManifest === (prefix !== undefined))
+    throw invalid(
+      position ? "the manifest of that id is missing" : "give a prefix or a manifest, and not both",
+    );
+  const bytesPerSecond = bytesPerSecondOf(query);
+  const isDryRun = flagOf(query, "dry_run");
+  const source: WarmSource =
+    prefix === undefined
+      ? new ManifestSource((await body?.(manifestBytesMax)) ?? Buffer.alloc(0), buckets)
+      : new PrefixSource(prefix, buckets);
+  if (position && position.source !== source.name) throw invalid("the id is that of other objects");
+  return { source, after: position?.after ?? "", isDryRun, bytesPerSecond };
+}
+
+function flagOf(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw invalid(`${name} is "${value}", expected true or false`);
+}
+
+function bytesPerSecondOf(query: URLSearchParams): number | undefined {
+  const name = "bytes_per_second";
+  const text = query.get(name);
+  if (text === null) return undefined;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  if (value >= MiB && value <= bytesPerSecondMax) return value;
+  throw invalid(
+    `${name} is "${text}", expected ${MiB} (1 MiB) to ${bytesPerSecondMax} (${formatBytes(bytesPerSecondMax)})`,
+  );
+}
+
+function invalid(reason: string): OrcaError {
+  return new OrcaError("invalid_argument", "client", `Cannot warm: ${reason}`);
+}
