@@ -2,7 +2,7 @@
  * One request and its response, from the first header to the last byte: its id, its start, its operation. Every response
  * ends here, however it ends, so that counting and releasing happen in one place.
  */
-import { type IncomingMessage, ServerResponse } from "node:http";
+import { ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import type { Histogram } from "../base/histogram.ts";
@@ -27,6 +27,7 @@ import {
   type RelayedError,
   relayedErrorResponse,
 } from "./error-response.ts";
+import type { EdgeRequest, EdgeResponse } from "./lane/edge-request.ts";
 import type { RequestReport } from "./request-report.ts";
 
 /** The status counted for a request whose client left before the answer. nginx uses the same number. */
@@ -56,9 +57,15 @@ export interface ExchangeContext {
   onEnd(): void;
 }
 
-/** A response that knows its exchange, so that one shared function ends all exchanges, without a closure for each. */
+/** A response of node:http. It knows its exchange, so that one shared function ends all exchanges, without a closure for each. */
 export class ExchangeResponse extends ServerResponse {
-  exchange: Exchange | undefined;
+  exchange: EdgeResponse["exchange"];
+
+  constructor(...options: ConstructorParameters<typeof ServerResponse>) {
+    super(...options);
+    // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
+    this.on("close", onClose);
+  }
 }
 
 function onClose(this: ExchangeResponse): void {
@@ -66,8 +73,8 @@ function onClose(this: ExchangeResponse): void {
 }
 
 export class Exchange implements Asker {
-  readonly request: IncomingMessage;
-  readonly response: ExchangeResponse;
+  readonly request: EdgeRequest;
+  readonly response: EdgeResponse;
   readonly requestId: string;
   operation: Operation = "rejected";
   /** As the client named them; empty if unknown. */
@@ -88,12 +95,7 @@ export class Exchange implements Asker {
   readonly #context: ExchangeContext;
   readonly #startedMs: number;
 
-  constructor(
-    request: IncomingMessage,
-    response: ExchangeResponse,
-    requestId: string,
-    context: ExchangeContext,
-  ) {
+  constructor(request: EdgeRequest, response: EdgeResponse, requestId: string, context: ExchangeContext) {
     this.request = request;
     this.response = response;
     this.requestId = requestId;
@@ -102,8 +104,6 @@ export class Exchange implements Asker {
     this.pace = new ClientPace(context.paceLimit);
     this.record = context.accessLog?.begin(request);
     response.exchange = this;
-    // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
-    response.on("close", onClose);
     context.running.add(this);
   }
 

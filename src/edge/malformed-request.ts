@@ -2,10 +2,10 @@
  * Requests that break HTTP/1.1: those that Node's parser rejects, and those that it lets through. A proxy in front may
  * read such a request in another way than Orca, so it is rejected, and its connection is closed.
  */
-import { type IncomingMessage, STATUS_CODES } from "node:http";
+import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
-import { framingFault } from "../base/http/framing-fault.ts";
+import { framingFault, type MessageHead } from "../base/http/framing-fault.ts";
 import { type ErrorCode, OrcaError } from "../base/orca-error.ts";
 import type { RequestIds } from "../trace/request-id.ts";
 import type { EdgeStats } from "./edge-stats.ts";
@@ -91,7 +91,7 @@ function errorOf(code: string | undefined): OrcaError {
 }
 
 /** What is wrong with a request that Node's parser let through. */
-export function faultOfMessage(message: IncomingMessage): OrcaError | undefined {
+export function faultOfMessage(message: MessageHead): OrcaError | undefined {
   const fault = framingFault(message);
   return fault && unreadable(fault.isUnknownCoding ? "not_implemented" : "invalid_request", fault.reason);
 }

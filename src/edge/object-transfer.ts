@@ -6,9 +6,9 @@
  * Bytes are released (a) by the callback of their write, or (b) when the response closes: a socket that dies may never
  * call back, and it emits `close` only after the kernel has released the queued bytes.
  */
-import type { ServerResponse } from "node:http";
 import { OrcaError } from "../base/orca-error.ts";
 import type { ObjectReader } from "../fill/object-reader.ts";
+import type { EdgeResponse } from "./lane/edge-request.ts";
 import { type TransferTurns, TurnTaker } from "./transfer-turns.ts";
 
 /** Learns how fast the client takes its bytes. */
@@ -17,9 +17,12 @@ export interface TransferPace {
   taken(): void;
 }
 
+/** What a transfer needs of a response. */
+type TransferResponse = Pick<EdgeResponse, "write" | "end" | "destroy" | "destroyed">;
+
 export class ObjectTransfer extends TurnTaker {
   readonly #turns: TransferTurns;
-  readonly #response: ServerResponse;
+  readonly #response: TransferResponse;
   readonly #reader: ObjectReader;
   readonly #pace: TransferPace;
   readonly #onBroken: (error: OrcaError) => void;
@@ -27,7 +30,7 @@ export class ObjectTransfer extends TurnTaker {
   /** `onBroken` receives the reason why a body was cut short. The client sees a broken connection. */
   constructor(
     turns: TransferTurns,
-    response: ServerResponse,
+    response: TransferResponse,
     reader: ObjectReader,
     pace: TransferPace,
     onBroken: (error: OrcaError) => void,

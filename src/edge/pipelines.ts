@@ -12,7 +12,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /** Requests of one connection that may be read before the first of them is answered. */
-const pipelinedRequestsMax = 16;
+export const pipelinedRequestsMax = 16;
 
 interface Pipeline {
   waiting: number;
@@ -53,6 +53,21 @@ export class Pipelines {
       if (!isFull(pipeline)) socket.resume();
       serve();
     });
+  }
+
+  /** For a connection of the lean lane, which bounds its own. False: too many wait, and the connection is to be cut. */
+  tryWait(): boolean {
+    if (this.#waiting === this.#waitingMax) {
+      this.cut += 1;
+      return false;
+    }
+    this.#waiting += 1;
+    return true;
+  }
+
+  /** So many that {@link tryWait} has counted do not wait any more. */
+  leave(count: number): void {
+    this.#waiting -= count;
   }
 
   #begin(socket: Socket): Pipeline {

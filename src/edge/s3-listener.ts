@@ -22,6 +22,8 @@ import type { EdgeStats } from "./edge-stats.ts";
 import { Exchange, type ExchangeContext, type ExchangeResponse } from "./exchange.ts";
 import type { Cors } from "./headers/cors.ts";
 import { IgnoredUpgrades } from "./headers/ignored-upgrades.ts";
+import type { EdgeRequest, EdgeResponse } from "./lane/edge-request.ts";
+import { Lane } from "./lane/lane.ts";
 import { faultOfMessage, MalformedRequests } from "./malformed-request.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
@@ -61,6 +63,8 @@ export interface S3ListenerOptions extends AdmissionOptions {
   readonly traceContexts: TraceContexts;
   /** Undefined where no page of a browser may read. */
   readonly cors?: Cors | undefined;
+  /** False: all requests go through node:http. For tests and the bench, which hold the two ways against each other. */
+  readonly hasLane?: boolean | undefined;
   readonly stats: EdgeStats;
   readonly clock: Clock;
   readonly random: Random;
@@ -84,6 +88,7 @@ export class S3Listener {
   readonly #running = new Set<Exchange>();
   readonly #pipelines: Pipelines;
   readonly #slowClients: SlowClients<Exchange>;
+  readonly #lane: Lane | undefined;
   readonly #upgrades = new IgnoredUpgrades();
   /** TCP connections. With TLS, one in its handshake is not yet known to HTTP and would delay a stop. */
   readonly #connections = new Set<Socket>();
@@ -130,6 +135,8 @@ export class S3Listener {
       },
     });
     this.#server = createEdgeServer(options);
+    const malformed = new MalformedRequests({ stats, clock, hostId, requestIds: this.#requestIds });
+    if (options.hasLane !== false) this.#lane = this.#laneOf(malformed);
     this.#server.maxConnections = options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, { ...listenerNames, ...options });
     this.#server.timeout = options.clientStallTimeoutMs;
@@ -141,7 +148,6 @@ export class S3Listener {
     // Answered like any other request, so that a write is rejected before its body is sent.
     this.#server.on("checkContinue", take);
     this.#server.on("checkExpectation", take);
-    const malformed = new MalformedRequests({ stats, clock, hostId, requestIds: this.#requestIds });
     this.#server.on("clientError", (error, socket) =>
       malformed.answer(error, socket, this.#servedOn(socket)),
     );
@@ -180,6 +186,7 @@ export class S3Listener {
     const address = this.#listening.listen({ port, host, backlog: 4096 });
     tls?.watch((context) => setCertificate(this.#server, context));
     this.#slowClients.start();
+    this.#lane?.start();
     return address;
   }
 
@@ -199,7 +206,7 @@ export class S3Listener {
     this.#options.tls?.stop();
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
-    this.#server.closeIdleConnections();
+    this.#closeIdle();
     let cut = 0;
     const timer = this.#options.clock.timer(drainTimeoutMs, () => {
       cut = this.#running.size;
@@ -207,18 +214,30 @@ export class S3Listener {
     });
     await closed.promise;
     timer.cancel();
-    this.#slowClients.stop();
+    this.#stopTimers();
     return cut;
   }
 
   /** Closes the listener and cuts every connection. May be called any number of times, and before {@link start}. */
   close(): Promise<void> {
     this.#options.tls?.stop();
-    this.#slowClients.stop();
+    this.#stopTimers();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#cut();
     return promise;
+  }
+
+  #laneOf(malformed: MalformedRequests): Lane {
+    return new Lane({
+      ...this.#options,
+      server: this.#server,
+      pipelines: this.#pipelines,
+      serve: (request, response) => this.#serve(request, response),
+      onStalled: (socket) => this.#checkStall(socket),
+      onBrokenHead: (socket, code) =>
+        malformed.answer(Object.assign(new Error("Cannot read a request"), { code }), socket, undefined),
+    });
   }
 
   #cut(): void {
@@ -226,7 +245,7 @@ export class S3Listener {
   }
 
   /** An exception that no handler expected is the fault of its request, and must not leave the event of the server. */
-  #serve(message: IncomingMessage, response: ExchangeResponse): void {
+  #serve(message: EdgeRequest, response: EdgeResponse): void {
     if (this.#closing) response.shouldKeepAlive = false;
     const requestId = this.#requestIds.next();
     const { traceparent, tracestate } = message.headers;
@@ -239,7 +258,7 @@ export class S3Listener {
     }
   }
 
-  #route(exchange: Exchange, message: IncomingMessage, response: ExchangeResponse): void {
+  #route(exchange: Exchange, message: EdgeRequest, response: EdgeResponse): void {
     const { requestsMax, domain, cors } = this.#options;
     cors?.decorate(message, response);
     const fault = faultOfMessage(message);
@@ -276,7 +295,17 @@ export class S3Listener {
 
   /** While draining, a keep-alive connection closes after its response. */
   #closeIfDraining(): void {
-    if (this.#draining) setImmediate(() => this.#server.closeIdleConnections());
+    if (this.#draining) setImmediate(() => this.#closeIdle());
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    this.#lane?.closeIdle();
+  }
+
+  #stopTimers(): void {
+    this.#slowClients.stop();
+    this.#lane?.stop();
   }
 
   /**

@@ -70,6 +70,8 @@ export interface S3ListenerParts {
   readonly logger: Logger;
   readonly accessLogger: AccessLogger;
   readonly trace: Trace;
+  /** @see S3ListenerOptions.hasLane */
+  readonly hasLane?: boolean | undefined;
   readonly onDied: (error: OrcaError) => void;
 }
 
@@ -107,6 +109,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     traceContexts: parts.trace.contexts,
     bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
     subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock }),
+    hasLane: parts.hasLane,
     stats,
     clock,
     random,

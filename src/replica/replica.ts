@@ -68,6 +68,7 @@ export interface ReplicaOptions {
   readonly log?: Log;
   /** Of Orca, to be shown. */
   readonly version?: string;
+  readonly hasLane?: boolean | undefined;
 }
 
 export interface ReplicaAddresses {

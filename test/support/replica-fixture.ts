@@ -25,6 +25,8 @@ export interface ReplicaFixtureOptions {
   readonly diskRoot?: string;
   readonly clock?: Clock;
   readonly origin?: S3Server;
+  /** @see S3ListenerOptions.hasLane */
+  readonly hasLane?: boolean;
 }
 
 export interface ReplicaFixture {
@@ -75,6 +77,7 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     random: new SeededRandom(1),
     logger,
     version,
+    hasLane: options.hasLane,
   });
   const { s3, ops } = await replica.start().catch(async (thrown: unknown) => {
     if (!options.origin) await origin.stop();

@@ -3,10 +3,11 @@
  * request (request-report.ts) it is not paced: it is meant to be whole. Its room in the buffer of the log bounds it
  * (log-buffer.ts), and each of its texts has a bound here, because clients write them.
  */
-import type { IncomingMessage } from "node:http";
+
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import type { Operation } from "../edge-stats.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 import { maskedQuery } from "./masked-query.ts";
 
 export type AccessMode = "off" | "all" | "slow" | "errors";
@@ -37,7 +38,7 @@ export interface AccessRecord {
 
 /** An exchange, as the access log sees it. */
 export interface AccessedRequest {
-  readonly request: IncomingMessage;
+  readonly request: EdgeRequest;
   readonly requestId: string;
   readonly operation: Operation;
   readonly bucket: string;
@@ -70,7 +71,7 @@ export class AccessLog {
     return options.mode === "off" ? undefined : new AccessLog(options);
   }
 
-  begin({ socket }: IncomingMessage): AccessRecord {
+  begin({ socket }: EdgeRequest): AccessRecord {
     return {
       clientAddress: socket.remoteAddress,
       bodyBytes: 0,

@@ -6,7 +6,7 @@
  * With `origin.buckets: {"*"}` a bucket may have to be asked for first (open-buckets.ts). With `authorize: origin` the
  * verdict of the origin, which is about a key in a bucket, comes after that.
  */
-import type { IncomingMessage } from "node:http";
+
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Bucket } from "../../object/bucket.ts";
 import { type Buckets, notConfigured } from "../../object/buckets.ts";
@@ -16,6 +16,7 @@ import type { BucketHandler } from "../bucket-handler.ts";
 import type { Exchange } from "../exchange.ts";
 import { faultOfAmzHeaders } from "../headers/amz-headers.ts";
 import { faultOfOverrides } from "../headers/response-overrides.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 import type { ObjectHandler } from "../object-handler.ts";
 import type { AcceptedRequest, BucketedRequest } from "../s3-request.ts";
 import type { SubResourceHandler } from "../sub-resources/sub-resource-handler.ts";
@@ -40,7 +41,7 @@ export class Admission {
   }
 
   /** May throw for a bug. What it leaves to a promise ends in the exchange. */
-  admit(exchange: Exchange, request: AcceptedRequest, message: IncomingMessage): void {
+  admit(exchange: Exchange, request: AcceptedRequest, message: EdgeRequest): void {
     const { access } = this.#options;
     if (request.kind !== "list-buckets") {
       exchange.bucket = request.bucket;

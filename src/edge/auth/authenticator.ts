@@ -3,9 +3,10 @@
  * come before its certificate. If they are wrong, the request is denied: it does not fall back to another identity. The
  * credentials of a mode that is off are ignored, because SDKs always sign, with any key.
  */
+
 import type { KeyObject } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import type { Clock } from "../../base/clock.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 import { AuthError } from "./auth-error.ts";
 import { verifyToken } from "./bearer-token.ts";
 import { type QueryPair, queryPairs } from "./canonical-request.ts";
@@ -53,7 +54,7 @@ export class Authenticator {
   }
 
   /** Undefined for a request without credentials. Never throws. `target` is path and query, as node:http gives them. */
-  authenticate(message: IncomingMessage, target: string): Identity | AuthError | undefined {
+  authenticate(message: EdgeRequest, target: string): Identity | AuthError | undefined {
     const { authorization } = message.headers;
     const question = target.indexOf("?");
     const rawQuery = question < 0 ? "" : target.slice(question + 1);

@@ -3,9 +3,10 @@
  * With `authorize: keys` all is decided here and at once, without a promise. With `authorize: origin` a verdict of the
  * origin is needed too, which is cached or asked for (origin-verdicts.ts).
  */
-import type { IncomingMessage } from "node:http";
+
 import type { OrcaError } from "../../base/orca-error.ts";
 import type { Bucket } from "../../object/bucket.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 import { type BucketedRequest, targetOf } from "../s3-request.ts";
 import { type AuthError, accessDenied, type Denial } from "./auth-error.ts";
 import type { Authenticator } from "./authenticator.ts";
@@ -46,7 +47,7 @@ export class ClientAccess {
   }
 
   /** Never throws. */
-  identify(message: IncomingMessage): Identity | AuthError {
+  identify(message: EdgeRequest): Identity | AuthError {
     const { url = "" } = message;
     const target = url.startsWith("/") ? url : (targetOf(url)?.target ?? "");
     const identity = this.#authenticator.authenticate(message, target);

@@ -3,8 +3,8 @@
  * preflight, which is answered here and carries no credentials. In other answers the headers only tell the browser what
  * its page may see. They let nobody read what the request could not read without them.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { OrcaError } from "../../base/orca-error.ts";
+import type { EdgeRequest, EdgeResponse } from "../lane/edge-request.ts";
 
 export interface CorsOptions {
   /** `https://app.example.com`, or with one `*` in it; `*` alone is every origin. */
@@ -34,7 +34,7 @@ export class Cors {
   }
 
   /** Adds to whatever the request will be answered. */
-  decorate({ headers }: IncomingMessage, response: ServerResponse): void {
+  decorate({ headers }: EdgeRequest, response: EdgeResponse): void {
     response.setHeader("Vary", varyBy);
     const allowed = this.#allowedFor(headers.origin);
     if (allowed === undefined) return;
@@ -43,7 +43,7 @@ export class Cors {
   }
 
   /** The headers of the 200 to a preflight, which {@link decorate} has seen, or why it is denied, as S3 does. */
-  preflight({ headers }: IncomingMessage): string[] | OrcaError {
+  preflight({ headers }: EdgeRequest): string[] | OrcaError {
     const { origin } = headers;
     const method = headers["access-control-request-method"];
     const asked = headers["access-control-request-headers"] ?? "";

@@ -4,8 +4,8 @@
  * and drops what the same read brought after it. A request that was sent ahead would have no answer, and the client would
  * take the next answer for that one. So a connection is kept only if nothing can have been dropped.
  */
-import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 
 export class IgnoredUpgrades {
   /** How many bytes each connection had brought at the end of its last such request. */
@@ -15,7 +15,7 @@ export class IgnoredUpgrades {
    * Whether all that the connection has brought since the last such request is `message`, as clients write it: no body, and
    * one space after each colon. False wherever that is not certain. Only for a message that has just been parsed.
    */
-  isAlone(message: IncomingMessage): boolean {
+  isAlone(message: EdgeRequest): boolean {
     const { socket, headers } = message;
     const begin = this.#ends.get(socket) ?? 0;
     this.#ends.set(socket, socket.bytesRead);
@@ -25,7 +25,7 @@ export class IgnoredUpgrades {
   }
 }
 
-function lengthOf({ method = "", url = "", rawHeaders }: IncomingMessage): number {
+function lengthOf({ method = "", url = "", rawHeaders }: EdgeRequest): number {
   let length = `${method} ${url} HTTP/1.1\r\n\r\n`.length;
   for (const text of rawHeaders) length += text.length + 2;
   return length;

@@ -2,10 +2,11 @@
  * The `response-*` parameters, with which the author of a link chooses headers of the response. S3 takes them only in a
  * signed request: otherwise everybody could make a link to a public object that a browser shows as HTML.
  */
-import type { IncomingMessage } from "node:http";
+
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Identity } from "../auth/identity.ts";
 import { isHeaderValue } from "../header-value.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
 import type { Query } from "../query.ts";
 
 export const noOverrides: readonly string[] = [];
@@ -16,7 +17,7 @@ export const noOverrides: readonly string[] = [];
  */
 export function faultOfOverrides(
   { overrides = noOverrides }: { readonly kind: string; readonly overrides?: readonly string[] },
-  message: IncomingMessage,
+  message: EdgeRequest,
   identity: Pick<Identity, "isAnonymous"> | undefined,
 ): OrcaError | undefined {
   if (overrides.length === 0) return undefined;
@@ -26,7 +27,7 @@ export function faultOfOverrides(
 }
 
 /** Whether there is a signature, of whatever version, in the headers or the query. */
-function isSigned({ headers: { authorization }, url = "" }: IncomingMessage): boolean {
+function isSigned({ headers: { authorization }, url = "" }: EdgeRequest): boolean {
   if (authorization?.startsWith("AWS")) return true;
   return /[?&](?:X-Amz-Signature|Signature)=./.test(url);
 }

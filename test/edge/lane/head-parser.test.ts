@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { Socket } from "node:net";
+import { test } from "node:test";
+import {
+  HeadParser,
+  headBytesMax,
+  LaneRequest,
+  type ParsedHead,
+} from "../../../src/edge/lane/head-parser.ts";
+
+const socket = new Socket();
+const parser = new HeadParser();
+
+function parse(text: string, start = 0): ParsedHead {
+  return parser.parse(Buffer.from(text, "latin1"), start, socket);
+}
+
+function request(text: string): LaneRequest {
+  const head = parse(text);
+  assert.ok(head instanceof LaneRequest);
+  return head;
+}
+
+function withHeader(line: string): string {
+  return `GET / HTTP/1.1\r\nHost: h\r\n${line}\r\n\r\n`;
+}
+
+function wantsClose(connection: string): boolean {
+  return request(withHeader(`Connection: ${connection}`)).closes;
+}
+
+const strict = "GET /b/k?x-id=GetObject HTTP/1.1\r\nHost: h:1\r\nX-Padded: \t a b \t\r\nX-Empty:\r\n\r\n";
+
+test("HeadParser: a head of the strict form is read as node:http reads it", () => {
+  const { method, url, headers, rawHeaders, closes } = request(strict);
+  assert.deepEqual([method, url, closes], ["GET", "/b/k?x-id=GetObject", false]);
+  assert.deepEqual(headers, { host: "h:1", "x-padded": "a b", "x-empty": "" });
+  assert.deepEqual(rawHeaders, ["Host", "h:1", "X-Padded", "a b", "X-Empty", ""]);
+  assert.equal(parser.end, strict.length);
+});
+
+test("HeadParser: each beginning of a head is incomplete, and what comes after it is not read", () => {
+  for (const head of [strict, strict.replace("GET", "HEAD")]) {
+    for (let length = 0; length < head.length; length += 1)
+      assert.equal(parse(head.slice(0, length)), "incomplete", JSON.stringify(head.slice(0, length)));
+    assert.ok(parse(`${head}\0`) instanceof LaneRequest);
+    assert.ok(parse(`${head}${head}`, head.length) instanceof LaneRequest);
+    assert.equal(parser.end, 2 * head.length);
+  }
+});
+
+test("HeadParser: Connection may be keep-alive or close, in any case, and nothing else", () => {
+  assert.deepEqual(["close", "Close", "keep-alive", "Keep-Alive"].map(wantsClose), [
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
+
+test("HeadParser: everything else is node:http's, as soon as that is known", () => {
+  const others = [
+    "P",
+    "get / HTTP/1.1\r\n",
+    "\r\n",
+    "GET b",
+    "GET http://h/ HTTP/1.1\r\n",
+    "GET  /",
+    "GET /\t",
+    "GET /#",
+    'GET /"',
+    "GET /\xe9",
+    "GET / HTTP/1.0",
+    "GET / HTTP/1.1\n",
+    "GET / HTTP/1.1 ",
+    "GET / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n\rX",
+    withHeader("Host: h"),
+    withHeader("X: a\r\nx: b"),
+    withHeader("X: \xe9"),
+    withHeader("X: \0"),
+    withHeader("X: \x7f"),
+    withHeader("X: a\nY: b"),
+    withHeader("X: a\rY: b"),
+    withHeader("X : a"),
+    withHeader(" X: a"),
+    withHeader(": a"),
+    withHeader("X: a\r\n b"),
+    withHeader("no colon"),
+    withHeader("Connection: close, x"),
+    withHeader("Connection: upgrade"),
+    withHeader("Connection:"),
+    withHeader("Content-Length: 0"),
+    withHeader("Transfer-Encoding: chunked"),
+    withHeader("Expect: 100-continue"),
+    withHeader("Upgrade: h2c"),
+    withHeader("TE: trailers"),
+    withHeader("Proxy-Connection: close"),
+    withHeader("Set-Cookie: a"),
+    withHeader("__proto__: a"),
+    withHeader("constructor: a"),
+    withHeader(Array.from({ length: 64 }, (_, index) => `X-${index}: a`).join("\r\n")),
+    withHeader(`X: ${"a".repeat(headBytesMax)}`),
+    `GET /${"k".repeat(headBytesMax)}`,
+  ];
+  for (const text of others) assert.equal(parse(text), "other", JSON.stringify(text.slice(0, 100)));
+  assert.ok(
+    parse(withHeader(Array.from({ length: 63 }, (_, index) => `X-${index}: a`).join("\r\n"))) instanceof
+      LaneRequest,
+  );
+});

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createEdgeServer } from "../../../src/edge/edge-server.ts";
+import { EdgeStats } from "../../../src/edge/edge-stats.ts";
+import type { EdgeRequest, EdgeResponse } from "../../../src/edge/lane/edge-request.ts";
+import { Lane } from "../../../src/edge/lane/lane.ts";
+import { Pipelines } from "../../../src/edge/pipelines.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { until } from "../../support/until.ts";
+
+async function start(context: TestContext, serve: (request: EdgeRequest, response: EdgeResponse) => void) {
+  const clock = new FakeClock();
+  const timeouts = { keepAliveTimeoutMs: 10_000, headerTimeoutMs: 4000, clientStallTimeoutMs: 60_000 };
+  const server = createEdgeServer({ ...timeouts, tls: undefined, stats: new EdgeStats() });
+  const broken: string[] = [];
+  const byNode: string[] = [];
+  const lane = new Lane({
+    ...timeouts,
+    server,
+    clock,
+    pipelines: new Pipelines(100),
+    serve,
+    onStalled: (socket) => socket.destroy(),
+    onBrokenHead: (socket, code) => {
+      broken.push(code);
+      socket.destroy();
+    },
+  });
+  server.on("request", (request, response) => {
+    byNode.push(request.url ?? "");
+    response.end("node");
+  });
+  lane.start();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const sockets: Socket[] = [];
+  context.after(() => {
+    lane.stop();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const open = async () => {
+    const socket = connect(port, "127.0.0.1");
+    sockets.push(socket);
+    let received = "";
+    socket.setEncoding("latin1").on("data", (text: string) => (received += text));
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    return { socket, received: () => received };
+  };
+  return { clock, lane, server, broken, byNode, open };
+}
+
+function answer(request: EdgeRequest, response: EdgeResponse): void {
+  const body = `body of ${request.url}`;
+  response.writeHead(200, ["Content-Length", String(body.length)]);
+  response.end(body);
+}
+
+const get = (path: string, headers = ""): string => `GET ${path} HTTP/1.1\r\nHost: h\r\n${headers}\r\n`;
+
+test("Lane: a connection may be idle for the keep-alive timeout and a second, and not while it is served", async (context) => {
+  const held: EdgeResponse[] = [];
+  const { clock, open } = await start(context, (request, response) => {
+    if (request.url === "/held") held.push(response);
+    else answer(request, response);
+  });
+  const { socket, received } = await open();
+  socket.write(get("/a"));
+  await until(() => received().endsWith("body of /a"));
+  await clock.advance(10_900);
+  socket.write(get("/held"));
+  await until(() => held.length === 1);
+  await clock.advance(60_000);
+  answer({ url: "/held" } as EdgeRequest, held[0] as EdgeResponse);
+  await until(() => received().endsWith("body of /held"));
+  assert.equal(socket.destroyed, false);
+  const closed = once(socket, "close");
+  await clock.advance(13_000);
+  await closed;
+});
+
+test("Lane: the head of the first request, and the rest of any, comes within the header timeout", async (context) => {
+  const { clock, broken, open } = await start(context, answer);
+  const [silent, slow] = [await open(), await open()];
+  slow.socket.write(get("/a"));
+  await until(() => slow.received().endsWith("body of /a"));
+  await clock.advance(3900);
+  slow.socket.write("GET /b HT");
+  await until(async () => {
+    await clock.advance(300);
+    return broken.length === 1;
+  });
+  assert.deepEqual(broken, ["ERR_HTTP_REQUEST_TIMEOUT"]);
+  await until(() => silent.socket.destroyed);
+  assert.equal(slow.socket.destroyed, false);
+  await until(async () => {
+    await clock.advance(300);
+    return broken.length === 2;
+  });
+  await until(() => slow.socket.destroyed);
+});
+
+test("Lane: a client that closes its side in the middle of a head gets what node:http would say", async (context) => {
+  const { broken, open } = await start(context, answer);
+  const { socket } = await open();
+  socket.end("GET /a HTTP/1.1\r\nHo");
+  await until(() => broken.length === 1);
+  assert.deepEqual(broken, ["HPE_INVALID_EOF_STATE"]);
+});
+
+test("Lane: a request of another form goes to node:http after the answers before it, and the connection stays there", async (context) => {
+  const held: EdgeResponse[] = [];
+  const { byNode, open } = await start(context, (request, response) => {
+    if (request.url === "/held") held.push(response);
+    else answer(request, response);
+  });
+  const { socket, received } = await open();
+  socket.write(get("/a") + get("/held") + get("/b") + get("/odd", "TE: x\r\n") + get("/c"));
+  await until(() => held.length === 1);
+  assert.deepEqual(byNode, []);
+  answer({ url: "/held" } as EdgeRequest, held[0] as EdgeResponse);
+  await until(() => received().split("node").length === 3);
+  assert.deepEqual(byNode, ["/odd", "/c"]);
+  assert.match(received(), /body of \/a[^]*body of \/held[^]*body of \/b[^]*node/);
+});
+
+test("Lane: a head in more than eight reads goes to node:http without a loss", async (context) => {
+  const { byNode, open } = await start(context, answer);
+  const { socket, received } = await open();
+  socket.setNoDelay();
+  for (const byte of get("/slowly")) {
+    socket.write(byte);
+    await sleep(2);
+  }
+  await until(() => received().endsWith("node"));
+  assert.deepEqual(byNode, ["/slowly"]);
+});
+
+test("Lane.closeIdle: closes connections between two requests, and no others", async (context) => {
+  const held: EdgeResponse[] = [];
+  const { lane, open } = await start(context, (request, response) => {
+    if (request.url === "/held") held.push(response);
+    else answer(request, response);
+  });
+  const [fresh, idle, busy, late] = [await open(), await open(), await open(), await open()];
+  idle.socket.write(get("/a"));
+  busy.socket.write(get("/held"));
+  late.socket.write(`${get("/a")}GET /b`);
+  await until(() => held.length === 1 && idle.received() !== "" && late.received() !== "");
+  lane.closeIdle();
+  await until(() => idle.socket.destroyed);
+  assert.deepEqual(
+    [fresh, busy, late].map(({ socket }) => socket.destroyed),
+    [false, false, false],
+  );
+});
+
+test("LaneResponse.writeHead: a line end in a value is no header, as with node:http", async (context) => {
+  const { open } = await start(context, (_request, response) => {
+    assert.throws(() => response.writeHead(200, ["X", "a\r\nY: b"]), TypeError);
+    assert.throws(() => response.setHeader("X Y", "a"), TypeError);
+    response.writeHead(204, []);
+    response.end();
+  });
+  const { socket, received } = await open();
+  socket.write(get("/a"));
+  await until(() => received() !== "");
+  assert.match(
+    received(),
+    /^HTTP\/1.1 204 No Content\r\nDate: [^\r]*\r\nConnection: keep-alive\r\nKeep-Alive: timeout=10\r\n\r\n$/,
+  );
+});
+
+test("Lane: many requests at once are answered in order, in several turns of the event loop", async (context) => {
+  const { open } = await start(context, answer);
+  const { socket, received } = await open();
+  const paths = Array.from({ length: 100 }, (_, index) => `/${index}`);
+  socket.write(paths.map((path) => get(path)).join(""));
+  await until(() => received().endsWith("body of /99"));
+  assert.deepEqual(
+    [...received().matchAll(/body of (\/\d+)/g)].map(([, path]) => path),
+    paths,
+  );
+});
