@@ -43,7 +43,7 @@ import { Trace } from "../trace/trace.ts";
 import { bucketLooksOf } from "./bucket-looks.ts";
 import { CacheView } from "./cache-view.ts";
 import { cachestoreNotice } from "./cachestore.ts";
-import { opsServerOf, s3ListenerOf } from "./listeners.ts";
+import { opsServerOf, type S3ListenerParts, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
@@ -59,7 +59,7 @@ import { openFigures } from "./replica-figures.ts";
 import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
 
-export interface ReplicaOptions {
+export interface ReplicaOptions extends Pick<S3ListenerParts, "hasLane"> {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
@@ -68,7 +68,6 @@ export interface ReplicaOptions {
   readonly log?: Log;
   /** Of Orca, to be shown. */
   readonly version?: string;
-  readonly hasLane?: boolean | undefined;
 }
 
 export interface ReplicaAddresses {
