@@ -1,7 +1,7 @@
 /**
  * The lean lane: the way of requests in the strict form (head-parser.ts), past node:http. A hit costs less CPU time than
  * there. node:http receives every connection that sends anything else, from its first such byte, so
- * that leniency, errors and odd clients stay llhttp's (docs/decisions/0063-requests-in-the-strict-form-pass-node-http.md).
+ * that leniency, errors and odd clients stay llhttp's (docs/decisions/0064-requests-in-the-strict-form-pass-node-http.md).
  *
  * What node:http does for its connections is done here for those in the lane: they may be idle for the keep-alive timeout,
  * and owe a head for the header timeout. One timer looks after all of them, because a timer for each request costs more
