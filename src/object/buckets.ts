@@ -6,6 +6,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { ListedBucket, OriginKey } from "../origin/origin.ts";
 import type { Bucket } from "./bucket.ts";
 import type { BucketLists } from "./bucket-lists.ts";
+import type { ConfiguredBuckets } from "./configured-buckets.ts";
 import type { FoundBucket, OpenBuckets } from "./open-buckets.ts";
 
 /** Of the origin with `"*"`. */
@@ -19,10 +20,12 @@ export class Buckets {
   /** By the name that clients use. */
   readonly configured: ReadonlyMap<string, Bucket>;
   readonly others: OtherBuckets | undefined;
+  readonly #atOrigins: ConfiguredBuckets | undefined;
 
-  constructor(configured: ReadonlyMap<string, Bucket>, others?: OtherBuckets) {
+  constructor(configured: ReadonlyMap<string, Bucket>, others?: OtherBuckets, atOrigins?: ConfiguredBuckets) {
     this.configured = configured;
     this.others = others;
+    this.#atOrigins = atOrigins;
   }
 
   /** The bucket, as far as that is known without a question. */
@@ -30,10 +33,10 @@ export class Buckets {
     return this.configured.get(name) ?? this.others?.open.get(name);
   }
 
-  /** The bucket as its origin knows it; a configured one is there. Never rejects. */
+  /** The bucket as its origin knows it. Never rejects. */
   async find(name: string): Promise<FoundBucket | OrcaError> {
     const bucket = this.configured.get(name);
-    if (bucket) return { bucket, fault: undefined };
+    if (bucket) return (await this.#atOrigins?.faultOf(name)) ?? { bucket, fault: undefined };
     return this.others ? this.others.open.find(name) : notConfigured(name);
   }
 

@@ -1,6 +1,7 @@
 /**
  * Every bucket of an origin, for `origin.buckets: {"*"}`: clients name them, and the origin says which there are. A bucket
- * is asked for before anything in it, so that a flood of names costs one small question each and no more.
+ * is asked for before anything in it, so that a flood of names costs one small question each and no more. The configured
+ * buckets of an origin are asked for in the same way (configured-buckets.ts).
  *
  * A bucket that is in use is asked for again in the background, once per TTL. Requests for its objects do not wait for
  * that: while the origin is down, cached objects are served, and the question about an object finds a bucket that is gone
@@ -34,6 +35,8 @@ export interface OpenBucketsOptions {
   readonly negativeTtlMs: number;
   /** How long a question waits for its turn. After that its client gets 503 SlowDown. */
   readonly queueTimeoutMs: number;
+  /** Whether a bucket of which nothing is known counts as there when its question fails: it is configured. */
+  readonly isConfigured?: boolean;
 }
 
 /** A bucket, and why it could not be looked at although its objects may be readable. */
@@ -54,7 +57,7 @@ const bytesMax = 16 * 1024 * 1024;
 const entryBytes = 600;
 const questionsMax = 16;
 const waitingMax = 1000;
-/** For so long a bucket in use is not asked for again after a question that failed. */
+/** For so long a bucket in use, or a configured one, is not asked for again after a question that failed. */
 const pauseMs = 5000;
 
 export class OpenBuckets {
@@ -150,8 +153,9 @@ export class OpenBuckets {
     } catch (thrown) {
       this.stats.failed += 1;
       const error = OrcaError.from(thrown, "internal", "object", `Cannot look at bucket "${name}"`);
-      const found = this.#known.peek(name)?.found;
-      if (found) this.#keep(name, { found: { ...found, fault: error }, endsMs: clock.monotonic() + pauseMs });
+      const { isConfigured = false, bucketOf } = this.#options;
+      const bucket = this.#known.peek(name)?.found?.bucket ?? (isConfigured ? bucketOf(name) : undefined);
+      if (bucket) this.#keep(name, { found: { bucket, fault: error }, endsMs: clock.monotonic() + pauseMs });
       return error;
     }
   }

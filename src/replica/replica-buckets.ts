@@ -7,6 +7,7 @@ import { Bucket } from "../object/bucket.ts";
 import { BucketLists } from "../object/bucket-lists.ts";
 import { isBucketName, isContainerName } from "../object/bucket-name.ts";
 import { Buckets, type OtherBuckets } from "../object/buckets.ts";
+import { ConfiguredBuckets } from "../object/configured-buckets.ts";
 import { OpenBuckets } from "../object/open-buckets.ts";
 import type { OpenOrigin } from "./metadata.ts";
 import { mayResolveDotSegments } from "./origins.ts";
@@ -14,13 +15,40 @@ import { mayResolveDotSegments } from "./origins.ts";
 /** `origins` are those of `config`. At most one of them has other buckets. */
 export function bucketsOf(config: Config, origins: readonly OpenOrigin[], clock: Clock): Buckets {
   const configured = new Map<string, Bucket>();
+  const openOf = new Map<string, OpenBuckets>();
   let others: OtherBuckets | undefined;
-  for (const origin of origins) {
-    for (const [name, place] of origin.config.buckets) configured.set(name, bucketIn(origin, name, place));
-    const { otherBuckets } = origin.config;
-    if (otherBuckets) others = othersOf(origin, otherBuckets.prefix, config, clock);
+  for (const opened of origins) {
+    const { buckets: places, otherBuckets } = opened.config;
+    const buckets = new Map([...places].map(([name, place]) => [name, bucketIn(opened, name, place)]));
+    const open = openFor(opened, places, buckets, config, clock);
+    for (const [name, bucket] of buckets) {
+      configured.set(name, bucket);
+      openOf.set(name, open);
+    }
+    if (otherBuckets) others = othersOf(opened, otherBuckets.prefix, config, clock);
   }
-  return new Buckets(configured, others);
+  return new Buckets(configured, others, new ConfiguredBuckets(openOf, clock));
+}
+
+/** For requests about a configured bucket itself. */
+function openFor(
+  { origin, config: { queueTimeoutMs } }: OpenOrigin,
+  places: ReadonlyMap<string, BucketConfig>,
+  buckets: ReadonlyMap<string, Bucket>,
+  config: Config,
+  clock: Clock,
+): OpenBuckets {
+  const { ttlMs, negativeTtlMs } = config.metadata;
+  return new OpenBuckets({
+    isName: (name) => buckets.has(name),
+    bucketOf: (name) => buckets.get(name) as Bucket,
+    ask: (name) => origin.lookFor(places.get(name) as BucketConfig),
+    isConfigured: true,
+    clock,
+    ttlMs,
+    negativeTtlMs,
+    queueTimeoutMs,
+  });
 }
 
 const noAccount = { region: undefined, bucketOwner: undefined };

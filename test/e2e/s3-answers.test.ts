@@ -122,6 +122,7 @@ test("Buckets: location, versioning and what is not configured have AWS's answer
 
 test("GetBucketLocation: the region is that of the bucket's own origin", async (context) => {
   const bucket = "eu";
+  orca.origin.put(bucket, "k", { seed: 1, sizeBytes: 1 });
   const awss3 = { bucket, endpoint: orca.origin.endpoint, use_path_style: true, region: "eu-central-1" };
   const european = await startReplica({ settings: { origin: { awss3 } } });
   context.after(() => european.stop());

@@ -3,7 +3,8 @@
  * bucket. The right comes first, so that a denied request costs no origin and learns nothing. A request for a bucket that
  * is known runs through without a promise.
  *
- * With `origin.buckets: {"*"}` a bucket may have to be asked for first (open-buckets.ts). With `authorize: origin` the
+ * A bucket may have to be asked for first: of `origin.buckets: {"*"}` (open-buckets.ts), and any bucket where the request
+ * is about the bucket itself (configured-buckets.ts). With `authorize: origin` the
  * verdict of the origin, which is about a key in a bucket, comes after that.
  */
 
@@ -84,11 +85,7 @@ export class Admission {
 
   /** Whether the bucket itself is what the request is about, and the origin has not been asked with the client's key. */
   #asksFirst(request: BucketedRequest): boolean {
-    const { kind } = request;
-    const isAboutBucket = kind === "get-sub-resource" ? request.key === "" : kind === "head-bucket";
-    if (!isAboutBucket && kind !== "get-bucket-location") return false;
-    const { buckets, access } = this.#options;
-    return !buckets.configured.has(request.bucket) && !access?.originDecides;
+    return isAboutBucket(request) && !this.#options.access?.originDecides;
   }
 
   async #handleLater(
@@ -190,5 +187,22 @@ export class Admission {
   #deny(exchange: Exchange, denial: OrcaError): void {
     this.#options.access?.countDenial(denial);
     exchange.sendError(denial);
+  }
+}
+
+/** A question about an object, or for a page of a listing, finds a bucket that is gone just as well. */
+function isAboutBucket(request: BucketedRequest): boolean {
+  switch (request.kind) {
+    case "head-bucket":
+    case "get-bucket-location":
+      return true;
+    case "get-sub-resource":
+      return request.key === "";
+    case "list-objects-v1":
+    case "list-objects-v2":
+    case "list-object-versions":
+      return request.maxKeys === 0;
+    default:
+      return false;
   }
 }
