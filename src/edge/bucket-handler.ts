@@ -17,7 +17,7 @@ import type { Exchange } from "./exchange.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
 import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
 import { listVersionsXml } from "./listing/version-list-response.ts";
-import type { BucketRequest } from "./s3-request.ts";
+import type { BucketRequest, ListBucketsRequest } from "./s3-request.ts";
 
 export interface BucketHandlerOptions {
   /** For buckets whose origin has no region: sent as their location, and in `x-amz-bucket-region`. */
@@ -66,9 +66,15 @@ export class BucketHandler {
     }
   }
 
-  listBuckets(exchange: Exchange, buckets: readonly ListedBucket[]): void {
+  /** `sorted` by name. `regionOf` tells a region as {@link Bucket.region} does. */
+  listBuckets(
+    exchange: Exchange,
+    { page }: ListBucketsRequest,
+    sorted: readonly ListedBucket[],
+    regionOf: (name: string) => string | undefined,
+  ): void {
     exchange.operation = "list_buckets";
-    exchange.sendXml(listBucketsXml(buckets));
+    exchange.sendXml(listBucketsXml(sorted, page, (name) => regionOf(name) ?? this.#region));
   }
 
   async #list(exchange: Exchange, request: ListObjectsRequest, bucket: Bucket): Promise<void> {

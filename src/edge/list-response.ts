@@ -8,6 +8,7 @@ import type { ListedBucket, ListPage } from "../origin/origin.ts";
 import { encodeContinuationToken } from "./continuation-token.ts";
 import { formatIsoDate } from "./http-date.ts";
 import type { ListObjectsRequest } from "./list-request.ts";
+import { type BucketPageRequest, bucketPageOf } from "./listing/bucket-page.ts";
 import { element, escapeXmlExactly, s3Document } from "./xml.ts";
 
 /** Orca does not know who owns a bucket or an object. Clients want an owner where S3 names one. */
@@ -53,14 +54,26 @@ export function listObjectsXml(request: ListObjectsRequest, page: ListPage): str
 
 /**
  * `ListAllMyBucketsResult`. Orca does not know when a configured bucket was created, but awscli fails without a date, so
- * such a bucket says 1970.
+ * such a bucket says 1970. As at AWS, a page names the region of each bucket, and a whole list does not.
  */
-export function listBucketsXml(buckets: readonly ListedBucket[]): string {
+export function listBucketsXml(
+  sorted: readonly ListedBucket[],
+  request?: BucketPageRequest,
+  regionOf: (name: string) => string = () => "",
+): string {
+  const { buckets, nextToken } = request ? bucketPageOf(sorted, request) : { buckets: sorted, nextToken: "" };
   const entries = buckets.map(({ name, createdMs }) => {
     const created = element("CreationDate", formatIsoDate(createdMs ?? 0) ?? "");
-    return element("Bucket", element("Name", escapeXmlExactly(name)) + created);
+    const region = request ? optionalElement("BucketRegion", escapeXmlExactly(regionOf(name))) : "";
+    return element("Bucket", element("Name", escapeXmlExactly(name)) + created + region);
   });
-  return s3Document("ListAllMyBucketsResult", ownerXml + element("Buckets", entries.join("")));
+  return s3Document(
+    "ListAllMyBucketsResult",
+    ownerXml +
+      element("Buckets", entries.join("")) +
+      optionalElement("ContinuationToken", nextToken) +
+      optionalElement("Prefix", escapeXmlExactly(request?.prefix ?? "")),
+  );
 }
 
 /** `LocationConstraint`. It is empty for us-east-1, as in S3, and for an empty `region`. */

@@ -9,6 +9,7 @@ import { isVersionId } from "../chunk/version-id.ts";
 import { keySizeBytesMax } from "../object/bucket.ts";
 import { noOverrides, parseOverrides } from "./headers/response-overrides.ts";
 import { type ListObjectsRequest, parseListRequest } from "./list-request.ts";
+import { type BucketPageRequest, parseBucketPage } from "./listing/bucket-page.ts";
 import { noPart, parsePartNumber } from "./parts/part-number.ts";
 import { parseQuery, type Query } from "./query.ts";
 import { quoted } from "./quoted.ts";
@@ -42,6 +43,8 @@ export interface BucketRequest {
 
 export interface ListBucketsRequest {
   readonly kind: "list-buckets";
+  /** Undefined for the whole list. */
+  readonly page?: BucketPageRequest;
 }
 
 export interface RejectedRequest {
@@ -120,7 +123,7 @@ export function parseS3Request(
     if (bucket === undefined || key === undefined) return invalidUri("the path");
   }
 
-  if (bucket === "" && key === "") return { kind: "list-buckets" };
+  if (bucket === "" && key === "") return parseListBuckets(target.slice(pathEnd + 1));
   if (!isBucketName(bucket)) {
     const message = `Cannot find bucket ${quoted(bucket)}: no bucket can have that name`;
     return rejected(new OrcaError("no_such_bucket", "client", message), bucket, key);
@@ -129,6 +132,14 @@ export function parseS3Request(
   return key === ""
     ? parseBucketRequest(isHead, bucket, rawQuery)
     : parseObjectRequest(isHead, bucket, key, rawQuery);
+}
+
+function parseListBuckets(rawQuery: string): S3Request {
+  const query = parseQuery(rawQuery);
+  if (query === undefined) return invalidUri("the query");
+  const page = parseBucketPage(query);
+  if (page instanceof OrcaError) return rejected(page);
+  return { kind: "list-buckets", ...(page && { page }) };
 }
 
 interface AbsoluteTarget {

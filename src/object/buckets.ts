@@ -12,6 +12,8 @@ import type { FoundBucket, OpenBuckets } from "./open-buckets.ts";
 /** Of the origin with `"*"`. */
 export interface OtherBuckets {
   readonly originId: string;
+  /** @see Bucket.region */
+  readonly region: string | undefined;
   readonly open: OpenBuckets;
   readonly lists: BucketLists;
 }
@@ -46,6 +48,12 @@ export class Buckets {
     const { open, lists } = this.others;
     const listed = await lists.list(as);
     return listed.filter(({ name }) => open.isName(name) && !this.configured.has(name));
+  }
+
+  /** Of a bucket that is listed. @see Bucket.region */
+  regionOf(name: string): string | undefined {
+    const bucket = this.configured.get(name);
+    return bucket ? bucket.region : this.others?.region;
   }
 
   /** For an operator, who may name a bucket that nobody has asked for yet. */

@@ -53,13 +53,17 @@ function openFor(
 
 const noAccount = { region: undefined, bucketOwner: undefined };
 
+function accountOf(config: OpenOrigin["config"]) {
+  return config.driver === "awss3" ? config.awss3 : noAccount;
+}
+
 function bucketIn(
   { config, origin, directory, listings, parts }: OpenOrigin,
   name: string,
   { bucket: originBucket, prefix }: BucketConfig,
 ): Bucket {
   const rejectsDotSegments = mayResolveDotSegments(config, prefix);
-  const { region, bucketOwner: owner } = config.driver === "awss3" ? config.awss3 : noAccount;
+  const { region, bucketOwner: owner } = accountOf(config);
   const subResources = origin.hasSubResources ? origin : undefined;
   const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
   return new Bucket({ ...place, directory, listings, parts, subResources });
@@ -80,5 +84,5 @@ function othersOf(opened: OpenOrigin, prefix: string, config: Config, clock: Clo
   });
   const clientTtlMs = config.server.auth.authorizeTtlMs;
   const lists = new BucketLists({ origin, clock, ttlMs, clientTtlMs, negativeTtlMs });
-  return { originId: origin.id, open, lists };
+  return { originId: origin.id, region: accountOf(originConfig).region, open, lists };
 }

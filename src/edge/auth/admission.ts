@@ -19,7 +19,7 @@ import { faultOfAmzHeaders } from "../headers/amz-headers.ts";
 import { faultOfOverrides } from "../headers/response-overrides.ts";
 import type { EdgeRequest } from "../lane/edge-request.ts";
 import type { ObjectHandler } from "../object-handler.ts";
-import type { AcceptedRequest, BucketedRequest } from "../s3-request.ts";
+import type { AcceptedRequest, BucketedRequest, ListBucketsRequest } from "../s3-request.ts";
 import type { SubResourceHandler } from "../sub-resources/sub-resource-handler.ts";
 import { accessDenied, type Denial } from "./auth-error.ts";
 import type { ClientAccess } from "./client-access.ts";
@@ -59,7 +59,7 @@ export class Admission {
       this.#deny(exchange, refused);
       return;
     }
-    if (request.kind === "list-buckets") void this.#listBuckets(exchange, identity);
+    if (request.kind === "list-buckets") void this.#listBuckets(exchange, request, identity);
     else this.#admitTo(exchange, request, identity);
   }
 
@@ -127,13 +127,17 @@ export class Admission {
     return fault.code === "origin_denied" ? accessDenied() : fault;
   }
 
-  async #listBuckets(exchange: Exchange, identity: Identity | undefined): Promise<void> {
-    const { bucketHandler } = this.#options;
+  async #listBuckets(
+    exchange: Exchange,
+    request: ListBucketsRequest,
+    identity: Identity | undefined,
+  ): Promise<void> {
+    const { bucketHandler, buckets } = this.#options;
     try {
       const listed = await this.#bucketsFor(exchange, identity);
       if (exchange.isOver) return;
       if (listed instanceof OrcaError) this.#deny(exchange, listed);
-      else bucketHandler.listBuckets(exchange, listed);
+      else bucketHandler.listBuckets(exchange, request, listed, (name) => buckets.regionOf(name));
     } catch (thrown) {
       exchange.fail(thrown);
     }
@@ -150,12 +154,12 @@ export class Admission {
         : [...buckets.configured.keys()];
     if (names instanceof OrcaError) return names;
     const configured = names.map((name) => ({ name, createdMs: undefined }));
-    if (buckets.others === undefined) return configured;
+    if (buckets.others === undefined) return configured.toSorted(byName);
     const waits = exchange.begin("metadata");
     const others = await this.#othersFor(identity);
     waits.end();
     if (others instanceof OrcaError) return others;
-    return [...configured, ...others].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return [...configured, ...others].toSorted(byName);
   }
 
   /** With `authorize: origin`, those that the origin tells the client's own key. A client without one knows none. */
@@ -188,6 +192,10 @@ export class Admission {
     this.#options.access?.countDenial(denial);
     exchange.sendError(denial);
   }
+}
+
+function byName(a: ListedBucket, b: ListedBucket): number {
+  return a.name < b.name ? -1 : 1;
 }
 
 /** A question about an object, or for a page of a listing, finds a bucket that is gone just as well. */
