@@ -15,6 +15,7 @@ export const pages = {
   doesNotJoin: `${symptoms}#a-replica-does-not-join`,
   originThrottles: `${symptoms}#the-origin-throttles`,
   originUnreadable: `${symptoms}#an-origin-cannot-be-read`,
+  pins: "docs/operations/warm-and-purge.md#pin-what-is-warmed",
   replicasComeAndGo: "docs/operations/cluster.md#what-happens-when-replicas-come-and-go",
   requestFailed: `${symptoms}#clients-get-502`,
   sizing: "docs/operations/sizing.md#choose-memory-disk-file-descriptors-and-cores",

@@ -19,6 +19,8 @@ import { helpCommand } from "./help-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
 import { OrcaCommand, version } from "./orca-command.ts";
+import { pinsCommand } from "./pins/pins-command.ts";
+import { unpinCommand } from "./pins/unpin-command.ts";
 import { profileCommand } from "./profile/profile-command.ts";
 import { purgeCommand } from "./purge/purge-command.ts";
 import { serveCommand } from "./serve-command.ts";
@@ -100,6 +102,8 @@ export function commandLine(context: CommandContext): OrcaCommand {
         .addCommand(cacheClearCommand(context)),
     )
     .addCommand(warmCommand(context))
+    .addCommand(pinsCommand(context))
+    .addCommand(unpinCommand(context))
     .addCommand(purgeCommand(context))
     .addCommand(logLevelCommand(context))
     .addCommand(profileCommand(context))

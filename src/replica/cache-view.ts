@@ -21,8 +21,9 @@ import { explainEndpoint } from "../ops/endpoints/explain/explain-endpoint.ts";
 import { ObjectExplanation } from "../ops/endpoints/explain/object-explanation.ts";
 import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
 import type { OpsEndpoint } from "../ops/ops-endpoint.ts";
+import { pinsEndpoint } from "../ops/pins/pins-endpoint.ts";
 import { ClusterPurge } from "../ops/purge/cluster-purge.ts";
-import { purgeEndpoint } from "../ops/purge/purge-endpoint.ts";
+import { purgeEndpoint, unpinEndpoint } from "../ops/purge/purge-endpoint.ts";
 import { warmEndpoints } from "../ops/warm/warm-endpoints.ts";
 import { WarmUps } from "../ops/warm/warm-ups.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
@@ -118,6 +119,8 @@ export class CacheView {
       inspectEndpoint({ buckets, inspection }),
       explainEndpoint({ replicaId, buckets, explanation }),
       purgeEndpoint({ purge: this.#purge, buckets }),
+      unpinEndpoint({ purge: this.#purge, buckets }),
+      pinsEndpoint({ replicaId, disk, buckets }),
       ...warmEndpoints({ warmUps: this.warmUps, buckets }),
     ];
   }

@@ -45,9 +45,20 @@ const answers: Readonly<Record<string, object>> = {
     filled: { chunks: 1, bytes: 1024 },
     verified: { chunks: 1, bytes: 1024 },
     missing: { chunks: 0, bytes: 0 },
+    unpinned: { chunks: 0, bytes: 0 },
     missing_chunks: [],
     reason: null,
   },
+  "/cache/pins": {
+    replica_id: "r1",
+    chunks: 2,
+    max_chunks: 9,
+    bytes: 2048,
+    max_bytes: 4096,
+    objects: [{ url: "s3://m/k", chunks: 2, bytes: 2048, until: "2026-01-01T00:00:00.000Z" }],
+    objects_left_off: 0,
+  },
+  "/cache/unpin": { state: "complete", replicas: 1, unanswered: 0, cachestore: null, reason: null },
   "/cache/purge": { state: "complete", replicas: 1, unanswered: 0, cachestore: null, reason: null },
   "/log-level": { level: "debug", configured: "info", until: "2026-01-01T00:10:00.000Z" },
   "/inspect": {
@@ -164,11 +175,25 @@ test("orca warm: a prefix, a manifest or an id, with a rate and without fetching
     [["s3://m/a", "--resume", "w1.x"], "leave the URL out"],
     [["--manifest", join(folder, "absent")], "ENOENT"],
     [["s3://m", "--rate", "fast"], "expected a size such as 100MiB"],
+    [["s3://m", "--pin", "9000h"], "expected a time such as 24h"],
+    [["s3://m", "--pin", "1h", "--dry-run"], "leave --pin out"],
   ] as const) {
     const wrong = await ask(context, "warm", ...words);
     assert.deepEqual([wrong.asked, wrong.exitCode, wrong.stdout], [[], 2, ""]);
     assert.ok(wrong.stderr.includes(message), wrong.stderr);
   }
+});
+
+test("orca pins, orca unpin, orca warm --pin: ask for pins, show them, and release them", async (context) => {
+  const warmed = await ask(context, "warm", "s3://m/a", "--pin", "24h");
+  assert.deepEqual([warmed.asked, warmed.exitCode], [["POST /cache/warm?prefix=m%2Fa&pin_seconds=86400"], 0]);
+  const shown = await ask(context, "pins");
+  assert.deepEqual([shown.asked, shown.exitCode], [["GET /cache/pins"], 0]);
+  assert.match(shown.stdout, /^Replica r1 pins 2 chunks, 2 KiB of at most 4 KiB\n/);
+  assert.match(shown.stdout, /^s3:\/\/m\/k +2 +2 KiB +2026-01-01T00:00:00.000Z$/m);
+  const released = await ask(context, "unpin", "s3://m/k", "--match=key");
+  assert.deepEqual([released.asked, released.exitCode], [["POST /cache/unpin?prefix=m%2Fk&match=key"], 0]);
+  assert.match(released.stdout, /^Unpinned s3:\/\/m\/k at 1 of 1 replica\n/);
 });
 
 test("orca purge: a prefix or a key, metadata alone, and the cachestore", async (context) => {

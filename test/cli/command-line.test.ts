@@ -31,6 +31,8 @@ Commands:
   cache verify  Check the chunks on a replica's disk, and delete damaged ones
   cache clear   Delete what a replica holds, of all objects or of some
   warm          Fetch objects into the cluster before they are read
+  pins          Show what a replica keeps from being evicted, and until when
+  unpin         Let all replicas evict pinned objects again
   purge         Make all replicas forget objects, their metadata and their bytes
   log-level     Show the level of a replica's log, or change it for some time
   profile cpu   Record where a replica spends its time

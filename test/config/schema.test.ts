@@ -167,6 +167,7 @@ test("schema: the defaults are the design's", () => {
     maxChunks: undefined,
     highWatermark: 0.95,
     lowWatermark: 0.85,
+    pinShare: 0.5,
     fsync: false,
     callTimeoutMs: 10_000,
     scrubIntervalMs: 30 * 24 * 3_600_000,

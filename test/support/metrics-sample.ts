@@ -63,7 +63,7 @@ export function replicaParts() {
       readerMemory: { heldBytes: 0, waiting: 0, stats: { copies: 0 } },
     },
     tls: { expiresMs: 4000, stats: { reloads: 0, reloadFailures: 0 } },
-    warmer: { stats: { held: 1, filled: 2, missing: 0, busy: 0 } },
+    warmer: { stats: { held: 1, filled: 2, missing: 0, busy: 0, unpinned: 0 } },
     warmUps: { running: [] },
     warmQueue: { waiting: 0, stats: { complete: 1, incomplete: 0, full: 0 } },
     filler: {
@@ -93,6 +93,7 @@ export function replicaParts() {
       chunkCount: 0,
       blockCount: 0,
       pendingBytes: 0,
+      pins: { bytes: 0 },
       stats: disk,
     },
     scrub: scrubCounters(),

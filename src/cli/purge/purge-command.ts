@@ -55,6 +55,8 @@ export function purgeCommand({ clock, stdout, stderr }: CommandContext): OrcaCom
 export interface PurgeOptions extends OpsCommandOptions {
   /** `s3://BUCKET/PREFIX`. */
   readonly url: string;
+  /** Ends pins alone, and forgets nothing. */
+  readonly unpins?: boolean;
   readonly match: "key" | "prefix";
   readonly stale: boolean;
   readonly cachestore: boolean;
@@ -68,19 +70,24 @@ const lineTimeoutMs = 15_000;
  * @throws OrcaError `invalid_argument` for a URL that is not valid.
  */
 export async function purge(options: PurgeOptions): Promise<number> {
-  const { url: place, match, stale, cachestore, json, stdout, stderr } = options;
+  const { url: place, unpins = false, match, stale, cachestore, json, stdout, stderr } = options;
+  const action = unpins ? "unpin" : "purge";
   const prefix = /^s3:\/\/([^/]+(?:\/.*)?)$/s.exec(place)?.[1];
   if (prefix === undefined)
-    throw new OrcaError("invalid_argument", "config", `Cannot purge "${place}": expected s3://BUCKET/PREFIX`);
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      `Cannot ${action} "${place}": expected s3://BUCKET/PREFIX`,
+    );
   const query = {
     prefix,
     ...(match === "key" && { match }),
     ...(stale && { stale: "true" }),
     ...(cachestore && { cachestore: "true" }),
   };
-  const call = { path: "/cache/purge", action: "purge", query };
+  const call = { path: `/cache/${action}`, action, query };
   const timeoutMs = options.timeoutMs ?? lineTimeoutMs;
-  return withOps("purge at", call, { ...options, timeoutMs }, async (url, deadline) => {
+  return withOps(`${action} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
     const purged: PurgedDocument[] = [];
     let last: PurgeDocument | undefined;
     for await (const line of readLines(url, call, deadline)) {
@@ -89,10 +96,10 @@ export async function purge(options: PurgeOptions): Promise<number> {
       if ("state" in document) last = document;
       else purged.push(document);
     }
-    if (!last || last.state === "purging") throw new Error("it ended before the purge had");
-    if (!json) stdout.write(purgeReport(place, purged, last));
+    if (!last || last.state === "purging") throw new Error(`it ended before the ${action} had`);
+    if (!json) stdout.write((unpins ? unpinReport : purgeReport)(place, purged, last));
     if (last.state === "complete") return 0;
-    stderr.write(purgeFault(purged, last));
+    stderr.write(purgeFault(action, purged, last));
     return 1;
   });
 }
@@ -115,20 +122,37 @@ function purgeReport(
   return `Purged ${printable(place)} from ${done}\n\n${table}\n${store ?? ""}`;
 }
 
+function unpinReport(
+  place: string,
+  purged: readonly PurgedDocument[],
+  { replicas, unanswered }: PurgeDocument,
+): string {
+  const rows = purged
+    .toSorted((left, right) => left.replica_id.localeCompare(right.replica_id))
+    .map(({ replica_id: id, disk }): Cell[] => [id, disk?.chunks ?? "-", sizeOf(disk)]);
+  const done = `${replicas - unanswered} of ${counted(replicas, "replica")}`;
+  return `Unpinned ${printable(place)} at ${done}\n\n${formatTable(["replica", "chunks", "bytes"], rows)}\n`;
+}
+
 function sizeOf(chunks: PurgedDocument["memory"]): string {
   return chunks ? formatBytes(chunks.bytes) : "-";
 }
 
-function purgeFault(purged: readonly PurgedDocument[], { reason, cachestore }: PurgeDocument): string {
+function purgeFault(
+  action: string,
+  purged: readonly PurgedDocument[],
+  { reason, cachestore }: PurgeDocument,
+): string {
   const lines = purged
     .filter((each) => each.reason !== null)
     .map(
-      ({ replica_id: id, reason: why }) => `Not purged: replica ${printable(id)}: ${printable(why ?? "")}`,
+      ({ replica_id: id, reason: why }) =>
+        `Not ${action === "unpin" ? "unpinned" : "purged"}: replica ${printable(id)}: ${printable(why ?? "")}`,
     );
   if (reason !== null) lines.push(printable(reason));
   else if (cachestore && cachestore.failed > 0)
     lines.push(`The cachestore did not delete ${counted(cachestore.failed, "chunk")}, see the log.`);
-  return `${lines.join("\n")}\nRun it again: what is purged already stays purged.\n`;
+  return `${lines.join("\n")}\nRun it again: what is done already stays done.\n`;
 }
 
 function isLine(value: unknown): value is PurgeDocument | PurgedDocument {

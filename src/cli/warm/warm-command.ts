@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import { OrcaError } from "../../base/orca-error.ts";
-import { formatBytes, parseBytes } from "../../base/units.ts";
+import { formatBytes, parseBytes, parseDuration } from "../../base/units.ts";
 import { manifestBytesMax } from "../../ops/warm/warm-source.ts";
 import type { WarmDocument } from "../../ops/warm/warm-up.ts";
 import type { CommandContext, TerminalOutput } from "../command-context.ts";
@@ -29,6 +29,8 @@ interface WarmFlags extends OpsFlags {
   readonly manifest?: string;
   /** Bytes a second. */
   readonly rate?: number;
+  /** Milliseconds. */
+  readonly pin?: number;
   readonly dryRun: boolean;
   readonly resume?: string;
 }
@@ -44,19 +46,26 @@ export function warmCommand(context: CommandContext): OrcaCommand {
     .argument("[URL]", "The objects, as s3://BUCKET/PREFIX: all whose keys begin with PREFIX")
     .option("--manifest <FILE>", "Fetch the objects that FILE names, one s3://BUCKET/KEY a line")
     .optionWithDefault("--rate <SIZE>", "Read at most SIZE a second from the origin", "no limit", parseRate)
+    .optionWithDefault(
+      "--pin <TIME>",
+      "Keep it from being evicted from disk for TIME, such as 24h",
+      "evict as usual",
+      parsePin,
+    )
     .option("--dry-run", "Fetch nothing; show how much there is and how much is held", false)
     .option("--resume <ID>", "Go on where the warm-up with ID ended (with its --manifest, if it had one)");
   return withOpsOptions(command)
     .withExamples(
       "orca warm s3://models/llama/ --dry-run",
-      "orca warm s3://models/llama/ --rate 100MiB",
+      "orca warm s3://models/llama/ --rate 100MiB --pin 24h",
       "orca warm --manifest epoch-1.txt --ops http://cache-2.example.com:8442",
     )
-    .runs(({ rate, ...flags }: WarmFlags, url: string | undefined) =>
+    .runs(({ rate, pin, ...flags }: WarmFlags, url: string | undefined) =>
       warm({
         ...flags,
         url,
         rateBytes: rate,
+        pinMs: pin,
         progress: stderr,
         clock,
         stdout,
@@ -72,12 +81,21 @@ function parseRate(text: string): number {
   return bytes;
 }
 
+function parsePin(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 1000 || ms > pinMsMax)
+    throw new InvalidArgumentError("expected a time such as 24h, 1s to 8760h");
+  return ms;
+}
+
 export interface WarmOptions extends OpsCommandOptions {
   /** `s3://BUCKET/PREFIX`. */
   readonly url?: string | undefined;
   readonly manifest?: string | undefined;
   /** Bytes a second, from the origin. */
   readonly rateBytes?: number | undefined;
+  /** How long chunks are not evicted. */
+  readonly pinMs?: number | undefined;
   readonly dryRun: boolean;
   /** The id of the warm-up that this one continues. */
   readonly resume?: string | undefined;
@@ -88,6 +106,7 @@ export interface WarmOptions extends OpsCommandOptions {
 }
 
 /** Between two lines; one comes twice a second. */
+const pinMsMax = 8760 * 3_600_000;
 const lineTimeoutMs = 15_000;
 /** Of a shell, after SIGINT. */
 const stoppedExitCode = 130;
@@ -121,15 +140,14 @@ async function follow(url: URL, call: OpsCall, deadline: Deadline, options: Warm
     }
   } catch (thrown) {
     shown?.end();
-    if (last && !isOver(last))
-      stderr.write(`${isStopped ? "Stopped. " : ""}${resumeHint(last, options.manifest)}`);
+    if (last && !isOver(last)) stderr.write(`${isStopped ? "Stopped. " : ""}${resumeHint(last, options)}`);
     if (isStopped) return stoppedExitCode;
     throw thrown;
   }
   shown?.end();
   if (!last || !isOver(last)) throw new Error("it ended before the warm-up had");
   if (!json) stdout.write(warmReport(last));
-  const fault = warmFault(last, options.manifest);
+  const fault = warmFault(last, options);
   if (fault === undefined) return 0;
   stderr.write(fault);
   return 1;
@@ -140,11 +158,12 @@ function isOver({ state }: WarmDocument): boolean {
 }
 
 /** @throws OrcaError `invalid_argument`. */
-function callOf({ url, manifest, resume, rateBytes, dryRun }: WarmOptions): OpsCall {
+function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmOptions): OpsCall {
   if (resume === undefined && (url === undefined) === (manifest === undefined))
     throw invalid("warm: expected either s3://BUCKET/PREFIX or --manifest FILE");
   if (resume !== undefined && url !== undefined)
     throw invalid(`warm "${url}": --resume knows its objects, so leave the URL out`);
+  if (dryRun && pinMs !== undefined) throw invalid("warm: --dry-run changes nothing, so leave --pin out");
   const body = manifest === undefined ? undefined : manifestIn(manifest);
   return {
     path: "/cache/warm",
@@ -154,6 +173,7 @@ function callOf({ url, manifest, resume, rateBytes, dryRun }: WarmOptions): OpsC
       ...(body && { manifest: "true" }),
       ...(resume !== undefined && { resume }),
       ...(rateBytes !== undefined && { bytes_per_second: String(rateBytes) }),
+      ...(pinMs !== undefined && { pin_seconds: String(Math.ceil(pinMs / 1000)) }),
       ...(dryRun && { dry_run: "true" }),
     },
     ...(body && { body }),
@@ -195,7 +215,7 @@ function isWarm(value: unknown): value is WarmDocument {
       pass_bytes: "number",
       pass_total_bytes: "number",
     }) &&
-    ["held", "filled", "verified", "missing"].every((name) => has(value[name], count)) &&
+    ["held", "filled", "verified", "missing", "unpinned"].every((name) => has(value[name], count)) &&
     hasEach(value["missing_chunks"], { url: "string", reason: "string" }) &&
     (value["reason"] === null || typeof value["reason"] === "string")
   );

@@ -1,10 +1,16 @@
 /** What `orca warm` prints when a warm-up has ended. */
-import { formatBytes } from "../../base/units.ts";
+import { formatBytes, formatDuration } from "../../base/units.ts";
 import type { WarmDocument } from "../../ops/warm/warm-up.ts";
 import { counted, formatTable, printable } from "../table.ts";
 
+/** What a command that goes on must repeat. */
+export interface WarmRepeated {
+  readonly manifest?: string | undefined;
+  readonly pinMs?: number | undefined;
+}
+
 export function warmReport(document: WarmDocument): string {
-  const { source, objects, bytes, held, filled, missing, verified, dry_run: isDryRun } = document;
+  const { source, objects, bytes, held, filled, missing, verified, unpinned, dry_run: isDryRun } = document;
   const title = `${printable(source)}: ${counted(objects, "object")}, ${formatBytes(bytes)}`;
   const rows = isDryRun
     ? [
@@ -16,6 +22,7 @@ export function warmReport(document: WarmDocument): string {
         ["fetched", filled.chunks, formatBytes(filled.bytes)],
         ["verified", verified.chunks, formatBytes(verified.bytes)],
         ["missing", missing.chunks, formatBytes(missing.bytes)],
+        ...(unpinned.chunks > 0 ? [["not pinned", unpinned.chunks, formatBytes(unpinned.bytes)]] : []),
       ];
   const end =
     document.state === "complete" && objects > 0 && !isDryRun
@@ -25,21 +32,28 @@ export function warmReport(document: WarmDocument): string {
 }
 
 /** Why it is not complete, and what to do; undefined if it is. */
-export function warmFault(document: WarmDocument, manifest: string | undefined): string | undefined {
-  const { state, objects, source, missing, missing_chunks: named, reason } = document;
+export function warmFault(document: WarmDocument, repeated: WarmRepeated): string | undefined {
+  const { state, objects, source, missing, unpinned, missing_chunks: named, reason } = document;
   if (state === "failed")
-    return `The warm-up failed: ${printable(reason ?? "unknown")}\n${resumeHint(document, manifest)}`;
+    return `The warm-up failed: ${printable(reason ?? "unknown")}\n${resumeHint(document, repeated)}`;
   if (objects === 0) return `No object there: ${printable(source)} names none.\n`;
   if (state !== "incomplete") return undefined;
   const rows = named.map(({ url, chunk, reason: why }) => [url, chunk ?? "all", why]);
-  const more = missing.chunks - named.length;
+  const more = missing.chunks + unpinned.chunks - named.length;
   const rest = more > 0 ? `and ${counted(more, "more chunk")}\n` : "";
   const advice =
-    "Is disk.max_bytes large enough? The same command fetches again what is missing, and skips what is held.\n";
-  return `${counted(missing.chunks, "chunk")} not held:\n${formatTable(["object", "chunk", "reason"], rows)}\n${rest}${advice}`;
+    missing.chunks > 0
+      ? "Is disk.max_bytes large enough? The same command fetches again what is missing, and skips what is held.\n"
+      : "Every chunk is held, but these may be evicted. Release others with orca unpin, or raise disk.pin_share.\n";
+  const counts = [
+    ...(missing.chunks > 0 ? [`${counted(missing.chunks, "chunk")} not held`] : []),
+    ...(unpinned.chunks > 0 ? [`${counted(unpinned.chunks, "chunk")} not pinned`] : []),
+  ];
+  return `${counts.join(", ")}:\n${formatTable(["object", "chunk", "reason"], rows)}\n${rest}${advice}`;
 }
 
-export function resumeHint({ id }: WarmDocument, manifest: string | undefined): string {
+export function resumeHint({ id }: WarmDocument, { manifest, pinMs }: WarmRepeated): string {
   const file = manifest === undefined ? "" : ` --manifest ${manifest}`;
-  return `What was fetched stays. To go on:\n  orca warm --resume ${id}${file}\n`;
+  const pin = pinMs === undefined ? "" : ` --pin ${formatDuration(pinMs)}`;
+  return `What was fetched stays. To go on:\n  orca warm --resume ${id}${file}${pin}\n`;
 }

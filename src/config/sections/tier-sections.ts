@@ -52,6 +52,12 @@ export const diskSection = optionalSection({
     "Share of `disk.max_bytes` and of `disk.max_chunks` at which eviction ends.",
     "Raise it to keep more chunks. Lower it to evict less often and more at a time.",
   ),
+  pin_share: setting(
+    ratio(),
+    "0.5",
+    "Share of `disk.max_bytes` and of `disk.max_chunks` that `orca warm --pin` may keep from being evicted, at most `low_watermark`.",
+    "Raise it where most of what is read is known before. Lower it to leave more room to all else.",
+  ),
   fsync: setting(
     flag(),
     "false",

@@ -32,7 +32,7 @@ export interface ChunkWarmerOptions {
   readonly filler: Filler;
   readonly memory: MemoryChunks;
   readonly budget: Pick<MemoryBudget, "maxBytes">;
-  readonly disk: Pick<DiskTier, "presence" | "chunkKeyOf" | "readBlock" | "ready"> | undefined;
+  readonly disk: Pick<DiskTier, "presence" | "chunkKeyOf" | "readBlock" | "ready" | "pins"> | undefined;
   readonly cachestore: Pick<GuardedCachestore, "readBlock"> | undefined;
   /** Undefined where disks are not replicated. */
   readonly puller: Pick<Puller, "enqueue" | "isPending"> | undefined;
@@ -54,7 +54,7 @@ const extraStepsMax = 4;
 type Step = "worked" | "waiting";
 
 export class ChunkWarmer implements WarmAnswers {
-  readonly stats = { held: 0, filled: 0, missing: 0, busy: 0 };
+  readonly stats = { held: 0, filled: 0, missing: 0, busy: 0, unpinned: 0 };
   readonly #options: ChunkWarmerOptions;
   #running = 0;
 
@@ -62,12 +62,15 @@ export class ChunkWarmer implements WarmAnswers {
     this.#options = options;
   }
 
-  async warm(key: ChunkKey, fills: boolean, signal: AbortSignal): Promise<WarmResult> {
+  async warm(key: ChunkKey, fills: boolean, signal: AbortSignal, pinUntilMs = 0): Promise<WarmResult> {
     let result: WarmResult = "busy";
     if (this.#running < warmingMax) {
       this.#running += 1;
       try {
         result = await this.#warm(key, fills, signal);
+        const isHeld = result === "held" || result === "filled";
+        const isPinned = isHeld && pinUntilMs > 0 && this.#options.disk?.pins.pin(key, pinUntilMs) === true;
+        if (isHeld && pinUntilMs > 0 && !isPinned && !fills) result = "unpinned";
       } finally {
         this.#running -= 1;
       }

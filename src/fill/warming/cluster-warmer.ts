@@ -24,7 +24,7 @@ export interface ClusterWarmerOptions {
   readonly clock: Clock;
 }
 
-/** What became of a chunk. `reason` says where it is missing. */
+/** What became of a chunk. `reason` says where it is missing, or held and not pinned. */
 export interface WarmedChunk {
   readonly result: Exclude<WarmResult, "busy">;
   readonly reason: string | undefined;
@@ -52,13 +52,18 @@ export class ClusterWarmer {
   }
 
   /** Only looks. Never rejects, unless `signal` aborts: then with its reason. */
-  look(key: ChunkKey, signal: AbortSignal): Promise<WarmedChunk> {
-    return this.#retried(() => this.#ask(key, false, undefined, signal), signal);
+  look(key: ChunkKey, signal: AbortSignal, pinUntilMs = 0): Promise<WarmedChunk> {
+    return this.#retried(() => this.#ask(key, false, undefined, signal, pinUntilMs), signal);
   }
 
   /** Fills what is missing; calls `pace` before the origin is asked. Rejects as {@link look}. */
-  fill(key: ChunkKey, pace: (() => Promise<void>) | undefined, signal: AbortSignal): Promise<WarmedChunk> {
-    return this.#retried(() => this.#ask(key, true, pace, signal), signal);
+  fill(
+    key: ChunkKey,
+    pace: (() => Promise<void>) | undefined,
+    signal: AbortSignal,
+    pinUntilMs = 0,
+  ): Promise<WarmedChunk> {
+    return this.#retried(() => this.#ask(key, true, pace, signal, pinUntilMs), signal);
   }
 
   /** The members may change while the chunk is warmed: each try asks those that should hold it now. */
@@ -82,22 +87,27 @@ export class ClusterWarmer {
     fills: boolean,
     pace: (() => Promise<void>) | undefined,
     signal: AbortSignal,
+    pinUntilMs: number,
   ): Promise<WarmedChunk> {
     const { replicaId, cluster } = this.#options;
     // By the view alone: a replica that does not answer and still counts as alive should hold its chunks.
     const places = cluster?.coordination.ranked(cluster.coordination.chunkName(key), cluster.copies);
     let result: WarmedChunk["result"] = "held";
+    let unpinned: string | undefined;
     for (const [position, place] of (places ?? [undefined]).entries()) {
       let at: WarmResult = "missing";
-      if (!fills || (pace && position === 0)) at = await this.#at(place, key, false, signal);
+      if (!fills || (pace && position === 0)) at = await this.#at(place, key, false, signal, pinUntilMs);
       if (fills && at === "missing") {
         if (position === 0) await pace?.();
-        at = await this.#at(place, key, true, signal);
+        at = await this.#at(place, key, true, signal, pinUntilMs);
       }
-      const reason = `replica "${place?.replicaId ?? replicaId}" does not hold it`;
+      const name = place?.replicaId ?? replicaId;
+      const reason = `replica "${name}" does not hold it`;
       if (at === "missing") return { result: at, reason, isOutdated: false };
       if (at === "filled") result = at;
+      if (at === "unpinned") unpinned ??= `replica "${name}" has no room for its pin (disk.pin_share)`;
     }
+    if (unpinned !== undefined && !fills) return { result: "unpinned", reason: unpinned, isOutdated: false };
     return { result, reason: undefined, isOutdated: false };
   }
 
@@ -106,13 +116,14 @@ export class ClusterWarmer {
     key: ChunkKey,
     fills: boolean,
     signal: AbortSignal,
+    pinUntilMs: number,
   ): Promise<WarmedChunk["result"]> {
     const { replicaId, local, cluster, clock } = this.#options;
     const isLocal = !cluster || !place || place.replicaId === replicaId;
     for (;;) {
       const result = await (isLocal
-        ? local.warm(key, fills, signal)
-        : askPeer(place, key, fills, cluster, signal));
+        ? local.warm(key, fills, signal, pinUntilMs)
+        : askPeer(place, key, fills, cluster, signal, pinUntilMs));
       if (result !== "busy") return result;
       await sleep(clock, busyPauseMs, signal);
     }
@@ -125,9 +136,10 @@ async function askPeer(
   fills: boolean,
   { coordination, peers }: WarmedCluster,
   signal: AbortSignal,
+  pinUntilMs: number,
 ): Promise<WarmResult> {
   try {
-    const result = await peers.warm(peer, key, fills, signal);
+    const result = await peers.warm(peer, key, fills, signal, pinUntilMs);
     coordination.answered(peer.replicaId);
     return result;
   } catch (thrown) {

@@ -7,6 +7,7 @@ import {
   type WarmChunkRequest,
   type WarmChunkRequestSchema,
   type WarmChunkResponse,
+  type WarmChunkResponseSchema,
   WarmResult as WarmResultMessage,
 } from "../../../gen/orca/v1/cache_pb.ts";
 import { GiB } from "../../base/units.ts";
@@ -60,7 +61,7 @@ export function decodeInspectAnswer(
   return chunkTiers;
 }
 
-const warmResults: Readonly<Record<WarmResult, WarmResultMessage>> = {
+const warmResults: Readonly<Record<Exclude<WarmResult, "unpinned">, WarmResultMessage>> = {
   held: WarmResultMessage.HELD,
   filled: WarmResultMessage.FILLED,
   missing: WarmResultMessage.MISSING,
@@ -70,34 +71,45 @@ const warmResults: Readonly<Record<WarmResult, WarmResultMessage>> = {
 export function encodeWarmRequest(
   key: ChunkKey,
   fill: boolean,
+  pinUntilMs: number,
 ): MessageInitShape<typeof WarmChunkRequestSchema> {
   const { sizeBytes, contentCoding, versionId } = key.version;
   return {
     chunkKey: encodeChunkKey(key),
     objectSize: BigInt(sizeBytes),
     fill,
+    pinUntil: BigInt(Math.ceil(pinUntilMs)),
     ...(contentCoding !== undefined && { contentCoding }),
     ...(versionId !== undefined && { versionId }),
   };
 }
 
 /** A fill reserves memory for a whole chunk, so a peer may not choose its size. @throws OrcaError `invalid_argument`. */
-export function decodeWarmRequest(message: WarmChunkRequest, chunkTiers: readonly ChunkTier[]): ChunkKey {
+export function decodeWarmRequest(
+  message: WarmChunkRequest,
+  chunkTiers: readonly ChunkTier[],
+): { readonly key: ChunkKey; readonly pinUntilMs: number } {
   const key = decodeChunk(message.chunkKey, message);
   const { chunkSizeBytes, sizeBytes } = key.version;
   const agreed = chunkSizeFor(sizeBytes, chunkTiers);
-  if (chunkSizeBytes === agreed) return key;
+  if (chunkSizeBytes === agreed) return { key, pinUntilMs: numberField(message.pinUntil, "pin_until") };
   throw malformedMessage(
     `chunk_size is ${chunkSizeBytes}, chunks of such an object have ${agreed} (chunking)`,
   );
 }
 
-export function encodeWarmResult(result: WarmResult): WarmResultMessage {
-  return warmResults[result];
+/** A receiver that does not know of pins says nothing of them, so the field says that it is pinned. */
+export function encodeWarmAnswer(
+  result: WarmResult,
+  pinUntilMs: number,
+): MessageInitShape<typeof WarmChunkResponseSchema> {
+  if (result === "unpinned") return { result: WarmResultMessage.HELD, pinned: false };
+  return { result: warmResults[result], pinned: result === "held" && pinUntilMs > 0 };
 }
 
 /** @throws OrcaError `invalid_argument`. */
-export function decodeWarmAnswer({ result }: WarmChunkResponse): WarmResult {
+export function decodeWarmAnswer({ result, pinned }: WarmChunkResponse, expectsPin: boolean): WarmResult {
+  if (expectsPin && result === WarmResultMessage.HELD && !pinned) return "unpinned";
   for (const known of ["held", "filled", "missing", "busy"] as const)
     if (warmResults[known] === result) return known;
   throw malformedMessage(`result is ${result}, expected 1 to 4`);

@@ -17,7 +17,15 @@ export function encodePurgeRequest(
   { what, cachestore }: PurgeScope,
 ): MessageInitShape<typeof PurgeObjectsRequestSchema> {
   const wholeKey = match === "key";
-  return { originId, bucket, keyPrefix, wholeKey, metadataOnly: what === "metadata", cachestore };
+  return {
+    originId,
+    bucket,
+    keyPrefix,
+    wholeKey,
+    metadataOnly: what !== "all",
+    cachestore,
+    pinsOnly: what === "pins",
+  };
 }
 
 /** @throws OrcaError `invalid_argument`. */
@@ -31,10 +39,8 @@ export function decodePurgeRequest(message: PurgeObjectsRequest): {
     keyPrefix: textField(message.keyPrefix, "key_prefix", objectKeyBytesMax),
     match: message.wholeKey ? "key" : "prefix",
   } as const;
-  return {
-    prefix,
-    scope: { what: message.metadataOnly ? "metadata" : "all", cachestore: message.cachestore },
-  };
+  const forgets = message.metadataOnly ? "metadata" : "all";
+  return { prefix, scope: { what: message.pinsOnly ? "pins" : forgets, cachestore: message.cachestore } };
 }
 
 export function encodePurged({

@@ -32,8 +32,8 @@ import {
   decodeWarmAnswer,
   decodeWarmRequest,
   encodeInspectRequest,
+  encodeWarmAnswer,
   encodeWarmRequest,
-  encodeWarmResult,
 } from "../codec/cache-codec.ts";
 import {
   decodeExplainAnswer,
@@ -108,14 +108,20 @@ export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, PurgePe
     });
   }
 
-  warm(peer: Member, key: ChunkKey, fills: boolean, signal: AbortSignal): Promise<WarmResult> {
+  warm(
+    peer: Member,
+    key: ChunkKey,
+    fills: boolean,
+    signal: AbortSignal,
+    pinUntilMs = 0,
+  ): Promise<WarmResult> {
     return this.#calls.call({
       address: peer.address,
       timeoutMs: warmTimeoutMs,
       signal,
       action: `Cannot ask "${peer.replicaId}" to hold a chunk of "${key.version.objectKey}"`,
-      ask: (client, options) => client.warmChunk(encodeWarmRequest(key, fills), options),
-      decode: decodeWarmAnswer,
+      ask: (client, options) => client.warmChunk(encodeWarmRequest(key, fills, pinUntilMs), options),
+      decode: (answer) => decodeWarmAnswer(answer, !fills && pinUntilMs > 0),
     });
   }
 
@@ -155,8 +161,9 @@ export function routeCache(
       calls.answer(() => ({ figures: encodeFigures(figures(historySlotsMax)) })),
     warmChunk: (request, { signal }) =>
       calls.answer(async () => {
-        const key = decodeWarmRequest(request, chunkTiers);
-        return { result: encodeWarmResult(await warmer.warm(key, request.fill, signal)) };
+        const { key, pinUntilMs } = decodeWarmRequest(request, chunkTiers);
+        const result = await warmer.warm(key, request.fill, signal, pinUntilMs);
+        return encodeWarmAnswer(result, pinUntilMs);
       }),
     purgeObjects: (request, { signal }) =>
       calls.answer(async () => {

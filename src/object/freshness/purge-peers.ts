@@ -6,8 +6,11 @@ import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { Member } from "../../membership/member.ts";
 
 export interface PurgeScope {
-  /** `metadata`: chunks stay, and are used again if the origin still has their version. */
-  readonly what: "metadata" | "all";
+  /**
+   * `metadata`: chunks stay, and are used again if the origin still has their version. `pins`: nothing is forgotten; pins
+   * end, and are counted as chunks of the disk.
+   */
+  readonly what: "metadata" | "all" | "pins";
   /** Also the chunks, in the cachestore, of the versions that a replica knows. */
   readonly cachestore: boolean;
 }

@@ -23,6 +23,7 @@ import type { PurgeAnswers, PurgedReplica, PurgeScope } from "../../object/fresh
 import type { ListingCache } from "../../object/listing-cache.ts";
 import type { PartTables } from "../../object/parts/part-tables.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
+import type { DiskTier } from "../../store/disk/disk-tier.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
 import { type Cleared, type ClearedDisk, clearDisk, visitDisk } from "../../store/scrub/disk-clear.ts";
 
@@ -35,7 +36,7 @@ export interface CacheClearParts {
   readonly listings?: readonly { readonly originId: string; readonly cache: Pick<ListingCache, "clear"> }[];
   readonly flights: Pick<Filler, "forget">;
   readonly memory: Pick<MemoryTier, "clear" | "objectKeys">;
-  readonly disk: ClearedDisk | undefined;
+  readonly disk: (ClearedDisk & Partial<Pick<DiskTier, "pins">>) | undefined;
   readonly cachestore: Pick<GuardedCachestore, "tryDelete"> | undefined;
 }
 
@@ -85,6 +86,8 @@ export class CacheClear implements PurgeAnswers {
     if (scope.what === "all") return this.clear(prefix, scope.cachestore, signal);
     const { disk } = this.#parts;
     const none = { chunks: 0, bytes: 0 };
+    if (scope.what === "pins")
+      return { objects: 0, memory: none, disk: disk?.pins?.release(prefix) ?? null, cachestore: null };
     return { objects: this.#forget(prefix), memory: none, disk: disk ? none : null, cachestore: null };
   }
 

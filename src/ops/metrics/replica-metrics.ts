@@ -36,7 +36,7 @@ export function registerWarmMetrics(
     "orca_warm_chunks_total",
     {
       meaning:
-        "Chunks that warm-ups asked this replica about: held, filled, missing, or busy where it had no room for the fill beside clients.",
+        "Chunks that warm-ups asked this replica about: held, filled, missing, busy where it had no room for the fill beside clients, or unpinned where a held chunk had no room for its pin.",
       watch: "`busy` grows: clients need the origin, and the warm-up waits.",
     },
     () => labelled("result", warmer.stats),

@@ -10,10 +10,10 @@ export interface TierParts {
   readonly memory: Pick<MemoryTier, "bytes" | "stats">;
   /** Undefined without a disk tier, as is the scrub. */
   readonly disk:
-    | Pick<
+    | (Pick<
         DiskTier,
         "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "isSetAside" | "pendingBytes" | "stats"
-      >
+      > & { readonly pins: Pick<DiskTier["pins"], "bytes"> })
     | undefined;
   readonly scrub: Pick<Scrub, "progress" | "stats"> | undefined;
 }
@@ -109,6 +109,14 @@ function registerDisk(metrics: MetricsRegistry, disk: NonNullable<TierParts["dis
       watch: "Many: clients read small parts of large objects.",
     },
     () => disk.blockCount,
+  );
+  metrics.gauge(
+    "orca_disk_pinned_bytes",
+    {
+      meaning: "Bytes of the chunk files that `orca warm --pin` keeps from being evicted.",
+      watch: "Near disk.pin_share of orca_disk_max_bytes: further pins fail.",
+    },
+    () => disk.pins.bytes,
   );
   registerDiskWork(metrics, disk);
 }

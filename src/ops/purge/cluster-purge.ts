@@ -46,7 +46,8 @@ export interface PurgePlan {
   /** As clients name it, below the bucket. */
   readonly keyPrefix: string;
   readonly match: "key" | "prefix";
-  readonly isMetadataOnly: boolean;
+  /** `pins`: ends pins, and forgets nothing. */
+  readonly what: PurgeScope["what"];
   readonly cachestore: boolean;
 }
 
@@ -162,15 +163,17 @@ class PurgeRun {
 
   /** Never rejects. */
   async run(): Promise<void> {
-    const { isMetadataOnly, cachestore } = this.#plan;
+    const { what, cachestore } = this.#plan;
     // A replica that does not answer the first round may answer the second, so its result is that of the second.
     const known = new Map<Member | undefined, number>();
     const metadata = { what: "metadata", cachestore: false } as const;
-    await this.#eachReplica(async (member) => {
-      const result = await this.#ask(member, metadata);
-      if (!(result instanceof OrcaError)) known.set(member, result.objects);
-    });
-    const scope: PurgeScope = isMetadataOnly ? metadata : { what: "all", cachestore };
+    if (what !== "pins") {
+      await this.#eachReplica(async (member) => {
+        const result = await this.#ask(member, metadata);
+        if (!(result instanceof OrcaError)) known.set(member, result.objects);
+      });
+    }
+    const scope: PurgeScope = { what, cachestore };
     await this.#eachReplica(async (member) => {
       const result = await this.#ask(member, scope);
       this.purged.push(this.#purgedDocument(member, result, known.get(member) ?? 0));

@@ -28,24 +28,46 @@ export function purgeEndpoint({ purge, buckets }: PurgeEndpointOptions): OpsEndp
   };
 }
 
+/** `POST /cache/unpin?prefix=BUCKET/KEY-PREFIX[&match=key]`: all replicas end the pins of these objects; answers as a purge. */
+export function unpinEndpoint({ purge, buckets }: PurgeEndpointOptions): OpsEndpoint {
+  return {
+    method: "POST",
+    path: "/cache/unpin",
+    action: "unpin",
+    help: 'ends the pins of ?prefix=BUCKET/KEY-PREFIX on all replicas; "orca unpin" does it',
+    answer: async ({ query, signal }) => {
+      allowOnly(query, ["prefix", "match"]);
+      const plan: PurgePlan = { ...placeOf(query, buckets), what: "pins", cachestore: false };
+      return { documents: purge.start(plan, signal) };
+    },
+  };
+}
+
 /** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
 function planOf(query: URLSearchParams, buckets: Buckets): PurgePlan {
   allowOnly(query, ["prefix", "match", "stale", "cachestore"]);
+  const isMetadataOnly = flagOf(query, "stale");
+  const cachestore = flagOf(query, "cachestore");
+  if (isMetadataOnly && cachestore) throw invalid("stale keeps all chunks, so it cannot go with cachestore");
+  return { ...placeOf(query, buckets), what: isMetadataOnly ? "metadata" : "all", cachestore };
+}
+
+function placeOf(
+  query: URLSearchParams,
+  buckets: Buckets,
+): Pick<PurgePlan, "bucket" | "keyPrefix" | "match"> {
   const prefix = query.get("prefix") ?? "";
   const slashAt = prefix.indexOf("/");
   const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
   if (name === "") throw invalid("prefix names no bucket, expected BUCKET/KEY-PREFIX");
   const match = query.get("match") ?? "prefix";
   if (match !== "key" && match !== "prefix") throw invalid(`match is "${match}", expected key or prefix`);
-  const isMetadataOnly = flagOf(query, "stale");
-  const cachestore = flagOf(query, "cachestore");
-  if (isMetadataOnly && cachestore) throw invalid("stale keeps all chunks, so it cannot go with cachestore");
   const bucket = bucketNamed(name, buckets);
   const keyPrefix = slashAt < 0 ? "" : prefix.slice(slashAt + 1);
   if (match === "key" && keyPrefix === "") throw invalid("match is key, and prefix names no key");
   const fault = keyPrefix === "" ? undefined : bucket.faultOf(keyPrefix);
   if (fault) throw fault;
-  return { bucket, keyPrefix, match, isMetadataOnly, cachestore };
+  return { bucket, keyPrefix, match };
 }
 
 function flagOf(query: URLSearchParams, name: string): boolean {

@@ -7,6 +7,7 @@
  *     POST /cache/warm?resume=ID[&manifest=true]       goes on where the one with that id was; a manifest is sent again
  *       &bytes_per_second=104857600                    from the origin, for the whole cluster; no limit by default
  *       &dry_run=true                                  fills nothing, and tells what is held
+ *       &pin_seconds=86400                             keeps it from being evicted from disk until then
  */
 import { sleep } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
@@ -30,6 +31,7 @@ export interface WarmUpsDocument {
 }
 
 const progressIntervalMs = 500;
+const pinSecondsMax = 365 * 24 * 3600;
 const bytesPerSecondMax = 1024 * GiB;
 
 export function warmEndpoints({ warmUps, buckets }: WarmEndpointsOptions): OpsEndpoint[] {
@@ -72,7 +74,7 @@ async function* following(
 
 /** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
 async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<WarmPlan> {
-  allowOnly(query, ["prefix", "manifest", "resume", "bytes_per_second", "dry_run"]);
+  allowOnly(query, ["prefix", "manifest", "resume", "bytes_per_second", "dry_run", "pin_seconds"]);
   const resume = query.get("resume");
   const position = resume === null ? undefined : warmPositionOf(resume);
   const hasManifest = flagOf(query, "manifest");
@@ -84,12 +86,14 @@ async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<Wa
     );
   const bytesPerSecond = bytesPerSecondOf(query);
   const isDryRun = flagOf(query, "dry_run");
+  const pinMs = pinMsOf(query);
+  if (isDryRun && pinMs > 0) throw invalid("dry_run changes nothing, so it cannot go with pin_seconds");
   const source: WarmSource =
     prefix === undefined
       ? new ManifestSource((await body?.(manifestBytesMax)) ?? Buffer.alloc(0), buckets)
       : new PrefixSource(prefix, buckets);
   if (position && position.source !== source.name) throw invalid("the id is that of other objects");
-  return { source, after: position?.after ?? "", isDryRun, bytesPerSecond };
+  return { source, after: position?.after ?? "", isDryRun, bytesPerSecond, pinMs };
 }
 
 function flagOf(query: URLSearchParams, name: string): boolean {
@@ -107,6 +111,14 @@ function bytesPerSecondOf(query: URLSearchParams): number | undefined {
   throw invalid(
     `${name} is "${text}", expected ${MiB} (1 MiB) to ${bytesPerSecondMax} (${formatBytes(bytesPerSecondMax)})`,
   );
+}
+
+function pinMsOf(query: URLSearchParams): number {
+  const text = query.get("pin_seconds");
+  if (text === null) return 0;
+  const seconds = /^\d{1,8}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= pinSecondsMax) return seconds * 1000;
+  throw invalid(`pin_seconds is "${text}", expected 1 to ${pinSecondsMax} (365 days)`);
 }
 
 function invalid(reason: string): OrcaError {

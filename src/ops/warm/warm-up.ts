@@ -48,6 +48,8 @@ export interface WarmPlan {
   readonly isDryRun: boolean;
   /** For bytes from the origin. Undefined for no limit. */
   readonly bytesPerSecond: number | undefined;
+  /** From the start of the warm-up; 0 for no pins. */
+  readonly pinMs: number;
 }
 
 interface Count {
@@ -82,7 +84,9 @@ export interface WarmDocument {
   readonly verified: Readonly<Count>;
   /** Objects that could not be looked up count as one chunk. */
   readonly missing: Readonly<Count>;
-  /** The first of them. */
+  /** Verified, but not pinned, where pins were asked for. */
+  readonly unpinned: Readonly<Count>;
+  /** The first that are missing or unpinned. */
   readonly missing_chunks: readonly MissingDocument[];
   /** Why it failed; null unless it did. */
   readonly reason: string | null;
@@ -114,6 +118,9 @@ export class WarmUp {
   readonly #filled: Count = { chunks: 0, bytes: 0 };
   readonly #verified: Count = { chunks: 0, bytes: 0 };
   readonly #missing: Count = { chunks: 0, bytes: 0 };
+  readonly #unpinned: Count = { chunks: 0, bytes: 0 };
+  /** 0 for no pins. */
+  readonly #pinUntilMs: number;
   /** The members over which the second pass has spread chunks. */
   #filledFor: readonly unknown[] | undefined;
   #state: WarmDocument["state"] = "listing";
@@ -129,6 +136,7 @@ export class WarmUp {
     this.#parts = parts;
     this.#plan = plan;
     this.#after = plan.after;
+    this.#pinUntilMs = plan.pinMs > 0 && !plan.isDryRun ? parts.clock.now() + plan.pinMs : 0;
     if (plan.bytesPerSecond !== undefined) this.#pace = new BytePace(parts.clock, plan.bytesPerSecond);
   }
 
@@ -147,6 +155,7 @@ export class WarmUp {
       filled: { ...this.#filled },
       verified: { ...this.#verified },
       missing: { ...this.#missing },
+      unpinned: { ...this.#unpinned },
       missing_chunks: [...this.#named],
       reason: this.#reason,
     };
@@ -158,7 +167,7 @@ export class WarmUp {
       await this.#list(signal);
       if (!this.#plan.isDryRun) await this.#fill(signal);
       await this.#verify(signal);
-      const isComplete = this.#plan.isDryRun || this.#missing.chunks === 0;
+      const isComplete = this.#plan.isDryRun || this.#missing.chunks + this.#unpinned.chunks === 0;
       this.#state = isComplete ? "complete" : "incomplete";
     } catch (thrown) {
       this.#reason = OrcaError.from(thrown, "internal", "client", "Cannot warm").message;
@@ -209,12 +218,17 @@ export class WarmUp {
     await this.#pass(this.#objectsAfter("", signal), signal, async (object, version, index) => {
       const bytes = version.chunkLength(index);
       const isDryRun = this.#plan.isDryRun;
-      let { result, reason } = await warmer.look({ version, index }, signal);
+      const look = (): Promise<WarmedChunk> => warmer.look({ version, index }, signal, this.#pinUntilMs);
+      let { result, reason } = await look();
       // Another replica should hold it now than the one that filled it.
-      if (result === "missing" && !isDryRun && warmer.members !== this.#filledFor)
+      if (result === "missing" && !isDryRun && warmer.members !== this.#filledFor) {
         ({ result, reason } = await this.#fillChunk(version, index, signal));
+        if (result !== "missing" && this.#pinUntilMs > 0) ({ result, reason } = await look());
+      }
       const why = this.#reasons.get(nameOf(object, index)) ?? reason ?? "it is not held";
-      if (result === "missing") this.#miss(bytes, { url: urlOf(object), chunk: index, reason: why });
+      const named = { url: urlOf(object), chunk: index, reason: why };
+      if (result === "unpinned") this.#name(this.#unpinned, bytes, named);
+      if (result === "missing") this.#name(this.#missing, bytes, named);
       else add(isDryRun ? this.#held : this.#verified, bytes);
     });
   }
@@ -222,7 +236,7 @@ export class WarmUp {
   async #fillChunk(version: ObjectVersion, index: number, signal: AbortSignal): Promise<WarmedChunk> {
     const bytes = version.chunkLength(index);
     const pace = this.#pace && ((): Promise<void> => this.#spend(bytes, signal));
-    const warmed = await this.#parts.warmer.fill({ version, index }, pace, signal);
+    const warmed = await this.#parts.warmer.fill({ version, index }, pace, signal, this.#pinUntilMs);
     if (warmed.result === "filled") add(this.#filled, bytes);
     return warmed;
   }
@@ -274,7 +288,7 @@ export class WarmUp {
     if (version instanceof OrcaError) {
       const { sizeBytes = 0 } = object;
       const missing = { url: urlOf(object), chunk: null, reason: version.message };
-      if (this.#state === "verifying") this.#miss(sizeBytes, missing);
+      if (this.#state === "verifying") this.#name(this.#missing, sizeBytes, missing);
       this.#passBytes += sizeBytes;
       return done();
     }
@@ -331,8 +345,8 @@ export class WarmUp {
     await this.#pace?.spend(bytes, signal);
   }
 
-  #miss(bytes: number, missing: MissingDocument): void {
-    add(this.#missing, bytes);
+  #name(count: Count, bytes: number, missing: MissingDocument): void {
+    add(count, bytes);
     if (this.#named.length < namedMax) this.#named.push(missing);
   }
 }

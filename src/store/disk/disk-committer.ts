@@ -18,6 +18,8 @@ import type { TaskResult } from "./disk-writer.ts";
 export interface DiskCommitterOptions extends DiskRoomOptions {
   readonly fsync: boolean;
   readonly clock: Clock;
+  /** Every chunk is known, and none has been evicted. */
+  readonly onScanned: () => void;
 }
 
 export class DiskCommitter {
@@ -87,6 +89,7 @@ export class DiskCommitter {
     const next = from + sliceMax;
     if (next >= rows.length) {
       index.endScan();
+      this.#options.onScanned();
       this.#room.evictExcess(onEnd);
       return;
     }

@@ -32,6 +32,7 @@ import { DiskRoot } from "./disk-root.ts";
 import { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
 import type { DiskEntry } from "./held-entries.ts";
+import { DiskPins } from "./pins/disk-pins.ts";
 import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
 import { UseMarks } from "./use-marks.ts";
 
@@ -45,6 +46,8 @@ export interface DiskTierOptions {
   /** Parts of maxBytes and of maxChunks. A commit that would exceed the high one begins to evict down to the low one. */
   readonly highWatermark: number;
   readonly lowWatermark: number;
+  /** `disk.pin_share`. */
+  readonly pinShare?: number;
   /** `disk.call_timeout`: for one call of the file system. */
   readonly callTimeoutMs?: number;
   /** Whether a commit waits for the medium. Without it, a power failure loses chunks, but no chunk has wrong bytes. */
@@ -63,6 +66,7 @@ export interface DiskTierOptions {
 
 const openFilesMaxDefault = 512;
 const callTimeoutMsDefault = 10_000;
+const pinShareDefault = 0.5;
 /** A close gives up calls that hang after this time. */
 const closeTimeoutMs = 1000;
 
@@ -77,6 +81,7 @@ export class DiskTier implements StagingStore, ListedStore {
   readonly ready: Promise<void>;
   readonly maxBytes: number;
   readonly partial = new DiskBlocks(this);
+  readonly pins: DiskPins;
   readonly #root: DiskRoot;
   readonly #clock: Clock;
   readonly #calls: DiskCalls;
@@ -117,7 +122,10 @@ export class DiskTier implements StagingStore, ListedStore {
       },
     });
     this.#marks = new UseMarks(clock, (rows, done) => this.#committer.markUses(rows, done));
-    this.#index = new DiskIndex({ ...options, marks: this.#marks });
+    const share = Math.min(options.pinShare ?? pinShareDefault, options.lowWatermark);
+    this.pins = new DiskPins({ ...options, file: `${root.directory}/pins`, share });
+    const policy = this.pins.policy(options.policy);
+    this.#index = new DiskIndex({ ...options, policy, marks: this.#marks });
     this.#superseder = new Superseder((version) =>
       this.#index.supersede(version) === supersedeSliceMax ? 0 : undefined,
     );
@@ -144,6 +152,7 @@ export class DiskTier implements StagingStore, ListedStore {
       fsync: options.fsync,
       clock,
       writer: this.#writer,
+      onScanned: () => this.pins.restore(this.#index),
     });
     this.ready = this.#committer.scan();
   }
@@ -203,7 +212,7 @@ export class DiskTier implements StagingStore, ListedStore {
   }
 
   evictFirst(path: string, isFirst: boolean): void {
-    this.#index.evictFirst(path, isFirst);
+    if (!this.pins.has(path)) this.#index.evictFirst(path, isFirst);
   }
 
   chunkKeyOf(path: string): Promise<ChunkKey | undefined> {
@@ -328,8 +337,13 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#state = "closed";
     this.#files.close();
     this.#superseder.close();
-    const timer = this.#clock.timer(closeTimeoutMs, () => this.#calls.stop());
-    await Promise.all([this.#reader.close(), this.#deletions.ended()]);
+    const late = Promise.withResolvers<void>();
+    const timer = this.#clock.timer(closeTimeoutMs, () => {
+      this.#calls.stop();
+      late.resolve();
+    });
+    const pinned = Promise.race([this.pins.close(), late.promise]);
+    await Promise.all([this.#reader.close(), this.#deletions.ended(), pinned]);
     timer.cancel();
     this.#calls.stop();
     this.#root.close();

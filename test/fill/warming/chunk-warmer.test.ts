@@ -27,7 +27,7 @@ test("ChunkWarmer: without a disk memory holds the chunk, and a look fills nothi
   assert.equal(await warming, "filled");
   assert.equal(await warmer.warm(key, true, never), "held");
   assert.equal(origin.reads.length, 1);
-  assert.deepEqual(warmer.stats, { held: 1, filled: 1, missing: 1, busy: 0 });
+  assert.deepEqual(warmer.stats, { held: 1, filled: 1, missing: 1, busy: 0, unpinned: 0 });
 });
 
 test("ChunkWarmer: a call beyond the eighth is busy at once, and one that is cancelled cuts its flight", async () => {

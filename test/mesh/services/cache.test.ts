@@ -215,6 +215,29 @@ test("WarmChunk: the chunk arrives unchanged, and every result comes back", asyn
   );
 });
 
+test("WarmChunk: the peer is asked for a pin, and tells a look whether there is one", async (context) => {
+  const asked: unknown[] = [];
+  const results = ["held", "unpinned", "held"] as const;
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      warmer: {
+        warm: ({ index }, _fills, _signal, pinUntilMs) => {
+          asked.push(pinUntilMs);
+          return Promise.resolve(results[index] ?? "held");
+        },
+      },
+    },
+  );
+  const version = versionOf(4 * MiB);
+  const signal = new AbortController().signal;
+  assert.equal(await client.warm(peer, { version, index: 0 }, false, signal, 1234), "held");
+  assert.equal(await client.warm(peer, { version, index: 1 }, false, signal, 1234), "unpinned");
+  assert.equal(await client.warm(peer, { version, index: 2 }, false, signal), "held");
+  assert.deepEqual(asked, [1234, 1234, 0]);
+});
+
 test("WarmChunk: a chunk of a size that is not agreed is rejected, because a fill reserves memory for it", async (context) => {
   const { client, peer, calls } = await served(context, { inspect: () => Promise.reject(new Error("no")) });
   const version = versionOf(4 * MiB, { chunkSizeBytes: 2 * MiB });
@@ -262,6 +285,7 @@ test("PurgeObjects: the prefix and its scope arrive unchanged, and so does what 
       cachestore: { chunks: 4, failed: 1 },
     },
     { objects: 0, memory: { chunks: 0, bytes: 0 }, disk: null, cachestore: null },
+    { objects: 0, memory: { chunks: 0, bytes: 0 }, disk: { chunks: 2, bytes: 9 }, cachestore: null },
   ];
   const { client, peer } = await served(
     context,
@@ -272,11 +296,14 @@ test("PurgeObjects: the prefix and its scope arrive unchanged, and so does what 
   const one = { ...place, keyPrefix: "", match: "key" } as const;
   const all = { what: "all", cachestore: true } as const;
   const metadata = { what: "metadata", cachestore: false } as const;
+  const pins = { what: "pins", cachestore: false } as const;
   const { signal } = new AbortController();
   assert.deepEqual(await client.purge(peer, place, all, signal), answers[0]);
   assert.deepEqual(await client.purge(peer, one, metadata, signal), answers[1]);
+  assert.deepEqual(await client.purge(peer, place, pins, signal), answers[2]);
   assert.deepEqual(asked, [
     [place, all],
     [one, metadata],
+    [place, pins],
   ]);
 });

@@ -20,7 +20,7 @@ const plan = {
   bucket,
   keyPrefix: "run/",
   match: "prefix",
-  isMetadataOnly: false,
+  what: "all",
   cachestore: false,
 } as const;
 const never = new AbortController().signal;
