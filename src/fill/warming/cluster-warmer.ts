@@ -105,7 +105,8 @@ export class ClusterWarmer {
       const reason = `replica "${name}" does not hold it`;
       if (at === "missing") return { result: at, reason, isOutdated: false };
       if (at === "filled") result = at;
-      if (at === "unpinned") unpinned ??= `replica "${name}" has no room for its pin (disk.pin_share)`;
+      if (at === "unpinned")
+        unpinned ??= `replica "${name}" has no disk, or no room for its pin (disk.pin_share)`;
     }
     if (unpinned !== undefined && !fills) return { result: "unpinned", reason: unpinned, isOutdated: false };
     return { result, reason: undefined, isOutdated: false };
