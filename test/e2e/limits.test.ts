@@ -228,7 +228,7 @@ test("buckets: clients see the configured names and prefixes, and nothing outsid
   const buckets = await (await fetch(`${endpoint}/`)).text();
   assert.deepEqual(
     [...buckets.matchAll(/<Name>(\w+)<\/Name>/g)].map(([, name]) => name),
-    ["public", "all"],
+    ["all", "public"],
   );
 });
 

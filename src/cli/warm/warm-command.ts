@@ -6,7 +6,6 @@ import { readFileSync, statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, parseBytes, parseDuration } from "../../base/units.ts";
-import { manifestBytesMax } from "../../ops/warm/warm-source.ts";
 import type { WarmDocument } from "../../ops/warm/warm-up.ts";
 import type { CommandContext, TerminalOutput } from "../command-context.ts";
 import {
@@ -115,8 +114,8 @@ const stoppedExitCode = 130;
  * Resolves with the exit code: 0 if all is held, or after a dry run; 1 if chunks are missing or it could not run.
  * @throws OrcaError `invalid_argument` for a URL or a manifest that is not valid.
  */
-export function warm(options: WarmOptions): Promise<number> {
-  const call = callOf(options);
+export async function warm(options: WarmOptions): Promise<number> {
+  const call = await callOf(options);
   const timeoutMs = options.timeoutMs ?? lineTimeoutMs;
   return withOps("warm at", call, { ...options, timeoutMs }, (url, deadline) =>
     follow(url, call, deadline, options),
@@ -158,13 +157,13 @@ function isOver({ state }: WarmDocument): boolean {
 }
 
 /** @throws OrcaError `invalid_argument`. */
-function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmOptions): OpsCall {
+async function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmOptions): Promise<OpsCall> {
   if (resume === undefined && (url === undefined) === (manifest === undefined))
     throw invalid("warm: expected either s3://BUCKET/PREFIX or --manifest FILE");
   if (resume !== undefined && url !== undefined)
     throw invalid(`warm "${url}": --resume knows its objects, so leave the URL out`);
   if (dryRun && pinMs !== undefined) throw invalid("warm: --dry-run changes nothing, so leave --pin out");
-  const body = manifest === undefined ? undefined : manifestIn(manifest);
+  const body = manifest === undefined ? undefined : await manifestIn(manifest);
   return {
     path: "/cache/warm",
     action: "warm",
@@ -186,8 +185,9 @@ function placeIn(url: string): string {
   return place;
 }
 
-function manifestIn(file: string): Uint8Array<ArrayBuffer> {
+async function manifestIn(file: string): Promise<Uint8Array<ArrayBuffer>> {
   const action = `use --manifest "${file}"`;
+  const { manifestBytesMax } = await import("../../ops/warm/warm-source.ts");
   try {
     const { size } = statSync(file);
     if (size > manifestBytesMax)
