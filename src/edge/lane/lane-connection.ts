@@ -5,7 +5,8 @@
  *
  * Invariants:
  * 1. One request at a time is served. Of the next ones, heads wait (pipelines.ts), and the bytes after them. Where as many
- *    wait as may, or {@link headBytesMax} bytes, the connection is not read any more until the response has ended.
+ *    wait as may, or {@link headBytesMax} bytes, the connection is not read any more until the response has ended. Nor is
+ *    it read while requests are left to a later turn of the event loop.
  * 2. A connection is handed over only while no request is served, and the kernel has all bytes of the responses before.
  * 3. The scratch buffer is used again only if the kernel has taken all of it.
  */
@@ -66,6 +67,8 @@ export class LaneConnection implements ResponseConnection {
   #readsOfHead = 0;
   #response: LaneResponse | undefined;
   #isTaking = false;
+  /** Whether requests in `#rest` are left to a later turn of the event loop. */
+  #awaitsTurn = false;
   /** Whether it is handed over or given up, and no longer the lane's. */
   #isOver = false;
 
@@ -173,12 +176,9 @@ export class LaneConnection implements ResponseConnection {
 
   readonly #goOn = (): void => {
     const { socket } = this;
-    if (socket.destroyed || this.#isOver || this.#response) return;
-    for (let served = 0; this.#waiting.length > 0; served += 1) {
-      if (served === servedInTurnMax) {
-        setImmediate(this.#goOn);
-        return;
-      }
+    if (socket.destroyed || socket.writableEnded || this.#isOver || this.#response) return;
+    this.#awaitsTurn = false;
+    while (this.#waiting.length > 0) {
       this.#context.pipelines.leave(1);
       this.#isTaking = true;
       this.#serve(this.#waiting.shift() as LaneRequest);
@@ -193,7 +193,8 @@ export class LaneConnection implements ResponseConnection {
   };
 
   get #isFull(): boolean {
-    return this.#waiting.length + 1 >= pipelinedRequestsMax || this.#rest.length >= headBytesMax;
+    const isFull = this.#waiting.length + 1 >= pipelinedRequestsMax || this.#rest.length >= headBytesMax;
+    return isFull || this.#awaitsTurn;
   }
 
   #forgetRest(): void {
@@ -254,6 +255,8 @@ export class LaneConnection implements ResponseConnection {
       served += 1;
       if (served === servedInTurnMax && at < bytes.length) {
         this.#rest = bytes.subarray(at);
+        this.#awaitsTurn = true;
+        this.socket.pause();
         setImmediate(this.#goOn);
         break;
       }
@@ -294,7 +297,7 @@ export class LaneConnection implements ResponseConnection {
   /** The client has closed its side. As with node:http, it gets no rest of a response. */
   readonly #onEnd = (): void => {
     const owesHead = this.#rest.length > 0;
-    if (this.#response) this.socket.destroy();
+    if (this.#response || this.#awaitsTurn) this.socket.destroy();
     else if (owesHead) this.#context.brokenHead(this.socket);
     else this.socket.end();
   };

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { KiB } from "../../../src/base/units.ts";
 import { createEdgeServer } from "../../../src/edge/edge-server.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
 import type { EdgeRequest, EdgeResponse } from "../../../src/edge/lane/edge-request.ts";
@@ -186,4 +187,30 @@ test("Lane: many requests at once are answered in order, in several turns of the
     [...received().matchAll(/body of (\/\d+)/g)].map(([, path]) => path),
     paths,
   );
+});
+
+test("Lane: requests that are left to a later turn hold back the connection, whatever the client sends", async (context) => {
+  const head = get("/a");
+  let served = 0;
+  let waitingBytesMax = 0;
+  const { open } = await start(context, (request, response) => {
+    served += 1;
+    waitingBytesMax = Math.max(waitingBytesMax, request.socket.bytesRead - served * head.length);
+    answer(request, response);
+  });
+  const { socket } = await open();
+  const requests = 30_000;
+  socket.write(head.repeat(requests));
+  await until(() => served === requests);
+  assert.ok(waitingBytesMax < 256 * KiB, `${waitingBytesMax} bytes`);
+});
+
+test("Lane: a client that closes its side while whole requests wait for a later turn is cut, and told nothing wrong", async (context) => {
+  const { broken, open } = await start(context, answer);
+  const { socket, received } = await open();
+  const closed = once(socket, "close");
+  socket.end(get("/a").repeat(100));
+  await closed;
+  assert.deepEqual(broken, []);
+  assert.match(received(), /^(?:HTTP\/1.1 200 OK\r\n[^]{0,200}?body of \/a)+$/);
 });
