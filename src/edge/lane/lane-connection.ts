@@ -204,6 +204,8 @@ export class LaneConnection implements ResponseConnection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
+    // After the response that closes the connection. The client may have sent more before it came.
+    if (this.socket.writableEnded) return;
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     this.#rest = nothing;
     if (this.#response === undefined) this.#take(all);

@@ -214,3 +214,18 @@ test("Lane: a client that closes its side while whole requests wait for a later 
   assert.deepEqual(broken, []);
   assert.match(received(), /^(?:HTTP\/1.1 200 OK\r\n[^]{0,200}?body of \/a)+$/);
 });
+
+test("Lane: what comes after a request with Connection: close is not served", async (context) => {
+  const served: (string | undefined)[] = [];
+  const { open } = await start(context, (request, response) => {
+    served.push(request.url);
+    answer(request, response);
+    // The response is with the kernel, and the connection closes in a later turn.
+    queueMicrotask(() => request.socket.emit("data", Buffer.from(get("/b"))));
+  });
+  const { socket } = await open();
+  const closed = once(socket, "close");
+  socket.write(get("/a", "Connection: close\r\n"));
+  await closed;
+  assert.deepEqual(served, ["/a"]);
+});
