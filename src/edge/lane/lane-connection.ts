@@ -166,7 +166,7 @@ export class LaneConnection implements ResponseConnection {
     if (response === undefined) return;
     this.#response = undefined;
     response.close(true);
-    if (!response.shouldKeepAlive) {
+    if (!response.keepsAlive) {
       this.#forgetRest();
       this.socket.destroySoon();
     } else if (!this.#isTaking) {

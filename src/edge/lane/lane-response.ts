@@ -28,6 +28,8 @@ export class LaneResponse implements EdgeResponse {
   destroyed = false;
   closed = false;
   shouldKeepAlive: boolean;
+  /** What the head says. A client to which it promises the connection may already use it for its next request. */
+  keepsAlive = false;
   readonly #connection: ResponseConnection;
   readonly #hasBody: boolean;
   /** Not sent yet. */
@@ -52,7 +54,8 @@ export class LaneResponse implements EdgeResponse {
     }
     this.statusCode = status;
     this.headersSent = true;
-    this.#head = head + this.#connection.headEnd(this.shouldKeepAlive);
+    this.keepsAlive = this.shouldKeepAlive;
+    this.#head = head + this.#connection.headEnd(this.keepsAlive);
   }
 
   write(bytes: Uint8Array | string, onWritten?: (error?: Error | null) => void): void {

@@ -229,3 +229,22 @@ test("Lane: what comes after a request with Connection: close is not served", as
   await closed;
   assert.deepEqual(served, ["/a"]);
 });
+
+test("LaneResponse.shouldKeepAlive: what the head says holds, whatever is set after it", async (context) => {
+  const begun: EdgeResponse[] = [];
+  const { open } = await start(context, (request, response) => {
+    if (request.url !== "/long") return answer(request, response);
+    response.writeHead(200, ["Content-Length", "2"]);
+    response.write("a");
+    begun.push(response);
+  });
+  const { socket, received } = await open();
+  socket.write(get("/long"));
+  await until(() => received().endsWith("a"));
+  const [long] = begun as [EdgeResponse];
+  long.shouldKeepAlive = false;
+  long.end("b");
+  socket.write(get("/next"));
+  await until(() => socket.destroyed || received().endsWith("body of /next"));
+  assert.match(received(), /Connection: keep-alive[^]*ab[^]*body of \/next$/);
+});
