@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { KiB } from "../../../src/base/units.ts";
 import { createEdgeServer } from "../../../src/edge/edge-server.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
@@ -131,12 +130,16 @@ test("Lane: a request of another form goes to node:http after the answers before
 });
 
 test("Lane: a head in more than eight reads goes to node:http without a loss", async (context) => {
-  const { byNode, open } = await start(context, answer);
+  const { server, byNode, open } = await start(context, answer);
+  const accepted: Socket[] = [];
+  server.on("connection", (socket: Socket) => accepted.push(socket));
   const { socket, received } = await open();
-  socket.setNoDelay();
+  await until(() => accepted.length === 1);
+  let sent = 0;
   for (const byte of get("/slowly")) {
     socket.write(byte);
-    await sleep(2);
+    sent += 1;
+    await until(() => accepted[0]?.bytesRead === sent);
   }
   await until(() => received().endsWith("node"));
   assert.deepEqual(byNode, ["/slowly"]);
