@@ -152,7 +152,10 @@ export class LruMap<Key, Value> implements WeighedMap {
   /** Evicts the least recently used entry, if there is one. */
   evictOldest(): void {
     let entry = this.#byUse.oldest;
-    for (let skipped = 0; entry?.isMarked && skipped < skippedMax; skipped += 1) {
+    // An entry that was added just now has had no time to be used, and stays the newest.
+    const { newest } = this.#byUse;
+    for (let skipped = 0; entry && skipped < skippedMax; skipped += 1) {
+      if (!entry.isMarked && (entry !== newest || this.size === 1)) break;
       this.#use(entry);
       entry = this.#byUse.oldest;
     }

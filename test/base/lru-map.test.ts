@@ -47,6 +47,17 @@ test("LruMap.get: with marksUses an eviction skips a thousand entries and no mor
   assert.deepEqual([map.size, map.has(1024), map.oldest?.key], [2999, false, 1025]);
 });
 
+test("LruMap.set: with marksUses the new value is kept where all other entries were used", () => {
+  const map = new LruMap<string, string>({ weightMax: 3, marksUses: true });
+  for (const key of "abc") map.set(key, key);
+  for (const key of "abc") map.get(key);
+  map.set("d", "d");
+  assert.deepEqual([...map.keys()], ["b", "c", "d"]);
+  for (const key of "bcd") map.get(key);
+  map.set("c", "C", 2);
+  assert.deepEqual([...map.values()], ["d", "C"]);
+});
+
 test("LruMap.set: another value takes the place of the first, with its weight, and is no eviction", () => {
   const evicted: string[] = [];
   const map = new LruMap<string, string>({ weightMax: 10, onEvict: (value) => evicted.push(value) });
