@@ -44,9 +44,11 @@ const otherNames: ReadonlySet<string> = new Set([
   "__proto__",
 ]);
 
-/** Names as clients write them, and in lower case. Clients could fill it, so it has a bound. */
+/** Names as clients write them, and in lower case. Clients could fill it, so it has a bound, and each name too. */
 const lowerNames = new Map<string, string>();
 const lowerNamesMax = 1000;
+/** In characters. A longer name is not kept. */
+const keptNameLengthMax = 64;
 
 export class LaneRequest implements EdgeRequest {
   readonly httpVersion = "1.1";
@@ -171,7 +173,7 @@ function lowerOf(name: string): string {
   const known = lowerNames.get(name);
   if (known !== undefined) return known;
   const lower = name.toLowerCase();
-  if (lowerNames.size < lowerNamesMax) lowerNames.set(name, lower);
+  if (name.length <= keptNameLengthMax && lowerNames.size < lowerNamesMax) lowerNames.set(name, lower);
   return lower;
 }
 

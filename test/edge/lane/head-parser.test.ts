@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { MiB } from "../../../src/base/units.ts";
 import {
   HeadParser,
   headBytesMax,
@@ -110,3 +113,19 @@ test("HeadParser: everything else is node:http's, as soon as that is known", () 
       LaneRequest,
   );
 });
+
+test("HeadParser: of the names that clients make up it keeps short ones only", () => {
+  const before = heapBytes();
+  const long = "n".repeat(15_000);
+  for (let index = 0; index < 1000; index += 1) request(withHeader(`${long}${index}: a`));
+  assert.ok(heapBytes() - before < MiB);
+});
+
+/** Bytes in use after garbage was collected. */
+function heapBytes(): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}
