@@ -59,8 +59,8 @@ interface MemoryCommit extends Committed {
 export class ChunkKeeping {
   readonly #options: ChunkKeepingOptions;
   readonly #stats: KeepingStats;
-  /** Memory keys of the chunks that are being committed. */
-  readonly #committing = new Set<string>();
+  /** Commits in progress, by memory key. */
+  readonly #committing = new Map<string, Promise<void>>();
   readonly #memoryCommits = new Map<MemoryCommit, Promise<void>>();
 
   constructor(options: ChunkKeepingOptions, stats: KeepingStats) {
@@ -95,13 +95,20 @@ export class ChunkKeeping {
   }
 
   /**
-   * Commits a chunk that memory holds whole to the stores that lack it, for a warm-up: no flight would. False where memory
-   * does not hold it whole and verified, or there is no store. Never rejects.
+   * Commits a chunk that memory holds whole to the stores that lack it, for a warm-up: no flight would. Where a commit of
+   * the chunk runs already, it waits for that one. False where memory does not hold it whole and verified, or there is no
+   * store. Never rejects.
    */
   async storeFromMemory(key: ChunkKey): Promise<boolean> {
     const { memory, disk, cachestore } = this.#options;
-    const held = memory.peek(key.version.memoryKey(key.index));
+    const memoryKey = key.version.memoryKey(key.index);
+    const held = memory.peek(memoryKey);
     if (!held?.isWhole || held.provenance.isUnverified || !(disk ?? cachestore)) return false;
+    const running = this.#committing.get(memoryKey);
+    if (running) {
+      await running;
+      return true;
+    }
     const whole = held.share();
     const commit: MemoryCommit = { key, isForgotten: false, trace: undefined };
     const run = this.#commit(commit, whole, true).finally(() => {
@@ -192,20 +199,23 @@ export class ChunkKeeping {
    * Bytes of a peer that sent no SHA-256 for them came over mutual TLS. They are served, but not stored.
    */
   async #commit(flight: Committed, whole: ChunkBytes, isWarming = false): Promise<void> {
+    const memoryKey = flight.key.version.memoryKey(flight.key.index);
+    if (whole.provenance.isUnverified || flight.isForgotten || this.#committing.has(memoryKey)) return;
+    const run = this.#commitToStores(flight, whole, isWarming).finally(() =>
+      this.#committing.delete(memoryKey),
+    );
+    this.#committing.set(memoryKey, run);
+    await run;
+  }
+
+  async #commitToStores(flight: Committed, whole: ChunkBytes, isWarming: boolean): Promise<void> {
     const { disk } = this.#options;
     const { key } = flight;
-    const memoryKey = key.version.memoryKey(key.index);
-    if (whole.provenance.isUnverified || flight.isForgotten || this.#committing.has(memoryKey)) return;
-    this.#committing.add(memoryKey);
-    try {
-      await Promise.all([
-        this.#commitToDisk(flight, whole),
-        this.#commitToCachestore(flight, whole, isWarming),
-      ]);
-      if (disk?.partial && disk.presence(key) === "held") await disk.partial.delete(key);
-    } finally {
-      this.#committing.delete(memoryKey);
-    }
+    await Promise.all([
+      this.#commitToDisk(flight, whole),
+      this.#commitToCachestore(flight, whole, isWarming),
+    ]);
+    if (disk?.partial && disk.presence(key) === "held") await disk.partial.delete(key);
   }
 
   /** Bytes from the origin go into the cachestore. Bytes that came from the cachestore do not go back, unless it lost them. */

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiB } from "../../../src/base/units.ts";
+import { ObjectReader } from "../../../src/fill/object-reader.ts";
 import { ChunkWarmer } from "../../../src/fill/warming/chunk-warmer.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { settle } from "../../support/fake-clock.ts";
-import { fillFixture } from "../../support/fill-fixture.ts";
+import { drain, fillFixture } from "../../support/fill-fixture.ts";
 
 const never = new AbortController().signal;
 
@@ -68,6 +69,25 @@ test("ChunkWarmer: a file whose footer cannot be read counts as a client finds i
   isReadable = false;
   assert.equal(await warmer.warm(key, false, never), "missing");
   assert.deepEqual(asked, ["footer", "block", "footer", "block"]);
+});
+
+test("ChunkWarmer: waits for the commit that a client's flight has begun", async () => {
+  const { parts, disk: store, path, version, readNumber } = warmerOf({ disk: true });
+  assert.ok(store);
+  const commit = Promise.withResolvers<void>();
+  store.commitGate = commit.promise;
+  const disk = Object.assign(store, { ready: Promise.resolve(), chunkKeyOf: async () => undefined });
+  const warmer = new ChunkWarmer({ ...parts, disk: disk as unknown as DiskTier, coordinates: () => true });
+  const key = { version: version("k", 2 * MiB), index: 0 };
+  const reading = drain(new ObjectReader(path, key.version, 0, 2 * MiB));
+  await settle();
+  readNumber(0).deliver().finish();
+  await reading;
+  const warmings = [warmer.warm(key, true, never), warmer.warm(key, true, never)];
+  await settle();
+  commit.resolve();
+  assert.deepEqual(await Promise.all(warmings), ["filled", "filled"]);
+  assert.equal(store.puts.length, 1);
 });
 
 test("ChunkWarmer: a chunk that is larger than half of memory is an error that says so", async () => {
