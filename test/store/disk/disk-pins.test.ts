@@ -135,3 +135,26 @@ criterion("a pin ends with its chunk, with its version, and by a release", async
   await putAll(fixture, tier, keysOf(300, "other"));
   assert.equal(heldOf(tier, keys), 1);
 });
+
+criterion("a release before the end of the scan ends the pins of the last run for good", async (fixture) => {
+  const first = await fixture.open(small);
+  const keys = keysOf(3, "k") as [ChunkKey, ChunkKey, ChunkKey];
+  await putAll(fixture, first, keys);
+  for (const key of keys) first.pins.pin(key, fixture.clock.now() + hourMs);
+  await first.close(60_000);
+  const scanning = fixture.openUnscanned(small);
+  const { originId, bucket } = keys[0].version;
+  assert.deepEqual(scanning.pins.release({ originId, bucket, keyPrefix: "k-1" }), { chunks: 1, bytes: 0 });
+  assert.equal(scanning.pins.release({ originId, bucket, keyPrefix: "k-1" }).chunks, 0);
+  await scanning.ready;
+  assert.equal(scanning.pins.count, 2);
+  await scanning.close(60_000);
+  const last = fixture.openUnscanned(small);
+  last.pins.release({ originId, bucket, keyPrefix: "k-2" });
+  await last.close(60_000);
+  const tier = await fixture.open(small);
+  assert.deepEqual(
+    tier.pins.objects().map(({ objectKey }) => objectKey),
+    ["k-0"],
+  );
+});

@@ -138,10 +138,16 @@ export class DiskPins {
     return this.#add({ path: version.chunkPath(index), originId, bucket, objectKey, untilMs: endMs });
   }
 
-  /** Ends the pins of the objects below `prefix`. Their chunks stay, until they are evicted. */
+  /**
+   * Ends the pins of the objects below `prefix`. Their chunks stay, until they are evicted. Pins of the last run count
+   * without bytes before the end of the scan, because their sizes are not known then.
+   */
   release(prefix: ObjectPrefix | undefined): { readonly chunks: number; readonly bytes: number } {
     this.#endDue();
-    let [chunks, bytes] = [0, 0];
+    const restored = this.#restored.filter((record) => !isBelow(prefix, record));
+    let [chunks, bytes] = [this.#restored.length - restored.length, 0];
+    if (chunks > 0) this.#saveSoon();
+    this.#restored = restored;
     for (const [row, { record, sizeBytes }] of this.#pins) {
       if (!isBelow(prefix, record)) continue;
       this.#unpin(row);
@@ -246,10 +252,7 @@ export class DiskPins {
     this.#saveTimer = undefined;
     this.#saving = this.#saving
       .then(() =>
-        writePinFile(
-          file,
-          Array.from(this.#pins.values(), ({ record }) => record),
-        ),
+        writePinFile(file, [...this.#restored, ...Array.from(this.#pins.values(), ({ record }) => record)]),
       )
       .then(
         () => {
