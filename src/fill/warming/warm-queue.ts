@@ -86,19 +86,22 @@ export class WarmQueue {
   async #fill(version: ObjectVersion): Promise<string | undefined> {
     const { warmer } = this.#options;
     const { signal } = this.#stopping;
-    let failure: string | undefined;
+    const found: { failure?: string | undefined; isOutdated: boolean } = { isOutdated: false };
     const chunks = new TaskPool(() => chunksPerReplica * warmer.members.length);
     try {
-      for (let index = 0; index < version.chunkCount; index += 1) {
+      // The origin has no chunk of an outdated version: each further one would cost a GET for nothing.
+      for (let index = 0; index < version.chunkCount && !found.isOutdated; index += 1) {
         await chunks.start(async () => {
-          const { reason } = await warmer.fill({ version, index }, undefined, signal);
-          failure ??= reason;
+          if (found.isOutdated) return;
+          const warmed = await warmer.fill({ version, index }, undefined, signal);
+          found.failure ??= warmed.reason;
+          found.isOutdated ||= warmed.isOutdated;
         });
       }
       await chunks.ended();
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
     }
-    return failure;
+    return found.failure;
   }
 }

@@ -13,7 +13,8 @@ function versionOf(objectKey: string): ObjectVersion {
 }
 
 function queueOf() {
-  const asked: { readonly name: string; readonly end: (reason?: string) => void }[] = [];
+  const asked: { readonly name: string; readonly end: (reason?: string, isOutdated?: boolean) => void }[] =
+    [];
   const warmer = {
     members: [undefined],
     fill: (
@@ -23,7 +24,8 @@ function queueOf() {
     ) => {
       const { promise, resolve, reject } = Promise.withResolvers<object>();
       signal.addEventListener("abort", () => reject(signal.reason));
-      const end = (reason?: string): void => resolve({ result: reason ? "missing" : "filled", reason });
+      const end = (reason?: string, isOutdated = false): void =>
+        resolve({ result: reason ? "missing" : "filled", reason, isOutdated });
       asked.push({ name: `${version.objectKey} ${index}`, end });
       return promise;
     },
@@ -65,4 +67,19 @@ test("WarmQueue: holds 1,000 objects, turns away the next, and a stop ends all",
   assert.equal(queue.waiting, 0);
   assert.equal(queue.add(versionOf("late")), "full");
   assert.equal(queue.stats.full, 2);
+});
+
+test("WarmQueue: of a version that the origin has no more, no further chunk is asked for", async () => {
+  const { asked, queue } = queueOf();
+  for (const key of ["a", "b"]) assert.equal(queue.add(versionOf(key)), "queued");
+  await settle();
+  asked[0]?.end("the object has changed", true);
+  asked[1]?.end("the object has changed", true);
+  await settle();
+  assert.deepEqual(
+    asked.map(({ name }) => name),
+    ["a 0", "a 1", "b 0", "b 1"],
+  );
+  assert.deepEqual([queue.waiting, queue.stats.incomplete], [1, 1]);
+  await queue.stop();
 });
