@@ -80,7 +80,6 @@ export class Flight {
   readonly #isWorthFinishing: (flight: Flight) => boolean;
   readonly #runEnd: number;
   #reserveBytes: number;
-  #isShortened = false;
   readonly #segments: (Segment | undefined)[];
   readonly #cut = new AbortController();
   #to: number;
@@ -149,7 +148,7 @@ export class Flight {
 
   /** Nobody reads it any more, so its run ends earlier than it should have. */
   get isCut(): boolean {
-    return this.#to < this.#runEnd && !this.#isShortened;
+    return this.#to < this.from + this.#reserveBytes;
   }
 
   /** Aborts when its last byte before a cut has come. */
@@ -267,7 +266,6 @@ export class Flight {
     const blocks = Math.max(1, Math.floor((this.#to - this.from) / segmentSizeBytes / shortenedParts));
     const end = this.from + blocks * segmentSizeBytes;
     if (end >= this.#to) return;
-    this.#isShortened = true;
     this.#reserveBytes = end - this.from;
     this.#to = end;
   }

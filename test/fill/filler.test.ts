@@ -223,6 +223,24 @@ for (const [what, isFirst, fillsWhole, reads] of [
   });
 }
 
+test("Filler.fill: a short run that its last reader leaves counts as cut", async () => {
+  const chunkSizeBytes = 16 * MiB;
+  const { filler, budget, version, readNumber } = fillFixture({ maxBytes: chunkSizeBytes, chunkSizeBytes });
+  const taken = budget.tryReserve(chunkSizeBytes);
+  const key = { version: version("k", chunkSizeBytes), index: 0 };
+  const request = { offset: 0, end: chunkSizeBytes, seen: false, skipDisk: false, isFirst: true };
+  const flight = filler.fill(key, request);
+  flight.join();
+  taken?.release();
+  await settle();
+  const read = readNumber(0).deliver(10);
+  flight.leave();
+  read.deliver();
+  await settle();
+  assert.deepEqual([read.range, flight.to], [[0, 2 * MiB], MiB]);
+  assert.deepEqual([filler.stats.cut, filler.flightsInProgress, budget.reservedBytes], [1, 0, 0]);
+});
+
 test("Filler.receive: a filler that stops takes no further body, because nobody would wait for it", async () => {
   const { filler, budget, version } = fillFixture();
   await filler.stop();
