@@ -79,6 +79,8 @@ export class Flight {
   };
   readonly #isWorthFinishing: (flight: Flight) => boolean;
   readonly #runEnd: number;
+  /** The end of the bytes that the source sends, as far as the flight does not cut them off. */
+  #sentEnd: number;
   #reserveBytes: number;
   readonly #segments: (Segment | undefined)[];
   readonly #cut = new AbortController();
@@ -107,6 +109,7 @@ export class Flight {
     this.#source = source;
     this.#reserveBytes = to - from;
     this.#runEnd = to;
+    this.#sentEnd = to;
     this.#to = to;
     this.#filled = from;
     this.#segments = new Array<undefined>(Math.ceil((to - from) / segmentSizeBytes)).fill(undefined);
@@ -293,6 +296,7 @@ export class Flight {
   /** Fetches the bytes that are missing by `read`. Resolves when they have come or the flight is cut. */
   async fetch(read: RunReader, signal: AbortSignal): Promise<void> {
     if (this.#filled === this.#to) return;
+    this.#sentEnd = this.#to;
     try {
       await read(this.sink, AbortSignal.any([this.#cut.signal, signal]));
     } catch (thrown) {
@@ -365,7 +369,7 @@ export class Flight {
     this.trace?.arrived();
     this.#filled += lengthBytes;
     assert(this.#filled <= this.#to, "a flight is not filled past its end");
-    if (this.#filled === this.#to && this.#to < this.#runEnd) this.#cut.abort();
+    if (this.#filled === this.#to && this.#to < this.#sentEnd) this.#cut.abort();
     this.#notifyListeners();
   }
 

@@ -223,6 +223,20 @@ for (const [what, isFirst, fillsWhole, reads] of [
   });
 }
 
+test("Filler.fill: a short run ends with its body, so the connection is kept", async () => {
+  const { filler, budget, version, readNumber } = fillFixture({ maxBytes: 16 * MiB });
+  const taken = budget.tryReserve(16 * MiB);
+  const key = { version: version("k", 8 * MiB), index: 0 };
+  filler.fill(key, { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst: true });
+  taken?.release();
+  await settle();
+  const read = readNumber(0).deliver();
+  assert.deepEqual([read.range, read.signal.aborted], [[0, MiB], false]);
+  read.finish();
+  await settle();
+  assert.equal(filler.flightsInProgress, 0);
+});
+
 test("Filler.fill: a short run that its last reader leaves counts as cut", async () => {
   const chunkSizeBytes = 16 * MiB;
   const { filler, budget, version, readNumber } = fillFixture({ maxBytes: chunkSizeBytes, chunkSizeBytes });
