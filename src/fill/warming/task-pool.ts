@@ -5,6 +5,8 @@
 export class TaskPool {
   readonly #runningMax: () => number;
   readonly #running = new Set<Promise<void>>();
+  /** Resolves when the next task ends. A race of all tasks would leave a reaction on each that lasts long. */
+  #nextEnd = Promise.withResolvers<void>();
   #fault: { readonly error: unknown } | undefined;
 
   constructor(runningMax: () => number) {
@@ -13,13 +15,17 @@ export class TaskPool {
 
   /** Resolves when the task has begun. @throws the error of any task before. */
   async start(task: () => Promise<void>): Promise<void> {
-    while (this.#running.size >= this.#runningMax()) await Promise.race(this.#running);
+    while (this.#running.size >= this.#runningMax()) await this.#nextEnd.promise;
     this.#throwFault();
     const run = task()
       .catch((error: unknown) => {
         this.#fault ??= { error };
       })
-      .finally(() => this.#running.delete(run));
+      .finally(() => {
+        this.#running.delete(run);
+        this.#nextEnd.resolve();
+        this.#nextEnd = Promise.withResolvers();
+      });
     this.#running.add(run);
   }
 
