@@ -56,7 +56,7 @@ export class SpanQueue implements SpanSink {
     else this.#timer ??= this.#clock.timer(waitMs, () => this.#flush());
   }
 
-  /** Sends what waits, for two seconds at most. */
+  /** Sends what waits, and closes the exporter, which waits for a batch on its way: for two seconds at most. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -66,12 +66,16 @@ export class SpanQueue implements SpanSink {
       this.#flush();
       await this.#sending;
     })();
-    await Promise.race([sent, sleep(this.#clock, closeMs, patience.signal).catch(() => undefined)]);
-    patience.abort();
-    this.#timer?.cancel();
-    this.stats.dropped += this.#waiting.length;
-    this.#waiting = [];
-    await this.#exporter.close();
+    const late = sleep(this.#clock, closeMs, patience.signal).catch(() => undefined);
+    try {
+      await Promise.race([sent, late]);
+      this.#timer?.cancel();
+      this.stats.dropped += this.#waiting.length;
+      this.#waiting = [];
+      await Promise.race([this.#exporter.close(), late]);
+    } finally {
+      patience.abort();
+    }
   }
 
   #flush(): void {
