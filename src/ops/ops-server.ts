@@ -170,7 +170,8 @@ export class OpsServer {
     const connection = this.#tcpSockets.get(nameOf(socket)) ?? socket;
     this.#connections.begin(connection);
     response.once("close", () => this.#connections.end(connection));
-    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+    const [path = "", ...queries] = (request.url ?? "").split("?");
+    const query = queries.join("?");
     const atPath = this.#endpoints.filter((endpoint) => endpoint.path === path);
     const allowed = allowedMethods(atPath);
     const endpoint = endpointFor(request, atPath);
@@ -273,13 +274,17 @@ export class OpsServer {
 async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const slices: Buffer[] = [];
   let lengthBytes = 0;
-  for await (const slice of request as AsyncIterable<Buffer>) {
-    lengthBytes += slice.length;
-    if (lengthBytes > bytesMax) {
-      const reason = `it has more than ${formatBytes(bytesMax)}`;
-      throw new OrcaError("invalid_argument", "client", `Cannot read the body of the request: ${reason}`);
+  try {
+    for await (const slice of request as AsyncIterable<Buffer>) {
+      lengthBytes += slice.length;
+      if (lengthBytes > bytesMax) {
+        const reason = `it has more than ${formatBytes(bytesMax)}`;
+        throw new OrcaError("invalid_argument", "client", `Cannot read the body of the request: ${reason}`);
+      }
+      slices.push(slice);
     }
-    slices.push(slice);
+  } catch (thrown) {
+    throw OrcaError.from(thrown, "request_timeout", "client", "Cannot read the body of the request");
   }
   return Buffer.concat(slices);
 }

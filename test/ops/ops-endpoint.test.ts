@@ -1,6 +1,7 @@
 /** How the ops listener runs its endpoints: methods, actions, errors, and answers that come in lines. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { OrcaError } from "../../src/base/orca-error.ts";
 import type { OpsActions } from "../../src/ops/action-guard.ts";
@@ -171,4 +172,35 @@ test("OpsServer: lines that fail are a broken answer and a log line, and the ser
   await assert.rejects(fetch(url).then((response) => response.text()));
   assert.equal(logger.count("error"), 1);
   assert.equal((await fetch(new URL("/alive", url))).status, 200);
+});
+
+test("OpsServer: a body that is too large is answered with the reason", async (context) => {
+  const { url } = await serve(context, async ({ body }) => jsonPage(200, (await body?.(1000))?.length ?? 0));
+  const send = (bytes: number): Promise<Response> =>
+    fetch(url, { method: "POST", headers: { "x-orca-action": "act" }, body: Buffer.alloc(bytes) });
+  assert.equal(await (await send(1000)).json(), 1000);
+  const response = await send(5_000_000);
+  assert.equal(response.status, 400);
+  assert.match(await response.text(), /it has more than 1000 B/);
+});
+
+test("OpsServer: a body that its client does not finish is no error of this replica", async (context) => {
+  const read = Promise.withResolvers<unknown>();
+  const { url, logger } = await serve(context, ({ body }) => {
+    const reading = (body as NonNullable<typeof body>)(1000);
+    reading.catch(read.resolve);
+    return reading.then(() => jsonPage(200, "done"));
+  });
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  const head = "POST /thing HTTP/1.1\r\nHost: localhost\r\nx-orca-action: act\r\nContent-Length: 9\r\n\r\n";
+  socket.write(`${head}ab`, () => socket.destroy());
+  assert.match(String(await read.promise), /Cannot read the body of the request/);
+  await new Promise((resolve) => void setImmediate(resolve));
+  assert.equal(logger.count("error"), 0);
+});
+
+test("OpsServer: a question mark in a query is part of it", async (context) => {
+  const { url } = await serve(context, async ({ query }) => jsonPage(200, query.get("q")));
+  assert.equal(await (await fetch(`${url}?q=what?.txt`)).json(), "what?.txt");
 });
