@@ -250,6 +250,8 @@ class PurgeRun {
         this.#inStore.objects += 1;
         await this.#deleteVersion(this.#versionOf(key, etag, sizeBytes), deletes);
       }
+      // Keys are listed in order, so a whole key comes before all others that begin with it.
+      if (match === "key" && page.objects.length > 0) break;
       continuationToken = page.nextContinuationToken;
     } while (continuationToken !== "");
     await deletes.ended();

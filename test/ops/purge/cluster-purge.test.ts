@@ -94,3 +94,41 @@ test("ClusterPurge: one runs at once, and a stop ends it", async () => {
   await stopped;
   assert.equal(((await lines).at(-1) as PurgeDocument).unanswered, 3);
 });
+
+test("ClusterPurge: of one object in the cachestore, no more is listed than the page that has it", async () => {
+  const tokens: string[] = [];
+  const list: Bucket["list"] = async ({ continuationToken }) => {
+    tokens.push(continuationToken);
+    const keys = continuationToken === "" ? [] : ["run", "run/1"];
+    const objects = keys.map((key) => ({ key, etag: "e", sizeBytes: 5, lastModifiedMs: 0 }));
+    return { objects, commonPrefixes: [], nextContinuationToken: `t${tokens.length}` };
+  };
+  const deleted: number[] = [];
+  const purge = new ClusterPurge({
+    replicaId: "r0",
+    local: { purge: async () => purged(0) },
+    cluster: undefined,
+    cachestore: { tryDelete: async ({ index }) => deleted.push(index) > 0 },
+    chunkTiers: [{ minObjectSizeBytes: 0, chunkSizeBytes: 4 }],
+    clock: new FakeClock(),
+  });
+  const one = {
+    ...plan,
+    bucket: {
+      directory: bucket.directory,
+      locate: (key: string) => bucket.locate(key),
+      list,
+    } as unknown as Bucket,
+    keyPrefix: "run",
+    match: "key",
+  } as const;
+  const lines = await Array.fromAsync(purge.start({ ...one, cachestore: true }, never));
+  assert.deepEqual((lines.at(-1) as PurgeDocument).cachestore, { objects: 1, chunks: 2, failed: 0 });
+  assert.deepEqual(
+    [tokens, deleted],
+    [
+      ["", "t1"],
+      [0, 1],
+    ],
+  );
+});
