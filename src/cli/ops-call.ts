@@ -77,7 +77,7 @@ function opsUrl(ops: string, { path, query = {} }: OpsCall): URL {
 
 /**
  * Runs `ask` with the deadline of a command. Resolves with the exit code. When `ask` throws, that is 1, and stderr gets
- * the reason and what to check. `purpose` completes "Cannot …".
+ * the reason and what to check. `purpose` completes "Cannot …". @throws an OrcaError of `ask`, which is not about the replica.
  */
 export async function withOps(
   purpose: string,
@@ -91,6 +91,7 @@ export async function withOps(
   try {
     return await ask(url, deadline);
   } catch (thrown) {
+    if (thrown instanceof OrcaError) throw thrown;
     const advice =
       thrown instanceof ReplicaError
         ? ""

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
+import { OrcaError } from "../../src/base/orca-error.ts";
+import { withOps } from "../../src/cli/ops-call.ts";
 import { type ProfileOptions, profile } from "../../src/cli/profile/profile-command.ts";
 import { type ReplicaFixture, startReplica } from "../support/replica-fixture.ts";
 
@@ -130,4 +132,32 @@ test("orca profile: a replica without a token takes none; a client that leaves e
   let next = await run(fixture);
   while (next.exitCode !== 0 && performance.now() < endMs) next = await run(fixture);
   assert.equal(next.exitCode, 0, next.stderr);
+});
+
+test("orca profile: a file that cannot be made is named before anything is recorded", async () => {
+  fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
+  const file = join(folder, "no-such-folder", "out.cpuprofile");
+  const startMs = performance.now();
+  await assert.rejects(
+    run(fixture, { file, forMs: 60_000 }),
+    (thrown: OrcaError) =>
+      thrown.code === "invalid_argument" &&
+      /^Cannot write ".*out\.cpuprofile": .*ENOENT/.test(thrown.message),
+  );
+  assert.ok(performance.now() - startMs < 30_000);
+});
+
+test("withOps: an error about something else than the replica stays what it is", async () => {
+  const written = { stdout: "", stderr: "" };
+  const options = {
+    ops: "http://127.0.0.1:1",
+    json: false,
+    clock: new SystemClock(),
+    stdout: { write: (text: string) => void (written.stdout += text) },
+    stderr: { write: (text: string) => void (written.stderr += text) },
+  };
+  const full = new OrcaError("invalid_argument", "config", 'Cannot write "x": ENOSPC');
+  const asked = withOps("profile the replica at", { path: "/profile" }, options, () => Promise.reject(full));
+  await assert.rejects(asked, full);
+  assert.deepEqual(written, { stdout: "", stderr: "" });
 });

@@ -1,7 +1,5 @@
 /** `orca profile cpu` and `orca profile heap`: a profile of a running replica, in a file that Chrome DevTools loads. */
-import { createWriteStream, existsSync } from "node:fs";
-import { unlink } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
+import { open, unlink } from "node:fs/promises";
 import { InvalidArgumentError } from "commander";
 import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, MiB, parseDuration } from "../../base/units.ts";
@@ -74,57 +72,50 @@ export interface ProfileOptions extends OpsCommandOptions {
 }
 
 /**
- * Resolves with the exit code: 1 if no replica answers, or it denies the profile. A file that is written in part is
- * deleted. @throws OrcaError `invalid_argument` for a file that exists or cannot be made.
+ * Resolves with the exit code: 1 if no replica answers, or it denies the profile. The file is made before, so that nothing
+ * is recorded that cannot be kept. Without a whole profile, it is deleted.
+ * @throws OrcaError `invalid_argument` for a file that exists or cannot be written.
  */
 export async function profile(options: ProfileOptions): Promise<number> {
   const { kind, forMs, file, json, stdout, stderr } = options;
-  if (existsSync(file))
-    throw new OrcaError(
-      "invalid_argument",
-      "config",
-      `Cannot write "${file}": it exists. Give another --out`,
-    );
   const query = { kind, seconds: String(Math.ceil(forMs / 1000)) };
   const call = { path: "/profile", action: "profile", query };
   const timeoutMs = options.timeoutMs ?? forMs + patienceMs;
-  return withOps("profile the replica at", call, { ...options, timeoutMs }, async (url, deadline) => {
-    stderr.write(`Recording for ${query.seconds} s\n`);
-    let bytes = 0;
-    const counted = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const slice of readSlices(url, call, deadline, profileBytesMax)) {
-        bytes += slice.length;
-        yield slice;
-      }
-    };
-    const slices = counted();
-    // The replica's error is worth more than an empty file.
-    const first = await slices.next();
-    await write(file, first.done ? undefined : first.value, slices);
-    const tab = kind === "cpu" ? "Performance" : "Memory";
-    const text = `Wrote ${formatBytes(bytes)} to ${printable(file)}. Load it in the tab ${tab} of Chrome DevTools.\n`;
-    stdout.write(json ? `${JSON.stringify({ file, bytes, kind })}\n` : text);
-    return 0;
+  const output = await open(file, "wx", 0o600).catch((thrown) => {
+    throw cannotWrite(file, thrown);
   });
+  let exitCode = 1;
+  try {
+    exitCode = await withOps(
+      "profile the replica at",
+      call,
+      { ...options, timeoutMs },
+      async (url, deadline) => {
+        stderr.write(`Recording for ${query.seconds} s\n`);
+        let bytes = 0;
+        for await (const slice of readSlices(url, call, deadline, profileBytesMax)) {
+          await output.appendFile(slice).catch((thrown) => {
+            throw cannotWrite(file, thrown);
+          });
+          bytes += slice.length;
+        }
+        const tab = kind === "cpu" ? "Performance" : "Memory";
+        const text = `Wrote ${formatBytes(bytes)} to ${printable(file)}. Load it in the tab ${tab} of Chrome DevTools.\n`;
+        stdout.write(json ? `${JSON.stringify({ file, bytes, kind })}\n` : text);
+        return 0;
+      },
+    );
+    return exitCode;
+  } finally {
+    await output.close();
+    if (exitCode !== 0) await unlink(file).catch(() => undefined);
+  }
 }
 
-async function write(
-  file: string,
-  first: Uint8Array | undefined,
-  rest: AsyncGenerator<Uint8Array>,
-): Promise<void> {
-  let isOurs = false;
-  const output = createWriteStream(file, { flags: "wx", mode: 0o600 });
-  output.once("open", () => {
-    isOurs = true;
-  });
-  try {
-    await pipeline(async function* () {
-      if (first) yield first;
-      yield* rest;
-    }, output);
-  } catch (thrown) {
-    if (isOurs) await unlink(file).catch(() => undefined);
-    throw OrcaError.from(thrown, "invalid_argument", "config", `Cannot write "${file}"`);
-  }
+function cannotWrite(file: string, thrown: unknown): OrcaError {
+  const action = `Cannot write "${file}"`;
+  if ((thrown as NodeJS.ErrnoException).code !== "EEXIST")
+    return OrcaError.from(thrown, "invalid_argument", "config", action);
+  const message = `${action}: it exists. Give another --out`;
+  return new OrcaError("invalid_argument", "config", message, { cause: thrown });
 }
