@@ -74,20 +74,20 @@ async function onCluster(
     stopping.abort(asked);
     throw asked;
   });
+  stopped.catch(() => {});
   let origin: DemoOrigin | undefined;
   let cluster: DemoCluster | undefined;
   try {
     // The ports of the demo may be taken. Which others are used instead is of no interest here.
     const silent: TextOutput = { write: () => true };
     if (!json) stdout.write("Starting Azurite and three replicas\n");
-    const ran = async (): Promise<number> => {
-      origin = await DemoOrigin.start({ execPath, env, folder, clock });
-      const parts = { origin, execPath, mainPath, env, folder, clock };
-      cluster = await DemoCluster.start({ ...parts, stdout: silent, buckets: scenarioBuckets });
-      await cluster.ready();
-      return run({ origin, cluster, clock }, stopping.signal);
-    };
-    return await Promise.race([ran(), stopped]);
+    // A signal does not end these two starts: a process that begins after its end would stay.
+    origin = await DemoOrigin.start({ execPath, env, folder, clock });
+    const parts = { origin, execPath, mainPath, env, folder, clock };
+    cluster = await DemoCluster.start({ ...parts, stdout: silent, buckets: scenarioBuckets });
+    const stage = { origin, cluster, clock };
+    const ran = cluster.ready().then(() => run(stage, stopping.signal));
+    return await Promise.race([ran, stopped]);
   } finally {
     await Promise.all([cluster?.stop(), origin?.stop()]);
     rmSync(folder, { recursive: true, force: true });
