@@ -104,8 +104,8 @@ export interface WarmOptions extends OpsCommandOptions {
   readonly stopSignal?: () => Promise<string>;
 }
 
-/** Between two lines; one comes twice a second. */
 const pinMsMax = 8760 * 3_600_000;
+/** Between two lines; one comes twice a second. */
 const lineTimeoutMs = 15_000;
 /** Of a shell, after SIGINT. */
 const stoppedExitCode = 130;

@@ -6,7 +6,9 @@ import { counted, formatTable, printable } from "../table.ts";
 /** What a command that goes on must repeat. */
 export interface WarmRepeated {
   readonly manifest?: string | undefined;
+  readonly rateBytes?: number | undefined;
   readonly pinMs?: number | undefined;
+  readonly dryRun: boolean;
 }
 
 export function warmReport(document: WarmDocument): string {
@@ -52,8 +54,11 @@ export function warmFault(document: WarmDocument, repeated: WarmRepeated): strin
   return `${counts.join(", ")}:\n${formatTable(["object", "chunk", "reason"], rows)}\n${rest}${advice}`;
 }
 
-export function resumeHint({ id }: WarmDocument, { manifest, pinMs }: WarmRepeated): string {
+export function resumeHint({ id }: WarmDocument, repeated: WarmRepeated): string {
+  const { manifest, rateBytes, pinMs, dryRun } = repeated;
   const file = manifest === undefined ? "" : ` --manifest ${manifest}`;
+  const rate = rateBytes === undefined ? "" : ` --rate ${rateBytes}B`;
   const pin = pinMs === undefined ? "" : ` --pin ${formatDuration(pinMs)}`;
-  return `What was fetched stays. To go on:\n  orca warm --resume ${id}${file}${pin}\n`;
+  const options = `${file}${rate}${pin}${dryRun ? " --dry-run" : ""}`;
+  return `${dryRun ? "" : "What was fetched stays. "}To go on:\n  orca warm --resume ${id}${options}\n`;
 }
