@@ -117,7 +117,7 @@ export const serverSection = section({
   ops_actions: setting(
     oneOf("local", "all", "none"),
     "local",
-    "Who may run actions (warm, purge, clear, verify, log-level) on the ops listener: `local` (this host), `all`, or `none`. With `server.ops_token_file`, they need the token, too.",
+    "Who may run actions (warm, unpin, purge, clear, verify, log-level, profile) on the ops listener: `local` (this host), `all`, or `none`. With `server.ops_token_file`, they need the token, too.",
     "`none` behind a proxy or sidecar on the same host, because its requests look local. `all` only with a token, or where a network policy protects the port.",
   ),
   ops_token_file: optional(
