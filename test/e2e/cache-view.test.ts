@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
@@ -12,21 +12,13 @@ import { inspect } from "../../src/cli/inspect-command.ts";
 import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
 import type { InspectDocument } from "../../src/ops/endpoints/inspect-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";
-import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { until } from "../support/until.ts";
+import { StartedReplicas } from "./started-replicas.ts";
 
 const chunking = { size: "1MiB", tiers: [] };
 const seed = 5;
-let cluster: ReplicaCluster | undefined;
-let single: ReplicaFixture | undefined;
-
-afterEach(async () => {
-  await cluster?.stop();
-  await single?.stop();
-  cluster = undefined;
-  single = undefined;
-});
+const started = new StartedReplicas();
 
 interface Outcome {
   readonly exitCode: number;
@@ -83,7 +75,7 @@ function chunkFiles({ diskRoot }: ReplicaFixture): string[] {
 }
 
 test("inspect: three replicas tell where each chunk lies, and who coordinates it", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   const sizeBytes = 16 * MiB - 100;
   origin.put(testBucket, "dir/k", { seed, sizeBytes });
@@ -129,7 +121,7 @@ test("inspect: three replicas tell where each chunk lies, and who coordinates it
 });
 
 test("inspect: a cluster of one, an absent key, an unknown bucket and a wrong URL", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   single.origin.put(testBucket, "k?%", { seed, sizeBytes: 3 * MiB });
   await read(single, "k%3F%25", 3 * MiB);
   const { replicas } = await inspected(single, "k?%");
@@ -150,7 +142,7 @@ test("inspect: a cluster of one, an absent key, an unknown bucket and a wrong UR
 });
 
 test("cache stats: tells of each tier what it holds", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { metric } = single;
   single.origin.put(testBucket, "k", { seed, sizeBytes: 3 * MiB });
   await read(single, "k", 3 * MiB);
@@ -165,7 +157,7 @@ test("cache stats: tells of each tier what it holds", async () => {
 });
 
 test("cache verify: finds a flipped bit, removes it, and the next read heals it", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin, metric } = single;
   // A pass begins with the replica. One that still runs would be joined, and might have passed the damaged chunk.
   await until(async () => (await metric('orca_scrub_passes_total{end="finished"}')) === 1);
@@ -198,7 +190,7 @@ test("cache verify: finds a flipped bit, removes it, and the next read heals it"
 });
 
 test("cache verify: the scrub goes on when the client disconnects, and the next verify joins it", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin, metric, opsEndpoint } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   await read(single, "k", 8 * MiB);
@@ -223,7 +215,7 @@ test("cache verify: the scrub goes on when the client disconnects, and the next 
 });
 
 test("scrub: a replica runs it by itself, and stats tell what it found", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin, metric, diskRoot } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 4 * MiB });
   await read(single, "k", 4 * MiB);
@@ -252,7 +244,7 @@ test("scrub: a replica runs it by itself, and stats tell what it found", async (
 });
 
 test("cache clear: a prefix goes from memory, disk and directory; the rest stays; then everything", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin, metric } = single;
   const keys = ["a/1", "a/2", "b/1"];
   for (const key of keys) {
@@ -290,7 +282,7 @@ disk         4  4 MiB
 });
 
 test("/cache/clear: what is not understood clears nothing", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   const { origin, opsEndpoint } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: MiB });
   await read(single, "k", MiB);
@@ -307,7 +299,7 @@ test("/cache/clear: what is not understood clears nothing", async () => {
 });
 
 test("inspect: one block of a chunk is a part, in memory and on disk, until the chunk is read whole", async () => {
-  single = await startReplica({ disk: true, settings: { chunking: { size: "16MiB" } } });
+  const single = await started.single({ disk: true, settings: { chunking: { size: "16MiB" } } });
   const replica = single;
   const sizeBytes = 32 * MiB;
   replica.origin.put(testBucket, "k", { seed, sizeBytes });

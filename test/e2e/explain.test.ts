@@ -1,26 +1,18 @@
 /** `orca explain`, against replicas in front of a real origin: what it says is what a read then does, and asking costs nothing. */
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { explain } from "../../src/cli/explain/explain-command.ts";
 import type { ExplainDocument } from "../../src/ops/endpoints/explain/explain-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";
-import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
-import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
 import { until } from "../support/until.ts";
+import { StartedReplicas } from "./started-replicas.ts";
 
 const chunking = { size: "4MiB", tiers: [] };
 const seed = 7;
-let cluster: ReplicaCluster | undefined;
-let single: ReplicaFixture | undefined;
-
-afterEach(async () => {
-  await cluster?.stop();
-  await single?.stop();
-  cluster = undefined;
-  single = undefined;
-});
+const started = new StartedReplicas();
 
 async function run(
   { opsEndpoint }: ReplicaFixture,
@@ -59,7 +51,7 @@ async function read({ get }: ReplicaFixture, key: string, first: number, last: n
 }
 
 test("explain: one replica tells an unknown object, partial blocks in memory and the rest, and changes nothing", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   const { origin } = single;
   // A replica looks at its origins when it starts, by a LIST.
   const asked = () => origin.requests.filter(({ operation }) => operation !== "LIST");
@@ -73,7 +65,7 @@ test("explain: one replica tells an unknown object, partial blocks in memory and
   assert.match(text.stdout, /first request to the origin is a GET\.\n/);
   assert.match(text.stdout, /Where its bytes lie depends on its version/);
   await read(single, "k", 0, MiB - 1);
-  await until(async () => (await (single as ReplicaFixture).metric("orca_flights")) === 0);
+  await until(async () => (await single.metric("orca_flights")) === 0);
   assert.deepEqual(
     asked().map(({ operation }) => operation),
     ["GET"],
@@ -108,7 +100,7 @@ test("explain: one replica tells an unknown object, partial blocks in memory and
 });
 
 test("explain: three replicas tell the coordinator's disk, and a flight while it is in progress", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   const [asked, reader] = replicas as [ReplicaFixture, ReplicaFixture, ReplicaFixture];
   const sizeBytes = 24 * MiB;
@@ -139,7 +131,7 @@ test("explain: three replicas tell the coordinator's disk, and a flight while it
 });
 
 test("explain: a replica that is gone is told, and its chunks are not taken for absent", async () => {
-  cluster = await startReplicas({ settings: { chunking } });
+  const cluster = await started.cluster({ settings: { chunking } });
   const { origin, replicas } = cluster;
   const [asked, , other] = replicas as [ReplicaFixture, ReplicaFixture, ReplicaFixture];
   origin.put(testBucket, "k", { seed, sizeBytes: 4 * MiB });
@@ -153,7 +145,7 @@ test("explain: a replica that is gone is told, and its chunks are not taken for 
 });
 
 test("explain: a wrong URL, range, bucket or parameter is rejected", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   await assert.rejects(run(single, "k", { range: "-5" }), /expected bytes as 0-1048575/);
   const backwards = await run(single, "k", { range: "9-3" });
   assert.deepEqual([backwards.exitCode, backwards.stdout], [1, ""]);

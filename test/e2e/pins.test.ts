@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { pins } from "../../src/cli/pins/pins-command.ts";
@@ -11,21 +11,13 @@ import { purge } from "../../src/cli/purge/purge-command.ts";
 import { warm } from "../../src/cli/warm/warm-command.ts";
 import type { PinsDocument } from "../../src/ops/pins/pins-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";
-import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
-import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
+import { StartedReplicas } from "./started-replicas.ts";
 
 const chunking = { size: "2MiB", tiers: [] };
 const seed = 5;
 const url = `s3://${testBucket}/run/`;
-let cluster: ReplicaCluster | undefined;
-let single: ReplicaFixture | undefined;
-
-afterEach(async () => {
-  await cluster?.stop();
-  await single?.stop();
-  cluster = undefined;
-  single = undefined;
-});
+const started = new StartedReplicas();
 
 function outputs({ opsEndpoint }: ReplicaFixture) {
   const written = { stdout: "", stderr: "" };
@@ -71,7 +63,7 @@ async function read({ get }: ReplicaFixture, key: string, sizeBytes: number): Pr
 
 test("orca warm --pin: three replicas keep what is pinned, list it, and release it together", async () => {
   const settings = { chunking, memory: { max_bytes: "64MiB" }, disk: { max_bytes: "40MiB" } };
-  cluster = await startReplicas({ disk: true, settings });
+  const cluster = await started.cluster({ disk: true, settings });
   const { origin, replicas } = cluster;
   const [first, second] = replicas as [ReplicaFixture, ReplicaFixture];
   origin.put(testBucket, "run/a", { seed, sizeBytes: 8 * MiB });
@@ -104,7 +96,7 @@ test("orca warm --pin: three replicas keep what is pinned, list it, and release 
 
 test("orca warm --pin: where the share is full the chunks are named, and the exit code is 1", async () => {
   const disk = { max_bytes: "20MiB", pin_share: 0.25 };
-  single = await startReplica({ disk: true, settings: { chunking, disk } });
+  const single = await started.single({ disk: true, settings: { chunking, disk } });
   single.origin.put(testBucket, "run/a", { seed, sizeBytes: 8 * MiB });
   const warmed = await warmPinned(single);
   assert.equal(warmed.exitCode, 1);
@@ -121,7 +113,7 @@ test("orca warm --pin: where the share is full the chunks are named, and the exi
 });
 
 test("orca warm --pin: without a disk nothing is pinned, and the command says so", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   single.origin.put(testBucket, "run/a", { seed, sizeBytes: 4 * MiB });
   const warmed = await warmPinned(single);
   assert.equal(warmed.exitCode, 1);
@@ -132,23 +124,22 @@ test("orca warm --pin: without a disk nothing is pinned, and the command says so
 test("orca warm --pin: pins survive a restart, and a purge deletes chunks and pins", async () => {
   const diskRoot = mkdtempSync(join(tmpdir(), "orca-pins-"));
   try {
-    single = await startReplica({ disk: true, diskRoot, settings: { chunking } });
+    let single = await started.single({ disk: true, diskRoot, settings: { chunking } });
     single.origin.put(testBucket, "run/a", { seed, sizeBytes: 8 * MiB });
     assert.equal((await warmPinned(single)).exitCode, 0);
     const before = await pinsOf(single);
-    await single.stop();
-    single = await startReplica({ disk: true, diskRoot, settings: { chunking } });
+    await started.stop();
+    single = await started.single({ disk: true, diskRoot, settings: { chunking } });
     const after = await pinsOf(single);
     assert.deepEqual([after.chunks, after.objects], [4, before.objects]);
     assert.equal((await release(single, false)).exitCode, 0);
     assert.equal(await pinnedChunks([single]), 0);
     assert.equal(await single.metric("orca_disk_chunks"), 0);
-    await single.stop();
-    single = await startReplica({ disk: true, diskRoot, settings: { chunking } });
+    await started.stop();
+    single = await started.single({ disk: true, diskRoot, settings: { chunking } });
     assert.equal(await pinnedChunks([single]), 0);
   } finally {
-    await single?.stop();
-    single = undefined;
+    await started.stop();
     rmSync(diskRoot, { recursive: true, force: true });
   }
 });

@@ -1,25 +1,17 @@
 /** `orca purge`: that no replica serves what was purged, what it tells, and what it leaves alone. */
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { type PurgeOptions, purge } from "../../src/cli/purge/purge-command.ts";
 import { patternBytes } from "../support/pattern.ts";
-import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
-import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
+import { StartedReplicas } from "./started-replicas.ts";
 
 const chunking = { size: "1MiB", tiers: [] };
-let cluster: ReplicaCluster | undefined;
-let single: ReplicaFixture | undefined;
-
-afterEach(async () => {
-  await cluster?.stop();
-  await single?.stop();
-  cluster = undefined;
-  single = undefined;
-});
+const started = new StartedReplicas();
 
 interface Outcome {
   readonly exitCode: number;
@@ -63,7 +55,7 @@ async function settled(replicas: readonly ReplicaFixture[]): Promise<void> {
 }
 
 test("purge: three replicas forget a prefix, and keep what is beside it", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "run/k", { seed: 1, sizeBytes: 6 * MiB });
   origin.put(testBucket, "runner", { seed: 2, sizeBytes: 2 * MiB });
@@ -90,7 +82,7 @@ test("purge: three replicas forget a prefix, and keep what is beside it", async 
 });
 
 test("purge: --stale expires metadata and listings, and keeps the bytes", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   for (const key of ["run/same", "run/other"]) origin.put(testBucket, key, { seed: 1, sizeBytes: 2 * MiB });
   for (const replica of replicas) {
@@ -115,7 +107,7 @@ test("purge: --stale expires metadata and listings, and keeps the bytes", async 
 });
 
 test("purge: --match key takes one object, and what does not exist is no error", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin } = single;
   for (const key of ["run", "run.bak"]) {
     origin.put(testBucket, key, { seed: 1, sizeBytes: MiB });
@@ -148,7 +140,7 @@ test("purge: --cachestore deletes the chunks of all objects that the origin list
       driver: "s3",
       s3: { bucket: "chunks", endpoint: store.endpoint, use_path_style: true },
     };
-    single = await startReplica({ settings: { chunking, cachestore } });
+    const single = await started.single({ settings: { chunking, cachestore } });
     const { origin } = single;
     origin.put(testBucket, "run/k", { seed: 1, sizeBytes: 3 * MiB });
     origin.put(testBucket, "other", { seed: 1, sizeBytes: MiB });
@@ -174,8 +166,7 @@ test("purge: --cachestore deletes the chunks of all objects that the origin list
     assert.equal(failed.exitCode, 1);
     assert.match(failed.stderr, /^The cachestore did not delete 3 chunks, see the log\.\nRun it again/);
   } finally {
-    await single?.stop();
-    single = undefined;
+    await started.stop();
     await store.stop();
   }
 });

@@ -3,29 +3,21 @@ import assert from "node:assert/strict";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { type WarmOptions, warm } from "../../src/cli/warm/warm-command.ts";
 import type { WarmDocument } from "../../src/ops/warm/warm-up.ts";
 import { patternBytes } from "../support/pattern.ts";
-import { type ReplicaCluster, startReplicas } from "../support/replica-cluster.ts";
-import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
 import { until } from "../support/until.ts";
+import { StartedReplicas } from "./started-replicas.ts";
 
 const chunking = { size: "2MiB", tiers: [] };
 const seed = 5;
 const sizes = { "run/a": 5 * MiB + 7, "run/b": 2 * MiB, "run/c": 100, "run/empty": 0 };
 const totalBytes = 7 * MiB + 107;
-let cluster: ReplicaCluster | undefined;
-let single: ReplicaFixture | undefined;
-
-afterEach(async () => {
-  await cluster?.stop();
-  await single?.stop();
-  cluster = undefined;
-  single = undefined;
-});
+const started = new StartedReplicas();
 
 interface Outcome {
   readonly exitCode: number;
@@ -84,7 +76,7 @@ function sum(counts: readonly number[]): number {
 }
 
 test("warm: one replica fetches each byte below a prefix once, and a second time nothing", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   putAll(single);
   const { origin } = single;
   const nothing = await run(single, { url: `s3://${testBucket}/rum/` });
@@ -115,7 +107,7 @@ test("warm: one replica fetches each byte below a prefix once, and a second time
 });
 
 test("warm: three replicas fetch each byte once, spread by coordinator, whichever is asked", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "big", { seed, sizeBytes: 40 * MiB });
   const outcome = await run(replicas[1] as ReplicaFixture, { url: `s3://${testBucket}/big`, json: true });
@@ -136,7 +128,7 @@ test("warm: three replicas fetch each byte once, spread by coordinator, whicheve
 });
 
 test("warm: with replicated disks each keeper copies a chunk once, and the origin is asked once", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking, cluster: { replication: 2 } } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking, cluster: { replication: 2 } } });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "big", { seed, sizeBytes: 20 * MiB });
   const outcome = await run(replicas[0] as ReplicaFixture, { url: `s3://${testBucket}/big` });
@@ -151,12 +143,12 @@ test("warm: with replicated disks each keeper copies a chunk once, and the origi
 });
 
 test("warm: a chunk of which clients have read a part is completed, and the origin sends no byte twice", async () => {
-  single = await startReplica({ disk: true, settings: { chunking: { size: "8MiB", tiers: [] } } });
+  const single = await started.single({ disk: true, settings: { chunking: { size: "8MiB", tiers: [] } } });
   const { origin } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   const part = await single.get("k", { range: `bytes=${3 * MiB}-${3 * MiB}` });
   assert.equal((await part.arrayBuffer()).byteLength, 1);
-  await until(async () => (await single?.metric("orca_flights")) === 0);
+  await until(async () => (await single.metric("orca_flights")) === 0);
   const { state } = last(await run(single, { url: `s3://${testBucket}/k`, json: true }));
   assert.equal(state, "complete");
   assert.equal(origin.bytesSent(), 8 * MiB);
@@ -164,7 +156,7 @@ test("warm: a chunk of which clients have read a part is completed, and the orig
 });
 
 test("warm: a manifest names objects, and those that cannot be read are named at the end", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   putAll(single);
   const manifest = join(single.diskRoot, "manifest");
   writeFileSync(
@@ -189,7 +181,7 @@ test("warm: a manifest names objects, and those that cannot be read are named at
 });
 
 test("warm: a chunk that the disk does not keep is named, and the exit code is 1", async () => {
-  single = await startReplica({
+  const single = await started.single({
     disk: true,
     settings: { chunking: { size: "8MiB", tiers: [] }, disk: { max_bytes: "20MiB" } },
   });
@@ -202,7 +194,7 @@ test("warm: a chunk that the disk does not keep is named, and the exit code is 1
 });
 
 test("warm: a file that was deleted or damaged behind the replica's back is fetched again", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   assert.equal((await run(single, { url: `s3://${testBucket}/k` })).exitCode, 0);
@@ -214,7 +206,7 @@ test("warm: a file that was deleted or damaged behind the replica's back is fetc
 });
 
 test("warm: an interrupted warm-up leaves nothing running, and goes on from its id", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   for (const key of ["a", "b", "c", "d"]) origin.put(testBucket, `run/${key}`, { seed, sizeBytes: 2 * MiB });
   const gate = origin.faults.hold("GET", "run/c", 100);
@@ -255,7 +247,7 @@ test("warm: an interrupted warm-up leaves nothing running, and goes on from its 
 });
 
 test("warm: while clients wait for the origin, a warm-up asks it nothing", async () => {
-  single = await startReplica({
+  const single = await started.single({
     disk: true,
     settings: { chunking: { size: "1MiB", tiers: [], readahead: 0 }, origin: { target_global: 2 } },
   });
@@ -264,11 +256,11 @@ test("warm: while clients wait for the origin, a warm-up asks it nothing", async
   origin.put(testBucket, "run/k", { seed, sizeBytes: 6 * MiB });
   const gate = origin.faults.hold("GET", "c1");
   const other = origin.faults.hold("GET", "c2");
-  const clients = ["c1", "c2", "c3"].map((key) => read(single as ReplicaFixture, key, MiB));
+  const clients = ["c1", "c2", "c3"].map((key) => read(single, key, MiB));
   await Promise.all([gate.reached, other.reached]);
-  await until(async () => (await single?.metric('orca_origin_requests_waiting{origin="test"}')) === 1);
+  await until(async () => (await single.metric('orca_origin_requests_waiting{origin="test"}')) === 1);
   const running = run(single, { url: `s3://${testBucket}/run/`, json: true });
-  await until(async () => (await single?.metric("orca_warm_ups")) === 1);
+  await until(async () => (await single.metric("orca_warm_ups")) === 1);
   other.release();
   // Its permit goes to the client that waits, and then it is free: one of two is in use, so a warm-up may not have it.
   await Promise.all(clients.slice(1));
@@ -281,7 +273,7 @@ test("warm: while clients wait for the origin, a warm-up asks it nothing", async
 });
 
 test("warm: --rate bounds the bytes from the origin", async () => {
-  single = await startReplica({ disk: true, settings: { chunking: { size: "1MiB", tiers: [] } } });
+  const single = await started.single({ disk: true, settings: { chunking: { size: "1MiB", tiers: [] } } });
   single.origin.put(testBucket, "k", { seed, sizeBytes: 4 * MiB });
   const startMs = performance.now();
   const { exitCode } = await run(single, { url: `s3://${testBucket}/k`, rateBytes: 4 * MiB });
@@ -290,7 +282,7 @@ test("warm: --rate bounds the bytes from the origin", async () => {
 });
 
 test("warm: a replica that stops is left out, and the others hold all", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "big", { seed, sizeBytes: 60 * MiB });
   const gate = origin.faults.hold("GET", "big");
@@ -305,7 +297,7 @@ test("warm: a replica that stops is left out, and the others hold all", async ()
 });
 
 test("warm: an object that is overwritten meanwhile is warmed as it is now", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  const single = await started.single({ disk: true, settings: { chunking } });
   const { origin } = single;
   origin.put(testBucket, "k", { seed, sizeBytes: 8 * MiB });
   const gate = origin.faults.hold("GET", "k");
@@ -320,7 +312,7 @@ test("warm: an object that is overwritten meanwhile is warmed as it is now", asy
 });
 
 test("warm: the replica that leads stops, and another goes on from the id", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking } });
+  const cluster = await started.cluster({ disk: true, settings: { chunking } });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "big", { seed, sizeBytes: 20 * MiB });
   const gate = origin.faults.hold("GET", "big");
@@ -338,12 +330,12 @@ test("warm: the replica that leads stops, and another goes on from the id", asyn
 });
 
 test("warm: a fifth warm-up is turned away, and an origin that denies fails one", async () => {
-  single = await startReplica({ settings: { chunking } });
+  const single = await started.single({ settings: { chunking } });
   const { origin } = single;
   const gates = [1, 2, 3, 4].map((number) => origin.faults.hold("LIST", `p${number}`));
   const stop = Promise.withResolvers<string>();
   const running = [1, 2, 3, 4].map((number) =>
-    run(single as ReplicaFixture, { url: `s3://${testBucket}/p${number}`, stopSignal: () => stop.promise }),
+    run(single, { url: `s3://${testBucket}/p${number}`, stopSignal: () => stop.promise }),
   );
   await Promise.all(gates.map(({ reached }) => reached));
   const fifth = await run(single, { url: `s3://${testBucket}/p5` });
@@ -355,7 +347,7 @@ test("warm: a fifth warm-up is turned away, and an origin that denies fails one"
     [130, 130, 130, 130],
   );
   for (const gate of gates) gate.release();
-  await until(async () => (await single?.metric("orca_warm_ups")) === 0);
+  await until(async () => (await single.metric("orca_warm_ups")) === 0);
   origin.faults.always("LIST", "p6", { status: 403 });
   const denied = await run(single, { url: `s3://${testBucket}/p6` });
   assert.equal(denied.exitCode, 1);
@@ -363,7 +355,10 @@ test("warm: a fifth warm-up is turned away, and an origin that denies fails one"
 });
 
 test("x-orca-warm: a HEAD of the first byte warms an object, and is answered as any HEAD", async () => {
-  cluster = await startReplicas({ disk: true, settings: { chunking, server: { warm_header: true } } });
+  const cluster = await started.cluster({
+    disk: true,
+    settings: { chunking, server: { warm_header: true } },
+  });
   const { origin, replicas } = cluster;
   origin.put(testBucket, "k", { seed, sizeBytes: 12 * MiB });
   const [asked] = replicas as [ReplicaFixture];
@@ -391,16 +386,16 @@ test("x-orca-warm: a HEAD of the first byte warms an object, and is answered as 
 });
 
 test("x-orca-warm: off by default, and denied without the right to read", async () => {
-  single = await startReplica({ disk: true, settings: { chunking } });
+  let single = await started.single({ disk: true, settings: { chunking } });
   single.origin.put(testBucket, "k", { seed, sizeBytes: 2 * MiB });
   const headers = { range: "bytes=0-0", "x-orca-warm": "1" };
   const plain = await fetch(`${single.endpoint}/${testBucket}/k`, { method: "HEAD", headers });
   assert.deepEqual([plain.status, plain.headers.get("x-orca-warm")], [206, null]);
-  await single.stop();
+  await started.stop();
   const keys = join(tmpdir(), `orca-warm-keys-${process.pid}.yaml`);
   writeFileSync(keys, "keys:\n  - { access_key: other, secret: hush-hush, buckets: [models] }\n");
   const server = { warm_header: true, auth: { enabled: true, access_keys_file: keys } };
-  single = await startReplica({ disk: true, settings: { chunking, server } });
+  single = await started.single({ disk: true, settings: { chunking, server } });
   single.origin.put(testBucket, "k", { seed, sizeBytes: 2 * MiB });
   const denied = await fetch(`${single.endpoint}/${testBucket}/k`, { method: "HEAD", headers });
   rmSync(keys);
