@@ -16,7 +16,7 @@ import { doctorCommand } from "./doctor/doctor-command.ts";
 import { explainCommand } from "./explain/explain-command.ts";
 import { topCommand } from "./figures/top-command.ts";
 import { helpCommand } from "./help-command.ts";
-import { inspectCommand } from "./inspect-command.ts";
+import { inspectCommand } from "./inspect/inspect-command.ts";
 import { logLevelCommand } from "./log-level-command.ts";
 import { OrcaCommand, version } from "./orca-command.ts";
 import { pinsCommand } from "./pins/pins-command.ts";

@@ -8,7 +8,7 @@ import { MiB } from "../../src/base/units.ts";
 import { cacheClear } from "../../src/cli/cache-clear-command.ts";
 import { cacheStats } from "../../src/cli/cache-stats-command.ts";
 import { cacheVerify } from "../../src/cli/cache-verify-command.ts";
-import { inspect } from "../../src/cli/inspect-command.ts";
+import { inspect } from "../../src/cli/inspect/inspect-command.ts";
 import type { OpsCommandOptions } from "../../src/cli/ops-call.ts";
 import type { InspectDocument } from "../../src/ops/endpoints/inspect-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";

@@ -3,6 +3,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import { MiB } from "../../base/units.ts";
 import type { ExplainDocument } from "../../ops/endpoints/explain/explain-endpoint.ts";
 import type { CommandContext } from "../command-context.ts";
+import { objectOf } from "../object-url.ts";
 import {
   has,
   hasEach,
@@ -55,11 +56,13 @@ const answerBytesMax = 64 * MiB;
  */
 export async function explain(options: ExplainOptions): Promise<number> {
   const { url: object, range, json, stdout } = options;
-  const match = /^s3:\/\/([^/]+)\/(.+)$/s.exec(object);
-  if (!match) throw invalid(`"${object}": expected s3://BUCKET/KEY`);
+  const { bucket, key } = objectOf("explain", object);
   if (range !== undefined && !/^\d+-\d*$/.test(range))
-    throw invalid(`the range "${range}": expected bytes as 0-1048575, or 1048576- for all from there on`);
-  const [, bucket = "", key = ""] = match;
+    throw new OrcaError(
+      "invalid_argument",
+      "config",
+      `Cannot explain the range "${range}": expected bytes as 0-1048575, or 1048576- for all from there on`,
+    );
   const call = { path: "/explain", query: { bucket, key, ...(range !== undefined && { range }) } };
   const timeoutMs = options.timeoutMs ?? explainTimeoutMs;
   return withOps(`explain ${object} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
@@ -68,10 +71,6 @@ export async function explain(options: ExplainOptions): Promise<number> {
     stdout.write(json ? text : explainReport(document));
     return 0;
   });
-}
-
-function invalid(what: string): OrcaError {
-  return new OrcaError("invalid_argument", "config", `Cannot explain ${what}`);
 }
 
 function isExplained(value: unknown): value is ExplainDocument {

@@ -1,9 +1,9 @@
 /** `orca purge`: makes all replicas forget objects. One replica asks the others; this command shows what each did. */
 import { Option } from "commander";
-import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { PurgeDocument, PurgedDocument } from "../../ops/purge/cluster-purge.ts";
 import type { CommandContext } from "../command-context.ts";
+import { prefixOf } from "../object-url.ts";
 import {
   has,
   type OpsCommandOptions,
@@ -72,15 +72,8 @@ const lineTimeoutMs = 15_000;
 export async function purge(options: PurgeOptions): Promise<number> {
   const { url: place, unpins = false, match, stale, cachestore, json, stdout, stderr } = options;
   const action = unpins ? "unpin" : "purge";
-  const prefix = /^s3:\/\/([^/]+(?:\/.*)?)$/s.exec(place)?.[1];
-  if (prefix === undefined)
-    throw new OrcaError(
-      "invalid_argument",
-      "config",
-      `Cannot ${action} "${place}": expected s3://BUCKET/PREFIX`,
-    );
   const query = {
-    prefix,
+    prefix: prefixOf(action, place),
     ...(match === "key" && { match }),
     ...(stale && { stale: "true" }),
     ...(cachestore && { cachestore: "true" }),

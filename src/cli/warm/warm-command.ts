@@ -8,6 +8,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, parseBytes, parseDuration } from "../../base/units.ts";
 import type { WarmDocument } from "../../ops/warm/warm-up.ts";
 import type { CommandContext, TerminalOutput } from "../command-context.ts";
+import { prefixOf } from "../object-url.ts";
 import {
   type Deadline,
   has,
@@ -168,7 +169,7 @@ async function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmO
     path: "/cache/warm",
     action: "warm",
     query: {
-      ...(url !== undefined && { prefix: placeIn(url) }),
+      ...(url !== undefined && { prefix: prefixOf("warm", url) }),
       ...(body && { manifest: "true" }),
       ...(resume !== undefined && { resume }),
       ...(rateBytes !== undefined && { bytes_per_second: String(rateBytes) }),
@@ -177,12 +178,6 @@ async function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmO
     },
     ...(body && { body }),
   };
-}
-
-function placeIn(url: string): string {
-  const place = /^s3:\/\/([^/]+(?:\/.*)?)$/s.exec(url)?.[1];
-  if (place === undefined) throw invalid(`warm "${url}": expected s3://BUCKET/PREFIX`);
-  return place;
 }
 
 async function manifestIn(file: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -2,11 +2,11 @@
  * What `orca inspect` prints: for each replica the chunks it coordinates, and the chunks it holds. Chunks that lie in the
  * same tiers share a line, so that `memory, disk  64  0-63` is one line rather than 64.
  */
-import { formatBytes } from "../base/units.ts";
-import { ChunkRanges } from "../chunk/chunk-ranges.ts";
-import { type TierName, tierBits } from "../fill/inspection/cache-peers.ts";
-import type { InspectDocument, ReplicaHoldings } from "../ops/endpoints/inspect-endpoint.ts";
-import { type Cell, counted, formatTable, printable } from "./table.ts";
+import { formatBytes } from "../../base/units.ts";
+import { ChunkRanges } from "../../chunk/chunk-ranges.ts";
+import { type TierName, tierBits } from "../../fill/inspection/cache-peers.ts";
+import type { InspectDocument, ReplicaHoldings } from "../../ops/endpoints/inspect-endpoint.ts";
+import { type Cell, counted, formatTable, printable } from "../table.ts";
 
 /** Longer lists of ranges are cut where they do not fit the terminal. `--json` prints them whole. */
 const rangesLengthMin = 40;

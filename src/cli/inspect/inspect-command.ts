@@ -1,9 +1,8 @@
 /** `orca inspect URL`: where the chunks of an object are, by replica and tier. One replica asks the others. */
-import { OrcaError } from "../base/orca-error.ts";
-import { MiB } from "../base/units.ts";
-import type { InspectDocument } from "../ops/endpoints/inspect-endpoint.ts";
-import type { CommandContext } from "./command-context.ts";
-import { inspectReport } from "./inspect-report.ts";
+import { MiB } from "../../base/units.ts";
+import type { InspectDocument } from "../../ops/endpoints/inspect-endpoint.ts";
+import type { CommandContext } from "../command-context.ts";
+import { objectOf } from "../object-url.ts";
 import {
   has,
   type OpsCommandOptions,
@@ -12,8 +11,9 @@ import {
   readAnswer,
   withOps,
   withOpsOptions,
-} from "./ops-call.ts";
-import { OrcaCommand } from "./orca-command.ts";
+} from "../ops-call.ts";
+import { OrcaCommand } from "../orca-command.ts";
+import { inspectReport } from "./inspect-report.ts";
 
 export function inspectCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
   return withOpsOptions(
@@ -47,7 +47,7 @@ const answerBytesMax = 64 * MiB;
  * @throws OrcaError `invalid_argument` for a URL other than `s3://bucket/key`, and for an address that is not valid.
  */
 export async function inspect(options: InspectOptions): Promise<number> {
-  const call = { path: "/inspect", query: objectOf(options.url) };
+  const call = { path: "/inspect", query: objectOf("inspect", options.url) };
   const timeoutMs = options.timeoutMs ?? inspectTimeoutMs;
   return withOps(`inspect ${options.url} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline, answerBytesMax);
@@ -55,13 +55,6 @@ export async function inspect(options: InspectOptions): Promise<number> {
     options.stdout.write(options.json ? text : inspectReport(document, options.columns));
     return 0;
   });
-}
-
-/** Takes the key as it is, percent signs and question marks included, as `aws s3` does. */
-function objectOf(url: string): { readonly bucket: string; readonly key: string } {
-  const match = /^s3:\/\/([^/]+)\/(.+)$/s.exec(url);
-  if (match) return { bucket: match[1] as string, key: match[2] as string };
-  throw new OrcaError("invalid_argument", "config", `Cannot inspect "${url}": expected s3://BUCKET/KEY`);
 }
 
 function isInspected(value: unknown): value is InspectDocument {
