@@ -31,8 +31,13 @@ export class TaskPool {
 
   /** Resolves when no task runs. @throws the error of any task. */
   async ended(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.idle();
     this.#throwFault();
+  }
+
+  /** Resolves when no task runs, however they have ended. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
   #throwFault(): void {

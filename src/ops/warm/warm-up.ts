@@ -119,6 +119,8 @@ export class WarmUp {
   readonly #verified: Count = { chunks: 0, bytes: 0 };
   readonly #missing: Count = { chunks: 0, bytes: 0 };
   readonly #unpinned: Count = { chunks: 0, bytes: 0 };
+  /** Two a pass. Their tasks end before the warm-up does. */
+  readonly #pools: TaskPool[] = [];
   /** 0 for no pins. */
   readonly #pinUntilMs: number;
   /** The members over which the second pass has spread chunks. */
@@ -161,8 +163,10 @@ export class WarmUp {
     };
   }
 
-  /** Never rejects: how it ended is in the document. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Resolves when nothing of it runs any more. Never rejects: how it ended is in the document. */
+  async run(caller: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([caller, stop.signal]);
     try {
       await this.#list(signal);
       if (!this.#plan.isDryRun) await this.#fill(signal);
@@ -172,12 +176,20 @@ export class WarmUp {
     } catch (thrown) {
       this.#reason = OrcaError.from(thrown, "internal", "client", "Cannot warm").message;
       this.#state = "failed";
+      stop.abort();
+      for (const pool of this.#pools) await pool.idle();
     }
+  }
+
+  #poolOf(runningMax: () => number): TaskPool {
+    const pool = new TaskPool(runningMax);
+    this.#pools.push(pool);
+    return pool;
   }
 
   async #list(signal: AbortSignal): Promise<void> {
     const { source, after } = this.#plan;
-    const pool = new TaskPool(() => objectsMax);
+    const pool = this.#poolOf(() => objectsMax);
     for await (const object of this.#objectsAfter("", signal)) {
       this.#objects += 1;
       const found = (sizeBytes: number): void => {
@@ -256,8 +268,8 @@ export class WarmUp {
     const { warmer } = this.#parts;
     const isMain = this.#state === "filling" && !Array.isArray(source);
     if (!Array.isArray(source)) this.#passBytes = 0;
-    const objects = new TaskPool(() => objectsMax);
-    const chunks = new TaskPool(() => Math.min(chunksMax, chunksPerReplica * warmer.members.length));
+    const objects = this.#poolOf(() => objectsMax);
+    const chunks = this.#poolOf(() => Math.min(chunksMax, chunksPerReplica * warmer.members.length));
     const open: { readonly mark: string; isDone: boolean }[] = [];
     for await (const object of source) {
       const entry = { mark: object.mark, isDone: object.sizeBytes === 0 };
