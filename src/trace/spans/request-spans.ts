@@ -12,8 +12,8 @@
  * between replicas name only the span of the request.
  *
  * Invariants:
- * 1. At most {@link requestsMax} sampled requests are remembered, and of each at most {@link openMax} spans that have not
- *    ended. What is forgotten has no span.
+ * 1. At most {@link requestsMax} sampled requests are remembered, with at most {@link openMax} spans of each and
+ *    {@link openOfAllMax} of all. What is forgotten has no span.
  * 2. A span is passed on once, when it has ended.
  */
 import { hash } from "node:crypto";
@@ -34,6 +34,8 @@ export interface RequestSpansOptions {
 
 const requestsMax = 2048;
 const openMax = 512;
+/** Of all requests together. Each has the name of an object, of up to 1 KiB. */
+const openOfAllMax = 16_384;
 
 type Attributes = Record<string, string | number | boolean>;
 
@@ -84,7 +86,13 @@ const steps: ReadonlySet<TraceStep> = new Set([
 
 export class RequestSpans implements StepSpans {
   readonly #options: RequestSpansOptions;
-  readonly #requests = new LruMap<string, SampledRequest>({ entriesMax: requestsMax });
+  readonly #requests = new LruMap<string, SampledRequest>({
+    entriesMax: requestsMax,
+    onEvict: ({ open }) => {
+      this.#openOfAll -= open.size;
+    },
+  });
+  #openOfAll = 0;
   /** From the monotonic time to that of the epoch. */
   readonly #epochMs: number;
   #ids = 0;
@@ -92,6 +100,11 @@ export class RequestSpans implements StepSpans {
   constructor(options: RequestSpansOptions) {
     this.#options = options;
     this.#epochMs = options.clock.now() - options.clock.monotonic();
+  }
+
+  /** Spans that are remembered, of all requests. */
+  get openCount(): number {
+    return this.#openOfAll;
   }
 
   get sink(): SpanSink {
@@ -128,7 +141,7 @@ export class RequestSpans implements StepSpans {
   #begin(requestId: string, isOwn: boolean): void {
     const { contexts, sampleRatio } = this.#options;
     const sent = contexts.get(requestId);
-    if (!sent && !isOwn) return;
+    if (!sent && (!isOwn || sampleRatio === 0)) return;
     const traceId = sent?.traceId ?? this.#hashed(`trace ${requestId}`, 32);
     const isSampled = sent
       ? sent.isSampled
@@ -137,6 +150,9 @@ export class RequestSpans implements StepSpans {
     const startMs = this.#nowMs();
     const clientId = sent?.parentId ?? "";
     const spanId = isOwn ? this.#newId() : clientId;
+    this.#openOfAll -= this.#requests.peek(requestId)?.open.size ?? 0;
+    // The oldest ones give way, so that a new one has room for its own.
+    while (this.#openOfAll > openOfAllMax - openMax) this.#requests.evictOldest();
     this.#requests.set(requestId, { traceId, spanId, clientId, startMs, isOwn, open: new Map() });
     if (isOwn) contexts.continue(requestId, traceId, spanId);
   }
@@ -147,7 +163,7 @@ export class RequestSpans implements StepSpans {
     switch (step) {
       case "peer_request":
         if (fields["result"] === "not_coordinator") return;
-        request.open.delete(`ended ${about}`);
+        this.#forget(request, `ended ${about}`);
         this.#open(request, about, this.#attemptId(requestId, fields, this.#options.replicaId));
         return;
       case "plan":
@@ -250,10 +266,20 @@ export class RequestSpans implements StepSpans {
   ): OpenSpan | undefined {
     const known =
       request.open.get(about) ?? (spanId === undefined ? request.open.get(`ended ${about}`) : undefined);
-    if (known || request.open.size >= openMax) return known;
+    if (known || request.open.size >= openMax || this.#openOfAll >= openOfAllMax) return known;
     const span = { spanId: spanId ?? this.#newId(), parentId, startMs: this.#nowMs() };
-    request.open.set(about, span);
+    this.#remember(request, about, span);
     return span;
+  }
+
+  #remember(request: SampledRequest, about: string, span: OpenSpan): void {
+    const { size } = request.open;
+    request.open.set(about, span);
+    this.#openOfAll += request.open.size - size;
+  }
+
+  #forget(request: SampledRequest, about: string): void {
+    if (request.open.delete(about)) this.#openOfAll -= 1;
   }
 
   /** `isKept`: spans that begin later are below it, too. */
@@ -267,8 +293,8 @@ export class RequestSpans implements StepSpans {
   ): void {
     const open = request.open.get(about);
     if (!open) return;
-    request.open.delete(about);
-    if (isKept) request.open.set(`ended ${about}`, open);
+    this.#forget(request, about);
+    if (isKept) this.#remember(request, `ended ${about}`, open);
     this.#pass({ traceId: request.traceId, ...open, name, kind, attributes, isError });
   }
 
