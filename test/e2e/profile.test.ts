@@ -52,14 +52,19 @@ test("orca profile: the CPU and the heap of a replica, in files that DevTools lo
   fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
   const replica = fixture;
   const file = join(folder, "out.cpuprofile");
-  const taking = run(replica);
-  const second = async (): Promise<string> => {
-    const other = await run(replica, { file: join(folder, "other") });
-    return other.exitCode === 1 ? other.stderr : second();
+  const recording = Promise.withResolvers<void>();
+  let printed = "";
+  const write = (text: string): void => {
+    printed += text;
+    recording.resolve();
   };
-  assert.match(await second(), /another one is being taken/);
-  const { exitCode, stdout, stderr } = await taking;
-  assert.deepEqual([exitCode, stderr], [0, "Recording for 1 s\n"]);
+  const taking = run(replica, { stderr: { write } });
+  await recording.promise;
+  const second = await run(replica, { file: join(folder, "other") });
+  assert.equal(second.exitCode, 1);
+  assert.match(second.stderr, /another one is being taken/);
+  const { exitCode, stdout } = await taking;
+  assert.deepEqual([exitCode, printed], [0, "Recording for 1 s\n"]);
   assert.match(
     stdout,
     /^Wrote .* to .*out\.cpuprofile\. Load it in the tab Performance of Chrome DevTools\.\n$/,

@@ -44,9 +44,11 @@ export class Profiler {
   async take(kind: ProfileKind, durationMs: number, signal: AbortSignal): Promise<string | undefined> {
     if (this.#isRunning) return undefined;
     this.#isRunning = true;
-    const { Session } = await import("node:inspector/promises");
-    const session = new Session();
+    let session: Session | undefined;
     try {
+      // A Node that was built without it throws here.
+      const inspector = await import("node:inspector/promises");
+      session = new inspector.Session();
       session.connect();
       const profile = await (kind === "cpu" ? cpuProfile : heapProfile)(session, () =>
         sleep(this.#clock, Math.min(durationMs, profileMsMax), signal),
@@ -57,7 +59,7 @@ export class Profiler {
       throw new OrcaError("overloaded", "replica", `Cannot send the profile: ${reason}`);
     } finally {
       // Ends whatever the session has begun.
-      session.disconnect();
+      session?.disconnect();
       this.#isRunning = false;
     }
   }
