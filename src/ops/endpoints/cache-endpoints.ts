@@ -13,6 +13,7 @@ import type { Scrub } from "../../store/scrub/scrub.ts";
 import { errorPage, jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 import type { CacheClear, ClearedCache } from "./cache-clear.ts";
 import { type CacheStatsSource, cacheStats, type ScrubDocument, scrubDocument } from "./cache-stats.ts";
+import { splitPlace } from "./place-query.ts";
 
 export interface CacheEndpointsOptions {
   readonly stats: CacheStatsSource;
@@ -124,10 +125,9 @@ function matchOf(query: URLSearchParams): ObjectPrefix["match"] {
 
 /** `prefix` is `BUCKET` or `BUCKET/KEY-PREFIX`, in the names that clients use. @throws OrcaError. */
 function placeOf(prefix: string, buckets: Buckets): ObjectPrefix {
-  const slashAt = prefix.indexOf("/");
-  const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
+  const { bucket: name, key: keyPrefix } = splitPlace(prefix);
   const bucket = bucketNamed(name, buckets);
-  const { bucket: originBucket, key } = bucket.locate(slashAt < 0 ? "" : prefix.slice(slashAt + 1));
+  const { bucket: originBucket, key } = bucket.locate(keyPrefix);
   return { originId: bucket.directory.originId, bucket: originBucket, keyPrefix: key };
 }
 

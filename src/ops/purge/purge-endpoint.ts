@@ -10,6 +10,7 @@
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { allowOnly, bucketNamed } from "../endpoints/cache-endpoints.ts";
+import { flagOf, splitPlace } from "../endpoints/place-query.ts";
 import type { OpsEndpoint } from "../ops-endpoint.ts";
 import type { ClusterPurge, PurgePlan } from "./cluster-purge.ts";
 
@@ -46,8 +47,8 @@ export function unpinEndpoint({ purge, buckets }: PurgeEndpointOptions): OpsEndp
 /** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
 function planOf(query: URLSearchParams, buckets: Buckets): PurgePlan {
   allowOnly(query, ["prefix", "match", "stale", "cachestore"]);
-  const isMetadataOnly = flagOf(query, "stale");
-  const cachestore = flagOf(query, "cachestore");
+  const isMetadataOnly = flagOf(query, "stale", "Cannot purge");
+  const cachestore = flagOf(query, "cachestore", "Cannot purge");
   if (isMetadataOnly && cachestore) throw invalid("stale keeps all chunks, so it cannot go with cachestore");
   return { ...placeOf(query, buckets), what: isMetadataOnly ? "metadata" : "all", cachestore };
 }
@@ -56,24 +57,15 @@ function placeOf(
   query: URLSearchParams,
   buckets: Buckets,
 ): Pick<PurgePlan, "bucket" | "keyPrefix" | "match"> {
-  const prefix = query.get("prefix") ?? "";
-  const slashAt = prefix.indexOf("/");
-  const name = slashAt < 0 ? prefix : prefix.slice(0, slashAt);
+  const { bucket: name, key: keyPrefix } = splitPlace(query.get("prefix") ?? "");
   if (name === "") throw invalid("prefix names no bucket, expected BUCKET/KEY-PREFIX");
   const match = query.get("match") ?? "prefix";
   if (match !== "key" && match !== "prefix") throw invalid(`match is "${match}", expected key or prefix`);
   const bucket = bucketNamed(name, buckets);
-  const keyPrefix = slashAt < 0 ? "" : prefix.slice(slashAt + 1);
   if (match === "key" && keyPrefix === "") throw invalid("match is key, and prefix names no key");
   const fault = keyPrefix === "" ? undefined : bucket.faultOf(keyPrefix);
   if (fault) throw fault;
   return { bucket, keyPrefix, match };
-}
-
-function flagOf(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name) ?? "false";
-  if (value === "true" || value === "false") return value === "true";
-  throw invalid(`${name} is "${value}", expected true or false`);
 }
 
 function invalid(reason: string): OrcaError {

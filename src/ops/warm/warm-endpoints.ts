@@ -14,6 +14,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, GiB, MiB } from "../../base/units.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { allowOnly } from "../endpoints/cache-endpoints.ts";
+import { flagOf } from "../endpoints/place-query.ts";
 import { jsonPage, type OpsEndpoint, type OpsRequest } from "../ops-endpoint.ts";
 import { warmPositionOf } from "./warm-id.ts";
 import { ManifestSource, manifestBytesMax, PrefixSource, type WarmSource } from "./warm-source.ts";
@@ -77,7 +78,7 @@ async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<Wa
   allowOnly(query, ["prefix", "manifest", "resume", "bytes_per_second", "dry_run", "pin_seconds"]);
   const resume = query.get("resume");
   const position = resume === null ? undefined : warmPositionOf(resume);
-  const hasManifest = flagOf(query, "manifest");
+  const hasManifest = flagOf(query, "manifest", "Cannot warm");
   const resumed = position?.source.startsWith("p") ? position.source.slice(1) : undefined;
   const prefix = query.get("prefix") ?? resumed;
   if (hasManifest === (prefix !== undefined))
@@ -85,7 +86,7 @@ async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<Wa
       position ? "the manifest of that id is missing" : "give a prefix or a manifest, and not both",
     );
   const bytesPerSecond = bytesPerSecondOf(query);
-  const isDryRun = flagOf(query, "dry_run");
+  const isDryRun = flagOf(query, "dry_run", "Cannot warm");
   const pinMs = pinMsOf(query);
   if (isDryRun && pinMs > 0) throw invalid("dry_run changes nothing, so it cannot go with pin_seconds");
   const source: WarmSource =
@@ -94,12 +95,6 @@ async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<Wa
       : new PrefixSource(prefix, buckets);
   if (position && position.source !== source.name) throw invalid("the id is that of other objects");
   return { source, after: position?.after ?? "", isDryRun, bytesPerSecond, pinMs };
-}
-
-function flagOf(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name) ?? "false";
-  if (value === "true" || value === "false") return value === "true";
-  throw invalid(`${name} is "${value}", expected true or false`);
 }
 
 function bytesPerSecondOf(query: URLSearchParams): number | undefined {

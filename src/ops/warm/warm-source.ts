@@ -9,6 +9,7 @@ import { MiB } from "../../base/units.ts";
 import type { Bucket } from "../../object/bucket.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { bucketNamed } from "../endpoints/cache-endpoints.ts";
+import { splitPlace } from "../endpoints/place-query.ts";
 
 export interface WarmObject {
   readonly bucket: Bucket;
@@ -106,12 +107,6 @@ export class ManifestSource implements WarmSource {
   async *objects(after: string): AsyncGenerator<WarmObject> {
     yield* this.#objects.slice(after === "" ? 0 : Number(after) + 1);
   }
-}
-
-function splitPlace(place: string): { readonly bucket: string; readonly key: string } {
-  const slashAt = place.indexOf("/");
-  if (slashAt < 0) return { bucket: place, key: "" };
-  return { bucket: place.slice(0, slashAt), key: place.slice(slashAt + 1) };
 }
 
 function invalid(reason: string): OrcaError {
