@@ -14,7 +14,8 @@
  *   6. The blocks go into memory, where the eviction policy has their chunk on probation; only its coordinator stores it
  *      on disk. The chunk in memory remembers that nothing has verified them, so this replica does not store them when
  *      it becomes the coordinator.
- *   7. A relay that nobody reads any more is cut as any flight. The coordinator sees its stream end, and cuts its own.
+ *   7. While memory is short, the first run of a client is an eighth, as with the filler.
+ *   8. A relay that nobody reads any more is cut as any flight. The coordinator sees its stream end, and cuts its own.
  *
  * No circle of joins is possible. The filler's flights wait for the origin and for memory, and where disks are
  * replicated for copies (chunk-server.ts says why that ends). Relays wait for the fillers of other replicas, and other
@@ -132,7 +133,7 @@ export class Relay implements ChunkFlights {
     const run = filler.runOf(key, request, this.#relays);
     const isWorthFinishing = filler.worthOf(seen);
     const flight = new Flight(key, this.#sourceOf(key, trace), run, { trace, isWorthFinishing });
-    return this.#launch(flight, route, false);
+    return this.#launch(flight, route, false, request.isFirst ? this.#takeMemory(flight) : undefined);
   }
 
   promote(key: ChunkKey, wanted: WantedBytes): Flight | undefined {
@@ -249,6 +250,21 @@ export class Relay implements ChunkFlights {
       permit.release();
       throw thrown;
     }
+  }
+
+  /** Memory for a flight whose client has no byte yet. Where it is not there at once, the run is a short one from now on. */
+  #takeMemory(flight: Flight): Permit | undefined {
+    const { reserveBytes } = flight;
+    const permit = this.#tryPermit(reserveBytes);
+    const reservation = permit && this.#options.budget.tryReserve(reserveBytes);
+    if (!reservation) {
+      permit?.release();
+      flight.shorten();
+      return undefined;
+    }
+    flight.useMemory(reservation);
+    flight.trace?.asked();
+    return permit;
   }
 
   #tryPermit(bytes: number): Permit | undefined {

@@ -349,6 +349,32 @@ test("Relay: two replicas short of memory that read each other's chunks do not w
   for (const bytes of await Promise.all(reads)) assertPattern(bytes, 1, 0);
 });
 
+for (const [what, isFirst, asked] of [
+  ["the first bytes of a client are an eighth of a run", true, [[0, MiB]]],
+  ["a client that goes on waits for its whole run", false, [[0, 8 * MiB]]],
+] as const) {
+  test(`Relay.fill: while memory is short, ${what}`, async () => {
+    const { origin, network, ranked, version } = clusterFixture({ maxBytes: 16 * MiB });
+    origin.auto = true;
+    const object = version("k", 8 * MiB);
+    const [, assembler] = ranked(object);
+    assert.ok(assembler);
+    const { budget, relay } = assembler;
+    const taken = budget.tryReserve(16 * MiB);
+    relay.fill(
+      { version: object, index: 0 },
+      { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst },
+    );
+    await settle();
+    assert.equal(network.streams.length, 0);
+    taken?.release();
+    await settle();
+    const streams = network.streams.map(({ request: { offset, lengthBytes } }) => [offset, lengthBytes]);
+    assert.deepEqual(streams, asked);
+    assert.deepEqual([relay.flightsInProgress, budget.reservedBytes], [0, 0]);
+  });
+}
+
 test("Relay: read-ahead goes to each chunk's own coordinator", async () => {
   const { origin, network, replicas, version, ranked } = clusterFixture({
     readAheadMax: 8,
