@@ -74,7 +74,7 @@ export function commandLine(context: CommandContext): OrcaCommand {
     .version(version, "--version", "Print the version")
     .addHelpText("after", environmentHelp)
     .withExamples(
-      "orca serve --config /etc/orca/orca.yaml",
+      "orca serve --config /etc/orca/config.yaml",
       "orca help cache verify",
       "source <(orca completion bash)",
     );

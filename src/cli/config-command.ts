@@ -25,8 +25,8 @@ export function configCheckCommand({ env, clock, random, stdout, stderr }: Comma
     .option("--no-files", "Do not read the certificates, keys and secrets that are named")
     .option("--json", "Print JSON", false)
     .withExamples(
-      "orca config check /etc/orca/orca.yaml",
-      "orca config check --connect /etc/orca/orca.yaml",
+      "orca config check /etc/orca/config.yaml",
+      "orca config check --connect /etc/orca/config.yaml",
       "ORCA_MEMORY_MAX_BYTES=4GiB orca config check orca.yaml",
     )
     .runs(async (flags: CheckFlags, file: string) => {
@@ -41,7 +41,7 @@ export function configPrintCommand({ env, stdout, stderr }: CommandContext): Orc
     .argument("[FILE]", "The configuration, in YAML [default: the environment alone]")
     .option("--json", "Print JSON in place of YAML", false)
     .withExamples(
-      "orca config print /etc/orca/orca.yaml",
+      "orca config print /etc/orca/config.yaml",
       "orca config print orca.yaml --json",
       "ORCA_ORIGIN_ID=data ORCA_ORIGIN_DRIVER=file ORCA_ORIGIN_FILE_ROOT=/srv orca config print",
     )

@@ -61,7 +61,7 @@ export function serveCommand(context: CommandContext): OrcaCommand {
       .optionWithDefault("--disk-size <SIZE>", "Keep up to SIZE of chunks on disk", "10GiB")
       .suggestForOperand((operand) => `${operand.includes("://") ? "--origin" : "--config"} ${operand}`)
       .withExamples(
-        "orca serve --config /etc/orca/orca.yaml",
+        "orca serve --config /etc/orca/config.yaml",
         "orca serve --origin s3://models/llama --memory 8GiB",
         "orca serve --origin file:///srv/data --disk /var/cache/orca --disk-size 500GiB",
       )

@@ -41,7 +41,7 @@ Commands:
   help          Show the commands, or the help of one
 
 Examples:
-  orca serve --config /etc/orca/orca.yaml
+  orca serve --config /etc/orca/config.yaml
   orca help cache verify
   source <(orca completion bash)
 
@@ -79,7 +79,7 @@ Options:
   -h, --help              Show this help
 
 Examples:
-  orca serve --config /etc/orca/orca.yaml
+  orca serve --config /etc/orca/config.yaml
   orca serve --origin s3://models/llama --memory 8GiB
   orca serve --origin file:///srv/data --disk /var/cache/orca --disk-size 500GiB
 `;

@@ -9,7 +9,7 @@ export function doctorCommand({ env, clock, random, stdout }: CommandContext): O
     )
     .argument("<FILE>", "The configuration, in YAML")
     .option("--json", "Print JSON", false)
-    .withExamples("orca doctor /etc/orca/orca.yaml", "orca doctor --json /etc/orca/orca.yaml")
+    .withExamples("orca doctor /etc/orca/config.yaml", "orca doctor --json /etc/orca/config.yaml")
     .runs(async ({ json }: { readonly json: boolean }, file: string) => {
       const { doctor } = await import("./doctor.ts");
       return doctor({ file, json, env, clock, random, stdout });

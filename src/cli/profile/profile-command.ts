@@ -49,8 +49,8 @@ function kindCommand(
     );
   return withOpsOptions(command)
     .withExamples(
-      `orca profile ${kind} --ops-token-file /etc/orca/ops-token`,
-      `orca profile ${kind} --for 30s --out /tmp/orca.${kind}profile --ops-token-file /etc/orca/ops-token`,
+      `orca profile ${kind} --ops-token-file /etc/orca/ops.token`,
+      `orca profile ${kind} --for 30s --out /tmp/orca.${kind}profile --ops-token-file /etc/orca/ops.token`,
     )
     .runs(({ for: forMs = forMsDefault, out, ...flags }: ProfileFlags) => {
       const time = new Date(clock.now()).toISOString().replaceAll(/[:.]/g, "-");
