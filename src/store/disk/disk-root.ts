@@ -17,7 +17,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import fs, { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import fs, { accessSync, constants, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { makeDirectories } from "../../base/make-directories.ts";
@@ -55,6 +55,10 @@ export class DiskRoot {
       lock = acquireLock(join(base, "lock"), root);
       const id = settleReplicaId(base, replicaId);
       makeDirectories(fs, join(base, id, "staging"));
+      // Those that were there may be another user's. SQLite locks a file that it cannot write, too.
+      for (const path of [base, join(base, "lock"), join(base, id), join(base, id, "staging")]) {
+        accessSync(path, constants.R_OK | constants.W_OK);
+      }
       return new DiskRoot(id, join(base, id), lock);
     } catch (error) {
       lock?.close();
@@ -78,14 +82,19 @@ export class DiskRoot {
   }
 }
 
+const remedies: Readonly<Record<string, string>> = {
+  ENOSPC: "Make room there",
+  EDQUOT: "Make room there",
+  EACCES: "Give it to Orca's user with all that is in it, or set disk.root to another directory",
+};
+
 /** Not for a lock that another process holds: that error says itself what to do. */
 function unusable(root: string, thrown: unknown): OrcaError {
   const error = OrcaError.from(thrown, "config_invalid", "disk", `Cannot open disk root "${root}"`);
   if (error === thrown) return error;
-  const isFull = ["ENOSPC", "EDQUOT"].includes(String((thrown as NodeJS.ErrnoException).code));
-  const remedy = isFull
-    ? "Make room there"
-    : "Set disk.root to a directory that Orca's user can make and write to";
+  const remedy =
+    remedies[String((thrown as NodeJS.ErrnoException).code)] ??
+    "Set disk.root to a directory that Orca's user can make and write to";
   return new OrcaError("config_invalid", "disk", `${error.message}. ${remedy}`, { cause: thrown });
 }
 

@@ -1,9 +1,11 @@
 /**
  * A process that holds the disk root of its argument until it is killed. It prints `held`, or `refused` and the reason.
+ * With a second argument it first becomes the user of that number, which only root can.
  */
 import { DiskRoot } from "../../../src/store/disk/disk-root.ts";
 
-const [, , path] = process.argv;
+const [, , path, user] = process.argv;
+if (user !== undefined) process.setuid?.(Number(user));
 let root: DiskRoot | undefined;
 try {
   root = DiskRoot.open(path as string);

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -73,6 +81,32 @@ withRoot("DiskRoot: a root that cannot be created is an error", (root) => {
     refusal(join(root, "file")).message,
     /^Cannot open disk root .*ENOTDIR.*\. Set disk\.root to a directory that Orca's user can make and write to$/,
   );
+});
+
+withRoot("DiskRoot: a root that another user made is an error, with what to do", async (root) => {
+  const { directory } = DiskRoot.open(root).orClose((first) => {
+    first.close();
+    return first;
+  });
+  // Everybody may look, and nobody but root may write.
+  const parts = [root, join(directory, ".."), directory, join(directory, "staging")];
+  for (const part of parts) chmodSync(part, 0o555);
+  const isRoot = process.getuid?.() === 0;
+  const holder = new TestProcess("holder", process.execPath, [
+    holderPath,
+    root,
+    ...(isRoot ? ["65534"] : []),
+  ]);
+  try {
+    const [, , reason] = await holder.line(/^(held|refused: (.*))$/);
+    assert.match(
+      String(reason),
+      /^Cannot open disk root .*EACCES.*\. Give it to Orca's user with all that is in it, or set disk\.root to another directory$/,
+    );
+  } finally {
+    await holder.stop();
+    for (const part of parts) chmodSync(part, 0o755);
+  }
 });
 
 withRoot("DiskRoot: a second one in the same process is an error", (root) => {
