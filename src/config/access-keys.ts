@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { type Codec, InvalidValue, oneOf, text } from "./codec.ts";
-import { type Fault, quoted, reasonOf } from "./fault.ts";
+import { type Fault, quoted, unreadable } from "./fault.ts";
 import { isMap, item, listOf, optional, required, section, type ValueOf } from "./field.ts";
 import { type ReadText, Secret } from "./secret.ts";
 import { parseYaml } from "./yaml-text.ts";
@@ -117,7 +117,7 @@ export function readAccessKeys(options: AccessKeysOptions, faults: Fault[]): Acc
   try {
     content = read(path);
   } catch (thrown) {
-    faults.push({ path: "", message: `cannot read ${quoted(path)}: ${reasonOf(thrown)}` });
+    faults.push({ path: "", message: unreadable(path, thrown) });
     return none;
   }
   const yamlFaults: Fault[] = [];
@@ -178,6 +178,8 @@ function secretOf(
   faults: Fault[],
 ): string {
   if ((secret === undefined) === (secretFile === undefined)) {
+    // A secret that is not valid reads as none, and has its own fault.
+    if (faults.some((fault) => fault.path === `${at}.secret`)) return "";
     faults.push({ path: at, message: "expected either secret or secret_file" });
     return "";
   }
@@ -189,7 +191,7 @@ function secretOf(
     const message = `expected a file that holds one secret, of printable ASCII, but ${quoted(file)} does not`;
     faults.push({ path: `${at}.secret_file`, message });
   } catch (thrown) {
-    faults.push({ path: `${at}.secret_file`, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
+    faults.push({ path: `${at}.secret_file`, message: unreadable(file, thrown) });
   }
   return "";
 }
@@ -233,10 +235,13 @@ function checkUnique(names: readonly string[], pathOf: (index: number) => string
   }
 }
 
-/** `faults` of the file at `path` as lines of one message. */
-export function accessKeysFault(path: string, faults: readonly Fault[]): string {
-  const [first, ...others] = faults;
-  const line = first && (first.path === "" ? first.message : `${first.path}: ${first.message}`);
-  const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-  return `cannot use ${quoted(path)}: ${line}${more}`;
+const namedFaultsMax = 10;
+
+/** `faults` of `file` as one message. */
+export function accessKeysFault(file: string, faults: readonly Fault[]): string {
+  const named = faults
+    .slice(0, namedFaultsMax)
+    .map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  const more = faults.length - named.length;
+  return `cannot use ${quoted(file)}: ${named.join("; ")}${more === 0 ? "" : ` (and ${more} more)`}`;
 }

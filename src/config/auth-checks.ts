@@ -3,7 +3,7 @@
  * would serve nobody, or everybody.
  */
 import { accessKeysFault, readAccessKeys } from "./access-keys.ts";
-import { type Fault, quoted, reasonOf } from "./fault.ts";
+import { type Fault, quoted, unreadable } from "./fault.ts";
 import type { Settings } from "./schema.ts";
 import type { ReadText } from "./secret.ts";
 import { opsTokenOf, tokenKeysOf } from "./token-keys.ts";
@@ -92,6 +92,6 @@ function checkFile(
     if (typeof found === "object" && "expected" in found)
       faults.push({ path, message: `expected ${String(found.expected)} in ${quoted(file)}` });
   } catch (thrown) {
-    faults.push({ path, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
+    faults.push({ path, message: unreadable(file, thrown) });
   }
 }

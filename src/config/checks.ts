@@ -10,7 +10,7 @@ import { isLoopback } from "./address-codec.ts";
 import { checkAuth } from "./auth-checks.ts";
 import { isClustered } from "./cluster-config.ts";
 import { type ListenAddress, printAddress } from "./codec.ts";
-import { type Fault, quoted, reasonOf } from "./fault.ts";
+import { type Fault, quoted, unreadable } from "./fault.ts";
 import type { Settings } from "./schema.ts";
 import type { ReadText } from "./secret.ts";
 
@@ -119,7 +119,7 @@ function checkTlsFiles(given: TlsFilesGiven, readText: ReadText | undefined, fau
     try {
       return readText(file);
     } catch (thrown) {
-      faults.push({ path: `${path}.${key}`, message: `cannot read ${quoted(file)}: ${reasonOf(thrown)}` });
+      faults.push({ path: `${path}.${key}`, message: unreadable(file, thrown) });
       return undefined;
     }
   };

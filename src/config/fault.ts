@@ -2,6 +2,7 @@
  * The faults of a configuration, as values. Readers and checks add faults and go on, so that one start shows everything
  * that has to be corrected.
  */
+import { isAbsolute, resolve } from "node:path";
 
 export interface Fault {
   /** Dotted path of the setting, such as `origin.retry.attempts`; empty for the configuration as a whole. */
@@ -24,6 +25,12 @@ export function quoted(value: unknown): string {
 export function pathTo(path: string, key: string): string {
   if (!/^[\w$<>-]+$/.test(key)) return `${path}[${quoted(key)}]`;
   return path === "" ? key : `${path}.${key}`;
+}
+
+/** Says that a file cannot be read, and where a relative path leads. */
+export function unreadable(file: string, thrown: unknown): string {
+  const place = isAbsolute(file) ? "" : `, here ${quoted(resolve(file))}`;
+  return `cannot read ${quoted(file)}${place}: ${reasonOf(thrown)}`;
 }
 
 /** The message of a caught error, for the end of another message. */

@@ -3,7 +3,7 @@
  * and a class that prints as `***` holds them, so that no log line, error or printed configuration shows one by mistake.
  */
 import { inspect } from "node:util";
-import { type Fault, reasonOf } from "./fault.ts";
+import { type Fault, unreadable } from "./fault.ts";
 
 const hidden = "***";
 
@@ -101,7 +101,7 @@ function readSecret(
       message: `expected a file that holds the secret, but "${file}" is empty`,
     });
   } catch (thrown) {
-    faults.push({ path: `${variable}_FILE`, message: `cannot read "${file}": ${reasonOf(thrown)}` });
+    faults.push({ path: `${variable}_FILE`, message: unreadable(file, thrown) });
   }
   return undefined;
 }

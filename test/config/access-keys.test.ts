@@ -106,6 +106,27 @@ test("readAccessKeys: each fault is named with its place, and none shows a secre
   }
 });
 
+test("readAccessKeys: a secret that is not valid is one fault, and not a missing secret as well", () => {
+  const { faults } = read('keys: [{ access_key: a, secret: "two words", buckets: [b] }]');
+  assert.deepEqual(faults, [
+    'cannot use "/etc/orca/keys.yaml": keys[0].secret: expected a secret of printable ASCII without blanks, got another text',
+  ]);
+});
+
+const wrongKey = (index: number): Fault => ({ path: `keys[${index}]`, message: "wrong" });
+
+test("accessKeysFault: names every fault, up to a limit", () => {
+  assert.equal(
+    accessKeysFault(path, [wrongKey(0), wrongKey(1)]),
+    `cannot use "${path}": keys[0]: wrong; keys[1]: wrong`,
+  );
+  const all = accessKeysFault(
+    path,
+    Array.from({ length: 12 }, (_, index) => wrongKey(index)),
+  );
+  assert.match(all, /keys\[9\]: wrong \(and 2 more\)$/);
+});
+
 test("readAccessKeys: with authorize: origin, an entry without buckets leaves all to the origin", () => {
   const { found, faults } = read("keys: [{ access_key: a, secret: s }]", {}, false);
   assert.deepEqual([faults, found.keys[0]?.buckets], [[], ["*"]]);

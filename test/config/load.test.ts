@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { OrcaError } from "../../src/base/orca-error.ts";
@@ -402,6 +402,13 @@ test("loadConfig: TLS files are there, are certificates, and belong together", (
   assert.match(
     tlsFaults({ cert_file: cert, key_file: "/none/key.pem" })[0] ?? "",
     /^server\.tls\.key_file: cannot read "\/none\/key\.pem": ENOENT/,
+  );
+  const relative = tlsFaults({ cert_file: cert, key_file: "none/key.pem" })[0] ?? "";
+  assert.ok(
+    relative.startsWith(
+      `server.tls.key_file: cannot read "none/key.pem", here "${resolve("none/key.pem")}": ENOENT`,
+    ),
+    relative,
   );
   assert.match(
     tlsFaults({ cert_file: cert, key_file: wrongKey })[0] ?? "",
