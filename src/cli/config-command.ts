@@ -1,9 +1,10 @@
 /**
- * `orca config check FILE`: every fault of a configuration at once, and on demand whether its origins can be read;
+ * `orca config check [FILE]`: every fault of a configuration at once, and on demand whether its origins can be read;
  * `orca config print [FILE]`: the configuration that a start would use, defaults included.
  */
 import type { CommandContext } from "./command-context.ts";
 import { OrcaCommand } from "./orca-command.ts";
+import { usualConfigFile } from "./serve-command.ts";
 
 interface CheckFlags {
   readonly connect: boolean;
@@ -11,12 +12,19 @@ interface CheckFlags {
   readonly json: boolean;
 }
 
-export function configCheckCommand({ env, clock, random, stdout, stderr }: CommandContext): OrcaCommand {
+export function configCheckCommand({
+  env,
+  clock,
+  random,
+  stdout,
+  stderr,
+  configFile = usualConfigFile,
+}: CommandContext): OrcaCommand {
   return new OrcaCommand("check", "Report every fault of a configuration file")
     .details(
       "Counts the environment in, as orca serve does. Warns of limits that do not hold together. Exits with 0 if all is well, with 1 for a fault or for a bucket that cannot be read.",
     )
-    .argument("<FILE>", "The configuration, in YAML")
+    .argument("[FILE]", `The configuration, in YAML [default: ${usualConfigFile}]`)
     .option(
       "--connect",
       "Also look at each bucket of the origins, with the credentials of this environment",
@@ -29,7 +37,7 @@ export function configCheckCommand({ env, clock, random, stdout, stderr }: Comma
       "orca config check --connect /etc/orca/config.yaml",
       "ORCA_MEMORY_MAX_BYTES=4GiB orca config check orca.yaml",
     )
-    .runs(async (flags: CheckFlags, file: string) => {
+    .runs(async (flags: CheckFlags, file: string = configFile) => {
       const { configCheck } = await import("./config-check.ts");
       return configCheck({ ...flags, file, env, clock, random, stdout, stderr });
     });

@@ -24,6 +24,7 @@ interface LogLevelFlags extends OpsFlags {
 }
 
 const forMsDefault = 600_000;
+const forMsMax = 3_600_000;
 
 export function logLevelCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
   const command = new OrcaCommand(
@@ -42,8 +43,8 @@ export function logLevelCommand({ clock, stdout, stderr }: CommandContext): Orca
 
 function parseFor(text: string): number {
   const durationMs = parseDuration(text);
-  if (durationMs !== undefined && durationMs >= 1000) return durationMs;
-  throw new InvalidArgumentError("expected a duration of a second or more, such as 10m");
+  if (durationMs !== undefined && durationMs >= 1000 && durationMs <= forMsMax) return durationMs;
+  throw new InvalidArgumentError("expected 1s to 1h, such as 10m");
 }
 
 interface LogLevelOptions extends OpsCommandOptions {

@@ -52,7 +52,14 @@ export interface OpsCall {
 }
 
 /** The replica answered with an error, whose message is its own. */
-class ReplicaError extends Error {}
+class ReplicaError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
 
 /** A view holds up to 1,024 members of about 300 bytes each. */
 const answerBytesMaxDefault = 4 * MiB;
@@ -92,12 +99,8 @@ export async function withOps(
     return await ask(url, deadline);
   } catch (thrown) {
     if (thrown instanceof OrcaError) throw thrown;
-    const advice =
-      thrown instanceof ReplicaError
-        ? ""
-        : "Is a replica running there? The setting server.ops_listen is its address (port 8442 by default), and with server.ops_tls it begins with https. Give another one with --ops URL.\n";
     const place = `${url.origin}${url.pathname}`;
-    options.stderr.write(`Cannot ${purpose} ${place}: ${printable(reasonOf(thrown))}\n${advice}`);
+    options.stderr.write(`Cannot ${purpose} ${place}: ${printable(reasonOf(thrown))}\n${adviceOn(thrown)}`);
     return 1;
   } finally {
     deadline.cancel();
@@ -240,11 +243,33 @@ function tokenIn(file: string | undefined): string | undefined {
 function errorOf(status: number, text: string): Error {
   try {
     const document: unknown = JSON.parse(text);
-    if (has(document, { error: "string" })) return new ReplicaError(String(document["error"]));
+    if (has(document, { error: "string" })) return new ReplicaError(String(document["error"]), status);
   } catch {
     // Not JSON.
   }
   return new Error(`the server there is not an ops listener of Orca: it answers with status ${status}`);
+}
+
+/** Errors of TLS about an authority that Node does not know. */
+const unknownAuthority: ReadonlySet<unknown> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** A line that says what to do, or nothing where the reason does. */
+function adviceOn(thrown: unknown): string {
+  if (thrown instanceof ReplicaError) {
+    if (thrown.status !== 401) return "";
+    return "Give its file with --ops-token-file FILE, or in ORCA_SERVER_OPS_TOKEN_FILE.\n";
+  }
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  if (cause instanceof Error && "code" in cause && unknownAuthority.has(cause.code)) {
+    return "Name the file with the authority of its certificate in NODE_EXTRA_CA_CERTS.\n";
+  }
+  return "Is a replica running there? The setting server.ops_listen is its address (port 8442 by default), and with server.ops_tls it begins with https. Give another one with --ops URL.\n";
 }
 
 /** fetch says "fetch failed"; its cause has the reason, which for a name with several addresses is only a code. */

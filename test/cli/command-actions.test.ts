@@ -103,6 +103,17 @@ async function ask(context: TestContext, ...args: string[]) {
   return { asked, bodies, ...(await runOrca([...args, "--ops", ops], { stopSignal })) };
 }
 
+test("orca doctor, config check: without FILE take the file that orca serve takes", async () => {
+  const configFile = join(folder, "config.yaml");
+  writeFileSync(configFile, "origin: { id: o, driver: file, file: { root: /srv } }\n");
+  const checked = await runOrca(["config", "check"], { configFile });
+  assert.equal(checked.exitCode, 0, checked.stderr);
+  assert.ok(checked.stdout.startsWith(`${configFile} is valid`), checked.stdout);
+  const examined = await runOrca(["doctor"], { configFile: join(folder, "absent.yaml") });
+  assert.equal(examined.exitCode, 1);
+  assert.match(examined.stdout, /^PROBLEM {2}configuration {2}cannot read the file: ENOENT.*absent\.yaml/);
+});
+
 test("orca status, cache stats, top: ask the replica at --ops, and its error is exit code 1", async (context) => {
   for (const [words, path] of [
     [["status"], "/cluster"],

@@ -220,7 +220,10 @@ const usageErrors: readonly (readonly [string, string])[] = [
     "Cannot serve: give either --config FILE or --origin URL. See: orca serve --help",
   ],
   ["serve --config", 'missing value of option "--config FILE" of "orca serve". See: orca serve --help'],
-  ["config check", 'missing argument "FILE" of "orca config check". See: orca config check --help'],
+  [
+    "log-level debug --for 2h",
+    'invalid value "2h" for "--for DURATION" of "orca log-level": expected 1s to 1h, such as 10m. See: orca log-level --help',
+  ],
   ["inspect", 'missing argument "URL" of "orca inspect". See: orca inspect --help'],
   ["inspect models/k", 'Cannot inspect "models/k": expected s3://BUCKET/KEY. See: orca inspect --help'],
   ["explain models/k", 'Cannot explain "models/k": expected s3://BUCKET/KEY. See: orca explain --help'],

@@ -99,6 +99,10 @@ test("orca: asks with the token of a file", async () => {
   const without = await runOrca(clear);
   assert.equal(without.exitCode, 1, without.stderr + without.stdout);
   assert.match(without.stderr, /this needs the token of server\.ops_token_file/);
+  assert.match(
+    without.stderr,
+    /\nGive its file with --ops-token-file FILE, or in ORCA_SERVER_OPS_TOKEN_FILE\.\n$/,
+  );
   const wrong = await runOrca([...clear, "--ops-token-file", file("wrong")]);
   assert.match(wrong.stderr, /this needs the token/);
   const warm = await runOrca(["warm", "s3://models/", ...ops], { stopSignal: () => new Promise(() => {}) });
@@ -122,4 +126,11 @@ test("orca: asks over HTTPS, where Node knows the authority", async () => {
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => output.push(bytes));
   const [exitCode] = await once(child, "close");
   assert.equal(exitCode, 0, Buffer.concat(output).toString());
+});
+
+test("orca: says how Node gets to know an authority that it does not know", async () => {
+  const url = secured.opsEndpoint.replace("http:", "https:");
+  const { exitCode, stderr } = await runOrca(["status", "--ops", url]);
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /\nName the file with the authority of its certificate in NODE_EXTRA_CA_CERTS\.\n$/);
 });

@@ -59,7 +59,8 @@ async function findingsOf(options: DoctorOptions): Promise<DoctorFinding[]> {
   } catch (thrown) {
     if (!(thrown instanceof OrcaError)) throw thrown;
     const [message = "", ...faults] = thrown.message.split("\n").map((line) => line.trim());
-    const remedy = "Correct it; docs/configuration.md describes every setting. Nothing else was looked at.";
+    const remedy =
+      "Correct it, or run this with the environment of the replica. docs/configuration.md describes every setting. Nothing else was looked at.";
     return (faults.length > 0 ? faults : [message]).map((fault) => findings.problem(fault, remedy));
   }
   const [origins, cachestore, certificates, peers] = await Promise.all([
