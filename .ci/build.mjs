@@ -18,8 +18,17 @@ import { bundledPackages, noticesOf } from "./third-party-notices.mjs";
 const root = resolve(import.meta.dirname, "..");
 const dist = resolve(process.argv[2] ?? join(root, "dist"));
 
-/** What stands beside the code. The log names pages of docs/. */
-const pages = ["LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs"];
+/** What stands beside the code. The log names pages of docs/, and these lead to the unit of systemd. */
+const pages = [
+  "LICENSE",
+  "README.md",
+  "CHANGELOG.md",
+  "SECURITY.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "docs",
+  "deploy/systemd",
+];
 /** What the page of /console loads beside its own files (src/ops/console/console-endpoints.ts). */
 const chartFiles = ["uPlot.esm.js", "uPlot.min.css"].map((name) => join(root, "node_modules/uplot/dist", name));
 /** What Node needs beside its arguments, see src/main.ts. */

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { httpGet } from "../support/http-get.ts";
@@ -133,6 +133,25 @@ test("package: a stack trace leads to the sources, and every package in it has i
   assert.ok(names.has("@aws-sdk/client-s3") && names.has("@azure/identity"));
   for (const name of names)
     assert.match(notices, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\\S* \\(`, "m"), name);
+});
+
+test("package: its pages lead to each other, and to the unit of systemd", () => {
+  const { packageRoot } = installed;
+  const pages = readdirSync(packageRoot, { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".md"),
+  );
+  assert.ok(pages.length > 80, `${pages.length} pages`);
+  const links = pages.flatMap((page) => {
+    const text = readFileSync(join(packageRoot, page), "utf8");
+    return [...text.matchAll(/\]\(([\w./-]+)(?=[#)])/g)].map(([, path = ""]) =>
+      join(packageRoot, page, "..", path),
+    );
+  });
+  assert.ok(links.includes(join(packageRoot, "deploy/systemd/orca.service")));
+  assert.deepEqual(
+    links.filter((path) => !existsSync(path)),
+    [],
+  );
 });
 
 test("orca serve: reads, writes a disk and a mount, verifies, and reads from the disk after a restart", async () => {
