@@ -35,9 +35,10 @@ export function withOpsOptions(command: OrcaCommand): OrcaCommand {
   return command
     .option("--ops <URL>", "Call the replica whose ops listener is at URL", "http://127.0.0.1:8442")
     .addOption(
-      new Option("--ops-token-file <FILE>", "Send the token in FILE, as server.ops_token_file asks for").env(
-        "ORCA_SERVER_OPS_TOKEN_FILE",
-      ),
+      new Option(
+        "--ops-token-file <FILE>",
+        "Send the token in FILE, as server.ops_token_file asks for [default: the file that ORCA_SERVER_OPS_TOKEN_FILE names]",
+      ).env("ORCA_SERVER_OPS_TOKEN_FILE"),
     )
     .option("--json", "Print the answer of the replica, in JSON", false);
 }

@@ -43,9 +43,11 @@ export function warmFault(document: WarmDocument, repeated: WarmRepeated): strin
   const rows = named.map(({ url, chunk, reason: why }) => [url, chunk ?? "all", why]);
   const more = missing.chunks + unpinned.chunks - named.length;
   const rest = more > 0 ? `and ${counted(more, "more chunk")}\n` : "";
+  // An object without chunks could not be read at all: its reason says why.
+  const question = named.some(({ chunk }) => chunk !== null) ? "Is disk.max_bytes large enough? " : "";
   const advice =
     missing.chunks > 0
-      ? "Is disk.max_bytes large enough? The same command fetches again what is missing, and skips what is held.\n"
+      ? `${question}The same command fetches again what is missing, and skips what is held.\n`
       : "Every chunk is held, but these may be evicted. Release others with orca unpin, or raise disk.pin_share.\n";
   const counts = [
     ...(missing.chunks > 0 ? [`${counted(missing.chunks, "chunk")} not held`] : []),

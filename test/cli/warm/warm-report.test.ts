@@ -33,3 +33,22 @@ test("warm: the command that goes on with a dry run is one", () => {
     "The warm-up failed: no\nTo go on:\n  orca warm --resume w1.x --dry-run\n",
   );
 });
+
+/** The fault of a warm-up that misses one chunk, or a whole object. */
+function missingFault(chunk: number | null): string {
+  const missing = [{ url: "s3://b/x", chunk, reason: "why" }];
+  const [one, none] = [
+    { chunks: 1, bytes: 0 },
+    { chunks: 0, bytes: 0 },
+  ];
+  const document = { state: "incomplete", objects: 2, missing: one, unpinned: none, missing_chunks: missing };
+  return warmFault(document as unknown as WarmDocument, { dryRun: false }) ?? "";
+}
+
+test("warm: an object that the origin does not have is no reason to look at the disk", () => {
+  assert.match(
+    missingFault(3),
+    /\nIs disk\.max_bytes large enough\? The same command fetches again what is missing/,
+  );
+  assert.match(missingFault(null), /why\nThe same command fetches again what is missing/);
+});
