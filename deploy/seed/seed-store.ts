@@ -39,6 +39,10 @@ export function openSeedStore(to: string, endpoint: string | undefined, env: Env
   if (endpoint !== undefined && !/^https?:\/\//.test(endpoint)) {
     throw invalid(`Cannot use the endpoint "${endpoint}": expected one such as http://127.0.0.1:9000`);
   }
+  // The URL of an origin may have one, which would be a part of the key here.
+  if (to.includes("?")) {
+    throw invalid(`Cannot write to "${to}": expected no query; name the store with --endpoint URL`);
+  }
   const faults: Fault[] = [];
   const secrets = readSecrets(env, (path) => readFileSync(path, "utf8"), faults);
   const [fault] = faults;

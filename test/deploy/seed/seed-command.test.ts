@@ -91,6 +91,10 @@ test("seed: a wrong command line is exit code 2, and says what is expected", asy
   for (const [args, message] of [
     [[], /missing option "--to URL"/],
     [["--to", "http://b/p"], /Cannot write to "http:\/\/b\/p": expected s3:\/\/BUCKET\/PREFIX or azblob:/],
+    [
+      ["--to", "s3://b/p?endpoint=http://127.0.0.1:1"],
+      /Cannot write to ".*": expected no query; name the store with --endpoint URL/,
+    ],
     [["--to", "s3://b", "--count", "1000001"], /expected a whole number from 0 to 1000000/],
     [["--to", "s3://b", "--size", "129GiB"], /expected a size such as 64MiB, at most 128 GiB/],
     [
