@@ -125,6 +125,10 @@ test("explain: three replicas tell the coordinator's disk, and a flight while it
     if (at !== warm.replica_id)
       assert.match(why, new RegExp(`${at} coordinates the chunk; ${at} holds it in memory`));
   }
+  const shown = (await run(asked, "big")).stdout;
+  for (const [line, at] of shown.matchAll(/^.*; (\S+) holds it in memory\..*$/gm)) {
+    assert.ok(!line.includes("Also held by") || !line.split("Also held by")[1]?.includes(String(at)), line);
+  }
   assert.equal(origin.requests.length, before);
   await read(asked, "big", 0, sizeBytes - 1);
   assert.equal(origin.requests.length, before, "no byte came from the origin, as was told");

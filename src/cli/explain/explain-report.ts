@@ -77,8 +77,9 @@ function reasonsIn(ways: readonly WayDocument[]): string[] {
   return [...new Set(ways.map(reasonOf))];
 }
 
-function reasonOf({ why, copies }: WayDocument): string {
-  return copies.length > 0 ? `${why}. Also held by ${copies.join(", ")}.` : `${why}.`;
+function reasonOf({ why, at, copies }: WayDocument): string {
+  const others = copies.filter((replica) => replica !== at);
+  return others.length > 0 ? `${why}. Also held by ${others.join(", ")}.` : `${why}.`;
 }
 
 function numberOf(way: WayDocument, ways: readonly WayDocument[]): number {
