@@ -1,5 +1,4 @@
 /** `orca status`: what one replica knows of its cluster. */
-import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
 import type { CommandContext } from "./command-context.ts";
 import {
   has,
@@ -12,12 +11,12 @@ import {
   withOpsOptions,
 } from "./ops-call.ts";
 import { OrcaCommand } from "./orca-command.ts";
-import { statusReport } from "./status-report.ts";
+import { type StatusAnswer, statusReport } from "./status-report.ts";
 
 export function statusCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
   return withOpsOptions(new OrcaCommand("status", "Show the cluster as one replica sees it"))
     .details(
-      "Shows the members, and the replica's own share of each origin, its bytes and its fills in progress.",
+      "Shows the members, and the replica's own share of each origin, its bytes, its fills in progress, and what /readyz notices.",
     )
     .withExamples("orca status", "orca status --ops http://cache-2.example.com:8442", "orca status --json")
     .runs((flags: OpsFlags) => status({ ...flags, clock, stdout, stderr }));
@@ -38,7 +37,7 @@ export function status(options: OpsCommandOptions): Promise<number> {
 }
 
 /** Whether `value` has the fields that are printed. */
-function isStatus(value: unknown): value is ClusterStatus {
+function isStatus(value: unknown): value is StatusAnswer {
   return (
     has(value, {
       replica_id: "string",
@@ -65,6 +64,11 @@ function isStatus(value: unknown): value is ClusterStatus {
     has(value["bytes"]["memory"], { used: "number", max: "number" }) &&
     (value["bytes"]["disk"] === null || has(value["bytes"]["disk"], { used: "number", max: "number" })) &&
     has(value["fills"], { flights: "number", relays: "number" }) &&
-    (value["peers"] === null || has(value["peers"], { sessions_open: "number" }))
+    (value["peers"] === null || has(value["peers"], { sessions_open: "number" })) &&
+    (value["notices"] === undefined || areTexts(value["notices"]))
   );
+}
+
+function areTexts(value: unknown): boolean {
+  return has(value, {}) && Object.values(value).every((text) => typeof text === "string");
 }

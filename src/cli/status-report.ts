@@ -3,8 +3,11 @@ import { formatBytes } from "../base/units.ts";
 import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
 import { counted, formatTable, printable } from "./table.ts";
 
+/** A replica of an earlier version tells no notices. */
+export type StatusAnswer = Omit<ClusterStatus, "notices"> & Partial<Pick<ClusterStatus, "notices">>;
+
 /** Several lines, with a line end after the last. `host` is the address that was called. */
-export function statusReport(status: ClusterStatus, host: string): string {
+export function statusReport(status: StatusAnswer, host: string): string {
   const { replica_id: replicaId, phase } = status;
   return `Replica ${printable(replicaId)} at ${host} answers (${printable(phase)}): ${summary(status)}
 
@@ -15,16 +18,16 @@ ${sharesTable(status)}
 ${bytesTable(status)}
 
 ${work(status)}
-`;
+${noticed(status)}`;
 }
 
-function summary({ members, peers }: ClusterStatus): string {
+function summary({ members, peers }: StatusAnswer): string {
   if (peers === null) return "a cluster of one";
   const live = members.filter(({ state }) => state === "alive" || state === "suspect").length;
   return `${live} live of ${counted(members.length, "member")} in its view`;
 }
 
-function membersTable({ members }: ClusterStatus): string {
+function membersTable({ members }: StatusAnswer): string {
   return formatTable(
     ["replica", "state", "incarnation", "zone", "address", ""],
     members.map((member) => [
@@ -39,7 +42,7 @@ function membersTable({ members }: ClusterStatus): string {
 }
 
 /** This replica's share of the requests that the cluster may send to each origin. */
-function sharesTable({ origin_share: shares }: ClusterStatus): string {
+function sharesTable({ origin_share: shares }: StatusAnswer): string {
   return formatTable(
     ["origin", "share", "in flight", "waiting"],
     shares.map((share) => [
@@ -51,7 +54,7 @@ function sharesTable({ origin_share: shares }: ClusterStatus): string {
   );
 }
 
-function bytesTable({ bytes: { memory, disk } }: ClusterStatus): string {
+function bytesTable({ bytes: { memory, disk } }: StatusAnswer): string {
   return formatTable(
     ["bytes", "used", "max"],
     [
@@ -61,7 +64,14 @@ function bytesTable({ bytes: { memory, disk } }: ClusterStatus): string {
   );
 }
 
-function work({ fills, peers }: ClusterStatus): string {
+function work({ fills, peers }: StatusAnswer): string {
   const running = `${counted(fills.flights, "flight")} and ${counted(fills.relays, "relay")} in progress`;
   return peers === null ? running : `${running}; ${counted(peers.sessions_open, "session")} to peers open`;
+}
+
+/** The phase alone stands in the first line. */
+function noticed({ notices = {}, phase }: StatusAnswer): string {
+  const told = Object.entries(notices).filter(([, reason]) => reason !== phase);
+  const lines = told.map(([name, reason]) => `  ${printable(`${name}: ${reason}`)}\n`);
+  return lines.length === 0 ? "" : `\nNoticed:\n${lines.join("")}`;
 }

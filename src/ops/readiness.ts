@@ -78,3 +78,10 @@ export class Readiness {
     return { ready, checks, notices };
   }
 }
+
+/** What is not `ok`, by the name of its check or notice. */
+export function troubleIn({ checks, notices }: ReadinessReport): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries({ ...checks, ...notices }).filter(([, reason]) => reason !== "ok"),
+  );
+}

@@ -10,7 +10,7 @@ import {
   clusterStatus,
 } from "../../src/ops/endpoints/cluster-status.ts";
 import { OpsServer } from "../../src/ops/ops-server.ts";
-import { Readiness } from "../../src/ops/readiness.ts";
+import { Readiness, troubleIn } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { neverDies } from "../support/never-dies.ts";
@@ -94,12 +94,34 @@ test("status: asks the ops listener of a real replica, and --json is what it sai
   const ops = `http://127.0.0.1:${port}/`;
   const json = await run(ops, { json: true });
   assert.equal(json.exitCode, 0);
-  assert.equal(json.stdout, `${JSON.stringify(clusterStatus(clusterOfOne, "starting"))}\n`);
+  assert.equal(
+    json.stdout,
+    `${JSON.stringify(clusterStatus(clusterOfOne, "starting", troubleIn(new Readiness().report())))}\n`,
+  );
   const { stdout } = await run(ops);
   assert.match(stdout, /^Replica r1 at \S+ answers \(starting\): a cluster of one\n/);
   assert.match(stdout, /^r1 +alive +0 +- +- +answers$/m);
   assert.match(stdout, /^disk +- +-$/m);
-  assert.match(stdout, /\n0 flights and 0 relays in progress\n$/);
+  assert.match(stdout, /\n0 flights and 0 relays in progress\n/);
+});
+
+test("status: tells what /readyz notices, and an earlier replica tells nothing of it", async (context) => {
+  const readiness = new Readiness();
+  readiness.addNotice("disk", () => null);
+  readiness.addNotice("origin weights", () => "denied: check ORCA_AWSS3_SECRET_KEY");
+  const { notices, ...earlier } = clusterStatus(clusterOfOne, "starting", troubleIn(readiness.report()));
+  assert.deepEqual(notices, {
+    phase: "starting",
+    "origin weights": "denied: check ORCA_AWSS3_SECRET_KEY",
+  });
+  let answer: object = { ...earlier, notices };
+  const ops = await serveOps(context, (_, response) => response.end(JSON.stringify(answer)));
+  assert.match(
+    (await run(ops)).stdout,
+    /in progress\n\nNoticed:\n {2}origin weights: denied: check ORCA_AWSS3_SECRET_KEY\n$/,
+  );
+  answer = earlier;
+  assert.match((await run(ops)).stdout, /in progress\n$/);
 });
 
 test("status: no replica there is exit code 1, and what to check", async () => {

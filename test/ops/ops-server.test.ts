@@ -8,7 +8,7 @@ import { probeEndpoints } from "../../src/ops/endpoints/probe-endpoints.ts";
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import { textPage } from "../../src/ops/ops-endpoint.ts";
 import { OpsServer, type OpsServerOptions } from "../../src/ops/ops-server.ts";
-import { Readiness } from "../../src/ops/readiness.ts";
+import { Readiness, troubleIn } from "../../src/ops/readiness.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { neverDies } from "../support/never-dies.ts";
@@ -102,7 +102,10 @@ test("OpsServer: /cluster is the status as JSON, in every phase", async (context
     const response = await fetch(url("/cluster"));
     assert.equal(response.status, 200);
     assert.equal(response.headers.get("content-type"), "application/json");
-    assert.deepEqual(await response.json(), clusterStatus(clusterOfOne, phase));
+    assert.deepEqual(
+      await response.json(),
+      clusterStatus(clusterOfOne, phase, troubleIn(readiness.report())),
+    );
   }
 });
 

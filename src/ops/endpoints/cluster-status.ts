@@ -20,7 +20,8 @@
  *                  "disk": { "used": 0, "max": 10737418240 } },        null without a disk tier
  *       "fills": { "flights": 1, "relays": 2 },    in progress: from origin, cachestore or disk; from peers
  *       "peers": { "known": 2, "sessions_open": 4, "sessions_dead": 0, "connect_failures": 0,
- *                  "requests_while_down": 0 }      null in a cluster of one; the last three are totals
+ *                  "requests_while_down": 0 },     null in a cluster of one; the last three are totals
+ *       "notices": { "disk": "..." }               what /readyz says that is not ok
  *     }
  */
 import type { MemoryBudget } from "../../base/memory-budget.ts";
@@ -32,7 +33,7 @@ import type { GuardedOrigin } from "../../origin/guarded-origin.ts";
 import type { DiskTier } from "../../store/disk/disk-tier.ts";
 import type { PeersCounters } from "../metrics/mesh-metrics.ts";
 import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
-import type { Phase, Readiness } from "../readiness.ts";
+import { type Phase, type Readiness, troubleIn } from "../readiness.ts";
 
 /** The parts of a replica that the status reads. */
 export interface ClusterStatusSource {
@@ -92,6 +93,7 @@ export interface ClusterStatus {
   readonly bytes: { readonly memory: BytesStatus; readonly disk: BytesStatus | null };
   readonly fills: { readonly flights: number; readonly relays: number };
   readonly peers: PeersStatus | null;
+  readonly notices: Readonly<Record<string, string>>;
 }
 
 export function clusterEndpoint(source: ClusterStatusSource, readiness: Readiness): OpsEndpoint {
@@ -99,11 +101,15 @@ export function clusterEndpoint(source: ClusterStatusSource, readiness: Readines
     method: "GET",
     path: "/cluster",
     help: 'what this replica knows of its cluster, as JSON; "orca status" prints it',
-    answer: async () => jsonPage(200, clusterStatus(source, readiness.phase)),
+    answer: async () => jsonPage(200, clusterStatus(source, readiness.phase, troubleIn(readiness.report()))),
   };
 }
 
-export function clusterStatus(source: ClusterStatusSource, phase: Phase): ClusterStatus {
+export function clusterStatus(
+  source: ClusterStatusSource,
+  phase: Phase,
+  notices: Readonly<Record<string, string>> = {},
+): ClusterStatus {
   const { replicaId, zone, membership, budget, disk, filler, relay, peers } = source;
   return {
     replica_id: replicaId,
@@ -120,6 +126,7 @@ export function clusterStatus(source: ClusterStatusSource, phase: Phase): Cluste
     bytes: { memory: bytesStatus(budget), disk: disk ? bytesStatus(disk) : null },
     fills: { flights: filler.flightsInProgress, relays: relay?.flightsInProgress ?? 0 },
     peers: peers ? peersStatus(peers) : null,
+    notices,
   };
 }
 

@@ -16,6 +16,7 @@ import type {
   ScrubFigures,
   TierFigures,
 } from "../../figures/replica-figures.ts";
+import { troubleIn } from "../readiness.ts";
 import type { FigureCounters } from "./figure-counters.ts";
 
 /** The place of errors that clients were answered with. An origin with this id shares it. */
@@ -49,7 +50,6 @@ export class ReplicaFiguresReader {
     const { servedBytes, originBytes, requests } = totalsOf(this.#counters);
     const nowMs = this.#clock.now();
     this.#errors.sample(nowMs, errorTotals(this.#counters));
-    const { checks, notices } = readiness.report();
     const sources = Object.entries(sentBytes).map(([source, bytes]) => [
       source,
       { bytes, requests: edge.firstByteSeconds[source]?.count ?? 0 },
@@ -76,9 +76,7 @@ export class ReplicaFiguresReader {
       ...replicationOf(this.#counters),
       ...scrubOf(this.#counters),
       ...cachestoreOf(this.#counters),
-      notices: Object.fromEntries(
-        Object.entries({ ...checks, ...notices }).filter(([, reason]) => reason !== "ok"),
-      ),
+      notices: troubleIn(readiness.report()),
       errors: this.#errors.list(),
       hot_objects: hotObjects.list(),
       history: this.#history.series(historySlotsMax),

@@ -15,6 +15,7 @@ test("clusterStatus: a cluster of one has one member and no peers", () => {
     bytes: { memory: { used: 0, max: 1024 }, disk: null },
     fills: { flights: 0, relays: 0 },
     peers: null,
+    notices: {},
   });
 });
 
@@ -73,5 +74,6 @@ test("clusterStatus: tells of the whole view, in the order of ids, whatever orde
     bytes: { memory: { used: 5, max: 10 }, disk: { used: 50, max: 100 } },
     fills: { flights: 2, relays: 4 },
     peers: { known: 1, sessions_open: 2, sessions_dead: 1, connect_failures: 3, requests_while_down: 4 },
+    notices: {},
   });
 });
