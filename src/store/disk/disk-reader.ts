@@ -1,5 +1,6 @@
 /**
- * Reads blocks from the files of the disk tier, on the event loop: one read into the caller's memory and one checksum.
+ * Reads blocks from the files of the disk tier, on the event loop: one read into the caller's memory and one checksum
+ * (block-tags.ts).
  * The first read of a chunk opens its file, which then stays open. The tier handles the faults that a read finds.
  *
  * Invariants:
@@ -8,6 +9,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
+import { BlockTags } from "../chunk-file/block-tags.ts";
 import { chunkFilePath, chunkFileSize, storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, DiskFile } from "../chunk-file/disk-file.ts";
 import { readStoredKey } from "../chunk-file/stored-key.ts";
@@ -37,6 +39,7 @@ export class DiskReader {
   readonly #files: DiskOpenFiles;
   readonly #stats: DiskStats;
   readonly #onFault: DiskReaderOptions["onFault"];
+  readonly #tags = new BlockTags();
   readonly #openings = new Map<string, Promise<DiskFile | undefined>>();
   #readsInProgress = 0;
   #closed = false;
@@ -138,7 +141,7 @@ export class DiskReader {
    */
   async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
     const before = this.#index.hold(path);
-    const opened = await DiskFile.open(this.#calls, chunkFilePath(this.#directory, path), key);
+    const opened = await DiskFile.open(this.#calls, chunkFilePath(this.#directory, path), key, this.#tags);
     this.#openings.delete(path);
     const overtaken = before !== undefined && !before.isHeld;
     if (before !== undefined) this.#index.release(before);

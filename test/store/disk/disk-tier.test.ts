@@ -157,6 +157,50 @@ criterion("damage that many readers find at once is counted once", async (fixtur
   assert.deepEqual(fixture.chunkFiles(), []);
 });
 
+/** Byte `at` of block `block` flips after so many right reads. */
+function flipAfter(reads: number, at: number, block: number, open: "open" | "opened again"): void {
+  const title = `a bit that flips after ${reads} right reads, in a file that is ${open}, is found by the next one`;
+  criterion(`${title} (byte ${at} of block ${block})`, async (fixture) => {
+    const key = keyOf("k", 2 * MiB + MiB / 2);
+    const tier = await fixture.open({ openFilesMax: 1 });
+    await fixture.put(tier, key);
+    for (let read = 0; read < reads; read += 1) assert.ok(await readChunk(tier, key));
+    assert.deepEqual([tier.stats.blocksRead, tier.stats.damaged], [3 * reads, 0]);
+    flipByte(fixture.pathOf(key), block * MiB + at);
+    if (open === "opened again") {
+      const other = keyOf("other", MiB);
+      await fixture.put(tier, other);
+      assert.ok(await readChunk(tier, other));
+    }
+    assert.equal(await readBlock(tier, key, block), false);
+    assert.deepEqual([tier.stats.damaged, tier.presence(key)], [1, "absent"]);
+    assert.equal(await fixture.put(tier, key), "stored");
+    for (let read = 0; read < 4; read += 1) assert.ok(await readChunk(tier, key));
+    flipByte(fixture.pathOf(key), block * MiB + at);
+    assert.equal(await readBlock(tier, key, block), false);
+    assert.equal(tier.stats.damaged, 2);
+  });
+}
+
+for (const reads of [1, 2, 3, 4]) flipAfter(reads, 12_345, 1, "open");
+flipAfter(3, 0, 0, "open");
+flipAfter(3, MiB / 2 - 1, 2, "open");
+flipAfter(3, 4096, 0, "opened again");
+
+criterion(
+  "a bit that flips after many right reads is counted once, however many readers find it",
+  async (fixture) => {
+    const key = keyOf("k", 2 * MiB);
+    const tier = await fixture.open();
+    await fixture.put(tier, key);
+    for (let read = 0; read < 3; read += 1) assert.ok(await readChunk(tier, key));
+    flipByte(fixture.pathOf(key), MiB + 7);
+    const results = await Promise.all(Array.from({ length: 8 }, () => readBlock(tier, key, 1)));
+    assert.ok(results.every((result) => !result));
+    assert.equal(tier.stats.damaged, 1);
+  },
+);
+
 criterion("a file that another program deleted is a counted miss", async (fixture) => {
   const key = keyOf("k", 2 * MiB);
   const tier = await fixture.open();
