@@ -95,6 +95,7 @@ test("package: one command, no dependency, and a file of code for each thread", 
   );
   const files = readdirSync(join(installed.packageRoot, "lib"));
   assert.deepEqual(files.filter((name) => name.endsWith("-thread.js")).sort(), [
+    "block-read-thread.js",
     "chunk-digest-thread.js",
     "disk-audit-thread.js",
     "disk-writer-thread.js",

@@ -16,6 +16,12 @@ export interface BlockSums {
   readonly tag: bigint;
 }
 
+/** A read of a block, with its sums where they were computed with it. */
+export interface SummedRead {
+  readonly bytesRead: number;
+  readonly sums: BlockSums | undefined;
+}
+
 const keyLengthBytes = 16;
 const nonce = Buffer.alloc(12);
 /** Tags stay in this process and never go to anybody, so that one nonce for all of them reveals nothing. */

@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import type { ChunkKey } from "../chunk-store.ts";
+import type { BlockSums, SumKind, SummedRead } from "./block-sums.ts";
 import type { BlockTags, ChunkTags } from "./block-tags.ts";
 import {
   blockSizeBytes,
@@ -40,6 +41,17 @@ export interface ReadFileSystem {
   readonly unlink: (path: string, done: (error: NodeJS.ErrnoException | null) => void) => void;
 }
 
+/** A file system that can sum what it reads, away from this thread. */
+export interface SummingFileSystem extends ReadFileSystem {
+  readonly readBlock?: (
+    fd: number,
+    target: Buffer,
+    position: number,
+    kind: SumKind,
+    done: FileCallback<SummedRead>,
+  ) => void;
+}
+
 /** Why a chunk file cannot be read: it does not match its name or its checksums, or the system returned an error. */
 export interface DiskFault {
   readonly kind: "damaged" | "error";
@@ -66,7 +78,7 @@ export class DiskFile {
   readonly objectSizeBytes: number;
   /** Hex SHA-256 of the chunk, from the footer. */
   readonly sha256: string;
-  readonly #fileSystem: ReadFileSystem;
+  readonly #fileSystem: SummingFileSystem;
   readonly #fd: number;
   readonly #blockCrcs: Uint32Array;
   readonly #blockTags: BlockTags | undefined;
@@ -75,7 +87,7 @@ export class DiskFile {
   #retired = false;
 
   private constructor(
-    fileSystem: ReadFileSystem,
+    fileSystem: SummingFileSystem,
     fd: number,
     footer: ChunkFooter,
     blockTags: BlockTags | undefined,
@@ -95,7 +107,7 @@ export class DiskFile {
    * checked by the CRC-32.
    */
   static async open(
-    fileSystem: ReadFileSystem,
+    fileSystem: SummingFileSystem,
     path: string,
     key: ChunkKey,
     blockTags?: BlockTags,
@@ -121,25 +133,37 @@ export class DiskFile {
   readBlock(blockIndex: number, target: Buffer, done: (fault: DiskFault | undefined) => void): void {
     assert(!this.#retired, "a retired file is not read");
     this.#readsRunning += 1;
-    const offset = blockIndex * blockSizeBytes;
-    this.#fileSystem.read(this.#fd, target, 0, target.length, offset, (error, bytesRead) => {
+    const position = blockIndex * blockSizeBytes;
+    const kind = this.#tags?.sumKind(blockIndex) ?? "crc";
+    const tag = this.#tags?.tag(blockIndex);
+    this.#read(target, position, kind, (error, { bytesRead, sums }) => {
       this.#readsRunning -= 1;
       if (this.#retired) this.#closeWhenUnused();
       if (error) done({ kind: "error", reason: error.code ?? "EUNKNOWN" });
       else if (bytesRead !== target.length) done({ kind: "damaged", reason: "size" });
-      else if (!this.#isRight(blockIndex, target)) done({ kind: "damaged", reason: "block-checksum" });
+      else if (!this.#isRight(blockIndex, kind, tag, sums ?? this.#sums(kind, target)))
+        done({ kind: "damaged", reason: "block-checksum" });
       else done(undefined);
     });
   }
 
-  #isRight(blockIndex: number, bytes: Buffer): boolean {
-    const [tags, blockTags] = [this.#tags, this.#blockTags];
-    if (!tags || !blockTags) return crc32(bytes) === this.#blockCrcs[blockIndex];
-    const kind = tags.sumKind(blockIndex);
-    const { crc, tag } = blockTags.summer.sums(kind, bytes);
-    const isRight = kind === "tag" ? tag === tags.tag(blockIndex) : crc === this.#blockCrcs[blockIndex];
-    if (!isRight) tags.forget(blockIndex);
-    else if (kind !== "tag") tags.noteRight(blockIndex, kind, tag);
+  #read(target: Buffer, position: number, kind: SumKind, done: FileCallback<SummedRead>): void {
+    const fileSystem = this.#fileSystem;
+    if (fileSystem.readBlock) return fileSystem.readBlock(this.#fd, target, position, kind, done);
+    fileSystem.read(this.#fd, target, 0, target.length, position, (error, bytesRead) =>
+      done(error, { bytesRead, sums: undefined }),
+    );
+  }
+
+  #sums(kind: SumKind, bytes: Buffer): BlockSums {
+    return this.#blockTags?.summer.sums(kind, bytes) ?? { crc: crc32(bytes), tag: 0n };
+  }
+
+  /** `tag`: what the block had when the read began. */
+  #isRight(blockIndex: number, kind: SumKind, tag: bigint | undefined, sums: BlockSums): boolean {
+    const isRight = kind === "tag" ? sums.tag === tag : sums.crc === this.#blockCrcs[blockIndex];
+    if (!isRight) this.#tags?.forget(blockIndex);
+    else if (kind !== "tag") this.#tags?.noteRight(blockIndex, kind, sums.tag);
     return isRight;
   }
 

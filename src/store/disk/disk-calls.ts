@@ -2,8 +2,9 @@
  * The file system calls of the disk tier's reads, each with a deadline. The kernel cannot cancel a call, so a late one
  * goes on: its caller gets ETIMEDOUT, and the tier sets the disk aside until every late call has returned.
  *
- * Node makes these calls in the four threads of its pool, which look-ups of names need, too. So at most callsMax run at
- * once, and none begins while one is late. A disk that hangs thus leaves a thread to the rest of the process.
+ * Blocks are read by threads of their own (block-threads.ts) when these have started. Node makes all other calls in the four threads of its pool,
+ * which look-ups of names need, too. So at most callsMax run at once, and none begins while one is late. A disk that hangs
+ * thus leaves a thread to the rest of the process.
  *
  * Invariants:
  * 1. `done` is called once: with the result, or with ETIMEDOUT at the deadline or because another call is late.
@@ -11,11 +12,18 @@
  * 3. A descriptor that is opened too late is closed. A close waits for its turn and never fails.
  * 4. One timer runs while calls run, and not one for each call.
  */
+import nodeFileSystem from "node:fs";
 import type { Clock, Timer } from "../../base/clock.ts";
 import { Linked, LinkedList } from "../../base/linked-list.ts";
-import type { FileCallback, ReadFileSystem } from "../chunk-file/disk-file.ts";
+import type { Logger } from "../../base/logger.ts";
+import { BlockTags } from "../chunk-file/block-tags.ts";
+import type { FileCallback, ReadFileSystem, SummingFileSystem } from "../chunk-file/disk-file.ts";
+import { BlockThreads } from "./reads/block-threads.ts";
 
 const callsMax = 3;
+
+/** The CRC-32 of a shorter block costs less than a message to a thread. */
+const threadBytesMin = 16 * 1024;
 
 class Call extends Linked {
   readonly begin: (call: Call) => void;
@@ -36,8 +44,13 @@ class Call extends Linked {
 }
 
 export interface DiskCallsOptions {
-  readonly fileSystem: ReadFileSystem;
+  /** Another file system than Node's, which also reads the blocks; for tests. */
+  readonly fileSystem?: ReadFileSystem | undefined;
   readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onThreadCrash: () => void;
+  /** The module that the threads run which read blocks; for tests. */
+  readonly readThreadModule?: URL | undefined;
   /** For a call, from the moment when the kernel gets it. */
   readonly deadlineMs: number;
   /** A call is late, and none was before. */
@@ -46,8 +59,12 @@ export interface DiskCallsOptions {
   readonly onReturned: () => void;
 }
 
-export class DiskCalls implements ReadFileSystem {
+export class DiskCalls implements SummingFileSystem {
+  /** Of the blocks that are read by these calls. */
+  readonly tags = new BlockTags();
   readonly #options: DiskCallsOptions;
+  readonly #fileSystem: ReadFileSystem;
+  readonly #threads: BlockThreads | undefined;
   /** Calls in the kernel whose deadline has not passed, in the order of their starts. */
   readonly #running = new LinkedList<Call>();
   /** Calls in the kernel whose deadline has passed. At most callsMax. */
@@ -59,6 +76,23 @@ export class DiskCalls implements ReadFileSystem {
 
   constructor(options: DiskCallsOptions) {
     this.#options = options;
+    this.#fileSystem = options.fileSystem ?? nodeFileSystem;
+    if (options.fileSystem) return;
+    const { clock, logger, onThreadCrash, readThreadModule: threadModule } = options;
+    const { key } = this.tags;
+    this.#threads = new BlockThreads({
+      threadsMax: callsMax,
+      key,
+      clock,
+      logger,
+      onThreadCrash,
+      threadModule,
+    });
+  }
+
+  /** Threads that wait for a block to read. */
+  get idleThreads(): number {
+    return this.#threads?.idle ?? 0;
   }
 
   get lateCalls(): number {
@@ -67,7 +101,7 @@ export class DiskCalls implements ReadFileSystem {
 
   readonly open: ReadFileSystem["open"] = (path, flags, done) => {
     const begin = (call: Call): void =>
-      this.#options.fileSystem.open(path, flags, (error, fd) => {
+      this.#fileSystem.open(path, flags, (error, fd) => {
         if (this.#returned(call)) done(error, fd);
         else if (!error) this.close(fd, ignoreCloseError);
       });
@@ -75,26 +109,33 @@ export class DiskCalls implements ReadFileSystem {
   };
 
   readonly fstat: ReadFileSystem["fstat"] = (fd, done) => {
-    const begin = (call: Call): void => this.#options.fileSystem.fstat(fd, this.#passOn(call, done));
+    const begin = (call: Call): void => this.#fileSystem.fstat(fd, this.#passOn(call, done));
     this.#make(new Call(begin, () => done(timedOut(), { size: 0 })));
   };
 
   readonly read: ReadFileSystem["read"] = (fd, target, targetOffset, lengthBytes, position, done) => {
     const begin = (call: Call): void =>
-      this.#options.fileSystem.read(
-        fd,
-        target,
-        targetOffset,
-        lengthBytes,
-        position,
-        this.#passOn(call, done),
-      );
+      this.#fileSystem.read(fd, target, targetOffset, lengthBytes, position, this.#passOn(call, done));
     this.#make(new Call(begin, () => done(timedOut(), 0), target));
+  };
+
+  readonly readBlock: NonNullable<SummingFileSystem["readBlock"]> = (fd, target, position, kind, done) => {
+    // A thread must write into the caller's own memory.
+    const isShared = target.buffer instanceof SharedArrayBuffer;
+    const threads = isShared && target.length >= threadBytesMin ? this.#threads : undefined;
+    const begin = (call: Call): void => {
+      const returned = this.#passOn(call, done);
+      if (threads?.tryRead({ fd, target, position, kind }, returned)) return;
+      this.#fileSystem.read(fd, target, 0, target.length, position, (error, bytesRead) =>
+        returned(error, { bytesRead, sums: undefined }),
+      );
+    };
+    this.#make(new Call(begin, () => done(timedOut(), { bytesRead: 0, sums: undefined }), target));
   };
 
   readonly unlink: ReadFileSystem["unlink"] = (path, done) => {
     const begin = (call: Call): void =>
-      this.#options.fileSystem.unlink(path, (error) => {
+      this.#fileSystem.unlink(path, (error) => {
         if (this.#returned(call)) done(error);
       });
     this.#make(new Call(begin, () => done(timedOut())));
@@ -102,7 +143,7 @@ export class DiskCalls implements ReadFileSystem {
 
   readonly close: ReadFileSystem["close"] = (fd, done) => {
     const begin = (call: Call): void =>
-      this.#options.fileSystem.close(fd, (error) => {
+      this.#fileSystem.close(fd, (error) => {
         if (this.#returned(call)) done(error);
       });
     this.#make(new Call(begin));
@@ -118,11 +159,15 @@ export class DiskCalls implements ReadFileSystem {
     done();
   }
 
-  /** Gives up all calls that have not returned. The end of the process closes what waits to be closed. */
-  stop(): void {
+  /**
+   * Gives up all calls that have not returned. The end of the process closes what waits to be closed. Resolves when the
+   * threads have ended; one that hangs ends when its call returns.
+   */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#unwatch();
     this.#expireStartedBefore(Number.POSITIVE_INFINITY);
+    await this.#threads?.stop();
   }
 
   #passOn<Value>(call: Call, done: FileCallback<Value>): FileCallback<Value> {

@@ -9,7 +9,6 @@
  */
 import { assert } from "../../base/assert.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
-import { BlockTags } from "../chunk-file/block-tags.ts";
 import { chunkFilePath, chunkFileSize, storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, DiskFile } from "../chunk-file/disk-file.ts";
 import { readStoredKey } from "../chunk-file/stored-key.ts";
@@ -39,7 +38,6 @@ export class DiskReader {
   readonly #files: DiskOpenFiles;
   readonly #stats: DiskStats;
   readonly #onFault: DiskReaderOptions["onFault"];
-  readonly #tags = new BlockTags();
   readonly #openings = new Map<string, Promise<DiskFile | undefined>>();
   #readsInProgress = 0;
   #closed = false;
@@ -141,7 +139,12 @@ export class DiskReader {
    */
   async #open(path: string, key: ChunkKey): Promise<DiskFile | undefined> {
     const before = this.#index.hold(path);
-    const opened = await DiskFile.open(this.#calls, chunkFilePath(this.#directory, path), key, this.#tags);
+    const opened = await DiskFile.open(
+      this.#calls,
+      chunkFilePath(this.#directory, path),
+      key,
+      this.#calls.tags,
+    );
     this.#openings.delete(path);
     const overtaken = before !== undefined && !before.isHeld;
     if (before !== undefined) this.#index.release(before);

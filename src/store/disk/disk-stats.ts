@@ -29,6 +29,10 @@ export class DiskStats {
   /** Errors of the file system by code (`ENOSPC`, `EIO`, …). */
   readonly errorsByCode: Record<string, number> = {};
 
+  readonly countThreadCrash = (): void => {
+    this.threadCrashes += 1;
+  };
+
   countPut(result: PutResult): void {
     this[result === "not_stored" ? "notStored" : result] += 1;
   }

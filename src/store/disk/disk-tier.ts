@@ -1,5 +1,5 @@
 /**
- * The tier of chunks on this replica's own disk. Reads run on the event loop (disk-reader.ts), and writes in a thread
+ * The tier of chunks on this replica's own disk. Reads run in a few threads (disk-reader.ts), and writes in one
  * (disk-writer.ts). The disk is never trusted and never needed: a fault of it causes a miss, a count and at most one
  * line a minute in the log.
  *
@@ -9,7 +9,6 @@
  * 2. A chunk has an entry only if a commit linked its whole file, or the scan or a read found the file.
  * 3. At most one commit, one opening and one unlinking run for a chunk, and no commit while it is being unlinked.
  */
-import nodeFileSystem from "node:fs";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -62,6 +61,8 @@ export interface DiskTierOptions {
   readonly fileSystem?: ReadFileSystem;
   /** The module that the writing thread runs; for tests. */
   readonly threadModule?: URL;
+  /** The module that the reading threads run; for tests. */
+  readonly readThreadModule?: URL;
 }
 
 const openFilesMaxDefault = 512;
@@ -102,7 +103,7 @@ export class DiskTier implements StagingStore, ListedStore {
     this.maxBytes = options.maxBytes;
     this.#root = root;
     const { clock, logger, callTimeoutMs: deadlineMs = callTimeoutMsDefault } = options;
-    const fileSystem = options.fileSystem ?? nodeFileSystem;
+    const onThreadCrash = this.stats.countThreadCrash;
     this.#clock = clock;
     this.#faultLog = new DiskFaultLog(clock, logger, this.stats);
     const onHang = (): void => this.#faultLog.countSetAside(deadlineMs);
@@ -111,15 +112,14 @@ export class DiskTier implements StagingStore, ListedStore {
       this.#faultLog.noteUsedAgain();
       this.#deletions.retry();
     };
-    this.#calls = new DiskCalls({ fileSystem, clock, deadlineMs, onLate: onHang, onReturned: onMoved });
+    const calls = { deadlineMs, onThreadCrash, onLate: onHang, onReturned: onMoved };
+    this.#calls = new DiskCalls({ ...options, ...calls });
     this.#writer = new DiskWriter({
       clock,
       logger,
       threadModule: options.threadModule,
       watch: { deadlineMs, onHang, onMoved },
-      onThreadCrash: () => {
-        this.stats.threadCrashes += 1;
-      },
+      onThreadCrash,
     });
     this.#marks = new UseMarks(clock, (rows, done) => this.#committer.markUses(rows, done));
     const share = Math.min(options.pinShare ?? pinShareDefault, options.lowWatermark);
@@ -339,13 +339,13 @@ export class DiskTier implements StagingStore, ListedStore {
     this.#superseder.close();
     const late = Promise.withResolvers<void>();
     const timer = this.#clock.timer(closeTimeoutMs, () => {
-      this.#calls.stop();
+      void this.#calls.stop();
       late.resolve();
     });
     const pinned = Promise.race([this.pins.close(), late.promise]);
     await Promise.all([this.#reader.close(), this.#deletions.ended(), pinned]);
+    await Promise.race([this.#calls.stop(), late.promise]);
     timer.cancel();
-    this.#calls.stop();
     this.#root.close();
   }
 
