@@ -190,7 +190,7 @@ function registerDiskFaults(metrics: MetricsRegistry, { stats }: NonNullable<Tie
   metrics.counter(
     "orca_disk_thread_crashes_total",
     {
-      meaning: "Times the thread that writes to disk died and was started again.",
+      meaning: "Times a thread that reads or writes the disk died and was started again.",
       watch: "Should stay 0: report what the log says.",
     },
     () => stats.threadCrashes,

@@ -2,7 +2,7 @@
  * The file system calls of the disk tier's reads, each with a deadline. The kernel cannot cancel a call, so a late one
  * goes on: its caller gets ETIMEDOUT, and the tier sets the disk aside until every late call has returned.
  *
- * Blocks are read by threads of their own (block-threads.ts) when these have started. Node makes all other calls in the four threads of its pool,
+ * Blocks are read by threads of their own (block-threads.ts) where there is more than one core. Node makes all other calls in the four threads of its pool,
  * which look-ups of names need, too. So at most callsMax run at once, and none begins while one is late. A disk that hangs
  * thus leaves a thread to the rest of the process.
  *
@@ -13,6 +13,7 @@
  * 4. One timer runs while calls run, and not one for each call.
  */
 import nodeFileSystem from "node:fs";
+import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../base/clock.ts";
 import { Linked, LinkedList } from "../../base/linked-list.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -77,8 +78,9 @@ export class DiskCalls implements SummingFileSystem {
   constructor(options: DiskCallsOptions) {
     this.#options = options;
     this.#fileSystem = options.fileSystem ?? nodeFileSystem;
-    if (options.fileSystem) return;
     const { clock, logger, onThreadCrash, readThreadModule: threadModule } = options;
+    // On one core, threads only add messages.
+    if (options.fileSystem || (availableParallelism() === 1 && !threadModule)) return;
     const { key } = this.tags;
     this.#threads = new BlockThreads({
       threadsMax: callsMax,

@@ -13,7 +13,7 @@ import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import type { SummedRead } from "../../chunk-file/block-sums.ts";
 import type { FileCallback } from "../../chunk-file/disk-file.ts";
-import type { BlockRead, BlockReadReply } from "./block-read.ts";
+import { type BlockRead, type BlockReadJob, type BlockReadReply, summedRead } from "./block-read.ts";
 
 export interface BlockThreadsOptions {
   readonly threadsMax: number;
@@ -30,6 +30,8 @@ interface ReadThread {
   readonly worker: Worker;
   readonly exited: Promise<void>;
   isOnline: boolean;
+  /** Of the read that runs, and what gets its result. */
+  lengthBytes: number;
   done: FileCallback<SummedRead> | undefined;
 }
 
@@ -68,7 +70,9 @@ export class BlockThreads {
       return false;
     }
     thread.done = done;
-    thread.worker.postMessage(read);
+    thread.lengthBytes = read.target.length;
+    const job: BlockReadJob = [read.fd, read.target, read.position, read.kind];
+    thread.worker.postMessage(job);
     return true;
   }
 
@@ -95,7 +99,13 @@ export class BlockThreads {
       },
     );
     const exit = Promise.withResolvers<void>();
-    const thread: ReadThread = { worker, exited: exit.promise, isOnline: false, done: undefined };
+    const thread: ReadThread = {
+      worker,
+      exited: exit.promise,
+      isOnline: false,
+      lengthBytes: 0,
+      done: undefined,
+    };
     this.#threads.add(thread);
     worker.on("online", () => {
       thread.isOnline = true;
@@ -124,8 +134,8 @@ export class BlockThreads {
     thread.done = undefined;
     if (this.#stopped) void thread.worker.terminate();
     else this.#idle.push(thread);
-    if ("code" in reply) done?.(failed(reply.code), nothing);
-    else done?.(null, reply);
+    if (typeof reply === "object" && "code" in reply) done?.(failed(reply.code), nothing);
+    else done?.(null, summedRead(reply, thread.lengthBytes));
   }
 }
 
