@@ -75,7 +75,8 @@ export function treeOf(config: Config): Plain {
 function bucketSettings({ buckets, otherBuckets }: OriginConfig): OriginSettings["buckets"] {
   const settings = new Map<string, Omit<BucketConfig, "bucket"> & { bucket: string | undefined }>(buckets);
   if (otherBuckets) settings.set(everyOtherBucket, { bucket: undefined, ...otherBuckets });
-  return new Map([...settings].map(([name, bucket]) => [name, { metadata: undefined, ...bucket }]));
+  const common = { metadata: undefined, diskShare: undefined, priority: "normal" } as const;
+  return new Map([...settings].map(([name, bucket]) => [name, { ...common, ...bucket }]));
 }
 
 function originConfigs({ origin, origins }: Settings, faults: Fault[]): OriginConfig[] {

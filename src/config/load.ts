@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { OrcaError } from "../base/orca-error.ts";
 import { checkSettings } from "./checks.ts";
 import { type Config, configFrom } from "./config.ts";
+import { checkDiskShares } from "./disk-shares.ts";
 import { type Fault, reasonOf } from "./fault.ts";
 import { isAbsent, isMap, ownValue } from "./field.ts";
 import { checkOriginsApart } from "./origins-apart.ts";
@@ -43,7 +44,9 @@ export function loadConfig({ file, env, overrides = {}, readsFiles = true }: Con
   const settings = schema.read(tree, "", faults);
   const secrets = readSecrets(env, readsFiles ? readText : () => "not read", faults);
   const config = configFrom(settings, secrets, faults);
-  checkSettings(settings, (path) => isSet(tree, path), readsFiles ? readText : undefined, faults);
+  const isWritten = (path: string): boolean => isSet(tree, path);
+  checkSettings(settings, isWritten, readsFiles ? readText : undefined, faults);
+  checkDiskShares(config, settings.origin ? "origin" : "origins", isWritten, faults);
   checkOriginsApart(config, readsFiles, faults);
   if (faults.length > 0) throw invalid(faults, file, [...fromEnv, ...fallbacks]);
   return config;

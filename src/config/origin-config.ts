@@ -17,6 +17,10 @@ export interface BucketConfig {
   readonly prefix: string;
   /** What its objects have in place of the settings of `metadata`. */
   readonly metadata?: BucketMetadata | undefined;
+  /** The part of the disk of each replica below which its chunks are not evicted to make room for others. */
+  readonly diskShare?: number;
+  /** Undefined for `normal`. */
+  readonly priority?: "low" | "high";
 }
 
 /** A setting is undefined where that of `metadata` holds. */
@@ -57,10 +61,22 @@ export function originConfig(
     ...common,
     ...driver,
     buckets: bucketConfigs(buckets, own, path, faults),
-    otherBuckets: others && {
-      prefix: others.prefix ?? "",
-      ...(others.metadata && { metadata: others.metadata }),
-    },
+    otherBuckets: others && { prefix: others.prefix ?? "", ...ownSettings(others) },
+  };
+}
+
+type BucketSettings = NonNullable<ReturnType<NonNullable<OriginSettings["buckets"]>["get"]>>;
+
+/** Those that differ from the settings that hold for all. */
+function ownSettings({
+  metadata,
+  diskShare,
+  priority,
+}: BucketSettings): Omit<BucketConfig, "bucket" | "prefix"> {
+  return {
+    ...(metadata && { metadata }),
+    ...(diskShare !== undefined && { diskShare }),
+    ...(priority !== "normal" && { priority }),
   };
 }
 
@@ -111,7 +127,8 @@ function bucketConfigs(
 ): ReadonlyMap<string, BucketConfig> {
   if (buckets === undefined) return wholeBucket(own, path, faults);
   const configs = new Map<string, BucketConfig>();
-  for (const [name, { bucket = own.name, prefix = "", metadata }] of buckets) {
+  for (const [name, settings] of buckets) {
+    const { bucket = own.name, prefix = "" } = settings;
     if (name === everyOtherBucket) continue;
     const bucketPath = pathTo(`${path}.buckets`, name);
     checkBucketName(name, bucketPath, "", faults);
@@ -123,26 +140,35 @@ function bucketConfigs(
     } else {
       // A directory in the root, and no path that leads out of it.
       if (own.isDirectory) checkBucketName(bucket, `${bucketPath}.bucket`, "", faults);
-      const config = { bucket, prefix, ...(metadata && { metadata }) };
-      checkSamePlace(config, configs, `${bucketPath}.metadata`, faults);
+      const config = { bucket, prefix, ...ownSettings(settings) };
+      checkSamePlace(config, configs, bucketPath, faults);
       configs.set(name, config);
     }
   }
   return configs;
 }
 
-/** Two names of one place have one entry of metadata for each object. */
+const placeSettings = [
+  ["metadata", "metadata"],
+  ["diskShare", "disk_share"],
+  ["priority", "priority"],
+] as const;
+
+/** Two names of one place have one entry of metadata for each object, and the same chunks. */
 function checkSamePlace(
-  { bucket, prefix, metadata }: BucketConfig,
+  config: BucketConfig,
   others: ReadonlyMap<string, BucketConfig>,
   path: string,
   faults: Fault[],
 ): void {
   for (const [name, other] of others) {
-    if (other.bucket !== bucket || other.prefix !== prefix) continue;
-    if (isDeepStrictEqual(other.metadata, metadata)) continue;
-    faults.push({ path, message: `expected the same as of ${quoted(name)}, which is the same place` });
-    return;
+    if (other.bucket !== config.bucket || other.prefix !== config.prefix) continue;
+    for (const [field, key] of placeSettings) {
+      if (isDeepStrictEqual(other[field], config[field])) continue;
+      const message = `expected the same as of ${quoted(name)}, which is the same place`;
+      faults.push({ path: `${path}.${key}`, message });
+      return;
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import type { Logger } from "../base/logger.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import { diskChunksMax, memoryHeapMax, metadataBytesMax } from "../chunk/chunk-costs.ts";
 import type { Config } from "../config/config.ts";
+import { diskSharesOf } from "../config/disk-shares.ts";
 import { HeapShare } from "../object/heap-share.ts";
 import type { ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
@@ -35,7 +36,8 @@ export interface Tiers {
   readonly replicaId: string;
 }
 
-const policy: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax);
+const policy: NewPolicy = (entries, rowsMax, beside) =>
+  new TunedS3Fifo(entries, rowsMax, beside instanceof TunedS3Fifo ? beside : undefined);
 
 /** @throws OrcaError config_invalid where another process holds the disk root, or it cannot be used. */
 export function openTiers({ config, clock, logger }: TiersOptions, held: ReleaseStack): Tiers {
@@ -46,7 +48,8 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   const memory = new MemoryTier({ budget, heapBytesMax });
   const { replicaId } = cluster;
   const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
-  const disk = place && DiskTier.open({ ...place, maxChunks, replicaId, policy, clock, logger });
+  const shares = diskSharesOf(config);
+  const disk = place && DiskTier.open({ ...place, maxChunks, replicaId, policy, shares, clock, logger });
   if (disk) held.add(step("close the disk", () => disk.close(0)));
   // It holds nothing until it is asked for the first time.
   const cachestore = openCachestore({ config, clock, logger });

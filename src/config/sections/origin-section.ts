@@ -9,6 +9,7 @@ import {
   id,
   integer,
   oneOf,
+  ratio,
   text,
   wait,
 } from "../codec.ts";
@@ -57,6 +58,17 @@ const buckets = mapOf(
       "Set it to show clients a part of a bucket. They cannot leave it, unless `allow_dot_segments` is set wrongly.",
     ),
     metadata: bucketMetadataSection,
+    disk_share: optional(
+      ratio(),
+      'Share of `disk.max_bytes` and of `disk.max_chunks`, on each replica, up to which this bucket keeps its chunks: no other one evicts them. What it does not use is for all. All shares together are at most `disk.low_watermark`, and leave the rest of it to pins. Of `"*"`: one share for all buckets that are not named.',
+      "Set it for a bucket whose objects must stay while others are scanned. See [A share of the disk for a bucket](operations/buckets.md#a-share-of-the-disk-for-a-bucket).",
+    ),
+    priority: setting(
+      oneOf("low", "normal", "high"),
+      "normal",
+      "Which chunks are evicted first from disk, of those beyond the shares: all of `low` before the first of `normal`, all of `normal` before the first of `high`. Memory, fetches and warm-ups do not look at it.",
+      "`low` for a bucket that is read once, such as backups. `high` only for a bucket that is smaller than the disk: it evicts all others down to their shares.",
+    ),
   }),
   'Buckets that clients see, by name. Left out: the configured bucket or container, under its own name. `"*"` is every other bucket of the origin, under its own name. At most one origin has it.',
   'Set it to rename buckets, to serve several buckets of one origin, or to show only a prefix. Set `"*": {}` where buckets come and go: see [Every bucket of an origin](operations/buckets.md).',

@@ -55,7 +55,7 @@ export const diskSection = optionalSection({
   pin_share: setting(
     ratio(),
     "0.5",
-    "Share of `disk.max_bytes` and of `disk.max_chunks` that `orca warm --pin` may keep from being evicted, at most `low_watermark`.",
+    "Share of `disk.max_bytes` and of `disk.max_chunks` that `orca warm --pin` may keep from being evicted, at most `low_watermark` without the shares of buckets (`origin.buckets.<name>.disk_share`).",
     "Raise it where most of what is read is known before. Lower it to leave more room to all else.",
   ),
   fsync: setting(

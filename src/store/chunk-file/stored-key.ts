@@ -8,7 +8,7 @@ import { decodeFooter, type StoredChunkKey, trailerLengthBytes } from "./chunk-f
 import type { ReadFileSystem } from "./disk-file.ts";
 
 /** A footer of 262,144 blocks, more than any chunk has. */
-const footerBytesMax = MiB;
+export const footerBytesMax = MiB;
 
 /** Undefined if the file is missing, unreadable or damaged; a read of the chunk finds out which. Never rejects. */
 export async function readStoredKey(

@@ -52,7 +52,12 @@ export class DiskCommitter {
     const { promise, resolve } = Promise.withResolvers<void>();
     writer.enqueue({
       bytes: 0,
-      start: () => ({ kind: "scan", directory: root.directory, chunksMax: index.maxChunks }),
+      start: () => ({
+        kind: "scan",
+        directory: root.directory,
+        chunksMax: index.maxChunks,
+        places: index.shares?.places,
+      }),
       onBatch: (batch) => index.addScanned(batch),
       settle: (result) => {
         if (result.outcome !== "scanned") {
@@ -139,7 +144,7 @@ export class DiskCommitter {
           return;
         }
         if (room !== undefined) this.#room.release(sizeBytes);
-        resolve(this.#settleCommit(path, sizeBytes, result));
+        resolve(this.#settleCommit(path, storedKey, result));
       },
     });
     return promise;
@@ -173,15 +178,17 @@ export class DiskCommitter {
     return { ...this.#place(path, storedKey), blocks };
   }
 
-  #settleCommit(path: string, sizeBytes: number, result: TaskResult): PutResult {
+  #settleCommit(path: string, storedKey: StoredChunkKey, result: TaskResult): PutResult {
     const { index, stats } = this.#options;
+    const sizeBytes = chunkFileSize(storedKey);
+    const share = index.shares?.numberOf(storedKey);
     switch (result.outcome) {
       case "stored":
-        index.add(path, sizeBytes, result.sha256);
+        index.add(path, sizeBytes, { sha256: result.sha256, share });
         return "stored";
       case "present":
         // The origin of this file is unknown. It has the right size, and is checked when it is opened, like any other.
-        index.add(path, sizeBytes);
+        index.add(path, sizeBytes, { share });
         return "present";
       case "failed":
         this.#room.countFailure(result.code);

@@ -10,35 +10,42 @@
  *    row for each reservation.
  * 3. The policy holds exactly the rows of the table, except for those that wait in #order for the end of the scan. (It
  *    passes pinned rows over: pins/disk-pins.ts.)
- * 4. firstToGoBytes is the sum of the sizes of the entries that are marked as the first to be evicted.
- * 5. The scan does not add a path that was removed before its end, because it may have seen the file before the unlink.
+ * 4. The scan does not add a path that was removed before its end, because it may have seen the file before the unlink.
  */
 import { assert } from "../../base/assert.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ChunkKey, Presence } from "../chunk-store.ts";
 import { ChunkTable } from "../chunk-table/chunk-table.ts";
+import { RowMarks, type UsePeriods } from "../chunk-table/row-marks.ts";
 import { type EvictionPolicy, type NewPolicy, noRow } from "../eviction/eviction-policy.ts";
 import { supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ScanBatch } from "./disk-job.ts";
 import { DiskLimits, type DiskLimitsOptions, sliceMax } from "./disk-limits.ts";
-import { DiskEntry, type FileOnDisk, HeldEntries, nothingReserved, type Reserved } from "./held-entries.ts";
+import {
+  DiskEntry,
+  type EntryFacts,
+  type FileOnDisk,
+  HeldEntries,
+  nothingReserved,
+  type Reserved,
+} from "./held-entries.ts";
 import { ScanOrder } from "./scan-order.ts";
-import type { UseMarks } from "./use-marks.ts";
-
-/** The lowest of the marks of a row. The others are the period of its last mark on disk. */
-const firstToGo = 1;
+import { noShare } from "./shares/disk-share.ts";
+import type { DiskShares } from "./shares/disk-shares.ts";
 
 /** The SHA-256 of a chunk is needed after its commit, and while a peer copies it. Each costs about 300 bytes. */
 const digestsMax = 4096;
 
 export interface DiskIndexOptions extends DiskLimitsOptions {
   readonly policy: NewPolicy;
-  /** Told of each use that counts. */
-  readonly marks?: Pick<UseMarks, "use"> | undefined;
+  readonly marks?: UsePeriods | undefined;
+  readonly shares?: DiskShares | undefined;
 }
 
 export class DiskIndex {
+  /** Undefined where none is configured. */
+  readonly shares: DiskShares | undefined;
   readonly #limits: DiskLimits;
   readonly #table: ChunkTable;
   readonly #policy: EvictionPolicy;
@@ -46,12 +53,11 @@ export class DiskIndex {
   /** By row. */
   readonly #digests = new LruMap<number, string>({ entriesMax: digestsMax });
   readonly #deletions = new Set<string>();
-  readonly #marks: Pick<UseMarks, "use"> | undefined;
+  readonly #marks: RowMarks;
   #removedWhileScanning: Set<string> | undefined = new Set();
   /** Until the end of the scan. */
   #order: ScanOrder | undefined;
   #entryBytes = 0;
-  #firstToGoBytes = 0;
   #reservedBytes = 0;
   #reservations = 0;
   #deletionBytes = 0;
@@ -62,7 +68,8 @@ export class DiskIndex {
     this.#limits = new DiskLimits(options);
     this.#table = new ChunkTable(maxChunks);
     this.#policy = options.policy(this.#table, maxChunks);
-    this.#marks = options.marks;
+    this.#marks = new RowMarks(this.#table, options.marks);
+    this.shares = options.shares;
     this.#order = new ScanOrder(maxChunks);
   }
 
@@ -77,7 +84,7 @@ export class DiskIndex {
    */
   get spareBytes(): number {
     const evictedAtOnceBytes = this.#limits.highBytes - this.#limits.lowBytes;
-    const replaceableBytes = Math.max(0, this.#firstToGoBytes - evictedAtOnceBytes);
+    const replaceableBytes = Math.max(0, this.#marks.firstToGoBytes - evictedAtOnceBytes);
     return Math.max(0, this.#limits.highBytes - this.usedBytes + replaceableBytes);
   }
 
@@ -163,11 +170,11 @@ export class DiskIndex {
     return this.#table.canAdd(path);
   }
 
-  /** `usedAtMs`: the time of the last use, of a file that the scan has found. */
-  add(path: string, sizeBytes: number, sha256?: string, usedAtMs?: number): void {
+  add(path: string, sizeBytes: number, { sha256, usedAtMs, share = noShare }: EntryFacts = {}): void {
     const row = this.#table.add(path, sizeBytes);
     this.#table.setNote(row, 0);
     this.#table.setMarks(row, 0);
+    this.shares?.add(row, share, sizeBytes);
     if (sha256 !== undefined) this.#digests.set(row, sha256);
     this.#entryBytes += sizeBytes;
     if (this.#order?.isOpen === true) this.#order.wait(row, usedAtMs);
@@ -185,8 +192,8 @@ export class DiskIndex {
     if (row === noRow) return false;
     if (blockIndex === 0 || (blockIndex & 0xff) !== this.#table.noteOf(row)) {
       if (this.#order?.use(row) !== true) this.#policy.touch(row);
-      this.#setFirstToGo(row, false);
-      this.#mark(row);
+      this.#marks.setFirstToGo(row, false);
+      this.#marks.use(row);
     }
     this.#table.setNote(row, blockIndex + 1);
     return true;
@@ -212,7 +219,7 @@ export class DiskIndex {
    */
   evictFirst(path: string, isFirst: boolean): void {
     const row = this.#table.rowOfPath(path);
-    if (row === noRow || !this.#setFirstToGo(row, isFirst)) return;
+    if (row === noRow || !this.#marks.setFirstToGo(row, isFirst)) return;
     this.#order?.forget(row);
     if (isFirst) return this.#policy.supersede(row);
     this.#policy.remove(row);
@@ -220,8 +227,8 @@ export class DiskIndex {
   }
 
   /** Adds an entry again whose file could not be unlinked. If there is no row for it, its bytes count forever. */
-  restore({ path, sizeBytes }: FileOnDisk): void {
-    if (this.canAdd(path)) this.add(path, sizeBytes);
+  restore({ path, sizeBytes, share }: FileOnDisk): void {
+    if (this.canAdd(path)) this.add(path, sizeBytes, { share });
     else this.#deletionBytes += sizeBytes;
   }
 
@@ -293,9 +300,12 @@ export class DiskIndex {
     return Math.ceil(this.#entryBytes * this.#limits.lowWatermark);
   }
 
-  /** The next slice of an eviction until the entries have at most `entryBytesMax`; empty at its end. */
+  /**
+   * The next slice of an eviction until the entries have at most `entryBytesMax`; empty at its end. Shares do not hold,
+   * because nothing could be stored otherwise.
+   */
   takeDownTo(entryBytesMax: number): FileOnDisk[] {
-    return this.#takeVictims(entryBytesMax, this.#limits.maxChunks);
+    return this.#takeVictims(entryBytesMax, this.#limits.maxChunks, true);
   }
 
   /** Removes the entry for a deletion. Its bytes stay in the account until {@link endDeletion}. */
@@ -320,7 +330,9 @@ export class DiskIndex {
   addScanned(batch: ScanBatch): void {
     for (const [position, path] of batch.paths.entries()) {
       const isNew = this.presence(path) === "unknown" && this.canAdd(path);
-      if (isNew) this.add(path, batch.sizesBytes[position] as number, undefined, batch.usedAtMs[position]);
+      if (!isNew) continue;
+      const facts = { usedAtMs: batch.usedAtMs[position], share: batch.shares?.[position] };
+      this.add(path, batch.sizesBytes[position] as number, facts);
     }
   }
 
@@ -341,15 +353,8 @@ export class DiskIndex {
 
   /** Paths of those of the rows whose chunk was used. A row may hold another chunk than at the use. */
   pathsOf(rows: readonly number[]): string[] {
-    const wasUsed = (row: number): boolean => this.#table.isUsed(row) && this.#table.marksOf(row) >>> 1 > 0;
+    const wasUsed = (row: number): boolean => this.#table.isUsed(row) && this.#marks.wasUsed(row);
     return rows.filter(wasUsed).map((row) => this.#table.pathOf(row));
-  }
-
-  #mark(row: number): void {
-    const marks = this.#table.marksOf(row);
-    const period = marks >>> 1;
-    const marked = this.#marks?.use(row, period) ?? period;
-    if (marked !== period) this.#table.setMarks(row, (marks & firstToGo) | (marked << 1));
   }
 
   #presenceOfUnlisted(path: string): Presence {
@@ -361,16 +366,17 @@ export class DiskIndex {
     return Math.max(0, this.#limits.lowChunks - this.#reservations - more);
   }
 
-  #takeVictims(entryBytesMax: number, entriesMax: number): FileOnDisk[] {
+  #takeVictims(entryBytesMax: number, entriesMax: number, any = false): FileOnDisk[] {
     const victims: FileOnDisk[] = [];
     while (
       victims.length < sliceMax &&
       (this.#entryBytes > Math.max(0, entryBytesMax) || this.count > entriesMax)
     ) {
-      const row = this.#policy.evict();
-      // The other rows are pinned.
+      const row = this.#policy.evict(any);
+      // The other rows are pinned, or in the share of their bucket.
       if (row === noRow) break;
-      const victim: FileOnDisk = { path: this.#table.pathOf(row), sizeBytes: this.#table.sizeOf(row) };
+      const share = this.shares?.numberOfRow(row);
+      const victim: FileOnDisk = { path: this.#table.pathOf(row), sizeBytes: this.#table.sizeOf(row), share };
       this.#removeRow(row);
       victims.push(victim);
     }
@@ -381,18 +387,9 @@ export class DiskIndex {
     this.#held.remove(row);
     this.#order?.forget(row);
     this.#digests.delete(row);
-    this.#setFirstToGo(row, false);
+    this.#marks.setFirstToGo(row, false);
     this.#entryBytes -= this.#table.sizeOf(row);
+    this.shares?.remove(row, this.#table.sizeOf(row));
     this.#table.remove(row);
-  }
-
-  /** Whether that changes anything. */
-  #setFirstToGo(row: number, isFirst: boolean): boolean {
-    const marks = this.#table.marksOf(row);
-    if (((marks & firstToGo) !== 0) === isFirst) return false;
-    this.#table.setMarks(row, marks ^ firstToGo);
-    const sizeBytes = this.#table.sizeOf(row);
-    this.#firstToGoBytes += isFirst ? sizeBytes : -sizeBytes;
-    return true;
   }
 }

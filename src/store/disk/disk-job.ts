@@ -2,6 +2,7 @@
 
 import type { CachestoreDirectoryCheck } from "../chunk-file/cachestore-directory.ts";
 import type { ChunkPlace, ChunkWrite } from "../chunk-file/chunk-commit.ts";
+import type { SharePlace } from "./shares/disk-share.ts";
 
 /**
  * `evict`: unlinks files. `commit`: unlinks files to make room, then writes a chunk. `append`: unlinks files to make
@@ -23,7 +24,13 @@ export type DiskJob =
     }
   | { readonly kind: "finish"; readonly place: ChunkPlace; readonly expectedSha256: string | undefined }
   | { readonly kind: "abandon"; readonly stagingPath: string }
-  | { readonly kind: "scan"; readonly directory: string; readonly chunksMax: number }
+  | {
+      readonly kind: "scan";
+      readonly directory: string;
+      readonly chunksMax: number;
+      /** Of the shares of the disk; undefined where there are none. */
+      readonly places?: readonly SharePlace[] | undefined;
+    }
   | { readonly kind: "rank"; readonly times: Uint32Array }
   | { readonly kind: "turn" }
   | { readonly kind: "mark"; readonly files: readonly string[]; readonly usedAtS: number }
@@ -58,6 +65,8 @@ export interface ScanBatch {
   readonly sizesBytes: readonly number[];
   /** The time of the last use, in milliseconds since the epoch. */
   readonly usedAtMs: readonly number[];
+  /** The numbers of their shares; undefined where there are none. */
+  readonly shares?: readonly number[] | undefined;
 }
 
 /** Whether the job frees or finds bytes that are not reserved yet. No other job may start before it ends. */

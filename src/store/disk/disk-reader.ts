@@ -160,7 +160,10 @@ export class DiskReader {
       opened.retire();
       return undefined;
     }
-    if (!isKnown) this.#index.add(path, chunkFileSize(storedKeyOf(key)));
+    if (!isKnown) {
+      const storedKey = storedKeyOf(key);
+      this.#index.add(path, chunkFileSize(storedKey), { share: this.#index.shares?.numberOf(storedKey) });
+    }
     this.#index.noteSha256(path, opened.sha256);
     this.#files.add(path, opened);
     return opened;

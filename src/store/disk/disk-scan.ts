@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { chunkPathOfFileName, trailerLengthBytes } from "../chunk-file/chunk-file.ts";
 import type { DiskJobResult, ScanBatch } from "./disk-job.ts";
 import { type JobFileSystem, unlinkIfPresent, unlinkQuietly } from "./job-file-system.ts";
+import { ScannedShares, type SharePlace } from "./shares/disk-share.ts";
 
 const namesPerBatch = 512;
 /** A larger file is no chunk's. */
@@ -18,6 +19,7 @@ export interface DiskScanOptions {
   readonly fileSystem: JobFileSystem;
   readonly directory: string;
   readonly chunksMax: number;
+  readonly places?: readonly SharePlace[] | undefined;
   readonly onBatch: (batch: ScanBatch) => void;
 }
 
@@ -34,9 +36,13 @@ export class DiskScan {
   #paths: string[] = [];
   #sizesBytes: number[] = [];
   #usedAtMs: number[] = [];
+  #shareNumbers: number[] = [];
+  readonly #shares: ScannedShares | undefined;
 
   constructor(options: DiskScanOptions) {
     this.#options = options;
+    const { fileSystem, places } = options;
+    this.#shares = places && new ScannedShares(fileSystem, places);
   }
 
   /** @throws the system's error. */
@@ -55,7 +61,7 @@ export class DiskScan {
           unlinkIfPresent(this.#options.fileSystem, filePath);
           this.#excessFilesRemoved += 1;
         } else if (file !== undefined) {
-          this.#add(file);
+          this.#add(file, filePath);
         }
       }
     }
@@ -114,7 +120,8 @@ export class DiskScan {
     return isChunk ? { path: path as string, sizeBytes: stat.size, usedAtMs: stat.mtimeMs } : "foreign";
   }
 
-  #add({ path, sizeBytes, usedAtMs }: ChunkFile): void {
+  #add({ path, sizeBytes, usedAtMs }: ChunkFile, filePath: string): void {
+    if (this.#shares) this.#shareNumbers.push(this.#shares.of(path, filePath, sizeBytes));
     this.#paths.push(path);
     this.#sizesBytes.push(sizeBytes);
     this.#usedAtMs.push(usedAtMs);
@@ -122,7 +129,13 @@ export class DiskScan {
   }
 
   #send(): void {
-    this.#options.onBatch({ paths: this.#paths, sizesBytes: this.#sizesBytes, usedAtMs: this.#usedAtMs });
+    this.#options.onBatch({
+      paths: this.#paths,
+      sizesBytes: this.#sizesBytes,
+      usedAtMs: this.#usedAtMs,
+      shares: this.#shares && this.#shareNumbers,
+    });
+    this.#shareNumbers = [];
     this.#paths = [];
     this.#sizesBytes = [];
     this.#usedAtMs = [];

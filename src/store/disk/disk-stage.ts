@@ -160,13 +160,14 @@ export class DiskStage implements StagedChunk {
   }
 
   #settleCommit(result: TaskResult): StageResult {
-    const { index, path, room } = this.#options;
+    const { index, path, room, place } = this.#options;
+    const share = index.shares?.numberOf(place.storedKey);
     switch (result.outcome) {
       case "stored":
-        index.add(path, this.#sizeBytes, result.sha256);
+        index.add(path, this.#sizeBytes, { sha256: result.sha256, share });
         return "stored";
       case "present":
-        index.add(path, this.#sizeBytes);
+        index.add(path, this.#sizeBytes, { share });
         return "present";
       case "mismatch":
         return "mismatch";

@@ -11,13 +11,11 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
-import type { Logger } from "../../base/logger.ts";
 import type { ChunkBytes } from "../../chunk/chunk-bytes.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import { storedKeyOf } from "../chunk-file/chunk-file.ts";
 import { type DiskFault, type ReadFileSystem, transientErrors } from "../chunk-file/disk-file.ts";
 import type { ChunkKey, MemoryHold, Presence, PutResult } from "../chunk-store.ts";
-import type { NewPolicy } from "../eviction/eviction-policy.ts";
 import { Superseder, supersedeSliceMax } from "../eviction/superseder.ts";
 import type { ListedStore } from "../listed-store.ts";
 import { DiskBlocks } from "./disk-blocks.ts";
@@ -31,30 +29,22 @@ import { DiskRoot } from "./disk-root.ts";
 import { DiskFaultLog, DiskStats } from "./disk-stats.ts";
 import { DiskWriter } from "./disk-writer.ts";
 import type { DiskEntry } from "./held-entries.ts";
-import { DiskPins } from "./pins/disk-pins.ts";
+import type { DiskPins } from "./pins/disk-pins.ts";
+import type { DiskShares } from "./shares/disk-shares.ts";
+import { type ProtectionOptions, protection } from "./shares/protection.ts";
 import type { StagedChunk, StageResult, StagingStore } from "./staged-chunk.ts";
 import { UseMarks } from "./use-marks.ts";
 
-export interface DiskTierOptions {
+export interface DiskTierOptions extends ProtectionOptions {
   /** `disk.root`. Only this process may use it. */
   readonly root: string;
-  /** `disk.max_bytes`: sizes of all chunk files, footers included. */
-  readonly maxBytes: number;
-  /** `disk.max_chunks`. */
-  readonly maxChunks: number;
-  /** Parts of maxBytes and of maxChunks. A commit that would exceed the high one begins to evict down to the low one. */
+  /** Like the low one. A commit that would exceed it begins to evict down to the low one. */
   readonly highWatermark: number;
-  readonly lowWatermark: number;
-  /** `disk.pin_share`. */
-  readonly pinShare?: number;
   /** `disk.call_timeout`: for one call of the file system. */
   readonly callTimeoutMs?: number;
   /** Whether a commit waits for the medium. Without it, a power failure loses chunks, but no chunk has wrong bytes. */
   readonly fsync: boolean;
   readonly replicaId?: string | undefined;
-  readonly policy: NewPolicy;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** How many files stay open for reading. */
   readonly openFilesMax?: number;
   /** The file system that blocks are read through; for tests. */
@@ -67,7 +57,6 @@ export interface DiskTierOptions {
 
 const openFilesMaxDefault = 512;
 const callTimeoutMsDefault = 10_000;
-const pinShareDefault = 0.5;
 /** A close gives up calls that hang after this time. */
 const closeTimeoutMs = 1000;
 
@@ -83,6 +72,8 @@ export class DiskTier implements StagingStore, ListedStore {
   readonly maxBytes: number;
   readonly partial = new DiskBlocks(this);
   readonly pins: DiskPins;
+  /** Undefined where none is configured. */
+  readonly shares: DiskShares | undefined;
   readonly #root: DiskRoot;
   readonly #clock: Clock;
   readonly #calls: DiskCalls;
@@ -122,10 +113,10 @@ export class DiskTier implements StagingStore, ListedStore {
       onThreadCrash,
     });
     this.#marks = new UseMarks(clock, (rows, done) => this.#committer.markUses(rows, done));
-    const share = Math.min(options.pinShare ?? pinShareDefault, options.lowWatermark);
-    this.pins = new DiskPins({ ...options, file: `${root.directory}/pins`, share });
-    const policy = this.pins.policy(options.policy);
-    this.#index = new DiskIndex({ ...options, policy, marks: this.#marks });
+    const { pins, shares, policy } = protection(options, root.directory);
+    this.pins = pins;
+    this.shares = shares;
+    this.#index = new DiskIndex({ ...options, policy, shares, marks: this.#marks });
     this.#superseder = new Superseder((version) =>
       this.#index.supersede(version) === supersedeSliceMax ? 0 : undefined,
     );

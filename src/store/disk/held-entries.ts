@@ -11,6 +11,17 @@ export interface FileOnDisk {
   readonly path: string;
   /** The size of the file, footer included. */
   readonly sizeBytes: number;
+  /** The number of its share (shares/disk-share.ts), where that is known. */
+  readonly share?: number | undefined;
+}
+
+/** What is known of a new entry. */
+export interface EntryFacts {
+  readonly sha256?: string;
+  /** The time of the last use, of a file that the scan has found. */
+  readonly usedAtMs?: number | undefined;
+  /** The number of its share. */
+  readonly share?: number | undefined;
 }
 
 /** The result of a reservation of room. */

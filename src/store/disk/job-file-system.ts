@@ -6,6 +6,7 @@ import type fs from "node:fs";
 
 const jobCalls = [
   "openSync",
+  "readSync",
   "writevSync",
   "readFileSync",
   "fstatSync",

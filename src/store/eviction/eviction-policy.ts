@@ -26,13 +26,19 @@ export interface EvictionPolicy {
   supersede(row: number): void;
   /** Removes an entry that the tier deletes for a reason of its own, such as damage. */
   remove(row: number): void;
-  /** Removes and returns the entry whose loss costs least; {@link noRow} if no entry is held. */
-  evict(): number;
+  /**
+   * Removes and returns the entry whose loss costs least; {@link noRow} if there is none that may be evicted. `any`: also
+   * an entry that is protected from being evicted for others.
+   */
+  evict(any?: boolean): number;
   /** Adds again the entry that {@link evict} has just returned. It is in use, so it must not be evicted soon. */
   reinsert(row: number): void;
   /** Whether an entry with this hash was evicted lately, so that keeping it would have paid off. */
   remembers(hash: number): boolean;
 }
 
-/** Makes the policy of a tier that has at most `rowsMax` entries. */
-export type NewPolicy = (entries: PolicyEntries, rowsMax: number) => EvictionPolicy;
+/**
+ * Makes the policy of a tier that has at most `rowsMax` entries. `beside`: another one of the tier that it has made, where
+ * a row is in one of them at most, so that both can use the same arrays.
+ */
+export type NewPolicy = (entries: PolicyEntries, rowsMax: number, beside?: EvictionPolicy) => EvictionPolicy;

@@ -4,7 +4,7 @@
  * group. So a few ghosts are forgotten early, and one look-up in 4,096 finds the ghost of another entry: both cost no more
  * than a wrong guess about one entry.
  *
- * Invariant: there are at most as many places as rows in use or {@link placesMin}, whichever is more.
+ * Invariant: there are at most as many places as entries were held at once or {@link placesMin}, whichever is more.
  */
 import { bucketOf, sharedNumbers } from "./shared-columns.ts";
 
@@ -33,11 +33,11 @@ export class Ghosts {
     this.#places = sharedNumbers(groupSize * this.#groupsMax);
   }
 
-  /** The tier uses this row. Some ghosts are forgotten when the places become more. */
-  reach(row: number): void {
-    if (row <= this.#rows) return;
-    this.#rows = row;
-    this.#groups = Math.max(this.#groups, Math.floor(row / groupSize) + 1);
+  /** The policy holds so many entries. Some ghosts are forgotten when the places become more. */
+  reach(entries: number): void {
+    if (entries <= this.#rows) return;
+    this.#rows = entries;
+    this.#groups = Math.max(this.#groups, Math.floor(entries / groupSize) + 1);
   }
 
   /** Remembers an eviction, until `windowBytes` more are evicted. */

@@ -73,11 +73,11 @@ export class S3Fifo implements EvictionPolicy {
   #insertedBytes = 0;
   #count = 0;
 
-  /** `rowsMax`: no row has a greater number. */
-  constructor(entries: PolicyEntries, rowsMax: number, shape: S3FifoShape = paperShape) {
+  /** `rowsMax`: no row has a greater number. `beside`: shares its columns, because a row is in one of the two at most. */
+  constructor(entries: PolicyEntries, rowsMax: number, shape: S3FifoShape = paperShape, beside?: S3Fifo) {
     this.#entries = entries;
     this.shape = shape;
-    this.#columns = new QueueColumns(rowsMax);
+    this.#columns = beside ? beside.#columns : new QueueColumns(rowsMax);
     this.#small = new RowQueue(this.#columns, 1);
     this.#main = new RowQueue(this.#columns, 2);
     this.#ahead = new RowQueue(this.#columns, aheadNumber);
@@ -103,7 +103,7 @@ export class S3Fifo implements EvictionPolicy {
   insert(row: number, ahead = false): void {
     const sizeBytes = this.#entries.sizeOf(row);
     this.#count += 1;
-    this.#ghosts.reach(row);
+    this.#ghosts.reach(this.#count);
     this.#columns.setFrequency(row, 0);
     if (this.#ghosts.delete(this.#entries.hashOf(row))) {
       this.#main.push(row, sizeBytes);

@@ -11,7 +11,7 @@
  *    of {@link sampledEntries} if the tier holds so many. The share is a power of two, so that it seldom changes.
  */
 import type { EvictionPolicy, PolicyEntries } from "./eviction-policy.ts";
-import { S3Fifo } from "./s3-fifo.ts";
+import { paperShape, S3Fifo } from "./s3-fifo.ts";
 import { ShapeTuner } from "./shape-tuner.ts";
 
 /** With a quarter of this number, chance would decide too often. */
@@ -26,10 +26,10 @@ export class TunedS3Fifo implements EvictionPolicy {
   /** A key is sampled if its hash is below this number. */
   #sampledBelow = 0;
 
-  /** `rowsMax`: no row has a greater number. */
-  constructor(entries: PolicyEntries, rowsMax: number) {
+  /** @see S3Fifo */
+  constructor(entries: PolicyEntries, rowsMax: number, beside?: TunedS3Fifo) {
     this.#entries = entries;
-    this.#queues = new S3Fifo(entries, rowsMax);
+    this.#queues = new S3Fifo(entries, rowsMax, paperShape, beside && beside.#queues);
   }
 
   get bytes(): number {

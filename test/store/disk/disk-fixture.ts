@@ -59,7 +59,8 @@ export class FifoPolicy implements EvictionPolicy {
 }
 
 /** The policies of Orca, for {@link openTier}. */
-export const newTuned: NewPolicy = (entries, rowsMax) => new TunedS3Fifo(entries, rowsMax);
+export const newTuned: NewPolicy = (entries, rowsMax, beside) =>
+  new TunedS3Fifo(entries, rowsMax, beside instanceof TunedS3Fifo ? beside : undefined);
 export const newS3Fifo: NewPolicy = (entries, rowsMax) => new S3Fifo(entries, rowsMax);
 
 /** Opens a tier on a root, and does not wait for the scan. Its size is 1 GiB unless `overrides` set another. */

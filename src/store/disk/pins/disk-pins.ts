@@ -22,7 +22,7 @@ import { type PinRecord, pinLine, pinLinesBytesMax, readPinFile, writePinFile } 
 
 export interface DiskPinsOptions {
   readonly file: string;
-  /** Parts of these two may be pinned: `disk.pin_share`, but no more than the low watermark. */
+  /** Parts of these two may be pinned. @see pinShareOf */
   readonly maxBytes: number;
   readonly maxChunks: number;
   readonly share: number;
@@ -114,9 +114,9 @@ export class DiskPins {
         remove: (row) => {
           if (!this.#forget(row)) inner.remove(row);
         },
-        evict: () => {
+        evict: (any) => {
           this.#endDue();
-          return inner.evict();
+          return inner.evict(any);
         },
         reinsert: (row) => inner.reinsert(row),
         remembers: (hash) => inner.remembers(hash),
