@@ -9,7 +9,7 @@ export function cacheReport(document: CacheDocument, host: string): string {
   return `Replica ${printable(document.replica_id)} at ${host}
 
 ${tiersTable(document)}
-
+${bucketsTable(document)}
 ${formatTable(
   ["origin", "objects", "hits", "misses"],
   document.directories.map(({ origin, objects, hits, misses }) => [origin, objects, hits, misses]),
@@ -42,6 +42,18 @@ function tiersTable({ memory, disk, cachestore }: CacheDocument): string {
   }
   if (cachestore) rows.push(["cachestore", "-", "-", "-", cachestore.hits, cachestore.misses, "-"]);
   return formatTable(["tier", "chunks", "bytes", "max", "hits", "misses", "evictions"], rows);
+}
+
+/** Of the buckets that have a share of the disk, or a priority; empty without such a bucket. */
+function bucketsTable({ disk }: CacheDocument): string {
+  if (!disk || disk.buckets.length === 0) return "";
+  const rows = disk.buckets.map(({ origin, bucket, bytes, share_bytes: share, priority }) => [
+    `${printable(origin)}/${printable(bucket)}`,
+    formatBytes(bytes),
+    share === 0 ? "-" : formatBytes(share),
+    printable(priority),
+  ]);
+  return `\n${formatTable(["bucket on disk", "bytes", "share", "priority"], rows)}\n`;
 }
 
 /** Counts that have no column in the table, and faults that a person should look at. */

@@ -149,7 +149,15 @@ test("stats: tell how far the scrub is, what it found, and when it last finished
       {
         replica_id: "r0",
         memory: { ...counts, used_bytes: 0 },
-        disk: { ...counts, ...disk, blocks: 3, pending_bytes: 0, errors: {}, scrub: { ...scrub, ...fields } },
+        disk: {
+          ...counts,
+          ...disk,
+          blocks: 3,
+          pending_bytes: 0,
+          errors: {},
+          buckets: [],
+          scrub: { ...scrub, ...fields },
+        },
         cachestore: null,
         directories: [],
       },

@@ -94,6 +94,9 @@ export function replicaParts() {
       blockCount: 0,
       pendingBytes: 0,
       pins: { bytes: 0 },
+      shares: {
+        figures: () => [{ originId: "o", bucket: "b", priority: "normal", bytes: 0, shareBytes: 0 }],
+      },
       stats: disk,
     },
     scrub: scrubCounters(),

@@ -9,6 +9,8 @@
  *       "disk": { "chunks": 12, "bytes": 96470000, "max_bytes": 10737418240, "pending_bytes": 0,
  *                 "blocks_read": 0, "bytes_read": 0, "stored": 12, "not_stored": 0, "evictions": 0,
  *                 "damaged": 0, "vanished": 0, "errors": { "EIO": 1 },
+ *                 "buckets": [ { "origin": "weights", "bucket": "models", "priority": "normal",
+ *                                "bytes": 0, "share_bytes": 4294967296 } ],    those with disk_share or priority
  *                 "scrub": { "state": "complete", "checked_chunks": 12, … } },        null without a disk tier
  *       "cachestore": { "driver": "s3", "breaker": "closed", "hints": 12, "hits": 0, "misses": 12, "bytes_read": 0,
  *                       "stored": 12, "not_stored": 0 },                                null without a cachestore
@@ -20,6 +22,7 @@ import type { Directory } from "../../object/directory.ts";
 import type { Catalog } from "../../store/cachestore/catalog.ts";
 import type { GuardedCachestore } from "../../store/cachestore/guarded-cachestore.ts";
 import type { DiskTier } from "../../store/disk/disk-tier.ts";
+import type { DiskShares } from "../../store/disk/shares/disk-shares.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
 import type { Scrub, ScrubProgress } from "../../store/scrub/scrub.ts";
 
@@ -29,7 +32,9 @@ export interface CacheStatsSource {
   readonly budget: Pick<MemoryBudget, "usedBytes" | "maxBytes">;
   readonly memory: Pick<MemoryTier, "stats">;
   readonly disk:
-    | Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "pendingBytes">
+    | (Pick<DiskTier, "stats" | "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "pendingBytes"> & {
+        readonly shares: Pick<DiskShares, "figures"> | undefined;
+      })
     | undefined;
   /** Undefined without a disk tier. */
   readonly scrub: Pick<Scrub, "progress"> | undefined;
@@ -90,7 +95,19 @@ interface DiskDocument {
   readonly damaged: number;
   readonly vanished: number;
   readonly errors: Readonly<Record<string, number>>;
+  readonly buckets: readonly BucketDocument[];
   readonly scrub: ScrubDocument | null;
+}
+
+/** A bucket that has `disk_share` or `priority`. */
+interface BucketDocument {
+  readonly origin: string;
+  /** As the settings name it. */
+  readonly bucket: string;
+  readonly priority: string;
+  readonly bytes: number;
+  /** 0 for a priority alone. */
+  readonly share_bytes: number;
 }
 
 interface CachestoreDocument {
@@ -178,6 +195,13 @@ function diskStats(
     damaged: stats.damaged,
     vanished: stats.vanished,
     errors: { ...stats.errorsByCode },
+    buckets: (disk.shares?.figures() ?? []).map(({ originId, bucket, priority, bytes, shareBytes }) => ({
+      origin: originId,
+      bucket,
+      priority,
+      bytes,
+      share_bytes: shareBytes,
+    })),
     scrub: scrub ? scrubDocument(scrub.progress) : null,
   };
 }

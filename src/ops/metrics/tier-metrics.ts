@@ -1,6 +1,7 @@
 /** Metrics of memory, of the disk tier, and of the scrub that reads the disk. */
 import type { MemoryBudget } from "../../base/memory-budget.ts";
 import type { DiskTier } from "../../store/disk/disk-tier.ts";
+import type { DiskShares } from "../../store/disk/shares/disk-shares.ts";
 import type { MemoryTier } from "../../store/memory-tier.ts";
 import type { Scrub } from "../../store/scrub/scrub.ts";
 import { labelled, type MetricsRegistry } from "./metrics.ts";
@@ -13,7 +14,10 @@ export interface TierParts {
     | (Pick<
         DiskTier,
         "usedBytes" | "maxBytes" | "chunkCount" | "blockCount" | "isSetAside" | "pendingBytes" | "stats"
-      > & { readonly pins: Pick<DiskTier["pins"], "bytes"> })
+      > & {
+        readonly pins: Pick<DiskTier["pins"], "bytes">;
+        readonly shares: Pick<DiskShares, "figures"> | undefined;
+      })
     | undefined;
   readonly scrub: Pick<Scrub, "progress" | "stats"> | undefined;
 }
@@ -118,7 +122,35 @@ function registerDisk(metrics: MetricsRegistry, disk: NonNullable<TierParts["dis
     },
     () => disk.pins.bytes,
   );
+  if (disk.shares) registerDiskShares(metrics, disk.shares);
   registerDiskWork(metrics, disk);
+}
+
+/** The labels are names of the settings, 32 at most. */
+function registerDiskShares(metrics: MetricsRegistry, shares: Pick<DiskShares, "figures">): void {
+  metrics.gauge(
+    "orca_disk_bucket_bytes",
+    {
+      meaning:
+        "Bytes of the chunk files of a bucket that has disk_share or priority, as the settings name it, footers included.",
+      watch: "Below orca_disk_bucket_share_bytes: nothing of the bucket is evicted for others.",
+    },
+    function* () {
+      for (const { originId: origin, bucket, bytes } of shares.figures())
+        yield { labels: { origin, bucket }, value: bytes };
+    },
+  );
+  metrics.gauge(
+    "orca_disk_bucket_share_bytes",
+    {
+      meaning: "The share of such a bucket: up to so many bytes no other bucket evicts its chunks.",
+      watch: "Constant. 0 for a bucket that has a priority alone.",
+    },
+    function* () {
+      for (const { originId: origin, bucket, shareBytes } of shares.figures())
+        yield { labels: { origin, bucket }, value: shareBytes };
+    },
+  );
 }
 
 function registerDiskWork(metrics: MetricsRegistry, disk: NonNullable<TierParts["disk"]>): void {

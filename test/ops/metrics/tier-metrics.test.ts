@@ -57,3 +57,23 @@ test("registerTierMetrics: without a disk tier there is nothing of disk or scrub
   const lines = await rendered({ ...replicaParts(), disk: undefined, scrub: undefined });
   assert.ok(lines.every((line) => line.startsWith("orca_memory_")));
 });
+
+test("registerTierMetrics: a bucket with a share or a priority has two series, and without one there are none", async () => {
+  const { disk, ...parts } = replicaParts();
+  const figures = [
+    { originId: "o", bucket: "kept", priority: "normal" as const, bytes: 7, shareBytes: 10 },
+    { originId: "p", bucket: "*", priority: "low" as const, bytes: 5, shareBytes: 0 },
+  ];
+  const lines = await rendered({ ...parts, disk: { ...disk, shares: { figures: () => figures } } });
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("orca_disk_bucket_")),
+    [
+      'orca_disk_bucket_bytes{origin="o",bucket="kept"} 7',
+      'orca_disk_bucket_bytes{origin="p",bucket="*"} 5',
+      'orca_disk_bucket_share_bytes{origin="o",bucket="kept"} 10',
+      'orca_disk_bucket_share_bytes{origin="p",bucket="*"} 0',
+    ],
+  );
+  const none = await rendered({ ...parts, disk: { ...disk, shares: undefined } });
+  assert.ok(!none.some((line) => line.includes("_bucket_")));
+});
