@@ -31,6 +31,8 @@ export interface EvictionPolicy {
    * an entry that is protected from being evicted for others.
    */
   evict(any?: boolean): number;
+  /** Whether the entry that {@link evict} has just returned was used again while it was held, if the policy can tell. */
+  readonly evictedWasUsed?: boolean;
   /** Adds again the entry that {@link evict} has just returned. It is in use, so it must not be evicted soon. */
   reinsert(row: number): void;
   /** Whether an entry with this hash was evicted lately, so that keeping it would have paid off. */

@@ -58,6 +58,8 @@ const frequencyMax = 7;
 
 export class S3Fifo implements EvictionPolicy {
   shape: S3FifoShape;
+  /** It was evicted from the main queue. */
+  evictedWasUsed = false;
   readonly #entries: PolicyEntries;
   readonly #columns: QueueColumns;
   readonly #small: RowQueue;
@@ -152,6 +154,7 @@ export class S3Fifo implements EvictionPolicy {
 
   evict(): number {
     const heldBytes = this.bytes;
+    this.evictedWasUsed = false;
     for (let moves = 0; ; moves += 1) {
       if (this.#doomed.oldest !== noRow) return this.#evicted(this.#doomed.oldest);
       if (this.#evictsAhead(heldBytes)) return this.#evicted(this.#ahead.oldest);
@@ -160,6 +163,7 @@ export class S3Fifo implements EvictionPolicy {
       if (row === noRow) return this.#evicted(this.#ahead.oldest);
       if (moves < movesMax && (fromSmall ? this.#staysFromSmall(row) : this.#staysInMain(row))) continue;
       if (fromSmall) this.#remember(row, this.shape.ghostShare * heldBytes);
+      else this.evictedWasUsed = true;
       return this.#evicted(row);
     }
   }

@@ -187,7 +187,9 @@ export class SharePolicy implements EvictionPolicy {
       const row = policy.evict();
       this.#leave(share, row);
       this.#places[row] = inPool;
-      pool.insert(row);
+      // What was used again keeps that rank in the pool.
+      if (policy.evictedWasUsed) pool.reinsert(row);
+      else pool.insert(row);
     }
   }
 

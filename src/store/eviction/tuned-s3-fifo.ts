@@ -36,6 +36,10 @@ export class TunedS3Fifo implements EvictionPolicy {
     return this.#queues.bytes;
   }
 
+  get evictedWasUsed(): boolean {
+    return this.#queues.evictedWasUsed;
+  }
+
   insert(row: number, ahead = false): void {
     this.#queues.insert(row, ahead);
     // A chunk fetched ahead is requested when it is touched for the first time.

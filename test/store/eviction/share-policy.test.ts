@@ -89,7 +89,7 @@ test("SharePolicy: a scan of another group leaves exactly what the share holds",
   tier.insertAll("b", 30);
   tier.insertAll("a", 1000);
   assert.equal(heldOf(tier, "b"), 30, "less than the share");
-  tier.insertAll("bb", 50);
+  tier.insertAll("bmore", 50);
   tier.insertAll("aa", 1000);
   assert.deepEqual([heldOf(tier, "b"), heldOf(tier, "a")], [40, 60], "more than the share");
 });
@@ -131,6 +131,17 @@ test("SharePolicy: what is used beyond the shares outlives a scan, as without sh
     tier.insertAll("ascan", 400);
     assert.equal([...tier.held.keys()].filter((key) => /^[ab]\d/.test(key)).length, 60);
   }
+});
+
+test("SharePolicy: what was used in a share and has no room there any more outlives a scan in the pool", () => {
+  const tier = tierOf(100, none, shareOf(10));
+  for (let index = 0; index < 30; index += 1) {
+    tier.insert(`bhot${index}`);
+    tier.touch(`bhot${index}`, 3);
+  }
+  tier.insertAll("bnew", 10);
+  tier.insertAll("ascan", 400);
+  assert.equal(heldOf(tier, "bhot"), 30);
 });
 
 test("SharePolicy: beyond the shares a lower rank is evicted first, to the last entry", () => {
@@ -206,13 +217,13 @@ test("SharePolicy: a victim costs the same, whatever part of the tier is protect
 test("SharePolicy: no group falls below its share by what another one does", () => {
   const rules = [none, shareOf(30), shareOf(50, 0), { ...none, rank: 2 }];
   const anyStep = fc.record({
-    kind: fc.constantFrom("request", "request", "request", "remove", "supersede", "reinsert"),
-    group: fc.constantFrom("a", "b", "c", "d"),
+    kind: fc.constantFrom("request", "request", "request", "remove", "remove", "supersede", "reinsert"),
+    group: fc.constantFrom("a", "b", "b", "c", "d"),
     key: fc.nat(40),
     sizeBytes: fc.integer({ min: 1, max: 8 }),
   });
   fc.assert(
-    fc.property(fc.array(anyStep, { maxLength: 400 }), (steps) => {
+    fc.property(fc.array(anyStep, { minLength: 300, maxLength: 400 }), (steps) => {
       const tier = tierOf(100, ...rules);
       const doomed = new Set<string>();
       const bytesOf = (group: string): number =>
@@ -258,5 +269,6 @@ test("SharePolicy: no group falls below its share by what another one does", () 
       }
       assert.equal(tier.policy.evict(true), noRow);
     }),
+    { numRuns: 40 },
   );
 });
