@@ -131,7 +131,7 @@ export class Exchange implements Asker {
   }
 
   /** A whole small response. `headers` is flat. */
-  send(status: number, headers: string[], body: string | Uint8Array): void {
+  send(status: number, headers: string[], body: string | Buffer): void {
     this.response.writeHead(status, headers);
     if (body !== "") this.sending(body.length);
     if (this.record) this.record.bodyBytes = Buffer.byteLength(body);

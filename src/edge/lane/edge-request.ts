@@ -32,7 +32,7 @@ export interface EdgeResponse {
   /** `headers` is flat. */
   writeHead(status: number, headers: string[]): unknown;
   write(bytes: Buffer | string, onWritten?: (error?: Error | null) => void): unknown;
-  end(body?: string | Uint8Array): unknown;
+  end(body?: string | Buffer): unknown;
   /** Cuts the connection. */
   destroy(): unknown;
   once(event: "close", listener: () => void): unknown;

@@ -11,9 +11,9 @@ import type { EdgeResponse } from "./edge-request.ts";
 /** The connection, as its response sees it. */
 export interface ResponseConnection {
   /** Sends the last bytes of the response. */
-  sendLast(head: string, body: string | Uint8Array): void;
+  sendLast(head: string, body: string | Buffer): void;
   /** Sends some bytes of the response. */
-  send(head: string, bytes: Uint8Array | string, onWritten?: (error?: Error | null) => void): void;
+  send(head: string, bytes: Buffer | string, onWritten?: (error?: Error | null) => void): void;
   /** What ends each head: `Date`, `Connection`, and the empty line. */
   headEnd(keepsAlive: boolean): string;
   destroy(): void;
@@ -58,11 +58,11 @@ export class LaneResponse implements EdgeResponse {
     this.#head = head + this.#connection.headEnd(this.keepsAlive);
   }
 
-  write(bytes: Uint8Array | string, onWritten?: (error?: Error | null) => void): void {
+  write(bytes: Buffer | string, onWritten?: (error?: Error | null) => void): void {
     this.#connection.send(this.#takeHead(), bytes, onWritten);
   }
 
-  end(body: string | Uint8Array = ""): void {
+  end(body: string | Buffer = ""): void {
     this.writableEnded = true;
     this.#connection.sendLast(this.#takeHead(), this.#hasBody ? body : "");
   }
