@@ -54,7 +54,7 @@ export function memoryHeapMax(heapLimitBytes: number): number {
 const metadataMemoryShare = 1 / 8;
 
 /** What the metadata of an object with a key of about 50 characters and no user metadata takes of that. */
-export const metadataEntryCostBytes = 2000;
+export const metadataEntryCostBytes = 1700;
 
 /** The part of the heap that metadata may take. A quarter is left beside chunks and metadata. */
 const metadataHeapShare = 0.25;

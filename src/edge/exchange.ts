@@ -27,6 +27,7 @@ import {
   type RelayedError,
   relayedErrorResponse,
 } from "./error-response.ts";
+import { flatOf } from "./headers/header-lines.ts";
 import type { EdgeRequest, EdgeResponse } from "./lane/edge-request.ts";
 import type { RequestReport } from "./request-report.ts";
 
@@ -65,6 +66,11 @@ export class ExchangeResponse extends ServerResponse {
     super(...options);
     // `close` comes exactly once: after the last byte is with the kernel, or when the connection is gone.
     this.on("close", onClose);
+  }
+
+  /** @see EdgeResponse.writeLines */
+  writeLines(status: number, lines: string): void {
+    this.writeHead(status, flatOf(lines));
   }
 }
 
@@ -133,6 +139,16 @@ export class Exchange implements Asker {
   /** A whole small response. `headers` is flat. */
   send(status: number, headers: string[], body: string | Buffer): void {
     this.response.writeHead(status, headers);
+    this.#sendBody(body);
+  }
+
+  /** A response without a body. `lines` are laid out and checked. */
+  sendLines(status: number, lines: string): void {
+    this.response.writeLines(status, lines);
+    this.#sendBody("");
+  }
+
+  #sendBody(body: string | Buffer): void {
     if (body !== "") this.sending(body.length);
     if (this.record) this.record.bodyBytes = Buffer.byteLength(body);
     this.response.end(body);

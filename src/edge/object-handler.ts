@@ -27,6 +27,7 @@ import { archivedErrorOf } from "./errors/archived-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { firstBytesOf } from "./headers/first-bytes.ts";
+import { linesOf } from "./headers/header-lines.ts";
 import { warmedBy } from "./headers/warm-header.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
@@ -151,14 +152,8 @@ export class ObjectHandler {
     const verdict = evaluateConditions(exchange.request.headers, head, this.#options.clock);
     if (verdict === "not_modified") {
       const headers = this.#headersOf(record);
-      exchange.send(
-        304,
-        headers.forNotModified(
-          exchange.requestId,
-          metadataCacheStatus(wasKnown || record.stale !== undefined),
-        ),
-        "",
-      );
+      const status = metadataCacheStatus(wasKnown || record.stale !== undefined);
+      exchange.sendLines(304, headers.forNotModified(exchange.requestId, status));
       return;
     }
     if (verdict === "precondition_failed" && mayRevalidate(task)) {
@@ -223,9 +218,9 @@ export class ObjectHandler {
       const status = metadataCacheStatus(wasKnown || record.stale !== undefined);
       const mode = exchange.request.headers[checksumMode];
       const headers = this.#headersOf(record);
-      const flat = headers.forBody(range, exchange.requestId, status, request.overrides, mode);
+      const lines = headers.forBody(range, exchange.requestId, status, request.overrides, mode);
       const warmed = warmedBy(exchange.request, record.version, this.#options.warmQueue);
-      exchange.send(range.kind === "whole" ? 200 : 206, warmed ? [...flat, ...warmed] : flat, "");
+      exchange.sendLines(range.kind === "whole" ? 200 : 206, warmed ? lines + linesOf(warmed) : lines);
       return;
     }
     this.#startBody(task, record, range);
@@ -321,14 +316,14 @@ export class ObjectHandler {
     const lengthBytes = range.kind === "whole" ? record.head.sizeBytes : range.end - range.start;
     this.#options.stats.hotObjects.count(record.version.tag, exchange.bucket, request.key, lengthBytes);
     if (exchange.record) exchange.record.firstByteSeconds = firstByteSeconds;
-    const flat = this.#headersOf(record).forBody(
+    const lines = this.#headersOf(record).forBody(
       range,
       exchange.requestId,
       bodyCacheStatus[source],
       request.overrides,
       exchange.request.headers[checksumMode],
     );
-    exchange.response.writeHead(range.kind === "whole" ? 200 : 206, flat);
+    exchange.response.writeLines(range.kind === "whole" ? 200 : 206, lines);
     if (reader.done) {
       exchange.sending(first.length);
       exchange.response.end(first);

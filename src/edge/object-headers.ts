@@ -1,30 +1,28 @@
 /**
- * The headers of an object's responses. Most are the same for every response of one version, so they are laid out once,
- * in the flat `[name, value, …]` form that `ServerResponse.writeHead` sends as it is. A response copies that array and
- * adds its own. The origin's checksums cover the whole object, so only a whole object has them: a client would compare them
- * with the range that it received.
+ * The headers of an object's responses. Most are the same for every response of one version, so they are laid out once, as
+ * the lines that are sent (headers/header-lines.ts). A response adds its own. The origin's checksums cover the whole object,
+ * so only a whole object has them: a client would compare them with the range that it received.
  */
+import { ownText } from "../object/heap-text.ts";
 import type { Staleness } from "../object/object-record.ts";
 import type { ObjectHead } from "../origin/origin.ts";
 import { encodeHeaderWord, isHeaderName, isHeaderValue } from "./header-value.ts";
 import { staleCacheStatus } from "./headers/cache-status.ts";
+import { flatOf, linesOf } from "./headers/header-lines.ts";
 import { formatHttpDate } from "./http-date.ts";
 import type { SatisfiableRange } from "./range.ts";
 
 /** S3's Content-Type for an object without one. */
 const defaultContentType = "binary/octet-stream";
 
-const noHeaders: readonly string[] = [];
-
 export class ObjectHeaders {
   readonly #sizeText: string;
   readonly #stale: Staleness | undefined;
-  /** Of every 200 and 206. */
-  readonly #common: readonly string[];
-  /** Of a 304 (RFC 9110 §15.4.5). */
-  readonly #validators: readonly string[];
+  /** Of every 200 and 206. Those of a 304 (RFC 9110 §15.4.5) come first. */
+  readonly #common: string;
+  readonly #validatorsLength: number;
   /** Of a 200 to a request with `x-amz-checksum-mode: ENABLED`. */
-  readonly #checksums: readonly string[];
+  readonly #checksums: string;
 
   /**
    * @param hostId @see S3ListenerOptions.hostId
@@ -40,9 +38,8 @@ export class ObjectHeaders {
     append(validators, "Expires", head.expires);
     append(validators, "x-amz-id-2", hostId);
     if (stale) append(validators, "Age", String(Math.ceil(stale.ageMs / 1000)));
-    this.#validators = validators;
 
-    const common = [...validators, "Accept-Ranges", "bytes"];
+    const common = ["Accept-Ranges", "bytes"];
     const contentType = head.contentType ?? "";
     const isSendable = contentType !== "" && isHeaderValue(contentType);
     append(common, "Content-Type", isSendable ? contentType : defaultContentType);
@@ -55,13 +52,15 @@ export class ObjectHeaders {
     append(common, "x-amz-archive-status", head.archiveStatus);
     append(common, "x-amz-website-redirect-location", head.websiteRedirectLocation);
     appendMetadata(common, head.metadata);
-    this.#common = common;
+    const validatorLines = linesOf(validators);
+    this.#validatorsLength = validatorLines.length;
+    this.#common = ownText(validatorLines + linesOf(common));
 
-    this.#checksums = head.checksums ? checksumHeaders(head.checksums) : noHeaders;
+    this.#checksums = head.checksums ? ownText(linesOf(checksumHeaders(head.checksums))) : "";
   }
 
   /**
-   * Headers of a 200 (`whole`) or a 206 (`range`), for GET and HEAD alike. `range` must lie inside the object.
+   * The header lines of a 200 (`whole`) or a 206 (`range`), for GET and HEAD alike. `range` must lie inside the object.
    * `overrides` is a flat list of headers that replace the object's own. `checksumMode` is what the client sent as
    * `x-amz-checksum-mode`.
    */
@@ -71,33 +70,26 @@ export class ObjectHeaders {
     cacheStatus: string,
     overrides: readonly string[],
     checksumMode?: string | string[],
-  ): string[] {
+  ): string {
     const status = this.#stale ? staleCacheStatus(this.#stale, cacheStatus) : cacheStatus;
-    const headers = overrides.length === 0 ? this.#common.slice() : overridden(this.#common, overrides);
+    const common = overrides.length === 0 ? this.#common : overridden(this.#common, overrides);
+    const ids = `x-amz-request-id: ${requestId}\r\nCache-Status: ${status}\r\n`;
     if (range.kind === "whole") {
-      headers.push("Content-Length", this.#sizeText, "x-amz-request-id", requestId, "Cache-Status", status);
-      if (checksumMode !== undefined && /^enabled$/i.test(String(checksumMode)))
-        headers.push(...this.#checksums);
-      return headers;
+      const lines = `${common}Content-Length: ${this.#sizeText}\r\n${ids}`;
+      if (checksumMode === undefined || !/^enabled$/i.test(String(checksumMode))) return lines;
+      return lines + this.#checksums;
     }
-    headers.push(
-      "Content-Length",
-      String(range.end - range.start),
-      "Content-Range",
-      `bytes ${range.start}-${range.end - 1}/${this.#sizeText}`,
-      "x-amz-request-id",
-      requestId,
-      "Cache-Status",
-      status,
-    );
-    if (range.partsCount !== undefined) headers.push("x-amz-mp-parts-count", String(range.partsCount));
-    return headers;
+    const { start, end, partsCount } = range;
+    const place = `bytes ${start}-${end - 1}/${this.#sizeText}`;
+    const lines = `${common}Content-Length: ${end - start}\r\nContent-Range: ${place}\r\n${ids}`;
+    return partsCount === undefined ? lines : `${lines}x-amz-mp-parts-count: ${partsCount}\r\n`;
   }
 
-  /** Of a 304. */
-  forNotModified(requestId: string, cacheStatus: string): string[] {
+  /** The header lines of a 304. */
+  forNotModified(requestId: string, cacheStatus: string): string {
     const status = this.#stale ? staleCacheStatus(this.#stale, cacheStatus) : cacheStatus;
-    return [...this.#validators, "x-amz-request-id", requestId, "Cache-Status", status];
+    const validators = this.#common.slice(0, this.#validatorsLength);
+    return `${validators}x-amz-request-id: ${requestId}\r\nCache-Status: ${status}\r\n`;
   }
 }
 
@@ -130,13 +122,14 @@ function appendMetadata(headers: string[], metadata: Readonly<Record<string, str
 }
 
 /** The author of a link chose its type: a browser must not guess another one, such as HTML, from the bytes. */
-function overridden(headers: readonly string[], overrides: readonly string[]): string[] {
+function overridden(common: string, overrides: readonly string[]): string {
   const kept: string[] = [...overrides, "X-Content-Type-Options", "nosniff"];
+  const headers = flatOf(common);
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index] as string;
     if (!isNameIn(overrides, name)) kept.push(name, headers[index + 1] as string);
   }
-  return kept;
+  return linesOf(kept);
 }
 
 function isNameIn(headers: readonly string[], name: string): boolean {

@@ -37,7 +37,7 @@ test("warningsOf: more requests than memory has room for slow clients", () => {
 
 test("warningsOf: the metadata of more objects than memory has room for", () => {
   assert.deepEqual(warnings({ metadata: { max_entries: 1_000_000 } }), [
-    "metadata.max_entries: memory.max_bytes (1 GiB) has room for the metadata of about 67108 objects, and 1000000 are allowed. Orca forgets objects before that. Set metadata.max_entries to 67108, or memory.max_bytes to 14.9 GiB",
+    "metadata.max_entries: memory.max_bytes (1 GiB) has room for the metadata of about 78951 objects, and 1000000 are allowed. Orca forgets objects before that. Set metadata.max_entries to 78951, or memory.max_bytes to 12.7 GiB",
   ]);
   assert.deepEqual(warnings({ metadata: { max_entries: 1_000_000 }, memory: { max_bytes: "15GiB" } }), []);
   assert.deepEqual(warnings({ metadata: { max_entries: 67_108 } }), []);

@@ -24,7 +24,7 @@ export const metadataSection = section({
     integer({ min: 1, max: mapEntriesMax }),
     "10000",
     "Objects whose metadata is kept, for each origin. In bytes, the metadata of all origins takes an eighth of `memory.max_bytes` and a quarter of V8's heap limit at most.",
-    "Raise it above the number of objects in use: a forgotten object costs a request. Each takes about 2,000 bytes of heap, in a cluster twice, and what its user metadata takes; that counts as the heap of small chunks does (`memory.max_bytes`).",
+    "Raise it above the number of objects in use: a forgotten object costs a request. Each takes about 1,700 bytes of heap, in a cluster twice, and what its user metadata takes; that counts as the heap of small chunks does (`memory.max_bytes`).",
   ),
   immutable: setting(
     flag(),

@@ -31,6 +31,8 @@ export interface EdgeResponse {
   setHeader(name: string, value: string): unknown;
   /** `headers` is flat. */
   writeHead(status: number, headers: string[]): unknown;
+  /** `lines` are laid out and checked (headers/header-lines.ts). */
+  writeLines(status: number, lines: string): unknown;
   write(bytes: Buffer | string, onWritten?: (error?: Error | null) => void): unknown;
   end(body?: string | Buffer): unknown;
   /** Cuts the connection. */

@@ -48,14 +48,18 @@ export class LaneResponse implements EdgeResponse {
   }
 
   writeHead(status: number, headers: readonly string[]): void {
-    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "unknown"}\r\n${this.#set}`;
+    let lines = "";
     for (let index = 0; index < headers.length; index += 2) {
-      head += line(headers[index] as string, headers[index + 1] as string);
+      lines += line(headers[index] as string, headers[index + 1] as string);
     }
+    this.writeLines(status, lines);
+  }
+
+  writeLines(status: number, lines: string): void {
     this.statusCode = status;
     this.headersSent = true;
     this.keepsAlive = this.shouldKeepAlive;
-    this.#head = head + this.#connection.headEnd(this.keepsAlive);
+    this.#head = statusLine(status) + this.#set + lines + this.#connection.headEnd(this.keepsAlive);
   }
 
   write(bytes: Buffer | string, onWritten?: (error?: Error | null) => void): void {
@@ -91,6 +95,13 @@ export class LaneResponse implements EdgeResponse {
     this.#head = "";
     return head;
   }
+}
+
+const statusLines: string[] = [];
+
+function statusLine(status: number): string {
+  statusLines[status] ??= `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "unknown"}\r\n`;
+  return statusLines[status];
 }
 
 /** @throws TypeError for what no header can hold, as node:http does: a line end in it would begin another header. */
