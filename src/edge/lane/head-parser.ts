@@ -10,6 +10,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { EdgeRequest } from "./edge-request.ts";
+import { HeaderNames } from "./header-names.ts";
 
 /** Of a head. A longer one is node:http's, which allows more. */
 export const headBytesMax = 16 * 1024;
@@ -29,26 +30,6 @@ const kinds = kindsOfBytes();
 
 /** As the bytes after the target begin. */
 const versionLine = Buffer.from("HTTP/1.1\r\n", "latin1");
-
-/** They ask for something that the lane does not do, or say where the request ends. */
-const otherNames: ReadonlySet<string> = new Set([
-  "content-length",
-  "transfer-encoding",
-  "expect",
-  "upgrade",
-  "te",
-  "trailer",
-  "proxy-connection",
-  "http2-settings",
-  "set-cookie",
-  "__proto__",
-]);
-
-/** Names as clients write them, and in lower case. Clients could fill it, so it has a bound, and each name too. */
-const lowerNames = new Map<string, string>();
-const lowerNamesMax = 1000;
-/** In characters. A longer name is not kept. */
-const keptNameLengthMax = 64;
 
 export class LaneRequest implements EdgeRequest {
   readonly httpVersion = "1.1";
@@ -82,6 +63,7 @@ export class LaneRequest implements EdgeRequest {
 export type ParsedHead = LaneRequest | "incomplete" | "other";
 
 export class HeadParser {
+  readonly #names = new HeaderNames();
   /** Where the last head ended that was complete. */
   end = 0;
 
@@ -124,35 +106,47 @@ export class HeadParser {
         return bytes[at + 1] === LF ? at + 2 : isOther;
       }
       const nameStart = at;
-      while (at < length && ((kinds[bytes[at] as number] as number) & inToken) !== 0) at += 1;
+      let hash = 0;
+      let byte = bytes[at] as number;
+      while (at < length && ((kinds[byte] as number) & inToken) !== 0) {
+        hash = (Math.imul(hash, 31) + byte) | 0;
+        at += 1;
+        byte = bytes[at] as number;
+      }
       if (at === length) return isPrefix;
-      if (bytes[at] !== colon || at === nameStart) return isOther;
-      const nameEnd = at;
+      if (byte !== colon || at === nameStart) return isOther;
+      const name = this.#names.of(bytes, nameStart, at, hash);
       at += 1;
       while (at < length && (bytes[at] === space || bytes[at] === tab)) at += 1;
       const valueStart = at;
-      while (at < length && ((kinds[bytes[at] as number] as number) & inValue) !== 0) at += 1;
-      if (at + 1 >= length) return at === length || bytes[at] === CR ? isPrefix : isOther;
-      if (bytes[at] !== CR || bytes[at + 1] !== LF) return isOther;
-      let valueEnd = at;
-      while (valueEnd > valueStart && (bytes[valueEnd - 1] === space || bytes[valueEnd - 1] === tab))
-        valueEnd -= 1;
+      // Most clients send a header with the same value each time.
+      let valueEnd = name.endOfSameValue(bytes, at, length);
+      let value = name.lastValue;
+      if (valueEnd === 0) {
+        while (at < length && ((kinds[bytes[at] as number] as number) & inValue) !== 0) at += 1;
+        if (at + 1 >= length) return at === length || bytes[at] === CR ? isPrefix : isOther;
+        if (bytes[at] !== CR || bytes[at + 1] !== LF) return isOther;
+        valueEnd = at;
+        while (valueEnd > valueStart && (bytes[valueEnd - 1] === space || bytes[valueEnd - 1] === tab))
+          valueEnd -= 1;
+        value = bytes.toString("latin1", valueStart, valueEnd);
+        name.keep(value);
+      } else {
+        at = valueEnd;
+      }
       at += 2;
-      const name = bytes.toString("latin1", nameStart, nameEnd);
-      const value = bytes.toString("latin1", valueStart, valueEnd);
-      if (!addHeader(headers, lowerOf(name), value) || rawHeaders.length === 2 * headersMax) return isOther;
-      rawHeaders.push(name, value);
+      if (name.isOther || headers[name.lower] !== undefined || rawHeaders.length === 2 * headersMax)
+        return isOther;
+      if (name.lower === "connection" && !isKeptOrClosed(value)) return isOther;
+      headers[name.lower] = value;
+      rawHeaders.push(name.text, value);
     }
     return isPrefix;
   }
 }
 
-/** False for one that is not of the strict form. */
-function addHeader(headers: IncomingHttpHeaders, name: string, value: string): boolean {
-  if (headers[name] !== undefined || otherNames.has(name)) return false;
-  if (name === "connection" && value !== "keep-alive" && !/^(?:close|keep-alive)$/i.test(value)) return false;
-  headers[name] = value;
-  return true;
+function isKeptOrClosed(value: string): boolean {
+  return value === "keep-alive" || /^(?:close|keep-alive)$/i.test(value);
 }
 
 const getWord = Buffer.from("GET ", "latin1");
@@ -167,14 +161,6 @@ function afterWord(bytes: Buffer, start: number, length: number, word: Buffer): 
     if (bytes[start + index] !== word[index]) return isOther;
   }
   return start + word.length;
-}
-
-function lowerOf(name: string): string {
-  const known = lowerNames.get(name);
-  if (known !== undefined) return known;
-  const lower = name.toLowerCase();
-  if (name.length <= keptNameLengthMax && lowerNames.size < lowerNamesMax) lowerNames.set(name, lower);
-  return lower;
 }
 
 function kindsOfBytes(): Uint8Array {

@@ -114,6 +114,37 @@ test("HeadParser: everything else is node:http's, as soon as that is known", () 
   );
 });
 
+test("HeadParser: what was read before changes nothing in what is read", () => {
+  const hosts = ["h", "h", "h:1", "h:1", "h:10", "H:1", " h:1", "h:1 ", "h:1\t", "", "h:1"];
+  const agents = ["a", "ab", "a b", "a", "a ", "a\tb", "b"];
+  const used = new HeadParser();
+  for (let round = 0; round < 300; round += 1) {
+    // Each value for so long that it is kept.
+    const host = hosts[Math.floor(round / 9) % hosts.length];
+    const agent = agents[round % agents.length];
+    const name = round % 2 === 0 ? "User-Agent" : "user-agent";
+    const head = Buffer.from(`GET / HTTP/1.1\r\nHost:${host}\r\n${name}: ${agent}\r\nX-${round}: x\r\n\r\n`);
+    const again = used.parse(head, 0, socket);
+    assert.deepEqual(again, new HeadParser().parse(head, 0, socket));
+    assert.ok(again instanceof LaneRequest);
+    assert.deepEqual(again.rawHeaders, ["Host", host?.trim(), name, agent?.trim(), `X-${round}`, "x"]);
+    for (let length = 0; length < head.length; length += 1)
+      assert.equal(used.parse(head.subarray(0, length), 0, socket), "incomplete");
+  }
+});
+
+test("HeadParser: more names than are kept, and names whose hashes are equal, are read all the same", () => {
+  const names = Array.from({ length: 3000 }, (_, index) => `x-${index}`);
+  // Of `Aa` and `BB` the hashes are equal, and so are those of all words of them.
+  for (let word = 0; word < 64; word += 1)
+    names.push(word.toString(2).padStart(6, "0").replaceAll("0", "Aa").replaceAll("1", "BB"));
+  for (const name of [...names, ...names]) {
+    const { headers, rawHeaders } = request(withHeader(`${name}: v`));
+    assert.deepEqual(headers, { host: "h", [name.toLowerCase()]: "v" });
+    assert.deepEqual(rawHeaders, ["Host", "h", name, "v"]);
+  }
+});
+
 test("HeadParser: of the names that clients make up it keeps short ones only", () => {
   const before = heapBytes();
   const long = "n".repeat(15_000);
