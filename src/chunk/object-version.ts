@@ -86,7 +86,10 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly #pathPrefix: string;
   readonly #memoryKeyPrefix: string;
   #blocks: ObjectVersion | undefined;
-  /** For the memory tier: its entry for the only chunk, so that a hit needs no look-up by text. */
+  /**
+   * For the memory tier: its entry for the only chunk, or a map of its entries by their indexes, so that a hit needs no
+   * look-up by text.
+   */
   memoryEntry: object | undefined;
 
   constructor(fields: ObjectVersionFields) {

@@ -9,7 +9,7 @@
  *    never partial.
  * 3. stats.bytes is the sum of the bytes that these chunks hold, and stats.chunks is their number. #heapBytes is the sum
  *    of their memoryChunkCost, and charged to the budget.
- * 4. A version is linked to an entry of its own only chunk, and to none that was dropped.
+ * 4. A version is linked to entries of its own chunks, one for each, and to none that was dropped.
  * 5. A chunk becomes whole in one put, however many flights fetch its blocks: that put returns it, and no other does.
  */
 
@@ -41,7 +41,7 @@ class MemoryEntry {
   readonly chunk: ChunkBytes;
   /** The memory key contains only a hash; the version has the bucket and the object key. */
   readonly version: ObjectVersion | undefined;
-  /** The version whose `memoryEntry` this is. */
+  /** The version whose `memoryEntry` is or has this. */
   linked: ObjectVersion | undefined;
 
   constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
@@ -55,14 +55,21 @@ class MemoryEntry {
   }
 
   /** From now on {@link MemoryTier.getOf} finds it without its key. One version has the link: the one that was read last. */
-  link(version: ObjectVersion): void {
+  link(version: ObjectVersion, index: number): void {
     this.unlink();
-    version.memoryEntry = this;
+    if (version.chunkCount === 1) version.memoryEntry = this;
+    else if (version.memoryEntry instanceof Map) version.memoryEntry.set(index, this);
+    else version.memoryEntry = new Map([[index, this]]);
     this.linked = version;
   }
 
   unlink(): void {
-    if (this.linked?.memoryEntry === this) this.linked.memoryEntry = undefined;
+    const { linked } = this;
+    if (linked === undefined) return;
+    const { memoryEntry } = linked;
+    if (memoryEntry === this) linked.memoryEntry = undefined;
+    const index = memoryEntry instanceof Map ? Number(this.key.slice(this.key.lastIndexOf("/") + 1)) : -1;
+    if (memoryEntry instanceof Map && memoryEntry.get(index) === this) memoryEntry.delete(index);
     this.linked = undefined;
   }
 }
@@ -120,17 +127,19 @@ export class MemoryTier implements PolicyEntries {
   }
 
   /**
-   * As {@link get}. For an object of one chunk it makes and compares no key after the first time: with many small objects
-   * each of these texts would be read from memory that no cache of the processor holds.
+   * As {@link get}. It makes and compares no key after the first time: to lay out and hash a text of some 85 characters costs
+   * more than the rest of a look-up, and with many small objects each of these texts would be read from memory that no
+   * cache of the processor holds.
    */
   getOf(version: ObjectVersion, index: number, offset: number): ChunkBytes | undefined {
-    const known = version.memoryEntry;
+    const { memoryEntry } = version;
+    const known = memoryEntry instanceof Map ? memoryEntry.get(index) : memoryEntry;
     // With two tiers in a process, the entry may be one of the other tier.
     if (known instanceof MemoryEntry && this.#rows[known.row] === known)
       return this.#used(known, known.key, offset);
     const memoryKey = version.memoryKey(index);
     const entry = this.#entries.get(memoryKey);
-    if (entry !== undefined && version.chunkCount === 1) entry.link(version);
+    entry?.link(version, index);
     return this.#used(entry, memoryKey, offset);
   }
 

@@ -80,7 +80,7 @@ test("MemoryTier.getOf: what was dropped is not found, and keeps nothing on the 
   assertPattern(segmentOf(tier.getOf(first, 0, 0)).bytes, 2, 0);
 });
 
-test("MemoryTier.getOf: an entry of one tier is none of another, and one of many chunks has no link", () => {
+test("MemoryTier.getOf: an entry of one tier is none of another, and each of many chunks is its own", () => {
   const [one, other] = [tierOf(8 * MiB), tierOf(8 * MiB)];
   const version = smallVersion();
   fill(one.budget, one.tier, version.memoryKey(0));
@@ -88,8 +88,12 @@ test("MemoryTier.getOf: an entry of one tier is none of another, and one of many
   assert.equal(other.tier.getOf(version, 0, 0), undefined);
   const large = smallVersion(MiB / 2);
   for (const index of [0, 1]) fill(one.budget, one.tier, large.memoryKey(index), MiB / 2, index);
-  for (const index of [0, 1]) assertPattern(segmentOf(one.tier.getOf(large, index, 0)).bytes, index, 0);
-  assert.equal(large.memoryEntry, undefined);
+  for (const index of [0, 1, 0, 1]) assertPattern(segmentOf(one.tier.getOf(large, index, 0)).bytes, index, 0);
+  assert.equal(other.tier.getOf(large, 1, 0), undefined);
+  one.tier.delete(large.memoryKey(1));
+  assert.equal(one.tier.getOf(large, 1, 0), undefined);
+  assert.ok(one.tier.getOf(large, 0, 0));
+  assert.deepEqual([...(large.memoryEntry as Map<number, object>).keys()], [0]);
 });
 
 test("MemoryTier.put: a chunk that is held already stays, and no hold is taken", () => {
