@@ -106,6 +106,8 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const replicaModule = await import("../replica/replica.ts");
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log, version });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
+  const { rehearse } = await import("../replica/rehearsal/rehearsal.ts");
+  await rehearse({ config, clock, random, logger });
   const starting = replica.start();
   const started = await Promise.race([starting, ended]);
   if (typeof started === "string" || started instanceof OrcaError) {

@@ -62,7 +62,7 @@ export interface S3ListenerParts {
   /** Undefined where clients do not authenticate. */
   readonly access: ClientAccess | undefined;
   readonly readPath: ReadPath;
-  readonly warmQueue: WarmQueue;
+  readonly warmQueue: WarmQueue | undefined;
   readonly stats: EdgeStats;
   readonly tls: TlsFiles | undefined;
   readonly clock: Clock;
