@@ -333,7 +333,7 @@ export class ObjectHandler {
       if (error.code === "origin_etag_changed") bucket.directory.forget(location, record.version.etag);
       exchange.bodyCut(error);
     });
-    transfer.send(first);
+    transfer.begin(first);
   }
 
   get #trace(): Trace | undefined {

@@ -26,6 +26,8 @@ export class ObjectTransfer extends TurnTaker {
   readonly #reader: ObjectReader;
   readonly #pace: TransferPace;
   readonly #onBroken: (error: OrcaError) => void;
+  /** Of the first slice, where it is sent in two parts. */
+  #rest: Buffer | undefined;
 
   /** `onBroken` receives the reason why a body was cut short. The client sees a broken connection. */
   constructor(
@@ -43,8 +45,16 @@ export class ObjectTransfer extends TurnTaker {
     this.#onBroken = onBroken;
   }
 
-  /** Sends `slice`, taken from the reader, and then the rest. The head has been written. */
-  send(slice: Buffer): void {
+  /** Sends `first`, taken from the reader, and then the rest. The head has been written. */
+  begin(first: Buffer): void {
+    const bytesMax = this.#turns.begin();
+    if (first.length <= bytesMax) return this.#send(first);
+    this.#rest = first.subarray(bytesMax);
+    this.#pace.sending(bytesMax);
+    this.#response.write(first.subarray(0, bytesMax), this.#onWritten);
+  }
+
+  #send(slice: Buffer): void {
     this.#pace.sending(slice.length);
     if (this.#reader.done) this.#response.end(slice);
     else this.#response.write(slice, this.#onWritten);
@@ -53,19 +63,20 @@ export class ObjectTransfer extends TurnTaker {
   readonly #onWritten = (error?: Error | null): void => {
     if (error || this.#response.destroyed) return;
     this.#pace.taken();
-    this.#reader.release();
+    if (this.#rest === undefined) this.#reader.release();
     this.#turns.wait(this);
   };
 
   /** @internal For {@link TransferTurns}. */
   takeTurn(): number {
     if (this.#response.destroyed) return 0;
-    const slice = this.#reader.take();
+    const slice = this.#rest ?? this.#reader.take();
+    this.#rest = undefined;
     if (slice === null) {
       void this.#waitForBytes();
       return 0;
     }
-    this.send(slice);
+    this.#send(slice);
     return slice.length;
   }
 
@@ -79,6 +90,7 @@ export class ObjectTransfer extends TurnTaker {
       this.#onBroken(error);
       return;
     }
+    // At once: with little memory, the bytes may be evicted before a turn comes, again and again.
     this.takeTurn();
   }
 }

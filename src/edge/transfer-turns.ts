@@ -5,13 +5,26 @@
  *
  * A turn of the event loop sends a few megabytes for all connections together, a slice for each, first come, first served.
  *
+ * A crowd that comes at once comes one connection a turn, so its last client waits for as many turns as it has clients.
+ * Hence while many transfers wait, a new response sends its first bytes and no megabyte, and a turn that brought one
+ * leaves the queue alone. The queue has its turn after {@link turnsLeftMax} of these, so nobody can stop it.
+ *
  * Invariant: a transfer is in the queue at most once, so the queue is no longer than the number of open responses.
  */
 import { Linked, LinkedList } from "../base/linked-list.ts";
-import { MiB } from "../base/units.ts";
+import { KiB, MiB } from "../base/units.ts";
 
 /** About a millisecond of copying into sockets. */
 const turnBytesMax = 4 * MiB;
+
+/** So many transfers that wait are a crowd. */
+const crowdMin = 64;
+
+/** What a response of a crowd sends at once. */
+const crowdFirstBytes = 64 * KiB;
+
+/** Turns in a row that a crowd leaves to new responses. */
+const turnsLeftMax = 16;
 
 export abstract class TurnTaker extends Linked {
   /** @returns how many bytes it sent. 0 where it has none yet, or where its client is gone. */
@@ -21,6 +34,16 @@ export abstract class TurnTaker extends Linked {
 export class TransferTurns {
   readonly #waiting = new LinkedList<TurnTaker>();
   #isScheduled = false;
+  /** Since the last turn. */
+  #begun = 0;
+  #turnsLeft = 0;
+
+  /** A response begins, past the queue. @returns how many bytes it may send at once. */
+  begin(): number {
+    const isCrowd = this.#waiting.size + this.#begun >= crowdMin;
+    this.#begun += 1;
+    return isCrowd ? crowdFirstBytes : Number.POSITIVE_INFINITY;
+  }
 
   /** `takeTurn` is called once, in a later turn of the event loop. */
   wait(taker: TurnTaker): void {
@@ -36,6 +59,7 @@ export class TransferTurns {
 
   readonly #run = (): void => {
     this.#isScheduled = false;
+    if (this.#leavesTurn()) return this.#schedule();
     let sentBytes = 0;
     // Those that wait again meanwhile have their turn later.
     for (let left = this.#waiting.size; left > 0 && sentBytes < turnBytesMax; left -= 1) {
@@ -43,4 +67,13 @@ export class TransferTurns {
     }
     if (this.#waiting.size > 0) this.#schedule();
   };
+
+  /** Whether others of the crowd seem to be on their way: the last turn of the event loop brought one. */
+  #leavesTurn(): boolean {
+    const isCrowd = this.#waiting.size >= crowdMin;
+    const isLeft = isCrowd && this.#begun > 0 && this.#turnsLeft < turnsLeftMax;
+    this.#begun = 0;
+    this.#turnsLeft = isLeft ? this.#turnsLeft + 1 : 0;
+    return isLeft;
+  }
 }

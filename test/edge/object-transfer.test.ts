@@ -5,16 +5,15 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
-import { MiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { ObjectTransfer } from "../../src/edge/object-transfer.ts";
-import { TransferTurns } from "../../src/edge/transfer-turns.ts";
+import { TransferTurns, TurnTaker } from "../../src/edge/transfer-turns.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import { settle } from "../support/fake-clock.ts";
 import { type FillFixtureOptions, fillFixture } from "../support/fill-fixture.ts";
 import { PatternChecker } from "../support/pattern.ts";
 
 const sizeBytes = 5 * MiB + 17;
-const noPace = { sending: () => {}, taken: () => {} };
 
 /**
  * Objects named by their seeds, sent by nothing but transfers over real sockets. Memory that goes back to the pool is
@@ -24,6 +23,8 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
   const parts = fillFixture({ chunkSizeBytes: 2 * MiB, ...options });
   parts.origin.seedOf = (request) => Number(request.key);
   const broken: OrcaError[] = [];
+  const writtenBytes: number[] = [];
+  const pace = { sending: (lengthBytes: number) => writtenBytes.push(lengthBytes), taken: () => {} };
   const turns = new TransferTurns();
   let open = 0;
   const server = createServer((request, response) => {
@@ -43,7 +44,7 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
         if (response.destroyed) return;
       }
       response.writeHead(200, { "Content-Length": sizeBytes });
-      new ObjectTransfer(turns, response, reader, noPace, (error) => broken.push(error)).send(first);
+      new ObjectTransfer(turns, response, reader, pace, (error) => broken.push(error)).begin(first);
     };
     void send();
   });
@@ -54,7 +55,7 @@ async function fixture(context: TestContext, options: FillFixtureOptions = {}) {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { ...parts, port, broken, openResponses: () => open };
+  return { ...parts, port, turns, broken, writtenBytes, openResponses: () => open };
 }
 
 /** Sends `requests` for objects at once and checks every byte that comes back. */
@@ -130,3 +131,31 @@ test("ObjectTransfer: nobody gets a byte of released memory, whoever dawdles, pi
   memory.clear();
   assert.equal(budget.usedBytes, 0);
 });
+
+test("ObjectTransfer: in a crowd the first slice goes out in two parts, and all bytes are right", async (context) => {
+  const { origin, port, turns, writtenBytes, openResponses } = await fixture(context);
+  origin.auto = true;
+  await readOnce(port);
+  while (openResponses() > 0) await settle();
+  writtenBytes.length = 0;
+  let isOver = false;
+  context.after(() => {
+    isOver = true;
+  });
+  /** Waits again and again, and sends nothing. */
+  class Bystander extends TurnTaker {
+    takeTurn(): number {
+      if (!isOver) turns.wait(this);
+      return 0;
+    }
+  }
+  for (let count = 0; count < 64; count += 1) turns.wait(new Bystander());
+  await readOnce(port);
+  assert.deepEqual(writtenBytes, [64 * KiB, MiB - 64 * KiB, MiB, MiB, MiB, MiB, 17]);
+});
+
+async function readOnce(port: number): Promise<void> {
+  const client = new CheckedClient(port, [1]);
+  await client.closed;
+  assert.equal(client.bodiesComplete, 1);
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nextTurn } from "../../src/base/clock.ts";
-import { MiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { TransferTurns, TurnTaker } from "../../src/edge/transfer-turns.ts";
 
 class Taker extends TurnTaker {
@@ -94,4 +94,35 @@ test("TransferTurns: a transfer that waits again while it takes its turn has ano
     perTurn.push(taken);
   }
   assert.deepEqual(perTurn, [1, 2, 3, 3]);
+});
+
+test("TransferTurns: a turn with a new response sends as always while few wait", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  for (let count = 0; count < 63; count += 1) waitIn(turns, sent, "a", 1);
+  assert.equal(turns.begin(), Number.POSITIVE_INFINITY);
+  await nextTurn();
+  assert.equal(sent.length, 4);
+});
+
+test("TransferTurns: a crowd leaves turns to new responses, sixteen in a row at most", async () => {
+  const turns = new TransferTurns();
+  const sent: string[] = [];
+  for (let count = 0; count < 80; count += 1) waitIn(turns, sent, "a", 1);
+  const perTurn: number[] = [];
+  for (let turn = 0; turn < 35; turn += 1) {
+    assert.equal(turns.begin(), 64 * KiB);
+    await nextTurn();
+    perTurn.push(sent.splice(0).length);
+  }
+  const left = Array.from({ length: 16 }, () => 0);
+  assert.deepEqual(perTurn, [...left, 4, ...left, 4, 0]);
+  await nextTurn();
+  assert.equal(sent.length, 4);
+});
+
+test("TransferTurns: those that begin together are a crowd, before any of them waits", async () => {
+  const turns = new TransferTurns();
+  const bytes = Array.from({ length: 66 }, () => turns.begin());
+  assert.deepEqual(bytes.slice(62), [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 64 * KiB, 64 * KiB]);
 });
