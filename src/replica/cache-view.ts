@@ -21,12 +21,14 @@ import { explainEndpoint } from "../ops/endpoints/explain/explain-endpoint.ts";
 import { ObjectExplanation } from "../ops/endpoints/explain/object-explanation.ts";
 import { inspectEndpoint } from "../ops/endpoints/inspect-endpoint.ts";
 import type { OpsEndpoint } from "../ops/ops-endpoint.ts";
+import { ClusterPins } from "../ops/pins/cluster-pins.ts";
 import { pinsEndpoint } from "../ops/pins/pins-endpoint.ts";
 import { ClusterPurge } from "../ops/purge/cluster-purge.ts";
 import { purgeEndpoint, unpinEndpoint } from "../ops/purge/purge-endpoint.ts";
 import { warmEndpoints } from "../ops/warm/warm-endpoints.ts";
 import { WarmUps } from "../ops/warm/warm-ups.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
+import { type PinAnswers, replicaPins } from "../store/disk/pins/replica-pins.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
 import { Scrub } from "../store/scrub/scrub.ts";
 import type { OpenCachestore } from "./cachestore.ts";
@@ -56,9 +58,10 @@ export class CacheView {
   readonly held: HeldChunks;
   /** Which way a read would go, for peers as well. */
   readonly explained: ExplainAnswers;
-  /** For peers as well, as {@link warmer}. */
+  /** For peers as well, as {@link warmer} and {@link pins}. */
   readonly clear: CacheClear;
   readonly warmer: WarmAnswers;
+  readonly pins: PinAnswers;
   /** For the ops listener. */
   readonly endpoints: readonly OpsEndpoint[];
   /** Undefined without a disk tier. */
@@ -77,6 +80,7 @@ export class CacheView {
     const scrub = disk && new Scrub({ disk, intervalMs, clock, logger });
     this.scrub = scrub;
     this.warmer = readPath.warmer;
+    this.pins = (objectsMax) => replicaPins(disk?.pins, objectsMax);
     this.clear = new CacheClear({
       directories: origins.flatMap(({ directory, authority }) => [directory, authority]),
       listings: origins.flatMap(({ origin, listings, authorityListings }) =>
@@ -120,9 +124,16 @@ export class CacheView {
       explainEndpoint({ replicaId, buckets, explanation }),
       purgeEndpoint({ purge: this.#purge, buckets }),
       unpinEndpoint({ purge: this.#purge, buckets }),
-      pinsEndpoint({ replicaId, disk, buckets }),
+      this.#pinsEndpoint(options),
       ...warmEndpoints({ warmUps: this.warmUps, buckets }),
     ];
+  }
+
+  #pinsEndpoint({ replicaId, buckets, meshClient, clock }: CacheViewOptions): OpsEndpoint {
+    const { pins } = this;
+    const cluster = meshClient && { membership: meshClient.membership, peers: meshClient.cachePeers };
+    const all = new ClusterPins({ replicaId, pins, buckets, cluster, clock });
+    return pinsEndpoint({ replicaId, pins, cluster: all, buckets });
   }
 
   #explanation({ config, replicaId, cachestore, meshClient }: CacheViewOptions): ObjectExplanation {

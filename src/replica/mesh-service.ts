@@ -103,8 +103,8 @@ export class MeshService {
       routes: (router) => {
         routeMembership(router, membership, this.#calls);
         routeObjects(router, this.#objects, this.#calls, requestIds);
-        const { held, explained, warmer, clear: purger } = cache;
-        routeCache(router, { held, explained, figures, warmer, purger, chunkTiers }, this.#calls);
+        const { clear: purger, ...answers } = cache;
+        routeCache(router, { ...answers, figures, purger, chunkTiers }, this.#calls);
         if (inventory) routeInventory(router, inventory, this.#calls);
         new ReflectionService().route(router);
       },

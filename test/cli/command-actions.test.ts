@@ -202,6 +202,9 @@ test("orca pins, orca unpin, orca warm --pin: ask for pins, show them, and relea
   assert.deepEqual([shown.asked, shown.exitCode], [["GET /cache/pins"], 0]);
   assert.match(shown.stdout, /^Replica r1 pins 2 chunks, 2 KiB of at most 4 KiB\n/);
   assert.match(shown.stdout, /^s3:\/\/m\/k +2 +2 KiB +2026-01-01T00:00:00.000Z$/m);
+  const all = await ask(context, "pins", "--cluster");
+  assert.deepEqual([all.asked, all.exitCode], [["GET /cache/pins?cluster=true"], 1]);
+  assert.match(all.stderr, /^Cannot show the pins at .*: the answer is not that of an Orca replica/);
   const released = await ask(context, "unpin", "s3://m/k", "--match=key");
   assert.deepEqual([released.asked, released.exitCode], [["POST /cache/unpin?prefix=m%2Fk&match=key"], 0]);
   assert.match(released.stdout, /^Unpinned s3:\/\/m\/k at 1 of 1 replica\n/);

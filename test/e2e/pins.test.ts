@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { pins } from "../../src/cli/pins/pins-command.ts";
+import { clusterPins, pins } from "../../src/cli/pins/pins-command.ts";
 import { purge } from "../../src/cli/purge/purge-command.ts";
 import { warm } from "../../src/cli/warm/warm-command.ts";
+import type { ClusterPinsDocument } from "../../src/ops/pins/cluster-pins.ts";
 import type { PinsDocument } from "../../src/ops/pins/pins-endpoint.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
@@ -92,6 +93,42 @@ test("orca warm --pin: three replicas keep what is pinned, list it, and release 
   assert.equal(await pinnedChunks(replicas), 0);
   await read(first, "run/a", 8 * MiB);
   assert.equal(origin.count("GET"), 0, "what is released stays until room is needed");
+});
+
+test("orca pins --cluster: any replica tells what each of them pins, and which one does not answer", async () => {
+  const settings = { chunking, memory: { max_bytes: "64MiB" }, cluster: { replication: 2 } };
+  const cluster = await started.cluster({ disk: true, settings });
+  const { origin, replicas } = cluster;
+  const [first, second, third] = replicas as [ReplicaFixture, ReplicaFixture, ReplicaFixture];
+  origin.put(testBucket, "run/a", { seed, sizeBytes: 16 * MiB });
+  origin.put(testBucket, "run/b", { seed, sizeBytes: MiB });
+  assert.equal((await warmPinned(first)).exitCode, 0);
+  const { written, options } = outputs(third);
+  assert.equal(await clusterPins({ ...options, json: true }), 0);
+  const document = JSON.parse(written.stdout) as ClusterPinsDocument;
+  assert.deepEqual([document.chunks, document.unreachable], [18, []], "two copies of nine chunks");
+  for (const replica of replicas) {
+    const own = await pinsOf(replica);
+    const shown = document.replicas.find((each) => each.replica_id === own.replica_id);
+    const { objects: _objects, ...counts } = own;
+    assert.deepEqual(shown, counts);
+  }
+  assert.deepEqual(
+    document.objects.map(({ url: name, chunks }) => [name, chunks]),
+    [
+      [`${url}a`, 16],
+      [`${url}b`, 2],
+    ],
+  );
+  const bytes = document.replicas.reduce((total, each) => total + each.bytes, 0);
+  assert.deepEqual(
+    [document.bytes, document.objects.reduce((total, each) => total + each.bytes, 0)],
+    [bytes, bytes],
+  );
+  const text = outputs(second);
+  assert.equal(await clusterPins(text.options), 0);
+  assert.match(text.written.stdout, /^3 of 3 replicas: 18 chunks pinned, 34 MiB of at most /);
+  assert.match(text.written.stdout, /^s3:\/\/models\/run\/b +2 +2 MiB +\S+ +\w+ 1 MiB, \w+ 1 MiB$/m);
 });
 
 test("orca warm --pin: where the share is full the chunks are named, and the exit code is 1", async () => {

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/cache.proto.
  */
 export const file_orca_v1_cache: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90byLGAQoQV2FybUNodW5rUmVxdWVzdBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEEhsKDmNvbnRlbnRfY29kaW5nGAMgASgJSACIAQESFwoKdmVyc2lvbl9pZBgEIAEoCUgBiAEBEgwKBGZpbGwYBSABKAgSEQoJcGluX3VudGlsGAYgASgEQhEKD19jb250ZW50X2NvZGluZ0INCgtfdmVyc2lvbl9pZCJIChFXYXJtQ2h1bmtSZXNwb25zZRIjCgZyZXN1bHQYASABKA4yEy5vcmNhLnYxLldhcm1SZXN1bHQSDgoGcGlubmVkGAIgASgIIp0BChNQdXJnZU9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSEgoKa2V5X3ByZWZpeBgDIAEoCRIRCgl3aG9sZV9rZXkYBCABKAgSFQoNbWV0YWRhdGFfb25seRgFIAEoCBISCgpjYWNoZXN0b3JlGAYgASgIEhEKCXBpbnNfb25seRgHIAEoCCLEAQoUUHVyZ2VPYmplY3RzUmVzcG9uc2USDwoHb2JqZWN0cxgBIAEoBBIlCgZtZW1vcnkYAiABKAsyFS5vcmNhLnYxLlB1cmdlZENodW5rcxIjCgRkaXNrGAMgASgLMhUub3JjYS52MS5QdXJnZWRDaHVua3MSHgoRY2FjaGVzdG9yZV9jaHVua3MYBCABKARIAIgBARIZChFjYWNoZXN0b3JlX2ZhaWxlZBgFIAEoBEIUChJfY2FjaGVzdG9yZV9jaHVua3MiLQoMUHVyZ2VkQ2h1bmtzEg4KBmNodW5rcxgBIAEoBBINCgVieXRlcxgCIAEoBCqGAQoKV2FybVJlc3VsdBIbChdXQVJNX1JFU1VMVF9VTlNQRUNJRklFRBAAEhQKEFdBUk1fUkVTVUxUX0hFTEQQARIWChJXQVJNX1JFU1VMVF9GSUxMRUQQAhIXChNXQVJNX1JFU1VMVF9NSVNTSU5HEAMSFAoQV0FSTV9SRVNVTFRfQlVTWRAEMv0CCgxDYWNoZVNlcnZpY2USTgoNSW5zcGVjdE9iamVjdBIdLm9yY2EudjEuSW5zcGVjdE9iamVjdFJlcXVlc3QaHi5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXNwb25zZRJOCg1FeHBsYWluT2JqZWN0Eh0ub3JjYS52MS5FeHBsYWluT2JqZWN0UmVxdWVzdBoeLm9yY2EudjEuRXhwbGFpbk9iamVjdFJlc3BvbnNlEjwKB0ZpZ3VyZXMSFy5vcmNhLnYxLkZpZ3VyZXNSZXF1ZXN0Ghgub3JjYS52MS5GaWd1cmVzUmVzcG9uc2USQgoJV2FybUNodW5rEhkub3JjYS52MS5XYXJtQ2h1bmtSZXF1ZXN0Ghoub3JjYS52MS5XYXJtQ2h1bmtSZXNwb25zZRJLCgxQdXJnZU9iamVjdHMSHC5vcmNhLnYxLlB1cmdlT2JqZWN0c1JlcXVlc3QaHS5vcmNhLnYxLlB1cmdlT2JqZWN0c1Jlc3BvbnNlYgZwcm90bzM", [file_orca_v1_chunk, file_orca_v1_figures]);
+  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90byLGAQoQV2FybUNodW5rUmVxdWVzdBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEEhsKDmNvbnRlbnRfY29kaW5nGAMgASgJSACIAQESFwoKdmVyc2lvbl9pZBgEIAEoCUgBiAEBEgwKBGZpbGwYBSABKAgSEQoJcGluX3VudGlsGAYgASgEQhEKD19jb250ZW50X2NvZGluZ0INCgtfdmVyc2lvbl9pZCJIChFXYXJtQ2h1bmtSZXNwb25zZRIjCgZyZXN1bHQYASABKA4yEy5vcmNhLnYxLldhcm1SZXN1bHQSDgoGcGlubmVkGAIgASgIIp0BChNQdXJnZU9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSEgoKa2V5X3ByZWZpeBgDIAEoCRIRCgl3aG9sZV9rZXkYBCABKAgSFQoNbWV0YWRhdGFfb25seRgFIAEoCBISCgpjYWNoZXN0b3JlGAYgASgIEhEKCXBpbnNfb25seRgHIAEoCCLEAQoUUHVyZ2VPYmplY3RzUmVzcG9uc2USDwoHb2JqZWN0cxgBIAEoBBIlCgZtZW1vcnkYAiABKAsyFS5vcmNhLnYxLlB1cmdlZENodW5rcxIjCgRkaXNrGAMgASgLMhUub3JjYS52MS5QdXJnZWRDaHVua3MSHgoRY2FjaGVzdG9yZV9jaHVua3MYBCABKARIAIgBARIZChFjYWNoZXN0b3JlX2ZhaWxlZBgFIAEoBEIUChJfY2FjaGVzdG9yZV9jaHVua3MiLQoMUHVyZ2VkQ2h1bmtzEg4KBmNodW5rcxgBIAEoBBINCgVieXRlcxgCIAEoBCIiCgtQaW5zUmVxdWVzdBITCgtvYmplY3RzX21heBgBIAEoDSKWAQoMUGluc1Jlc3BvbnNlEg4KBmNodW5rcxgBIAEoBBISCgpjaHVua3NfbWF4GAIgASgEEg0KBWJ5dGVzGAMgASgEEhEKCWJ5dGVzX21heBgEIAEoBBImCgdvYmplY3RzGAUgAygLMhUub3JjYS52MS5QaW5uZWRPYmplY3QSGAoQb2JqZWN0c19sZWZ0X29mZhgGIAEoBCJgCgxQaW5uZWRPYmplY3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSDgoGY2h1bmtzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg0KBXVudGlsGAQgASgEKoYBCgpXYXJtUmVzdWx0EhsKF1dBUk1fUkVTVUxUX1VOU1BFQ0lGSUVEEAASFAoQV0FSTV9SRVNVTFRfSEVMRBABEhYKEldBUk1fUkVTVUxUX0ZJTExFRBACEhcKE1dBUk1fUkVTVUxUX01JU1NJTkcQAxIUChBXQVJNX1JFU1VMVF9CVVNZEAQysgMKDENhY2hlU2VydmljZRJOCg1JbnNwZWN0T2JqZWN0Eh0ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVxdWVzdBoeLm9yY2EudjEuSW5zcGVjdE9iamVjdFJlc3BvbnNlEk4KDUV4cGxhaW5PYmplY3QSHS5vcmNhLnYxLkV4cGxhaW5PYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5FeHBsYWluT2JqZWN0UmVzcG9uc2USPAoHRmlndXJlcxIXLm9yY2EudjEuRmlndXJlc1JlcXVlc3QaGC5vcmNhLnYxLkZpZ3VyZXNSZXNwb25zZRJCCglXYXJtQ2h1bmsSGS5vcmNhLnYxLldhcm1DaHVua1JlcXVlc3QaGi5vcmNhLnYxLldhcm1DaHVua1Jlc3BvbnNlEksKDFB1cmdlT2JqZWN0cxIcLm9yY2EudjEuUHVyZ2VPYmplY3RzUmVxdWVzdBodLm9yY2EudjEuUHVyZ2VPYmplY3RzUmVzcG9uc2USMwoEUGlucxIULm9yY2EudjEuUGluc1JlcXVlc3QaFS5vcmNhLnYxLlBpbnNSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk, file_orca_v1_figures]);
 
 /**
  * Asks for one version of an object.
@@ -495,6 +495,125 @@ export const PurgedChunksSchema: GenMessage<PurgedChunks> = /*@__PURE__*/
   messageDesc(file_orca_v1_cache, 9);
 
 /**
+ * Asks what the receiver pins.
+ *
+ * @generated from message orca.v1.PinsRequest
+ */
+export type PinsRequest = Message<"orca.v1.PinsRequest"> & {
+  /**
+   * Objects that the answer may name. The receiver may name fewer, so that the answer stays small.
+   *
+   * @generated from field: uint32 objects_max = 1;
+   */
+  objectsMax: number;
+};
+
+/**
+ * Describes the message orca.v1.PinsRequest.
+ * Use `create(PinsRequestSchema)` to create a new message.
+ */
+export const PinsRequestSchema: GenMessage<PinsRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 10);
+
+/**
+ * The pins of a replica. Without a disk, all counts are 0.
+ *
+ * @generated from message orca.v1.PinsResponse
+ */
+export type PinsResponse = Message<"orca.v1.PinsResponse"> & {
+  /**
+   * Chunks that are pinned.
+   *
+   * @generated from field: uint64 chunks = 1;
+   */
+  chunks: bigint;
+
+  /**
+   * How many may be.
+   *
+   * @generated from field: uint64 chunks_max = 2;
+   */
+  chunksMax: bigint;
+
+  /**
+   * Bytes of their files.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * How many may be.
+   *
+   * @generated from field: uint64 bytes_max = 4;
+   */
+  bytesMax: bigint;
+
+  /**
+   * The objects with pins, the largest first.
+   *
+   * @generated from field: repeated orca.v1.PinnedObject objects = 5;
+   */
+  objects: PinnedObject[];
+
+  /**
+   * Objects with pins that are not among them.
+   *
+   * @generated from field: uint64 objects_left_off = 6;
+   */
+  objectsLeftOff: bigint;
+};
+
+/**
+ * Describes the message orca.v1.PinsResponse.
+ * Use `create(PinsResponseSchema)` to create a new message.
+ */
+export const PinsResponseSchema: GenMessage<PinsResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 11);
+
+/**
+ * An object with pins.
+ *
+ * @generated from message orca.v1.PinnedObject
+ */
+export type PinnedObject = Message<"orca.v1.PinnedObject"> & {
+  /**
+   * The object, of which the answer gives no version id.
+   *
+   * @generated from field: orca.v1.ObjectRef object = 1;
+   */
+  object?: ObjectRef | undefined;
+
+  /**
+   * Its chunks that are pinned.
+   *
+   * @generated from field: uint64 chunks = 2;
+   */
+  chunks: bigint;
+
+  /**
+   * Bytes of their files.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * When the first of its pins ends, in milliseconds since the Unix epoch.
+   *
+   * @generated from field: uint64 until = 4;
+   */
+  until: bigint;
+};
+
+/**
+ * Describes the message orca.v1.PinnedObject.
+ * Use `create(PinnedObjectSchema)` to create a new message.
+ */
+export const PinnedObjectSchema: GenMessage<PinnedObject> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 12);
+
+/**
  * Whether the receiver holds a chunk in every store that keeps its chunks.
  *
  * @generated from enum orca.v1.WarmResult
@@ -610,6 +729,16 @@ export const CacheService: GenService<{
     methodKind: "unary";
     input: typeof PurgeObjectsRequestSchema;
     output: typeof PurgeObjectsResponseSchema;
+  },
+  /**
+   * Reports what this replica pins on its disk, from memory.
+   *
+   * @generated from rpc orca.v1.CacheService.Pins
+   */
+  pins: {
+    methodKind: "unary";
+    input: typeof PinsRequestSchema;
+    output: typeof PinsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_orca_v1_cache, 0);

@@ -1,7 +1,7 @@
 /**
  * Both ends of CacheService, over which people inspect, warm and purge the caches of all replicas: CacheClient asks other
- * replicas what they hold, believe and have counted, to hold a chunk, or to forget objects (CachePeers, ExplainPeers, WarmPeers and
- * PurgePeers over the control sessions), and routeCache answers them.
+ * replicas what they hold, pin, believe and have counted, to hold a chunk, or to forget objects (CachePeers, ExplainPeers,
+ * WarmPeers, PurgePeers and others over the control sessions), and routeCache answers them.
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
@@ -26,6 +26,7 @@ import type {
   PurgeScope,
 } from "../../object/freshness/purge-peers.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
+import type { PinAnswers, ReplicaPins } from "../../store/disk/pins/replica-pins.ts";
 import {
   decodeInspectAnswer,
   decodeInspectRequest,
@@ -42,6 +43,7 @@ import {
   encodeExplainRequest,
 } from "../codec/explain-codec.ts";
 import { decodeFigures, encodeFigures } from "../codec/figures-codec.ts";
+import { decodePins, encodePins } from "../codec/pins-codec.ts";
 import { decodePurged, decodePurgeRequest, encodePurged, encodePurgeRequest } from "../codec/purge-codec.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
@@ -108,6 +110,16 @@ export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, PurgePe
     });
   }
 
+  pins(peer: Member, objectsMax: number): Promise<ReplicaPins> {
+    return this.#calls.call({
+      address: peer.address,
+      timeoutMs: this.#timeoutMs,
+      action: `Cannot ask "${peer.replicaId}" what it pins`,
+      ask: (client, options) => client.pins({ objectsMax }, options),
+      decode: (answer) => decodePins(answer, objectsMax),
+    });
+  }
+
   warm(
     peer: Member,
     key: ChunkKey,
@@ -141,6 +153,7 @@ export interface CacheParts {
   readonly held: CacheAnswers;
   readonly explained: ExplainAnswers;
   readonly figures: FigureAnswers;
+  readonly pins: PinAnswers;
   readonly warmer: WarmAnswers;
   readonly purger: PurgeAnswers;
   /** The agreed layout, as chunkSizeFor takes it. */
@@ -149,7 +162,7 @@ export interface CacheParts {
 
 export function routeCache(
   router: ConnectRouter,
-  { held, explained, figures, warmer, purger, chunkTiers }: CacheParts,
+  { held, explained, figures, pins, warmer, purger, chunkTiers }: CacheParts,
   calls: ServiceCalls,
 ): void {
   router.service(CacheService, {
@@ -159,6 +172,7 @@ export function routeCache(
       calls.answer(async () => encodeExplainAnswer(await explained.explain(decodeExplainRequest(request)))),
     figures: ({ historySlotsMax }) =>
       calls.answer(() => ({ figures: encodeFigures(figures(historySlotsMax)) })),
+    pins: ({ objectsMax }) => calls.answer(() => encodePins(pins(objectsMax))),
     warmChunk: (request, { signal }) =>
       calls.answer(async () => {
         const { key, pinUntilMs } = decodeWarmRequest(request, chunkTiers);

@@ -1,4 +1,4 @@
-/** InspectObject and WarmChunk over real sockets, between a CacheClient and the service of another replica. */
+/** InspectObject, WarmChunk, PurgeObjects and Pins over real sockets, between a CacheClient and the service of another replica. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -17,6 +17,7 @@ import type {
   ExplainQuestion,
 } from "../../../src/object/explaining/explain-peers.ts";
 import type { PurgeAnswers, PurgedReplica } from "../../../src/object/freshness/purge-peers.ts";
+import { type PinAnswers, replicaPins } from "../../../src/store/disk/pins/replica-pins.ts";
 import { figuresOf } from "../../ops/figures/figures-of.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { meshFixture } from "../../support/mesh-fixture.ts";
@@ -36,6 +37,9 @@ function versionOf(sizeBytes: number, fields: Partial<ObjectVersionFields> = {})
 
 const silent: ExplainAnswers = { explain: () => Promise.reject(new Error("not asked")) };
 const unasked: PurgeAnswers = { purge: () => Promise.reject(new Error("not asked")) };
+const unpinned: PinAnswers = () => {
+  throw new Error("not asked");
+};
 const idle: WarmAnswers = { warm: () => Promise.resolve("held") };
 
 async function served(
@@ -45,7 +49,8 @@ async function served(
     explained = silent,
     warmer = idle,
     purger = unasked,
-  }: { explained?: ExplainAnswers; warmer?: WarmAnswers; purger?: PurgeAnswers } = {},
+    pins = unpinned,
+  }: { explained?: ExplainAnswers; warmer?: WarmAnswers; purger?: PurgeAnswers; pins?: PinAnswers } = {},
 ) {
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
@@ -53,7 +58,7 @@ async function served(
     routes: (router) =>
       routeCache(
         router,
-        { held, explained, figures: () => figuresOf("r1"), warmer, purger, chunkTiers },
+        { held, explained, figures: () => figuresOf("r1"), pins, warmer, purger, chunkTiers },
         calls,
       ),
   });
@@ -306,4 +311,78 @@ test("PurgeObjects: the prefix and its scope arrive unchanged, and so does what 
     [one, metadata],
     [place, pins],
   ]);
+});
+
+test("Pins: counts and objects arrive unchanged, and those that do not fit are counted", async (context) => {
+  const objects = Array.from({ length: 1500 }, (_, index) => ({
+    originId: "o",
+    bucket: "b",
+    objectKey: `dir/${index} \u{1F40B}`,
+    chunks: 2,
+    bytes: 10_000 - index,
+    untilMs: 1_700_000_000_000 + index,
+  }));
+  const asked: number[] = [];
+  const counts = { count: 3000, countMax: 4000, bytes: 2 ** 50, bytesMax: 2 ** 51 };
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      pins: (objectsMax) => {
+        asked.push(objectsMax);
+        return replicaPins({ ...counts, objects: () => objects }, objectsMax);
+      },
+    },
+  );
+  const { objects: first, ...all } = await client.pins(peer, 2);
+  assert.deepEqual(first, objects.slice(0, 2));
+  assert.deepEqual(all, {
+    chunks: 3000,
+    chunksMax: 4000,
+    bytes: 2 ** 50,
+    bytesMax: 2 ** 51,
+    objectsLeftOff: 1498,
+  });
+  assert.equal((await client.pins(peer, 1000)).objects.length, 1000);
+  assert.deepEqual(asked, [2, 1000]);
+});
+
+test("Pins: names that are too long together are left off, so that the answer is a message", async (context) => {
+  const objects = Array.from({ length: 1000 }, (_, index) => ({
+    originId: "o",
+    bucket: "b",
+    objectKey: `${String(index).padStart(4, "0")}${"k".repeat(4092)}`,
+    chunks: 1,
+    bytes: 1,
+    untilMs: 1,
+  }));
+  const counts = { count: 1000, countMax: 1000, bytes: 1000, bytesMax: 1000 };
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    { pins: (objectsMax) => replicaPins({ ...counts, objects: () => objects }, objectsMax) },
+  );
+  const shown = await client.pins(peer, 1000);
+  // 500 KiB for 1,000 objects, of 4,098 bytes each.
+  assert.deepEqual([shown.objects.length, shown.objectsLeftOff], [124, 876]);
+});
+
+test("Pins: an answer with more objects than were asked for is malformed", async (context) => {
+  const object = { originId: "o", bucket: "b", objectKey: "k", chunks: 1, bytes: 1, untilMs: 1 };
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      pins: () => ({
+        chunks: 2,
+        chunksMax: 2,
+        bytes: 2,
+        bytesMax: 2,
+        objects: [object, object],
+        objectsLeftOff: 0,
+      }),
+    },
+  );
+  const { message } = await rejectsWith("peer_unavailable", client.pins(peer, 1));
+  assert.match(message, /names 2 objects, 1 were asked for/);
 });

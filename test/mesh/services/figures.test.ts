@@ -17,6 +17,9 @@ async function served(context: TestContext, figures: (historySlotsMax: number) =
   const others = {
     held: nothing,
     explained: { explain: unasked },
+    pins: () => {
+      throw new Error("it is not asked");
+    },
     warmer: { warm: unasked },
     purger: { purge: unasked },
     chunkTiers: [],
