@@ -114,6 +114,12 @@ export class OpsServer {
     });
   }
 
+  /** 0 while it does not listen. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
   get stats(): OpsConnections["stats"] {
     return this.#connections.stats;
   }

@@ -26,6 +26,7 @@ import { pinsEndpoint } from "../ops/pins/pins-endpoint.ts";
 import { ClusterPurge } from "../ops/purge/cluster-purge.ts";
 import { purgeEndpoint, unpinEndpoint } from "../ops/purge/purge-endpoint.ts";
 import { warmEndpoints } from "../ops/warm/warm-endpoints.ts";
+import { WarmUpHandOver } from "../ops/warm/warm-up-hand-over.ts";
 import { WarmUps } from "../ops/warm/warm-ups.ts";
 import type { DiskTier } from "../store/disk/disk-tier.ts";
 import { type PinAnswers, replicaPins } from "../store/disk/pins/replica-pins.ts";
@@ -102,7 +103,10 @@ export class CacheView {
     this.warmUps = new WarmUps({
       warmer,
       origins: new Map(origins.map(({ origin }) => [origin.id, origin])),
+      buckets,
+      handOver: handOverOf(options),
       clock,
+      logger,
     });
     this.#purge = new ClusterPurge({
       replicaId,
@@ -153,10 +157,31 @@ export class CacheView {
     this.scrub?.start();
   }
 
+  /** Warm-ups begin no more chunks, so that another replica can go on; the rest ends. Resolves when their chunks have ended. */
+  pause(): Promise<void> {
+    void this.#stopOthers().catch(() => undefined);
+    return this.warmUps.pause();
+  }
+
+  /** Hands on the warm-ups that were paused. To be called when the others know that this replica leaves. */
+  handOn(): Promise<void> {
+    return this.warmUps.handOn();
+  }
+
   /** Ends warm-ups, purges and the scrub. May be called any number of times. */
   async stop(): Promise<void> {
-    await Promise.all([this.warmUps.stop(), this.warmQueue.stop(), this.#purge.stop(), this.scrub?.stop()]);
+    await Promise.all([this.warmUps.stop(), this.#stopOthers()]);
   }
+
+  async #stopOthers(): Promise<void> {
+    await Promise.all([this.warmQueue.stop(), this.#purge.stop(), this.scrub?.stop()]);
+  }
+}
+
+function handOverOf({ meshClient, clock, logger }: CacheViewOptions): WarmUpHandOver | undefined {
+  if (!meshClient) return undefined;
+  const { coordination, cachePeers: peers } = meshClient;
+  return new WarmUpHandOver({ coordination, peers, clock, logger });
 }
 
 function clusterWarmerOf({

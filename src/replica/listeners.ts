@@ -193,6 +193,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     onDied,
   });
   registerOpsMetrics(metrics, server);
+  cacheView.warmUps.reachedAt(() => ({ port: server.port, isTls: config.server.opsTls }));
   return server;
 }
 

@@ -43,7 +43,9 @@ export interface MeshServiceOptions {
   readonly relay: Relay;
   readonly disk: DigestStore | undefined;
   readonly origins: readonly OpenOrigin[];
-  readonly cache: Omit<CacheParts, "chunkTiers" | "purger" | "figures"> & { readonly clear: PurgeAnswers };
+  readonly cache: Omit<CacheParts, "chunkTiers" | "purger" | "figures" | "clock"> & {
+    readonly clear: PurgeAnswers;
+  };
   readonly figures: CacheParts["figures"];
   /** Undefined where disks are not replicated. */
   readonly inventory: InventoryAnswers | undefined;
@@ -104,7 +106,7 @@ export class MeshService {
         routeMembership(router, membership, this.#calls);
         routeObjects(router, this.#objects, this.#calls, requestIds);
         const { clear: purger, ...answers } = cache;
-        routeCache(router, { ...answers, figures, purger, chunkTiers }, this.#calls);
+        routeCache(router, { ...answers, figures, purger, chunkTiers, clock }, this.#calls);
         if (inventory) routeInventory(router, inventory, this.#calls);
         new ReflectionService().route(router);
       },

@@ -42,7 +42,6 @@ import { originShare } from "../placement/origin-share.ts";
 import { Trace } from "../trace/trace.ts";
 import { bucketLooksOf } from "./bucket-looks.ts";
 import { CacheView } from "./cache-view.ts";
-import { cachestoreNotice } from "./cachestore.ts";
 import { opsServerOf, type S3ListenerParts, s3ListenerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
@@ -56,7 +55,7 @@ import { begin, ReleaseStack, type Step, step, together } from "./release-stack.
 import { ReplicaAccess } from "./replica-access.ts";
 import { bucketsOf } from "./replica-buckets.ts";
 import { openFigures } from "./replica-figures.ts";
-import { diskNotice, openTiers, type Tiers } from "./tiers.ts";
+import { addTierNotices, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
 
 export interface ReplicaOptions extends Pick<S3ListenerParts, "hasLane"> {
@@ -213,9 +212,7 @@ export class Replica {
   }
 
   #addTierNotices(): void {
-    const { disk, cachestore } = this.#tiers;
-    if (cachestore) this.#readiness.addNotice("cachestore", cachestoreNotice(cachestore));
-    if (disk) this.#readiness.addNotice("disk", diskNotice(disk));
+    addTierNotices(this.#readiness, this.#tiers);
     const lag = new EventLoopLag(this.#options.clock);
     this.#readiness.addNotice("event_loop", lag.notice);
     this.#held.add(step("stop measuring the event loop", () => lag.stop()));
@@ -342,11 +339,12 @@ export class Replica {
     return [
       step("become unready", () => this.#readiness.enter("draining")),
       step("serve until load balancers have noticed", () => this.#serveOn()),
-      begin(() => this.#cacheView.stop()),
+      step("end the chunks of warm-ups", () => this.#cacheView.pause()),
       begin(() => readPath.stopCopies()),
       step("say goodbye to the other replicas", () => this.#meshClient?.leave()),
       // Peers wait for fills of this replica as clients do.
       together(
+        step("hand warm-ups on", () => this.#cacheView.handOn()),
         step("drain the mesh listener", () => this.#meshService?.drain(drainTimeoutMs)),
         step("drain the S3 listener", () => this.#drainClients(drainTimeoutMs)),
       ),

@@ -11,12 +11,12 @@ import { diskChunksMax, memoryHeapMax, metadataBytesMax } from "../chunk/chunk-c
 import type { Config } from "../config/config.ts";
 import { diskSharesOf } from "../config/disk-shares.ts";
 import { HeapShare } from "../object/heap-share.ts";
-import type { ReadinessCheck } from "../ops/readiness.ts";
+import type { Readiness, ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
 import type { NewPolicy } from "../store/eviction/eviction-policy.ts";
 import { TunedS3Fifo } from "../store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../store/memory-tier.ts";
-import { type OpenCachestore, openCachestore } from "./cachestore.ts";
+import { cachestoreNotice, type OpenCachestore, openCachestore } from "./cachestore.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
 
 export interface TiersOptions {
@@ -67,8 +67,13 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   };
 }
 
-/** The notice in /readyz. A replica without its disk serves on, more slowly. */
-export function diskNotice(disk: Pick<DiskTier, "isSetAside">): ReadinessCheck {
+/** The notices in /readyz. A replica without its disk or cachestore serves on, more slowly. */
+export function addTierNotices(readiness: Readiness, { disk, cachestore }: Tiers): void {
+  if (cachestore) readiness.addNotice("cachestore", cachestoreNotice(cachestore));
+  if (disk) readiness.addNotice("disk", diskNotice(disk));
+}
+
+function diskNotice(disk: Pick<DiskTier, "isSetAside">): ReadinessCheck {
   return () =>
     disk.isSetAside
       ? "set aside: its file system has not answered within disk.call_timeout; check the disk"

@@ -179,6 +179,10 @@ test("orca warm: a prefix, a manifest or an id, with a rate and without fetching
     [["POST /cache/warm?manifest=true&resume=w1.x"], ["s3://m/k\n"]],
   );
   assert.equal(named.stdout, `${JSON.stringify(answers["/cache/warm"])}\n`);
+  const followed = await ask(context, "warm", "--follow", "r u");
+  assert.deepEqual([followed.asked, followed.exitCode], [["GET /cache/warm?run=r+u"], 0]);
+  const cancelled = await ask(context, "warm", "--cancel", "r");
+  assert.deepEqual([cancelled.asked, cancelled.exitCode], [["POST /cache/warm?cancel=r"], 0]);
   for (const [words, message] of [
     [[], "Cannot warm: expected either s3://BUCKET/PREFIX or --manifest FILE"],
     [["m/a"], 'Cannot warm "m/a": expected s3://BUCKET/PREFIX'],
@@ -188,6 +192,8 @@ test("orca warm: a prefix, a manifest or an id, with a rate and without fetching
     [["s3://m", "--rate", "fast"], "expected a size such as 100MiB"],
     [["s3://m", "--pin", "9000h"], "expected a time such as 24h"],
     [["s3://m", "--pin", "1h", "--dry-run"], "leave --pin out"],
+    [["s3://m", "--follow", "r"], "leave all else out"],
+    [["--follow", "r", "--cancel", "r"], "leave all else out"],
   ] as const) {
     const wrong = await ask(context, "warm", ...words);
     assert.deepEqual([wrong.asked, wrong.exitCode, wrong.stdout], [[], 2, ""]);

@@ -1,13 +1,14 @@
 /** `orca warm`: what it fetches and from where, what it tells, and what it leaves behind. */
 import assert from "node:assert/strict";
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
-import { type WarmOptions, warm } from "../../src/cli/warm/warm-command.ts";
-import type { WarmDocument } from "../../src/ops/warm/warm-up.ts";
+import { warm } from "../../src/cli/warm/warm-command.ts";
+import type { WarmOptions } from "../../src/cli/warm/warm-follower.ts";
+import type { WarmDocument } from "../../src/ops/warm/warm-document.ts";
 import { patternBytes } from "../support/pattern.ts";
 import { type ReplicaFixture, testBucket } from "../support/replica-fixture.ts";
 import { until } from "../support/until.ts";
@@ -311,22 +312,29 @@ test("warm: an object that is overwritten meanwhile is warmed as it is now", asy
   assert.ok(body.equals(patternBytes(seed + 1, 0, 6 * MiB)));
 });
 
-test("warm: the replica that leads stops, and another goes on from the id", async () => {
-  const cluster = await started.cluster({ disk: true, settings: { chunking } });
-  const { origin, replicas } = cluster;
-  origin.put(testBucket, "big", { seed, sizeBytes: 20 * MiB });
-  const gate = origin.faults.hold("GET", "big");
-  const running = run(replicas[0] as ReplicaFixture, { url: `s3://${testBucket}/big` });
-  await gate.reached;
-  const stopping = (replicas[0] as ReplicaFixture).stop();
-  const { exitCode, stderr } = await running;
-  gate.release();
-  await stopping;
-  assert.equal(exitCode, 1);
-  assert.match(stderr, /^The warm-up failed: Cannot go on: this replica stops\. Resume at another one\n/);
-  const resume = /--resume (\S+)\n$/.exec(stderr)?.[1];
-  const resumed = await run(replicas[1] as ReplicaFixture, { resume, json: true });
-  assert.deepEqual([resumed.exitCode, last(resumed).verified.chunks], [0, 10], resumed.stderr);
+test("warm: where no other replica is left, a warm-up ends with its replica, and goes on from its id", async () => {
+  const diskRoot = mkdtempSync(join(tmpdir(), "orca-warm-"));
+  try {
+    let single = await started.single({ disk: true, diskRoot, settings: { chunking } });
+    const { origin } = single;
+    origin.put(testBucket, "big", { seed, sizeBytes: 20 * MiB });
+    const gate = origin.faults.hold("GET", "big");
+    const running = run(single, { url: `s3://${testBucket}/big` });
+    await gate.reached;
+    const stopping = single.replica.stop();
+    const { exitCode, stderr } = await running;
+    gate.release();
+    await stopping;
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^The warm-up failed: Cannot go on: this replica stops\. Resume at another one\n/);
+    const resume = /--resume (\S+)\n$/.exec(stderr)?.[1];
+    single = await started.single({ disk: true, diskRoot, origin, settings: { chunking } });
+    const resumed = await run(single, { resume, json: true });
+    assert.deepEqual([resumed.exitCode, last(resumed).verified.chunks], [0, 10], resumed.stderr);
+  } finally {
+    await started.stop();
+    rmSync(diskRoot, { recursive: true, force: true });
+  }
 });
 
 test("warm: a fifth warm-up is turned away, and an origin that denies fails one", async () => {

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file orca/v1/cache.proto.
  */
 export const file_orca_v1_cache: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90byLGAQoQV2FybUNodW5rUmVxdWVzdBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEEhsKDmNvbnRlbnRfY29kaW5nGAMgASgJSACIAQESFwoKdmVyc2lvbl9pZBgEIAEoCUgBiAEBEgwKBGZpbGwYBSABKAgSEQoJcGluX3VudGlsGAYgASgEQhEKD19jb250ZW50X2NvZGluZ0INCgtfdmVyc2lvbl9pZCJIChFXYXJtQ2h1bmtSZXNwb25zZRIjCgZyZXN1bHQYASABKA4yEy5vcmNhLnYxLldhcm1SZXN1bHQSDgoGcGlubmVkGAIgASgIIp0BChNQdXJnZU9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSEgoKa2V5X3ByZWZpeBgDIAEoCRIRCgl3aG9sZV9rZXkYBCABKAgSFQoNbWV0YWRhdGFfb25seRgFIAEoCBISCgpjYWNoZXN0b3JlGAYgASgIEhEKCXBpbnNfb25seRgHIAEoCCLEAQoUUHVyZ2VPYmplY3RzUmVzcG9uc2USDwoHb2JqZWN0cxgBIAEoBBIlCgZtZW1vcnkYAiABKAsyFS5vcmNhLnYxLlB1cmdlZENodW5rcxIjCgRkaXNrGAMgASgLMhUub3JjYS52MS5QdXJnZWRDaHVua3MSHgoRY2FjaGVzdG9yZV9jaHVua3MYBCABKARIAIgBARIZChFjYWNoZXN0b3JlX2ZhaWxlZBgFIAEoBEIUChJfY2FjaGVzdG9yZV9jaHVua3MiLQoMUHVyZ2VkQ2h1bmtzEg4KBmNodW5rcxgBIAEoBBINCgVieXRlcxgCIAEoBCIiCgtQaW5zUmVxdWVzdBITCgtvYmplY3RzX21heBgBIAEoDSKWAQoMUGluc1Jlc3BvbnNlEg4KBmNodW5rcxgBIAEoBBISCgpjaHVua3NfbWF4GAIgASgEEg0KBWJ5dGVzGAMgASgEEhEKCWJ5dGVzX21heBgEIAEoBBImCgdvYmplY3RzGAUgAygLMhUub3JjYS52MS5QaW5uZWRPYmplY3QSGAoQb2JqZWN0c19sZWZ0X29mZhgGIAEoBCJgCgxQaW5uZWRPYmplY3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSDgoGY2h1bmtzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg0KBXVudGlsGAQgASgEKoYBCgpXYXJtUmVzdWx0EhsKF1dBUk1fUkVTVUxUX1VOU1BFQ0lGSUVEEAASFAoQV0FSTV9SRVNVTFRfSEVMRBABEhYKEldBUk1fUkVTVUxUX0ZJTExFRBACEhcKE1dBUk1fUkVTVUxUX01JU1NJTkcQAxIUChBXQVJNX1JFU1VMVF9CVVNZEAQysgMKDENhY2hlU2VydmljZRJOCg1JbnNwZWN0T2JqZWN0Eh0ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVxdWVzdBoeLm9yY2EudjEuSW5zcGVjdE9iamVjdFJlc3BvbnNlEk4KDUV4cGxhaW5PYmplY3QSHS5vcmNhLnYxLkV4cGxhaW5PYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5FeHBsYWluT2JqZWN0UmVzcG9uc2USPAoHRmlndXJlcxIXLm9yY2EudjEuRmlndXJlc1JlcXVlc3QaGC5vcmNhLnYxLkZpZ3VyZXNSZXNwb25zZRJCCglXYXJtQ2h1bmsSGS5vcmNhLnYxLldhcm1DaHVua1JlcXVlc3QaGi5vcmNhLnYxLldhcm1DaHVua1Jlc3BvbnNlEksKDFB1cmdlT2JqZWN0cxIcLm9yY2EudjEuUHVyZ2VPYmplY3RzUmVxdWVzdBodLm9yY2EudjEuUHVyZ2VPYmplY3RzUmVzcG9uc2USMwoEUGlucxIULm9yY2EudjEuUGluc1JlcXVlc3QaFS5vcmNhLnYxLlBpbnNSZXNwb25zZWIGcHJvdG8z", [file_orca_v1_chunk, file_orca_v1_figures]);
+  fileDesc("ChNvcmNhL3YxL2NhY2hlLnByb3RvEgdvcmNhLnYxInEKFEluc3BlY3RPYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEgwKBGV0YWcYAiABKAkSEwoLb2JqZWN0X3NpemUYAyABKAQSEgoKY2h1bmtfc2l6ZRgEIAEoBCIsChVJbnNwZWN0T2JqZWN0UmVzcG9uc2USEwoLY2h1bmtfdGllcnMYASABKAwiywEKFEV4cGxhaW5PYmplY3RSZXF1ZXN0EiIKBm9iamVjdBgBIAEoCzISLm9yY2EudjEuT2JqZWN0UmVmEhQKDGZpcnN0X29mZnNldBgCIAEoBBITCgtmaXJzdF9ieXRlcxgDIAEoBBIuCgd2ZXJzaW9uGAQgASgLMhgub3JjYS52MS5CZWxpZXZlZFZlcnNpb25IAIgBARITCgtmaXJzdF9jaHVuaxgFIAEoBBITCgtjaHVua19jb3VudBgGIAEoBEIKCghfdmVyc2lvbiJICg9CZWxpZXZlZFZlcnNpb24SDAoEZXRhZxgBIAEoCRITCgtvYmplY3Rfc2l6ZRgCIAEoBBISCgpjaHVua19zaXplGAMgASgEItcCChVFeHBsYWluT2JqZWN0UmVzcG9uc2USFgoObWV0YWRhdGFfc3RhdGUYASABKAkSGQoMcmVtYWluaW5nX21zGAIgASgESACIAQESDQoFZXJyb3IYAyABKAkSLgoHdmVyc2lvbhgEIAEoCzIYLm9yY2EudjEuQmVsaWV2ZWRWZXJzaW9uSAGIAQESDgoGYXNraW5nGAUgASgIEg0KBW9wZW5zGAYgASgIEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoBBIeChZyZXF1ZXN0c19pbl9mbGlnaHRfbWF4GAggASgEEhgKEHJlcXVlc3RzX3dhaXRpbmcYCSABKAQSGQoMdGhyb3R0bGVkX3RvGAogASgESAKIAQESDgoGYmxvY2tzGAsgASgMQg8KDV9yZW1haW5pbmdfbXNCCgoIX3ZlcnNpb25CDwoNX3Rocm90dGxlZF90byLGAQoQV2FybUNodW5rUmVxdWVzdBIkCgljaHVua19rZXkYASABKAsyES5vcmNhLnYxLkNodW5rS2V5EhMKC29iamVjdF9zaXplGAIgASgEEhsKDmNvbnRlbnRfY29kaW5nGAMgASgJSACIAQESFwoKdmVyc2lvbl9pZBgEIAEoCUgBiAEBEgwKBGZpbGwYBSABKAgSEQoJcGluX3VudGlsGAYgASgEQhEKD19jb250ZW50X2NvZGluZ0INCgtfdmVyc2lvbl9pZCJIChFXYXJtQ2h1bmtSZXNwb25zZRIjCgZyZXN1bHQYASABKA4yEy5vcmNhLnYxLldhcm1SZXN1bHQSDgoGcGlubmVkGAIgASgIIp0BChNQdXJnZU9iamVjdHNSZXF1ZXN0EhEKCW9yaWdpbl9pZBgBIAEoCRIOCgZidWNrZXQYAiABKAkSEgoKa2V5X3ByZWZpeBgDIAEoCRIRCgl3aG9sZV9rZXkYBCABKAgSFQoNbWV0YWRhdGFfb25seRgFIAEoCBISCgpjYWNoZXN0b3JlGAYgASgIEhEKCXBpbnNfb25seRgHIAEoCCLEAQoUUHVyZ2VPYmplY3RzUmVzcG9uc2USDwoHb2JqZWN0cxgBIAEoBBIlCgZtZW1vcnkYAiABKAsyFS5vcmNhLnYxLlB1cmdlZENodW5rcxIjCgRkaXNrGAMgASgLMhUub3JjYS52MS5QdXJnZWRDaHVua3MSHgoRY2FjaGVzdG9yZV9jaHVua3MYBCABKARIAIgBARIZChFjYWNoZXN0b3JlX2ZhaWxlZBgFIAEoBEIUChJfY2FjaGVzdG9yZV9jaHVua3MiLQoMUHVyZ2VkQ2h1bmtzEg4KBmNodW5rcxgBIAEoBBINCgVieXRlcxgCIAEoBCIiCgtQaW5zUmVxdWVzdBITCgtvYmplY3RzX21heBgBIAEoDSKWAQoMUGluc1Jlc3BvbnNlEg4KBmNodW5rcxgBIAEoBBISCgpjaHVua3NfbWF4GAIgASgEEg0KBWJ5dGVzGAMgASgEEhEKCWJ5dGVzX21heBgEIAEoBBImCgdvYmplY3RzGAUgAygLMhUub3JjYS52MS5QaW5uZWRPYmplY3QSGAoQb2JqZWN0c19sZWZ0X29mZhgGIAEoBCJgCgxQaW5uZWRPYmplY3QSIgoGb2JqZWN0GAEgASgLMhIub3JjYS52MS5PYmplY3RSZWYSDgoGY2h1bmtzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg0KBXVudGlsGAQgASgEIsYBChFUYWtlV2FybVVwUmVxdWVzdBIOCgZydW5faWQYASABKAkSEwoGcHJlZml4GAIgASgJSACIAQESFQoNbWFuaWZlc3Rfc2l6ZRgDIAEoDRIXCg9tYW5pZmVzdF9vZmZzZXQYBCABKA0SFQoNbWFuaWZlc3RfcGFydBgFIAEoDBINCgVhZnRlchgGIAEoCRIYChBieXRlc19wZXJfc2Vjb25kGAcgASgEEhEKCXBpbl91bnRpbBgIIAEoBEIJCgdfcHJlZml4IkgKElRha2VXYXJtVXBSZXNwb25zZRIPCgdzdGFydGVkGAEgASgIEhAKCG9wc19wb3J0GAIgASgNEg8KB29wc190bHMYAyABKAgqhgEKCldhcm1SZXN1bHQSGwoXV0FSTV9SRVNVTFRfVU5TUEVDSUZJRUQQABIUChBXQVJNX1JFU1VMVF9IRUxEEAESFgoSV0FSTV9SRVNVTFRfRklMTEVEEAISFwoTV0FSTV9SRVNVTFRfTUlTU0lORxADEhQKEFdBUk1fUkVTVUxUX0JVU1kQBDL5AwoMQ2FjaGVTZXJ2aWNlEk4KDUluc3BlY3RPYmplY3QSHS5vcmNhLnYxLkluc3BlY3RPYmplY3RSZXF1ZXN0Gh4ub3JjYS52MS5JbnNwZWN0T2JqZWN0UmVzcG9uc2USTgoNRXhwbGFpbk9iamVjdBIdLm9yY2EudjEuRXhwbGFpbk9iamVjdFJlcXVlc3QaHi5vcmNhLnYxLkV4cGxhaW5PYmplY3RSZXNwb25zZRI8CgdGaWd1cmVzEhcub3JjYS52MS5GaWd1cmVzUmVxdWVzdBoYLm9yY2EudjEuRmlndXJlc1Jlc3BvbnNlEkIKCVdhcm1DaHVuaxIZLm9yY2EudjEuV2FybUNodW5rUmVxdWVzdBoaLm9yY2EudjEuV2FybUNodW5rUmVzcG9uc2USSwoMUHVyZ2VPYmplY3RzEhwub3JjYS52MS5QdXJnZU9iamVjdHNSZXF1ZXN0Gh0ub3JjYS52MS5QdXJnZU9iamVjdHNSZXNwb25zZRJFCgpUYWtlV2FybVVwEhoub3JjYS52MS5UYWtlV2FybVVwUmVxdWVzdBobLm9yY2EudjEuVGFrZVdhcm1VcFJlc3BvbnNlEjMKBFBpbnMSFC5vcmNhLnYxLlBpbnNSZXF1ZXN0GhUub3JjYS52MS5QaW5zUmVzcG9uc2ViBnByb3RvMw", [file_orca_v1_chunk, file_orca_v1_figures]);
 
 /**
  * Asks for one version of an object.
@@ -614,6 +614,111 @@ export const PinnedObjectSchema: GenMessage<PinnedObject> = /*@__PURE__*/
   messageDesc(file_orca_v1_cache, 12);
 
 /**
+ * A warm-up and how far it is.
+ *
+ * @generated from message orca.v1.TakeWarmUpRequest
+ */
+export type TakeWarmUpRequest = Message<"orca.v1.TakeWarmUpRequest"> & {
+  /**
+   * Names this run of the warm-up, whichever replica leads it: 32 hexadecimal digits.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * BUCKET/KEY-PREFIX, in the names that clients use. Absent where a manifest names the objects.
+   *
+   * @generated from field: optional string prefix = 2;
+   */
+  prefix?: string | undefined;
+
+  /**
+   * Bytes of the whole manifest.
+   *
+   * @generated from field: uint32 manifest_size = 3;
+   */
+  manifestSize: number;
+
+  /**
+   * Where the part begins: 0, or where the one before ended.
+   *
+   * @generated from field: uint32 manifest_offset = 4;
+   */
+  manifestOffset: number;
+
+  /**
+   * A part of the manifest.
+   *
+   * @generated from field: bytes manifest_part = 5;
+   */
+  manifestPart: Uint8Array;
+
+  /**
+   * The mark up to which all objects are done. Empty at the start.
+   *
+   * @generated from field: string after = 6;
+   */
+  after: string;
+
+  /**
+   * Bytes that may be read from the origin in a second. 0: no limit.
+   *
+   * @generated from field: uint64 bytes_per_second = 7;
+   */
+  bytesPerSecond: bigint;
+
+  /**
+   * Milliseconds since the Unix epoch, until which chunks are pinned. 0: no pins.
+   *
+   * @generated from field: uint64 pin_until = 8;
+   */
+  pinUntil: bigint;
+};
+
+/**
+ * Describes the message orca.v1.TakeWarmUpRequest.
+ * Use `create(TakeWarmUpRequestSchema)` to create a new message.
+ */
+export const TakeWarmUpRequestSchema: GenMessage<TakeWarmUpRequest> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 13);
+
+/**
+ * Where the warm-up goes on.
+ *
+ * @generated from message orca.v1.TakeWarmUpResponse
+ */
+export type TakeWarmUpResponse = Message<"orca.v1.TakeWarmUpResponse"> & {
+  /**
+   * It has begun. Otherwise more parts of its manifest are missing.
+   *
+   * @generated from field: bool started = 1;
+   */
+  started: boolean;
+
+  /**
+   * The port of the receiver's ops listener, where people can follow it.
+   *
+   * @generated from field: uint32 ops_port = 2;
+   */
+  opsPort: number;
+
+  /**
+   * That listener speaks TLS.
+   *
+   * @generated from field: bool ops_tls = 3;
+   */
+  opsTls: boolean;
+};
+
+/**
+ * Describes the message orca.v1.TakeWarmUpResponse.
+ * Use `create(TakeWarmUpResponseSchema)` to create a new message.
+ */
+export const TakeWarmUpResponseSchema: GenMessage<TakeWarmUpResponse> = /*@__PURE__*/
+  messageDesc(file_orca_v1_cache, 14);
+
+/**
  * Whether the receiver holds a chunk in every store that keeps its chunks.
  *
  * @generated from enum orca.v1.WarmResult
@@ -729,6 +834,18 @@ export const CacheService: GenService<{
     methodKind: "unary";
     input: typeof PurgeObjectsRequestSchema;
     output: typeof PurgeObjectsResponseSchema;
+  },
+  /**
+   * Leads a warm-up from here on, because the sender stops. A manifest comes in parts that are messages, one call after the
+   * other, and the last one begins the work. The answer does not wait for its end. RESOURCE_EXHAUSTED while the receiver
+   * leads as many as it may; INVALID_ARGUMENT where it does not know a bucket.
+   *
+   * @generated from rpc orca.v1.CacheService.TakeWarmUp
+   */
+  takeWarmUp: {
+    methodKind: "unary";
+    input: typeof TakeWarmUpRequestSchema;
+    output: typeof TakeWarmUpResponseSchema;
   },
   /**
    * Reports what this replica pins on its disk, from memory.

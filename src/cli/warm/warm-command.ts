@@ -1,29 +1,18 @@
 /**
  * `orca warm`: fetches objects into the cluster before they are read. One replica leads the work and reports it; this
- * command shows it. It ends with the command, and its id is enough to go on.
+ * command shows it. It ends with the command, and its id is enough to go on. If that replica stops, another one goes on, and
+ * the command follows it there if it can.
  */
 import { readFileSync, statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, parseBytes, parseDuration } from "../../base/units.ts";
-import type { WarmDocument } from "../../ops/warm/warm-up.ts";
-import type { CommandContext, TerminalOutput } from "../command-context.ts";
+import type { CommandContext } from "../command-context.ts";
 import { prefixOf } from "../object-url.ts";
-import {
-  type Deadline,
-  has,
-  hasEach,
-  type OpsCall,
-  type OpsCommandOptions,
-  type OpsFlags,
-  parseAnswer,
-  readLines,
-  withOps,
-  withOpsOptions,
-} from "../ops-call.ts";
+import { type OpsCall, type OpsFlags, withOpsOptions } from "../ops-call.ts";
 import { OrcaCommand } from "../orca-command.ts";
-import { WarmProgress } from "./warm-progress.ts";
-import { resumeHint, warmFault, warmReport } from "./warm-report.ts";
+import { cancelCall, followCall, warmCall } from "./warm-answer.ts";
+import { cancelWarmUp, WarmFollower, type WarmOptions } from "./warm-follower.ts";
 
 interface WarmFlags extends OpsFlags {
   readonly manifest?: string;
@@ -33,6 +22,8 @@ interface WarmFlags extends OpsFlags {
   readonly pin?: number;
   readonly dryRun: boolean;
   readonly resume?: string;
+  readonly follow?: string;
+  readonly cancel?: string;
 }
 
 export function warmCommand(context: CommandContext): OrcaCommand {
@@ -41,7 +32,8 @@ export function warmCommand(context: CommandContext): OrcaCommand {
     .details(
       "Spreads the work over all replicas, reads each byte from the origin once, and looks at the end whether " +
         "every chunk is held where it should be. Clients come first: it waits while they need the origin. Ctrl-C " +
-        "ends the work on all replicas; what was fetched stays.",
+        "ends the work on all replicas; what was fetched stays. If the replica that leads the work stops, another one " +
+        "goes on, and this command follows it where it can.",
     )
     .argument("[URL]", "The objects, as s3://BUCKET/PREFIX: all whose keys begin with PREFIX")
     .option("--manifest <FILE>", "Fetch the objects that FILE names, one s3://BUCKET/KEY a line")
@@ -53,7 +45,12 @@ export function warmCommand(context: CommandContext): OrcaCommand {
       parsePin,
     )
     .option("--dry-run", "Fetch nothing; show how much there is and how much is held", false)
-    .option("--resume <ID>", "Go on where the warm-up with ID ended (with its --manifest, if it had one)");
+    .option("--resume <ID>", "Go on where the warm-up with ID ended (with its --manifest, if it had one)")
+    .option(
+      "--follow <RUN>",
+      "Show the warm-up RUN, which goes on at this replica because another one has stopped",
+    )
+    .option("--cancel <RUN>", "End the warm-up RUN at this replica");
   return withOpsOptions(command)
     .withExamples(
       "orca warm s3://models/llama/ --dry-run",
@@ -88,28 +85,9 @@ function parsePin(text: string): number {
   return ms;
 }
 
-export interface WarmOptions extends OpsCommandOptions {
-  /** `s3://BUCKET/PREFIX`. */
-  readonly url?: string | undefined;
-  readonly manifest?: string | undefined;
-  /** Bytes a second, from the origin. */
-  readonly rateBytes?: number | undefined;
-  /** How long chunks are not evicted. */
-  readonly pinMs?: number | undefined;
-  readonly dryRun: boolean;
-  /** The id of the warm-up that this one continues. */
-  readonly resume?: string | undefined;
-  /** Where the bar is drawn. */
-  readonly progress: TerminalOutput;
-  /** Resolves when the user wants it to end. */
-  readonly stopSignal?: () => Promise<string>;
-}
-
 const pinMsMax = 8760 * 3_600_000;
 /** Between two lines; one comes twice a second. */
 const lineTimeoutMs = 15_000;
-/** Of a shell, after SIGINT. */
-const stoppedExitCode = 130;
 
 /**
  * Resolves with the exit code: 0 if all is held, or after a dry run; 1 if chunks are missing or it could not run.
@@ -118,71 +96,40 @@ const stoppedExitCode = 130;
 export async function warm(options: WarmOptions): Promise<number> {
   const call = await callOf(options);
   const timeoutMs = options.timeoutMs ?? lineTimeoutMs;
-  return withOps("warm at", call, { ...options, timeoutMs }, (url, deadline) =>
-    follow(url, call, deadline, options),
-  );
-}
-
-async function follow(url: URL, call: OpsCall, deadline: Deadline, options: WarmOptions): Promise<number> {
-  const { json, stdout, stderr, progress, clock } = options;
-  let isStopped = false;
-  void options.stopSignal?.().then(() => {
-    isStopped = true;
-    deadline.abort(new Error("it was stopped"));
-  });
-  const shown = json ? undefined : new WarmProgress(progress, clock);
-  let last: WarmDocument | undefined;
-  try {
-    for await (const line of readLines(url, call, deadline)) {
-      last = parseAnswer(line, isWarm);
-      if (json) stdout.write(`${line}\n`);
-      else shown?.show(last);
-    }
-  } catch (thrown) {
-    shown?.end();
-    if (last && !isOver(last)) stderr.write(`${isStopped ? "Stopped. " : ""}${resumeHint(last, options)}`);
-    if (isStopped) return stoppedExitCode;
-    throw thrown;
-  }
-  shown?.end();
-  if (!last || !isOver(last)) throw new Error("it ended before the warm-up had");
-  if (!json) stdout.write(warmReport(last));
-  const fault = warmFault(last, options);
-  if (fault === undefined) return 0;
-  stderr.write(fault);
-  return 1;
-}
-
-function isOver({ state }: WarmDocument): boolean {
-  return state === "complete" || state === "incomplete" || state === "failed";
+  if (options.cancel !== undefined) return cancelWarmUp(call, { ...options, timeoutMs });
+  return new WarmFollower({ ...options, timeoutMs }).run(call);
 }
 
 /** @throws OrcaError `invalid_argument`. */
-async function callOf({ url, manifest, resume, rateBytes, pinMs, dryRun }: WarmOptions): Promise<OpsCall> {
+async function callOf(options: WarmOptions): Promise<OpsCall> {
+  const { url, manifest, resume, rateBytes, pinMs, dryRun, follow, cancel } = options;
+  const runId = follow ?? cancel;
+  if (runId !== undefined) {
+    const others = [url, manifest, resume, rateBytes, pinMs, follow && cancel];
+    if (dryRun || others.some((other) => other !== undefined))
+      throw invalid("warm: --follow and --cancel know their warm-up, so leave all else out");
+    return follow === undefined ? cancelCall(runId) : followCall(runId);
+  }
   if (resume === undefined && (url === undefined) === (manifest === undefined))
     throw invalid("warm: expected either s3://BUCKET/PREFIX or --manifest FILE");
   if (resume !== undefined && url !== undefined)
     throw invalid(`warm "${url}": --resume knows its objects, so leave the URL out`);
   if (dryRun && pinMs !== undefined) throw invalid("warm: --dry-run changes nothing, so leave --pin out");
   const body = manifest === undefined ? undefined : await manifestIn(manifest);
-  return {
-    path: "/cache/warm",
-    action: "warm",
-    query: {
-      ...(url !== undefined && { prefix: prefixOf("warm", url) }),
-      ...(body && { manifest: "true" }),
-      ...(resume !== undefined && { resume }),
-      ...(rateBytes !== undefined && { bytes_per_second: String(rateBytes) }),
-      ...(pinMs !== undefined && { pin_seconds: String(Math.ceil(pinMs / 1000)) }),
-      ...(dryRun && { dry_run: "true" }),
-    },
-    ...(body && { body }),
+  const query = {
+    ...(url !== undefined && { prefix: prefixOf("warm", url) }),
+    ...(body && { manifest: "true" }),
+    ...(resume !== undefined && { resume }),
+    ...(rateBytes !== undefined && { bytes_per_second: String(rateBytes) }),
+    ...(pinMs !== undefined && { pin_seconds: String(Math.ceil(pinMs / 1000)) }),
+    ...(dryRun && { dry_run: "true" }),
   };
+  return warmCall(query, body);
 }
 
 async function manifestIn(file: string): Promise<Uint8Array<ArrayBuffer>> {
   const action = `use --manifest "${file}"`;
-  const { manifestBytesMax } = await import("../../ops/warm/warm-source.ts");
+  const { manifestBytesMax } = await import("../../fill/warming/handed-warm-up.ts");
   try {
     const { size } = statSync(file);
     if (size > manifestBytesMax)
@@ -195,23 +142,4 @@ async function manifestIn(file: string): Promise<Uint8Array<ArrayBuffer>> {
 
 function invalid(reason: string): OrcaError {
   return new OrcaError("invalid_argument", "config", `Cannot ${reason}`);
-}
-
-function isWarm(value: unknown): value is WarmDocument {
-  const count = { chunks: "number", bytes: "number" } as const;
-  return (
-    has(value, {
-      id: "string",
-      source: "string",
-      state: "string",
-      dry_run: "boolean",
-      objects: "number",
-      bytes: "number",
-      pass_bytes: "number",
-      pass_total_bytes: "number",
-    }) &&
-    ["held", "filled", "verified", "missing", "unpinned"].every((name) => has(value[name], count)) &&
-    hasEach(value["missing_chunks"], { url: "string", reason: "string" }) &&
-    (value["reason"] === null || typeof value["reason"] === "string")
-  );
 }

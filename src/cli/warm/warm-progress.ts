@@ -1,7 +1,7 @@
 /** The progress of a warm-up: a count while it lists, then a bar for each pass. */
 import type { Clock } from "../../base/clock.ts";
 import { formatBytes } from "../../base/units.ts";
-import type { WarmDocument } from "../../ops/warm/warm-up.ts";
+import type { WarmDocument } from "../../ops/warm/warm-document.ts";
 import type { TerminalOutput } from "../command-context.ts";
 import { Progress } from "../progress.ts";
 

@@ -1,6 +1,6 @@
 /** What `orca warm` prints when a warm-up has ended. */
 import { formatBytes, formatDuration } from "../../base/units.ts";
-import type { WarmDocument } from "../../ops/warm/warm-up.ts";
+import type { WarmDocument } from "../../ops/warm/warm-document.ts";
 import { counted, formatTable, printable } from "../table.ts";
 
 /** What a command that goes on must repeat. */
@@ -54,6 +54,15 @@ export function warmFault(document: WarmDocument, repeated: WarmRepeated): strin
     ...(unpinned.chunks > 0 ? [`${counted(unpinned.chunks, "chunk")} not pinned`] : []),
   ];
   return `${counts.join(", ")}:\n${formatTable(["object", "chunk", "reason"], rows)}\n${rest}${advice}`;
+}
+
+/** Where a warm-up goes on when its replica stops, and how to see it there. */
+export function handedOnHint(
+  { run_id: runId }: WarmDocument,
+  { replica_id: id, ops }: NonNullable<WarmDocument["continued"]>,
+): string {
+  const command = `orca warm --follow ${printable(runId)} --ops ${printable(ops)}`;
+  return `The replica stops. Replica ${printable(id)} goes on; to follow it:\n  ${command}\n`;
 }
 
 export function resumeHint({ id }: WarmDocument, repeated: WarmRepeated): string {

@@ -5,12 +5,15 @@
  */
 import type { ConnectRouter } from "@connectrpc/connect";
 import { CacheService } from "../../../gen/orca/v1/cache_pb.ts";
+import type { Clock } from "../../base/clock.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import type { ChunkTier } from "../../chunk/chunk-layout.ts";
 import type { ObjectPrefix } from "../../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ReplicaFigures } from "../../figures/replica-figures.ts";
 import type { CacheAnswers, CachePeers, ChunkTiers } from "../../fill/inspection/cache-peers.ts";
 import { blocksIn } from "../../fill/inspection/held-blocks.ts";
+import type { HandedWarmUp, OpsPlace, WarmUpPeers, WarmUpTakers } from "../../fill/warming/handed-warm-up.ts";
 import type { WarmAnswers, WarmPeers, WarmResult } from "../../fill/warming/warm-peers.ts";
 import type { Member } from "../../membership/member.ts";
 import type {
@@ -45,6 +48,9 @@ import {
 import { decodeFigures, encodeFigures } from "../codec/figures-codec.ts";
 import { decodePins, encodePins } from "../codec/pins-codec.ts";
 import { decodePurged, decodePurgeRequest, encodePurged, encodePurgeRequest } from "../codec/purge-codec.ts";
+import { decodeOpsPlace, encodeWarmUp } from "../codec/warm-up-codec.ts";
+import { WarmUpParts } from "../codec/warm-up-parts.ts";
+import { messageBytesMax } from "../session/http2-limits.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
 
@@ -63,7 +69,7 @@ const warmTimeoutMs = 900_000;
 /** To find a prefix, a replica reads the footers of all its chunks: about a hundred a second on a hard disk. */
 const purgeTimeoutMs = 3_600_000;
 
-export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, PurgePeers {
+export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, WarmUpPeers, PurgePeers {
   readonly stats: PeerCallStats;
   readonly #calls: PeerCalls<typeof CacheService>;
   readonly #timeoutMs: number;
@@ -137,6 +143,22 @@ export class CacheClient implements CachePeers, ExplainPeers, WarmPeers, PurgePe
     });
   }
 
+  async takeWarmUp(peer: Member, warmUp: HandedWarmUp, signal: AbortSignal): Promise<OpsPlace> {
+    const action = `Cannot hand a warm-up to "${peer.replicaId}"`;
+    for (const request of encodeWarmUp(warmUp)) {
+      const place = await this.#calls.call({
+        address: peer.address,
+        timeoutMs: this.#timeoutMs,
+        signal,
+        action,
+        ask: (client, options) => client.takeWarmUp(request, options),
+        decode: (answer) => (answer.started ? decodeOpsPlace(answer) : undefined),
+      });
+      if (place) return place;
+    }
+    throw new OrcaError("peer_unavailable", "mesh", `${action}: it has all parts and does not begin`);
+  }
+
   purge(peer: Member, prefix: ObjectPrefix, scope: PurgeScope, signal: AbortSignal): Promise<PurgedReplica> {
     return this.#calls.call({
       address: peer.address,
@@ -155,16 +177,19 @@ export interface CacheParts {
   readonly figures: FigureAnswers;
   readonly pins: PinAnswers;
   readonly warmer: WarmAnswers;
+  readonly warmUps: WarmUpTakers;
   readonly purger: PurgeAnswers;
+  readonly clock: Clock;
   /** The agreed layout, as chunkSizeFor takes it. */
   readonly chunkTiers: readonly ChunkTier[];
 }
 
 export function routeCache(
   router: ConnectRouter,
-  { held, explained, figures, pins, warmer, purger, chunkTiers }: CacheParts,
+  { held, explained, figures, pins, warmer, warmUps, purger, chunkTiers, clock }: CacheParts,
   calls: ServiceCalls,
 ): void {
+  const parts = new WarmUpParts(clock);
   router.service(CacheService, {
     inspectObject: (request) =>
       calls.answer(async () => ({ chunkTiers: await held.inspect(decodeInspectRequest(request)) })),
@@ -185,4 +210,16 @@ export function routeCache(
         return encodePurged(await purger.purge(prefix, scope, signal));
       }),
   });
+  router.rpc(
+    CacheService.method.takeWarmUp,
+    (request) =>
+      calls.answer(async () => {
+        const warmUp = parts.add(request);
+        if (!warmUp) return { started: false };
+        const { port, isTls } = await warmUps.take(warmUp);
+        return { started: true, opsPort: port, opsTls: isTls };
+      }),
+    // A part of a manifest.
+    { readMaxBytes: messageBytesMax },
+  );
 }

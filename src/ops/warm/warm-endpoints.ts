@@ -1,6 +1,6 @@
 /**
  * `/cache/warm` of the ops listener. A POST starts a warm-up and answers with a line of JSON twice a second, the last one
- * when it has ended (warm-up.ts has the fields). A caller that disconnects ends it. A GET shows those that run.
+ * when it has ended (warm-document.ts has the fields). A caller that disconnects ends it. A GET shows those that run.
  *
  *     POST /cache/warm?prefix=models/llama/            all below a prefix, in the names that clients use
  *     POST /cache/warm?manifest=true                   the objects in the body, one `s3://BUCKET/KEY` a line
@@ -8,18 +8,22 @@
  *       &bytes_per_second=104857600                    from the origin, for the whole cluster; no limit by default
  *       &dry_run=true                                  fills nothing, and tells what is held
  *       &pin_seconds=86400                             keeps it from being evicted from disk until then
+ *     GET  /cache/warm?run=RUN-ID                      follows one that runs here, or was handed on to here and has ended
+ *     POST /cache/warm?cancel=RUN-ID                   ends one, and answers with its last document
  */
-import { sleep } from "../../base/clock.ts";
+import { type Clock, sleep } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { formatBytes, GiB, MiB } from "../../base/units.ts";
+import { manifestBytesMax } from "../../fill/warming/handed-warm-up.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { allowOnly } from "../endpoints/cache-endpoints.ts";
 import { flagOf } from "../endpoints/place-query.ts";
 import { jsonPage, type OpsEndpoint, type OpsRequest } from "../ops-endpoint.ts";
+import type { WarmDocument } from "./warm-document.ts";
 import { warmPositionOf } from "./warm-id.ts";
-import { ManifestSource, manifestBytesMax, PrefixSource, type WarmSource } from "./warm-source.ts";
-import type { WarmDocument, WarmPlan } from "./warm-up.ts";
-import type { RunningWarmUp, WarmUps } from "./warm-ups.ts";
+import { ManifestSource, PrefixSource, type WarmSource } from "./warm-source.ts";
+import type { WarmPlan } from "./warm-up.ts";
+import type { LedWarmUp, WarmUps } from "./warm-ups.ts";
 
 export interface WarmEndpointsOptions {
   readonly warmUps: WarmUps;
@@ -29,6 +33,8 @@ export interface WarmEndpointsOptions {
 /** The answer to a GET. */
 export interface WarmUpsDocument {
   readonly warm_ups: readonly WarmDocument[];
+  /** Of those that other replicas have handed on to this one, the last 16 that have ended. */
+  readonly ended: readonly WarmDocument[];
 }
 
 const progressIntervalMs = 500;
@@ -42,7 +48,18 @@ export function warmEndpoints({ warmUps, buckets }: WarmEndpointsOptions): OpsEn
       method: "GET",
       path,
       help: "the warm-ups that this replica leads, as JSON",
-      answer: async () => jsonPage(200, { warm_ups: warmUps.running } satisfies WarmUpsDocument),
+      answer: async ({ query, signal }) => {
+        allowOnly(query, ["run"]);
+        const runId = query.get("run");
+        const { running, ended } = warmUps;
+        if (runId !== null) {
+          const before = ended.find(({ run_id: id }) => id === runId);
+          return before
+            ? jsonPage(200, before)
+            : { documents: following(warmUps.led(runId), warmUps, signal) };
+        }
+        return jsonPage(200, { warm_ups: running, ended } satisfies WarmUpsDocument);
+      },
     },
     {
       method: "POST",
@@ -50,7 +67,12 @@ export function warmEndpoints({ warmUps, buckets }: WarmEndpointsOptions): OpsEn
       action: "warm",
       help: 'fetches objects into the cluster before they are read; "orca warm" does it',
       answer: async (request) => {
-        const warmUp = await warmUps.start(() => planOf(request, buckets), request.signal);
+        const runId = request.query.get("cancel");
+        if (runId !== null) {
+          allowOnly(request.query, ["cancel"]);
+          return jsonPage(200, await warmUps.cancel(runId));
+        }
+        const warmUp = await warmUps.start(() => planOf(request, buckets, warmUps.clock), request.signal);
         return { documents: following(warmUp, warmUps, request.signal) };
       },
     },
@@ -58,7 +80,7 @@ export function warmEndpoints({ warmUps, buckets }: WarmEndpointsOptions): OpsEn
 }
 
 async function* following(
-  warmUp: RunningWarmUp,
+  warmUp: LedWarmUp,
   { clock }: WarmUps,
   signal: AbortSignal,
 ): AsyncGenerator<WarmDocument> {
@@ -69,12 +91,12 @@ async function* following(
     yield warmUp.document;
     await sleep(clock, progressIntervalMs, stop).catch(() => undefined);
   }
-  await warmUp.ended;
-  yield warmUp.document;
+  // A caller that leaves ends it, and one that only follows does not.
+  if (waiting.signal.aborted) yield warmUp.document;
 }
 
 /** @throws OrcaError `invalid_argument`, `no_such_bucket`. */
-async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<WarmPlan> {
+async function planOf({ query, body }: OpsRequest, buckets: Buckets, clock: Clock): Promise<WarmPlan> {
   allowOnly(query, ["prefix", "manifest", "resume", "bytes_per_second", "dry_run", "pin_seconds"]);
   const resume = query.get("resume");
   const position = resume === null ? undefined : warmPositionOf(resume);
@@ -94,7 +116,13 @@ async function planOf({ query, body }: OpsRequest, buckets: Buckets): Promise<Wa
       ? new ManifestSource((await body?.(manifestBytesMax)) ?? Buffer.alloc(0), buckets)
       : new PrefixSource(prefix, buckets);
   if (position && position.source !== source.name) throw invalid("the id is that of other objects");
-  return { source, after: position?.after ?? "", isDryRun, bytesPerSecond, pinMs };
+  return {
+    source,
+    after: position?.after ?? "",
+    isDryRun,
+    bytesPerSecond,
+    pinUntilMs: pinMs > 0 ? clock.now() + pinMs : 0,
+  };
 }
 
 function bytesPerSecondOf(query: URLSearchParams): number | undefined {

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { OrcaError } from "../../base/orca-error.ts";
-import { MiB } from "../../base/units.ts";
+import type { HandedWarmUp } from "../../fill/warming/handed-warm-up.ts";
 import type { Bucket } from "../../object/bucket.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { bucketNamed } from "../endpoints/cache-endpoints.ts";
@@ -24,14 +24,14 @@ export interface WarmSource {
   readonly title: string;
   /** What is in the id of a warm-up: equal for equal sources. */
   readonly name: string;
+  /** What another replica makes the same source of. */
+  readonly handed: HandedWarmUp["source"];
   /** Whether an object is not after a mark. */
   isUpTo(object: WarmObject, after: string): boolean;
   /** The objects after a mark; all for an empty one. `mayAsk` resolves when the origin may be asked for a page. */
   objects(after: string, mayAsk: (bucket: Bucket) => Promise<void>): AsyncGenerator<WarmObject>;
 }
 
-/** Bytes of a manifest, and objects in it. */
-export const manifestBytesMax = 8 * MiB;
 const manifestObjectsMax = 100_000;
 
 const pageKeysMax = 1000;
@@ -40,6 +40,7 @@ const pageKeysMax = 1000;
 export class PrefixSource implements WarmSource {
   readonly title: string;
   readonly name: string;
+  readonly handed: { readonly prefix: string };
   readonly #bucket: Bucket;
   readonly #prefix: string;
 
@@ -50,6 +51,7 @@ export class PrefixSource implements WarmSource {
     this.#prefix = key;
     this.title = `s3://${bucket}/${key}`;
     this.name = `p${bucket}/${key}`;
+    this.handed = { prefix: `${bucket}/${key}` };
   }
 
   /** Origins list keys in UTF-8 order. */
@@ -79,6 +81,7 @@ export class PrefixSource implements WarmSource {
 export class ManifestSource implements WarmSource {
   readonly title: string;
   readonly name: string;
+  readonly handed: { readonly manifest: Buffer };
   readonly #objects: readonly WarmObject[];
 
   /** @throws OrcaError `invalid_argument` with the number of the line; `no_such_bucket`. */
@@ -96,6 +99,7 @@ export class ManifestSource implements WarmSource {
     }
     if (objects.length === 0) throw invalid("it names no object");
     this.#objects = objects;
+    this.handed = { manifest: text };
     this.title = `manifest of ${objects.length} objects`;
     this.name = `m${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
   }

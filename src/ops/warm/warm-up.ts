@@ -9,6 +9,10 @@
  * An object that is overwritten during the second pass is looked up again at its end. One that is overwritten later is
  * found missing by the third, as soon as clients would read its new version.
  *
+ * Another replica can go on (warm-ups.ts): a warm-up that is paused begins no more chunks, and ends when those in flight have
+ * ended. What the replica that stops has filled may be held nowhere then, also of objects that are done, so a warm-up that
+ * begins after a mark fills again, in its third pass, what is missing.
+ *
  * A dry run leaves out the second pass. Each pass looks an object up as a client's HEAD would, so the versions that it
  * warms are those that clients will read.
  *
@@ -19,12 +23,14 @@
  * Invariant: all objects up to the mark are done, whatever comes after it.
  */
 import { BytePace } from "../../base/byte-pace.ts";
-import { type Clock, sleep } from "../../base/clock.ts";
+import { type Clock, sleep, type Timer } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ClusterWarmer, WarmedChunk } from "../../fill/warming/cluster-warmer.ts";
+import type { HandedWarmUp } from "../../fill/warming/handed-warm-up.ts";
 import { TaskPool } from "../../fill/warming/task-pool.ts";
 import type { Bucket } from "../../object/bucket.ts";
+import type { Count, MissingDocument, WarmDocument } from "./warm-document.ts";
 import { warmId } from "./warm-id.ts";
 import type { WarmObject, WarmSource } from "./warm-source.ts";
 
@@ -48,48 +54,8 @@ export interface WarmPlan {
   readonly isDryRun: boolean;
   /** For bytes from the origin. Undefined for no limit. */
   readonly bytesPerSecond: number | undefined;
-  /** From the start of the warm-up; 0 for no pins. */
-  readonly pinMs: number;
-}
-
-interface Count {
-  chunks: number;
-  bytes: number;
-}
-
-export interface MissingDocument {
-  readonly url: string;
-  /** Null where the whole object is. */
-  readonly chunk: number | null;
-  readonly reason: string;
-}
-
-/** A line of the answer to `POST /cache/warm`, and an item of `GET /cache/warm`. Fields stay, new ones may come. */
-export interface WarmDocument {
-  /** With it the warm-up is resumed from here. */
-  readonly id: string;
-  readonly source: string;
-  readonly dry_run: boolean;
-  /** The last three end it. `complete`: all that was found is held, or it was a dry run. */
-  readonly state: "listing" | "filling" | "verifying" | "complete" | "incomplete" | "failed";
-  /** What the source has, as far as it was listed. */
-  readonly objects: number;
-  readonly bytes: number;
-  /** Bytes that the present pass is done with, and those that it will have been done with. */
-  readonly pass_bytes: number;
-  readonly pass_total_bytes: number;
-  /** Before the warm-up. */
-  readonly held: Readonly<Count>;
-  readonly filled: Readonly<Count>;
-  readonly verified: Readonly<Count>;
-  /** Objects that could not be looked up count as one chunk. */
-  readonly missing: Readonly<Count>;
-  /** Verified, but not pinned, where pins were asked for. */
-  readonly unpinned: Readonly<Count>;
-  /** The first that are missing or unpinned. */
-  readonly missing_chunks: readonly MissingDocument[];
-  /** Why it failed; null unless it did. */
-  readonly reason: string | null;
+  /** Wall-clock time; 0 for no pins. */
+  readonly pinUntilMs: number;
 }
 
 const objectsMax = 16;
@@ -101,6 +67,8 @@ const outdatedMax = 1000;
 /** Objects since the mark: those that are done wait for the ones before them. */
 const openMax = 10_000;
 const pauseMs = 20;
+/** For chunks in flight when this replica stops. */
+const finishMs = 3000;
 
 /** What is done with each chunk in a pass. */
 type ChunkWork = (object: WarmObject, version: ObjectVersion, index: number) => Promise<void>;
@@ -108,6 +76,7 @@ type ChunkWork = (object: WarmObject, version: ObjectVersion, index: number) => 
 export class WarmUp {
   readonly #parts: WarmUpParts;
   readonly #plan: WarmPlan;
+  readonly #runId: string;
   readonly #pace: BytePace | undefined;
   /** Why chunks could not be filled, by URL and index. */
   readonly #reasons = new Map<string, string>();
@@ -121,12 +90,16 @@ export class WarmUp {
   readonly #unpinned: Count = { chunks: 0, bytes: 0 };
   /** Two a pass. Their tasks end before the warm-up does. */
   readonly #pools: TaskPool[] = [];
-  /** 0 for no pins. */
-  readonly #pinUntilMs: number;
-  /** The members over which the second pass has spread chunks. */
+  readonly #pausing = new AbortController();
+  readonly #stop = new AbortController();
+  #lateTimer: Timer | undefined;
+  /** Ends chunks in flight, which a pause does not. */
+  #inFlight: AbortSignal = AbortSignal.abort();
+  /** The members over which the second pass has spread all chunks. Unknown where it began after a mark. */
   #filledFor: readonly unknown[] | undefined;
   #state: WarmDocument["state"] = "listing";
   #reason: string | null = null;
+  #continued: WarmDocument["continued"] = null;
   #after: string;
   #objects = 0;
   #bytes = 0;
@@ -134,11 +107,11 @@ export class WarmUp {
   #skippedBytes = 0;
   #passBytes = 0;
 
-  constructor(plan: WarmPlan, parts: WarmUpParts) {
+  constructor(plan: WarmPlan, parts: WarmUpParts, runId: string) {
     this.#parts = parts;
     this.#plan = plan;
+    this.#runId = runId;
     this.#after = plan.after;
-    this.#pinUntilMs = plan.pinMs > 0 && !plan.isDryRun ? parts.clock.now() + plan.pinMs : 0;
     if (plan.bytesPerSecond !== undefined) this.#pace = new BytePace(parts.clock, plan.bytesPerSecond);
   }
 
@@ -146,6 +119,7 @@ export class WarmUp {
     const { source, isDryRun } = this.#plan;
     return {
       id: warmId({ source: source.name, after: this.#after }),
+      run_id: this.#runId,
       source: source.title,
       dry_run: isDryRun,
       state: this.#state,
@@ -160,13 +134,36 @@ export class WarmUp {
       unpinned: { ...this.#unpinned },
       missing_chunks: [...this.#named],
       reason: this.#reason,
+      continued: this.#continued,
     };
+  }
+
+  /** For the replica that goes on. Undefined for one that has ended otherwise than by a pause, and for a dry run. */
+  get handed(): HandedWarmUp | undefined {
+    const { source, isDryRun, bytesPerSecond, pinUntilMs } = this.#plan;
+    const isPaused = this.#state === "failed" && this.#pausing.signal.aborted;
+    if (!isPaused || isDryRun) return undefined;
+    return { runId: this.#runId, source: source.handed, after: this.#after, bytesPerSecond, pinUntilMs };
+  }
+
+  /** Begins no more chunks. It ends when those in flight have ended, or after {@link finishMs}, as failed for `reason`. */
+  pause(reason: OrcaError): void {
+    if (this.#state === "complete" || this.#state === "incomplete" || this.#state === "failed") return;
+    this.#lateTimer ??= this.#parts.clock.timer(finishMs, () => this.#stop.abort(reason));
+    this.#pausing.abort(reason);
+  }
+
+  /** It was paused, and goes on elsewhere. */
+  goesOnAt(continued: NonNullable<WarmDocument["continued"]>): void {
+    this.#state = "handed_on";
+    this.#reason = null;
+    this.#continued = continued;
   }
 
   /** Resolves when nothing of it runs any more. Never rejects: how it ended is in the document. */
   async run(caller: AbortSignal): Promise<void> {
-    const stop = new AbortController();
-    const signal = AbortSignal.any([caller, stop.signal]);
+    this.#inFlight = AbortSignal.any([caller, this.#stop.signal]);
+    const signal = AbortSignal.any([this.#inFlight, this.#pausing.signal]);
     try {
       await this.#list(signal);
       if (!this.#plan.isDryRun) await this.#fill(signal);
@@ -174,11 +171,22 @@ export class WarmUp {
       const isComplete = this.#plan.isDryRun || this.#missing.chunks + this.#unpinned.chunks === 0;
       this.#state = isComplete ? "complete" : "incomplete";
     } catch (thrown) {
+      if (this.#pausing.signal.aborted) await this.#idle();
       this.#reason = OrcaError.from(thrown, "internal", "client", "Cannot warm").message;
       this.#state = "failed";
-      stop.abort();
-      for (const pool of this.#pools) await pool.idle();
+      this.#stop.abort();
+      await this.#idle();
+    } finally {
+      this.#lateTimer?.cancel();
     }
+  }
+
+  async #idle(): Promise<void> {
+    for (const pool of this.#pools) await pool.idle();
+  }
+
+  get #pinUntilMs(): number {
+    return this.#plan.isDryRun ? 0 : this.#plan.pinUntilMs;
   }
 
   #poolOf(runningMax: () => number): TaskPool {
@@ -209,7 +217,7 @@ export class WarmUp {
 
   async #fill(signal: AbortSignal): Promise<void> {
     this.#state = "filling";
-    this.#filledFor = this.#parts.warmer.members;
+    if (this.#plan.after === "") this.#filledFor = this.#parts.warmer.members;
     await this.#pass(this.#objectsAfter(this.#plan.after, signal), signal, async (object, version, index) => {
       const { result, reason, isOutdated } = await this.#fillChunk(version, index, signal);
       if (result === "held") add(this.#held, version.chunkLength(index));
@@ -230,7 +238,8 @@ export class WarmUp {
     await this.#pass(this.#objectsAfter("", signal), signal, async (object, version, index) => {
       const bytes = version.chunkLength(index);
       const isDryRun = this.#plan.isDryRun;
-      const look = (): Promise<WarmedChunk> => warmer.look({ version, index }, signal, this.#pinUntilMs);
+      const look = (): Promise<WarmedChunk> =>
+        warmer.look({ version, index }, this.#inFlight, this.#pinUntilMs);
       let { result, reason } = await look();
       // Another replica should hold it now than the one that filled it.
       if (result === "missing" && !isDryRun && warmer.members !== this.#filledFor) {
@@ -248,7 +257,9 @@ export class WarmUp {
   async #fillChunk(version: ObjectVersion, index: number, signal: AbortSignal): Promise<WarmedChunk> {
     const bytes = version.chunkLength(index);
     const pace = this.#pace && ((): Promise<void> => this.#spend(bytes, signal));
-    const warmed = await this.#parts.warmer.fill({ version, index }, pace, signal, this.#pinUntilMs);
+    const warmed = await this.#parts.warmer.fill({ version, index }, pace, this.#inFlight, this.#pinUntilMs);
+    // The wait for the pace may have ended because of a pause. Nothing was fetched then.
+    if (warmed.result === "missing") signal.throwIfAborted();
     if (warmed.result === "filled") add(this.#filled, bytes);
     return warmed;
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseBytes } from "../../../src/base/units.ts";
 import { type WarmRepeated, warmFault } from "../../../src/cli/warm/warm-report.ts";
-import type { WarmDocument } from "../../../src/ops/warm/warm-up.ts";
+import type { WarmDocument } from "../../../src/ops/warm/warm-document.ts";
 
 function failed(repeated: WarmRepeated): string | undefined {
   const none = { chunks: 0, bytes: 0 };

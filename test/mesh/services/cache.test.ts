@@ -7,6 +7,11 @@ import { MiB } from "../../../src/base/units.ts";
 import { ObjectVersion, type ObjectVersionFields } from "../../../src/chunk/object-version.ts";
 import { type CacheAnswers, inspectedChunksMax } from "../../../src/fill/inspection/cache-peers.ts";
 import { HeldChunks } from "../../../src/fill/inspection/held-chunks.ts";
+import {
+  type HandedWarmUp,
+  manifestBytesMax,
+  type WarmUpTakers,
+} from "../../../src/fill/warming/handed-warm-up.ts";
 import type { WarmAnswers } from "../../../src/fill/warming/warm-peers.ts";
 import { fromConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { CacheClient, routeCache } from "../../../src/mesh/services/cache.ts";
@@ -40,6 +45,7 @@ const unasked: PurgeAnswers = { purge: () => Promise.reject(new Error("not asked
 const unpinned: PinAnswers = () => {
   throw new Error("not asked");
 };
+const notTaken: WarmUpTakers = { take: () => Promise.reject(new Error("not asked")) };
 const idle: WarmAnswers = { warm: () => Promise.resolve("held") };
 
 async function served(
@@ -50,7 +56,14 @@ async function served(
     warmer = idle,
     purger = unasked,
     pins = unpinned,
-  }: { explained?: ExplainAnswers; warmer?: WarmAnswers; purger?: PurgeAnswers; pins?: PinAnswers } = {},
+    warmUps = notTaken,
+  }: {
+    explained?: ExplainAnswers;
+    warmer?: WarmAnswers;
+    purger?: PurgeAnswers;
+    pins?: PinAnswers;
+    warmUps?: WarmUpTakers;
+  } = {},
 ) {
   const mesh = meshFixture(context);
   const calls = new ServiceCalls();
@@ -58,7 +71,17 @@ async function served(
     routes: (router) =>
       routeCache(
         router,
-        { held, explained, figures: () => figuresOf("r1"), pins, warmer, purger, chunkTiers },
+        {
+          held,
+          explained,
+          pins,
+          warmer,
+          warmUps,
+          purger,
+          chunkTiers,
+          figures: () => figuresOf("r1"),
+          clock: mesh.clock,
+        },
         calls,
       ),
   });
@@ -385,4 +408,96 @@ test("Pins: an answer with more objects than were asked for is malformed", async
   );
   const { message } = await rejectsWith("peer_unavailable", client.pins(peer, 1));
   assert.match(message, /names 2 objects, 1 were asked for/);
+});
+
+test("TakeWarmUp: a prefix arrives unchanged, and the answer says where people can follow it", async (context) => {
+  const taken: HandedWarmUp[] = [];
+  const { client, peer } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      warmUps: {
+        take: async (warmUp) => {
+          taken.push(warmUp);
+          return { port: 8442, isTls: true };
+        },
+      },
+    },
+  );
+  const { signal } = new AbortController();
+  const warmUp = {
+    runId: "0123456789abcdef".repeat(2),
+    source: { prefix: "models/dir \u{1F40B}/" },
+    after: "dir/k",
+    bytesPerSecond: 5 * MiB,
+    pinUntilMs: 1_800_000_000_000,
+  };
+  assert.deepEqual(await client.takeWarmUp(peer, warmUp, signal), { port: 8442, isTls: true });
+  const plain = { ...warmUp, source: { prefix: "m/" }, after: "", bytesPerSecond: undefined, pinUntilMs: 0 };
+  await client.takeWarmUp(peer, plain, signal);
+  assert.deepEqual(taken, [warmUp, plain]);
+  const wrong = { ...warmUp, runId: "x" };
+  await rejectsWith("invalid_argument", client.takeWarmUp(peer, wrong, signal));
+  assert.equal(taken.length, 2);
+});
+
+test("TakeWarmUp: a manifest of 8 MiB arrives in parts of one message each, and a longer one does not", async (context) => {
+  const taken: HandedWarmUp[] = [];
+  const { client, peer, calls } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    {
+      warmUps: {
+        take: async (warmUp) => {
+          taken.push(warmUp);
+          return { port: 1, isTls: false };
+        },
+      },
+    },
+  );
+  const manifest = Buffer.alloc(manifestBytesMax, "s3://models/object\n");
+  const runId = "a".repeat(32);
+  const warmUp = { runId, source: { manifest }, after: "3", bytesPerSecond: undefined, pinUntilMs: 0 };
+  const { signal } = new AbortController();
+  await client.takeWarmUp(peer, warmUp, signal);
+  assert.equal(calls.stats.calls, 16);
+  const [arrived] = taken;
+  assert.ok(arrived && "manifest" in arrived.source && manifest.equals(arrived.source.manifest));
+  assert.equal(arrived.after, "3");
+  const longer = { ...warmUp, source: { manifest: Buffer.alloc(manifestBytesMax + 1) } };
+  await rejectsWith("invalid_argument", client.takeWarmUp(peer, longer, signal));
+  assert.equal(taken.length, 1);
+});
+
+test("TakeWarmUp: parts out of order are rejected, four manifests at once are held, and for 30 s", async (context) => {
+  const { raw, clock, calls } = await served(
+    context,
+    { inspect: () => Promise.reject(new Error("no")) },
+    { warmUps: { take: async () => ({ port: 1, isTls: false }) } },
+  );
+  const part = (run: string, manifestOffset: number, bytes = 1) =>
+    raw.takeWarmUp({
+      runId: run.repeat(32),
+      manifestSize: 3,
+      manifestOffset,
+      manifestPart: new Uint8Array(bytes),
+    });
+  for (const run of ["a", "b", "c", "d"]) assert.equal((await part(run, 0)).started, false);
+  await assert.rejects(part("e", 0), (thrown) => fromConnectError(thrown, "x").code === "overloaded");
+  for (const [offset, bytes] of [
+    [2, 1],
+    [1, 3],
+    [1, 0],
+  ] as const) {
+    const wrong = part("a", offset, bytes);
+    await assert.rejects(wrong, (thrown) => fromConnectError(thrown, "x").code === "invalid_argument");
+    assert.equal((await part("a", 0)).started, false, "its place is free again");
+  }
+  assert.equal((await part("a", 1)).started, false);
+  assert.equal((await part("a", 2)).started, true);
+  assert.equal((await part("e", 0)).started, false);
+  await clock.advance(30_000);
+  assert.equal((await part("f", 0)).started, false, "the others have waited too long");
+  await assert.rejects(part("b", 1), (thrown) => fromConnectError(thrown, "x").code === "invalid_argument");
+  assert.equal(calls.stats.malformed, 4);
 });

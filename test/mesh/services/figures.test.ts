@@ -21,7 +21,9 @@ async function served(context: TestContext, figures: (historySlotsMax: number) =
       throw new Error("it is not asked");
     },
     warmer: { warm: unasked },
+    warmUps: { take: unasked },
     purger: { purge: unasked },
+    clock: mesh.clock,
     chunkTiers: [],
   };
   const calls = new ServiceCalls();

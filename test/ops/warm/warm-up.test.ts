@@ -22,6 +22,7 @@ function failingSource(mayFail: Promise<void>): WarmSource {
   return {
     title: "s3://m/",
     name: "pm/",
+    handed: { prefix: "m/" },
     isUpTo: () => false,
     async *objects(): AsyncGenerator<WarmObject> {
       passes += 1;
@@ -51,8 +52,15 @@ test("WarmUp.run: where a listing fails it ends the chunks in flight, and resolv
   };
   const warmer = { members: ["r0"], fill } as unknown as ClusterWarmer;
   const warmUp = new WarmUp(
-    { source: failingSource(begun.promise), after: "", isDryRun: false, bytesPerSecond: undefined, pinMs: 0 },
+    {
+      source: failingSource(begun.promise),
+      after: "",
+      isDryRun: false,
+      bytesPerSecond: undefined,
+      pinUntilMs: 0,
+    },
     { warmer, origins: new Map(), clock: new FakeClock() },
+    "0".repeat(32),
   );
   let hasEnded = false;
   const run = warmUp.run(new AbortController().signal).then(() => {
