@@ -189,6 +189,7 @@ test("orca serve: the console and its chart are in the package", async () => {
   const paths = [...named].map((name) => `/${name}`).sort();
   const files = [
     "actions.js",
+    "calls.js",
     "chart.js",
     "console.css",
     "console.js",
@@ -196,6 +197,7 @@ test("orca serve: the console and its chart are in the package", async () => {
     "panels.js",
     "uplot.css",
     "uplot.js",
+    "warm.js",
   ];
   assert.deepEqual(paths, ["/console", ...files.map((name) => `/console/${name}`)]);
   for (const path of paths) assert.equal((await httpGet(`${ops}${path}`)).status, 200, path);

@@ -95,6 +95,59 @@ async function check(browser: Browser, cluster: ReplicaCluster): Promise<void> {
   await picture(page, "console-narrow", 0, 1400);
   assert.deepEqual(faults, []);
   await actsWithTheTokenOnly(page, replica);
+  faults.length = 0;
+  await page.setViewport({ width: 400, height: 900 });
+  await warms(page, cluster);
+  await isAccessible(page, "with a warm-up's result");
+  assert.deepEqual(faults, []);
+}
+
+/** By the keyboard alone: a dry run, one that is cancelled, and one to its end. */
+async function warms(page: Page, { origin, replicas }: ReplicaCluster): Promise<void> {
+  for (const name of ["a", "b", "c"]) origin.put(testBucket, `run/${name}`, { seed: 3, sizeBytes: 9 * MiB });
+  origin.forgetRequests();
+  const state = async (): Promise<string> =>
+    (await page.$eval("#warm-state", ({ textContent }) => textContent)) ?? "";
+  const focused = (): Promise<unknown> => page.evaluate("document.activeElement.id");
+  await page.focus("#warm-prefix");
+  await page.keyboard.type(`s3://${testBucket}/run/`);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(), "warm-dry-run");
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Enter");
+  await until(async () => (await state()).includes("To fetch: "));
+  assert.equal(
+    await state(),
+    `s3://${testBucket}/run/: 3 objects. Held: 0 chunks (0 B). To fetch: 6 chunks (27 MiB).`,
+  );
+  assert.equal(origin.count("GET"), 0);
+  await page.focus("#warm-dry-run");
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Tab");
+  const gate = origin.faults.hold("GET", "run/b");
+  await page.keyboard.press("Enter");
+  await gate.reached;
+  await until(async () => (await state()) === `Fetching s3://${testBucket}/run/`);
+  assert.match(
+    (await page.$eval("#warm-running", ({ textContent }) => textContent)) ?? "",
+    /3 objects, 27 MiB: [\d.]+ \w+ of 27 MiB/,
+  );
+  assert.equal(
+    await page.$eval("#warm-running", (place) => (place as unknown as { hidden: boolean }).hidden),
+    false,
+  );
+  await isAccessible(page, "with a warm-up that runs");
+  assert.equal(await focused(), "warm-cancel");
+  await page.keyboard.press("Enter");
+  await until(async () => (await state()) === "Cancelled. What was fetched stays.");
+  gate.release();
+  for (const replica of replicas) await until(async () => (await replica.metric("orca_warm_ups")) === 0);
+  assert.equal(await focused(), "warm-start");
+  await page.keyboard.press("Enter");
+  await until(async () => (await state()).endsWith("Every chunk is held where it should be."));
+  assert.match(await state(), /Verified: 6 chunks \(27 MiB\)\./);
+  assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 400);
 }
 
 async function sumOf({ replicas }: ReplicaCluster, series: string): Promise<number> {

@@ -30,6 +30,8 @@ const files = [
   ["/console/panels.js", "panels.js", "text/javascript", "a file of /console"],
   ["/console/format.js", "format.js", "text/javascript", "a file of /console"],
   ["/console/actions.js", "actions.js", "text/javascript", "a file of /console"],
+  ["/console/calls.js", "calls.js", "text/javascript", "a file of /console"],
+  ["/console/warm.js", "warm.js", "text/javascript", "a file of /console"],
   ["/console/chart.js", "chart.js", "text/javascript", "a file of /console"],
   ["/console/console.css", "console.css", "text/css", "a file of /console"],
   ["/console/uplot.js", "uPlot.esm.js", "text/javascript", "a file of /console"],

@@ -1,22 +1,12 @@
-// The actions of the ops listener, for a person who has its token. The token is kept in this page alone: no cookie holds
-// it, so no other page can send it.
-import { byId, bytesText } from "./format.js";
+// The actions of the ops listener, for a person who has its token.
 
-let token = "";
+import { act, linesOf, useToken } from "./calls.js";
+import { byId, bytesText } from "./format.js";
+import { listenForWarmUps } from "./warm.js";
 
 const say = (text) => {
   byId("action-state").textContent = text;
 };
-
-async function act(path, action, query = {}) {
-  const response = await fetch(`${path}?${new URLSearchParams(query)}`, {
-    method: "POST",
-    headers: { "x-orca-action": action, authorization: `Bearer ${token}` },
-  });
-  if (response.ok) return response;
-  const { error } = await response.json().catch(() => ({}));
-  throw new Error(error ?? `status ${response.status}`);
-}
 
 async function clear() {
   const prefix = byId("clear-prefix").value;
@@ -30,21 +20,13 @@ async function clear() {
 
 /** Shows each line of the answer as it comes. */
 async function verify() {
-  const response = await act("/cache/verify", "verify");
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
   let result = "The scrub gave no answer.";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return result;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) {
-      const { state, checked_chunks, checked_bytes, total_bytes, bad_chunks } = JSON.parse(line);
-      result = `Verify is ${state}: ${checked_chunks} chunks (${bytesText(checked_bytes)} of ${bytesText(total_bytes)}) checked, ${bad_chunks} bad ones deleted.`;
-      say(result);
-    }
+  for await (const scrub of linesOf(await act("/cache/verify", "verify"))) {
+    const { state, checked_chunks, checked_bytes, total_bytes, bad_chunks } = scrub;
+    result = `Verify is ${state}: ${checked_chunks} chunks (${bytesText(checked_bytes)} of ${bytesText(total_bytes)}) checked, ${bad_chunks} bad ones deleted.`;
+    say(result);
   }
+  return result;
 }
 
 async function setLogLevel() {
@@ -79,9 +61,11 @@ export function listenForActions(onToken) {
   onSubmit("clear-form", clear);
   onSubmit("verify-form", verify);
   onSubmit("log-level-form", setLogLevel);
+  listenForWarmUps();
   byId("action-token-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    token = byId("action-token").value;
+    const token = byId("action-token").value;
+    useToken(token);
     byId("actions").disabled = false;
     say("Actions are allowed, if the token is right.");
     onToken(token);
