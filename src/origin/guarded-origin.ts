@@ -174,7 +174,10 @@ export class GuardedOrigin {
 
   /** @see Origin.list */
   list(request: ListRequest): Promise<ListPage> {
-    return this.#repeated("list", (signal) => this.#origin.list(request, signal));
+    const { bucket, prefix } = request;
+    const what = `a page of the listing of ${bucket}/${prefix}`;
+    const steps = OriginTrace.ofList(this.#trace, this.id, { bucket, prefix }, what);
+    return this.#repeated("list", (signal) => this.#origin.list(request, signal), steps);
   }
 
   /** One attempt under a permit: the caller repeats it. @see Origin.look */
@@ -190,7 +193,8 @@ export class GuardedOrigin {
 
   /** @see Origin.listBuckets */
   listBuckets(as: OriginKey | undefined): Promise<readonly ListedBucket[]> {
-    return this.#repeated("list", (signal) => this.#origin.listBuckets(as, signal));
+    const steps = OriginTrace.ofList(this.#trace, this.id, {}, "the list of buckets");
+    return this.#repeated("list", (signal) => this.#origin.listBuckets(as, signal), steps);
   }
 
   /** One attempt, for a look: the caller repeats it. */
@@ -257,7 +261,7 @@ export class GuardedOrigin {
         trace?.waitFor("permit");
         const ask = (entrant?: Entrant): Promise<void> => {
           trace?.asked();
-          steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes }, entrant?.isHedge);
+          steps.attempt({ offset: rest.offset, lengthBytes: rest.lengthBytes }, entrant);
           const into = entrant ? new HedgedSink(watched, entrant) : watched;
           return this.#origin.read(rest, into, eitherSignal([stop, slow.signal], entrant));
         };
@@ -305,7 +309,7 @@ export class GuardedOrigin {
     for (;;) {
       try {
         const askOnce = (entrant?: Entrant): Promise<Answer> => {
-          steps?.attempt(undefined, entrant?.isHedge);
+          steps?.attempt(undefined, entrant);
           return ask(entrant ? eitherSignal([this.#closing.signal], entrant) : this.#closing.signal);
         };
         return await this.#attempt(operation, askOnce, attempts, steps);
@@ -353,12 +357,12 @@ export class GuardedOrigin {
     entrant?.sent();
     try {
       const answer = await ask(entrant);
-      steps?.ended(undefined, this.#clock.monotonic() - startedMs, receivedBytes?.());
+      steps?.ended(undefined, this.#clock.monotonic() - startedMs, receivedBytes?.(), entrant);
       return answer;
     } catch (thrown) {
       const tookMs = this.#clock.monotonic() - startedMs;
-      if (entrant?.isLost) steps?.cancelled(tookMs);
-      else steps?.ended(thrown, tookMs, receivedBytes?.());
+      if (entrant?.isLost) steps?.cancelled(tookMs, entrant);
+      else steps?.ended(thrown, tookMs, receivedBytes?.(), entrant);
       // Another request was faster, or the caller wants no more bytes: that is no error of the origin.
       if (entrant?.isLost || attempts.caller?.aborted) throw thrown;
       const error = OrcaError.from(thrown, "origin_unavailable", "origin", `Cannot ask origin "${this.id}"`);

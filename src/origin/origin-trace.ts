@@ -4,7 +4,8 @@ import type { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Waiting, WatchedCall } from "../trace/stalls/stall-watch.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
 import type { TraceStep } from "../trace/trace-steps.ts";
-import type { ObjectLocation } from "./origin.ts";
+import type { Entrant } from "./hedging/hedge.ts";
+import type { ListRequest, ObjectLocation } from "./origin.ts";
 
 /** Logs one step; undefined while steps are off. */
 type StepLog = (step: TraceStep, fields: object) => void;
@@ -19,8 +20,8 @@ export class OriginTrace {
   readonly #log: StepLog | undefined;
   readonly #waiting: Waiting | undefined;
   readonly #about: object;
-  /** Attempts in progress: one, or with hedging two. */
-  readonly #watched: WatchedCall[] = [];
+  /** Attempts in progress, by their entrant where they race: with hedging there are two, and either may end first. */
+  readonly #watched = new Map<object | undefined, WatchedCall>();
   #attempts = 0;
 
   private constructor(
@@ -55,14 +56,26 @@ export class OriginTrace {
     return new OriginTrace(operation, log, waiting, object);
   }
 
+  /** `what` names the listing for people. Its requests are shared, so none of them is named as what waits. */
+  static ofList(
+    trace: Trace | undefined,
+    originId: string,
+    about: Partial<Pick<ListRequest, "bucket" | "prefix">>,
+    what: string,
+  ): OriginTrace {
+    const waiting = trace && { stalls: trace.stalls, waiting: () => [`${what} waits for it`] };
+    return new OriginTrace("list", undefined, waiting, { originId, ...about });
+  }
+
   permitted(waitedMs: number): void {
     this.#log?.("permit", { operation: this.#operation, waitedMs: Math.round(waitedMs) });
   }
 
-  attempt(range?: AttemptRange, isHedge = false): void {
+  /** `entrant`: where two attempts race, the one that this is. */
+  attempt(range?: AttemptRange, entrant?: Entrant): void {
     this.#attempts += 1;
-    this.#watch(range);
-    const hedge = isHedge ? { hedge: true } : {};
+    this.#watch(range, entrant);
+    const hedge = entrant?.isHedge ? { hedge: true } : {};
     this.#log?.("origin_attempt", {
       operation: this.#operation,
       attempt: this.#attempts,
@@ -72,26 +85,32 @@ export class OriginTrace {
   }
 
   /** `thrown` is undefined for an attempt that succeeded, `receivedBytes` for one without a body. */
-  ended(thrown: unknown, tookMs: number, receivedBytes?: number): void {
+  ended(thrown: unknown, tookMs: number, receivedBytes?: number, entrant?: Entrant): void {
     const code = thrown instanceof OrcaError ? thrown.code : "origin_unavailable";
-    this.#result(thrown === undefined ? "ok" : code, tookMs, receivedBytes);
+    this.#result(thrown === undefined ? "ok" : code, tookMs, receivedBytes, entrant);
   }
 
   /** The same request was answered on another connection first (hedging/hedge.ts). */
-  cancelled(tookMs: number): void {
-    this.#result("cancelled", tookMs);
+  cancelled(tookMs: number, entrant: Entrant): void {
+    this.#result("cancelled", tookMs, undefined, entrant);
   }
 
   /** The bytes of a body are a part of its attempt, and so of its usual time. */
-  #watch(range: AttemptRange | undefined): void {
+  #watch(range: AttemptRange | undefined, entrant: Entrant | undefined): void {
     const waiting = this.#waiting;
     const about = { ...this.#about, attempt: this.#attempts, ...range };
     const call = waiting?.stalls.begin("origin", this.#operation, about, () => waiting.waiting());
-    if (call) this.#watched.push(call);
+    if (call) this.#watched.set(entrant, call);
   }
 
-  #result(result: string, tookMs: number, receivedBytes?: number): void {
-    const call = this.#watched.shift();
+  #result(
+    result: string,
+    tookMs: number,
+    receivedBytes: number | undefined,
+    entrant: Entrant | undefined,
+  ): void {
+    const call = this.#watched.get(entrant);
+    this.#watched.delete(entrant);
     if (call) this.#waiting?.stalls.end(call, result);
     if (!this.#log) return;
     const received = receivedBytes === undefined ? {} : { receivedBytes };

@@ -32,6 +32,7 @@ import type { DiskTier } from "../store/disk/disk-tier.ts";
 import { type PinAnswers, replicaPins } from "../store/disk/pins/replica-pins.ts";
 import type { MemoryTier } from "../store/memory-tier.ts";
 import { Scrub } from "../store/scrub/scrub.ts";
+import type { Trace } from "../trace/trace.ts";
 import type { OpenCachestore } from "./cachestore.ts";
 import { ReplicaExplainAnswers } from "./explain-answers.ts";
 import type { MeshClient } from "./mesh-client.ts";
@@ -52,6 +53,7 @@ export interface CacheViewOptions {
   readonly meshClient: MeshClient | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly trace: Trace;
 }
 
 export class CacheView {
@@ -78,7 +80,7 @@ export class CacheView {
     const { flights } = readPath.forReaders;
     this.held = new HeldChunks({ memory, disk, cachestore: cachestore?.store, flights });
     const intervalMs = options.config.disk?.scrubIntervalMs ?? 0;
-    const scrub = disk && new Scrub({ disk, intervalMs, clock, logger });
+    const scrub = disk && new Scrub({ disk, intervalMs, clock, logger, stalls: options.trace.stalls });
     this.scrub = scrub;
     this.warmer = readPath.warmer;
     this.pins = (objectsMax) => replicaPins(disk?.pins, objectsMax);

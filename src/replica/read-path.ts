@@ -51,7 +51,7 @@ export class ReplicaReadPath {
     const shared = { memory, disk, cachestore: cachestore?.store, budget, queueTimeoutMs, trace };
     this.replicated =
       meshClient && disk && copies > 1
-        ? new ReplicatedDisks({ copies, meshClient, disk, budget, clock, logger })
+        ? new ReplicatedDisks({ copies, meshClient, disk, budget, clock, logger, stalls: trace.stalls })
         : undefined;
     const filler = new Filler({
       ...shared,

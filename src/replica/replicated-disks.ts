@@ -23,6 +23,7 @@ import type { InventoryAnswers } from "../mesh/services/inventory-service.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 import type { StagingStore } from "../store/disk/staged-chunk.ts";
 import type { ListedStore } from "../store/listed-store.ts";
+import type { StallWatch } from "../trace/stalls/stall-watch.ts";
 
 /** A disk that can hold copies, and tells when it is known what it holds, and when it has lost a chunk. */
 export interface ReplicatedDisk extends StagingStore, ListedStore {
@@ -45,6 +46,7 @@ export interface ReplicatedDisksOptions {
   readonly budget: MemoryBudget;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly stalls?: StallWatch | undefined;
   readonly antiEntropy?: Partial<AntiEntropySettings> | undefined;
 }
 
@@ -63,7 +65,7 @@ export class ReplicatedDisks {
   readonly #survey: ChunkSurvey;
 
   constructor(options: ReplicatedDisksOptions) {
-    const { copies, meshClient, disk, budget, clock, logger } = options;
+    const { copies, meshClient, disk, budget, clock, logger, stalls } = options;
     const { coordination, membership, chunkPeers: peers, inventoryPeers } = meshClient;
     const keepers = new Keepers({ coordination, copies });
     this.keepers = keepers;
@@ -71,7 +73,7 @@ export class ReplicatedDisks {
     this.peerCopies = new PeerCopies({ keepers, coordination, peers, clock });
     this.#survey = new ChunkSurvey({ store: disk, keepers, coordination, clock });
     this.inventory = new Inventory({ store: disk, keepers, survey: this.#survey });
-    this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger });
+    this.puller = new Puller({ store: disk, keepers, peers, budget, clock, logger, stalls });
     this.announcer = new Announcer({
       keepers,
       coordination,

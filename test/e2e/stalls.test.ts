@@ -64,6 +64,35 @@ test("a GET that hangs is told once with the flight and the requests that wait, 
   assert.equal(await fixture.metric('orca_calls_stalled_total{place="origin"}'), 1);
 });
 
+test("a LIST that hangs is told once with the listing that waits, and told when it ends", async () => {
+  const clock = new LateClock();
+  fixture = await startReplica({ clock });
+  const { origin, logger, endpoint } = fixture;
+  const events = (event: string) =>
+    logger.events
+      .map(({ fields }) => fields as Record<string, unknown>)
+      .filter((line) => line["event"] === event);
+  origin.put(testBucket, "run/k", { seed: 1, sizeBytes: 1 });
+  const gate = origin.faults.hold("LIST", "run/");
+  const lists = [0, 1].map(() => fetch(`${endpoint}/${testBucket}?list-type=2&prefix=run/`));
+  await gate.reached;
+  clock.lateMs = 6000;
+  await until(() => events("call_stalled").length > 0);
+  const [line] = events("call_stalled");
+  assert.deepEqual(
+    [line?.["place"], line?.["operation"], line?.["bucket"], line?.["prefix"], line?.["attempt"]],
+    ["origin", "list", testBucket, "run/", 1],
+  );
+  assert.deepEqual(line?.["stack"], [
+    "origin list",
+    `a page of the listing of ${testBucket}/run/ waits for it`,
+  ]);
+  gate.release();
+  for (const list of lists) assert.match(await (await list).text(), /<Key>run\/k<\/Key>/);
+  await until(() => events("call_stall_ended").length > 0);
+  assert.deepEqual([events("call_stalled").length, events("call_stall_ended")[0]?.["result"]], [1, "ok"]);
+});
+
 test("/readyz has a notice about the event loop, and it is no reason for a 503", async () => {
   fixture = await startReplica();
   const response = await fetch(`${fixture.opsEndpoint}/readyz`);

@@ -19,6 +19,8 @@ import { MiB } from "../../base/units.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { StagedChunk, StagingStore } from "../../store/disk/staged-chunk.ts";
+import { type StallWatch, type Waiting, watched } from "../../trace/stalls/stall-watch.ts";
+import { chunkFields } from "../../trace/trace.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
 import type { Keepers } from "./keepers.ts";
 import { PullRange } from "./pull-range.ts";
@@ -74,6 +76,7 @@ export interface PullOptions {
   readonly logger: Logger;
   /** Of what is logged about damaged copies. */
   readonly pace: LogPace;
+  readonly stalls?: StallWatch | undefined;
   readonly settings: PullSettings;
   readonly stats: PullStats;
 }
@@ -196,11 +199,10 @@ export class Pull {
     const { peers, key, stats } = this.#options;
     const lengthBytes = range.lengthBytes;
     try {
-      return await peers.read(
-        peer,
-        { key, offset, lengthBytes, passedOver: [], cachedOnly: true },
-        range,
-        signal,
+      const about = { ...chunkFields(key), peer: peer.replicaId, offset, lengthBytes };
+      const request = { key, offset, lengthBytes, passedOver: [], cachedOnly: true };
+      return await watched(this.#waiting, "peer", "pull", about, () =>
+        peers.read(peer, request, range, signal),
       );
     } catch (thrown) {
       signal.throwIfAborted();
@@ -214,6 +216,14 @@ export class Pull {
         stats.resumed += 1;
       }
     }
+  }
+
+  /** A range as what a call to a peer holds up. */
+  get #waiting(): Waiting | undefined {
+    const { stalls, key } = this.#options;
+    const { bucket, objectKey } = key.version;
+    const name = `chunk ${key.index} of ${bucket}/${objectKey}`;
+    return stalls && { stalls, waiting: () => [`the pull of ${name} to this replica's disk waits for it`] };
   }
 
   async #write(peer: Member, stage: StagedChunk, range: PullRange): Promise<boolean> {

@@ -18,6 +18,7 @@ import { OrcaError } from "../../base/orca-error.ts";
 import type { Member } from "../../membership/member.ts";
 import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { StagingStore } from "../../store/disk/staged-chunk.ts";
+import type { StallWatch } from "../../trace/stalls/stall-watch.ts";
 import type { ChunkPeers } from "../chunk-peers.ts";
 import type { Keepers } from "./keepers.ts";
 import { Pull, type PullEnd, type PullSettings, type PullStats, pullDefaults } from "./pull.ts";
@@ -35,6 +36,8 @@ export interface PullerOptions {
   readonly budget: MemoryBudget;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of ranges that do not come. */
+  readonly stalls?: StallWatch | undefined;
   readonly settings?: Partial<PullerSettings>;
 }
 

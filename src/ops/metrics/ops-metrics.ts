@@ -57,7 +57,7 @@ export function registerStallMetrics(metrics: MetricsRegistry, { stats }: StallC
     "orca_calls_stalled_total",
     {
       meaning:
-        "Calls to the origin, the disk or the cachestore that took ten times as long as 99 % of the latest ones, and 5 s at least.",
+        "Calls to the origin, the disk, the cachestore or a peer (pulls of copies) that took ten times as long as 99 % of the latest ones, and 5 s at least.",
       watch: "Should not grow. The log line call_stalled says what waited for the call.",
     },
     () => labelled("place", stats.stalls),

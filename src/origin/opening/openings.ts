@@ -132,7 +132,7 @@ export class Openings {
     const ask = async (entrant?: Entrant): Promise<void> => {
       const { offset, lengthBytes, lastBytes } = request;
       const range = lastBytes === undefined ? { offset, lengthBytes } : { lastBytes: lengthBytes };
-      steps.attempt(range, entrant?.isHedge);
+      steps.attempt(range, entrant);
       const onHead = (opening: Opening): ByteSink | null =>
         entrant?.answered() === false ? null : onOpening(opening);
       const stopped = eitherSignal([this.#options.closing, stop.signal], entrant);

@@ -11,6 +11,7 @@
 import { join } from "node:path";
 import type { BytePace } from "../../base/byte-pace.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
+import { type StallWatch, watched } from "../../trace/stalls/stall-watch.ts";
 import { chunkPathOfFileName, fanOuts } from "../chunk-file/chunk-file.ts";
 import type { DiskTier } from "../disk/disk-tier.ts";
 import type { DiskEntry } from "../disk/held-entries.ts";
@@ -33,6 +34,7 @@ export interface ScrubPassOptions {
   /** Called after each directory. */
   readonly onDirectoryChecked: () => Promise<void>;
   readonly clock: Clock;
+  readonly stalls?: StallWatch | undefined;
   /** What the checking thread runs; for tests. */
   readonly threadModule?: URL | undefined;
 }
@@ -93,7 +95,9 @@ export class ScrubPass {
       if (fanOut < this.#done.cursor.slice(0, fanOut.length)) continue;
       signal.throwIfAborted();
       const directory = join(this.#options.disk.directory, fanOut);
-      const names = await audit.list(directory);
+      const names = await this.#watched(`the list of the files in ${fanOut}`, directory, () =>
+        audit.list(directory),
+      );
       for (const name of names) {
         const file = `${fanOut}/${name}`;
         if (file <= this.#done.cursor) continue;
@@ -121,17 +125,25 @@ export class ScrubPass {
   async #checkEntry(audit: DiskAudit, path: string, entry: DiskEntry, signal: AbortSignal): Promise<void> {
     const { disk, pace } = this.#options;
     await this.#yieldToReads(signal);
-    let step: CheckStep = await audit.check(path, entry.path);
+    const what = `the check of ${path.slice(disk.directory.length + 1)}`;
+    let step: CheckStep = await this.#watched(what, path, () => audit.check(path, entry.path));
     while (step.kind === "read") {
       this.#partBytes += step.lengthBytes;
       await pace.spend(step.lengthBytes, signal);
       await this.#yieldToReads(signal);
-      step = await audit.next();
+      step = await this.#watched(what, path, () => audit.next());
     }
     const isReplaced = !entry.isHeld;
     const isBad = step.fault !== undefined && (await disk.distrust(entry, step.fault));
     this.#partBytes = 0;
     if (!isReplaced) this.#count(entry.sizeBytes, isBad, step.fault !== undefined && !isBad);
+  }
+
+  /** One question to the thread: a list of a directory, or a block of a file. */
+  #watched<Answer>(what: string, path: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const { stalls } = this.#options;
+    const waiting = stalls && { stalls, waiting: () => [`${what} by the scrub waits for it`] };
+    return watched(waiting, "disk", "scrub", { path }, ask);
   }
 
   #count(sizeBytes: number, isBad: boolean, isSkipped: boolean): void {

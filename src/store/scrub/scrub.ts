@@ -16,6 +16,7 @@ import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { pages } from "../../base/pages.ts";
 import { MiB } from "../../base/units.ts";
+import type { StallWatch } from "../../trace/stalls/stall-watch.ts";
 import { type ScrubbedDisk, ScrubPass } from "./scrub-pass.ts";
 import {
   type FinishedPass,
@@ -30,6 +31,8 @@ export interface ScrubOptions {
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of reads that hang. */
+  readonly stalls?: StallWatch | undefined;
   /** What the checking thread runs; for tests. */
   readonly threadModule?: URL;
 }
@@ -165,7 +168,7 @@ export class Scrub {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { disk, clock, logger, threadModule } = this.#options;
+    const { disk, clock, logger, stalls, threadModule } = this.#options;
     const pass = new ScrubPass({
       disk,
       from: this.#saved.unfinished ?? nothing,
@@ -173,6 +176,7 @@ export class Scrub {
       stats: this.stats,
       onDirectoryChecked: () => this.#save({ unfinished: pass.done }),
       clock,
+      stalls,
       threadModule,
     });
     this.#pass = pass;

@@ -1,5 +1,5 @@
 /**
- * Tells of a call to the origin, the disk or the cachestore that takes far beyond its usual time: once, while it still
+ * Tells of a call to the origin, the disk, the cachestore or a peer that takes far beyond its usual time: once, while it still
  * runs, with what waits for it, and once more when it ends. A call that hangs has no other line in the log until its own
  * deadline, which may be minutes away.
  *
@@ -14,7 +14,8 @@ import type { Logger } from "../../base/logger.ts";
 import { pages } from "../../base/pages.ts";
 import { RecentLatency } from "./recent-latency.ts";
 
-export type WatchedPlace = "origin" | "disk" | "cachestore";
+/** `peer`: another replica, from which a copy is pulled. */
+export type WatchedPlace = "origin" | "disk" | "cachestore" | "peer";
 
 /** A call that takes less does not stall. */
 const stalledMsMin = 5000;
@@ -57,8 +58,8 @@ export class WatchedCall {
 export class StallWatch {
   /** Calls that stalled, and those of them that still run, by place. */
   readonly stats = {
-    stalls: { origin: 0, disk: 0, cachestore: 0 } as Record<WatchedPlace, number>,
-    running: { origin: 0, disk: 0, cachestore: 0 } as Record<WatchedPlace, number>,
+    stalls: { origin: 0, disk: 0, cachestore: 0, peer: 0 } as Record<WatchedPlace, number>,
+    running: { origin: 0, disk: 0, cachestore: 0, peer: 0 } as Record<WatchedPlace, number>,
   };
   readonly #clock: Clock;
   readonly #logger: Logger;

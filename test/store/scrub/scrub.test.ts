@@ -8,6 +8,7 @@ import type { ChunkKey } from "../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { Scrub, type ScrubOptions, type ScrubProgress } from "../../../src/store/scrub/scrub.ts";
 import type { ScrubbedDisk } from "../../../src/store/scrub/scrub-pass.ts";
+import { StallWatch } from "../../../src/trace/stalls/stall-watch.ts";
 import { throwsWith } from "../../support/throws-with.ts";
 import { until } from "../../support/until.ts";
 import { DiskFixture, keyOf, readBlock, readChunk } from "../disk/disk-fixture.ts";
@@ -560,3 +561,33 @@ criterion("a state file that cannot be written is one warning, and stops nothing
   assert.equal((await runToEnd(scrub())).state, "complete");
   assert.equal(disk.logger.count("warn"), 1);
 });
+
+criterion(
+  "a disk that does not answer is told once with the file, and told when the pass is stopped",
+  async ({ disk, tier, scrub }) => {
+    await putChunks(disk, tier, 1);
+    const stalls = new StallWatch(disk.clock, disk.logger);
+    const silent = "import{parentPort}from'node:worker_threads';parentPort.on('message',()=>{})";
+    const made = scrub({ stalls, threadModule: new URL(`data:text/javascript,${silent}`) });
+    const lines = (event: string) =>
+      disk.logger.events
+        .map(({ fields }) => fields as Record<string, unknown>)
+        .filter((line) => line["event"] === event);
+    const verified = made.verify();
+    await until(() => stalls.callsWatched === 1);
+    await disk.clock.advance(20_000);
+    const [line] = lines("call_stalled");
+    assert.deepEqual(
+      [lines("call_stalled").length, line?.["place"], line?.["operation"]],
+      [1, "disk", "scrub"],
+    );
+    assert.equal(line?.["path"], join(tier.directory, "00"));
+    assert.deepEqual(line?.["stack"], [
+      "disk scrub",
+      "the list of the files in 00 by the scrub waits for it",
+    ]);
+    await made.stop();
+    await verified;
+    assert.deepEqual([lines("call_stall_ended")[0]?.["result"], stalls.callsWatched], ["failed", 0]);
+  },
+);
