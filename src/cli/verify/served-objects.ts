@@ -3,7 +3,7 @@
  * client, which would share its faults. The SDK repeats a request that fails, as clients do.
  */
 import type { Readable } from "node:stream";
-import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import type { Environment } from "../../config/secret.ts";
 import type { PlannedRead } from "./read-plan.ts";
 
@@ -13,6 +13,30 @@ export interface ServedObject {
   /** As `Content-Length` says. */
   readonly lengthBytes: number | undefined;
   readonly body: Readable;
+}
+
+export interface PageQuestion {
+  readonly prefix: string;
+  /** Empty for none, as `token` is for the first page. */
+  readonly delimiter: string;
+  readonly maxKeys: number;
+  readonly token: string;
+}
+
+/** An object, or a common prefix, which has no size and no ETag. */
+export interface ListedEntry {
+  readonly name: string;
+  readonly sizeBytes?: number;
+  readonly etag?: string;
+}
+
+export interface ServedPage {
+  /** Objects, and then common prefixes. */
+  readonly entries: readonly ListedEntry[];
+  readonly keyCount: number | undefined;
+  readonly isTruncated: boolean;
+  /** Empty where the page has none. */
+  readonly nextToken: string;
 }
 
 const connectTimeoutMs = 10_000;
@@ -61,12 +85,44 @@ export class ServedObjects {
     const body = Body as Readable;
     // A read that has ended early leaves the body, and its error, to nobody.
     body.on("error", () => {});
-    return { etag: ETag.replace(/^(?:W\/)?"(.*)"$/, "$1"), lengthBytes: ContentLength, body };
+    return { etag: unquoted(ETag), lengthBytes: ContentLength, body };
+  }
+
+  /** One page of LIST v2. @throws ServiceException of the SDK. */
+  async list(
+    bucket: string,
+    { prefix, delimiter, maxKeys, token }: PageQuestion,
+    signal: AbortSignal,
+  ): Promise<ServedPage> {
+    const command = new ListObjectsV2Command({
+      Bucket: bucket,
+      Prefix: prefix,
+      MaxKeys: maxKeys,
+      ...(delimiter !== "" && { Delimiter: delimiter }),
+      ...(token !== "" && { ContinuationToken: token }),
+    });
+    const page = await this.#client.send(command, { abortSignal: signal });
+    const objects = (page.Contents ?? []).map(({ Key = "", Size = -1, ETag = "" }) => ({
+      name: Key,
+      sizeBytes: Size,
+      etag: unquoted(ETag),
+    }));
+    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = "" }) => ({ name: Prefix }));
+    return {
+      entries: [...objects, ...prefixes],
+      keyCount: page.KeyCount,
+      isTruncated: page.IsTruncated === true,
+      nextToken: page.NextContinuationToken ?? "",
+    };
   }
 
   close(): void {
     this.#client.destroy();
   }
+}
+
+function unquoted(etag: string): string {
+  return etag.replace(/^(?:W\/)?"(.*)"$/, "$1");
 }
 
 const unsigned = { sign: <Request>(request: Request): Promise<Request> => Promise.resolve(request) };

@@ -14,6 +14,7 @@ interface VerifyReadsFlags {
   readonly ranges?: number;
   readonly objects?: number;
   readonly seed?: number;
+  readonly listings: boolean;
   readonly json: boolean;
 }
 
@@ -63,9 +64,10 @@ export function verifyReadsCommand(context: CommandContext): OrcaCommand {
       usualConfigFile,
     )
     .option("--origin <URL>", "Take the origin at URL, as orca serve does")
+    .option("--listings", "Compare listings in place of objects: keys, sizes, ETags, prefixes, pages", false)
     .option("--json", "Print the result as JSON", false)
     .withExamples(
-      "orca verify-reads s3://models/llama --against origin",
+      "orca verify-reads s3://models --against origin --listings",
       "orca verify-reads s3://models --against origin --objects 1000 --clients 64",
       "orca verify-reads s3://data --against origin --origin s3://data --endpoint http://cache-1:8443 --endpoint http://cache-2:8443",
     )
@@ -74,9 +76,10 @@ export function verifyReadsCommand(context: CommandContext): OrcaCommand {
       const endpoints = (flags.endpoint ?? [usualEndpoint]).map(endpointOf);
       const source = await configSourceOf(flags, context, "Cannot find the origin");
       const { verifyReads } = await import("./verify-reads.ts");
-      const { clients = 8, ranges = 4, objects, json } = flags;
+      const { clients = 8, ranges = 4, objects, listings, json } = flags;
       const seed = flags.seed ?? Math.floor(context.random.next() * 2 ** 32);
-      return verifyReads({ url, ...place, endpoints, source, clients, ranges, objects, seed, json }, context);
+      const what = { url, ...place, endpoints, source, clients, ranges, objects, seed };
+      return verifyReads({ ...what, listings, json }, context);
     });
 }
 

@@ -19,6 +19,7 @@ import type { ConfigSource } from "../serve-command.ts";
 import { type ComparedObject, ReadComparison } from "./read-comparison.ts";
 import { type PlannedRead, readPlan } from "./read-plan.ts";
 import { ServedObjects } from "./served-objects.ts";
+import { verifyListings } from "./verify-listings.ts";
 import { type VerifyResult, verifyReadsJson, verifyReadsReport } from "./verify-report.ts";
 import { VerifyTally } from "./verify-tally.ts";
 
@@ -35,6 +36,8 @@ export interface VerifyReadsOptions {
   /** Undefined for all. */
   readonly objects: number | undefined;
   readonly seed: number;
+  /** Compares listings, and reads no object. */
+  readonly listings?: boolean;
   readonly json: boolean;
 }
 
@@ -63,6 +66,12 @@ export async function verifyReads(options: VerifyReadsOptions, context: CommandC
   const origin = openOrigin(place.origin, { config, clock, random });
   const served = options.endpoints.map((each) => new ServedObjects(each, options.clients, env));
   try {
+    if (options.listings)
+      return await verifyListings(
+        options,
+        { config, place: place.bucket, origin, served, stopping },
+        context,
+      );
     const run = new VerifyRun(options, context, { config, place, origin, served, stopping });
     const result = await run.finish();
     stdout.write(options.json ? verifyReadsJson(result) : verifyReadsReport(result));
