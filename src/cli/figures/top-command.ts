@@ -67,17 +67,28 @@ async function top(options: TopOptions): Promise<number> {
   const isDrawn = stdout.isTTY === true && !options.json;
   if (isDrawn) stdout.write(clearScreen);
   while (!stop.signal.aborted) {
-    await printOnce(options, isDrawn ? redraw : "");
+    await printOnce(options, isDrawn ? redraw : "", stop.signal);
     await sleep(clock, everyMs, stop.signal).catch(() => undefined);
   }
   return 0;
 }
 
-/** `before` is written with the answer, so that the old one stays until the new one is there. */
-function printOnce(options: TopOptions, before: string): Promise<number> {
+/**
+ * `before` is written with the answer, so that the old one stays until the new one is there. `stop` ends the wait for an
+ * answer.
+ */
+function printOnce(options: TopOptions, before: string, stop?: AbortSignal): Promise<number> {
   return withOps("get the figures from", figuresCall, options, async (url, deadline) => {
-    const { text, document } = await readFigures(url, deadline);
-    options.stdout.write(before + (options.json ? text : topReport(document, url.host)));
+    const abort = (): void => deadline.abort(new Error("it was stopped"));
+    stop?.addEventListener("abort", abort);
+    try {
+      const { text, document } = await readFigures(url, deadline);
+      options.stdout.write(before + (options.json ? text : topReport(document, url.host)));
+    } catch (thrown) {
+      if (!stop?.aborted) throw thrown;
+    } finally {
+      stop?.removeEventListener("abort", abort);
+    }
     return 0;
   });
 }

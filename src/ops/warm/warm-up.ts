@@ -126,7 +126,11 @@ export class WarmUp {
       objects: this.#objects,
       bytes: this.#bytes,
       pass_bytes: this.#passBytes,
-      pass_total_bytes: this.#state === "filling" ? this.#bytes - this.#skippedBytes : this.#bytes,
+      // Objects that were overwritten with larger ones are counted as they are now.
+      pass_total_bytes: Math.max(
+        this.#passBytes,
+        this.#bytes - (this.#state === "filling" ? this.#skippedBytes : 0),
+      ),
       held: { ...this.#held },
       filled: { ...this.#filled },
       verified: { ...this.#verified },

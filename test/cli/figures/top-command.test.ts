@@ -71,6 +71,18 @@ test("orca top: refreshes until a signal, draws over itself on a terminal, and g
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("orca top: a signal ends it at once while a replica does not answer", async (context) => {
+  const asked = Promise.withResolvers<void>();
+  const ops = await serveOps(context, () => asked.resolve());
+  const clock = new FakeClock();
+  const signal = Promise.withResolvers<string>();
+  const running = runOrca(["top", "--ops", ops], { clock, stopSignal: () => signal.promise });
+  await asked.promise;
+  signal.resolve("SIGINT");
+  const { exitCode, stderr } = await running;
+  assert.deepEqual([exitCode, stderr, clock.pendingTimers], [0, "", 0]);
+});
+
 test("orca top: --every is at least a second", async () => {
   const { exitCode, stderr } = await runOrca(["top", "--every", "10ms"]);
   assert.equal(exitCode, 2);

@@ -74,3 +74,25 @@ test("WarmUp.run: where a listing fails it ends the chunks in flight, and resolv
   assert.equal(running, 0);
   assert.match(warmUp.document.reason ?? "", /the origin fails/);
 });
+
+test("WarmUp.document: an object that has grown since it was listed does not make a pass longer than its total", async () => {
+  const source: WarmSource = {
+    title: "s3://m/",
+    name: "pm/",
+    handed: { prefix: "m/" },
+    isUpTo: () => false,
+    async *objects(): AsyncGenerator<WarmObject> {
+      yield { bucket, key: "k", sizeBytes: MiB, mark: "k" };
+    },
+  };
+  const held = { result: "held", reason: undefined, isOutdated: false };
+  const warmer = { members: ["r0"], fill: async () => held, look: async () => held };
+  const warmUp = new WarmUp(
+    { source, after: "", isDryRun: false, bytesPerSecond: undefined, pinUntilMs: 0 },
+    { warmer: warmer as unknown as ClusterWarmer, origins: new Map(), clock: new FakeClock() },
+    "0".repeat(32),
+  );
+  await warmUp.run(new AbortController().signal);
+  const { state, pass_bytes: done, pass_total_bytes: total } = warmUp.document;
+  assert.deepEqual([state, done, total], ["complete", 2 * MiB, 2 * MiB]);
+});
