@@ -87,7 +87,7 @@ export class ObjectVersion implements ObjectVersionFields {
   readonly #memoryKeyPrefix: string;
   #blocks: ObjectVersion | undefined;
   /**
-   * For the memory tier: its entry for the only chunk, or a map of its entries by their indexes, so that a hit needs no
+   * For the memory tier: its entry, where it is linked to one, or a map of several by their indexes, so that a hit needs no
    * look-up by text.
    */
   memoryEntry: object | undefined;

@@ -31,6 +31,9 @@ const pinnedVictimsMax = 16;
 /** The tier remembers the misses of as many chunks as it holds, and at least of this many. */
 const missesRememberedMin = 128;
 
+const digit0 = 0x30;
+const slash = 0x2f;
+
 /** For the policy, the size of a chunk is the memory that it uses. */
 class MemoryEntry {
   readonly key: string;
@@ -54,23 +57,43 @@ class MemoryEntry {
     this.linked = undefined;
   }
 
+  get index(): number {
+    return Number(this.key.slice(this.key.lastIndexOf("/") + 1));
+  }
+
+  /** Whether {@link index} is this one, without a text of its own. */
+  isAt(index: number): boolean {
+    let at = this.key.length - 1;
+    for (let rest = index; ; rest = Math.trunc(rest / 10), at -= 1) {
+      if (this.key.charCodeAt(at) !== digit0 + (rest % 10)) return false;
+      if (rest < 10) return this.key.charCodeAt(at - 1) === slash;
+    }
+  }
+
   /** From now on {@link MemoryTier.getOf} finds it without its key. One version has the link: the one that was read last. */
   link(version: ObjectVersion, index: number): void {
     this.unlink();
-    if (version.chunkCount === 1) version.memoryEntry = this;
-    else if (version.memoryEntry instanceof Map) version.memoryEntry.set(index, this);
-    else version.memoryEntry = new Map([[index, this]]);
+    const { memoryEntry } = version;
+    if (memoryEntry instanceof Map) memoryEntry.set(index, this);
+    else if (memoryEntry instanceof MemoryEntry && !memoryEntry.isAt(index))
+      version.memoryEntry = new Map([
+        [memoryEntry.index, memoryEntry],
+        [index, this],
+      ]);
+    else version.memoryEntry = this;
     this.linked = version;
   }
 
   unlink(): void {
     const { linked } = this;
     if (linked === undefined) return;
+    this.linked = undefined;
     const { memoryEntry } = linked;
     if (memoryEntry === this) linked.memoryEntry = undefined;
-    const index = memoryEntry instanceof Map ? Number(this.key.slice(this.key.lastIndexOf("/") + 1)) : -1;
-    if (memoryEntry instanceof Map && memoryEntry.get(index) === this) memoryEntry.delete(index);
-    this.linked = undefined;
+    if (!(memoryEntry instanceof Map) || memoryEntry.get(this.index) !== this) return;
+    memoryEntry.delete(this.index);
+    // The heap that is charged for an entry has room for a half of a map, and not for a whole one.
+    if (memoryEntry.size === 1) [linked.memoryEntry] = memoryEntry.values();
   }
 }
 
@@ -132,15 +155,21 @@ export class MemoryTier implements PolicyEntries {
    * cache of the processor holds.
    */
   getOf(version: ObjectVersion, index: number, offset: number): ChunkBytes | undefined {
-    const { memoryEntry } = version;
-    const known = memoryEntry instanceof Map ? memoryEntry.get(index) : memoryEntry;
-    // With two tiers in a process, the entry may be one of the other tier.
-    if (known instanceof MemoryEntry && this.#rows[known.row] === known)
-      return this.#used(known, known.key, offset);
+    const known = this.#linkedTo(version, index);
+    if (known) return this.#used(known, known.key, offset);
     const memoryKey = version.memoryKey(index);
     const entry = this.#entries.get(memoryKey);
     entry?.link(version, index);
     return this.#used(entry, memoryKey, offset);
+  }
+
+  #linkedTo(version: ObjectVersion, index: number): MemoryEntry | undefined {
+    const { memoryEntry } = version;
+    const known = memoryEntry instanceof Map ? memoryEntry.get(index) : memoryEntry;
+    // With two tiers in a process, the entry may be one of the other tier.
+    if (!(known instanceof MemoryEntry) || this.#rows[known.row] !== known) return undefined;
+    const mayBeAnother = known === memoryEntry && version.chunkCount > 1;
+    return mayBeAnother && !known.isAt(index) ? undefined : known;
   }
 
   #used(entry: MemoryEntry | undefined, memoryKey: string, offset: number): ChunkBytes | undefined {

@@ -8,20 +8,31 @@ import { chunkOf, partialChunkOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { measured } from "../support/measured-process.ts";
 
-async function heapOf(chunks: number, blockCount = 1): Promise<number> {
+async function heapOf(chunks: number, blockCount = 1, chunksOfObject = 1): Promise<number> {
   const script = new URL("./memory-tier-cost.ts", import.meta.url);
-  const cost = await measured<{ chunks: number; heapBytes: number }>(script, chunks, blockCount);
+  const cost = await measured<{ chunks: number; heapBytes: number }>(
+    script,
+    chunks,
+    blockCount,
+    chunksOfObject,
+  );
   assert.equal(cost.chunks, chunks);
   return cost.heapBytes;
 }
 
-test("MemoryTier: one more small chunk costs the heap that is charged for it, within a fifth", async () => {
-  const costBytes = ((await heapOf(50_000)) - (await heapOf(10_000))) / 40_000;
-  assert.ok(
-    costBytes <= memoryChunkCostBytes && costBytes > 0.8 * memoryChunkCostBytes,
-    `${costBytes} bytes`,
-  );
-});
+for (const [which, chunksOfObject] of [
+  ["chunk", 1],
+  ["chunk, alone of two of its object,", 2],
+] as const) {
+  test(`MemoryTier: one more small ${which} costs the heap that is charged for it, within a fifth`, async () => {
+    const [few, many] = [await heapOf(10_000, 1, chunksOfObject), await heapOf(50_000, 1, chunksOfObject)];
+    const costBytes = (many - few) / 40_000;
+    assert.ok(
+      costBytes <= memoryChunkCostBytes && costBytes > 0.8 * memoryChunkCostBytes,
+      `${costBytes} bytes`,
+    );
+  });
+}
 
 test("MemoryTier: one small block of a chunk of 1 GiB costs the heap that is charged for it, within a fifth", async () => {
   const costBytes = ((await heapOf(10_000, 1024)) - (await heapOf(2000, 1024))) / 8000;

@@ -93,7 +93,21 @@ test("MemoryTier.getOf: an entry of one tier is none of another, and each of man
   one.tier.delete(large.memoryKey(1));
   assert.equal(one.tier.getOf(large, 1, 0), undefined);
   assert.ok(one.tier.getOf(large, 0, 0));
-  assert.deepEqual([...(large.memoryEntry as Map<number, object>).keys()], [0]);
+  one.tier.delete(large.memoryKey(0));
+  assert.equal(large.memoryEntry, undefined);
+});
+
+test("MemoryTier.getOf: a version has a map of its entries only while it is linked to several", () => {
+  const [{ budget, tier }, version] = [tierOf(8 * MiB), smallVersion(4096)];
+  for (const index of [1, 11, 101, 111]) fill(budget, tier, version.memoryKey(index), 4096, index);
+  assert.ok(tier.getOf(version, 11, 0) && !(version.memoryEntry instanceof Map));
+  for (const index of [0, 10, 21, 100]) assert.equal(tier.getOf(version, index, 0), undefined);
+  for (const index of [11, 1, 101, 111, 11])
+    assertPattern(segmentOf(tier.getOf(version, index, 0)).bytes, index, 0);
+  assert.deepEqual([...(version.memoryEntry as Map<number, object>).keys()], [11, 1, 101, 111]);
+  for (const index of [11, 1, 101]) tier.delete(version.memoryKey(index));
+  assert.ok(version.memoryEntry && !(version.memoryEntry instanceof Map));
+  for (const index of [1, 11, 111]) assert.equal(tier.getOf(version, index, 0) !== undefined, index === 111);
 });
 
 test("MemoryTier.put: a chunk that is held already stays, and no hold is taken", () => {
