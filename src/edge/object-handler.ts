@@ -18,7 +18,7 @@ import { ObjectReader } from "../fill/object-reader.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import type { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Bucket } from "../object/bucket.ts";
-import type { LookupResult, ObjectRecord } from "../object/object-record.ts";
+import { headersLengthMax, type LookupResult, type ObjectRecord } from "../object/object-record.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
 import { chunkFields, type Trace } from "../trace/trace.ts";
 import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
@@ -358,7 +358,7 @@ export class ObjectHandler {
   #headersOf(record: ObjectRecord): ObjectHeaders {
     if (record.headers instanceof ObjectHeaders) return record.headers;
     const headers = new ObjectHeaders(record.head, this.#options.hostId, record.stale);
-    record.headers = headers;
+    if (headers.length <= headersLengthMax) record.headers = headers;
     return headers;
   }
 }

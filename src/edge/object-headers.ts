@@ -59,6 +59,11 @@ export class ObjectHeaders {
     this.#checksums = head.checksums ? ownText(linesOf(checksumHeaders(head.checksums))) : "";
   }
 
+  /** Characters that are kept for the next response. */
+  get length(): number {
+    return this.#common.length + this.#checksums.length;
+  }
+
   /**
    * The header lines of a 200 (`whole`) or a 206 (`range`), for GET and HEAD alike. `range` must lie inside the object.
    * `overrides` is a flat list of headers that replace the object's own. `checksumMode` is what the client sent as

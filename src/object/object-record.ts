@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { OrcaError } from "../base/orca-error.ts";
+import { KiB } from "../base/units.ts";
 import { type ChunkTier, chunkSizeFor } from "../chunk/chunk-layout.ts";
 import { contentCodingOf } from "../chunk/content-coding.ts";
 import { ObjectVersion } from "../chunk/object-version.ts";
@@ -17,7 +18,7 @@ export interface ObjectRecord {
   readonly head: ObjectHead;
   /** Of an expired answer that is used because the source fails. */
   readonly stale?: Staleness | undefined;
-  /** For the edge: the headers of its responses, laid out. */
+  /** For the edge: the headers of its responses, laid out, where they take at most {@link headersLengthMax}. */
   headers?: object | undefined;
 }
 
@@ -38,6 +39,12 @@ export type LookupResult =
  * edge keeps one set for each record), and a revalidation.
  */
 const foundBytes = 950;
+
+/**
+ * Characters of the headers of an object's responses. Longer ones are laid out for each response, so that an object with
+ * much metadata is not held twice. S3 allows 2 KiB of user metadata.
+ */
+export const headersLengthMax = 4 * KiB;
 
 /** The same for an error, with its stack. */
 const errorBytes = 700;
@@ -61,17 +68,24 @@ export function entryBytes(name: string, answer: LookupResult): number {
   let bytes = foundBytes + textBytes(name) + textBytes(version.objectKey) + 2 * textBytes(version.originId);
   if (version.versionId !== undefined) bytes += textBytes(version.versionId);
   // The headers of the responses have the same texts, in one text of their own.
+  let headersBytes = 0;
   for (const value of Object.values(head)) {
-    if (typeof value === "string") bytes += textBytes(value) + value.length;
+    if (typeof value !== "string") continue;
+    bytes += textBytes(value);
+    headersBytes += value.length;
   }
   for (const [metadataName, value] of Object.entries(head.metadata)) {
     bytes += metadataPairBytes + textBytes(metadataName) + textBytes(value);
-    bytes += metadataName.length + value.length;
-    if (!headerText.test(value)) bytes += encodedBytes + 4 * value.length;
+    headersBytes += metadataName.length + value.length;
+    if (!headerText.test(value)) headersBytes += encodedBytes + 4 * value.length;
   }
-  for (const [checksum, value] of Object.entries(head.checksums ?? {}))
-    bytes += metadataPairBytes + textBytes(checksum) + textBytes(value) + checksum.length + value.length;
-  return bytes;
+  for (const [checksum, value] of Object.entries(head.checksums ?? {})) {
+    bytes += metadataPairBytes + textBytes(checksum) + textBytes(value);
+    headersBytes += checksum.length + value.length;
+  }
+  // A base64 text may be a third of its estimate.
+  const areKept = headersBytes <= 3 * headersLengthMax;
+  return areKept ? bytes + Math.min(headersBytes, headersLengthMax) : bytes;
 }
 
 /** The same metadata without a part of the response that it came in. */
