@@ -11,6 +11,7 @@ import { Worker } from "node:worker_threads";
 import type { Clock } from "../../../base/clock.ts";
 import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
+import { pages } from "../../../base/pages.ts";
 import type { SummedRead } from "../../chunk-file/block-sums.ts";
 import type { FileCallback } from "../../chunk-file/disk-file.ts";
 import { type BlockRead, type BlockReadJob, type BlockReadReply, summedRead } from "./block-read.ts";
@@ -37,12 +38,16 @@ interface ReadThread {
 
 const nothing: SummedRead = { bytesRead: 0, sums: undefined };
 
+/** A system that has no thread left is asked again after this time. Each question costs 0.4 ms. */
+const startAgainMs = 10_000;
+
 export class BlockThreads {
   readonly #options: BlockThreadsOptions;
   readonly #pace: LogPace;
   readonly #threads = new Set<ReadThread>();
   /** The one that was used last at the end: it is the first to be used again, and its memory is the warmest. */
   readonly #idle: ReadThread[] = [];
+  #startsFromMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: BlockThreadsOptions) {
@@ -87,17 +92,33 @@ export class BlockThreads {
   #startOne(): void {
     const isStarting = [...this.#threads].some(({ isOnline }) => !isOnline);
     if (this.#stopped || isStarting || this.#threads.size >= this.#options.threadsMax) return;
-    const worker = new Worker(
-      this.#options.threadModule ?? new URL("./block-read-thread.ts", import.meta.url),
-      {
+    const worker = this.#newWorker();
+    if (worker) this.#watch(worker);
+  }
+
+  /** Undefined where the system has no thread left. Reads go on without it. */
+  #newWorker(): Worker | undefined {
+    const { clock, logger, key, threadModule } = this.#options;
+    if (clock.monotonic() < this.#startsFromMs) return undefined;
+    try {
+      return new Worker(threadModule ?? new URL("./block-read-thread.ts", import.meta.url), {
         name: "orca-disk-read",
         // Blocks are in shared memory, and no budget counts the heap of a thread. So it is smaller than by default.
         resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
-        workerData: this.#options.key,
+        workerData: key,
         // The event loop opens and closes the files.
         trackUnmanagedFds: false,
-      },
-    );
+      });
+    } catch (error) {
+      this.#startsFromMs = clock.monotonic() + startAgainMs;
+      const suppressed = this.#pace.take("start");
+      const message = "Cannot start a thread that reads the disk; the disk is read without it, more slowly";
+      if (suppressed) logger.warn({ err: error, see: pages.sizing, ...suppressed }, message);
+      return undefined;
+    }
+  }
+
+  #watch(worker: Worker): void {
     const exit = Promise.withResolvers<void>();
     const thread: ReadThread = {
       worker,

@@ -13,7 +13,7 @@ import { heldResources, released } from "../../../support/held-resources.ts";
 import { patternBytes } from "../../../support/pattern.ts";
 import { RecordedLogger } from "../../../support/recorded-logger.ts";
 import { until } from "../../../support/until.ts";
-import { faultyReadThread } from "./faulty-read-thread.ts";
+import { faultyReadThread, noThread } from "./faulty-read-thread.ts";
 
 const blocks = 4;
 const content = patternBytes(1, 0, blocks * MiB);
@@ -22,6 +22,7 @@ class Fixture {
   readonly folder = mkdtempSync(join(tmpdir(), "orca-reads-"));
   readonly fd: number;
   readonly tags = new BlockTags();
+  readonly clock = new FakeClock();
   readonly logger = new RecordedLogger();
   readonly threads: BlockThreads;
   crashes = 0;
@@ -33,7 +34,7 @@ class Fixture {
     this.threads = new BlockThreads({
       threadsMax,
       key: this.tags.key,
-      clock: new FakeClock(),
+      clock: this.clock,
       logger: this.logger,
       onThreadCrash: () => {
         this.crashes += 1;
@@ -153,6 +154,19 @@ criterion(
     assert.deepEqual([fixture.crashes, fixture.logger.count("error")], [2, 1]);
   },
   () => new Fixture(1, () => faultyReadThread({ after: 1, crash: true })),
+);
+
+criterion(
+  "a thread that the system does not start is logged and tried again later, and no read waits for it",
+  async (fixture) => {
+    const { clock, threads, logger } = fixture;
+    for (let read = 0; read < 3; read += 1) assert.equal(fixture.tryRead(fixture.block(0)), undefined);
+    assert.deepEqual([threads.count, fixture.crashes, logger.count("warn")], [0, 0, 1]);
+    await clock.advance(60_000);
+    assert.equal(fixture.tryRead(fixture.block(0)), undefined);
+    assert.deepEqual([threads.count, logger.count("warn")], [0, 2]);
+  },
+  () => new Fixture(1, () => noThread),
 );
 
 criterion(

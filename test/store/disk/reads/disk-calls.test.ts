@@ -9,7 +9,7 @@ import type { DiskTier } from "../../../../src/store/disk/disk-tier.ts";
 import { until } from "../../../support/until.ts";
 import { diskCriteria } from "../disk-criteria.ts";
 import { type DiskFixture, keyOf, readBlock, readChunk } from "../disk-fixture.ts";
-import { faultyReadThread, type ReadThreadFault } from "./faulty-read-thread.ts";
+import { faultyReadThread, noThread, type ReadThreadFault } from "./faulty-read-thread.ts";
 
 const criterion = diskCriteria("DiskTier, read by threads");
 const callTimeoutMs = 10_000;
@@ -148,3 +148,15 @@ criterion("a thread that dies costs a miss; the chunk stays, and reads go on", a
   );
   assert.ok(fixture.logger.count("error") >= 1);
 });
+
+criterion(
+  "where no thread can be started, all is read without, and the disk stays in use",
+  async (fixture) => {
+    const key = keyOf("k", 4 * MiB);
+    const tier = await fixture.open({ readThreadModule: noThread, callTimeoutMs });
+    await fixture.put(tier, key);
+    for (let read = 0; read < 5; read += 1) assert.ok(await readChunk(tier, key));
+    await fixture.clock.advance(callTimeoutMs);
+    assert.deepEqual([tier.isSetAside, tier.readsInProgress, tier.stats.threadCrashes], [false, 0, 0]);
+  },
+);

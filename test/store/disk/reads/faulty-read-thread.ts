@@ -20,6 +20,9 @@ export function faultyReadThread(fault: ReadThreadFault): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(source)}`);
 }
 
+/** A module that no thread can run: the constructor of Worker throws, as where the system has no thread left. */
+export const noThread = new URL("https://invalid/");
+
 /** Runs in the thread. */
 export function serveFaulty({ after = 0, crash = false, gate, started }: ReadThreadFault): void {
   if (parentPort === null) throw new Error("a faulty thread is a thread");
