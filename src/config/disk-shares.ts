@@ -12,8 +12,10 @@ export interface DiskShareConfig {
   /** The first name of the place, as clients and the settings name it. */
   readonly name: string;
   readonly originId: string;
-  /** By the origin's name; undefined for all that no other place names. */
+  /** By the origin's name; undefined for all that the settings do not name. */
   readonly bucket: string | undefined;
+  /** Where `bucket` is undefined: what the settings name, with a share or without. */
+  readonly named?: readonly { readonly bucket: string; readonly prefix: string }[];
   readonly prefix: string;
   /** 0 for a priority alone. */
   readonly share: number;
@@ -33,7 +35,11 @@ export function diskSharesOf({ origins }: Pick<Config, "origins">): DiskShareCon
       if (share === 0 && priority === "normal") continue;
       const isSame = (other: DiskShareConfig): boolean =>
         other.originId === originId && other.bucket === bucket && other.prefix === prefix;
-      if (!shares.some(isSame)) shares.push({ name, originId, bucket, prefix, share, priority });
+      if (shares.some(isSame)) continue;
+      const named = bucket === undefined && {
+        named: Array.from(buckets.values(), (other) => ({ bucket: other.bucket, prefix: other.prefix })),
+      };
+      shares.push({ name, originId, bucket, ...named, prefix, share, priority });
     }
   }
   return shares;

@@ -5,6 +5,7 @@ import { OrcaError } from "../../src/base/orca-error.ts";
 import { treeOf } from "../../src/config/config.ts";
 import { diskSharesOf } from "../../src/config/disk-shares.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
+import { noShare, shareNumber } from "../../src/store/disk/shares/disk-share.ts";
 
 const disk = { root: "/d" };
 
@@ -38,7 +39,21 @@ test("diskSharesOf: the places with a share or a priority, each once, and none o
   assert.deepEqual(diskSharesOf(config), [
     { name: "a", originId: "o", bucket: "data", prefix: "", share: 0.2, priority: "normal" },
     { name: "low", originId: "o", bucket: "other", prefix: "x/", share: 0, priority: "low" },
-    { name: "*", originId: "o", bucket: undefined, prefix: "", share: 0.1, priority: "high" },
+    {
+      name: "*",
+      originId: "o",
+      bucket: undefined,
+      named: [
+        { bucket: "data", prefix: "" },
+        { bucket: "data", prefix: "" },
+        { bucket: "data", prefix: "p/" },
+        { bucket: "data", prefix: "e/" },
+        { bucket: "other", prefix: "x/" },
+      ],
+      prefix: "",
+      share: 0.1,
+      priority: "high",
+    },
   ]);
   const again = loadConfig({ env: {}, overrides: treeOf(config) as SettingsTree });
   assert.deepEqual(again, config);
@@ -116,4 +131,17 @@ test("loadConfig: a share is above 0 and at most 1, a priority one of three, and
     'origin.buckets.f.disk_share: expected the same as of "e", which is the same place',
     'origin.buckets.g.priority: expected the same as of "e", which is the same place',
   ]);
+});
+
+test('diskSharesOf: a bucket that is named without a share is not in the share of "*"', () => {
+  const buckets = {
+    plain: { bucket: "plain" },
+    part: { bucket: "b", prefix: "p/" },
+    "*": { disk_share: 0.4 },
+  };
+  const places = diskSharesOf(loadConfig({ env: {}, overrides: { origin: originWith(buckets), disk } }));
+  const numberOf = (bucket: string, objectKey: string): number =>
+    shareNumber(places, { originId: "o", bucket, objectKey });
+  assert.deepEqual([numberOf("plain", "k"), numberOf("b", "p/k")], [noShare, noShare]);
+  assert.deepEqual([numberOf("any", "k"), numberOf("b", "k")], [1, 1]);
 });

@@ -14,8 +14,10 @@ export type SharePriority = (typeof sharePriorities)[number];
 /** Which objects a share is for. */
 export interface SharePlace {
   readonly originId: string;
-  /** By the origin's name; undefined for all buckets that no other place names. */
+  /** By the origin's name; undefined for all buckets that the settings do not name. */
   readonly bucket: string | undefined;
+  /** Where `bucket` is undefined: what the settings name, with a share or without. */
+  readonly named?: readonly { readonly bucket: string; readonly prefix: string }[];
   readonly prefix: string;
 }
 
@@ -41,6 +43,7 @@ export function shareNumber(
   for (const [index, place] of places.entries()) {
     if (place.originId !== id || (place.bucket ?? bucket) !== bucket) continue;
     if (!objectKey.startsWith(place.prefix)) continue;
+    if (place.named?.some((other) => other.bucket === bucket && objectKey.startsWith(other.prefix))) continue;
     const rank = place.bucket === undefined ? 0 : 1 + place.prefix.length;
     if (rank <= foundRank) continue;
     found = index + 1;
