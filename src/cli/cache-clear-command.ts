@@ -35,7 +35,9 @@ export function cacheClearCommand({ clock, stdout, stderr }: CommandContext): Or
       new Option(
         "--match <WHAT>",
         "Delete the object whose whole key is PREFIX (key), or all whose keys begin with it (prefix)",
-      ).choices(["key", "prefix"]),
+      )
+        .choices(["key", "prefix"])
+        .default(undefined, "prefix; to be said where PREFIX is also a whole key"),
     )
     .option("--cachestore", "Delete chunks in the cachestore, too, which all replicas share", false);
   return withOpsOptions(command)

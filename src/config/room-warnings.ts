@@ -29,7 +29,11 @@ export function roomWarnings({ memory, disk }: Pick<Config, "memory" | "disk">, 
       `memory.max_bytes: ${formatBytes(memory.maxBytes)} are not less than the ${formatBytes(room.memoryBytes)} of this machine. The system may kill Orca when they are in use. Set memory.max_bytes lower, and leave 256 MiB for the process`,
     );
   }
-  if (disk && room.diskBytes !== undefined && disk.maxBytes > room.diskBytes) {
+  if (disk && room.diskBytes === 0) {
+    warnings.push(
+      `disk.root: the file system of ${disk.root} says that it has 0 B. No chunk may fit on it. Set disk.root to a directory on a disk`,
+    );
+  } else if (disk && room.diskBytes !== undefined && disk.maxBytes > room.diskBytes) {
     const fit = formatBytes(Math.floor(room.diskBytes * diskShare));
     warnings.push(
       `disk.max_bytes: ${formatBytes(disk.maxBytes)} are more than the ${formatBytes(room.diskBytes)} of the file system of disk.root (${disk.root}). When it is full, new chunks are not kept. Set disk.max_bytes to ${fit} or less`,

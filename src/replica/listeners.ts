@@ -180,7 +180,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
       ...probeEndpoints(readiness, metrics),
       clusterEndpoint(status, readiness),
       figuresEndpoint(figures),
-      ...consoleEndpoints(),
+      ...consoleEndpoints(parts.tokenGuard !== undefined),
       ...cacheView.endpoints,
       profileEndpoint(new Profiler(clock), parts.tokenGuard !== undefined),
       ...(parts.log ? logLevelEndpoints(parts.log.level) : []),

@@ -159,6 +159,8 @@ test("orca cache clear: everything, or what --prefix and --cachestore say", asyn
   assert.deepEqual(one.asked, ["POST /cache/clear?prefix=m%2Fa&match=key"]);
   const url = await ask(context, "cache", "clear", "--prefix=s3://m/a");
   assert.deepEqual(url.asked, ["POST /cache/clear?prefix=m%2Fa"]);
+  const { stdout: help } = await runOrca(["help", "cache", "clear"]);
+  assert.match(help, /--match WHAT[^]*\[default:\s+prefix; /);
 });
 
 test("orca warm: a prefix, a manifest or an id, with a rate and without fetching", async (context) => {

@@ -29,6 +29,19 @@ test("roomWarnings: more memory than the machine has, and more disk than the fil
   assert.deepEqual(more, []);
 });
 
+test("roomWarnings: a file system without a size is no place for a disk, and no smaller one is advised", () => {
+  const disk = { root: "/proc/orca", max_bytes: "1GiB" };
+  const [warning, ...more] = roomWarnings(config({ memory: { max_bytes: "1GiB" }, disk }), {
+    ...room,
+    diskBytes: 0,
+  });
+  assert.match(
+    warning ?? "",
+    /^disk\.root: .*\/proc\/orca.* 0 B\. .*Set disk\.root to a directory on a disk$/,
+  );
+  assert.deepEqual(more, []);
+});
+
 test("roomOf: the file system of a disk root that does not exist yet", () => {
   const { memoryBytes, diskBytes } = roomOf(config({ disk: { root: join(tmpdir(), "no-orca/none") } }));
   assert.ok(memoryBytes > 0);

@@ -61,6 +61,11 @@ test("a key with dot segments does not leave a bucket's prefix, and the origin i
   }
   const inspected = await fetch(`${opsEndpoint}/inspect?bucket=pub&key=../private/secret`);
   assert.equal(inspected.status, 400);
+  for (const path of ["inspect", "inspect?bucket=pub", "inspect?key=k", "explain"]) {
+    const unnamed = await fetch(`${opsEndpoint}/${path}`);
+    assert.equal(unnamed.status, 400, path);
+    assert.match(await unnamed.text(), /expected \?bucket=BUCKET&key=KEY/, path);
+  }
   assert.deepEqual(asked, []);
   assert.match(await get("/pub/k"), /\r\n\r\npublic$/);
 });

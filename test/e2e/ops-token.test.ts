@@ -72,6 +72,7 @@ test("ops listener: over HTTPS, probes need no token, and all else does", async 
 
 test("ops listener: the files of the console need no token, and a browser runs actions only from its own page", async () => {
   assert.equal((await ask("/console")).status, 200);
+  assert.deepEqual(JSON.parse((await ask("/console/token.json")).text), { configured: true });
   const { host } = new URL(secured.opsEndpoint);
   const clear = { "x-orca-action": "clear", authorization: `Bearer ${token}` };
   const own = { ...clear, origin: `https://${host}`, "sec-fetch-site": "same-origin" };

@@ -56,6 +56,22 @@ testWith(
   },
 );
 
+testWith(chromium, "console: a replica without a token asks for none, and names the setting", async () => {
+  const cluster = await startReplicas({ replicas: 1 });
+  const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`${cluster.replicas[0]?.opsEndpoint}/console`, { waitUntil: "load" });
+    const said = (): Promise<string | null> => page.$eval("#action-state", ({ textContent }) => textContent);
+    await until(async () => (await said()) !== "");
+    assert.match((await said()) ?? "", /has no token.* Set server\.ops_token_file/);
+    assert.equal(await page.evaluate("document.querySelector('#action-token').checkVisibility()"), false);
+  } finally {
+    await browser.close();
+    await cluster.stop();
+  }
+});
+
 async function serveSome({ origin, replicas }: ReplicaCluster): Promise<void> {
   origin.put(testBucket, "weights/llama.bin", { seed: 1, sizeBytes: 9 * MiB });
   origin.put(testBucket, "small.bin", { seed: 2, sizeBytes: 100 * KiB });

@@ -67,10 +67,11 @@ function memoryFinding({ memory }: Config, { memoryMaxBytes }: HostLimits): Doct
     return findings.ok(`No control group limits the memory; needed are ${needed}`);
   const limit = `The control group of this process allows ${formatBytes(memoryMaxBytes)}`;
   if (memoryMaxBytes >= neededBytes) return findings.ok(`${limit}; needed are ${needed}`);
-  const fit = formatBytes(Math.max(0, memoryMaxBytes - processBytes));
+  const fitBytes = memoryMaxBytes - processBytes;
+  const orLower = fitBytes > 0 ? `, or set memory.max_bytes to ${formatBytes(fitBytes)} or less` : "";
   return findings.problem(
     `${limit}, and needed are ${needed}: the kernel kills Orca when they are in use`,
-    `Raise the limit of the container to ${formatBytes(neededBytes)}, or set memory.max_bytes to ${fit} or less.`,
+    `Raise the limit of the container to ${formatBytes(neededBytes)}${orLower}.`,
   );
 }
 

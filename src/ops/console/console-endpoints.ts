@@ -8,7 +8,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import type { OpsEndpoint } from "../ops-endpoint.ts";
+import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 
 const folder = new URL("./console-assets/", import.meta.url);
 
@@ -38,19 +38,30 @@ const files = [
   ["/console/uplot.css", "uPlot.min.css", "text/css", "a file of /console"],
 ] as const;
 
-export function consoleEndpoints(): OpsEndpoint[] {
-  return files.map(([path, name, type, help]) => ({
+/** `hasToken`: there is a token that the actions of the page can have. */
+export function consoleEndpoints(hasToken: boolean): OpsEndpoint[] {
+  const tokenEndpoint: OpsEndpoint = {
     method: "GET",
-    path,
-    help,
+    path: "/console/token.json",
+    help: "a file of /console",
     isPublic: true,
-    answer: async () => ({
-      status: 200,
-      contentType: `${type}; charset=utf-8`,
-      body: await readFile(placeOf(name), "utf8"),
-      headers,
+    answer: async () => jsonPage(200, { configured: hasToken }),
+  };
+  const fileEndpoints = files.map(
+    ([path, name, type, help]): OpsEndpoint => ({
+      method: "GET",
+      path,
+      help,
+      isPublic: true,
+      answer: async () => ({
+        status: 200,
+        contentType: `${type}; charset=utf-8`,
+        body: await readFile(placeOf(name), "utf8"),
+        headers,
+      }),
     }),
-  }));
+  );
+  return [...fileEndpoints, tokenEndpoint];
 }
 
 /** In a checkout, uPlot's files lie in its own folder. */

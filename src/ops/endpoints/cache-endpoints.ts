@@ -131,6 +131,19 @@ function placeOf(prefix: string, buckets: Buckets): ObjectPrefix {
   return { originId: bucket.directory.originId, bucket: originBucket, keyPrefix: key };
 }
 
+/** The object of `?bucket=BUCKET&key=KEY`. @throws OrcaError `invalid_argument`, `no_such_bucket`; why it cannot be asked for. */
+export function objectNamed(
+  query: URLSearchParams,
+  buckets: Buckets,
+): { readonly bucketName: string; readonly key: string; readonly bucket: Bucket } {
+  const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
+  if (bucketName === "" || key === "") throw invalid("it names no object, expected ?bucket=BUCKET&key=KEY");
+  const bucket = bucketNamed(bucketName, buckets);
+  const fault = bucket.faultOf(key);
+  if (fault) throw fault;
+  return { bucketName, key, bucket };
+}
+
 /** @throws OrcaError `no_such_bucket`. */
 export function bucketNamed(name: string, buckets: Buckets): Bucket {
   const bucket = buckets.named(name);

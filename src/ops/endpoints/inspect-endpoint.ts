@@ -22,7 +22,7 @@ import { type ChunkTiers, type TierName, tierBits } from "../../fill/inspection/
 import type { Holdings, InspectedObject, ObjectInspection } from "../../fill/inspection/object-inspection.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
-import { allowOnly, bucketNamed } from "./cache-endpoints.ts";
+import { allowOnly, objectNamed } from "./cache-endpoints.ts";
 
 export interface InspectEndpointOptions {
   readonly buckets: Buckets;
@@ -61,10 +61,7 @@ export function inspectEndpoint({ buckets, inspection }: InspectEndpointOptions)
     help: '?bucket=&key=: where the chunks of an object lie, as JSON; "orca inspect" prints it',
     answer: async ({ query }) => {
       allowOnly(query, ["bucket", "key"]);
-      const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
-      const bucket = bucketNamed(bucketName, buckets);
-      const fault = bucket.faultOf(key);
-      if (fault) throw fault;
+      const { bucketName, key, bucket } = objectNamed(query, buckets);
       const found = await bucket.directory.lookup(bucket.locate(key));
       if (found.kind === "error") throw found.error;
       const { version } = found.record;

@@ -152,6 +152,8 @@ test("orca doctor: too few file descriptors, and too little memory for the conta
     sentence(examined, "memory"),
     "The control group of this process allows 300 MiB, and needed are memory.max_bytes (256 MiB) and 256 MiB for the process: the kernel kills Orca when they are in use | Raise the limit of the container to 512 MiB, or set memory.max_bytes to 44 MiB or less.",
   );
+  const tiny = await examine(yaml, { limits: { ...limits, memoryMaxBytes: 200 * MiB } });
+  assert.match(sentence(tiny, "memory"), / \| Raise the limit of the container to 512 MiB\.$/);
   // 2,000 connections, 192 permits by default, 100 for all else.
   assert.equal(
     sentence(examined, "file descriptors"),

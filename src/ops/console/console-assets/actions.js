@@ -56,6 +56,16 @@ async function runWith(button, run) {
   }
 }
 
+/** Without a token of the replica, none that a person gives is right. */
+async function checkToken() {
+  const { configured } = await (await fetch("/console/token.json")).json();
+  if (configured) return;
+  byId("action-token-form").hidden = true;
+  say(
+    "This replica has no token, so the console may run no action. Set server.ops_token_file, and restart it.",
+  );
+}
+
 /** `onToken` is called with a token that a person gave, for questions that need it as well. */
 export function listenForActions(onToken) {
   onSubmit("clear-form", clear);
@@ -70,4 +80,5 @@ export function listenForActions(onToken) {
     say("Actions are allowed, if the token is right.");
     onToken(token);
   });
+  void checkToken().catch(() => undefined);
 }

@@ -25,7 +25,7 @@ import type { Way, WayFrom } from "../../../fill/inspection/block-ways.ts";
 import type { Buckets } from "../../../object/buckets.ts";
 import type { MetadataBelief } from "../../../object/explaining/metadata-belief.ts";
 import { jsonPage, type OpsEndpoint } from "../../ops-endpoint.ts";
-import { allowOnly, bucketNamed } from "../cache-endpoints.ts";
+import { allowOnly, objectNamed } from "../cache-endpoints.ts";
 import type { AskedRange, Explained, ObjectExplanation } from "./object-explanation.ts";
 
 export interface ExplainEndpointOptions {
@@ -87,10 +87,7 @@ export function explainEndpoint({ replicaId, buckets, explanation }: ExplainEndp
     help: '?bucket=&key=&range=A-B: which way a read would go now and why, as JSON; "orca explain" prints it',
     answer: async ({ query }) => {
       allowOnly(query, ["bucket", "key", "range"]);
-      const [bucketName, key] = [query.get("bucket") ?? "", query.get("key") ?? ""];
-      const bucket = bucketNamed(bucketName, buckets);
-      const fault = bucket.faultOf(key);
-      if (fault) throw fault;
+      const { bucketName, key, bucket } = objectNamed(query, buckets);
       const asked = rangeOf(query.get("range"));
       const { directory } = bucket;
       const explained = await explanation.explain(directory, bucket.locate(key), asked);
