@@ -23,7 +23,7 @@
  * Invariant: all objects up to the mark are done, whatever comes after it.
  */
 import { BytePace } from "../../base/byte-pace.ts";
-import { type Clock, sleep, type Timer } from "../../base/clock.ts";
+import { type Clock, sleep, type Timer, unlessAborted } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ClusterWarmer, WarmedChunk } from "../../fill/warming/cluster-warmer.ts";
@@ -164,7 +164,7 @@ export class WarmUp {
     this.#continued = continued;
   }
 
-  /** Resolves when nothing of it runs any more. Never rejects: how it ended is in the document. */
+  /** Resolves when it begins nothing more and its chunks have ended. Never rejects: how it ended is in the document. */
   async run(caller: AbortSignal): Promise<void> {
     this.#inFlight = AbortSignal.any([caller, this.#stop.signal]);
     const signal = AbortSignal.any([this.#inFlight, this.#pausing.signal]);
@@ -334,9 +334,12 @@ export class WarmUp {
 
   async *#objectsAfter(after: string, signal: AbortSignal): AsyncGenerator<WarmObject> {
     const mayAsk = (bucket: Bucket): Promise<void> => this.#mayAsk(bucket, signal);
-    for await (const object of this.#plan.source.objects(after, mayAsk)) {
-      signal.throwIfAborted();
-      yield object;
+    const objects = this.#plan.source.objects(after, mayAsk);
+    // An origin that does not answer must not hold up the end.
+    for (;;) {
+      const next = await unlessAborted(objects.next(), signal);
+      if (next.done) return;
+      yield next.value;
     }
   }
 
@@ -346,7 +349,7 @@ export class WarmUp {
     if (fault) return fault;
     await this.#mayAsk(bucket, signal);
     try {
-      const found = await bucket.directory.lookup(bucket.locate(key));
+      const found = await unlessAborted(bucket.directory.lookup(bucket.locate(key)), signal);
       return found.kind === "error" ? found.error : found.record.version;
     } catch (thrown) {
       return OrcaError.from(thrown, "internal", "client", "Cannot look up an object");

@@ -157,6 +157,34 @@ test("WarmUps.pause: a chunk that does not end within 3 s is cut, and its object
   assert.equal(handed[0]?.after, "a");
 });
 
+test("WarmUps.pause: an origin that does not answer a listing or a look-up holds the stop up for no time", async () => {
+  for (const silence of [
+    { list: () => new Promise(() => {}) },
+    { directory: { originId: "o", lookup: () => new Promise(() => {}) } },
+  ]) {
+    const handed: HandedWarmUp[] = [];
+    const answer: Answer = async (_peer, warmUp) => {
+      handed.push(warmUp);
+      return place;
+    };
+    const { warmUps } = warmUpsOf([memberOf("r1")], answer);
+    const silentBuckets = new Buckets(
+      new Map([["m", Object.assign(Object.create(bucket), silence) as Bucket]]),
+    );
+    const source = new PrefixSource("m/", silentBuckets);
+    const led = await warmUps.start(async () => ({ ...plan, source }), never);
+    await turns();
+    let isPaused = false;
+    void warmUps.pause().then(() => {
+      isPaused = true;
+    });
+    await turns();
+    assert.ok(isPaused, Object.keys(silence).join());
+    await warmUps.handOn();
+    assert.deepEqual([led.document.state, handed.length], ["handed_on", 1]);
+  }
+});
+
 test("WarmUps.handOn: asks three replicas at most, and fails with the resume id where none takes it", async () => {
   const asked: string[] = [];
   const answer: Answer = async ({ replicaId }) => {
