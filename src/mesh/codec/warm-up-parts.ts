@@ -1,6 +1,6 @@
 /** Decodes a warm-up that is handed on, whose manifest comes in parts (TakeWarmUp in proto/orca/v1/cache.proto). */
 import type { TakeWarmUpRequest } from "../../../gen/orca/v1/cache_pb.ts";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { type HandedWarmUp, manifestBytesMax } from "../../fill/warming/handed-warm-up.ts";
 import { malformedMessage, numberField, textField } from "./message-field.ts";
@@ -14,10 +14,10 @@ const openMs = 30_000;
 
 /**
  * Manifests of which parts are missing: {@link openMax} at once, of {@link manifestBytesMax} each. One whose next part does
- * not come within {@link openMs} makes room for another.
+ * not come within {@link openMs} is dropped: its sender stops, and may end before it has sent all.
  */
 export class WarmUpParts {
-  readonly #open = new Map<string, { manifest: Buffer; bytes: number; untilMs: number }>();
+  readonly #open = new Map<string, { readonly manifest: Buffer; readonly timer: Timer; bytes: number }>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -47,30 +47,34 @@ export class WarmUpParts {
   }
 
   #manifest({ runId, manifestSize, manifestOffset, manifestPart }: TakeWarmUpRequest): Buffer | undefined {
-    const nowMs = this.#clock.monotonic();
-    for (const [id, { untilMs }] of this.#open) if (untilMs <= nowMs) this.#open.delete(id);
     if (manifestOffset === 0) this.#begin(runId, manifestSize);
     const open = this.#open.get(runId);
     const isNext = open?.bytes === manifestOffset && open.manifest.length === manifestSize;
     const end = manifestOffset + manifestPart.length;
     if (!open || !isNext || manifestPart.length === 0 || end > manifestSize) {
-      this.#open.delete(runId);
+      this.#drop(runId);
       throw malformedMessage("a part of the manifest does not follow the one before");
     }
     open.manifest.set(manifestPart, manifestOffset);
     open.bytes = end;
-    open.untilMs = nowMs + openMs;
+    open.timer.refresh();
     if (end < manifestSize) return undefined;
-    this.#open.delete(runId);
+    this.#drop(runId);
     return open.manifest;
   }
 
   #begin(runId: string, sizeBytes: number): void {
     if (sizeBytes < 1 || sizeBytes > manifestBytesMax)
       throw malformedMessage(`manifest_size is ${sizeBytes}, expected 1 to ${manifestBytesMax}`);
-    this.#open.delete(runId);
+    this.#drop(runId);
     if (this.#open.size >= openMax)
       throw new OrcaError("overloaded", "client", `Cannot take a warm-up: ${openMax} others come in parts`);
-    this.#open.set(runId, { manifest: Buffer.alloc(sizeBytes), bytes: 0, untilMs: this.#clock.monotonic() });
+    const timer = this.#clock.timer(openMs, () => this.#open.delete(runId));
+    this.#open.set(runId, { manifest: Buffer.alloc(sizeBytes), timer, bytes: 0 });
+  }
+
+  #drop(runId: string): void {
+    this.#open.get(runId)?.timer.cancel();
+    this.#open.delete(runId);
   }
 }
