@@ -185,6 +185,12 @@ test("orca warm: a prefix, a manifest or an id, with a rate and without fetching
   assert.deepEqual([followed.asked, followed.exitCode], [["GET /cache/warm?run=r+u"], 0]);
   const cancelled = await ask(context, "warm", "--cancel", "r");
   assert.deepEqual([cancelled.asked, cancelled.exitCode], [["POST /cache/warm?cancel=r"], 0]);
+  const continued = { replica_id: "r2", ops: "http://10.0.0.2:8442" };
+  const moved = { ...answers["/cache/warm"], run_id: "r", state: "handed_on", continued };
+  const ops = await serveOps(context, (_request, response) => response.end(`${JSON.stringify(moved)}\n`));
+  const late = await runOrca(["warm", "--cancel", "r", "--ops", ops]);
+  assert.equal(late.exitCode, 1, "it goes on elsewhere");
+  assert.match(late.stderr, /orca warm --follow r --ops http:\/\/10\.0\.0\.2:8442\n$/);
   for (const [words, message] of [
     [[], "Cannot warm: expected either s3://BUCKET/PREFIX or --manifest FILE"],
     [["m/a"], 'Cannot warm "m/a": expected s3://BUCKET/PREFIX'],

@@ -128,7 +128,11 @@ export class WarmFollower {
       { ...this.#options, ops },
       async (url, deadline) => {
         const ended = parseAnswer(await readAnswer(url, call, deadline), isWarm);
-        stderr.write(`Stopped. ${resumeHint(ended, this.#options)}`);
+        // It is too late here: the replica that goes on would have to be asked.
+        const goesOn = ended.state === "handed_on" && ended.continued;
+        stderr.write(
+          goesOn ? handedOnHint(ended, goesOn) : `Stopped. ${resumeHint(ended, this.#options)}`,
+        );
         return 0;
       },
     );
@@ -140,13 +144,17 @@ export class WarmFollower {
   }
 }
 
-/** `orca warm --cancel`: resolves with the exit code. */
+/** `orca warm --cancel`: resolves with the exit code, 1 if it goes on at another replica. */
 export function cancelWarmUp(call: OpsCall, options: WarmOptions): Promise<number> {
   return withOps("end the warm-up at", call, options, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline);
     const ended = parseAnswer(text, isWarm);
     const { json, stdout, stderr } = options;
     stdout.write(json ? text : warmReport(ended));
+    if (ended.state === "handed_on" && ended.continued) {
+      stderr.write(handedOnHint(ended, ended.continued));
+      return 1;
+    }
     if (ended.state === "failed") stderr.write(resumeHint(ended, options));
     return 0;
   });

@@ -155,6 +155,8 @@ export class WarmUps {
       this.#checkStop();
       warmUp = new WarmUp(await plan(), this.#parts, runId);
       this.#checkStop();
+      if (this.#running.has(runId))
+        throw new OrcaError("overloaded", "client", "Cannot warm: this warm-up runs here already");
     } catch (thrown) {
       this.#places -= 1;
       throw thrown;

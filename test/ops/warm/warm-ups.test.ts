@@ -260,6 +260,19 @@ test("WarmUps.take: goes on under the run id, remembers the last 16 that ended, 
   assert.equal(logger.events.filter(({ message }) => message.startsWith("A warm-up")).length, 20);
 });
 
+test("WarmUps.take: of two questions at once for one run, one begins it", async () => {
+  const chunk = inFlight();
+  const { warmUps } = warmUpsOf([memberOf("r1")], unasked, chunk.fill);
+  const taken = await Promise.allSettled([warmUps.take(handedOf(0)), warmUps.take(handedOf(0))]);
+  assert.deepEqual(
+    taken.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  assert.deepEqual([warmUps.stats.started, warmUps.running.length], [1, 1]);
+  for (let index = 1; index < 4; index += 1) await warmUps.take(handedOf(index));
+  chunk.end();
+});
+
 test("WarmUps.take: a mark that is none of its source is rejected, and so is an unknown bucket", async () => {
   const { warmUps } = warmUpsOf([], unasked);
   const manifest = Buffer.from("s3://m/a\n");
