@@ -130,9 +130,7 @@ export class WarmFollower {
         const ended = parseAnswer(await readAnswer(url, call, deadline), isWarm);
         // It is too late here: the replica that goes on would have to be asked.
         const goesOn = ended.state === "handed_on" && ended.continued;
-        stderr.write(
-          goesOn ? handedOnHint(ended, goesOn) : `Stopped. ${resumeHint(ended, this.#options)}`,
-        );
+        stderr.write(goesOn ? handedOnHint(ended, goesOn) : `Stopped. ${resumeHint(ended, this.#options)}`);
         return 0;
       },
     );

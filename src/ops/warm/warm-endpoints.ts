@@ -84,15 +84,13 @@ async function* following(
   { clock }: WarmUps,
   signal: AbortSignal,
 ): AsyncGenerator<WarmDocument> {
-  const waiting = new AbortController();
-  void warmUp.ended.then(() => waiting.abort());
-  const stop = AbortSignal.any([waiting.signal, signal]);
+  const stop = AbortSignal.any([warmUp.over, signal]);
   while (!stop.aborted) {
     yield warmUp.document;
     await sleep(clock, progressIntervalMs, stop).catch(() => undefined);
   }
   // A caller that leaves ends it, and one that only follows does not.
-  if (waiting.signal.aborted) yield warmUp.document;
+  if (warmUp.over.aborted) yield warmUp.document;
 }
 
 /** @throws OrcaError `invalid_argument`, `no_such_bucket`. */

@@ -35,6 +35,8 @@ export interface WarmUpsParts extends WarmUpParts {
 export interface LedWarmUp {
   readonly document: WarmDocument;
   readonly ended: Promise<void>;
+  /** Aborts when it has ended. Unlike a promise, it forgets those who no longer wait. */
+  readonly over: AbortSignal;
 }
 
 interface Running {
@@ -43,6 +45,7 @@ interface Running {
   /** Resolves when nothing of it runs any more; `ended` when it was handed on as well, or will not be. */
   readonly halted: Promise<void>;
   readonly ended: Promise<void>;
+  readonly over: AbortSignal;
 }
 
 const stops = "Cannot go on: this replica stops. Resume at another one";
@@ -164,12 +167,14 @@ export class WarmUps {
     this.stats.started += 1;
     const cancel = new AbortController();
     const signal = AbortSignal.any([caller, cancel.signal, this.#stopping.signal]);
+    const over = new AbortController();
     const halted = warmUp.run(signal);
     const ended = this.#handOnAfter(halted, warmUp, signal).finally(() => {
       this.#places -= 1;
       this.#running.delete(runId);
+      over.abort();
     });
-    const running = { warmUp, cancel, halted, ended };
+    const running = { warmUp, cancel, halted, ended, over: over.signal };
     this.#running.set(runId, running);
     return ledOf(running);
   }
@@ -216,11 +221,12 @@ export class WarmUps {
   }
 }
 
-function ledOf({ warmUp, ended }: Running): LedWarmUp {
+function ledOf({ warmUp, ended, over }: Running): LedWarmUp {
   return {
     get document() {
       return warmUp.document;
     },
     ended,
+    over,
   };
 }
