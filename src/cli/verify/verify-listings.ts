@@ -131,6 +131,8 @@ function reportOf(result: {
     `${counted(equal, "entry").replace(/entrys$/, "entries")} equal, ${found === "" ? "no difference" : found}`,
   ];
   if (changed > 0) lines.push(`${changed} changed meanwhile: run it again once nothing writes there`);
+  if (equal + changed + seen.length === 0 && stopped === null)
+    lines.push("Neither lists anything below this prefix, so nothing was compared");
   if (stopped === "asked") lines.push("It was stopped before all was listed");
   if (stopped === "differences") lines.push(`It ended early, after ${differencesMax} differences`);
   for (const each of seen) {
