@@ -10,7 +10,7 @@ import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type Page, pages } from "../base/pages.ts";
-import type { ObjectReader } from "../fill/object-reader.ts";
+import type { BodyReader } from "../fill/bodies.ts";
 import type { StepSpans } from "../trace/spans/span.ts";
 import type { Asker } from "../trace/trace.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
@@ -89,7 +89,7 @@ export class Exchange implements Asker {
   /** The client that sent the request. Undefined where clients do not authenticate. */
   client: Identity | undefined;
   /** Releases its bytes when the response ends. */
-  reader: ObjectReader | undefined;
+  reader: BodyReader | undefined;
   readonly pace: ClientPace;
   /** Undefined where `logging.access` is off. */
   readonly record: AccessRecord | undefined;

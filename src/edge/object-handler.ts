@@ -14,8 +14,7 @@
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
-import { ObjectReader } from "../fill/object-reader.ts";
-import type { ReadPath } from "../fill/read-path.ts";
+import type { Bodies, BodyReader } from "../fill/bodies.ts";
 import type { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { headersLengthMax, type LookupResult, type ObjectRecord } from "../object/object-record.ts";
@@ -38,7 +37,7 @@ import { TransferTurns } from "./transfer-turns.ts";
 
 export interface ObjectHandlerOptions {
   readonly clock: Clock;
-  readonly readPath: ReadPath;
+  readonly bodies: Bodies;
   readonly stats: EdgeStats;
   /** @see S3ListenerOptions.hostId */
   readonly hostId: string;
@@ -241,7 +240,7 @@ export class ObjectHandler {
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
     const start = range.kind === "whole" ? 0 : range.start;
     const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
-    const reader = new ObjectReader(this.#options.readPath, record.version, start, end, task.exchange);
+    const reader = this.#options.bodies.open(record.version, start, end, task.exchange);
     task.exchange.reader = reader;
     if (this.#trace?.isOn) this.#tracePlan(task, record, start, end);
     const first = reader.take();
@@ -254,7 +253,7 @@ export class ObjectHandler {
     task: Task,
     record: ObjectRecord,
     range: SatisfiableRange,
-    reader: ObjectReader,
+    reader: BodyReader,
   ): Promise<void> {
     const { exchange } = task;
     try {
@@ -304,7 +303,7 @@ export class ObjectHandler {
     task: Task,
     record: ObjectRecord,
     range: SatisfiableRange,
-    reader: ObjectReader,
+    reader: BodyReader,
     first: Buffer,
   ): void {
     const { exchange, request, bucket, location } = task;
@@ -337,7 +336,7 @@ export class ObjectHandler {
   }
 
   get #trace(): Trace | undefined {
-    return this.#options.readPath.trace;
+    return this.#options.bodies.trace;
   }
 
   #traceRequest({ exchange, bucket, location }: Task): void {

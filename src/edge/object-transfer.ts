@@ -7,7 +7,7 @@
  * call back, and it emits `close` only after the kernel has released the queued bytes.
  */
 import { OrcaError } from "../base/orca-error.ts";
-import type { ObjectReader } from "../fill/object-reader.ts";
+import type { BodyReader } from "../fill/bodies.ts";
 import type { EdgeResponse } from "./lane/edge-request.ts";
 import { type TransferTurns, TurnTaker } from "./transfer-turns.ts";
 
@@ -23,7 +23,7 @@ type TransferResponse = Pick<EdgeResponse, "write" | "end" | "destroy" | "destro
 export class ObjectTransfer extends TurnTaker {
   readonly #turns: TransferTurns;
   readonly #response: TransferResponse;
-  readonly #reader: ObjectReader;
+  readonly #reader: BodyReader;
   readonly #pace: TransferPace;
   readonly #onBroken: (error: OrcaError) => void;
   /** Of the first slice, where it is sent in two parts. */
@@ -33,7 +33,7 @@ export class ObjectTransfer extends TurnTaker {
   constructor(
     turns: TransferTurns,
     response: TransferResponse,
-    reader: ObjectReader,
+    reader: BodyReader,
     pace: TransferPace,
     onBroken: (error: OrcaError) => void,
   ) {

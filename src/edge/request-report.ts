@@ -6,7 +6,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
-import type { ObjectReader } from "../fill/object-reader.ts";
+import type { BodyReader } from "../fill/bodies.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
 import type { Waits } from "../trace/waits.ts";
 import type { ClientPace } from "./client-pace.ts";
@@ -26,7 +26,7 @@ export interface ReportedRequest {
   readonly bucket: string;
   readonly key: string;
   readonly waits: Waits | undefined;
-  readonly reader: Pick<ObjectReader, "range" | "takenBytes" | "source"> | undefined;
+  readonly reader: Pick<BodyReader, "range" | "takenBytes" | "source"> | undefined;
   readonly pace: Pick<ClientPace, "waitedMs">;
 }
 

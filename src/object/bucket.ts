@@ -11,9 +11,8 @@ import type {
   SubResourceAnswer,
   SubResourceQuestion,
 } from "../origin/origin.ts";
-import type { Directory } from "./directory.ts";
 import type { Listings } from "./listing-cache.ts";
-import type { PartTables } from "./parts/part-tables.ts";
+import type { ObjectLookups, PartLookups } from "./object-lookups.ts";
 
 export interface BucketOptions {
   /** The name that clients use. */
@@ -28,9 +27,9 @@ export interface BucketOptions {
   readonly region?: string | undefined;
   /** The account that owns the bucket at the origin. Undefined where it is not known. */
   readonly owner?: string | undefined;
-  readonly directory: Directory;
+  readonly directory: ObjectLookups;
   readonly listings: Listings;
-  readonly parts: PartTables;
+  readonly parts: PartLookups;
   /** Undefined where the origin is not S3. */
   readonly subResources?: SubResources | undefined;
 }
@@ -51,8 +50,8 @@ export type BucketListRequest = Omit<ListRequest, "bucket">;
 
 export class Bucket {
   readonly name: string;
-  readonly directory: Directory;
-  readonly parts: PartTables;
+  readonly directory: ObjectLookups;
+  readonly parts: PartLookups;
   readonly region: string | undefined;
   readonly owner: string | undefined;
   readonly #originBucket: string;

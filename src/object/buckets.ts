@@ -9,22 +9,32 @@ import type { BucketLists } from "./bucket-lists.ts";
 import type { ConfiguredBuckets } from "./configured-buckets.ts";
 import type { FoundBucket, OpenBuckets } from "./open-buckets.ts";
 
-/** Of the origin with `"*"`. */
-export interface OtherBuckets {
-  readonly originId: string;
+/** As the edge asks for them, in any thread. */
+export interface OtherLookups {
   /** @see Bucket.region */
   readonly region: string | undefined;
+  readonly open: Pick<OpenBuckets, "get" | "find" | "named" | "isName">;
+  readonly lists: Pick<BucketLists, "list">;
+}
+
+/** Of the origin with `"*"`. */
+export interface OtherBuckets extends OtherLookups {
+  readonly originId: string;
   readonly open: OpenBuckets;
   readonly lists: BucketLists;
 }
 
-export class Buckets {
+export class Buckets<Others extends OtherLookups = OtherBuckets> {
   /** By the name that clients use. */
   readonly configured: ReadonlyMap<string, Bucket>;
-  readonly others: OtherBuckets | undefined;
-  readonly #atOrigins: ConfiguredBuckets | undefined;
+  readonly others: Others | undefined;
+  readonly #atOrigins: Pick<ConfiguredBuckets, "faultOf"> | undefined;
 
-  constructor(configured: ReadonlyMap<string, Bucket>, others?: OtherBuckets, atOrigins?: ConfiguredBuckets) {
+  constructor(
+    configured: ReadonlyMap<string, Bucket>,
+    others?: Others,
+    atOrigins?: Pick<ConfiguredBuckets, "faultOf">,
+  ) {
     this.configured = configured;
     this.others = others;
     this.#atOrigins = atOrigins;

@@ -35,6 +35,7 @@ import { StaleMarkers } from "./freshness/stale-markers.ts";
 import { Sweep } from "./freshness/sweep.ts";
 import type { AskOptions, HeadSource } from "./heads/head-source.ts";
 import type { HeapShare } from "./heap-share.ts";
+import type { ObjectLookups } from "./object-lookups.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
 import { entryBytes, etagOf, type LookupResult } from "./object-record.ts";
 import { SeenVersions, type SeenVersionsOptions } from "./seen-versions.ts";
@@ -55,7 +56,7 @@ export interface DirectoryOptions extends Lifetime, SeenVersionsOptions {
 /** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
 export type ReplacementListener = (location: ObjectLocation, staleEtag: string) => void;
 
-export class Directory {
+export class Directory implements ObjectLookups {
   readonly stats = {
     hits: 0,
     misses: 0,

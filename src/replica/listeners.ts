@@ -17,9 +17,9 @@ import { Cors } from "../edge/headers/cors.ts";
 import { ObjectHandler } from "../edge/object-handler.ts";
 import { S3Listener } from "../edge/s3-listener.ts";
 import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
-import type { ReadPath } from "../fill/read-path.ts";
+import type { Bodies } from "../fill/bodies.ts";
 import type { WarmQueue } from "../fill/warming/warm-queue.ts";
-import type { Buckets, OtherBuckets } from "../object/buckets.ts";
+import type { Buckets, OtherBuckets, OtherLookups } from "../object/buckets.ts";
 import { consoleEndpoints } from "../ops/console/console-endpoints.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
@@ -58,10 +58,10 @@ import type { Tiers } from "./tiers.ts";
 export interface S3ListenerParts {
   readonly config: Config;
   readonly replicaId: string;
-  readonly buckets: Buckets;
+  readonly buckets: Buckets<OtherLookups>;
   /** Undefined where clients do not authenticate. */
   readonly access: ClientAccess | undefined;
-  readonly readPath: ReadPath;
+  readonly bodies: Bodies;
   readonly warmQueue: WarmQueue | undefined;
   readonly stats: EdgeStats;
   readonly tls: TlsFiles | undefined;
@@ -76,7 +76,7 @@ export interface S3ListenerParts {
 }
 
 export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
-  const { config, replicaId, buckets, access, readPath, stats, tls, clock, random, logger, onDied } = parts;
+  const { config, replicaId, buckets, access, bodies, stats, tls, clock, random, logger, onDied } = parts;
   const { server } = config;
   const hostId = createHash("sha256").update(replicaId).digest("base64");
   return new S3Listener({
@@ -96,7 +96,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     access,
     objectHandler: new ObjectHandler({
       clock,
-      readPath,
+      bodies,
       stats,
       hostId,
       strictRanges: server.strictRanges,

@@ -30,6 +30,7 @@ import type { OriginConfig } from "../config/origin-config.ts";
 import { openToAll } from "../config/warnings.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
 import type { S3Listener } from "../edge/s3-listener.ts";
+import { EngineBodies } from "../fill/bodies.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import { EventLoopLag } from "../ops/event-loop-lag.ts";
@@ -172,7 +173,7 @@ export class Replica {
       onDied: this.#listenerDied.resolve,
       buckets,
       access: access?.gate(origins, buckets),
-      readPath: readPath.forReaders,
+      bodies: new EngineBodies(readPath.forReaders),
       warmQueue: cacheView.warmQueue,
       stats: this.#edge,
       tls: tls.server,

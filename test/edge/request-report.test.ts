@@ -16,6 +16,7 @@ import { ObjectHandler } from "../../src/edge/object-handler.ts";
 import { RequestReport } from "../../src/edge/request-report.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
 import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
+import { EngineBodies } from "../../src/fill/bodies.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
 import { Bucket } from "../../src/object/bucket.ts";
@@ -87,7 +88,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
   const stats = new EdgeStats();
   const real = new ObjectHandler({
     clock,
-    readPath,
+    bodies: new EngineBodies(readPath),
     stats,
     hostId: "host",
     strictRanges: false,

@@ -10,7 +10,7 @@
 
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Bucket } from "../../object/bucket.ts";
-import { type Buckets, notConfigured } from "../../object/buckets.ts";
+import { type Buckets, notConfigured, type OtherLookups } from "../../object/buckets.ts";
 import type { FoundBucket } from "../../object/open-buckets.ts";
 import type { ListedBucket } from "../../origin/origin.ts";
 import type { BucketHandler } from "../bucket-handler.ts";
@@ -26,7 +26,7 @@ import type { ClientAccess } from "./client-access.ts";
 import type { Identity } from "./identity.ts";
 
 export interface AdmissionOptions {
-  readonly buckets: Buckets;
+  readonly buckets: Buckets<OtherLookups>;
   /** Undefined where clients do not authenticate: everybody who connects reads everything. */
   readonly access?: ClientAccess | undefined;
   readonly objectHandler: ObjectHandler;

@@ -19,6 +19,7 @@ import type { Asker } from "../../trace/trace.ts";
 import { Sweep, type Swept } from "../freshness/sweep.ts";
 import type { HeapShare } from "../heap-share.ts";
 import { ownText } from "../heap-text.ts";
+import type { PartLookups } from "../object-lookups.ts";
 import type { PeerPartAnswer } from "../object-peers.ts";
 import { onlyPart, PartTable, partWithoutQuestion } from "./part-table.ts";
 
@@ -48,7 +49,7 @@ export interface PartTablesOptions {
   readonly heap?: HeapShare | undefined;
 }
 
-export class PartTables implements Swept {
+export class PartTables implements PartLookups, Swept {
   readonly stats = { hits: 0, misses: 0, joins: 0 };
   readonly #options: PartTablesOptions;
   readonly #tables: LruMap<string, PartTable>;

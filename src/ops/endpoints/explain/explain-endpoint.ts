@@ -20,9 +20,11 @@
  *       "silent": [ "Cannot ask \"orca-2\" …" ]        alive, but did not answer: what they hold is unknown
  *     }
  */
+import { assert } from "../../../base/assert.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import type { Way, WayFrom } from "../../../fill/inspection/block-ways.ts";
 import type { Buckets } from "../../../object/buckets.ts";
+import { Directory } from "../../../object/directory.ts";
 import type { MetadataBelief } from "../../../object/explaining/metadata-belief.ts";
 import { jsonPage, type OpsEndpoint } from "../../ops-endpoint.ts";
 import { allowOnly, objectNamed } from "../cache-endpoints.ts";
@@ -90,6 +92,7 @@ export function explainEndpoint({ replicaId, buckets, explanation }: ExplainEndp
       const { bucketName, key, bucket } = objectNamed(query, buckets);
       const asked = rangeOf(query.get("range"));
       const { directory } = bucket;
+      assert(directory instanceof Directory, "the ops listener is in the thread of the directories");
       const explained = await explanation.explain(directory, bucket.locate(key), asked);
       const names = { bucket: bucketName, key, origin: directory.originId, replica_id: replicaId };
       return jsonPage(200, { ...names, ...documentOf(explained, replicaId) } satisfies ExplainDocument);

@@ -1,0 +1,48 @@
+/**
+ * The bytes of objects, as the edge reads them. In the thread of the engine a reader looks into the tiers itself; in
+ * another thread it finds blocks in shared memory and asks the engine for the rest. The edge knows neither.
+ */
+import type { ObjectVersion } from "../chunk/object-version.ts";
+import type { Asker, Trace } from "../trace/trace.ts";
+import { ObjectReader } from "./object-reader.ts";
+import type { ReadPath, ReadSource } from "./read-path.ts";
+
+/** A cursor over a range. @see ObjectReader */
+export interface BodyReader {
+  readonly version: ObjectVersion;
+  /** Set with the first bytes returned. */
+  readonly source: ReadSource | undefined;
+  /** Bytes returned until now, and where they begin and end in the object. */
+  readonly takenBytes: number;
+  readonly range: readonly [start: number, end: number];
+  readonly done: boolean;
+  /** The next bytes, pinned until {@link release}; null where they are not there yet. */
+  take(): Buffer | null;
+  release(): void;
+  /** Resolves when {@link take} is worth another try. @throws OrcaError where the bytes cannot be fetched. */
+  ready(): Promise<void>;
+  close(): void;
+}
+
+export interface Bodies {
+  readonly trace: Trace | undefined;
+  /** A reader of `[start, end)` of `version`, which is not empty. */
+  open(version: ObjectVersion, start: number, end: number, asker: Asker): BodyReader;
+}
+
+/** The bytes in the thread of the engine. */
+export class EngineBodies implements Bodies {
+  readonly #path: ReadPath;
+
+  constructor(path: ReadPath) {
+    this.#path = path;
+  }
+
+  get trace(): Trace | undefined {
+    return this.#path.trace;
+  }
+
+  open(version: ObjectVersion, start: number, end: number, asker: Asker): BodyReader {
+    return new ObjectReader(this.#path, version, start, end, asker);
+  }
+}

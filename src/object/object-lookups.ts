@@ -1,0 +1,32 @@
+/**
+ * What the edge asks of metadata: the current version of an object, and where its parts lie. In the thread of the engine
+ * the directory and the tables of parts answer; in another thread, leased copies of their answers.
+ */
+import type { FirstBytes, ObjectLocation, ObjectPart, PartRequest } from "../origin/origin.ts";
+import type { Asker } from "../trace/trace.ts";
+import type { LookupResult } from "./object-record.ts";
+
+/** @see Directory */
+export interface ObjectLookups {
+  readonly originId: string;
+  /** The fresh entry, if there is one. Does not ask the source. */
+  peek(location: ObjectLocation, asker?: Asker): LookupResult | undefined;
+  /** Like {@link peek}, but only an entry that {@link lookupRefreshed} would return at once. */
+  peekRefreshed(location: ObjectLocation, asker?: Asker): LookupResult | undefined;
+  /** @throws OrcaError if the source fails. */
+  lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
+  /** Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. */
+  lookupRefreshed(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
+  /** The answer after a client's precondition contradicted `contradicted`. @throws OrcaError if the source fails. */
+  revalidate(location: ObjectLocation, contradicted: LookupResult, asker?: Asker): Promise<LookupResult>;
+  /** Drops the entry of an object because `etag` is no longer its ETag. */
+  forget(location: ObjectLocation, etag: string): void;
+}
+
+/** @see PartTables */
+export interface PartLookups {
+  /** The part, if it is known. Does not ask the source. */
+  peek(request: PartRequest): ObjectPart | undefined;
+  /** @throws OrcaError if the source fails. */
+  find(request: PartRequest, asker?: Asker): Promise<ObjectPart>;
+}
