@@ -10,6 +10,13 @@ export const latencyBoundsSeconds: readonly number[] = [
   0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ];
 
+/** Observations since some moment, as another thread sends them. */
+export interface HistogramCounts {
+  /** Of each bucket, the last one for those above all bounds. */
+  readonly counts: readonly number[];
+  readonly sumSeconds: number;
+}
+
 /** The observations up to `boundSeconds` (inclusive, as `le` in Prometheus). The last bound is Infinity. */
 export interface CumulativeBucket {
   readonly boundSeconds: number;
@@ -69,6 +76,22 @@ export class Histogram {
       else low = middle + 1;
     }
     return low;
+  }
+
+  /** Returns all observations, and begins anew. */
+  drain(): HistogramCounts {
+    const drained = { counts: [...this.#counts], sumSeconds: this.#sumSeconds };
+    this.#counts.fill(0);
+    this.#sumSeconds = 0;
+    return drained;
+  }
+
+  /** Adds the observations of a histogram with the same bounds. */
+  add({ counts, sumSeconds }: HistogramCounts): void {
+    assert(counts.length === this.#counts.length, "histograms with the same bounds are added");
+    for (const [index, count] of counts.entries())
+      this.#counts[index] = (this.#counts[index] as number) + count;
+    this.#sumSeconds += sumSeconds;
   }
 
   get sumSeconds(): number {

@@ -23,6 +23,8 @@ export interface BucketHandlerOptions {
   /** For buckets whose origin has no region: sent as their location, and in `x-amz-bucket-region`. */
   readonly region: string;
   readonly clock: Clock;
+  /** How many threads divide the limits of the process. 1 by default. */
+  readonly threads?: number;
 }
 
 const listsMax = 128;
@@ -41,9 +43,10 @@ export class BucketHandler {
   readonly #permits: Semaphore;
   readonly #turns = new ListingTurns();
 
-  constructor(options: BucketHandlerOptions) {
-    this.#region = options.region;
-    this.#permits = new Semaphore("a listing", listsMax, options.clock, waitingMax, "edge");
+  constructor({ region, clock, threads = 1 }: BucketHandlerOptions) {
+    this.#region = region;
+    const [lists, waiting] = [Math.ceil(listsMax / threads), Math.ceil(waitingMax / threads)];
+    this.#permits = new Semaphore("a listing", lists, clock, waiting, "edge");
   }
 
   handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {

@@ -15,7 +15,6 @@ import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
 import type { Bodies, BodyReader } from "../fill/bodies.ts";
-import type { WarmQueue } from "../fill/warming/warm-queue.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { headersLengthMax, type LookupResult, type ObjectRecord } from "../object/object-record.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
@@ -26,8 +25,7 @@ import { archivedErrorOf } from "./errors/archived-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { firstBytesOf } from "./headers/first-bytes.ts";
-import { linesOf } from "./headers/header-lines.ts";
-import { warmedBy } from "./headers/warm-header.ts";
+import { asksToWarm, sendWarming, type WarmRequests } from "./headers/warm-header.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
 import { noPart, rangeBesidePart, rangeOfPart } from "./parts/part-number.ts";
@@ -46,7 +44,7 @@ export interface ObjectHandlerOptions {
   /** `server.strict_ranges`: whether a malformed range is 416 and not ignored. */
   readonly strictRanges: boolean;
   /** Undefined without `server.warm_header`. */
-  readonly warmQueue?: WarmQueue | undefined;
+  readonly warmRequests?: WarmRequests | undefined;
 }
 
 /** The state of one request, which may be answered twice. */
@@ -218,8 +216,11 @@ export class ObjectHandler {
       const mode = exchange.request.headers[checksumMode];
       const headers = this.#headersOf(record);
       const lines = headers.forBody(range, exchange.requestId, status, request.overrides, mode);
-      const warmed = warmedBy(exchange.request, record.version, this.#options.warmQueue);
-      exchange.sendLines(range.kind === "whole" ? 200 : 206, warmed ? lines + linesOf(warmed) : lines);
+      const httpStatus = range.kind === "whole" ? 200 : 206;
+      const { warmRequests } = this.#options;
+      if (warmRequests && asksToWarm(exchange.request)) {
+        void sendWarming(exchange, httpStatus, lines, warmRequests.add(record.version));
+      } else exchange.sendLines(httpStatus, lines);
       return;
     }
     this.#startBody(task, record, range);

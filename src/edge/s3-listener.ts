@@ -28,6 +28,7 @@ import { faultOfMessage, MalformedRequests } from "./malformed-request.ts";
 import { Pipelines } from "./pipelines.ts";
 import { RequestReport } from "./request-report.ts";
 import { parseS3Request } from "./s3-request.ts";
+import type { ProcessLimits } from "./threads/process-limits.ts";
 
 export interface S3ListenerOptions extends AdmissionOptions {
   /** `server.listen`. Port 0 takes a free one. */
@@ -50,6 +51,8 @@ export interface S3ListenerOptions extends AdmissionOptions {
   readonly keepAliveTimeoutMs: number;
   /** How long a client may take to send a request. */
   readonly headerTimeoutMs: number;
+  /** Where several threads listen at one port: what all of them have. */
+  readonly processLimits?: ProcessLimits | undefined;
   readonly tls: TlsFiles | undefined;
   /** Whether a client without a certificate may connect, where TLS asks for one. It must authenticate in another way. */
   readonly certificatesOptional?: boolean;
@@ -109,7 +112,10 @@ export class S3Listener {
     const pace = new LogPace(clock, failureLinesMax);
     const report = new RequestReport({ clock, logger, pace, traceContexts: options.traceContexts });
     const { accessMode: mode, accessLogger, traceContexts } = options;
-    const onEnd = (): void => this.#closeIfDraining();
+    const onEnd = (): void => {
+      options.processLimits?.endRequest();
+      this.#closeIfDraining();
+    };
     this.#context = {
       clock,
       logger,
@@ -155,7 +161,12 @@ export class S3Listener {
     this.#server.on("timeout", (socket) => this.#checkStall(socket));
     this.#server.on("connection", (socket: Socket) => {
       this.#connections.add(socket);
-      socket.once("close", () => this.#connections.delete(socket));
+      const { processLimits } = options;
+      if (processLimits && processLimits.openConnection() > options.connectionsMax) socket.destroy();
+      socket.once("close", () => {
+        processLimits?.closeConnection();
+        this.#connections.delete(socket);
+      });
     });
   }
 
@@ -182,8 +193,9 @@ export class S3Listener {
 
   /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
   start(): Promise<AddressInfo> {
-    const { host, port, tls } = this.#options;
-    const address = this.#listening.listen({ port, host, backlog: 4096 });
+    const { host, port, tls, processLimits } = this.#options;
+    const reusePort = processLimits !== undefined;
+    const address = this.#listening.listen({ port, host, backlog: 4096, reusePort });
     tls?.watch((context) => setCertificate(this.#server, context));
     this.#slowClients.start();
     this.#lane?.start();
@@ -251,6 +263,7 @@ export class S3Listener {
     const { traceparent, tracestate } = message.headers;
     if (traceparent !== undefined) this.#options.traceContexts.accept(requestId, traceparent, tracestate);
     const exchange = new Exchange(message, response, requestId, this.#context);
+    this.#options.processLimits?.beginRequest();
     try {
       this.#route(exchange, message, response);
     } catch (thrown) {
@@ -259,7 +272,7 @@ export class S3Listener {
   }
 
   #route(exchange: Exchange, message: EdgeRequest, response: EdgeResponse): void {
-    const { requestsMax, domain, cors } = this.#options;
+    const { requestsMax, domain, cors, processLimits } = this.#options;
     cors?.decorate(message, response);
     const fault = faultOfMessage(message);
     if (fault) {
@@ -271,7 +284,7 @@ export class S3Listener {
     if (message.headers.upgrade !== undefined && !this.#upgrades.isAlone(message)) {
       response.shouldKeepAlive = false;
     }
-    if (this.#running.size > requestsMax) {
+    if ((processLimits?.requests ?? this.#running.size) > requestsMax) {
       const reason = `Cannot accept a request: ${requestsMax} are in progress (server.max_requests)`;
       exchange.sendError(new OrcaError("overloaded", "edge", reason));
       return;

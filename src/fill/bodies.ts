@@ -45,4 +45,19 @@ export class EngineBodies implements Bodies {
   open(version: ObjectVersion, start: number, end: number, asker: Asker): BodyReader {
     return new ObjectReader(this.#path, version, start, end, asker);
   }
+
+  /** What a reader of the byte at `offset` would name as its source, where that byte is on its way at this moment. */
+  arriving(version: ObjectVersion, offset: number): ReadSource | undefined {
+    if (offset >= version.sizeBytes) return undefined;
+    const index = Math.floor(offset / version.chunkSizeBytes);
+    const flight = this.#path.flights.find({ version, index }, offset - index * version.chunkSizeBytes);
+    if (flight === undefined) return undefined;
+    return flight.isUnled ? flight.source : "join";
+  }
+
+  /** Counts bytes that were {@link arriving}, and in memory when they were taken, where a reader in this thread would. */
+  countArrival(lengthBytes: number, source: ReadSource): void {
+    this.#path.sentBytes.memory -= lengthBytes;
+    this.#path.sentBytes[source] += lengthBytes;
+  }
 }

@@ -56,6 +56,8 @@ export interface AnswerCacheOptions<Answer> {
   readonly weightMax?: number;
   /** Bounds the entries of several caches together. Then an entry weighs the bytes that it takes on the heap. */
   readonly heap?: HeapShare | undefined;
+  /** Called when the entry of a name is dropped, replaced or evicted, and when there is a first one. */
+  readonly onChange?: ((name: string) => void) | undefined;
   /** The owner's counters, which are incremented here. */
   readonly stats: { misses: number; joins: number };
 }
@@ -72,8 +74,9 @@ export class AnswerCache<Answer> implements Swept {
 
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
-    const { entriesMax, weightMax = Infinity, heap } = options;
-    this.#kept = new LruMap({ entriesMax, weightMax, marksUses: true, shared: heap });
+    const { entriesMax, weightMax = Infinity, heap, onChange } = options;
+    const evicts = onChange && { onEvict: (_: TimedAnswer<Answer>, name: string) => onChange(name) };
+    this.#kept = new LruMap({ entriesMax, weightMax, marksUses: true, shared: heap, ...evicts });
   }
 
   get size(): number {
@@ -174,6 +177,7 @@ export class AnswerCache<Answer> implements Swept {
   drop(name: string): void {
     this.#kept.delete(name);
     this.#questions.delete(name);
+    this.#options.onChange?.(name);
   }
 
   /** For a sweep. */
@@ -222,6 +226,7 @@ export class AnswerCache<Answer> implements Swept {
   #keep(name: string, timed: TimedAnswer<Answer>): void {
     const { clock, weigh, weightMax = Infinity } = this.#options;
     const weight = weigh?.(name, timed.answer) ?? 1;
+    this.#options.onChange?.(name);
     if (timed.expiresMs > clock.monotonic() && weight <= weightMax) this.#kept.set(name, timed, weight);
     else this.#kept.delete(name);
   }

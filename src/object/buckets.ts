@@ -14,7 +14,7 @@ export interface OtherLookups {
   /** @see Bucket.region */
   readonly region: string | undefined;
   readonly open: Pick<OpenBuckets, "get" | "find" | "named" | "isName">;
-  readonly lists: Pick<BucketLists, "list">;
+  readonly lists: Pick<BucketLists, "list" | "clear">;
 }
 
 /** Of the origin with `"*"`. */

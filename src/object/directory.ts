@@ -18,40 +18,27 @@
  *    agree with other replicas, {@link Directory.revalidate} for callers whose client contradicts the entry. Neither
  *    drops the entry.
  */
-import type { Clock } from "../base/clock.ts";
-import type { OrcaError } from "../base/orca-error.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { FirstBytes, ObjectLocation } from "../origin/origin.ts";
-import type { Asker, Trace } from "../trace/trace.ts";
+import type { Asker } from "../trace/trace.ts";
 import { AnswerCache, type Reply, type TimedAnswer } from "./answer-cache.ts";
+import type { DirectoryOptions } from "./directory-options.ts";
 import { DirectoryTrace } from "./directory-trace.ts";
 import { beliefOf, type MetadataBelief } from "./explaining/metadata-belief.ts";
-import { type Lifetime, type LifetimePlace, Lifetimes, timesOf } from "./freshness/lifetimes.ts";
+import { Lifetimes, timesOf } from "./freshness/lifetimes.ts";
 import { RefreshAhead } from "./freshness/refresh-ahead.ts";
 import { Revalidations, refreshMs } from "./freshness/revalidations.ts";
+import type { AnswerLease } from "./freshness/revocations.ts";
 import { StaleAnswers } from "./freshness/stale-answers.ts";
 import { StaleMarkers } from "./freshness/stale-markers.ts";
 import { Sweep } from "./freshness/sweep.ts";
-import type { AskOptions, HeadSource } from "./heads/head-source.ts";
-import type { HeapShare } from "./heap-share.ts";
+import type { AskOptions } from "./heads/head-source.ts";
 import type { ObjectLookups } from "./object-lookups.ts";
 import type { PeerHeadAnswer } from "./object-peers.ts";
 import { entryBytes, etagOf, type LookupResult } from "./object-record.ts";
-import { SeenVersions, type SeenVersionsOptions } from "./seen-versions.ts";
+import { SeenVersions } from "./seen-versions.ts";
 import { entryName, locationOf } from "./versions/entry-name.ts";
-
-export interface DirectoryOptions extends Lifetime, SeenVersionsOptions {
-  readonly source: HeadSource;
-  readonly clock: Clock;
-  /** Objects with a lifetime of their own. */
-  readonly lifetimePlaces?: readonly LifetimePlace[] | undefined;
-  /** Bounds the bytes of all directories together. Unbounded by default. */
-  readonly heap?: HeapShare | undefined;
-  /** Called for each answer with an expired entry. */
-  readonly onStale?: ((error: OrcaError) => void) | undefined;
-  readonly trace?: Trace | undefined;
-}
 
 /** Called when an object no longer has `staleEtag` (empty: an error in its place). Other replicas may still cache it. */
 export type ReplacementListener = (location: ObjectLocation, staleEtag: string) => void;
@@ -82,7 +69,7 @@ export class Directory implements ObjectLookups {
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    const { source, clock, entriesMax, heap } = options;
+    const { source, clock, entriesMax, heap, revocations } = options;
     const { stats } = this;
     this.#lifetimes = new Lifetimes(options, options.lifetimePlaces);
     const joinMs = (name: string): number => this.#lifetimes.of(locationOf(name)).ttlMs;
@@ -93,6 +80,7 @@ export class Directory implements ObjectLookups {
       entriesMax,
       weigh: entryBytes,
       heap,
+      onChange: revocations && ((name) => revocations.revoke(name)),
       stats,
     });
     this.#answers = answers;
@@ -219,6 +207,21 @@ export class Directory implements ObjectLookups {
       remainingMs: isKept ? this.#answers.remainingMs(timed) : 0,
       ...(answer.kind === "found" && answer.record.stale && { staleAgeMs: answer.record.stale.ageMs }),
     };
+  }
+
+  /**
+   * How long another thread may use a copy of `found`, which a look-up has just returned. Undefined where it is not, or no
+   * longer, the entry. A copy ends when the entry is due, so that the thread asks and the entry is renewed ahead.
+   */
+  leaseOf(location: ObjectLocation, found: LookupResult): AnswerLease | undefined {
+    const { clock, revocations } = this.#options;
+    const name = entryName(location);
+    const timed = this.#answers.kept(name);
+    if (revocations === undefined || timed?.answer !== found) return undefined;
+    const nowMs = clock.monotonic();
+    const endMs = timed.dueMs > nowMs ? timed.dueMs : Math.min(timed.expiresMs, nowMs + refreshMs);
+    const refreshedMs = timed.refreshedMs + this.#refreshedForMs - nowMs;
+    return { freshMs: endMs - nowMs, refreshedMs, number: revocations.numberAt(revocations.wordOf(name)) };
   }
 
   /**

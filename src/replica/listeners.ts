@@ -1,25 +1,14 @@
 /**
- * The listeners that a replica opens besides the mesh: one for S3 clients, and one for the people who run it. What the
- * second shows comes from every part of the replica, so it is made last.
+ * The listener for the people who run a replica. What it shows comes from every part of the replica, so it is made last.
  */
-import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
-import type { Random } from "../base/random.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
-import type { AccessLogger } from "../edge/access-log/access-log.ts";
-import type { ClientAccess } from "../edge/auth/client-access.ts";
-import { BucketHandler } from "../edge/bucket-handler.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
-import { Cors } from "../edge/headers/cors.ts";
-import { ObjectHandler } from "../edge/object-handler.ts";
-import { S3Listener } from "../edge/s3-listener.ts";
-import { SubResourceHandler } from "../edge/sub-resources/sub-resource-handler.ts";
-import type { Bodies } from "../fill/bodies.ts";
-import type { WarmQueue } from "../fill/warming/warm-queue.ts";
-import type { Buckets, OtherBuckets, OtherLookups } from "../object/buckets.ts";
+import type { S3Listener } from "../edge/s3-listener.ts";
+import type { OtherBuckets } from "../object/buckets.ts";
 import { consoleEndpoints } from "../ops/console/console-endpoints.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
 import { logLevelEndpoints } from "../ops/endpoints/log-level-endpoints.ts";
@@ -50,83 +39,23 @@ import type { CacheView } from "./cache-view.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { MeshService } from "./mesh-service.ts";
 import type { OpenOrigin } from "./metadata.ts";
-import { regionOf } from "./origins.ts";
 import type { ReplicaReadPath } from "./read-path.ts";
 import { pricesOf } from "./replica-figures.ts";
 import type { Tiers } from "./tiers.ts";
 
-export interface S3ListenerParts {
-  readonly config: Config;
-  readonly replicaId: string;
-  readonly buckets: Buckets<OtherLookups>;
-  /** Undefined where clients do not authenticate. */
-  readonly access: ClientAccess | undefined;
-  readonly bodies: Bodies;
-  readonly warmQueue: WarmQueue | undefined;
-  readonly stats: EdgeStats;
-  readonly tls: TlsFiles | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly accessLogger: AccessLogger;
-  readonly trace: Trace;
-  /** @see S3ListenerOptions.hasLane */
-  readonly hasLane?: boolean | undefined;
-  readonly onDied: (error: OrcaError) => void;
-}
-
-export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
-  const { config, replicaId, buckets, access, bodies, stats, tls, clock, random, logger, onDied } = parts;
-  const { server } = config;
-  const hostId = createHash("sha256").update(replicaId).digest("base64");
-  return new S3Listener({
-    ...server.listen,
-    domain: server.domain,
-    connectionsMax: server.maxConnections,
-    requestsMax: server.maxRequests,
-    clientStallTimeoutMs: server.clientStallTimeoutMs,
-    clientMinRateBytes: server.clientMinRateBytes,
-    keepAliveTimeoutMs: server.keepAliveTimeoutMs,
-    headerTimeoutMs: server.headerTimeoutMs,
-    hostId,
-    cors: server.cors.origins.length > 0 ? new Cors(server.cors) : undefined,
-    tls,
-    certificatesOptional: areCertificatesOptional(server.auth),
-    buckets,
-    access,
-    objectHandler: new ObjectHandler({
-      clock,
-      bodies,
-      stats,
-      hostId,
-      strictRanges: server.strictRanges,
-      warmQueue: server.warmHeader ? parts.warmQueue : undefined,
-      chunkSizeBytesMin: Math.min(...config.chunking.tiers.map(({ chunkSizeBytes }) => chunkSizeBytes)),
-    }),
-    slowRequestMs: config.logging.slowRequestMs,
-    accessMode: config.logging.access,
-    accessLogger: parts.accessLogger,
-    traceContexts: parts.trace.contexts,
-    bucketHandler: new BucketHandler({ region: regionOf(config), clock }),
-    subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock }),
-    hasLane: parts.hasLane,
-    stats,
-    clock,
-    random,
-    logger,
-    onDied,
-  });
-}
-
-/** Whether the origin decides what each client may read. */
-function asksAsClient({ enabled, authorize }: Config["server"]["auth"]): boolean {
-  return enabled && authorize === "origin";
-}
-
-/** With other ways to authenticate, or objects that everybody may read, a client need not have a certificate. */
-function areCertificatesOptional({ enabled, mode, anonymous }: Config["server"]["auth"]): boolean {
-  return enabled && mode.includes("mtls") && (mode.length > 1 || anonymous.length > 0);
-}
+/** What serves S3 clients: a listener in this thread, or threads with a listener each. */
+export type ClientListener = Pick<
+  S3Listener,
+  | "start"
+  | "announceStop"
+  | "drain"
+  | "close"
+  | "connections"
+  | "requestsInFlight"
+  | "requestsPipelined"
+  | "pipelinesCut"
+  | "acceptErrors"
+> & { collect?(): Promise<void> };
 
 /** The parts of a replica that the ops listener shows. */
 export interface OpsParts {
@@ -140,7 +69,7 @@ export interface OpsParts {
   /** This and the next are undefined in a cluster of one. */
   readonly meshClient: MeshClient | undefined;
   readonly meshService: MeshService | undefined;
-  readonly listener: S3Listener;
+  readonly listener: ClientListener;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
   /** Undefined where no origin has `"*"` among its buckets. */
@@ -203,6 +132,7 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   const { filler, replicated, forReaders } = readPath;
   const metrics = new MetricsRegistry(parts.clock);
   metrics.collectProcessMetrics();
+  if (listener.collect) metrics.collectBeforePage(() => listener.collect?.() ?? Promise.resolve());
   registerReplicaMetrics(metrics, {
     edge,
     listener,

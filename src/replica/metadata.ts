@@ -12,6 +12,7 @@ import type { Coordination } from "../membership/coordination.ts";
 import { ClusterHeads } from "../object/cluster-heads.ts";
 import { ClusterListings } from "../object/cluster-listings.ts";
 import { Directory } from "../object/directory.ts";
+import type { Revocations } from "../object/freshness/revocations.ts";
 import type { HeadSource } from "../object/heads/head-source.ts";
 import { type FirstBytesPlaces, OriginHeads } from "../object/heads/origin-heads.ts";
 import type { HeapShare } from "../object/heap-share.ts";
@@ -52,6 +53,8 @@ export interface MetadataParts {
   readonly places: FirstBytesPlaces | undefined;
   /** Bounds all directories together. */
   readonly metadataHeap: HeapShare;
+  /** Undefined where no other thread serves clients. */
+  readonly revocations: Revocations | undefined;
 }
 
 /** A store that evicts the chunks of outdated versions first. */
@@ -63,7 +66,7 @@ export interface SupersededTier {
 export function openMetadata(
   origin: GuardedOrigin,
   originConfig: OriginConfig,
-  { config, clock, logger, trace, metadataHeap: heap, places }: MetadataParts,
+  { config, clock, logger, trace, metadataHeap: heap, places, revocations }: MetadataParts,
   peers: MetadataPeers | undefined,
   tiers: readonly SupersededTier[],
 ): OpenOrigin {
@@ -84,6 +87,7 @@ export function openMetadata(
       },
       onStale: (error) => staleLog.answered(error),
       trace,
+      revocations,
     });
   const listingCaches = peers ? 2 : 1;
   const listingsOf = (source: ListingSource): ListingCache =>

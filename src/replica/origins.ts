@@ -144,9 +144,3 @@ export function mayResolveDotSegments(config: OriginConfig, prefix: string): boo
 function isAws(hostname: string): boolean {
   return /(?:^|\.)amazonaws\.(?:com|com\.cn|eu)$/.test(hostname);
 }
-
-/** The region sent to clients. It is the first S3 origin's, because SDKs sign for one region per endpoint. */
-export function regionOf(config: Config): string {
-  for (const origin of config.origins) if (origin.driver === "awss3") return origin.awss3.region;
-  return "us-east-1";
-}

@@ -16,17 +16,20 @@ import { Authenticator } from "../edge/auth/authenticator.ts";
 import { ClientAccess } from "../edge/auth/client-access.ts";
 import { Grant } from "../edge/auth/grant.ts";
 import type { AccessKey, Identity } from "../edge/auth/identity.ts";
-import { OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
-import type { BucketLists } from "../object/bucket-lists.ts";
-import type { Buckets } from "../object/buckets.ts";
+import { type OriginRights, OriginVerdicts } from "../edge/auth/origin-verdicts.ts";
+import type { Buckets, OtherLookups } from "../object/buckets.ts";
 import type { AccessCounters } from "../ops/metrics/access-metrics.ts";
-import type { OpenOrigin } from "./metadata.ts";
 import { type Read, Reloaded } from "./reloaded.ts";
 
 export interface ReplicaAccessOptions {
-  readonly config: Config;
+  readonly config: Pick<Config, "server">;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** Origins that can be asked for rights. */
+interface AskedOrigins {
+  readonly origin: OriginRights & { readonly id: string };
 }
 
 const noKeys: AccessKeys = { keys: [], certificates: [], fingerprint: "" };
@@ -38,7 +41,7 @@ export class ReplicaAccess {
   readonly #keys: Reloaded<AccessKeys> | undefined;
   readonly #tokenKeys: Reloaded<readonly string[]> | undefined;
   #verdicts: OriginVerdicts | undefined;
-  #bucketLists: BucketLists | undefined;
+  #bucketLists: OtherLookups["lists"] | undefined;
   #gate: ClientAccess | undefined;
 
   private constructor(
@@ -88,7 +91,7 @@ export class ReplicaAccess {
   }
 
   /** The gate for clients. To be called once. */
-  gate(origins: readonly OpenOrigin[], buckets: Buckets): ClientAccess {
+  gate(origins: readonly AskedOrigins[], buckets: Buckets<OtherLookups>): ClientAccess {
     const { authorize, authorizeTtlMs } = this.#config;
     this.#bucketLists = buckets.others?.lists;
     if (authorize === "origin") {
@@ -136,6 +139,19 @@ export class ReplicaAccess {
         },
       },
     };
+  }
+
+  /** Of requests that other threads have denied. */
+  addDenials(denials: Iterable<readonly [code: OrcaError["code"], count: number]>): void {
+    const counted = this.#gate?.denials;
+    for (const [code, count] of denials) counted?.set(code, (counted.get(code) ?? 0) + count);
+  }
+
+  /** The requests that this thread has denied since the last call. */
+  takeDenials(): (readonly [code: OrcaError["code"], count: number])[] {
+    const denials = [...(this.#gate?.denials ?? [])];
+    this.#gate?.denials.clear();
+    return denials;
   }
 
   stop(): void {

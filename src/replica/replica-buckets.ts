@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Config } from "../config/config.ts";
 import type { BucketConfig } from "../config/origin-config.ts";
 import { isOwnedByCachestore } from "../config/origins-apart.ts";
-import { Bucket } from "../object/bucket.ts";
+import { Bucket, type BucketOptions } from "../object/bucket.ts";
 import { BucketLists } from "../object/bucket-lists.ts";
 import { isBucketName, isContainerName } from "../object/bucket-name.ts";
 import { Buckets, type OtherBuckets } from "../object/buckets.ts";
@@ -57,16 +57,49 @@ function accountOf(config: OpenOrigin["config"]) {
   return config.driver === "awss3" ? config.awss3 : noAccount;
 }
 
-function bucketIn(
-  { config, origin, directory, listings, parts }: OpenOrigin,
+/** What another thread needs to know of a bucket. */
+export interface BucketPlace
+  extends Omit<BucketOptions, "directory" | "listings" | "parts" | "subResources"> {
+  readonly originId: string;
+  readonly hasSubResources: boolean;
+}
+
+/** The configured buckets, and the place of all others, with an empty name. */
+export interface BucketPlaces {
+  readonly configured: readonly BucketPlace[];
+  readonly other: BucketPlace | undefined;
+}
+
+export function bucketPlacesOf(origins: readonly OpenOrigin[]): BucketPlaces {
+  const configured = origins.flatMap((origin) =>
+    [...origin.config.buckets].map(([name, place]) => placeOf(origin, name, place)),
+  );
+  const open = origins.find(({ config }) => config.otherBuckets);
+  const prefix = open?.config.otherBuckets?.prefix ?? "";
+  return { configured, other: open && placeOf(open, "", { bucket: "", prefix }) };
+}
+
+function placeOf(
+  { config, origin }: OpenOrigin,
   name: string,
-  { bucket: originBucket, prefix }: BucketConfig,
-): Bucket {
+  { bucket: originBucket, prefix }: Pick<BucketConfig, "bucket" | "prefix">,
+): BucketPlace {
   const rejectsDotSegments = mayResolveDotSegments(config, prefix);
   const { region, bucketOwner: owner } = accountOf(config);
-  const subResources = origin.hasSubResources ? origin : undefined;
-  const place = { name, originBucket, prefix, rejectsDotSegments, region, owner };
-  return new Bucket({ ...place, directory, listings, parts, subResources });
+  const { id: originId, hasSubResources } = origin;
+  return { name, originBucket, prefix, rejectsDotSegments, region, owner, originId, hasSubResources };
+}
+
+function bucketIn(opened: OpenOrigin, name: string, config: Pick<BucketConfig, "bucket" | "prefix">): Bucket {
+  const { origin, directory, listings, parts } = opened;
+  const { originId: _, hasSubResources, ...place } = placeOf(opened, name, config);
+  return new Bucket({
+    ...place,
+    directory,
+    listings,
+    parts,
+    subResources: hasSubResources ? origin : undefined,
+  });
 }
 
 function othersOf(opened: OpenOrigin, prefix: string, config: Config, clock: Clock): OtherBuckets {

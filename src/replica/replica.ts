@@ -29,8 +29,6 @@ import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
 import { openToAll } from "../config/warnings.ts";
 import { EdgeStats } from "../edge/edge-stats.ts";
-import type { S3Listener } from "../edge/s3-listener.ts";
-import { EngineBodies } from "../fill/bodies.ts";
 import type { MeshTls } from "../mesh/session/mesh-tls.ts";
 import type { FirstBytesPlaces } from "../object/heads/origin-heads.ts";
 import { EventLoopLag } from "../ops/event-loop-lag.ts";
@@ -43,7 +41,7 @@ import { originShare } from "../placement/origin-share.ts";
 import { Trace } from "../trace/trace.ts";
 import { bucketLooksOf } from "./bucket-looks.ts";
 import { CacheView } from "./cache-view.ts";
-import { opsServerOf, type S3ListenerParts, s3ListenerOf } from "./listeners.ts";
+import { type ClientListener, opsServerOf } from "./listeners.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
@@ -56,10 +54,11 @@ import { begin, ReleaseStack, type Step, step, together } from "./release-stack.
 import { ReplicaAccess } from "./replica-access.ts";
 import { bucketsOf } from "./replica-buckets.ts";
 import { openFigures } from "./replica-figures.ts";
+import { type ClientListenerParts, clientListenerOf } from "./threads/client-listener.ts";
 import { addTierNotices, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
 
-export interface ReplicaOptions extends Pick<S3ListenerParts, "hasLane"> {
+export interface ReplicaOptions extends Pick<ClientListenerParts, "hasLane"> {
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
@@ -109,7 +108,7 @@ export class Replica {
   readonly #cacheView: CacheView;
   readonly #figures: ReplicaFiguresReader;
   readonly #meshService: MeshService | undefined;
-  readonly #listener: S3Listener;
+  readonly #listener: ClientListener;
   readonly #ops: OpsServer;
 
   /**
@@ -167,34 +166,32 @@ export class Replica {
     this.#figures = openFigures({ ...options, ...counted, tiers, readPath, cacheView }, held);
     this.#meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
     this.#addAuthNotice(access);
-    const listener = s3ListenerOf({
+    const shared = {
       ...options,
-      replicaId,
+      tiers,
+      readPath,
+      origins,
       onDied: this.#listenerDied.resolve,
+      tls: tls.server,
+    };
+    const listener = clientListenerOf({
+      ...shared,
       buckets,
-      access: access?.gate(origins, buckets),
-      bodies: new EngineBodies(readPath.forReaders),
+      access,
       warmQueue: cacheView.warmQueue,
       stats: this.#edge,
-      tls: tls.server,
-      accessLogger: options.log?.access ?? options.logger,
     });
     this.#listener = listener;
     held.add(step("close the S3 listener", () => listener.close()));
     this.#ops = opsServerOf({
-      ...options,
-      onDied: this.#listenerDied.resolve,
+      ...shared,
       readiness: this.#readiness,
-      tiers,
-      origins,
-      readPath,
       cacheView,
       figures: this.#figures,
       meshClient,
       meshService: this.#meshService,
       listener,
       edge: this.#edge,
-      tls: tls.server,
       others: buckets.others,
       accessCounters: access?.counters,
       tokenGuard: opsToken?.guard,
@@ -204,7 +201,8 @@ export class Replica {
   #openMetadata(meshClient: MeshClient | undefined, places: FirstBytesPlaces | undefined): OpenOrigin[] {
     const { memory, disk, metadataHeap } = this.#tiers;
     const chunkTiers = disk ? [memory, disk] : [memory];
-    const parts = { ...this.#options, metadataHeap, places };
+    const revocations = this.#tiers.shared?.revocations;
+    const parts = { ...this.#options, metadataHeap, places, revocations };
     const origins = this.#origins.map((origin, index) =>
       openMetadata(origin, parts.config.origins[index] as OriginConfig, parts, meshClient, chunkTiers),
     );

@@ -6,16 +6,25 @@ import { randomBytes } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { MemoryBudget } from "../base/memory-budget.ts";
-import { diskChunksMax, memoryHeapMax, metadataBytesMax } from "../chunk/chunk-costs.ts";
+import { MemoryBudget, segmentSizeBytes } from "../base/memory-budget.ts";
+import { pieceSizeFor } from "../base/segment-pool.ts";
+import {
+  diskChunksMax,
+  memoryChunkCostBytes,
+  memoryHeapMax,
+  metadataBytesMax,
+} from "../chunk/chunk-costs.ts";
 import type { Config } from "../config/config.ts";
 import { diskSharesOf } from "../config/disk-shares.ts";
+import { Revocations } from "../object/freshness/revocations.ts";
 import { HeapShare } from "../object/heap-share.ts";
 import type { Readiness, ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
 import type { NewPolicy } from "../store/eviction/eviction-policy.ts";
 import { TunedS3Fifo } from "../store/eviction/tuned-s3-fifo.ts";
 import { MemoryTier } from "../store/memory-tier.ts";
+import { PublishedChunks } from "../store/shared-index/published-chunks.ts";
+import { SharedIndex } from "../store/shared-index/shared-index.ts";
 import { cachestoreNotice, type OpenCachestore, openCachestore } from "./cachestore.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
 
@@ -25,11 +34,19 @@ export interface TiersOptions {
   readonly logger: Logger;
 }
 
+/** By which other threads know what memory and directories hold. */
+export interface SharedMemory {
+  readonly index: SharedIndex;
+  readonly revocations: Revocations;
+}
+
 export interface Tiers {
   readonly budget: MemoryBudget;
   /** Bounds the metadata of all origins. */
   readonly metadataHeap: HeapShare;
   readonly memory: MemoryTier;
+  /** Undefined where no other thread serves clients. */
+  readonly shared: SharedMemory | undefined;
   readonly disk: DiskTier | undefined;
   readonly cachestore: OpenCachestore | undefined;
   /** The disk's, which outlives the process; else the configured one; else one for this run. */
@@ -45,7 +62,9 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
   const heapLimitBytes = getHeapStatistics().heap_size_limit;
   const heapBytesMax = memoryHeapMax(heapLimitBytes);
-  const memory = new MemoryTier({ budget, heapBytesMax });
+  const shared = config.server.threads > 1 ? sharedMemory(rowsFor(budget, heapBytesMax)) : undefined;
+  const published = shared && new PublishedChunks(shared.index);
+  const memory = new MemoryTier({ budget, heapBytesMax, published });
   const { replicaId } = cluster;
   const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
   const shares = diskSharesOf(config);
@@ -61,10 +80,21 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
     budget,
     metadataHeap: new HeapShare(budget, metadataBytesMax(config.memory.maxBytes, heapLimitBytes)),
     memory,
+    shared,
     disk,
     cachestore,
     replicaId: disk?.replicaId ?? replicaId ?? randomBytes(8).toString("hex"),
   };
+}
+
+function sharedMemory(rowsMax: number): SharedMemory {
+  return { index: new SharedIndex(rowsMax), revocations: new Revocations() };
+}
+
+/** As many blocks as the memory tier can hold: each takes a piece of a slab, and its chunk some heap. */
+function rowsFor({ maxBytes }: MemoryBudget, heapBytesMax: number): number {
+  const chunksMax = heapBytesMax / memoryChunkCostBytes;
+  return Math.floor(Math.min(maxBytes / pieceSizeFor(1), chunksMax + maxBytes / segmentSizeBytes));
 }
 
 /** The notices in /readyz. A replica without its disk or cachestore serves on, more slowly. */

@@ -24,6 +24,7 @@ import type { PolicyEntries } from "./eviction/eviction-policy.ts";
 import { hashOfText } from "./eviction/shared-columns.ts";
 import { Superseder, supersedeSliceMax } from "./eviction/superseder.ts";
 import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
+import type { PublishedChunks, PublishedRows } from "./shared-index/published-chunks.ts";
 
 /** After so many victims in a row that free no memory at once, a reservation waits instead of emptying the tier. */
 const pinnedVictimsMax = 16;
@@ -46,6 +47,8 @@ class MemoryEntry {
   readonly version: ObjectVersion | undefined;
   /** The version whose `memoryEntry` is or has this. */
   linked: ObjectVersion | undefined;
+  /** Of its blocks, where threads read them. */
+  rows: PublishedRows | undefined;
 
   constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
     this.key = memoryKey;
@@ -101,6 +104,8 @@ export interface MemoryTierOptions {
   readonly budget: MemoryBudget;
   /** The heap that the chunks may cost besides their bytes. Unbounded by default. */
   readonly heapBytesMax?: number;
+  /** Left out where no other thread reads the chunks. */
+  readonly published?: PublishedChunks | undefined;
 }
 
 export class MemoryTier implements PolicyEntries {
@@ -108,6 +113,7 @@ export class MemoryTier implements PolicyEntries {
   readonly #budget: MemoryBudget;
   readonly #policy: TunedS3Fifo;
   readonly #heapBytesMax: number;
+  readonly #published: PublishedChunks | undefined;
   #heapBytes = 0;
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
@@ -122,6 +128,7 @@ export class MemoryTier implements PolicyEntries {
     const { budget, heapBytesMax = Infinity } = options;
     this.#budget = budget;
     this.#heapBytesMax = heapBytesMax;
+    this.#published = options.published;
     const rowsMax = Math.min(budget.maxBytes / pieceSizeFor(1), heapBytesMax / memoryChunkCostBytes);
     this.#policy = new TunedS3Fifo(this, Math.floor(rowsMax));
     budget.addReclaimer((wholeSlabs) => this.#makeRoom(wholeSlabs));
@@ -139,6 +146,12 @@ export class MemoryTier implements PolicyEntries {
   /** For the policy. */
   hashOf(row: number): number {
     return this.#rows[row]?.hash ?? 0;
+  }
+
+  /** For the policy. */
+  takeUses(row: number): number {
+    const rows = this.#published && this.#rows[row]?.rows;
+    return rows ? (this.#published?.takeUses(rows) ?? 0) : 0;
   }
 
   /**
@@ -206,6 +219,7 @@ export class MemoryTier implements PolicyEntries {
     this.#policy.insert(row, ahead);
     this.#joinSlab(entry);
     this.#misses.delete(memoryKey);
+    this.#publish(entry);
     this.stats.bytes += chunk.heldBytes;
     this.stats.chunks += 1;
     return entry.chunk.isWhole ? entry.chunk : undefined;
@@ -218,10 +232,18 @@ export class MemoryTier implements PolicyEntries {
     this.stats.bytes -= chunk.heldBytes;
     chunk.add(added);
     this.stats.bytes += chunk.heldBytes;
+    this.#publish(entry);
     const sizeBefore = entry.sizeBytes;
     entry.sizeBytes = memoryOf(chunk);
     this.#policy.grow(entry.row, entry.sizeBytes - sizeBefore);
     return chunk.isWhole ? chunk : undefined;
+  }
+
+  #publish(entry: MemoryEntry): void {
+    const { version, key, chunk } = entry;
+    if (this.#published === undefined || version === undefined) return;
+    entry.rows ??= [];
+    this.#published.publish(version, Number(key.slice(key.lastIndexOf("/") + 1)), chunk, entry.rows);
   }
 
   delete(memoryKey: string): void {
@@ -300,7 +322,7 @@ export class MemoryTier implements PolicyEntries {
       const row = this.#policy.evict();
       const victim = this.#rows[row];
       if (victim === undefined) break;
-      if (freesMemory(victim.chunk)) {
+      if (this.#freesMemory(victim)) {
         for (const entry of pinned) this.#policy.reinsert(entry.row);
         this.#evict(victim);
         if (wholeSlabs) this.#evictNeighbours(victim);
@@ -320,7 +342,7 @@ export class MemoryTier implements PolicyEntries {
     const slab = slabOf(victim.chunk);
     const neighbours = slab && this.#smallBySlab.get(slab);
     for (const entry of neighbours ?? []) {
-      if (!freesMemory(entry.chunk)) continue;
+      if (!this.#freesMemory(entry)) continue;
       this.#policy.remove(entry.row);
       this.#evict(entry);
     }
@@ -357,7 +379,16 @@ export class MemoryTier implements PolicyEntries {
     this.#budget.discharge(heapBytes);
     this.stats.bytes -= entry.chunk.heldBytes;
     this.stats.chunks -= 1;
+    if (entry.rows) this.#published?.withdraw(entry.chunk, entry.rows);
     entry.chunk.release();
+  }
+
+  #freesMemory({ chunk, rows }: MemoryEntry): boolean {
+    for (let block = 0; block < chunk.blockCount; block += 1) {
+      if (chunk.block(block)?.references !== 1) continue;
+      if (rows === undefined || this.#published?.isPinned(rows, block) !== true) return true;
+    }
+    return false;
   }
 }
 
@@ -371,9 +402,4 @@ function memoryOf(chunk: ChunkBytes): number {
 /** The slab that a small chunk shares with others; undefined for a chunk with slabs of its own. */
 function slabOf(chunk: ChunkBytes): ArrayBufferLike | undefined {
   return chunk.lengthBytes <= largestPieceBytes ? chunk.block(0)?.bytes.buffer : undefined;
-}
-
-function freesMemory(chunk: ChunkBytes): boolean {
-  for (const segment of chunk.held()) if (segment.references === 1) return true;
-  return false;
 }

@@ -24,7 +24,14 @@ export function orca(name: string, ...args: readonly string[]): TestProcess {
 }
 
 function environment(): NodeJS.ProcessEnv {
-  return { ...process.env, ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
+  // Orca takes every ORCA_ variable for a setting.
+  const { ORCA_TEST_THREADS, ...inherited } = process.env;
+  return {
+    ...inherited,
+    ...(ORCA_TEST_THREADS !== undefined && { ORCA_SERVER_THREADS: ORCA_TEST_THREADS }),
+    ORCA_AWSS3_ACCESS_KEY: "test",
+    ORCA_AWSS3_SECRET_KEY: "test-secret",
+  };
 }
 
 /** Serves by a configuration in YAML, written to `<folder>/<name>.yaml`. Resolves when it listens. */

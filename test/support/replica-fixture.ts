@@ -16,6 +16,9 @@ import { S3Server } from "./s3-server.ts";
 
 export const testBucket = "models";
 
+/** `ORCA_TEST_THREADS`: runs the tests of whole replicas with several threads that serve clients. */
+const threadsOfTests = Number(process.env.ORCA_TEST_THREADS ?? 1);
+
 export interface ReplicaFixtureOptions {
   /** Laid over the fixture's own configuration. */
   readonly settings?: SettingsTree;
@@ -56,7 +59,13 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
     },
     overrides: {
       ...options.settings,
-      server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0", ...section(options.settings, "server") },
+      server: {
+        listen: "127.0.0.1:0",
+        ops_listen: "127.0.0.1:0",
+        // A clock of the test cannot be the clock of another thread.
+        ...(options.clock === undefined && { threads: threadsOfTests }),
+        ...section(options.settings, "server"),
+      },
       origin: {
         id: "test",
         driver: "awss3",

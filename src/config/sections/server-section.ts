@@ -157,6 +157,12 @@ export const serverSection = section({
     "Whether a client with the right to read an object can make Orca fetch it into the cluster: by a HEAD with `Range: bytes=0-0` and the header `x-orca-warm`.",
     "Set it for clients that cannot run `orca warm`. Each such HEAD can make the origin send a whole object, so set it only where you trust all readers.",
   ),
+  threads: setting(
+    integer({ min: 1, max: 16 }),
+    "1",
+    "Threads that serve clients. With `1`, one thread does everything. With more, each serves hits in memory by itself, and one further thread does the rest.",
+    "Set it to the number of cores where one core is busy with clients.",
+  ),
   max_connections: setting(
     integer({ min: 1, max: 1_000_000 }),
     "10000",

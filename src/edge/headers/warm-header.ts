@@ -4,18 +4,36 @@
  * right to read, as the HEAD itself does. Only with `server.warm_header`: a client pays for no byte of what it makes the
  * origin send.
  */
-import type { IncomingMessage } from "node:http";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
-import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
+import type { Exchange } from "../exchange.ts";
+import type { EdgeRequest } from "../lane/edge-request.ts";
+import { linesOf } from "./header-lines.ts";
 
 const name = "x-orca-warm";
 
-/** Queues the object where the request asks for that. Returns what the answer then says of it, as flat headers. */
-export function warmedBy(
-  { method, headers }: Pick<IncomingMessage, "method" | "headers">,
-  version: ObjectVersion,
-  queue: Pick<WarmQueue, "add"> | undefined,
-): readonly string[] | undefined {
-  const isAsked = method === "HEAD" && headers[name] !== undefined && headers.range === "bytes=0-0";
-  return queue && isAsked ? [name, queue.add(version)] : undefined;
+type Warming = "queued" | "full";
+
+/** Takes objects to be warmed. In another thread than that of the queue, its answer comes later. */
+export interface WarmRequests {
+  add(version: ObjectVersion): Warming | Promise<Warming>;
+}
+
+/** Whether a request asks for its object to be warmed. */
+export function asksToWarm({ method, headers }: Pick<EdgeRequest, "method" | "headers">): boolean {
+  return method === "HEAD" && headers[name] !== undefined && headers.range === "bytes=0-0";
+}
+
+/** Queues the object, and answers with what became of that. */
+export async function sendWarming(
+  exchange: Exchange,
+  status: number,
+  lines: string,
+  warming: Warming | Promise<Warming>,
+): Promise<void> {
+  try {
+    const warmed = await warming;
+    if (!exchange.isOver) exchange.sendLines(status, lines + linesOf([name, warmed]));
+  } catch (thrown) {
+    exchange.fail(thrown);
+  }
 }

@@ -25,6 +25,8 @@ export interface SubResourceHandlerOptions {
   /** Whether the origin decides who may read (`authorize: origin`): it is asked with the client's key then. */
   readonly asksAsClient: boolean;
   readonly clock: Clock;
+  /** How many threads divide the limits of the process. 1 by default. */
+  readonly threads?: number;
 }
 
 const askedMax = 32;
@@ -50,9 +52,10 @@ export class SubResourceHandler {
   readonly #asksAsClient: boolean;
   readonly #permits: Semaphore;
 
-  constructor({ asksAsClient, clock }: SubResourceHandlerOptions) {
+  constructor({ asksAsClient, clock, threads = 1 }: SubResourceHandlerOptions) {
     this.#asksAsClient = asksAsClient;
-    this.#permits = new Semaphore("a question about a sub-resource", askedMax, clock, waitingMax, "edge");
+    const [asked, waiting] = [Math.ceil(askedMax / threads), Math.ceil(waitingMax / threads)];
+    this.#permits = new Semaphore("a question about a sub-resource", asked, clock, waiting, "edge");
   }
 
   handle(exchange: Exchange, request: SubResourceRequest, bucket: Bucket): void {

@@ -117,11 +117,17 @@ export class MetricsRegistry {
   readonly #histograms: { readonly name: string; readonly read: () => Iterable<LabelledHistogram> }[] = [];
   readonly #clock: Clock;
   #rendering: Promise<string> | undefined;
+  #beforePage: (() => Promise<void>) | undefined;
   /** When the next page may begin. */
   #nextPageMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Calls `collect` before each page: it brings numbers that other threads have counted. */
+  collectBeforePage(collect: () => Promise<void>): void {
+    this.#beforePage = collect;
   }
 
   /** A number that only grows while the process lives. */
@@ -180,6 +186,7 @@ export class MetricsRegistry {
   async #makePage(): Promise<string> {
     const delayMs = this.#nextPageMs - this.#clock.monotonic();
     if (delayMs > 0) await sleep(this.#clock, delayMs);
+    await this.#beforePage?.();
     const startedMs = this.#clock.monotonic();
     try {
       return await this.#registry.metrics();

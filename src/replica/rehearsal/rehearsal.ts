@@ -15,13 +15,14 @@ import { loadConfig } from "../../config/load.ts";
 import type { OriginConfig } from "../../config/origin-config.ts";
 import { secretVariables } from "../../config/secret.ts";
 import { EdgeStats } from "../../edge/edge-stats.ts";
+import { EngineBodies } from "../../fill/bodies.ts";
 import { Trace } from "../../trace/trace.ts";
-import { s3ListenerOf } from "../listeners.ts";
 import { closeMetadata, openMetadata } from "../metadata.ts";
 import { openOrigins } from "../origins.ts";
 import { ReplicaReadPath } from "../read-path.ts";
 import { ReleaseStack, step } from "../release-stack.ts";
 import { bucketsOf } from "../replica-buckets.ts";
+import { s3ListenerOf } from "../threads/s3-listener.ts";
 import { openTiers } from "../tiers.ts";
 import { RehearsalOrigin, rehearsedBytes } from "./rehearsal-origin.ts";
 
@@ -84,7 +85,7 @@ async function open(
   const { metadataHeap, memory, replicaId } = tiers;
   const readPath = new ReplicaReadPath({ ...options, tiers, origins, meshClient: undefined });
   held.add(step("end fills", () => readPath.stopFlights()));
-  const metadataParts = { ...options, metadataHeap, places: readPath.places };
+  const metadataParts = { ...options, metadataHeap, places: readPath.places, revocations: undefined };
   const opened = origins.map((each, index) =>
     openMetadata(each, config.origins[index] as OriginConfig, metadataParts, undefined, [memory]),
   );
@@ -94,8 +95,8 @@ async function open(
     replicaId,
     buckets: bucketsOf(config, opened, clock),
     access: undefined,
-    readPath: readPath.forReaders,
-    warmQueue: undefined,
+    bodies: new EngineBodies(readPath.forReaders),
+    warmRequests: undefined,
     stats: new EdgeStats(),
     tls: undefined,
     accessLogger: silent,

@@ -9,6 +9,8 @@ export interface PolicyEntries {
   sizeOf(row: number): number;
   /** 32 bits of a hash of its key. It decides whether the uses of the entry are sampled, and names it once evicted. */
   hashOf(row: number): number;
+  /** How often threads have used the entry since the last call, which tell the policy nothing themselves. */
+  takeUses?(row: number): number;
 }
 
 /** Rows are numbered from 1 to the rowsMax of the tier. */

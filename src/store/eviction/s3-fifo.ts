@@ -156,11 +156,19 @@ export class S3Fifo implements EvictionPolicy {
     const heldBytes = this.bytes;
     this.evictedWasUsed = false;
     for (let moves = 0; ; moves += 1) {
-      if (this.#doomed.oldest !== noRow) return this.#evicted(this.#doomed.oldest);
-      if (this.#evictsAhead(heldBytes)) return this.#evicted(this.#ahead.oldest);
+      const doomed = this.#doomed.oldest;
+      if (doomed !== noRow) {
+        if (moves < movesMax && this.#wasUsed(doomed)) continue;
+        return this.#evicted(doomed);
+      }
+      if (this.#evictsAhead(heldBytes)) {
+        if (moves < movesMax && this.#wasUsed(this.#ahead.oldest)) continue;
+        return this.#evicted(this.#ahead.oldest);
+      }
       const fromSmall = this.#small.bytes >= this.shape.smallShare * heldBytes || this.#main.oldest === noRow;
       const row = fromSmall ? this.#small.oldest : this.#main.oldest;
       if (row === noRow) return this.#evicted(this.#ahead.oldest);
+      this.#wasUsed(row);
       if (moves < movesMax && (fromSmall ? this.#staysFromSmall(row) : this.#staysInMain(row))) continue;
       if (fromSmall) this.#remember(row, this.shape.ghostShare * heldBytes);
       else this.evictedWasUsed = true;
@@ -170,6 +178,13 @@ export class S3Fifo implements EvictionPolicy {
 
   remembers(hash: number): boolean {
     return this.#ghosts.has(hash);
+  }
+
+  /** Counts what threads have used since the last look. Other uses are counted when they happen. */
+  #wasUsed(row: number): boolean {
+    const uses = this.#entries.takeUses?.(row) ?? 0;
+    for (let use = 0; use < Math.min(uses, frequencyMax); use += 1) this.touch(row);
+    return uses > 0;
   }
 
   #remember(row: number, windowBytes: number): void {

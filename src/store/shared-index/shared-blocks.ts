@@ -45,6 +45,13 @@ export class SharedBlocks {
     return this.slabOf(row).subarray(offset + from, offset + Math.min(to, lengthBytes));
   }
 
+  /** Bytes that the engine holds for this thread. */
+  bytes(number: number, offset: number, lengthBytes: number): Buffer {
+    const slab = this.#slabs[number];
+    assert(slab !== undefined, "a slab comes before the bytes in it");
+    return slab.subarray(offset, offset + lengthBytes);
+  }
+
   /** Counts a use of a pinned row for the eviction policy. */
   use(row: number): void {
     use(this.#memory, row);

@@ -80,7 +80,7 @@ export class SharedIndex {
       this.stats.full += 1;
       return noRow;
     }
-    this.#place[0] = this.#numberOf(bytes.buffer);
+    this.#place[0] = this.numberOf(bytes.buffer);
     this.#place[1] = bytes.byteOffset;
     this.#place[2] = bytes.length;
     publish(this.memory, row, key, this.#place);
@@ -109,19 +109,20 @@ export class SharedIndex {
     return takeUses(this.memory, row);
   }
 
-  #nextRow(): number {
-    if (this.#rowsUsed === this.#rowsMax) return noRow;
-    this.#rowsUsed += 1;
-    return this.#rowsUsed;
-  }
-
-  #numberOf(slab: ArrayBufferLike): number {
+  /** The number of a slab, of which all readers learn. */
+  numberOf(slab: ArrayBufferLike): number {
     const known = this.#slabs.get(slab);
     if (known !== undefined) return known;
     const number = this.#slabs.size;
     this.#slabs.set(slab, number);
     for (const listener of this.#listeners) listener(slab as SharedArrayBuffer, number);
     return number;
+  }
+
+  #nextRow(): number {
+    if (this.#rowsUsed === this.#rowsMax) return noRow;
+    this.#rowsUsed += 1;
+    return this.#rowsUsed;
   }
 
   /** Releases condemned segments as their readers leave. Runs while there are any. */

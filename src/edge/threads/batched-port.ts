@@ -1,0 +1,27 @@
+/**
+ * A port between a thread of the edge and the engine. Messages of one turn of the event loop leave together: waking the
+ * other thread costs more than the messages do.
+ */
+import type { MessagePort } from "node:worker_threads";
+
+export class BatchedPort<Sent, Received> {
+  readonly #port: MessagePort;
+  #batch: Sent[] = [];
+
+  constructor(port: MessagePort, onMessage: (message: Received) => void) {
+    this.#port = port;
+    port.on("message", (batch: readonly Received[]) => {
+      for (const message of batch) onMessage(message);
+    });
+  }
+
+  send(message: Sent): void {
+    if (this.#batch.push(message) === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#port.postMessage(batch);
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * The engine's end of a thread of the edge: answers what the thread cannot answer itself, and reads for it what is not in
+ * shared memory. Each read is an ObjectReader of the engine, so its flights, its bounds on memory and its counters are
+ * those of any reader. It holds one slice at a time, until the thread has given that to the kernel.
+ *
+ * Invariants:
+ * 1. A slab reaches the thread before the first slice in it, because messages keep their order.
+ * 2. Every read ends with `close` of the thread, or with the thread.
+ */
+import type { MessagePort } from "node:worker_threads";
+import { assert } from "../../base/assert.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import { ObjectVersion } from "../../chunk/object-version.ts";
+import type { BodyReader, EngineBodies } from "../../fill/bodies.ts";
+import type { ReadSource } from "../../fill/read-path.ts";
+import type { Buckets, OtherLookups } from "../../object/buckets.ts";
+import type { Directory } from "../../object/directory.ts";
+import type { Listings } from "../../object/listing-cache.ts";
+import type { PartLookups } from "../../object/object-lookups.ts";
+import type { LookupResult } from "../../object/object-record.ts";
+import type { Right, RightQuestion, SubResourceAnswer, SubResourceQuestion } from "../../origin/origin.ts";
+import type { SharedIndex } from "../../store/shared-index/shared-index.ts";
+import type { Asker } from "../../trace/trace.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
+import type { WarmRequests } from "../headers/warm-header.ts";
+import { BatchedPort } from "./batched-port.ts";
+import {
+  type ObjectQuestion,
+  type Question,
+  type SentAnswer,
+  type SentAsker,
+  type SentWaits,
+  sentVersion,
+  type ToEngine,
+  type ToThread,
+} from "./question.ts";
+import { sentError } from "./sent-error.ts";
+
+/** An origin, as threads ask for it. */
+export interface DeskOrigin {
+  readonly directory: Directory;
+  readonly parts: PartLookups;
+  readonly listings: Listings;
+  readonly origin: {
+    rightOf(question: RightQuestion): Promise<Right>;
+    subResource(question: SubResourceQuestion): Promise<SubResourceAnswer>;
+  };
+}
+
+export interface EngineDeskOptions {
+  /** By their ids. */
+  readonly origins: ReadonlyMap<string, DeskOrigin>;
+  readonly buckets: Buckets<OtherLookups>;
+  readonly bodies: EngineBodies;
+  readonly warmRequests: WarmRequests;
+  readonly index: SharedIndex;
+  readonly traceContexts: TraceContexts;
+}
+
+/** More than a thread has requests that have learned of an object and do not read yet. */
+const arrivalsMax = 4096;
+
+class AskerOfThread implements Asker {
+  readonly requestId: string;
+  waits: Asker["waits"];
+
+  constructor(requestId: string) {
+    this.requestId = requestId;
+  }
+
+  /** What it has waited for since the last call. */
+  takeWaits(): SentWaits | undefined {
+    const { waits } = this;
+    this.waits = undefined;
+    waits?.end();
+    return waits && { ms: { ...waits.ms }, retries: waits.retries, coordinator: waits.coordinator };
+  }
+}
+
+interface Read {
+  readonly reader: BodyReader;
+  readonly asker: AskerOfThread;
+}
+
+/** Headers that an origin's answer about a sub-resource is asked for. */
+type Headers = Record<string, string>;
+
+export class EngineDesk {
+  readonly #options: EngineDeskOptions;
+  readonly #port: BatchedPort<ToThread, ToEngine>;
+  readonly #reads = new Map<number, Read>();
+  readonly #answerIds = new WeakMap<LookupResult, number>();
+  /** By the request that asked: where the bytes came from that arrived while its thread learned of their object. */
+  readonly #arrivals = new LruMap<string, ReadSource>({ entriesMax: arrivalsMax });
+  readonly #unsubscribe: () => void;
+  #lastAnswerId = 0;
+
+  constructor(port: MessagePort, options: EngineDeskOptions) {
+    this.#options = options;
+    this.#port = new BatchedPort(port, (message) => this.#take(message));
+    this.#unsubscribe = options.index.subscribe((slab, number) =>
+      this.#port.send({ kind: "slab", slab, number }),
+    );
+  }
+
+  /** Reads in progress. */
+  get reads(): number {
+    return this.#reads.size;
+  }
+
+  /** The thread has ended. */
+  close(): void {
+    this.#unsubscribe();
+    for (const { reader } of this.#reads.values()) reader.close();
+    this.#reads.clear();
+  }
+
+  #take(message: ToEngine): void {
+    switch (message.kind) {
+      case "ask":
+        void this.#answer(message.id, message.question, message.asker);
+        return;
+      case "open": {
+        const { id, start, end } = message;
+        const asker = this.#asker(message.asker);
+        const version = new ObjectVersion(message.version);
+        const reader = this.#options.bodies.open(version, start, end, asker);
+        this.#reads.set(id, { reader, asker });
+        void this.#sendSlice(id);
+        return;
+      }
+      case "next":
+        this.#reads.get(message.id)?.reader.release();
+        void this.#sendSlice(message.id);
+        return;
+      case "close":
+        this.#reads.get(message.id)?.reader.close();
+        this.#reads.delete(message.id);
+        return;
+      case "forget":
+        this.#origin(message.originId).directory.forget(message.location, message.etag);
+        return;
+    }
+  }
+
+  #asker({ requestId, traceparent, tracestate }: SentAsker): AskerOfThread {
+    this.#options.traceContexts.accept(requestId, traceparent, tracestate);
+    return new AskerOfThread(requestId);
+  }
+
+  async #sendSlice(id: number): Promise<void> {
+    const read = this.#reads.get(id);
+    if (read === undefined) return;
+    const { reader, asker } = read;
+    try {
+      for (let slice = reader.take(); ; slice = reader.take()) {
+        if (slice) {
+          this.#port.send({
+            kind: "slice",
+            id,
+            slab: this.#options.index.numberOf(slice.buffer),
+            offset: slice.byteOffset,
+            lengthBytes: slice.length,
+            source: this.#sourceOf(read, slice.length),
+            waits: asker.takeWaits(),
+          });
+          return;
+        }
+        await reader.ready();
+        if (this.#reads.get(id) !== read) return;
+      }
+    } catch (thrown) {
+      if (this.#reads.get(id) !== read) return;
+      this.#reads.delete(id);
+      reader.close();
+      this.#port.send({ kind: "failure", id, error: sentError(thrown), waits: asker.takeWaits() });
+    }
+  }
+
+  #sourceOf({ reader: { source = "memory" }, asker: { requestId } }: Read, lengthBytes: number): ReadSource {
+    const arrival = this.#arrivals.peek(requestId);
+    if (arrival === undefined) return source;
+    this.#arrivals.delete(requestId);
+    if (source !== "memory") return source;
+    this.#options.bodies.countArrival(lengthBytes, arrival);
+    return arrival;
+  }
+
+  async #answer(id: number, question: Question, sent: SentAsker | undefined): Promise<void> {
+    const asker = sent && this.#asker(sent);
+    try {
+      const value = await this.#valueOf(question, asker);
+      this.#port.send({ kind: "answer", id, value, waits: asker?.takeWaits() });
+    } catch (thrown) {
+      this.#port.send({ kind: "failure", id, error: sentError(thrown), waits: asker?.takeWaits() });
+    }
+  }
+
+  async #valueOf(question: Question, asker: Asker | undefined): Promise<unknown> {
+    switch (question.what) {
+      case "lookup":
+      case "lookupRefreshed":
+      case "revalidate":
+        return this.#lookUp(question, asker);
+      case "part":
+        return this.#origin(question.originId).parts.find(question.request, asker);
+      case "list":
+        return this.#origin(question.originId).listings.list(question.request);
+      case "right":
+        return this.#origin(question.originId).origin.rightOf(question.question);
+      case "subResource":
+        return sentSubResource(await this.#origin(question.originId).origin.subResource(question.question));
+      case "warm":
+        return this.#options.warmRequests.add(new ObjectVersion(question.version));
+      case "findBucket": {
+        const found = await this.#options.buckets.find(question.name);
+        if (found instanceof Error) return { error: sentError(found) };
+        return { fault: found.fault && sentError(found.fault) };
+      }
+      case "listOthers":
+        return this.#options.buckets.listOthers(question.as);
+    }
+  }
+
+  async #lookUp(question: ObjectQuestion, asker: Asker | undefined): Promise<SentAnswer> {
+    const { directory } = this.#origin(question.originId);
+    const { what, location, firstBytes } = question;
+    const result =
+      what === "revalidate"
+        ? await directory.revalidate(location, this.#contradicted(question, directory), asker)
+        : await directory[what](location, asker, firstBytes);
+    const arrival = firstBytes && this.#arrivalOf(result, firstBytes.offset);
+    if (arrival && asker) this.#arrivals.set(asker.requestId, arrival);
+    const answerId = this.#idOf(result);
+    const lease = directory.leaseOf(location, result);
+    const sent = { answerId, lease, isArriving: arrival !== undefined };
+    if (answerId === question.knownId) return { ...sent, result: undefined };
+    if (result.kind === "error") return { ...sent, result: { error: sentError(result.error, location) } };
+    const { version, head, stale } = result.record;
+    return { ...sent, result: { version: sentVersion(version), head, stale } };
+  }
+
+  #arrivalOf(result: LookupResult, offset: number): ReadSource | undefined {
+    return result.kind === "found" ? this.#options.bodies.arriving(result.record.version, offset) : undefined;
+  }
+
+  /** The answer that the thread has, as its directory compares it. Where it is gone, one with the same ETag. */
+  #contradicted({ location, knownId, knownEtag }: ObjectQuestion, directory: Directory): LookupResult {
+    const kept = directory.peek(location);
+    if (kept && this.#idOf(kept) === knownId) return kept;
+    const record = { version: { etag: knownEtag } };
+    const contradicted = { kind: "found", record } as LookupResult;
+    this.#answerIds.set(contradicted, knownId);
+    return contradicted;
+  }
+
+  #idOf(result: LookupResult): number {
+    const known = this.#answerIds.get(result);
+    if (known !== undefined) return known;
+    this.#lastAnswerId += 1;
+    this.#answerIds.set(result, this.#lastAnswerId);
+    return this.#lastAnswerId;
+  }
+
+  #origin(id: string): DeskOrigin {
+    const origin = this.#options.origins.get(id);
+    assert(origin !== undefined, "a thread asks about an origin that there is");
+    return origin;
+  }
+}
+
+/** The headers that the edge passes on, or reads. */
+const passedHeaders = ["content-type", "content-length", "etag", "last-modified", "x-amz-version-id"];
+
+export interface SentSubResource {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+function sentSubResource(answer: SubResourceAnswer): SentSubResource {
+  const headers: Headers = {};
+  for (const name of passedHeaders) {
+    const value = answer.header(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  return { status: answer.status, headers, body: answer.body };
+}

@@ -1,0 +1,153 @@
+/**
+ * The end of a thread of the edge on the way to the engine: sends questions and reads, and knows which answer is for which.
+ * What the engine waited for on behalf of a request is added to what the request waited for.
+ */
+import type { MessagePort } from "node:worker_threads";
+import { assert } from "../../base/assert.ts";
+import type { Clock } from "../../base/clock.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { ReadSource } from "../../fill/read-path.ts";
+import type { ObjectLocation } from "../../origin/origin.ts";
+import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
+import type { Asker } from "../../trace/trace.ts";
+import type { TraceContexts } from "../../trace/trace-contexts.ts";
+import { type Wait, Waits } from "../../trace/waits.ts";
+import { BatchedPort } from "./batched-port.ts";
+import {
+  type Question,
+  type SentAsker,
+  type SentWaits,
+  sentVersion,
+  type ToEngine,
+  type ToThread,
+} from "./question.ts";
+import { receivedError } from "./sent-error.ts";
+
+/** Learns of a read that the engine does. */
+export interface ReadListener {
+  readonly asker: Asker;
+  sliceCame(bytes: Buffer, source: ReadSource): void;
+  failed(error: OrcaError): void;
+}
+
+/** A request that leaves before it reads leaves its mark behind. */
+const arrivingMax = 4096;
+
+interface Asked extends PromiseWithResolvers<unknown> {
+  readonly asker: Asker | undefined;
+}
+
+export interface EngineLinkOptions {
+  readonly blocks: SharedBlocks;
+  readonly traceContexts: TraceContexts;
+  readonly clock: Clock;
+}
+
+export class EngineLink {
+  readonly #options: EngineLinkOptions;
+  readonly #port: BatchedPort<ToEngine, ToThread>;
+  readonly #asked = new Map<number, Asked>();
+  readonly #reads = new Map<number, ReadListener>();
+  /** Requests whose bytes are on their way to memory. */
+  readonly #arriving = new LruMap<string, true>({ entriesMax: arrivingMax });
+  #lastId = 0;
+
+  constructor(port: MessagePort, options: EngineLinkOptions) {
+    this.#options = options;
+    this.#port = new BatchedPort(port, (message) => this.#take(message));
+  }
+
+  /** @throws OrcaError as the part of the engine that answers. */
+  ask<Answer>(question: Question, asker?: Asker): Promise<Answer> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const asked: Asked = { ...Promise.withResolvers<unknown>(), asker };
+    this.#asked.set(id, asked);
+    this.#port.send({ kind: "ask", id, question, asker: asker && this.#sent(asker) });
+    return asked.promise as Promise<Answer>;
+  }
+
+  /** The engine has the bytes that this request wants on their way: it must be asked for them. */
+  noteArriving(requestId: string): void {
+    this.#arriving.set(requestId, true);
+  }
+
+  /** Whether {@link noteArriving} was called. True once. */
+  takeArriving(requestId: string): boolean {
+    return this.#arriving.size > 0 && this.#arriving.delete(requestId);
+  }
+
+  forget(originId: string, location: ObjectLocation, etag: string): void {
+    this.#port.send({ kind: "forget", originId, location, etag });
+  }
+
+  /** Starts a read of `[start, end)`. Each slice after the first comes after {@link next}. */
+  open(version: ObjectVersion, start: number, end: number, listener: ReadListener): number {
+    this.#lastId += 1;
+    this.#reads.set(this.#lastId, listener);
+    const { asker } = listener;
+    this.#port.send({
+      kind: "open",
+      id: this.#lastId,
+      version: sentVersion(version),
+      start,
+      end,
+      asker: this.#sent(asker),
+    });
+    return this.#lastId;
+  }
+
+  /** The slice that came last is not used any more. */
+  next(id: number): void {
+    this.#port.send({ kind: "next", id });
+  }
+
+  close(id: number): void {
+    if (this.#reads.delete(id)) this.#port.send({ kind: "close", id });
+  }
+
+  #take(message: ToThread): void {
+    if (message.kind === "slab") {
+      this.#options.blocks.addSlab(message.slab, message.number);
+      return;
+    }
+    const { id } = message;
+    const read = this.#reads.get(id);
+    const asked = this.#asked.get(id);
+    const asker = read?.asker ?? asked?.asker;
+    if (message.waits && asker) this.#addWaits(asker, message.waits);
+    switch (message.kind) {
+      case "slice": {
+        const { slab, offset, lengthBytes, source } = message;
+        read?.sliceCame(this.#options.blocks.bytes(slab, offset, lengthBytes), source);
+        return;
+      }
+      case "answer":
+        this.#asked.delete(id);
+        asked?.resolve(message.value);
+        return;
+      case "failure":
+        this.#asked.delete(id);
+        this.#reads.delete(id);
+        asked?.reject(receivedError(message.error));
+        read?.failed(receivedError(message.error));
+        return;
+    }
+  }
+
+  #sent({ requestId }: Asker): SentAsker {
+    const { traceContexts } = this.#options;
+    return traceContexts.size === 0 ? { requestId } : { requestId, ...traceContexts.headers(requestId) };
+  }
+
+  #addWaits(asker: Asker, { ms, retries, coordinator }: SentWaits): void {
+    asker.waits ??= new Waits(this.#options.clock);
+    const { waits } = asker;
+    assert(waits !== undefined, "an asker keeps what it waits for");
+    for (const [wait, each] of Object.entries(ms)) waits.ms[wait as Wait] += each;
+    waits.retries += retries;
+    waits.coordinator = coordinator ?? waits.coordinator;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Metadata in a thread of the edge: copies of the directory's answers, each used until its lease ends or the engine revokes
+ * it (freshness/revocations.ts). Everything else is a question to the engine, whose directory joins and bounds them.
+ *
+ * Invariants:
+ * 1. A copy ends no later than the engine's entry: the lease is counted from when the question was sent.
+ * 2. An answer that the engine does not keep serves only the callers that asked.
+ * 3. An answer that has not changed stays one object here, with all that was derived from it.
+ * 4. Copies are bounded in number and in bytes.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import { ObjectVersion } from "../../chunk/object-version.ts";
+import type { Revocations } from "../../object/freshness/revocations.ts";
+import type { ObjectLookups } from "../../object/object-lookups.ts";
+import { entryBytes, etagOf, type LookupResult } from "../../object/object-record.ts";
+import { entryName } from "../../object/versions/entry-name.ts";
+import type { FirstBytes, ObjectLocation } from "../../origin/origin.ts";
+import type { Asker } from "../../trace/trace.ts";
+import type { EngineLink } from "./engine-link.ts";
+import type { ObjectQuestion, SentAnswer } from "./question.ts";
+import { receivedError } from "./sent-error.ts";
+
+interface Leased {
+  readonly answerId: number;
+  readonly answer: LookupResult;
+  readonly word: number;
+  /** The number in the word while the copy may be used. */
+  readonly number: number;
+  readonly endsMs: number;
+  readonly refreshedUntilMs: number;
+}
+
+export interface LeasedLookupsOptions {
+  readonly originId: string;
+  readonly link: EngineLink;
+  readonly revocations: Revocations;
+  readonly clock: Clock;
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+}
+
+export class LeasedLookups implements ObjectLookups {
+  /** The engine counts what it is asked. */
+  readonly stats = { hits: 0, negativeHits: 0 };
+  readonly #options: LeasedLookupsOptions;
+  readonly #leased: LruMap<string, Leased>;
+  readonly #answerIds = new WeakMap<LookupResult, number>();
+
+  constructor(options: LeasedLookupsOptions) {
+    this.#options = options;
+    const { entriesMax, bytesMax } = options;
+    this.#leased = new LruMap({ entriesMax, weightMax: bytesMax });
+  }
+
+  get originId(): string {
+    return this.#options.originId;
+  }
+
+  peek(location: ObjectLocation): LookupResult | undefined {
+    const leased = this.#leased.get(entryName(location));
+    return leased && this.#counted(leased, leased.endsMs);
+  }
+
+  peekRefreshed(location: ObjectLocation): LookupResult | undefined {
+    const leased = this.#leased.get(entryName(location));
+    return leased && this.#counted(leased, Math.min(leased.endsMs, leased.refreshedUntilMs));
+  }
+
+  lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
+    return this.#ask("lookup", location, this.#leased.peek(entryName(location)), "", asker, firstBytes);
+  }
+
+  lookupRefreshed(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
+    return this.#ask(
+      "lookupRefreshed",
+      location,
+      this.#leased.peek(entryName(location)),
+      "",
+      asker,
+      firstBytes,
+    );
+  }
+
+  revalidate(location: ObjectLocation, contradicted: LookupResult, asker?: Asker): Promise<LookupResult> {
+    const answerId = this.#answerIds.get(contradicted) ?? 0;
+    const known = { answerId, answer: contradicted };
+    return this.#ask("revalidate", location, known, etagOf(contradicted), asker);
+  }
+
+  forget(location: ObjectLocation, etag: string): void {
+    const name = entryName(location);
+    const leased = this.#leased.peek(name);
+    // The engine revokes it a message later: the next request of this thread must ask.
+    if (leased && etagOf(leased.answer) === etag) this.#leased.delete(name);
+    this.#options.link.forget(this.originId, location, etag);
+  }
+
+  #counted({ answer, word, number }: Leased, endsMs: number): LookupResult | undefined {
+    const { clock, revocations } = this.#options;
+    if (endsMs <= clock.monotonic() || revocations.numberAt(word) !== number) return undefined;
+    if (answer.kind === "found") this.stats.hits += 1;
+    else this.stats.negativeHits += 1;
+    return answer;
+  }
+
+  async #ask(
+    what: ObjectQuestion["what"],
+    location: ObjectLocation,
+    known: Pick<Leased, "answerId" | "answer"> | undefined,
+    knownEtag: string,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+  ): Promise<LookupResult> {
+    const { link, clock, originId, revocations } = this.#options;
+    const askedMs = clock.monotonic();
+    const knownId = known?.answerId ?? 0;
+    const question: ObjectQuestion = { what, originId, location, knownId, knownEtag, firstBytes };
+    const { answerId, lease, isArriving, result } = await link.ask<SentAnswer>(question, asker);
+    if (isArriving && asker) link.noteArriving(asker.requestId);
+    const answer = result === undefined && known ? known.answer : resultOf(result);
+    this.#answerIds.set(answer, answerId);
+    if (lease === undefined) return answer;
+    const name = entryName(location);
+    const leased: Leased = {
+      answerId,
+      answer,
+      word: revocations.wordOf(name),
+      number: lease.number,
+      endsMs: askedMs + lease.freshMs,
+      refreshedUntilMs: askedMs + lease.refreshedMs,
+    };
+    this.#leased.set(name, leased, entryBytes(name, answer));
+    return answer;
+  }
+}
+
+function resultOf(result: SentAnswer["result"]): LookupResult {
+  if (result === undefined) throw new Error("the engine sends each answer that the thread does not have");
+  if ("error" in result) return { kind: "error", error: receivedError(result.error) };
+  const { version, head, stale } = result;
+  return { kind: "found", record: { version: new ObjectVersion(version), head, stale } };
+}

@@ -1,0 +1,124 @@
+/** What a thread of the edge and the engine send each other. All of it is plain, as structured clones are. */
+import type { ObjectVersionFields } from "../../chunk/object-version.ts";
+import type { ReadSource } from "../../fill/read-path.ts";
+import type { AnswerLease } from "../../object/freshness/revocations.ts";
+import type { Staleness } from "../../object/object-record.ts";
+import type {
+  FirstBytes,
+  ListRequest,
+  ObjectHead,
+  ObjectLocation,
+  OriginKey,
+  PartRequest,
+  RightQuestion,
+  SubResourceQuestion,
+} from "../../origin/origin.ts";
+import type { Wait } from "../../trace/waits.ts";
+import type { SentError } from "./sent-error.ts";
+
+/** A version without what its own thread keeps with it. */
+export function sentVersion(version: ObjectVersionFields): ObjectVersionFields {
+  const { originId, bucket, objectKey, etag, sizeBytes, chunkSizeBytes, contentCoding, versionId } = version;
+  return { originId, bucket, objectKey, etag, sizeBytes, chunkSizeBytes, contentCoding, versionId };
+}
+
+/** For which request the engine does something. */
+export interface SentAsker {
+  readonly requestId: string;
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+}
+
+/** What the engine waited for on behalf of a request. */
+export interface SentWaits {
+  readonly ms: Readonly<Record<Wait, number>>;
+  readonly retries: number;
+  readonly coordinator: string | undefined;
+}
+
+/** The answer to a look-up. */
+export interface SentAnswer {
+  /** Of this answer, for as long as the engine keeps it. */
+  readonly answerId: number;
+  readonly lease: AnswerLease | undefined;
+  /** The bytes wanted were on their way to memory: the thread asks the engine for them, which knows where they came from. */
+  readonly isArriving: boolean;
+  /** Undefined where the thread has this answer. */
+  readonly result:
+    | {
+        readonly version: ObjectVersionFields;
+        readonly head: ObjectHead;
+        readonly stale: Staleness | undefined;
+      }
+    | { readonly error: SentError }
+    | undefined;
+}
+
+export interface ObjectQuestion {
+  readonly what: "lookup" | "lookupRefreshed" | "revalidate";
+  readonly originId: string;
+  readonly location: ObjectLocation;
+  /** The answer that the thread has; with `revalidate`, the one that a client contradicts. 0 for none. */
+  readonly knownId: number;
+  readonly knownEtag: string;
+  readonly firstBytes: FirstBytes | undefined;
+}
+
+export type Question =
+  | ObjectQuestion
+  | { readonly what: "part"; readonly originId: string; readonly request: PartRequest }
+  | { readonly what: "list"; readonly originId: string; readonly request: ListRequest }
+  | { readonly what: "subResource"; readonly originId: string; readonly question: SubResourceQuestion }
+  | { readonly what: "right"; readonly originId: string; readonly question: RightQuestion }
+  | { readonly what: "warm"; readonly version: ObjectVersionFields }
+  | { readonly what: "findBucket"; readonly name: string }
+  | { readonly what: "listOthers"; readonly as: OriginKey | undefined };
+
+export type ToEngine =
+  | {
+      readonly kind: "ask";
+      readonly id: number;
+      readonly question: Question;
+      readonly asker?: SentAsker | undefined;
+    }
+  | {
+      readonly kind: "open";
+      readonly id: number;
+      readonly version: ObjectVersionFields;
+      readonly start: number;
+      readonly end: number;
+      readonly asker: SentAsker;
+    }
+  /** The slice is with the kernel: the next one is wanted. */
+  | { readonly kind: "next"; readonly id: number }
+  | { readonly kind: "close"; readonly id: number }
+  | {
+      readonly kind: "forget";
+      readonly originId: string;
+      readonly location: ObjectLocation;
+      readonly etag: string;
+    };
+
+export type ToThread =
+  | { readonly kind: "slab"; readonly slab: SharedArrayBuffer; readonly number: number }
+  | {
+      readonly kind: "answer";
+      readonly id: number;
+      readonly value: unknown;
+      readonly waits?: SentWaits | undefined;
+    }
+  | {
+      readonly kind: "failure";
+      readonly id: number;
+      readonly error: SentError;
+      readonly waits?: SentWaits | undefined;
+    }
+  | {
+      readonly kind: "slice";
+      readonly id: number;
+      readonly slab: number;
+      readonly offset: number;
+      readonly lengthBytes: number;
+      readonly source: ReadSource;
+      readonly waits?: SentWaits | undefined;
+    };

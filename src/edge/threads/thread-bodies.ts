@@ -1,0 +1,215 @@
+/**
+ * Bodies in a thread of the edge. A reader takes blocks out of shared memory while they are there, and asks nobody. At the
+ * first block that is not, it asks the engine for all that is left: the engine then reads, and sends one slice after the
+ * other, each a place in a slab.
+ *
+ * Invariants:
+ * 1. One slice is pinned at a time: a row of the index by this thread, or a slice of the engine's reader by the engine.
+ * 2. A thread pins so many slabs at most. A reader beyond that is served by the engine, which copies for slow clients
+ *    (reader-memory.ts).
+ */
+import { assert } from "../../base/assert.ts";
+import { segmentSizeBytes } from "../../base/memory-budget.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
+import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { Bodies, BodyReader } from "../../fill/bodies.ts";
+import type { ReadSource } from "../../fill/read-path.ts";
+import { blockKeyOf, setBlock } from "../../store/shared-index/block-key.ts";
+import { noRow } from "../../store/shared-index/pin-protocol.ts";
+import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
+import type { Asker, Trace } from "../../trace/trace.ts";
+import type { EngineLink, ReadListener } from "./engine-link.ts";
+
+export interface ThreadBodiesOptions {
+  readonly link: EngineLink;
+  readonly blocks: SharedBlocks;
+  readonly trace: Trace;
+  /** Slabs of 1 MiB that this thread pins at once. */
+  readonly pinnedSlabsMax: number;
+}
+
+export class ThreadBodies implements Bodies {
+  readonly stats = { hits: 0, sentBytes: 0 };
+  readonly #options: ThreadBodiesOptions;
+  readonly #keys = new WeakMap<ObjectVersion, Int32Array>();
+  /** How many slices lie in each pinned slab. */
+  readonly #pins = new Map<Buffer, number>();
+
+  constructor(options: ThreadBodiesOptions) {
+    this.#options = options;
+  }
+
+  get trace(): Trace {
+    return this.#options.trace;
+  }
+
+  get link(): EngineLink {
+    return this.#options.link;
+  }
+
+  open(version: ObjectVersion, start: number, end: number, asker: Asker): BodyReader {
+    return new ThreadReader(this, version, start, end, asker);
+  }
+
+  /** The row of the block with the byte at `offset` of chunk `index`, pinned; {@link noRow} where the engine must be asked. */
+  pin(version: ObjectVersion, index: number, offset: number): number {
+    let key = this.#keys.get(version);
+    if (key === undefined) {
+      key = blockKeyOf(version);
+      this.#keys.set(version, key);
+    }
+    setBlock(key, version.chunkSizeBytes, index, offset);
+    const { blocks, pinnedSlabsMax } = this.#options;
+    const row = blocks.pin(key);
+    if (row === noRow) return noRow;
+    const slab = blocks.slabOf(row);
+    const pins = this.#pins.get(slab);
+    if (pins === undefined && this.#pins.size >= pinnedSlabsMax) {
+      blocks.unpin(row);
+      return noRow;
+    }
+    this.#pins.set(slab, (pins ?? 0) + 1);
+    return row;
+  }
+
+  slice(row: number, from: number, to: number, isFirst: boolean): Buffer {
+    const { blocks } = this.#options;
+    if (isFirst) {
+      blocks.use(row);
+      this.stats.hits += 1;
+    }
+    const bytes = blocks.slice(row, from, to);
+    this.stats.sentBytes += bytes.length;
+    return bytes;
+  }
+
+  unpin(row: number): void {
+    const { blocks } = this.#options;
+    const slab = blocks.slabOf(row);
+    blocks.unpin(row);
+    const pins = this.#pins.get(slab) ?? 0;
+    assert(pins > 0, "a row is unpinned once");
+    if (pins === 1) this.#pins.delete(slab);
+    else this.#pins.set(slab, pins - 1);
+  }
+}
+
+class ThreadReader implements BodyReader, ReadListener {
+  source: ReadSource | undefined;
+  readonly asker: Asker;
+  readonly #bodies: ThreadBodies;
+  readonly version: ObjectVersion;
+  /** It may have to wait, and the engine knows for what. */
+  readonly #asksFirst: boolean;
+  readonly #start: number;
+  readonly #end: number;
+  #position: number;
+  #chunkIndex = -1;
+  #row = noRow;
+  /** Of the engine's reader; 0 before there is one. */
+  #readId = 0;
+  /** It came and was not taken yet. */
+  #arrived: Buffer | undefined;
+  #arrivedSource: ReadSource = "memory";
+  #holdsArrived = false;
+  #waiting: PromiseWithResolvers<void> | undefined;
+  #error: OrcaError | undefined;
+
+  constructor(bodies: ThreadBodies, version: ObjectVersion, start: number, end: number, asker: Asker) {
+    this.#bodies = bodies;
+    this.version = version;
+    this.#start = start;
+    this.#end = end;
+    this.#position = start;
+    this.asker = asker;
+    this.#asksFirst = bodies.link.takeArriving(asker.requestId);
+  }
+
+  get takenBytes(): number {
+    return this.#position - this.#start;
+  }
+
+  get range(): readonly [start: number, end: number] {
+    return [this.#start, this.#end];
+  }
+
+  get done(): boolean {
+    return this.#position === this.#end;
+  }
+
+  take(): Buffer | null {
+    if (this.#readId !== 0) return this.#takeArrived();
+    if (this.#asksFirst) return null;
+    const { chunkSizeBytes } = this.version;
+    const index = Math.floor(this.#position / chunkSizeBytes);
+    const offset = this.#position - index * chunkSizeBytes;
+    const row = this.#bodies.pin(this.version, index, offset);
+    if (row === noRow) return null;
+    this.#row = row;
+    const inBlock = offset % segmentSizeBytes;
+    const slice = this.#bodies.slice(
+      row,
+      inBlock,
+      inBlock + this.#end - this.#position,
+      index !== this.#chunkIndex,
+    );
+    this.#chunkIndex = index;
+    this.source ??= "memory";
+    this.#position += slice.length;
+    return slice;
+  }
+
+  release(): void {
+    if (this.#row !== noRow) {
+      this.#bodies.unpin(this.#row);
+      this.#row = noRow;
+    }
+    if (!this.#holdsArrived) return;
+    this.#holdsArrived = false;
+    if (this.done) this.#closeRead();
+    else this.#bodies.link.next(this.#readId);
+  }
+
+  async ready(): Promise<void> {
+    if (this.#error) throw this.#error;
+    if (this.#arrived) return;
+    if (this.#readId === 0) {
+      this.#readId = this.#bodies.link.open(this.version, this.#position, this.#end, this);
+    }
+    this.#waiting = Promise.withResolvers<void>();
+    await this.#waiting.promise;
+  }
+
+  close(): void {
+    this.#holdsArrived = false;
+    this.release();
+    this.#closeRead();
+    this.#waiting?.resolve();
+  }
+
+  sliceCame(bytes: Buffer, source: ReadSource): void {
+    this.#arrived = bytes;
+    this.#arrivedSource = source;
+    this.#waiting?.resolve();
+  }
+
+  failed(error: OrcaError): void {
+    this.#error = error;
+    if (this.#waiting) this.#waiting.reject(error);
+  }
+
+  #takeArrived(): Buffer | null {
+    const slice = this.#arrived;
+    if (slice === undefined) return null;
+    this.#arrived = undefined;
+    this.#holdsArrived = true;
+    this.source ??= this.#arrivedSource;
+    this.#position += slice.length;
+    return slice;
+  }
+
+  #closeRead(): void {
+    if (this.#readId !== 0) this.#bodies.link.close(this.#readId);
+    this.#arrived = undefined;
+  }
+}

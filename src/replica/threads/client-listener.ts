@@ -1,0 +1,89 @@
+/**
+ * Makes what serves S3 clients: a listener in this thread, or with `server.threads` above 1 other threads. What those count
+ * is added to the counters of the parts that would have counted here.
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { OrcaError } from "../../base/orca-error.ts";
+import type { Random } from "../../base/random.ts";
+import type { TlsFiles } from "../../base/tls-files.ts";
+import type { Config } from "../../config/config.ts";
+import type { AccessLogger } from "../../edge/access-log/access-log.ts";
+import type { EdgeStats } from "../../edge/edge-stats.ts";
+import { EngineBodies } from "../../fill/bodies.ts";
+import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
+import type { Buckets } from "../../object/buckets.ts";
+import type { Trace } from "../../trace/trace.ts";
+import type { ClientListener } from "../listeners.ts";
+import type { OpenOrigin } from "../metadata.ts";
+import type { ReplicaReadPath } from "../read-path.ts";
+import type { ReplicaAccess } from "../replica-access.ts";
+import { bucketPlacesOf } from "../replica-buckets.ts";
+import type { Tiers } from "../tiers.ts";
+import { EdgeThreads } from "./edge-threads.ts";
+import { s3ListenerOf } from "./s3-listener.ts";
+import type { ThreadCounts } from "./thread-messages.ts";
+
+export interface ClientListenerParts {
+  readonly config: Config;
+  readonly buckets: Buckets;
+  readonly tiers: Tiers;
+  readonly readPath: ReplicaReadPath;
+  readonly origins: readonly OpenOrigin[];
+  /** Undefined where clients do not authenticate. */
+  readonly access: ReplicaAccess | undefined;
+  readonly warmQueue: WarmQueue;
+  readonly stats: EdgeStats;
+  readonly tls: TlsFiles | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly logger: Logger;
+  /** @see ReplicaOptions.log */
+  readonly log?: { readonly access: AccessLogger };
+  /** @see S3ListenerOptions.hasLane */
+  readonly hasLane?: boolean | undefined;
+  readonly onDied: (error: OrcaError) => void;
+}
+
+export function clientListenerOf(parts: ClientListenerParts): ClientListener {
+  const { tiers, readPath, origins, buckets, access, trace, stats } = parts;
+  const { shared, replicaId } = tiers;
+  const accessLogger = parts.log?.access ?? parts.logger;
+  const bodies = new EngineBodies(readPath.forReaders);
+  const gate = access?.gate(origins, buckets);
+  if (shared === undefined) {
+    return s3ListenerOf({
+      ...parts,
+      replicaId,
+      bodies,
+      access: gate,
+      accessLogger,
+      warmRequests: parts.warmQueue,
+    });
+  }
+  return new EdgeThreads({
+    ...parts,
+    replicaId,
+    bodies,
+    origins: new Map(origins.map((origin) => [origin.origin.id, origin])),
+    ...shared,
+    warmRequests: parts.warmQueue,
+    accessLogger,
+    traceContexts: trace.contexts,
+    places: bucketPlacesOf(origins),
+    counters: { edge: stats, add: (counts) => addTo(parts, counts) },
+  });
+}
+
+function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts: ThreadCounts): void {
+  const { memoryHits, memoryBytes, lookups, denials } = counts;
+  tiers.memory.stats.hits += memoryHits;
+  readPath.forReaders.sentBytes.memory += memoryBytes;
+  for (const { origin, directory } of origins) {
+    const { hits = 0, negativeHits = 0 } = lookups[origin.id] ?? {};
+    directory.stats.hits += hits;
+    directory.stats.negativeHits += negativeHits;
+  }
+  access?.addDenials(denials);
+}

@@ -1,0 +1,244 @@
+/**
+ * The threads that serve clients, as the replica's S3 listener: started on one port, drained together, and counted
+ * together. A thread that ends by itself is a bug; the replica then stops.
+ */
+import type { AddressInfo } from "node:net";
+import { MessageChannel, Worker } from "node:worker_threads";
+import type { Logger, WarningFields } from "../../base/logger.ts";
+import { OrcaError } from "../../base/orca-error.ts";
+import type { Config } from "../../config/config.ts";
+import type { AccessLogger } from "../../edge/access-log/access-log.ts";
+import type { EdgeStats } from "../../edge/edge-stats.ts";
+import { addEdge } from "../../edge/threads/edge-counts.ts";
+import { EngineDesk, type EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
+import { ProcessLimits } from "../../edge/threads/process-limits.ts";
+import { receivedError } from "../../edge/threads/sent-error.ts";
+import type { Revocations } from "../../object/freshness/revocations.ts";
+import type { BucketPlaces } from "../replica-buckets.ts";
+import { receivedFields } from "./thread-logger.ts";
+import type {
+  FromEdgeThread,
+  ThreadCounts,
+  ThreadData,
+  ThreadGauges,
+  ToEdgeThread,
+} from "./thread-messages.ts";
+
+export interface EdgeThreadsOptions extends EngineDeskOptions {
+  readonly config: Config;
+  readonly replicaId: string;
+  readonly places: BucketPlaces;
+  readonly revocations: Revocations;
+  /** The parts whose counters grow by what threads count. */
+  readonly counters: ThreadCounters;
+  readonly logger: Logger;
+  readonly accessLogger: AccessLogger;
+  /** @see S3ListenerOptions.hasLane */
+  readonly hasLane?: boolean | undefined;
+  readonly onDied: (error: OrcaError) => void;
+  /** The module that each thread runs; for tests. */
+  readonly threadModule?: URL;
+}
+
+/** Adds what a thread has counted to the replica's own counters. */
+export interface ThreadCounters {
+  readonly edge: EdgeStats;
+  add(counts: ThreadCounts): void;
+}
+
+/** Of memory: slabs that all threads pin at once. Beyond that the engine reads, and copies for slow clients. */
+const pinnedShare = 1 / 8;
+/** Of memory: copies of metadata in all threads. */
+const leasedShare = 1 / 16;
+const slabBytes = 1024 * 1024;
+
+class ThreadHandle {
+  readonly #worker: Worker;
+  readonly #desk: EngineDesk;
+  readonly #onMessage: (message: FromEdgeThread) => void;
+  readonly #waiting = new Map<FromEdgeThread["kind"], PromiseWithResolvers<FromEdgeThread>>();
+  gauges: ThreadGauges = { connections: 0, requestsInFlight: 0, requestsPipelined: 0 };
+  #isStopping = false;
+
+  constructor(
+    name: string,
+    data: Omit<ThreadData, "link">,
+    options: EdgeThreadsOptions,
+    onMessage: (message: FromEdgeThread) => void,
+  ) {
+    const { port1, port2 } = new MessageChannel();
+    this.#desk = new EngineDesk(port1, options);
+    this.#onMessage = onMessage;
+    this.#worker = new Worker(options.threadModule ?? new URL("./edge-thread.ts", import.meta.url), {
+      name,
+      workerData: { ...data, link: port2 } satisfies ThreadData,
+      transferList: [port2],
+    });
+    this.#worker.on("message", (message: FromEdgeThread) => this.#take(message));
+    this.#worker.on("error", (error: Error) => this.#die(options.onDied, name, error));
+    this.#worker.on("exit", () => {
+      port1.close();
+      this.#desk.close();
+      this.#die(options.onDied, name, new Error("it ended"));
+    });
+  }
+
+  send(message: ToEdgeThread): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** The next message of this kind, or one that says that it failed. */
+  async answer<Kind extends FromEdgeThread["kind"]>(
+    kind: Kind,
+  ): Promise<Extract<FromEdgeThread, { kind: Kind }>> {
+    let waiting = this.#waiting.get(kind);
+    if (waiting === undefined) {
+      waiting = Promise.withResolvers();
+      this.#waiting.set(kind, waiting);
+    }
+    return (await waiting.promise) as Extract<FromEdgeThread, { kind: Kind }>;
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#worker.terminate();
+  }
+
+  #take(message: FromEdgeThread): void {
+    this.#onMessage(message);
+    const kind = message.kind === "failed" ? "listening" : message.kind;
+    const waiting = this.#waiting.get(kind);
+    this.#waiting.delete(kind);
+    if (message.kind === "failed") waiting?.reject(receivedError(message.error));
+    else waiting?.resolve(message);
+  }
+
+  #die(onDied: (error: OrcaError) => void, name: string, cause: Error): void {
+    const message = `Thread "${name}" died: ${cause.message}`;
+    const error = new OrcaError("internal", "edge", message, { cause });
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
+    if (!this.#isStopping) onDied(error);
+    this.#isStopping = true;
+  }
+}
+
+export class EdgeThreads {
+  acceptErrors = 0;
+  pipelinesCut = 0;
+  readonly #options: EdgeThreadsOptions;
+  readonly #limits = new ProcessLimits();
+  readonly #threads: ThreadHandle[] = [];
+  #isDebug: boolean;
+
+  constructor(options: EdgeThreadsOptions) {
+    this.#options = options;
+    this.#isDebug = options.logger.isDebug;
+  }
+
+  get connections(): number {
+    return this.#sum("connections");
+  }
+
+  get requestsInFlight(): number {
+    return this.#sum("requestsInFlight");
+  }
+
+  get requestsPipelined(): number {
+    return this.#sum("requestsPipelined");
+  }
+
+  /** Starts the threads together. They listen one after the other: the first chooses the port where it is 0. @throws OrcaError */
+  async start(): Promise<AddressInfo> {
+    const { config } = this.#options;
+    const { host } = config.server.listen;
+    let { port } = config.server.listen;
+    let address: AddressInfo | undefined;
+    for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number);
+    for (const thread of this.#threads) {
+      thread.send({ kind: "listen", host, port });
+      const listening = await thread.answer("listening");
+      address ??= listening.address;
+      port = address.port;
+    }
+    return address as AddressInfo;
+  }
+
+  announceStop(): void {
+    for (const thread of this.#threads) thread.send({ kind: "announceStop" });
+  }
+
+  /** Resolves with the number of responses that were cut. */
+  async drain(timeoutMs: number): Promise<number> {
+    const cuts = this.#threads.map(async (thread) => {
+      thread.send({ kind: "drain", timeoutMs });
+      return (await thread.answer("drained")).cut;
+    });
+    return (await Promise.all(cuts)).reduce((sum, cut) => sum + cut, 0);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map((thread) => thread.stop()));
+  }
+
+  /** Adds what the threads have counted since the last time. */
+  async collect(): Promise<void> {
+    const collected = this.#threads.map(async (thread) => {
+      thread.send({ kind: "collect" });
+      await thread.answer("counts");
+    });
+    await Promise.all(collected);
+  }
+
+  #startThread(number: number): void {
+    const { config, replicaId, places, revocations, index, hasLane } = this.#options;
+    const { secrets: _, ...plainConfig } = config;
+    const { threads } = config.server;
+    const { maxBytes } = config.memory;
+    const data = {
+      config: plainConfig,
+      replicaId,
+      places,
+      index: index.memory,
+      revocations: revocations.words,
+      limits: this.#limits.words,
+      pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
+      leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
+      isDebug: this.#isDebug,
+      hasLane,
+    };
+    const onMessage = (message: FromEdgeThread): void => this.#take(message, thread);
+    const thread = new ThreadHandle(`orca-edge-${number}`, data, this.#options, onMessage);
+    this.#threads.push(thread);
+  }
+
+  #take(message: FromEdgeThread, thread: ThreadHandle): void {
+    if (this.#options.logger.isDebug !== this.#isDebug) this.#setDebug();
+    if (message.kind === "log") this.#log(message);
+    else if (message.kind === "died") this.#options.onDied(receivedError(message.error));
+    else if (message.kind === "counts") this.#add(message.counts, thread);
+  }
+
+  #setDebug(): void {
+    this.#isDebug = this.#options.logger.isDebug;
+    for (const thread of this.#threads) thread.send({ kind: "debug", isDebug: this.#isDebug });
+  }
+
+  #log({ level, fields, message }: Extract<FromEdgeThread, { kind: "log" }>): void {
+    const { logger, accessLogger } = this.#options;
+    if (level === "access") accessLogger.info(fields, message);
+    else logger[level](receivedFields(fields) as WarningFields, message);
+  }
+
+  #add(counts: ThreadCounts, thread: ThreadHandle): void {
+    thread.gauges = counts.gauges;
+    this.acceptErrors += counts.acceptErrors;
+    this.pipelinesCut += counts.pipelinesCut;
+    addEdge(this.#options.counters.edge, counts.edge);
+    this.#options.counters.add(counts);
+  }
+
+  #sum(gauge: keyof ThreadGauges): number {
+    return this.#threads.reduce((sum, { gauges }) => sum + gauges[gauge], 0);
+  }
+}

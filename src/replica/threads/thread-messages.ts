@@ -1,0 +1,63 @@
+/** What the main thread and a thread of the edge say to each other besides questions (src/edge/threads/question.ts). */
+
+import type { AddressInfo } from "node:net";
+import type { MessagePort } from "node:worker_threads";
+import type { ErrorCode } from "../../base/orca-error.ts";
+import type { Config } from "../../config/config.ts";
+import type { EdgeCounts } from "../../edge/threads/edge-counts.ts";
+import type { SentError } from "../../edge/threads/sent-error.ts";
+import type { IndexMemory } from "../../store/shared-index/pin-protocol.ts";
+import type { BucketPlaces } from "../replica-buckets.ts";
+
+/** What a thread begins with. */
+export interface ThreadData {
+  /** Without secrets, and as a structured clone. */
+  readonly config: Omit<Config, "secrets">;
+  readonly replicaId: string;
+  readonly places: BucketPlaces;
+  readonly link: MessagePort;
+  readonly index: IndexMemory;
+  readonly revocations: Int32Array<SharedArrayBuffer>;
+  readonly limits: Int32Array<SharedArrayBuffer>;
+  readonly pinnedSlabsMax: number;
+  readonly leasedBytesMax: number;
+  readonly isDebug: boolean;
+  /** @see S3ListenerOptions.hasLane */
+  readonly hasLane: boolean | undefined;
+}
+
+export type LogLevelName = "debug" | "info" | "warn" | "error" | "access";
+
+/** Counters are what came since the last time, gauges are as they are. */
+export interface ThreadCounts {
+  readonly edge: EdgeCounts;
+  readonly memoryHits: number;
+  readonly memoryBytes: number;
+  /** By the id of the origin. */
+  readonly lookups: Readonly<Record<string, { readonly hits: number; readonly negativeHits: number }>>;
+  readonly denials: readonly (readonly [code: ErrorCode, count: number])[];
+  readonly acceptErrors: number;
+  readonly pipelinesCut: number;
+  readonly gauges: ThreadGauges;
+}
+
+export interface ThreadGauges {
+  readonly connections: number;
+  readonly requestsInFlight: number;
+  readonly requestsPipelined: number;
+}
+
+export type ToEdgeThread =
+  | { readonly kind: "listen"; readonly host: string; readonly port: number }
+  | { readonly kind: "announceStop" }
+  | { readonly kind: "drain"; readonly timeoutMs: number }
+  | { readonly kind: "collect" }
+  | { readonly kind: "debug"; readonly isDebug: boolean };
+
+export type FromEdgeThread =
+  | { readonly kind: "listening"; readonly address: AddressInfo }
+  | { readonly kind: "failed"; readonly error: SentError }
+  | { readonly kind: "died"; readonly error: SentError }
+  | { readonly kind: "drained"; readonly cut: number }
+  | { readonly kind: "counts"; readonly counts: ThreadCounts }
+  | { readonly kind: "log"; readonly level: LogLevelName; readonly fields: object; readonly message: string };

@@ -1,0 +1,183 @@
+/** A replica with several threads that serve clients: each connection may meet another thread, and nobody can tell. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get } from "node:http";
+import { connect } from "node:net";
+import { afterEach, suite, test } from "node:test";
+import { KiB, MiB } from "../../src/base/units.ts";
+import type { SettingsTree } from "../../src/config/load.ts";
+import { assertPattern } from "../support/pattern.ts";
+import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+
+let orca: ReplicaFixture | undefined;
+
+afterEach(async () => {
+  await orca?.stop();
+  orca = undefined;
+});
+
+async function start(server: SettingsTree = {}, settings: SettingsTree = {}): Promise<ReplicaFixture> {
+  orca = await startReplica({ settings: { ...settings, server: { threads: 2, ...server } } });
+  return orca;
+}
+
+const chunking = { size: "2MiB", tiers: [] };
+
+/** So many new connections that all threads get some: one of two misses out once in a million runs. */
+const connections = 20;
+
+async function bytesOf(response: Response): Promise<Buffer> {
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** A GET on a connection of its own, checked. Returns what the answer says of where its bytes came from. */
+async function readAlone(
+  { endpoint }: ReplicaFixture,
+  key: string,
+  seed: number,
+  sizeBytes: number,
+): Promise<string> {
+  const request = get(`${endpoint}/${testBucket}/${key}`, { agent: false });
+  const [response] = await once(request, "response");
+  const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
+  assert.equal(bytes.length, sizeBytes);
+  assertPattern(bytes, seed, 0);
+  return String(response.headers["cache-status"]);
+}
+
+function times<Result>(count: number, run: (turn: number) => Promise<Result>): Promise<Result[]> {
+  return Promise.all(Array.from({ length: count }, (_, turn) => run(turn)));
+}
+
+suite("server.threads: 2", () => {
+  test("a cold object is fetched once for all threads, and hits are counted once each", async () => {
+    const replica = await start();
+    const { origin, metric } = replica;
+    origin.put(testBucket, "k", { seed: 1, sizeBytes: 10_000 });
+    assert.equal(await readAlone(replica, "k", 1, 10_000), "orca; fwd=miss; detail=origin");
+    const statuses = await times(connections, () => readAlone(replica, "k", 1, 10_000));
+    assert.deepEqual(new Set(statuses), new Set(["orca; hit; detail=memory"]));
+    assert.equal(origin.count("GET"), 1);
+    assert.equal(await metric('orca_requests_total{operation="get_object",status="200"}'), connections + 1);
+    assert.equal(await metric('orca_bytes_sent_total{source="memory"}'), connections * 10_000);
+    assert.equal(await metric('orca_bytes_sent_total{source="origin"}'), 10_000);
+    // Whoever sums again must not count again.
+    assert.equal(await metric('orca_requests_total{operation="get_object",status="200"}'), connections + 1);
+  });
+
+  test("a cold object of several chunks comes whole through each thread at once, each byte from the origin once", async () => {
+    const replica = await start({}, { chunking });
+    replica.origin.put(testBucket, "large", { seed: 2, sizeBytes: 9 * MiB + 1 });
+    await times(8, () => readAlone(replica, "large", 2, 9 * MiB + 1));
+    assert.equal(replica.origin.bytesSent(), 9 * MiB + 1);
+    await times(8, () => readAlone(replica, "large", 2, 9 * MiB + 1));
+    assert.equal(replica.origin.bytesSent(), 9 * MiB + 1);
+  });
+
+  test("cache clear: no thread serves what was cleared", async () => {
+    const replica = await start({}, { metadata: { ttl: "1h" } });
+    const { origin, opsEndpoint } = replica;
+    for (let seed = 1; seed <= 5; seed += 1) {
+      origin.put(testBucket, "k", { seed, sizeBytes: 5000 });
+      await times(connections, () => readAlone(replica, "k", seed, 5000));
+      origin.put(testBucket, "k", { seed: seed + 1, sizeBytes: 5000 });
+      await times(connections, () => readAlone(replica, "k", seed, 5000));
+      const cleared = await fetch(`${opsEndpoint}/cache/clear`, {
+        method: "POST",
+        headers: { "x-orca-action": "clear" },
+      });
+      assert.equal(cleared.status, 200, await cleared.text());
+      await times(connections, () => readAlone(replica, "k", seed + 1, 5000));
+    }
+  });
+
+  test("more objects than memory holds: every byte is right while chunks are evicted and read", async () => {
+    const replica = await start({}, { memory: { max_bytes: "64MiB" }, chunking });
+    const sizes = [4 * KiB, 100 * KiB, 900 * KiB, 3 * MiB];
+    const objects = Array.from({ length: 100 }, (_, number) => ({
+      key: `o${number}`,
+      seed: number,
+      sizeBytes: sizes[number % sizes.length] as number,
+    }));
+    for (const { key, seed, sizeBytes } of objects) replica.origin.put(testBucket, key, { seed, sizeBytes });
+    await times(8, async (reader) => {
+      for (let turn = 0; turn < 40; turn += 1) {
+        const { key, seed, sizeBytes } = objects[
+          (reader * 31 + turn * 7) % objects.length
+        ] as (typeof objects)[number];
+        await readAlone(replica, key, seed, sizeBytes);
+      }
+    });
+    assert((await replica.metric("orca_memory_evictions_total")) > 0);
+    assert((await replica.metric("orca_memory_hits_total")) > 0);
+  });
+
+  test("clients that leave in the middle of a body hold no memory", async () => {
+    const replica = await start({}, { memory: { max_bytes: "32MiB" }, chunking });
+    replica.origin.put(testBucket, "k", { seed: 3, sizeBytes: 6 * MiB });
+    await readAlone(replica, "k", 3, 6 * MiB);
+    await times(connections, async () => {
+      const socket = connect(Number(new URL(replica.endpoint).port), "127.0.0.1");
+      socket.write(`GET /${testBucket}/k HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await once(socket, "data");
+      socket.destroy();
+    });
+    // Needs all of memory but a few MiB.
+    for (let number = 0; number < 4; number += 1) {
+      replica.origin.put(testBucket, `other${number}`, { seed: number, sizeBytes: 7 * MiB });
+      await readAlone(replica, `other${number}`, number, 7 * MiB);
+    }
+  });
+
+  test("max_connections and max_requests hold for all threads together", async () => {
+    const replica = await start({ max_connections: 4 });
+    replica.origin.put(testBucket, "k", { seed: 4, sizeBytes: 10 });
+    await readAlone(replica, "k", 4, 10);
+    const port = Number(new URL(replica.endpoint).port);
+    const sockets = Array.from({ length: 12 }, () => connect(port, "127.0.0.1").on("error", () => {}));
+    const answers = await Promise.all(
+      sockets.map(async (socket) => {
+        socket.write(`GET /${testBucket}/k HTTP/1.1\r\nHost: x\r\n\r\n`);
+        const { promise, resolve } = Promise.withResolvers<string>();
+        socket.once("data", (data) => resolve(String(data).slice(9, 12)));
+        socket.once("close", () => resolve("closed"));
+        return promise;
+      }),
+    );
+    for (const socket of sockets) socket.destroy();
+    assert.equal(answers.filter((answer) => answer === "200").length, 4);
+    assert.equal(answers.filter((answer) => answer === "closed").length, 8);
+  });
+
+  test("stop: a response in progress in a thread ends whole, and the port is closed then", async () => {
+    const replica = await start();
+    replica.origin.put(testBucket, "k", { seed: 5, sizeBytes: 20 * MiB });
+    const request = get(`${replica.endpoint}/${testBucket}/k`, { agent: false });
+    const [response] = await once(request, "response");
+    const stopped = replica.replica.stop();
+    const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
+    assertPattern(bytes, 5, 0);
+    assert.equal(bytes.length, 20 * MiB);
+    await stopped;
+    assert.equal(replica.replica.responsesCut, 0);
+    await assert.rejects(once(get(replica.endpoint, { agent: false }), "response"), /ECONNREFUSED/);
+  });
+
+  test("conditions, listings and errors are those of one thread", async () => {
+    const replica = await start();
+    const { origin, get: read, endpoint } = replica;
+    origin.put(testBucket, "dir/k", { seed: 6, sizeBytes: 100 });
+    const first = await read("dir/k");
+    await bytesOf(first);
+    const etag = first.headers.get("etag") ?? "";
+    for (let turn = 0; turn < 6; turn += 1) {
+      assert.equal((await read("dir/k", { "If-None-Match": etag })).status, 304);
+      assert.equal((await read("dir/k", { "If-Match": '"other"' })).status, 412);
+      assert.equal((await read("dir/absent")).status, 404);
+    }
+    const listing = await (await fetch(`${endpoint}/${testBucket}?list-type=2`)).text();
+    assert.match(listing, /<Key>dir\/k<\/Key>/);
+    // The absent key is asked for once for all threads.
+    assert.equal(origin.requests.filter(({ key }) => key === "dir/absent").length, 1);
+  });
+});

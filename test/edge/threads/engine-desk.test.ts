@@ -1,0 +1,330 @@
+/** Both ends of the way between a thread of the edge and the engine, in one thread, over a real port. */
+import assert from "node:assert/strict";
+import { suite, type TestContext, test } from "node:test";
+import { MessageChannel } from "node:worker_threads";
+import { MemoryBudget } from "../../../src/base/memory-budget.ts";
+import { OrcaError } from "../../../src/base/orca-error.ts";
+import { ReaderMemory } from "../../../src/base/reader-memory.ts";
+import { MiB } from "../../../src/base/units.ts";
+import { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { AskedOrigin } from "../../../src/edge/threads/asked-origin.ts";
+import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
+import { EngineLink } from "../../../src/edge/threads/engine-link.ts";
+import { LeasedLookups } from "../../../src/edge/threads/leased-lookups.ts";
+import { ThreadBodies } from "../../../src/edge/threads/thread-bodies.ts";
+import { type BodyReader, EngineBodies } from "../../../src/fill/bodies.ts";
+import { Filler } from "../../../src/fill/filler.ts";
+import { Buckets } from "../../../src/object/buckets.ts";
+import { Directory } from "../../../src/object/directory.ts";
+import { Revocations } from "../../../src/object/freshness/revocations.ts";
+import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
+import { Absence } from "../../../src/object/versions/absence.ts";
+import type { ObjectHead, OriginHead } from "../../../src/origin/origin.ts";
+import { MemoryTier } from "../../../src/store/memory-tier.ts";
+import { PublishedChunks } from "../../../src/store/shared-index/published-chunks.ts";
+import { SharedBlocks } from "../../../src/store/shared-index/shared-blocks.ts";
+import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
+import type { Asker } from "../../../src/trace/trace.ts";
+import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
+import { chunkOf } from "../../support/chunk-of.ts";
+import { FakeClock, settle } from "../../support/fake-clock.ts";
+import { assertPattern } from "../../support/pattern.ts";
+import { ScriptedOrigin } from "../../support/scripted-origin.ts";
+
+const location = { bucket: "b", key: "k" };
+const chunkSizeBytes = 8 * MiB;
+
+/** An engine and one thread of the edge. */
+class Ends {
+  readonly clock = new FakeClock();
+  readonly origin = new ScriptedOrigin();
+  readonly index = new SharedIndex(100);
+  readonly budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: this.clock, poison: true });
+  readonly memory = new MemoryTier({ budget: this.budget, published: new PublishedChunks(this.index) });
+  readonly heads: (ObjectHead | OrcaError | null)[] = [];
+  headsAsked = 0;
+  readonly directory: Directory;
+  readonly desk: EngineDesk;
+  readonly lookups: LeasedLookups;
+  readonly bodies: ThreadBodies;
+  readonly asked: AskedOrigin;
+
+  constructor(context: TestContext, pinnedSlabsMax = 8) {
+    const { clock, origin, index, budget, memory } = this;
+    const { port1, port2 } = new MessageChannel();
+    const revocations = new Revocations();
+    const originId = origin.id;
+    const head = async (): Promise<OriginHead> => {
+      this.headsAsked += 1;
+      const answer = this.heads.shift();
+      if (answer instanceof OrcaError) throw answer;
+      assert(answer !== undefined, "the test has an answer");
+      return answer;
+    };
+    const directory = new Directory({
+      source: new OriginHeads({ id: originId, head }),
+      clock,
+      chunkTiers: [{ minObjectSizeBytes: 0, chunkSizeBytes }],
+      ttlMs: 10_000,
+      negativeTtlMs: 1000,
+      entriesMax: 10,
+      revocations,
+    });
+    this.directory = directory;
+    const shared = { memory, disk: undefined, budget, queueTimeoutMs: 5000 };
+    const engineBodies = new EngineBodies({
+      ...shared,
+      flights: new Filler({ ...shared, origins: new Map([[originId, origin]]) }),
+      readerMemory: new ReaderMemory(budget, clock),
+      readAheadMax: 0,
+      sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
+    });
+    const deskOrigin = {
+      directory,
+      parts: { peek: () => undefined, find: async () => ({ kind: "absent", count: 3 }) as never },
+      listings: {
+        list: () => Promise.reject(new OrcaError("origin_denied", "origin", "Cannot list: denied")),
+      },
+      origin: { rightOf: async () => "denied" as const, subResource: () => assert.fail("not asked") },
+    };
+    const traceContexts = new TraceContexts();
+    this.desk = new EngineDesk(port1, {
+      origins: new Map([[originId, deskOrigin]]),
+      buckets: new Buckets(new Map()),
+      bodies: engineBodies,
+      warmRequests: { add: () => "queued" },
+      index,
+      traceContexts,
+    });
+    const blocks = new SharedBlocks(index.memory);
+    const link = new EngineLink(port2, { blocks, traceContexts, clock });
+    this.lookups = new LeasedLookups({
+      originId,
+      link,
+      revocations,
+      clock,
+      entriesMax: 10,
+      bytesMax: MiB,
+    });
+    this.bodies = new ThreadBodies({ link, blocks, trace: {} as never, pinnedSlabsMax });
+    this.asked = new AskedOrigin(originId, link);
+    context.after(() => {
+      this.desk.close();
+      directory.close();
+      port1.close();
+    });
+  }
+
+  version(sizeBytes: number): ObjectVersion {
+    return new ObjectVersion({
+      originId: this.origin.id,
+      ...location,
+      objectKey: "k",
+      etag: "v1",
+      sizeBytes,
+      chunkSizeBytes,
+    });
+  }
+
+  hold(version: ObjectVersion, seed: number): void {
+    const chunk = chunkOf(this.budget, version.sizeBytes, seed);
+    this.memory.put(version.memoryKey(0), chunk, false, version);
+    chunk.release();
+  }
+}
+
+function headOf(etag: string): ObjectHead {
+  return { etag, sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
+}
+
+function askerOf(requestId: string): Asker {
+  return { requestId, waits: undefined };
+}
+
+async function readAll(reader: BodyReader): Promise<Buffer> {
+  const slices: Buffer[] = [];
+  while (!reader.done) {
+    const slice = reader.take();
+    if (slice === null) {
+      await reader.ready();
+      continue;
+    }
+    slices.push(Buffer.from(slice));
+    reader.release();
+  }
+  reader.close();
+  return Buffer.concat(slices);
+}
+
+suite("LeasedLookups", () => {
+  test("lookup: the first answer is the engine's; later ones come from the copy until the entry ends", async (context) => {
+    const { lookups, heads, clock, ...ends } = new Ends(context);
+    heads.push(headOf("v1"), headOf("v1"));
+    assert.equal(lookups.peek(location), undefined);
+    const found = await lookups.lookup(location, askerOf("r"));
+    assert(found.kind === "found");
+    assert.deepEqual([found.record.version.etag, found.record.head.sizeBytes], ["v1", 10]);
+    await clock.advance(9999);
+    assert.equal(lookups.peek(location), found);
+    assert.equal(lookups.stats.hits, 1);
+    await clock.advance(1);
+    assert.equal(lookups.peek(location), undefined);
+    assert.notEqual(await lookups.lookup(location), found);
+    assert.equal(ends.directory.stats.misses, 2);
+  });
+
+  test("lookup: an answer that has not changed stays the same object", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(headOf("v1"));
+    const found = await ends.lookups.lookup(location);
+    assert.equal(await ends.lookups.lookup(location), found);
+    assert.equal(ends.headsAsked, 1);
+  });
+
+  test("peek: what the engine drops is no answer any more", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(headOf("v1"), headOf("v2"));
+    await ends.lookups.lookup(location);
+    ends.directory.invalidate(location);
+    assert.equal(ends.lookups.peek(location), undefined);
+    const found = await ends.lookups.lookup(location);
+    assert.equal(found.kind === "found" && found.record.version.etag, "v2");
+  });
+
+  test("forget: this thread asks again at once, and the engine forgets the entry", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(headOf("v1"));
+    await ends.lookups.lookup(location);
+    ends.lookups.forget(location, "v1");
+    assert.equal(ends.lookups.peek(location), undefined);
+    await settle();
+    assert.equal(ends.directory.peek(location), undefined);
+  });
+
+  test("revalidate: the engine asks once, and an unchanged answer is the contradicted one itself", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(headOf("v1"), headOf("v1"), headOf("v2"));
+    const found = await ends.lookups.lookup(location);
+    assert.equal(await ends.lookups.revalidate(location, found), found);
+    await ends.clock.advance(2000);
+    const changed = await ends.lookups.revalidate(location, found);
+    assert.equal(changed.kind === "found" && changed.record.version.etag, "v2");
+    assert.equal(ends.lookups.peek(location), changed);
+    assert.equal(ends.headsAsked, 3);
+  });
+
+  test("lookup: an absence is a copied answer, and trouble of the origin is thrown", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(null, new OrcaError("origin_throttled", "origin", "Cannot ask: throttled"));
+    const absent = await ends.lookups.lookup(location);
+    assert(absent.kind === "error" && absent.error instanceof Absence);
+    assert.equal(ends.lookups.peek(location), absent);
+    assert.equal(ends.lookups.stats.negativeHits, 1);
+    await ends.clock.advance(1000);
+    await assert.rejects(ends.lookups.lookup(location), { code: "origin_throttled", source: "origin" });
+  });
+});
+
+suite("ThreadBodies", () => {
+  test("open: blocks in memory are read without the engine, each use counted once a chunk", async (context) => {
+    const ends = new Ends(context);
+    const version = ends.version(3 * MiB + 7);
+    ends.hold(version, 5);
+    await settle();
+    const reader = ends.bodies.open(version, 10, version.sizeBytes, askerOf("r"));
+    const bytes = await readAll(reader);
+    assertPattern(bytes, 5, 10);
+    assert.deepEqual([bytes.length, reader.source], [3 * MiB - 3, "memory"]);
+    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: 3 * MiB - 3 });
+    assert.equal(ends.desk.reads, 0);
+    ends.memory.clear();
+    assert.equal(ends.budget.usedBytes, 0);
+  });
+
+  test("open: bytes that are not in memory come from the engine slice by slice, which holds one at a time", async (context) => {
+    const ends = new Ends(context);
+    const version = ends.version(2 * MiB + 5);
+    const reader = ends.bodies.open(version, 0, version.sizeBytes, askerOf("r"));
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    assert.equal(ends.desk.reads, 1);
+    ends.origin.reads[0]?.deliver(2 * MiB + 5);
+    await ready;
+    const first = reader.take();
+    assert(first !== null);
+    assertPattern(first, ends.origin.seed, 0);
+    assert.equal(reader.source, "origin");
+    await settle();
+    assert.equal(reader.take(), null);
+    reader.release();
+    await reader.ready();
+    assert.equal(reader.take()?.length, MiB);
+    reader.close();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+  });
+
+  test("ready: an error of the engine is thrown with its code, and its read has ended", async (context) => {
+    const ends = new Ends(context);
+    const reader = ends.bodies.open(ends.version(5), 0, 5, askerOf("r"));
+    const ready = reader.ready();
+    await settle();
+    ends.origin.reads[0]?.fail(new OrcaError("origin_etag_changed", "origin", "Cannot read: it has changed"));
+    await assert.rejects(ready, { code: "origin_etag_changed" });
+    reader.close();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+    assert.equal(ends.budget.usedBytes, 0);
+  });
+
+  test("close: a client that leaves while the engine reads ends that read", async (context) => {
+    const ends = new Ends(context);
+    const reader = ends.bodies.open(ends.version(5), 0, 5, askerOf("r"));
+    const ready = reader.ready();
+    await settle();
+    assert.equal(ends.desk.reads, 1);
+    reader.close();
+    await ready;
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+  });
+
+  test("open: a thread that pins as many slabs as it may reads further ones by the engine", async (context) => {
+    const ends = new Ends(context, 1);
+    const version = ends.version(2 * MiB);
+    ends.hold(version, 6);
+    await settle();
+    const readers = [0, MiB].map((start) =>
+      ends.bodies.open(version, start, start + MiB, askerOf(`r${start}`)),
+    );
+    assert.equal(readers[0]?.take()?.length, MiB);
+    assert.equal(readers[1]?.take(), null);
+    await readers[1]?.ready();
+    assertPattern(readers[1]?.take() as Buffer, 6, MiB);
+    for (const reader of readers) reader.close();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+    ends.memory.clear();
+    assert.equal(ends.budget.usedBytes, 0);
+  });
+});
+
+suite("AskedOrigin", () => {
+  test("each question is answered by its part of the engine, and an error keeps its code", async (context) => {
+    const { asked } = new Ends(context);
+    const part = { ...location, etag: "v1", objectSizeBytes: 10, partNumber: 9 };
+    assert.deepEqual(await asked.find(part), { kind: "absent", count: 3 });
+    const right = { ...location, as: undefined, action: "get", delimiter: "" } as const;
+    assert.equal(await asked.rightOf(right), "denied");
+    const page = {
+      bucket: "b",
+      prefix: "",
+      delimiter: "",
+      maxKeys: 10,
+      startAfter: "",
+      continuationToken: "",
+    };
+    await assert.rejects(asked.list(page), { code: "origin_denied", message: "Cannot list: denied" });
+  });
+});

@@ -1,0 +1,76 @@
+/** Threads of the edge that end when they should not. */
+import assert from "node:assert/strict";
+import { suite, type TestContext, test } from "node:test";
+import type { OrcaError } from "../../../src/base/orca-error.ts";
+import { loadConfig } from "../../../src/config/load.ts";
+import { EdgeStats } from "../../../src/edge/edge-stats.ts";
+import { Buckets } from "../../../src/object/buckets.ts";
+import { Revocations } from "../../../src/object/freshness/revocations.ts";
+import { EdgeThreads } from "../../../src/replica/threads/edge-threads.ts";
+import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
+import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
+import { RecordedLogger } from "../../support/recorded-logger.ts";
+
+/** Two threads that run `code` in place of the edge. */
+function threadsOf(context: TestContext, code: string): { threads: EdgeThreads; died: OrcaError[] } {
+  const died: OrcaError[] = [];
+  const logger = new RecordedLogger();
+  const threads = new EdgeThreads({
+    config: loadConfig({
+      env: {},
+      overrides: { server: { threads: 2 }, origin: { id: "o", driver: "file", file: { root: "/srv" } } },
+    }),
+    replicaId: "r",
+    places: { configured: [], other: undefined },
+    revocations: new Revocations(),
+    origins: new Map(),
+    buckets: new Buckets(new Map()),
+    bodies: {} as never,
+    warmRequests: {} as never,
+    index: new SharedIndex(1),
+    traceContexts: new TraceContexts(),
+    counters: { edge: new EdgeStats(), add: () => {} },
+    logger,
+    accessLogger: logger,
+    onDied: (error) => died.push(error),
+    threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
+  });
+  context.after(() => threads.close());
+  return { threads, died };
+}
+
+const listens = `
+  import { parentPort } from "node:worker_threads";
+  const address = { address: "127.0.0.1", family: "IPv4", port: 4711 };
+  parentPort.on("message", ({ kind, port }) => {
+    if (kind === "listen") parentPort.postMessage({ kind: "listening", address });
+    if (kind === "drain") throw new Error("a bug");
+    if (kind === "announceStop") parentPort.close();
+  });`;
+
+suite("EdgeThreads", () => {
+  test("start: a thread that fails before it listens fails the start", async (context) => {
+    const { threads, died } = threadsOf(context, "throw new Error('cannot be loaded')");
+    await assert.rejects(threads.start(), {
+      code: "internal",
+      message: /Thread "orca-edge-1" died: cannot be loaded/,
+    });
+    assert(died.length >= 1);
+  });
+
+  test("drain: a bug in a thread ends the wait, and the replica learns of it once for each thread", async (context) => {
+    const { threads, died } = threadsOf(context, listens);
+    assert.equal((await threads.start()).port, 4711);
+    await assert.rejects(threads.drain(1000), { code: "internal", message: /died: a bug/ });
+    await threads.close();
+    assert(died.length >= 1 && died.length <= 2);
+    assert.match(died[0]?.message ?? "", /^Thread "orca-edge-[12]" died: a bug$/);
+  });
+
+  test("close: threads that are ended are no bug", async (context) => {
+    const { threads, died } = threadsOf(context, listens);
+    await threads.start();
+    await threads.close();
+    assert.deepEqual(died, []);
+  });
+});
