@@ -15,6 +15,8 @@ export interface HistogramCounts {
   /** Of each bucket, the last one for those above all bounds. */
   readonly counts: readonly number[];
   readonly sumSeconds: number;
+  /** @see Histogram.marks */
+  readonly marks: readonly (Marked | undefined)[];
 }
 
 /** The observations up to `boundSeconds` (inclusive, as `le` in Prometheus). The last bound is Infinity. */
@@ -80,18 +82,20 @@ export class Histogram {
 
   /** Returns all observations, and begins anew. */
   drain(): HistogramCounts {
-    const drained = { counts: [...this.#counts], sumSeconds: this.#sumSeconds };
+    const drained = { counts: [...this.#counts], sumSeconds: this.#sumSeconds, marks: this.marks };
     this.#counts.fill(0);
+    this.#marks = undefined;
     this.#sumSeconds = 0;
     return drained;
   }
 
   /** Adds the observations of a histogram with the same bounds. */
-  add({ counts, sumSeconds }: HistogramCounts): void {
+  add({ counts, sumSeconds, marks }: HistogramCounts): void {
     assert(counts.length === this.#counts.length, "histograms with the same bounds are added");
     for (const [index, count] of counts.entries())
       this.#counts[index] = (this.#counts[index] as number) + count;
     this.#sumSeconds += sumSeconds;
+    for (const marked of marks) if (marked) this.mark(marked);
   }
 
   get sumSeconds(): number {

@@ -45,6 +45,9 @@ export interface TlsContent {
   readonly ca: Buffer | undefined;
 }
 
+/** What a listener needs: the files, or in another thread what the main thread reads in them. */
+export type TlsSource = Pick<TlsFiles, "secureContextOptions" | "watch" | "stop">;
+
 export class TlsFiles {
   readonly stats = { reloads: 0, reloadFailures: 0 };
   readonly #options: TlsFilesOptions;

@@ -3,7 +3,7 @@ import { constants } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { SecureContextOptions } from "node:tls";
-import type { TlsFiles } from "../base/tls-files.ts";
+import type { TlsSource } from "../base/tls-files.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { ExchangeResponse } from "./exchange.ts";
 import { headerSizeBytesMax } from "./malformed-request.ts";
@@ -13,7 +13,7 @@ export type EdgeServer = Server<typeof IncomingMessage, typeof ExchangeResponse>
 export interface EdgeServerOptions {
   readonly keepAliveTimeoutMs: number;
   readonly headerTimeoutMs: number;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsSource | undefined;
   readonly certificatesOptional?: boolean;
   readonly stats: EdgeStats;
 }

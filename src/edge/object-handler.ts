@@ -106,7 +106,7 @@ export class ObjectHandler {
         ? directory.lookupRefreshed(location, exchange, firstBytes)
         : directory.lookup(location, exchange, firstBytes));
       waits.end();
-      if (!task.exchange.isOver) this.#answer(task, found, false);
+      if (!task.exchange.isOver) this.#answer(task, found, directory.foundKept?.(exchange) ?? false);
     } catch (thrown) {
       task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look up an object"));
     }

@@ -10,6 +10,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { ProcessLimits } from "./threads/process-limits.ts";
 
 /** Requests of one connection that may be read before the first of them is answered. */
 export const pipelinedRequestsMax = 16;
@@ -22,12 +23,15 @@ export class Pipelines {
   /** Connections that were cut because too many requests waited. */
   cut = 0;
   readonly #waitingMax: number;
+  readonly #limits: Pick<ProcessLimits, "waiting" | "addWaiting"> | undefined;
   /** Connections on which a request has waited. One that does not pipeline never gets in here. */
   readonly #pipelines = new Map<Socket, Pipeline>();
   #waiting = 0;
 
-  constructor(waitingMax: number) {
+  /** `limits`: where several threads share the limit. */
+  constructor(waitingMax: number, limits?: Pick<ProcessLimits, "waiting" | "addWaiting">) {
     this.#waitingMax = waitingMax;
+    this.#limits = limits;
   }
 
   /** Requests that wait for the answers before them on their connection. */
@@ -38,18 +42,18 @@ export class Pipelines {
   /** Calls `serve` when the turn of `response` has come. Only for a response that has no socket yet. */
   wait({ socket }: IncomingMessage, response: ServerResponse, serve: () => void): void {
     if (socket.destroyed) return;
-    if (this.#waiting === this.#waitingMax) {
+    if (this.#isFull) {
       this.cut += 1;
       socket.destroy();
       return;
     }
     const pipeline = this.#pipelines.get(socket) ?? this.#begin(socket);
     pipeline.waiting += 1;
-    this.#waiting += 1;
+    this.#count(1);
     if (isFull(pipeline)) socket.pause();
     response.once("socket", () => {
       pipeline.waiting -= 1;
-      this.#waiting -= 1;
+      this.#count(-1);
       if (!isFull(pipeline)) socket.resume();
       serve();
     });
@@ -57,17 +61,26 @@ export class Pipelines {
 
   /** For a connection of the lean lane, which bounds its own. False: too many wait, and the connection is to be cut. */
   tryWait(): boolean {
-    if (this.#waiting === this.#waitingMax) {
+    if (this.#isFull) {
       this.cut += 1;
       return false;
     }
-    this.#waiting += 1;
+    this.#count(1);
     return true;
   }
 
   /** So many that {@link tryWait} has counted do not wait any more. */
   leave(count: number): void {
-    this.#waiting -= count;
+    this.#count(-count);
+  }
+
+  get #isFull(): boolean {
+    return (this.#limits?.waiting ?? this.#waiting) >= this.#waitingMax;
+  }
+
+  #count(change: number): void {
+    this.#waiting += change;
+    this.#limits?.addWaiting(change);
   }
 
   #begin(socket: Socket): Pipeline {
@@ -79,7 +92,7 @@ export class Pipelines {
     });
     socket.once("close", () => {
       this.#pipelines.delete(socket);
-      this.#waiting -= pipeline.waiting;
+      this.#count(-pipeline.waiting);
       pipeline.waiting = 0;
     });
     return pipeline;

@@ -11,7 +11,7 @@ import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
-import type { TlsFiles } from "../base/tls-files.ts";
+import type { TlsSource } from "../base/tls-files.ts";
 import { RequestIds } from "../trace/request-id.ts";
 import type { TraceContexts } from "../trace/trace-contexts.ts";
 import { AccessLog, type AccessLogger, type AccessMode } from "./access-log/access-log.ts";
@@ -53,7 +53,7 @@ export interface S3ListenerOptions extends AdmissionOptions {
   readonly headerTimeoutMs: number;
   /** Where several threads listen at one port: what all of them have. */
   readonly processLimits?: ProcessLimits | undefined;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsSource | undefined;
   /** Whether a client without a certificate may connect, where TLS asks for one. It must authenticate in another way. */
   readonly certificatesOptional?: boolean;
   /** Names this replica to those who look into its log: `x-amz-id-2`, and `HostId` of errors. */
@@ -103,7 +103,7 @@ export class S3Listener {
     this.#options = options;
     this.#requestIds = new RequestIds(options.random);
     this.#admission = new Admission(options);
-    this.#pipelines = new Pipelines(options.requestsMax);
+    this.#pipelines = new Pipelines(options.requestsMax, options.processLimits);
     const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId, access } =
       options;
     const failures = new LogPace(clock, failureLinesMax);

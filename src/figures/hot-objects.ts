@@ -37,6 +37,8 @@ export class HotObjects {
   #counters: Counter[] = [];
   #filter = new Float64Array(filterSlots);
   #before: readonly Counter[] = [];
+  /** What other threads list, by their names. */
+  readonly #others = new Map<string, readonly HotObject[]>();
   #smallest = 1;
   #cursor = 0;
 
@@ -61,9 +63,14 @@ export class HotObjects {
     this.#cursor = 0;
   }
 
+  /** The list of another thread, in the place of its last one. Each rotates by itself. */
+  setOther(thread: string, list: readonly HotObject[]): void {
+    this.#others.set(thread, list);
+  }
+
   /** The most read first. Versions of one object are one. */
   list(): HotObject[] {
-    return mergedHotObjects([this.#before, this.#counters]);
+    return mergedHotObjects([this.#before, this.#counters, ...this.#others.values()]);
   }
 
   #start(tag: number, bucket: string, key: string, bytes: number): void {
@@ -106,7 +113,7 @@ export class HotObjects {
   }
 }
 
-/** One list of several, of other windows or other replicas. */
+/** One list of several, of other windows, threads or replicas. */
 export function mergedHotObjects(lists: readonly (readonly HotObject[])[]): HotObject[] {
   const byName = new Map<string, HotObject>();
   for (const { bucket, key, requests, overcount, bytes } of lists.flat()) {

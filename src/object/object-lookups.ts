@@ -17,6 +17,11 @@ export interface ObjectLookups {
   lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
   /** Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. */
   lookupRefreshed(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
+  /**
+   * Whether the look-up that has just answered `asker` found its answer kept. In the thread of the engine it never does:
+   * the caller has peeked before.
+   */
+  foundKept?(asker: Asker): boolean;
   /** The answer after a client's precondition contradicted `contradicted`. @throws OrcaError if the source fails. */
   revalidate(location: ObjectLocation, contradicted: LookupResult, asker?: Asker): Promise<LookupResult>;
   /** Drops the entry of an object because `etag` is no longer its ETag. */

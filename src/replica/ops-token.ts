@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { OrcaError } from "../base/orca-error.ts";
 import { opsTokenOf } from "../config/token-keys.ts";
 import { TokenGuard } from "../ops/token-guard.ts";
+import type { AccessFilesOptions } from "./access/access-files.ts";
 import { type Read, Reloaded } from "./reloaded.ts";
-import type { ReplicaAccessOptions } from "./replica-access.ts";
 
 export interface OpsToken {
   readonly guard: TokenGuard;
@@ -18,7 +18,7 @@ export async function loadOpsToken({
   config,
   clock,
   logger,
-}: ReplicaAccessOptions): Promise<OpsToken | undefined> {
+}: AccessFilesOptions): Promise<OpsToken | undefined> {
   const { opsTokenFile: path, opsTokenFor } = config.server;
   if (path === undefined) return undefined;
   const token = await Reloaded.load({ what: "ops token", path, read: () => tokenIn(path), clock, logger });

@@ -2,12 +2,14 @@
 import type { Clock } from "../base/clock.ts";
 import type { Config } from "../config/config.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
+import type { ReplicaFigures } from "../figures/replica-figures.ts";
 import { ReplicaFiguresReader } from "../ops/figures/replica-figures-reader.ts";
 import type { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import type { CacheView } from "./cache-view.ts";
 import type { ReplicaReadPath } from "./read-path.ts";
 import { type ReleaseStack, step } from "./release-stack.ts";
+import type { ClientListener } from "./threads/client-listener.ts";
 import type { Tiers } from "./tiers.ts";
 
 export interface ReplicaFiguresParts {
@@ -47,6 +49,16 @@ export function openFigures(parts: ReplicaFiguresParts, held: ReleaseStack): Rep
   );
   held.add(step("stop the history of figures", () => reader.stop()));
   return reader;
+}
+
+/** The figures, with what other threads have counted until now. */
+export async function readFigures(
+  reader: ReplicaFiguresReader,
+  listener: Pick<ClientListener, "collect">,
+  historySlotsMax: number,
+): Promise<ReplicaFigures> {
+  await listener.collect?.();
+  return reader.read(historySlotsMax);
 }
 
 /** `origin.price_per_gb` by the ids of the origins that have one. */

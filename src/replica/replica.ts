@@ -24,7 +24,6 @@ import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { pages } from "../base/pages.ts";
 import type { Random } from "../base/random.ts";
-import { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
 import type { OriginConfig } from "../config/origin-config.ts";
 import { openToAll } from "../config/warnings.ts";
@@ -39,22 +38,27 @@ import { Readiness } from "../ops/readiness.ts";
 import type { GuardedOrigin } from "../origin/guarded-origin.ts";
 import { originShare } from "../placement/origin-share.ts";
 import { Trace } from "../trace/trace.ts";
+import type { AccessFiles } from "./access/access-files.ts";
+import { ReplicaAccess } from "./access/replica-access.ts";
 import { bucketLooksOf } from "./bucket-looks.ts";
 import { CacheView } from "./cache-view.ts";
-import { type ClientListener, opsServerOf } from "./listeners.ts";
+import { type FromFiles, loadFiles } from "./from-files.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { MeshService, meshWithoutTlsNotice } from "./mesh-service.ts";
 import { closeMetadata, type OpenOrigin, openMetadata } from "./metadata.ts";
-import { loadOpsToken, type OpsToken } from "./ops-token.ts";
+import { opsServerOf } from "./ops-listener.ts";
 import { OriginLooks } from "./origin-looks.ts";
 import { connectThrottles } from "./origin-throttling.ts";
 import { openOrigins } from "./origins.ts";
 import { ReplicaReadPath } from "./read-path.ts";
 import { begin, ReleaseStack, type Step, step, together } from "./release-stack.ts";
-import { ReplicaAccess } from "./replica-access.ts";
 import { bucketsOf } from "./replica-buckets.ts";
-import { openFigures } from "./replica-figures.ts";
-import { type ClientListenerParts, clientListenerOf } from "./threads/client-listener.ts";
+import { openFigures, readFigures } from "./replica-figures.ts";
+import {
+  type ClientListener,
+  type ClientListenerParts,
+  clientListenerOf,
+} from "./threads/client-listener.ts";
 import { addTierNotices, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
 
@@ -74,18 +78,6 @@ export interface ReplicaAddresses {
   readonly ops: AddressInfo;
   /** Undefined in a cluster of one. */
   readonly mesh: AddressInfo | undefined;
-}
-
-/**
- * The parts of a replica that are read from files, and watch them. The S3 listener watches the certificate for clients, and
- * stops that when it closes.
- */
-interface FromFiles {
-  readonly server: TlsFiles | undefined;
-  readonly mesh: MeshTls | undefined;
-  /** Undefined where clients do not authenticate. */
-  readonly access: ReplicaAccess | undefined;
-  readonly opsToken: OpsToken | undefined;
 }
 
 /** Commits are worth waiting for even where responses are cut early: each one saves a refill. */
@@ -120,21 +112,19 @@ export class Replica {
     const { config, clock, logger } = options;
     const held = new ReleaseStack(logger, clock);
     return held.orUnwind(async () => {
-      const server = config.server.tls && (await TlsFiles.load({ ...config.server.tls, clock, logger }));
-      const mesh = await MeshClient.loadTls(config, clock, logger);
-      if (mesh) held.add(step("stop watching the files of cluster.internal_tls", () => mesh.stop()));
-      const access = await ReplicaAccess.load(options);
-      if (access) held.add(step("stop watching the files of server.auth", () => access.stop()));
+      const files = await loadFiles(options, held);
       const tracing = await Tracing.load(config);
-      const opsToken = await loadOpsToken(options);
-      if (opsToken) held.add(step("stop watching server.ops_token_file", () => opsToken.stop()));
-      const replica = new Replica(options, { server, mesh, access, opsToken }, held);
+      const replica = new Replica(options, files, held);
       tracing?.start({ ...replica.#options, replicaId: replica.replicaId }, held);
       return replica;
     });
   }
 
-  private constructor(given: ReplicaOptions, { access, opsToken, ...tls }: FromFiles, held: ReleaseStack) {
+  private constructor(
+    given: ReplicaOptions,
+    { access: accessFiles, opsToken, ...tls }: FromFiles,
+    held: ReleaseStack,
+  ) {
     const options = { ...given, trace: new Trace(given.logger, given.clock) };
     this.#options = options;
     this.#held = held;
@@ -145,7 +135,8 @@ export class Replica {
     const tiers = openTiers(options, held);
     this.#tiers = tiers;
     const { replicaId } = tiers;
-    this.#addTierNotices();
+    addTierNotices(this.#readiness, tiers);
+    this.#watchEventLoop();
     const meshClient = options.config.cluster.clustered
       ? new MeshClient({ ...options, replicaId, tls: tls.mesh })
       : undefined;
@@ -165,7 +156,8 @@ export class Replica {
     const counted = { readiness: this.#readiness, edge: this.#edge, origins: this.#origins };
     this.#figures = openFigures({ ...options, ...counted, tiers, readPath, cacheView }, held);
     this.#meshService = meshClient && this.#makeMeshService(meshClient, tls.mesh, origins);
-    this.#addAuthNotice(access);
+    this.#addAuthNotice(accessFiles);
+    const access = accessFiles && new ReplicaAccess({ ...options, source: accessFiles });
     const shared = {
       ...options,
       tiers,
@@ -193,7 +185,7 @@ export class Replica {
       listener,
       edge: this.#edge,
       others: buckets.others,
-      accessCounters: access?.counters,
+      accessCounters: accessFiles && access?.countersWith(accessFiles),
       tokenGuard: opsToken?.guard,
     });
   }
@@ -210,14 +202,13 @@ export class Replica {
     return origins;
   }
 
-  #addTierNotices(): void {
-    addTierNotices(this.#readiness, this.#tiers);
+  #watchEventLoop(): void {
     const lag = new EventLoopLag(this.#options.clock);
-    this.#readiness.addNotice("event_loop", lag.notice);
+    this.#readiness.addNotice("event_loop", () => lag.notice() ?? this.#listener.lagNotice?.() ?? null);
     this.#held.add(step("stop measuring the event loop", () => lag.stop()));
   }
 
-  #addAuthNotice(access: ReplicaAccess | undefined): void {
+  #addAuthNotice(access: AccessFiles | undefined): void {
     const open = openToAll(this.#options.config.server);
     if (open !== undefined) this.#readiness.addNotice("auth", () => open);
     if (access) this.#readiness.addNotice("auth", () => access.fault());
@@ -318,7 +309,7 @@ export class Replica {
       disk: this.#tiers.disk,
       origins,
       cache: this.#cacheView,
-      figures: (slotsMax) => this.#figures.read(slotsMax),
+      figures: (slotsMax) => readFigures(this.#figures, this.#listener, slotsMax),
       inventory: replicated?.answers,
     });
     if (!tls) this.#readiness.addNotice("internal_tls", meshWithoutTlsNotice);

@@ -41,14 +41,25 @@ async function ask(
   await response.arrayBuffer();
 }
 
+/** The lines of two threads may change places, so each is waited for. */
+async function askLogged(
+  fixture: ReplicaFixture,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<void> {
+  const lines = linesOf(fixture).length;
+  await ask(fixture, path, headers);
+  await until(() => linesOf(fixture).length > lines);
+}
+
 const common = { log: "access", client: "127.0.0.1", method: "GET", userAgent: "tester", complete: true };
 
 test("access log, all: a cold read, a range from memory, an absent key, a listing, a denied write", async (context) => {
   const fixture = await replicaWith(context, "all");
-  await ask(fixture, `${testBucket}/k`);
-  await ask(fixture, `${testBucket}/k?X-Amz-Signature=secret`, { range: "bytes=10-19" });
-  await ask(fixture, `${testBucket}/absent`);
-  await ask(fixture, `${testBucket}?list-type=2&prefix=z`);
+  await askLogged(fixture, `${testBucket}/k`);
+  await askLogged(fixture, `${testBucket}/k?X-Amz-Signature=secret`, { range: "bytes=10-19" });
+  await askLogged(fixture, `${testBucket}/absent`);
+  await askLogged(fixture, `${testBucket}?list-type=2&prefix=z`);
   const written = await fetch(`${fixture.endpoint}/${testBucket}/k`, { method: "PUT", body: "x" });
   await written.arrayBuffer();
   await until(() => linesOf(fixture).length === 5);

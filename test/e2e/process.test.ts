@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { MiB } from "../../src/base/units.ts";
 import { LoadConnection } from "../bench/http-load.ts";
+import { environment } from "../support/orca-process.ts";
 import { assertPattern, PatternChecker } from "../support/pattern.ts";
 import { endProcesses, TestProcess } from "../support/process.ts";
 import { startReplica, testBucket } from "../support/replica-fixture.ts";
@@ -36,8 +37,7 @@ after(async () => {
 });
 
 function orca(...args: string[]): TestProcess {
-  const env = { ...process.env, ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" };
-  return new TestProcess("orca", process.execPath, [main, ...args], { env });
+  return new TestProcess("orca", process.execPath, [main, ...args], { env: environment() });
 }
 
 interface Extra {

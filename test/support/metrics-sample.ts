@@ -16,6 +16,7 @@ import {
   registerOpsMetrics,
   registerSpanMetrics,
   registerStallMetrics,
+  registerThreadMetrics,
 } from "../../src/ops/metrics/ops-metrics.ts";
 import { registerOriginMetrics } from "../../src/ops/metrics/origin-metrics.ts";
 import { registerRelayMetrics } from "../../src/ops/metrics/relay-metrics.ts";
@@ -308,6 +309,9 @@ export function metricsSections(): MetricsSection[] {
     ),
     section("Traces", "Only with `tracing.otlp_endpoint`.", (metrics) =>
       registerSpanMetrics(metrics, () => undefined),
+    ),
+    section("Threads", "With `server.threads` above 1.", (metrics) =>
+      registerThreadMetrics(metrics, () => new Map([["orca-edge-1", 12.5]])),
     ),
     section("Log and ops listener", always, (metrics) => {
       registerLogMetrics(metrics, { linesDropped: 0, accessLinesDropped: 0 });

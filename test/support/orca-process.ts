@@ -23,7 +23,8 @@ export function orca(name: string, ...args: readonly string[]): TestProcess {
   return new TestProcess(name, process.execPath, [main, ...args], { env: environment() });
 }
 
-function environment(): NodeJS.ProcessEnv {
+/** Of a child that runs Orca. */
+export function environment(): NodeJS.ProcessEnv {
   // Orca takes every ORCA_ variable for a setting.
   const { ORCA_TEST_THREADS, ...inherited } = process.env;
   return {

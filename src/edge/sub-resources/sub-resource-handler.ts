@@ -48,6 +48,9 @@ const passedHeaders = [
   "x-amz-transition-default-minimum-object-size",
 ] as const;
 
+/** Of an answer, all that is read here. */
+export const readHeaders = ["content-type", ...passedHeaders] as const;
+
 export class SubResourceHandler {
   readonly #asksAsClient: boolean;
   readonly #permits: Semaphore;

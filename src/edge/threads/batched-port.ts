@@ -8,10 +8,12 @@ export class BatchedPort<Sent, Received> {
   readonly #port: MessagePort;
   #batch: Sent[] = [];
 
-  constructor(port: MessagePort, onMessage: (message: Received) => void) {
+  /** `onBatchEnd` is called after the messages that came together. */
+  constructor(port: MessagePort, onMessage: (message: Received) => void, onBatchEnd?: () => void) {
     this.#port = port;
     port.on("message", (batch: readonly Received[]) => {
       for (const message of batch) onMessage(message);
+      onBatchEnd?.();
     });
   }
 

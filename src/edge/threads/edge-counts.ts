@@ -1,5 +1,7 @@
 /** What a thread of the edge has counted since it was asked last. The engine adds it to its own counters at a scrape. */
 import type { HistogramCounts } from "../../base/histogram.ts";
+import type { ErrorCode } from "../../base/orca-error.ts";
+import type { HotObject } from "../../figures/replica-figures.ts";
 import type { EdgeStats, Operation } from "../edge-stats.ts";
 
 const plainCounts = [
@@ -16,6 +18,11 @@ export interface EdgeCounts {
   readonly requests: readonly (readonly [operation: Operation, status: number, count: number])[];
   readonly firstByteSeconds: Readonly<Record<string, HistogramCounts>>;
   readonly totalSeconds: Readonly<Record<string, HistogramCounts>>;
+  readonly errors: readonly (readonly [code: ErrorCode, count: number])[];
+  /** By the id of the origin. */
+  readonly servedBytes: readonly (readonly [originId: string, bytes: number])[];
+  /** As it is now: the engine puts it in the place of the last one. */
+  readonly hotObjects: readonly HotObject[];
   readonly plain: Readonly<Record<(typeof plainCounts)[number], number>>;
 }
 
@@ -27,15 +34,25 @@ export function drainEdge(stats: EdgeStats): EdgeCounts {
   });
   const plain = Object.fromEntries(plainCounts.map((name) => [name, stats[name]])) as EdgeCounts["plain"];
   for (const name of plainCounts) stats[name] = 0;
+  const [errors, servedBytes] = [[...stats.errors], [...stats.servedBytes]];
+  stats.errors.clear();
+  stats.servedBytes.clear();
   return {
     requests,
+    errors,
+    servedBytes,
+    hotObjects: stats.hotObjects.list(),
     firstByteSeconds: drained(stats.firstByteSeconds),
     totalSeconds: drained(stats.totalSeconds),
     plain,
   };
 }
 
-export function addEdge(stats: EdgeStats, counts: EdgeCounts): void {
+/** `thread` is the name of the thread that has counted. */
+export function addEdge(stats: EdgeStats, thread: string, counts: EdgeCounts): void {
+  stats.hotObjects.setOther(thread, counts.hotObjects);
+  for (const [code, count] of counts.errors) stats.errors.set(code, (stats.errors.get(code) ?? 0) + count);
+  for (const [originId, bytes] of counts.servedBytes) stats.countServed(originId, bytes);
   for (const [operation, status, count] of counts.requests) {
     const byStatus = stats.requests[operation];
     byStatus.set(status, (byStatus.get(status) ?? 0) + count);

@@ -23,12 +23,15 @@ import type { SharedIndex } from "../../store/shared-index/shared-index.ts";
 import type { Asker } from "../../trace/trace.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import type { WarmRequests } from "../headers/warm-header.ts";
+import { readHeaders } from "../sub-resources/sub-resource-handler.ts";
 import { BatchedPort } from "./batched-port.ts";
 import {
+  type FromSampled,
   type ObjectQuestion,
   type Question,
   type SentAnswer,
   type SentAsker,
+  type SentLine,
   type SentWaits,
   sentVersion,
   type ToEngine,
@@ -55,6 +58,8 @@ export interface EngineDeskOptions {
   readonly warmRequests: WarmRequests;
   readonly index: SharedIndex;
   readonly traceContexts: TraceContexts;
+  /** Receives the lines that threads log. */
+  readonly log: (line: SentLine) => void;
 }
 
 /** More than a thread has requests that have learned of an object and do not read yet. */
@@ -94,10 +99,16 @@ export class EngineDesk {
   readonly #arrivals = new LruMap<string, ReadSource>({ entriesMax: arrivalsMax });
   readonly #unsubscribe: () => void;
   #lastAnswerId = 0;
+  /** Of the log, that the thread does not know to have arrived. */
+  #lines = 0;
 
   constructor(port: MessagePort, options: EngineDeskOptions) {
     this.#options = options;
-    this.#port = new BatchedPort(port, (message) => this.#take(message));
+    this.#port = new BatchedPort(
+      port,
+      (message) => this.#take(message),
+      () => this.#ackLines(),
+    );
     this.#unsubscribe = options.index.subscribe((slab, number) =>
       this.#port.send({ kind: "slab", slab, number }),
     );
@@ -133,6 +144,10 @@ export class EngineDesk {
         this.#reads.get(message.id)?.reader.release();
         void this.#sendSlice(message.id);
         return;
+      case "line":
+        this.#lines += 1;
+        this.#options.log(message);
+        return;
       case "close":
         this.#reads.get(message.id)?.reader.close();
         this.#reads.delete(message.id);
@@ -140,7 +155,27 @@ export class EngineDesk {
       case "forget":
         this.#origin(message.originId).directory.forget(message.location, message.etag);
         return;
+      default:
+        this.#takeSampled(message);
     }
+  }
+
+  #ackLines(): void {
+    if (this.#lines === 0) return;
+    this.#port.send({ kind: "logged", lines: this.#lines });
+    this.#lines = 0;
+  }
+
+  #takeSampled(message: FromSampled): void {
+    const { requestId } = message;
+    const { traceContexts } = this.#options;
+    const { spans } = traceContexts;
+    if (message.kind === "sampled") {
+      const { traceId, clientId, tracestate } = message;
+      if (tracestate) traceContexts.accept(requestId, `00-${traceId}-${clientId}-01`, tracestate);
+      spans?.begin?.(message);
+    } else if (message.kind === "step") spans?.step(message.step, requestId, message.fields);
+    else spans?.responded(requestId, message.fields);
   }
 
   #asker({ requestId, traceparent, tracestate }: SentAsker): AskerOfThread {
@@ -225,15 +260,16 @@ export class EngineDesk {
   async #lookUp(question: ObjectQuestion, asker: Asker | undefined): Promise<SentAnswer> {
     const { directory } = this.#origin(question.originId);
     const { what, location, firstBytes } = question;
+    const kept = what === "revalidate" ? undefined : directory[peekBefore[what]](location, asker);
     const result =
       what === "revalidate"
         ? await directory.revalidate(location, this.#contradicted(question, directory), asker)
-        : await directory[what](location, asker, firstBytes);
+        : (kept ?? (await directory[what](location, asker, firstBytes)));
     const arrival = firstBytes && this.#arrivalOf(result, firstBytes.offset);
     if (arrival && asker) this.#arrivals.set(asker.requestId, arrival);
     const answerId = this.#idOf(result);
     const lease = directory.leaseOf(location, result);
-    const sent = { answerId, lease, isArriving: arrival !== undefined };
+    const sent = { answerId, lease, wasKept: kept !== undefined, isArriving: arrival !== undefined };
     if (answerId === question.knownId) return { ...sent, result: undefined };
     if (result.kind === "error") return { ...sent, result: { error: sentError(result.error, location) } };
     const { version, head, stale } = result.record;
@@ -269,8 +305,8 @@ export class EngineDesk {
   }
 }
 
-/** The headers that the edge passes on, or reads. */
-const passedHeaders = ["content-type", "content-length", "etag", "last-modified", "x-amz-version-id"];
+/** As the edge does in the thread of the directories. */
+const peekBefore = { lookup: "peek", lookupRefreshed: "peekRefreshed" } as const;
 
 export interface SentSubResource {
   readonly status: number;
@@ -280,7 +316,7 @@ export interface SentSubResource {
 
 function sentSubResource(answer: SubResourceAnswer): SentSubResource {
   const headers: Headers = {};
-  for (const name of passedHeaders) {
+  for (const name of readHeaders) {
     const value = answer.header(name);
     if (value !== undefined) headers[name] = value;
   }

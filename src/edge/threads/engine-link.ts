@@ -16,6 +16,7 @@ import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import { type Wait, Waits } from "../../trace/waits.ts";
 import { BatchedPort } from "./batched-port.ts";
 import {
+  type FromSampled,
   type Question,
   type SentAsker,
   type SentWaits,
@@ -46,6 +47,8 @@ export interface EngineLinkOptions {
 }
 
 export class EngineLink {
+  /** Called with the number of lines of the log that the engine has taken. */
+  onLogged: (lines: number) => void = () => {};
   readonly #options: EngineLinkOptions;
   readonly #port: BatchedPort<ToEngine, ToThread>;
   readonly #asked = new Map<number, Asked>();
@@ -77,6 +80,10 @@ export class EngineLink {
   /** Whether {@link noteArriving} was called. True once. */
   takeArriving(requestId: string): boolean {
     return this.#arriving.size > 0 && this.#arriving.delete(requestId);
+  }
+
+  tell(message: Extract<ToEngine, FromSampled | { kind: "line" }>): void {
+    this.#port.send(message);
   }
 
   forget(originId: string, location: ObjectLocation, etag: string): void {
@@ -111,6 +118,10 @@ export class EngineLink {
   #take(message: ToThread): void {
     if (message.kind === "slab") {
       this.#options.blocks.addSlab(message.slab, message.number);
+      return;
+    }
+    if (message.kind === "logged") {
+      this.onLogged(message.lines);
       return;
     }
     const { id } = message;

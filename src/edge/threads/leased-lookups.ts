@@ -11,12 +11,13 @@
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
+import { DirectoryTrace } from "../../object/directory-trace.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
 import type { ObjectLookups } from "../../object/object-lookups.ts";
 import { entryBytes, etagOf, type LookupResult } from "../../object/object-record.ts";
 import { entryName } from "../../object/versions/entry-name.ts";
 import type { FirstBytes, ObjectLocation } from "../../origin/origin.ts";
-import type { Asker } from "../../trace/trace.ts";
+import type { Asker, Trace } from "../../trace/trace.ts";
 import type { EngineLink } from "./engine-link.ts";
 import type { ObjectQuestion, SentAnswer } from "./question.ts";
 import { receivedError } from "./sent-error.ts";
@@ -36,6 +37,7 @@ export interface LeasedLookupsOptions {
   readonly link: EngineLink;
   readonly revocations: Revocations;
   readonly clock: Clock;
+  readonly trace: Trace;
   readonly entriesMax: number;
   readonly bytesMax: number;
 }
@@ -46,25 +48,33 @@ export class LeasedLookups implements ObjectLookups {
   readonly #options: LeasedLookupsOptions;
   readonly #leased: LruMap<string, Leased>;
   readonly #answerIds = new WeakMap<LookupResult, number>();
+  readonly #foundKept = new WeakSet<Asker>();
+  readonly #trace: DirectoryTrace;
 
   constructor(options: LeasedLookupsOptions) {
     this.#options = options;
     const { entriesMax, bytesMax } = options;
     this.#leased = new LruMap({ entriesMax, weightMax: bytesMax });
+    this.#trace = new DirectoryTrace(options.trace, options.originId);
   }
 
   get originId(): string {
     return this.#options.originId;
   }
 
-  peek(location: ObjectLocation): LookupResult | undefined {
+  peek(location: ObjectLocation, asker?: Asker): LookupResult | undefined {
     const leased = this.#leased.get(entryName(location));
-    return leased && this.#counted(leased, leased.endsMs);
+    return leased && this.#counted(leased, leased.endsMs, location, asker);
   }
 
-  peekRefreshed(location: ObjectLocation): LookupResult | undefined {
+  peekRefreshed(location: ObjectLocation, asker?: Asker): LookupResult | undefined {
     const leased = this.#leased.get(entryName(location));
-    return leased && this.#counted(leased, Math.min(leased.endsMs, leased.refreshedUntilMs));
+    const endsMs = leased && Math.min(leased.endsMs, leased.refreshedUntilMs);
+    return leased && this.#counted(leased, endsMs ?? 0, location, asker);
+  }
+
+  foundKept(asker: Asker): boolean {
+    return this.#foundKept.delete(asker);
   }
 
   lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
@@ -96,9 +106,15 @@ export class LeasedLookups implements ObjectLookups {
     this.#options.link.forget(this.originId, location, etag);
   }
 
-  #counted({ answer, word, number }: Leased, endsMs: number): LookupResult | undefined {
+  #counted(
+    { answer, word, number }: Leased,
+    endsMs: number,
+    location: ObjectLocation,
+    asker: Asker | undefined,
+  ): LookupResult | undefined {
     const { clock, revocations } = this.#options;
     if (endsMs <= clock.monotonic() || revocations.numberAt(word) !== number) return undefined;
+    this.#trace.hit(location, asker, answer);
     if (answer.kind === "found") this.stats.hits += 1;
     else this.stats.negativeHits += 1;
     return answer;
@@ -116,7 +132,8 @@ export class LeasedLookups implements ObjectLookups {
     const askedMs = clock.monotonic();
     const knownId = known?.answerId ?? 0;
     const question: ObjectQuestion = { what, originId, location, knownId, knownEtag, firstBytes };
-    const { answerId, lease, isArriving, result } = await link.ask<SentAnswer>(question, asker);
+    const { answerId, lease, isArriving, wasKept, result } = await link.ask<SentAnswer>(question, asker);
+    if (wasKept && asker) this.#foundKept.add(asker);
     if (isArriving && asker) link.noteArriving(asker.requestId);
     const answer = result === undefined && known ? known.answer : resultOf(result);
     this.#answerIds.set(answer, answerId);

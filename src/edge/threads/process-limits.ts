@@ -1,14 +1,15 @@
-/** How many connections and requests all threads of the edge have together: their limits are those of the process. */
+/** How many connections, requests, and requests that wait for their turn on a connection, all threads of the edge have together: their limits are those of the process. */
 import { sharedWords } from "../../store/eviction/shared-columns.ts";
 
 const connectionsAt = 0;
 const requestsAt = 1;
+const waitingAt = 2;
 
 export class ProcessLimits {
   readonly words: Int32Array<SharedArrayBuffer>;
 
   /** `words`: those of the engine's, in another thread. */
-  constructor(words = sharedWords(2)) {
+  constructor(words = sharedWords(3)) {
     this.words = words;
   }
 
@@ -27,6 +28,15 @@ export class ProcessLimits {
 
   beginRequest(): void {
     Atomics.add(this.words, requestsAt, 1);
+  }
+
+  /** Requests that wait for the answers before them on their connections. */
+  get waiting(): number {
+    return Atomics.load(this.words, waitingAt);
+  }
+
+  addWaiting(count: number): void {
+    Atomics.add(this.words, waitingAt, count);
   }
 
   endRequest(): void {

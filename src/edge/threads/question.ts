@@ -13,6 +13,8 @@ import type {
   RightQuestion,
   SubResourceQuestion,
 } from "../../origin/origin.ts";
+import type { SampledElsewhere, StepFields } from "../../trace/spans/span.ts";
+import type { TraceStep } from "../../trace/trace-steps.ts";
 import type { Wait } from "../../trace/waits.ts";
 import type { SentError } from "./sent-error.ts";
 
@@ -41,6 +43,8 @@ export interface SentAnswer {
   /** Of this answer, for as long as the engine keeps it. */
   readonly answerId: number;
   readonly lease: AnswerLease | undefined;
+  /** The engine had the answer, and asked nobody. */
+  readonly wasKept: boolean;
   /** The bytes wanted were on their way to memory: the thread asks the engine for them, which knows where they came from. */
   readonly isArriving: boolean;
   /** Undefined where the thread has this answer. */
@@ -74,6 +78,24 @@ export type Question =
   | { readonly what: "findBucket"; readonly name: string }
   | { readonly what: "listOthers"; readonly as: OriginKey | undefined };
 
+/** A line of the log. It goes the way of questions, so that the lines about one request keep their order. */
+export interface SentLine {
+  readonly level: "debug" | "info" | "warn" | "error" | "access";
+  readonly fields: object;
+  readonly message: string;
+}
+
+/** Of a request that is sampled for distributed tracing. */
+export type FromSampled =
+  | (SampledElsewhere & { readonly kind: "sampled"; readonly tracestate: string | undefined })
+  | {
+      readonly kind: "step";
+      readonly step: TraceStep;
+      readonly requestId: string;
+      readonly fields: StepFields;
+    }
+  | { readonly kind: "responded"; readonly requestId: string; readonly fields: StepFields };
+
 export type ToEngine =
   | {
       readonly kind: "ask";
@@ -92,6 +114,8 @@ export type ToEngine =
   /** The slice is with the kernel: the next one is wanted. */
   | { readonly kind: "next"; readonly id: number }
   | { readonly kind: "close"; readonly id: number }
+  | FromSampled
+  | (SentLine & { readonly kind: "line" })
   | {
       readonly kind: "forget";
       readonly originId: string;
@@ -100,6 +124,8 @@ export type ToEngine =
     };
 
 export type ToThread =
+  /** So many lines of the log have arrived. */
+  | { readonly kind: "logged"; readonly lines: number }
   | { readonly kind: "slab"; readonly slab: SharedArrayBuffer; readonly number: number }
   | {
       readonly kind: "answer";

@@ -17,7 +17,7 @@ import type { ReadSource } from "../../fill/read-path.ts";
 import { blockKeyOf, setBlock } from "../../store/shared-index/block-key.ts";
 import { noRow } from "../../store/shared-index/pin-protocol.ts";
 import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
-import type { Asker, Trace } from "../../trace/trace.ts";
+import { type Asker, chunkFields, type Trace } from "../../trace/trace.ts";
 import type { EngineLink, ReadListener } from "./engine-link.ts";
 
 export interface ThreadBodiesOptions {
@@ -26,7 +26,12 @@ export interface ThreadBodiesOptions {
   readonly trace: Trace;
   /** Slabs of 1 MiB that this thread pins at once. */
   readonly pinnedSlabsMax: number;
+  /** `chunking.readahead`. */
+  readonly readAheadMax: number;
 }
+
+/** As far as a reader reaches that enters its first chunk (fill/flights-ahead.ts). */
+const aheadMax = 2;
 
 export class ThreadBodies implements Bodies {
   readonly stats = { hits: 0, sentBytes: 0 };
@@ -72,6 +77,24 @@ export class ThreadBodies implements Bodies {
     return row;
   }
 
+  /**
+   * Whether the chunks are in memory that a reader in chunk `index` reads ahead, as far as it wants bytes until `end`. If
+   * not, the engine must read: it fetches them while the client takes those before.
+   */
+  holdsAhead(version: ObjectVersion, index: number, end: number): boolean {
+    const { chunkSizeBytes } = version;
+    const last = Math.min(
+      Math.floor((end - 1) / chunkSizeBytes),
+      index + Math.min(aheadMax, this.#options.readAheadMax),
+    );
+    for (let ahead = index + 1; ahead <= last; ahead += 1) {
+      const row = this.pin(version, ahead, 0);
+      if (row === noRow) return false;
+      this.unpin(row);
+    }
+    return true;
+  }
+
   slice(row: number, from: number, to: number, isFirst: boolean): Buffer {
     const { blocks } = this.#options;
     if (isFirst) {
@@ -100,7 +123,7 @@ class ThreadReader implements BodyReader, ReadListener {
   readonly #bodies: ThreadBodies;
   readonly version: ObjectVersion;
   /** It may have to wait, and the engine knows for what. */
-  readonly #asksFirst: boolean;
+  #asksFirst: boolean;
   readonly #start: number;
   readonly #end: number;
   #position: number;
@@ -142,6 +165,10 @@ class ThreadReader implements BodyReader, ReadListener {
     if (this.#asksFirst) return null;
     const { chunkSizeBytes } = this.version;
     const index = Math.floor(this.#position / chunkSizeBytes);
+    if (index !== this.#chunkIndex && !this.#bodies.holdsAhead(this.version, index, this.#end)) {
+      this.#asksFirst = true;
+      return null;
+    }
     const offset = this.#position - index * chunkSizeBytes;
     const row = this.#bodies.pin(this.version, index, offset);
     if (row === noRow) return null;
@@ -153,6 +180,7 @@ class ThreadReader implements BodyReader, ReadListener {
       inBlock + this.#end - this.#position,
       index !== this.#chunkIndex,
     );
+    if (index !== this.#chunkIndex && this.#bodies.trace.isOn) this.#traceFirstBytes(index);
     this.#chunkIndex = index;
     this.source ??= "memory";
     this.#position += slice.length;
@@ -196,6 +224,11 @@ class ThreadReader implements BodyReader, ReadListener {
   failed(error: OrcaError): void {
     this.#error = error;
     if (this.#waiting) this.#waiting.reject(error);
+  }
+
+  #traceFirstBytes(index: number): void {
+    const fields = { ...chunkFields({ version: this.version, index }), source: "memory" };
+    this.#bodies.trace.step("first_bytes", this.asker.requestId, fields);
   }
 
   #takeArrived(): Buffer | null {

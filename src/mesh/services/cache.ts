@@ -62,7 +62,7 @@ export interface CacheClientOptions extends PeerCallsOptions {
 }
 
 /** The figures of this replica, with so many slots of history at most. */
-export type FigureAnswers = (historySlotsMax: number) => ReplicaFigures;
+export type FigureAnswers = (historySlotsMax: number) => ReplicaFigures | Promise<ReplicaFigures>;
 
 /** A chunk waits for its turn, for permits that clients leave free, and for all its bytes. */
 const warmTimeoutMs = 900_000;
@@ -196,7 +196,7 @@ export function routeCache(
     explainObject: (request) =>
       calls.answer(async () => encodeExplainAnswer(await explained.explain(decodeExplainRequest(request)))),
     figures: ({ historySlotsMax }) =>
-      calls.answer(() => ({ figures: encodeFigures(figures(historySlotsMax)) })),
+      calls.answer(async () => ({ figures: encodeFigures(await figures(historySlotsMax)) })),
     pins: ({ objectsMax }) => calls.answer(() => encodePins(pins(objectsMax))),
     warmChunk: (request, { signal }) =>
       calls.answer(async () => {

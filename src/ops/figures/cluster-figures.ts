@@ -15,7 +15,6 @@ import type { FigureSeries, HotObject, ReplicaFigures } from "../../figures/repl
 import { isLive, type Member, type MemberState } from "../../membership/member.ts";
 import type { Membership } from "../../membership/membership.ts";
 import { type ExplainedErrors, explainedErrors, type FigureTotals, totalsOf } from "./figure-totals.ts";
-import type { ReplicaFiguresReader } from "./replica-figures-reader.ts";
 
 /** Over the mesh. */
 export interface FigurePeers {
@@ -60,8 +59,13 @@ const answerKeptMs = 1000;
 /** About 1 MiB of messages. */
 const historySlotsAllMax = 64 * slotsMax;
 
+/** Of this replica. @see ReplicaFiguresReader */
+export interface OwnFigures {
+  read(historySlotsMax: number): ReplicaFigures | Promise<ReplicaFigures>;
+}
+
 export class ClusterFigures {
-  readonly #reader: Pick<ReplicaFiguresReader, "read">;
+  readonly #reader: OwnFigures;
   readonly #replicaId: string;
   readonly #zone: string;
   readonly #cluster: FigureCluster | undefined;
@@ -71,7 +75,7 @@ export class ClusterFigures {
 
   /** `cluster` is undefined in a cluster of one. */
   constructor(
-    reader: Pick<ReplicaFiguresReader, "read">,
+    reader: OwnFigures,
     { replicaId, zone }: { readonly replicaId: string; readonly zone: string },
     cluster: FigureCluster | undefined,
     clock: Clock,
@@ -101,7 +105,7 @@ export class ClusterFigures {
     const slots = Math.min(slotsMax, Math.floor(historySlotsAllMax / (others.length + 1)));
     const answers = await Promise.all(others.map((member) => this.#askMember(member, slots)));
     const answered = answers.filter((answer): answer is ReplicaFigures => !("reason" in answer));
-    const all = [this.#reader.read(slots), ...answered];
+    const all = [await this.#reader.read(slots), ...answered];
     const nowMs = this.#clock.now();
     return {
       replica_id: this.#replicaId,

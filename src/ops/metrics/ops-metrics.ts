@@ -8,14 +8,19 @@ export interface LogCounters {
   readonly accessLinesDropped: number;
 }
 
-export function registerLogMetrics(metrics: MetricsRegistry, log: LogCounters): void {
+/** `threads` are the lines that other threads could not pass on. */
+export function registerLogMetrics(
+  metrics: MetricsRegistry,
+  log: LogCounters,
+  threads: () => number = () => 0,
+): void {
   metrics.counter(
     "orca_log_lines_dropped_total",
     {
       meaning: "Lines of the log that were dropped because it could not be written in time.",
       watch: "Should not grow: the reader of the log stalls, or its disk is full.",
     },
-    () => log.linesDropped,
+    () => log.linesDropped + threads(),
   );
   metrics.counter(
     "orca_access_log_lines_dropped_total",
@@ -75,6 +80,22 @@ const noSpans: Pick<SpanSink, "stats" | "waiting"> = {
 };
 
 /** `read`: undefined until the first request is traced. */
+export function registerThreadMetrics(
+  metrics: MetricsRegistry,
+  cpuSeconds: () => ReadonlyMap<string, number>,
+): void {
+  metrics.counter(
+    "orca_edge_thread_cpu_seconds_total",
+    {
+      meaning:
+        "CPU time of each thread that serves clients. Only with server.threads above 1. process_cpu_seconds_total is the time of all threads.",
+      watch:
+        "A thread that takes a second of it in a second is full. The rest of the process's time is the main thread's, of which there is one: more threads help as long as that rest is small.",
+    },
+    () => labelled("thread", Object.fromEntries(cpuSeconds())),
+  );
+}
+
 export function registerSpanMetrics(
   metrics: MetricsRegistry,
   read: () => Pick<SpanSink, "stats" | "waiting"> | undefined,

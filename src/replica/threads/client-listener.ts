@@ -10,19 +10,34 @@ import type { TlsFiles } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import type { AccessLogger } from "../../edge/access-log/access-log.ts";
 import type { EdgeStats } from "../../edge/edge-stats.ts";
+import type { S3Listener } from "../../edge/s3-listener.ts";
 import { EngineBodies } from "../../fill/bodies.ts";
 import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import type { Trace } from "../../trace/trace.ts";
-import type { ClientListener } from "../listeners.ts";
+import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { OpenOrigin } from "../metadata.ts";
 import type { ReplicaReadPath } from "../read-path.ts";
-import type { ReplicaAccess } from "../replica-access.ts";
 import { bucketPlacesOf } from "../replica-buckets.ts";
 import type { Tiers } from "../tiers.ts";
 import { EdgeThreads } from "./edge-threads.ts";
 import { s3ListenerOf } from "./s3-listener.ts";
 import type { ThreadCounts } from "./thread-messages.ts";
+
+/** What serves S3 clients: a listener in this thread, or threads with a listener each. */
+export type ClientListener = Pick<
+  S3Listener,
+  | "start"
+  | "announceStop"
+  | "drain"
+  | "close"
+  | "connections"
+  | "requestsInFlight"
+  | "requestsPipelined"
+  | "pipelinesCut"
+  | "acceptErrors"
+> &
+  Partial<Pick<EdgeThreads, "collect" | "linesDropped" | "cpuSeconds" | "lagNotice">>;
 
 export interface ClientListenerParts {
   readonly config: Config;
@@ -77,7 +92,7 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
 }
 
 function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts: ThreadCounts): void {
-  const { memoryHits, memoryBytes, lookups, denials } = counts;
+  const { memoryHits, memoryBytes, lookups } = counts;
   tiers.memory.stats.hits += memoryHits;
   readPath.forReaders.sentBytes.memory += memoryBytes;
   for (const { origin, directory } of origins) {
@@ -85,5 +100,5 @@ function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts
     directory.stats.hits += hits;
     directory.stats.negativeHits += negativeHits;
   }
-  access?.addDenials(denials);
+  if (counts.access) access?.add(counts.access);
 }

@@ -2,31 +2,40 @@
  * A thread of the edge: a listener of its own on the replica's port, with its own TLS, authentication and S3 code. It serves
  * hits in memory by itself and asks the engine, which is the main thread, for everything else.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import type { SecureContextOptions } from "node:tls";
+import { parentPort, threadId, workerData } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import { SystemClock } from "../../base/clock.ts";
 import { SystemRandom } from "../../base/random.ts";
-import { TlsFiles } from "../../base/tls-files.ts";
+import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import { EdgeStats } from "../../edge/edge-stats.ts";
 import type { S3Listener } from "../../edge/s3-listener.ts";
 import { AskedBuckets, AskedConfigured, AskedOrigin, AskedWarming } from "../../edge/threads/asked-origin.ts";
-import { drainEdge } from "../../edge/threads/edge-counts.ts";
 import { EngineLink } from "../../edge/threads/engine-link.ts";
 import { LeasedLookups } from "../../edge/threads/leased-lookups.ts";
 import { ProcessLimits } from "../../edge/threads/process-limits.ts";
+import { SampledSteps } from "../../edge/threads/sampled-steps.ts";
 import { sentError } from "../../edge/threads/sent-error.ts";
 import { ThreadBodies } from "../../edge/threads/thread-bodies.ts";
+import { windowMs } from "../../figures/hot-objects.ts";
 import { Bucket } from "../../object/bucket.ts";
 import { Buckets, type OtherLookups } from "../../object/buckets.ts";
 import { Revocations } from "../../object/freshness/revocations.ts";
+import { EventLoopLag } from "../../ops/event-loop-lag.ts";
 import { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
 import { Trace } from "../../trace/trace.ts";
-import { ReplicaAccess } from "../replica-access.ts";
+import type { AccessMaterial, AccessSource } from "../access/access-files.ts";
+import { ReplicaAccess } from "../access/replica-access.ts";
 import type { BucketPlace } from "../replica-buckets.ts";
+import { CountedThread } from "./counted-thread.ts";
+import { PushedValue } from "./pushed-value.ts";
 import { s3ListenerOf } from "./s3-listener.ts";
 import { ThreadLogger } from "./thread-logger.ts";
-import type { FromEdgeThread, ThreadCounts, ThreadData, ToEdgeThread } from "./thread-messages.ts";
+import type { FromEdgeThread, ThreadData, ToEdgeThread } from "./thread-messages.ts";
+
+/** How late the main thread may know what is counted here, unless it asks. */
+const countsMs = 1000;
 
 class EdgeThread {
   readonly #data: ThreadData;
@@ -38,17 +47,16 @@ class EdgeThread {
   readonly #bodies: ThreadBodies;
   readonly #origins = new Map<string, { readonly asked: AskedOrigin; readonly lookups: LeasedLookups }>();
   readonly #stats = new EdgeStats();
+  readonly #counted: CountedThread;
+  readonly #material: PushedValue<AccessMaterial> | undefined;
+  readonly #certificate: PushedValue<SecureContextOptions> | undefined;
   #access: ReplicaAccess | undefined;
   #listener: S3Listener | undefined;
-  #acceptErrors = 0;
-  #pipelinesCut = 0;
 
   constructor(data: ThreadData, send: (message: FromEdgeThread) => void) {
     this.#data = data;
     this.#send = send;
-    this.#logger = new ThreadLogger(data.isDebug, (level, fields, message) =>
-      send({ kind: "log", level, fields, message }),
-    );
+    this.#logger = new ThreadLogger(data.isDebug, (line) => this.#link.tell({ kind: "line", ...line }));
     this.#trace = new Trace(this.#logger, this.#clock);
     const blocks = new SharedBlocks(data.index);
     this.#link = new EngineLink(data.link, {
@@ -56,8 +64,28 @@ class EdgeThread {
       traceContexts: this.#trace.contexts,
       clock: this.#clock,
     });
-    const { pinnedSlabsMax } = data;
-    this.#bodies = new ThreadBodies({ link: this.#link, blocks, trace: this.#trace, pinnedSlabsMax });
+    this.#link.onLogged = (lines) => this.#logger.arrived(lines);
+    const { pinnedSlabsMax, access, certificate } = data;
+    const { readahead: readAheadMax } = data.config.chunking;
+    this.#bodies = new ThreadBodies({
+      link: this.#link,
+      blocks,
+      trace: this.#trace,
+      pinnedSlabsMax,
+      readAheadMax,
+    });
+    this.#material = access && new PushedValue(access);
+    this.#certificate = certificate && new PushedValue(certificate);
+    this.#sampleSteps();
+    this.#counted = new CountedThread({
+      stats: this.#stats,
+      bodies: this.#bodies,
+      logger: this.#logger,
+      lag: new EventLoopLag(this.#clock),
+      lookups: () => [...this.#origins.values()].map(({ lookups }) => lookups),
+      access: () => this.#access,
+      listener: () => this.#listener,
+    });
   }
 
   async take(message: ToEdgeThread): Promise<void> {
@@ -69,10 +97,16 @@ class EdgeThread {
         this.#listener?.announceStop();
         return;
       case "drain":
-        this.#send({ kind: "drained", cut: (await this.#listener?.drain(message.timeoutMs)) ?? 0 });
+        await this.#drain(message.timeoutMs);
         return;
       case "collect":
-        this.#send({ kind: "counts", counts: this.#counts() });
+        this.#send({ kind: "collected", counts: this.#counted.take() });
+        return;
+      case "access":
+        this.#material?.push(message.material);
+        return;
+      case "certificate":
+        this.#certificate?.push(message.certificate);
         return;
       case "debug":
         this.#logger.isDebug = message.isDebug;
@@ -82,20 +116,63 @@ class EdgeThread {
 
   async #listen(host: string, port: number): Promise<void> {
     try {
-      this.#listener = await this.#makeListener(host, port);
+      this.#listener = this.#makeListener(host, port);
       this.#send({ kind: "listening", address: await this.#listener.start() });
+      this.#repeat(countsMs, () => this.#send({ kind: "counts", counts: this.#counted.take() }));
+      this.#repeat(windowMs, () => this.#stats.hotObjects.rotate());
     } catch (thrown) {
       this.#send({ kind: "failed", error: sentError(thrown) });
     }
   }
 
-  async #makeListener(host: string, port: number): Promise<S3Listener> {
+  async #drain(timeoutMs: number): Promise<void> {
+    const cut = (await this.#listener?.drain(timeoutMs)) ?? 0;
+    await this.#logger.settled();
+    this.#send({ kind: "counts", counts: this.#counted.take() });
+    this.#send({ kind: "drained", cut });
+  }
+
+  /** For as long as the thread lives. */
+  #repeat(intervalMs: number, run: () => void): void {
+    const timer = this.#clock.timer(intervalMs, () => {
+      run();
+      timer.refresh();
+    });
+  }
+
+  #sampleSteps(): void {
+    const { config, replicaId } = this.#data;
+    if (config.tracing.otlpEndpoint === undefined) return;
+    const { contexts } = this.#trace;
+    contexts.spans = new SampledSteps({
+      link: this.#link,
+      contexts,
+      sampleRatio: config.tracing.sampleRatio,
+      salt: `${replicaId} ${threadId} ${this.#clock.now()}`,
+    });
+  }
+
+  #tls(): TlsSource | undefined {
+    const certificate = this.#certificate;
+    return (
+      certificate && {
+        get secureContextOptions() {
+          return certificate.value;
+        },
+        watch: (onChange) => certificate.watch(onChange),
+        // The main thread reads the files, and stops.
+        stop: () => {},
+      }
+    );
+  }
+
+  #makeListener(host: string, port: number): S3Listener {
     const { replicaId, limits, places } = this.#data;
     const { server } = this.#data.config;
     const [clock, logger] = [this.#clock, this.#logger];
     const config = { ...this.#data.config, server: { ...server, listen: { host, port } } } as Config;
     const buckets = this.#buckets();
-    this.#access = await ReplicaAccess.load({ config, clock, logger });
+    this.#access = this.#material && new ReplicaAccess({ config, clock, source: sourceOf(this.#material) });
     const ids = new Set([...places.configured.map(({ originId }) => originId), places.other?.originId ?? ""]);
     const origins = [...ids].filter((id) => id !== "").map((id) => ({ origin: this.#originOf(id).asked }));
     return s3ListenerOf({
@@ -108,7 +185,7 @@ class EdgeThread {
       hasLane: this.#data.hasLane,
       stats: this.#stats,
       processLimits: new ProcessLimits(limits),
-      tls: server.tls && (await TlsFiles.load({ ...server.tls, clock, logger })),
+      tls: this.#tls(),
       clock,
       random: new SystemRandom(),
       logger,
@@ -148,6 +225,7 @@ class EdgeThread {
       link: this.#link,
       revocations: new Revocations(revocations),
       clock: this.#clock,
+      trace: this.#trace,
       entriesMax: config.metadata.maxEntries,
       bytesMax: leasedBytesMax,
     });
@@ -155,46 +233,15 @@ class EdgeThread {
     this.#origins.set(originId, origin);
     return origin;
   }
+}
 
-  #counts(): ThreadCounts {
-    const listener = this.#listener;
-    const { hits: memoryHits, sentBytes: memoryBytes } = this.#bodies.stats;
-    Object.assign(this.#bodies.stats, { hits: 0, sentBytes: 0 });
-    const lookups = [...this.#origins].map(
-      ([
-        id,
-        {
-          lookups: { stats },
-        },
-      ]) => {
-        const counted = { ...stats };
-        Object.assign(stats, { hits: 0, negativeHits: 0 });
-        return [id, counted] as const;
-      },
-    );
-    const denials = this.#access?.takeDenials() ?? [];
-    const { acceptErrors = 0, pipelinesCut = 0 } = listener ?? {};
-    const [newAcceptErrors, newPipelinesCut] = [
-      acceptErrors - this.#acceptErrors,
-      pipelinesCut - this.#pipelinesCut,
-    ];
-    this.#acceptErrors = acceptErrors;
-    this.#pipelinesCut = pipelinesCut;
-    return {
-      edge: drainEdge(this.#stats),
-      memoryHits,
-      memoryBytes,
-      lookups: Object.fromEntries(lookups),
-      denials,
-      acceptErrors: newAcceptErrors,
-      pipelinesCut: newPipelinesCut,
-      gauges: {
-        connections: listener?.connections ?? 0,
-        requestsInFlight: listener?.requestsInFlight ?? 0,
-        requestsPipelined: listener?.requestsPipelined ?? 0,
-      },
-    };
-  }
+function sourceOf(material: PushedValue<AccessMaterial>): AccessSource {
+  return {
+    get material() {
+      return material.value;
+    },
+    watch: (onChange) => material.watch(onChange),
+  };
 }
 
 assert(parentPort !== null, "a thread of the edge is started by the replica");

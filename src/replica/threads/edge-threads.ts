@@ -4,16 +4,20 @@
  */
 import type { AddressInfo } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
+import type { Clock } from "../../base/clock.ts";
 import type { Logger, WarningFields } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import type { AccessLogger } from "../../edge/access-log/access-log.ts";
 import type { EdgeStats } from "../../edge/edge-stats.ts";
 import { addEdge } from "../../edge/threads/edge-counts.ts";
 import { EngineDesk, type EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
 import { ProcessLimits } from "../../edge/threads/process-limits.ts";
+import type { SentLine } from "../../edge/threads/question.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
+import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
 import { receivedFields } from "./thread-logger.ts";
 import type {
@@ -24,7 +28,7 @@ import type {
   ToEdgeThread,
 } from "./thread-messages.ts";
 
-export interface EdgeThreadsOptions extends EngineDeskOptions {
+export interface EdgeThreadsOptions extends Omit<EngineDeskOptions, "log"> {
   readonly config: Config;
   readonly replicaId: string;
   readonly places: BucketPlaces;
@@ -35,6 +39,10 @@ export interface EdgeThreadsOptions extends EngineDeskOptions {
   readonly accessLogger: AccessLogger;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane?: boolean | undefined;
+  /** What its files hold. Undefined where clients do not authenticate. */
+  readonly access: Pick<ReplicaAccess, "source"> | undefined;
+  readonly tls: TlsSource | undefined;
+  readonly clock: Clock;
   readonly onDied: (error: OrcaError) => void;
   /** The module that each thread runs; for tests. */
   readonly threadModule?: URL;
@@ -51,21 +59,32 @@ const pinnedShare = 1 / 8;
 /** Of memory: copies of metadata in all threads. */
 const leasedShare = 1 / 16;
 const slabBytes = 1024 * 1024;
+/** A page of metrics waits no longer for a thread that is busy. What that has counted is on the next page. */
+const collectMs = 1000;
 
 class ThreadHandle {
   readonly #worker: Worker;
   readonly #desk: EngineDesk;
   readonly #onMessage: (message: FromEdgeThread) => void;
   readonly #waiting = new Map<FromEdgeThread["kind"], PromiseWithResolvers<FromEdgeThread>>();
-  gauges: ThreadGauges = { connections: 0, requestsInFlight: 0, requestsPipelined: 0 };
+  readonly name: string;
+  /** Since the thread began, as it was measured last. */
+  cpuSeconds = 0;
+  gauges: ThreadGauges = {
+    connections: 0,
+    requestsInFlight: 0,
+    requestsPipelined: 0,
+    lag: null,
+  };
   #isStopping = false;
 
   constructor(
     name: string,
     data: Omit<ThreadData, "link">,
-    options: EdgeThreadsOptions,
+    options: EdgeThreadsOptions & Pick<EngineDeskOptions, "log">,
     onMessage: (message: FromEdgeThread) => void,
   ) {
+    this.name = name;
     const { port1, port2 } = new MessageChannel();
     this.#desk = new EngineDesk(port1, options);
     this.#onMessage = onMessage;
@@ -99,6 +118,11 @@ class ThreadHandle {
     return (await waiting.promise) as Extract<FromEdgeThread, { kind: Kind }>;
   }
 
+  async measure(): Promise<void> {
+    const { user, system } = await this.#worker.cpuUsage();
+    this.cpuSeconds = (user + system) / 1e6;
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#worker.terminate();
@@ -126,6 +150,7 @@ class ThreadHandle {
 export class EdgeThreads {
   acceptErrors = 0;
   pipelinesCut = 0;
+  linesDropped = 0;
   readonly #options: EdgeThreadsOptions;
   readonly #limits = new ProcessLimits();
   readonly #threads: ThreadHandle[] = [];
@@ -150,11 +175,13 @@ export class EdgeThreads {
 
   /** Starts the threads together. They listen one after the other: the first chooses the port where it is 0. @throws OrcaError */
   async start(): Promise<AddressInfo> {
-    const { config } = this.#options;
+    const { config, access, tls } = this.#options;
     const { host } = config.server.listen;
     let { port } = config.server.listen;
     let address: AddressInfo | undefined;
     for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number);
+    access?.source.watch((material) => this.#tell({ kind: "access", material }));
+    tls?.watch((certificate) => this.#tell({ kind: "certificate", certificate }));
     for (const thread of this.#threads) {
       thread.send({ kind: "listen", host, port });
       const listening = await thread.answer("listening");
@@ -164,12 +191,23 @@ export class EdgeThreads {
     return address as AddressInfo;
   }
 
+  /** CPU time of each thread, by name, as {@link collect} found it. */
+  readonly cpuSeconds = (): ReadonlyMap<string, number> =>
+    new Map(this.#threads.map(({ name, cpuSeconds }) => [name, cpuSeconds]));
+
+  /** @see EventLoopLag.notice */
+  lagNotice(): string | null {
+    const late = this.#threads.find(({ gauges }) => gauges.lag !== null);
+    return late ? `thread ${late.name}: ${late.gauges.lag}` : null;
+  }
+
   announceStop(): void {
-    for (const thread of this.#threads) thread.send({ kind: "announceStop" });
+    this.#tell({ kind: "announceStop" });
   }
 
   /** Resolves with the number of responses that were cut. */
   async drain(timeoutMs: number): Promise<number> {
+    this.#options.tls?.stop();
     const cuts = this.#threads.map(async (thread) => {
       thread.send({ kind: "drain", timeoutMs });
       return (await thread.answer("drained")).cut;
@@ -178,20 +216,28 @@ export class EdgeThreads {
   }
 
   async close(): Promise<void> {
+    this.#options.tls?.stop();
     await Promise.all(this.#threads.splice(0).map((thread) => thread.stop()));
   }
 
   /** Adds what the threads have counted since the last time. */
   async collect(): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.clock.timer(collectMs, () => late.resolve());
     const collected = this.#threads.map(async (thread) => {
       thread.send({ kind: "collect" });
-      await thread.answer("counts");
+      await Promise.allSettled([thread.answer("collected"), thread.measure()]);
     });
-    await Promise.all(collected);
+    await Promise.race([Promise.all(collected), late.promise]);
+    timer.cancel();
+  }
+
+  #tell(message: ToEdgeThread): void {
+    for (const thread of this.#threads) thread.send(message);
   }
 
   #startThread(number: number): void {
-    const { config, replicaId, places, revocations, index, hasLane } = this.#options;
+    const { config, replicaId, places, revocations, index, hasLane, access, tls } = this.#options;
     const { secrets: _, ...plainConfig } = config;
     const { threads } = config.server;
     const { maxBytes } = config.memory;
@@ -204,41 +250,46 @@ export class EdgeThreads {
       limits: this.#limits.words,
       pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
+      access: access?.source.material,
+      certificate: tls?.secureContextOptions,
       isDebug: this.#isDebug,
       hasLane,
     };
     const onMessage = (message: FromEdgeThread): void => this.#take(message, thread);
-    const thread = new ThreadHandle(`orca-edge-${number}`, data, this.#options, onMessage);
+    const parts = { ...this.#options, log: (line: SentLine) => this.#log(line) };
+    const thread = new ThreadHandle(`orca-edge-${number}`, data, parts, onMessage);
     this.#threads.push(thread);
   }
 
   #take(message: FromEdgeThread, thread: ThreadHandle): void {
     if (this.#options.logger.isDebug !== this.#isDebug) this.#setDebug();
-    if (message.kind === "log") this.#log(message);
-    else if (message.kind === "died") this.#options.onDied(receivedError(message.error));
-    else if (message.kind === "counts") this.#add(message.counts, thread);
+    if (message.kind === "died") this.#options.onDied(receivedError(message.error));
+    else if (message.kind === "counts" || message.kind === "collected") this.#add(message.counts, thread);
   }
 
   #setDebug(): void {
     this.#isDebug = this.#options.logger.isDebug;
-    for (const thread of this.#threads) thread.send({ kind: "debug", isDebug: this.#isDebug });
+    this.#tell({ kind: "debug", isDebug: this.#isDebug });
   }
 
-  #log({ level, fields, message }: Extract<FromEdgeThread, { kind: "log" }>): void {
+  #log({ level, fields, message }: SentLine): void {
     const { logger, accessLogger } = this.#options;
     if (level === "access") accessLogger.info(fields, message);
-    else logger[level](receivedFields(fields) as WarningFields, message);
+    // The thread learns later than this one that the level has changed.
+    else if (level !== "debug" || logger.isDebug)
+      logger[level](receivedFields(fields) as WarningFields, message);
   }
 
   #add(counts: ThreadCounts, thread: ThreadHandle): void {
     thread.gauges = counts.gauges;
     this.acceptErrors += counts.acceptErrors;
     this.pipelinesCut += counts.pipelinesCut;
-    addEdge(this.#options.counters.edge, counts.edge);
+    this.linesDropped += counts.linesDropped;
+    addEdge(this.#options.counters.edge, thread.name, counts.edge);
     this.#options.counters.add(counts);
   }
 
-  #sum(gauge: keyof ThreadGauges): number {
+  #sum(gauge: "connections" | "requestsInFlight" | "requestsPipelined"): number {
     return this.#threads.reduce((sum, { gauges }) => sum + gauges[gauge], 0);
   }
 }

@@ -7,7 +7,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
 import type { Random } from "../../base/random.ts";
-import type { TlsFiles } from "../../base/tls-files.ts";
+import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import type { AccessLogger } from "../../edge/access-log/access-log.ts";
 import type { ClientAccess } from "../../edge/auth/client-access.ts";
@@ -34,7 +34,7 @@ export interface S3ListenerParts {
   readonly stats: EdgeStats;
   /** @see S3ListenerOptions.processLimits */
   readonly processLimits?: ProcessLimits;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsSource | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

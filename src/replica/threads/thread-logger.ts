@@ -1,37 +1,75 @@
-/** The log of a thread: its lines go to the main thread, which alone writes. Errors arrive as errors, with their codes. */
+/**
+ * The log of a thread: its lines go to the main thread, which alone writes. Errors arrive as errors, with their codes.
+ *
+ * Invariant: at most {@link linesMax} lines are on their way. Where the main thread is too busy to take them, further ones
+ * are dropped and counted, as lines are that the reader of the log does not take.
+ */
 import type { Logger, WarningFields } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import type { SentLine } from "../../edge/threads/question.ts";
 import { receivedError, type SentError, sentError } from "../../edge/threads/sent-error.ts";
-import type { LogLevelName } from "./thread-messages.ts";
 
-type Send = (level: LogLevelName, fields: object, message: string) => void;
+/** Of a few KiB at most each. */
+const linesMax = 4096;
 
 export class ThreadLogger implements Logger {
   isDebug: boolean;
   /** For the access log, whose lines appear at every level. */
   readonly access: Pick<Logger, "info">;
-  readonly #send: Send;
+  readonly #send: (line: SentLine) => void;
+  #underway = 0;
+  #dropped = 0;
+  #allArrived: PromiseWithResolvers<void> | undefined;
 
-  constructor(isDebug: boolean, send: Send) {
+  constructor(isDebug: boolean, send: (line: SentLine) => void) {
     this.isDebug = isDebug;
     this.#send = send;
-    this.access = { info: (fields, message) => send("access", fields, message) };
+    this.access = { info: (fields, message) => this.#add("access", fields, message) };
   }
 
   debug(fields: object, message: string): void {
-    if (this.isDebug) this.#send("debug", sentFields(fields), message);
+    if (this.isDebug) this.#add("debug", fields, message);
   }
 
   info(fields: object, message: string): void {
-    this.#send("info", sentFields(fields), message);
+    this.#add("info", fields, message);
   }
 
   warn(fields: WarningFields, message: string): void {
-    this.#send("warn", sentFields(fields), message);
+    this.#add("warn", fields, message);
   }
 
   error(fields: object, message: string): void {
-    this.#send("error", sentFields(fields), message);
+    this.#add("error", fields, message);
+  }
+
+  /** So many lines have arrived. */
+  arrived(lines: number): void {
+    this.#underway -= lines;
+    if (this.#underway === 0) this.#allArrived?.resolve();
+  }
+
+  /** Resolves when the main thread has all lines. To be called once. */
+  async settled(): Promise<void> {
+    if (this.#underway === 0) return;
+    this.#allArrived = Promise.withResolvers<void>();
+    await this.#allArrived.promise;
+  }
+
+  /** The lines dropped since the last call. */
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  #add(level: SentLine["level"], fields: object, message: string): void {
+    if (this.#underway >= linesMax) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#underway += 1;
+    this.#send({ level, fields: sentFields(fields), message });
   }
 }
 

@@ -1,12 +1,14 @@
 /** What the main thread and a thread of the edge say to each other besides questions (src/edge/threads/question.ts). */
 
 import type { AddressInfo } from "node:net";
+import type { SecureContextOptions } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
-import type { ErrorCode } from "../../base/orca-error.ts";
 import type { Config } from "../../config/config.ts";
 import type { EdgeCounts } from "../../edge/threads/edge-counts.ts";
 import type { SentError } from "../../edge/threads/sent-error.ts";
 import type { IndexMemory } from "../../store/shared-index/pin-protocol.ts";
+import type { AccessMaterial } from "../access/access-files.ts";
+import type { AccessCounts } from "../access/replica-access.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
 
 /** What a thread begins with. */
@@ -21,12 +23,14 @@ export interface ThreadData {
   readonly limits: Int32Array<SharedArrayBuffer>;
   readonly pinnedSlabsMax: number;
   readonly leasedBytesMax: number;
+  /** Undefined where clients do not authenticate. */
+  readonly access: AccessMaterial | undefined;
+  /** Certificate and key. Undefined without TLS. */
+  readonly certificate: SecureContextOptions | undefined;
   readonly isDebug: boolean;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane: boolean | undefined;
 }
-
-export type LogLevelName = "debug" | "info" | "warn" | "error" | "access";
 
 /** Counters are what came since the last time, gauges are as they are. */
 export interface ThreadCounts {
@@ -35,9 +39,12 @@ export interface ThreadCounts {
   readonly memoryBytes: number;
   /** By the id of the origin. */
   readonly lookups: Readonly<Record<string, { readonly hits: number; readonly negativeHits: number }>>;
-  readonly denials: readonly (readonly [code: ErrorCode, count: number])[];
+  /** Undefined where clients do not authenticate. */
+  readonly access: AccessCounts | undefined;
   readonly acceptErrors: number;
   readonly pipelinesCut: number;
+  /** Lines that the log of the thread has dropped. */
+  readonly linesDropped: number;
   readonly gauges: ThreadGauges;
 }
 
@@ -45,6 +52,8 @@ export interface ThreadGauges {
   readonly connections: number;
   readonly requestsInFlight: number;
   readonly requestsPipelined: number;
+  /** @see EventLoopLag.notice */
+  readonly lag: string | null;
 }
 
 export type ToEdgeThread =
@@ -52,6 +61,8 @@ export type ToEdgeThread =
   | { readonly kind: "announceStop" }
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "collect" }
+  | { readonly kind: "access"; readonly material: AccessMaterial }
+  | { readonly kind: "certificate"; readonly certificate: SecureContextOptions }
   | { readonly kind: "debug"; readonly isDebug: boolean };
 
 export type FromEdgeThread =
@@ -59,5 +70,7 @@ export type FromEdgeThread =
   | { readonly kind: "failed"; readonly error: SentError }
   | { readonly kind: "died"; readonly error: SentError }
   | { readonly kind: "drained"; readonly cut: number }
+  /** Once a second. */
   | { readonly kind: "counts"; readonly counts: ThreadCounts }
-  | { readonly kind: "log"; readonly level: LogLevelName; readonly fields: object; readonly message: string };
+  /** Answers `collect`. */
+  | { readonly kind: "collected"; readonly counts: ThreadCounts };

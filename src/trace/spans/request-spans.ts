@@ -21,7 +21,7 @@ import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { TraceContexts } from "../trace-contexts.ts";
 import type { TraceStep } from "../trace-steps.ts";
-import type { Span, SpanKind, SpanSink, StepFields, StepSpans } from "./span.ts";
+import type { SampledElsewhere, Span, SpanKind, SpanSink, StepFields, StepSpans } from "./span.ts";
 
 export interface RequestSpansOptions {
   readonly replicaId: string;
@@ -111,6 +111,11 @@ export class RequestSpans implements StepSpans {
     return this.#options.sink;
   }
 
+  begin({ requestId, traceId, spanId, clientId }: SampledElsewhere): void {
+    this.#remember(requestId, { traceId, spanId, clientId, isOwn: true });
+    this.#options.contexts.continue(requestId, traceId, spanId);
+  }
+
   step(step: TraceStep, requestId: string, fields: StepFields): void {
     if (step === "request") this.#begin(requestId, true);
     else if (step === "peer_request" && !this.#requests.peek(requestId)) this.#begin(requestId, false);
@@ -147,14 +152,17 @@ export class RequestSpans implements StepSpans {
       ? sent.isSampled
       : Number.parseInt(traceId.slice(0, 8), 16) < sampleRatio * 2 ** 32;
     if (!isSampled) return;
-    const startMs = this.#nowMs();
     const clientId = sent?.parentId ?? "";
     const spanId = isOwn ? this.#newId() : clientId;
+    this.#remember(requestId, { traceId, spanId, clientId, isOwn });
+    if (isOwn) contexts.continue(requestId, traceId, spanId);
+  }
+
+  #remember(requestId: string, request: Omit<SampledRequest, "startMs" | "open">): void {
     this.#openOfAll -= this.#requests.peek(requestId)?.open.size ?? 0;
     // The oldest ones give way, so that a new one has room for its own.
     while (this.#openOfAll > openOfAllMax - openMax) this.#requests.evictOldest();
-    this.#requests.set(requestId, { traceId, spanId, clientId, startMs, isOwn, open: new Map() });
-    if (isOwn) contexts.continue(requestId, traceId, spanId);
+    this.#requests.set(requestId, { ...request, startMs: this.#nowMs(), open: new Map() });
   }
 
   #note(request: SampledRequest, requestId: string, step: TraceStep, fields: StepFields): void {
@@ -268,11 +276,11 @@ export class RequestSpans implements StepSpans {
       request.open.get(about) ?? (spanId === undefined ? request.open.get(`ended ${about}`) : undefined);
     if (known || request.open.size >= openMax || this.#openOfAll >= openOfAllMax) return known;
     const span = { spanId: spanId ?? this.#newId(), parentId, startMs: this.#nowMs() };
-    this.#remember(request, about, span);
+    this.#keep(request, about, span);
     return span;
   }
 
-  #remember(request: SampledRequest, about: string, span: OpenSpan): void {
+  #keep(request: SampledRequest, about: string, span: OpenSpan): void {
     const { size } = request.open;
     request.open.set(about, span);
     this.#openOfAll += request.open.size - size;
@@ -294,7 +302,7 @@ export class RequestSpans implements StepSpans {
     const open = request.open.get(about);
     if (!open) return;
     this.#forget(request, about);
-    if (isKept) this.#remember(request, `ended ${about}`, open);
+    if (isKept) this.#keep(request, `ended ${about}`, open);
     this.#pass({ traceId: request.traceId, ...open, name, kind, attributes, isError });
   }
 

@@ -26,9 +26,21 @@ export interface SpanSink {
   ended(span: Span): void;
 }
 
+export interface SampledElsewhere {
+  readonly requestId: string;
+  readonly traceId: string;
+  /** Of the span of the request. */
+  readonly spanId: string;
+  /** Of the span of the client. Empty where it named none. */
+  readonly clientId: string;
+}
+
 /** Receives the steps of all requests, and makes spans of those that are sampled (request-spans.ts). */
 export interface StepSpans {
-  readonly sink: SpanSink;
+  /** Where spans go that have ended. Undefined where another thread makes them. */
+  readonly sink?: SpanSink;
+  /** Begins the spans of a request of a client that another thread has sampled. */
+  begin?(request: SampledElsewhere): void;
   step(step: TraceStep, requestId: string, fields: StepFields): void;
   /** The response to a client has ended. */
   responded(requestId: string, fields: StepFields): void;

@@ -25,10 +25,12 @@ import { PublishedChunks } from "../../../src/store/shared-index/published-chunk
 import { SharedBlocks } from "../../../src/store/shared-index/shared-blocks.ts";
 import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
 import type { Asker } from "../../../src/trace/trace.ts";
+import { Trace } from "../../../src/trace/trace.ts";
 import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
 import { chunkOf } from "../../support/chunk-of.ts";
 import { FakeClock, settle } from "../../support/fake-clock.ts";
 import { assertPattern } from "../../support/pattern.ts";
+import { RecordedLogger } from "../../support/recorded-logger.ts";
 import { ScriptedOrigin } from "../../support/scripted-origin.ts";
 
 const location = { bucket: "b", key: "k" };
@@ -95,7 +97,9 @@ class Ends {
       warmRequests: { add: () => "queued" },
       index,
       traceContexts,
+      log: () => assert.fail("nothing is logged"),
     });
+    const trace = new Trace(new RecordedLogger(), clock, traceContexts);
     const blocks = new SharedBlocks(index.memory);
     const link = new EngineLink(port2, { blocks, traceContexts, clock });
     this.lookups = new LeasedLookups({
@@ -103,10 +107,11 @@ class Ends {
       link,
       revocations,
       clock,
+      trace,
       entriesMax: 10,
       bytesMax: MiB,
     });
-    this.bodies = new ThreadBodies({ link, blocks, trace: {} as never, pinnedSlabsMax });
+    this.bodies = new ThreadBodies({ link, blocks, trace, pinnedSlabsMax, readAheadMax: 0 });
     this.asked = new AskedOrigin(originId, link);
     context.after(() => {
       this.desk.close();

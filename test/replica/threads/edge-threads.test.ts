@@ -9,6 +9,7 @@ import { Revocations } from "../../../src/object/freshness/revocations.ts";
 import { EdgeThreads } from "../../../src/replica/threads/edge-threads.ts";
 import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
 import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
 /** Two threads that run `code` in place of the edge. */
@@ -32,6 +33,9 @@ function threadsOf(context: TestContext, code: string): { threads: EdgeThreads; 
     counters: { edge: new EdgeStats(), add: () => {} },
     logger,
     accessLogger: logger,
+    access: undefined,
+    tls: undefined,
+    clock: new FakeClock(),
     onDied: (error) => died.push(error),
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
   });

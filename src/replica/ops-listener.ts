@@ -7,7 +7,6 @@ import type { OrcaError } from "../base/orca-error.ts";
 import type { TlsFiles } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
 import type { EdgeStats } from "../edge/edge-stats.ts";
-import type { S3Listener } from "../edge/s3-listener.ts";
 import type { OtherBuckets } from "../object/buckets.ts";
 import { consoleEndpoints } from "../ops/console/console-endpoints.ts";
 import { type ClusterStatusSource, clusterEndpoint } from "../ops/endpoints/cluster-status.ts";
@@ -26,6 +25,7 @@ import {
   registerOpsMetrics,
   registerSpanMetrics,
   registerStallMetrics,
+  registerThreadMetrics,
 } from "../ops/metrics/ops-metrics.ts";
 import { registerReplicaMetrics } from "../ops/metrics/replica-metrics.ts";
 import { registerReplicationMetrics } from "../ops/metrics/replication-metrics.ts";
@@ -40,22 +40,9 @@ import type { MeshClient } from "./mesh-client.ts";
 import type { MeshService } from "./mesh-service.ts";
 import type { OpenOrigin } from "./metadata.ts";
 import type { ReplicaReadPath } from "./read-path.ts";
-import { pricesOf } from "./replica-figures.ts";
+import { pricesOf, readFigures } from "./replica-figures.ts";
+import type { ClientListener } from "./threads/client-listener.ts";
 import type { Tiers } from "./tiers.ts";
-
-/** What serves S3 clients: a listener in this thread, or threads with a listener each. */
-export type ClientListener = Pick<
-  S3Listener,
-  | "start"
-  | "announceStop"
-  | "drain"
-  | "close"
-  | "connections"
-  | "requestsInFlight"
-  | "requestsPipelined"
-  | "pipelinesCut"
-  | "acceptErrors"
-> & { collect?(): Promise<void> };
 
 /** The parts of a replica that the ops listener shows. */
 export interface OpsParts {
@@ -101,7 +88,8 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     peers: meshClient?.peers,
   };
   const cluster = meshClient && { membership: meshClient.membership, figurePeers: meshClient.cachePeers };
-  const figures = new ClusterFigures(parts.figures, { replicaId, zone }, cluster, clock);
+  const own = { read: (slotsMax: number) => readFigures(parts.figures, parts.listener, slotsMax) };
+  const figures = new ClusterFigures(own, { replicaId, zone }, cluster, clock);
   const metrics = metricsOf(parts, () => server.acceptErrors);
   const server = new OpsServer({
     ...config.server.opsListen,
@@ -163,7 +151,9 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   meshService?.register(metrics);
   if (replicated) registerReplicationMetrics(metrics, replicated);
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);
-  if (parts.log) registerLogMetrics(metrics, parts.log);
+  if (parts.log) registerLogMetrics(metrics, parts.log, () => listener.linesDropped ?? 0);
+  const { cpuSeconds } = listener;
+  if (cpuSeconds) registerThreadMetrics(metrics, cpuSeconds);
   registerStallMetrics(metrics, parts.trace.stalls);
   const { contexts } = parts.trace;
   if (parts.config.tracing.otlpEndpoint !== undefined)
