@@ -99,6 +99,7 @@ test("schema: the defaults are the design's", () => {
     domain: undefined,
     strictRanges: false,
     warmHeader: false,
+    threads: 1,
     cors: {
       origins: [],
       exposeHeaders: [

@@ -1,13 +1,20 @@
 /** A replica with several threads that serve clients: each connection may meet another thread, and nobody can tell. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, suite, test } from "node:test";
 import { KiB, MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
+import { serveOrca } from "../support/orca-process.ts";
 import { assertPattern } from "../support/pattern.ts";
+import { endProcesses } from "../support/process.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+import { S3Server } from "../support/s3-server.ts";
+import { until } from "../support/until.ts";
 
 let orca: ReplicaFixture | undefined;
 
@@ -49,7 +56,79 @@ function times<Result>(count: number, run: (turn: number) => Promise<Result>): P
   return Promise.all(Array.from({ length: count }, (_, turn) => run(turn)));
 }
 
+/** Makes one thread throw when `signalFile` is there. */
+function bugIn(folder: string, signalFile: string): string {
+  const file = join(folder, "bug.mjs");
+  writeFileSync(
+    file,
+    `import { existsSync } from "node:fs";
+import { threadName } from "node:worker_threads";
+if (threadName === "orca-edge-2")
+  setInterval(() => {
+    if (existsSync(${JSON.stringify(signalFile)})) throw new Error("a bug of the test");
+  }, 20).unref();
+`,
+  );
+  return file;
+}
+
+test("tests that hold for one thread alone are few, and each says why", () => {
+  const uses = readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"))
+    .flatMap(
+      (name) =>
+        readFileSync(join(import.meta.dirname, name), "utf8").match(/oneThread\(\s*"[^"]{20,}/g) ?? [],
+    );
+  assert.equal(uses.length, 1, uses.join("\n"));
+});
+
 suite("server.threads: 2", () => {
+  test("a bug in a thread is logged, ends the process with 1, and lets the other thread end its responses", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "orca-threads-"));
+    const origin = await S3Server.start();
+    context.after(async () => {
+      await endProcesses();
+      await origin.stop();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    origin.put(testBucket, "k", { seed: 7, sizeBytes: 8 * MiB });
+    const gate = origin.hold("GET", "k", 4 * MiB);
+    const signalFile = join(folder, "now");
+    const replica = await serveOrca(
+      folder,
+      "bug",
+      `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0", threads: 2 }
+origin: { id: test, driver: awss3, awss3: { bucket: ${testBucket}, endpoint: "${origin.endpoint}", use_path_style: true } }
+memory: { max_bytes: 256MiB }
+`,
+      ["--import", bugIn(folder, signalFile)],
+    );
+    // Of so many connections some meet the thread without the bug.
+    const answers = Array.from({ length: connections }, async () => {
+      const request = get(`${replica.endpoint}/${testBucket}/k`, { agent: false });
+      const [response] = await once(request, "response");
+      return Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
+    });
+    await gate.reached;
+    const settled = Promise.allSettled(answers);
+    await until(async () => (await replica.metric("orca_requests_in_flight")) === connections);
+    writeFileSync(signalFile, "");
+    await replica.child.line(/A thread met a bug, and Orca stops/);
+    gate.release();
+    const whole = (await settled).filter(({ status }) => status === "fulfilled");
+    assert.ok(
+      whole.length > 0 && whole.length < connections,
+      `${whole.length} answers are whole: ${replica.child.output.join("\n")}`,
+    );
+    for (const each of whole) {
+      const { value } = each as PromiseFulfilledResult<Buffer>;
+      assert.equal(value.length, 8 * MiB);
+      assertPattern(value, 7, 0);
+    }
+    assert.equal(await replica.child.exited, 1);
+    assert.match(replica.child.output.join("\n"), /Thread \\?"orca-edge-2\\?" died: a bug of the test/);
+  });
+
   test("a cold object is fetched once for all threads, and hits are counted once each", async () => {
     const replica = await start();
     const { origin, metric } = replica;

@@ -77,6 +77,7 @@ class ThreadHandle {
     lag: null,
   };
   #isStopping = false;
+  #died: OrcaError | undefined;
 
   constructor(
     name: string,
@@ -94,11 +95,11 @@ class ThreadHandle {
       transferList: [port2],
     });
     this.#worker.on("message", (message: FromEdgeThread) => this.#take(message));
-    this.#worker.on("error", (error: Error) => this.#die(options.onDied, name, error));
+    this.#worker.on("error", (error: Error) => this.#die(options, name, error));
     this.#worker.on("exit", () => {
       port1.close();
       this.#desk.close();
-      this.#die(options.onDied, name, new Error("it ended"));
+      this.#die(options, name, new Error("it ended"));
     });
   }
 
@@ -110,6 +111,7 @@ class ThreadHandle {
   async answer<Kind extends FromEdgeThread["kind"]>(
     kind: Kind,
   ): Promise<Extract<FromEdgeThread, { kind: Kind }>> {
+    if (this.#died) throw this.#died;
     let waiting = this.#waiting.get(kind);
     if (waiting === undefined) {
       waiting = Promise.withResolvers();
@@ -137,13 +139,19 @@ class ThreadHandle {
     else waiting?.resolve(message);
   }
 
-  #die(onDied: (error: OrcaError) => void, name: string, cause: Error): void {
+  #die({ onDied, logger }: EdgeThreadsOptions, name: string, cause: Error): void {
     const message = `Thread "${name}" died: ${cause.message}`;
     const error = new OrcaError("internal", "edge", message, { cause });
+    this.#died ??= error;
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
-    if (!this.#isStopping) onDied(error);
+    if (this.#isStopping) return;
     this.#isStopping = true;
+    logger.error(
+      { error, stack: cause.stack },
+      "A thread met a bug, and Orca stops. Please report this line.",
+    );
+    onDied(error);
   }
 }
 
@@ -210,7 +218,9 @@ export class EdgeThreads {
     this.#options.tls?.stop();
     const cuts = this.#threads.map(async (thread) => {
       thread.send({ kind: "drain", timeoutMs });
-      return (await thread.answer("drained")).cut;
+      // A thread that has died has no response left, and the replica knows of it already.
+      const drained = await thread.answer("drained").catch(() => undefined);
+      return drained?.cut ?? 0;
     });
     return (await Promise.all(cuts)).reduce((sum, cut) => sum + cut, 0);
   }

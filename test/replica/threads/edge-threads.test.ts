@@ -65,7 +65,8 @@ suite("EdgeThreads", () => {
   test("drain: a bug in a thread ends the wait, and the replica learns of it once for each thread", async (context) => {
     const { threads, died } = threadsOf(context, listens);
     assert.equal((await threads.start()).port, 4711);
-    await assert.rejects(threads.drain(1000), { code: "internal", message: /died: a bug/ });
+    assert.equal(await threads.drain(1000), 0);
+    assert.equal(await threads.drain(1000), 0);
     await threads.close();
     assert(died.length >= 1 && died.length <= 2);
     assert.match(died[0]?.message ?? "", /^Thread "orca-edge-[12]" died: a bug$/);
