@@ -19,6 +19,7 @@ import { receivedError } from "../../edge/threads/sent-error.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
+import { freePort } from "./free-port.ts";
 import { receivedFields } from "./thread-logger.ts";
 import type {
   FromEdgeThread,
@@ -181,22 +182,17 @@ export class EdgeThreads {
     return this.#sum("requestsPipelined");
   }
 
-  /** Starts the threads together. They listen one after the other: the first chooses the port where it is 0. @throws OrcaError */
+  /** Resolves with the address, at which all threads listen. @throws OrcaError */
   async start(): Promise<AddressInfo> {
     const { config, access, tls } = this.#options;
     const { host } = config.server.listen;
-    let { port } = config.server.listen;
-    let address: AddressInfo | undefined;
+    const port = await freePort(config.server.listen, this.#options);
     for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number);
     access?.source.watch((material) => this.#tell({ kind: "access", material }));
     tls?.watch((certificate) => this.#tell({ kind: "certificate", certificate }));
-    for (const thread of this.#threads) {
-      thread.send({ kind: "listen", host, port });
-      const listening = await thread.answer("listening");
-      address ??= listening.address;
-      port = address.port;
-    }
-    return address as AddressInfo;
+    this.#tell({ kind: "listen", host, port });
+    const listening = await Promise.all(this.#threads.map((thread) => thread.answer("listening")));
+    return listening[0]?.address as AddressInfo;
   }
 
   /** CPU time of each thread, by name, as {@link collect} found it. */

@@ -19,7 +19,10 @@ function threadsOf(context: TestContext, code: string): { threads: EdgeThreads; 
   const threads = new EdgeThreads({
     config: loadConfig({
       env: {},
-      overrides: { server: { threads: 2 }, origin: { id: "o", driver: "file", file: { root: "/srv" } } },
+      overrides: {
+        server: { threads: 2, listen: "127.0.0.1:0" },
+        origin: { id: "o", driver: "file", file: { root: "/srv" } },
+      },
     }),
     replicaId: "r",
     places: { configured: [], other: undefined },
