@@ -38,6 +38,11 @@ export function memoryChunkCost(blockCount: number): number {
   return memoryChunkCostBytes + (blockCount - 1) * blockPlaceBytes;
 }
 
+/** More for such a chunk, where other threads read it: the rows of its blocks in their index. */
+export function publishedChunkCost(blockCount: number): number {
+  return 80 + blockCount * blockPlaceBytes;
+}
+
 /** The part of the heap that chunks in memory may take. The rest is for requests, metadata and the garbage collector. */
 const memoryHeapShare = 0.5;
 

@@ -17,7 +17,7 @@ import { LruMap } from "../base/lru-map.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { largestPieceBytes, pieceSizeFor } from "../base/segment-pool.ts";
 import type { ChunkBytes } from "../chunk/chunk-bytes.ts";
-import { memoryChunkCost, memoryChunkCostBytes } from "../chunk/chunk-costs.ts";
+import { memoryChunkCost, memoryChunkCostBytes, publishedChunkCost } from "../chunk/chunk-costs.ts";
 import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { PolicyEntries } from "./eviction/eviction-policy.ts";
@@ -47,8 +47,6 @@ class MemoryEntry {
   readonly version: ObjectVersion | undefined;
   /** The version whose `memoryEntry` is or has this. */
   linked: ObjectVersion | undefined;
-  /** Of its blocks, where threads read them. */
-  rows: PublishedRows | undefined;
 
   constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
     this.key = memoryKey;
@@ -114,6 +112,8 @@ export class MemoryTier implements PolicyEntries {
   readonly #policy: TunedS3Fifo;
   readonly #heapBytesMax: number;
   readonly #published: PublishedChunks | undefined;
+  /** By the row of the chunk: those of its blocks, where other threads read them. */
+  readonly #publishedRows: (PublishedRows | undefined)[] = [];
   #heapBytes = 0;
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
@@ -150,7 +150,7 @@ export class MemoryTier implements PolicyEntries {
 
   /** For the policy. */
   takeUses(row: number): number {
-    const rows = this.#published && this.#rows[row]?.rows;
+    const rows = this.#publishedRows[row];
     return rows ? (this.#published?.takeUses(rows) ?? 0) : 0;
   }
 
@@ -209,7 +209,7 @@ export class MemoryTier implements PolicyEntries {
   put(memoryKey: string, chunk: ChunkBytes, ahead = false, version?: ObjectVersion): ChunkBytes | undefined {
     const held = this.#entries.get(memoryKey);
     if (held) return this.#grow(held, chunk);
-    const heapBytes = memoryChunkCost(chunk.blockCount);
+    const heapBytes = this.#heapCostOf(chunk);
     if (!this.#makeHeapRoom(heapBytes) || !this.#budget.tryCharge(heapBytes)) return undefined;
     this.#heapBytes += heapBytes;
     const row = this.#freeRows.pop() ?? this.#rows.length;
@@ -240,10 +240,10 @@ export class MemoryTier implements PolicyEntries {
   }
 
   #publish(entry: MemoryEntry): void {
-    const { version, key, chunk } = entry;
+    const { version, key, chunk, row } = entry;
     if (this.#published === undefined || version === undefined) return;
-    entry.rows ??= [];
-    this.#published.publish(version, Number(key.slice(key.lastIndexOf("/") + 1)), chunk, entry.rows);
+    const rows = (this.#publishedRows[row] ??= new Array<undefined>(chunk.blockCount).fill(undefined));
+    this.#published.publish(version, Number(key.slice(key.lastIndexOf("/") + 1)), chunk, rows);
   }
 
   delete(memoryKey: string): void {
@@ -374,16 +374,25 @@ export class MemoryTier implements PolicyEntries {
     this.#rows[entry.row] = undefined;
     this.#freeRows.push(entry.row);
     this.#leaveSlab(entry);
-    const heapBytes = memoryChunkCost(entry.chunk.blockCount);
+    const heapBytes = this.#heapCostOf(entry.chunk);
     this.#heapBytes -= heapBytes;
     this.#budget.discharge(heapBytes);
     this.stats.bytes -= entry.chunk.heldBytes;
     this.stats.chunks -= 1;
-    if (entry.rows) this.#published?.withdraw(entry.chunk, entry.rows);
+    const rows = this.#publishedRows[entry.row];
+    if (rows) {
+      this.#published?.withdraw(entry.chunk, rows);
+      this.#publishedRows[entry.row] = undefined;
+    }
     entry.chunk.release();
   }
 
-  #freesMemory({ chunk, rows }: MemoryEntry): boolean {
+  #heapCostOf({ blockCount }: ChunkBytes): number {
+    return memoryChunkCost(blockCount) + (this.#published ? publishedChunkCost(blockCount) : 0);
+  }
+
+  #freesMemory({ chunk, row }: MemoryEntry): boolean {
+    const rows = this.#publishedRows[row];
     for (let block = 0; block < chunk.blockCount; block += 1) {
       if (chunk.block(block)?.references !== 1) continue;
       if (rows === undefined || this.#published?.isPinned(rows, block) !== true) return true;

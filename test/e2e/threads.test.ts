@@ -15,6 +15,7 @@ import { endProcesses } from "../support/process.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
+import { threadsUnderStress } from "./threads-under-stress.ts";
 
 let orca: ReplicaFixture | undefined;
 
@@ -189,6 +190,17 @@ memory: { max_bytes: 256MiB }
     });
     assert((await replica.metric("orca_memory_evictions_total")) > 0);
     assert((await replica.metric("orca_memory_hits_total")) > 0);
+  });
+
+  test("poisoned memory, evictions, overwritten and forgotten objects, clients that leave: no wrong byte", async () => {
+    const { right, wrong, left, evictions, hits, cut, others } = await threadsUnderStress(800, 2, 4711);
+    assert.deepEqual(wrong, []);
+    assert.deepEqual([...others], []);
+    assert.equal(right + left + cut, 800);
+    assert.ok(
+      right > 700 && evictions > 0 && hits > 0,
+      `${right} right, ${evictions} evictions, ${hits} hits`,
+    );
   });
 
   test("clients that leave in the middle of a body hold no memory", async () => {

@@ -2,19 +2,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { heapAllowanceBytes, MemoryBudget, segmentSizeBytes } from "../../src/base/memory-budget.ts";
 import { MiB } from "../../src/base/units.ts";
-import { memoryChunkCost, memoryChunkCostBytes } from "../../src/chunk/chunk-costs.ts";
+import { memoryChunkCost, memoryChunkCostBytes, publishedChunkCost } from "../../src/chunk/chunk-costs.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
 import { chunkOf, partialChunkOf } from "../support/chunk-of.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { measured } from "../support/measured-process.ts";
 
-async function heapOf(chunks: number, blockCount = 1, chunksOfObject = 1): Promise<number> {
+async function heapOf(
+  chunks: number,
+  blockCount = 1,
+  chunksOfObject = 1,
+  ...published: string[]
+): Promise<number> {
   const script = new URL("./memory-tier-cost.ts", import.meta.url);
   const cost = await measured<{ chunks: number; heapBytes: number }>(
     script,
     chunks,
     blockCount,
     chunksOfObject,
+    ...published,
   );
   assert.equal(cost.chunks, chunks);
   return cost.heapBytes;
@@ -39,6 +45,20 @@ test("MemoryTier: one small block of a chunk of 1 GiB costs the heap that is cha
   const chargedBytes = memoryChunkCost(1024);
   assert.ok(costBytes <= chargedBytes && costBytes > 0.8 * chargedBytes, `${costBytes} bytes`);
 });
+
+for (const blockCount of [1, 1024]) {
+  test(`MemoryTier: a chunk of ${blockCount} MiB that threads read costs the heap that is charged for it, within a fifth`, async () => {
+    const [few, many] = blockCount === 1 ? [10_000, 50_000] : [2000, 10_000];
+    const heapBytes =
+      (await heapOf(many, blockCount, 1, "published")) - (await heapOf(few, blockCount, 1, "published"));
+    const costBytes = heapBytes / (many - few);
+    const chargedBytes = memoryChunkCost(blockCount) + publishedChunkCost(blockCount);
+    assert.ok(
+      costBytes <= chargedBytes && costBytes > 0.8 * chargedBytes,
+      `${costBytes} bytes, and ${chargedBytes} are charged`,
+    );
+  });
+}
 
 function fill(budget: MemoryBudget, tier: MemoryTier, chunks: number): void {
   for (let index = 0; index < chunks; index += 1) {

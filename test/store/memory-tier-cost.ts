@@ -1,13 +1,16 @@
 /**
  * A process that prints the heap of a memory tier with as many chunks as its first argument says, each of its own object.
  * They have as many blocks as the second one says, and are the last ones of as many chunks as the third one says. Only the
- * last block is held, and it has 4 KiB. Each has been read once.
+ * last block is held, and it has 4 KiB. Each has been read once. With a fourth argument, they are in the index of other
+ * threads, too.
  */
 import { MemoryBudget, type Segment } from "../../src/base/memory-budget.ts";
 import { GiB, MiB } from "../../src/base/units.ts";
 import { ChunkBytes } from "../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../src/store/memory-tier.ts";
+import { PublishedChunks } from "../../src/store/shared-index/published-chunks.ts";
+import { SharedIndex } from "../../src/store/shared-index/shared-index.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const count = Number(process.argv[2]);
@@ -24,7 +27,9 @@ function heapBytes(): number {
 }
 
 const budget = new MemoryBudget({ maxBytes: 4 * GiB, clock: new FakeClock() });
-const tier = new MemoryTier({ budget });
+const isPublished = process.argv[5] !== undefined;
+const published = isPublished ? new PublishedChunks(new SharedIndex(count)) : undefined;
+const tier = new MemoryTier({ budget, published });
 const before = heapBytes();
 for (let index = 0; index < count; index += 1) {
   const version = new ObjectVersion({
