@@ -99,6 +99,7 @@ test("package: one command, no dependency, and a file of code for each thread", 
     "chunk-digest-thread.js",
     "disk-audit-thread.js",
     "disk-writer-thread.js",
+    "edge-thread.js",
     "timely-file-thread.js",
   ]);
   assert.deepEqual(

@@ -11,6 +11,7 @@ import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { SeededRandom } from "../../src/base/random.ts";
+import type { Piece } from "../../src/base/segment-pool.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 
 import { PatternChecker } from "../support/pattern.ts";
@@ -40,14 +41,14 @@ function keyOf(number: number): string {
 
 /** Overwrites all memory that is freed in this thread, in which the engine runs. Returns a function that ends it. */
 function poisonFreedMemory(): () => void {
-  const { releasePiece } = MemoryBudget.prototype;
-  MemoryBudget.prototype.releasePiece = function poisoned(piece) {
+  const { prototype } = MemoryBudget;
+  const original = Object.getOwnPropertyDescriptor(prototype, "releasePiece") as PropertyDescriptor;
+  const release = original.value as (this: MemoryBudget, piece: Piece) => void;
+  prototype.releasePiece = function poisoned(piece) {
     piece.bytes.fill(poison);
-    releasePiece.call(this, piece);
+    release.call(this, piece);
   };
-  return () => {
-    MemoryBudget.prototype.releasePiece = releasePiece;
-  };
+  return () => void Object.defineProperty(prototype, "releasePiece", original);
 }
 
 class Stress {
@@ -67,6 +68,8 @@ class Stress {
   }
 
   async run(reads: number): Promise<void> {
+    // More than memory holds.
+    for (let number = 0; number < objectCount; number += 1) await this.#readFrom(number, 0, Infinity);
     let left = reads;
     const reader = async (): Promise<void> => {
       for (; left > 0; ) {
@@ -91,9 +94,12 @@ class Stress {
   async #read(): Promise<void> {
     // A few objects get most reads.
     const number = Math.floor(objectCount * this.#chance.next() ** 3);
-    const size = sizes[number % sizes.length] as number;
-    const start = Math.floor(this.#chance.next() * size);
-    const end = Math.min(size, start + 1 + Math.floor(this.#chance.next() * 128 * KiB));
+    const start = Math.floor(this.#chance.next() * (sizes[number % sizes.length] as number));
+    await this.#readFrom(number, start, 1 + Math.floor(this.#chance.next() * 128 * KiB));
+  }
+
+  async #readFrom(number: number, start: number, lengthBytes: number): Promise<void> {
+    const end = Math.min(sizes[number % sizes.length] as number, start + lengthBytes);
     const leavesAfter = this.#chance.next() < 0.02 ? Math.floor((end - start) / 2) : Infinity;
     const headers = { range: `bytes=${start}-${end - 1}` };
     const request = get(`${this.#replica.endpoint}/${testBucket}/${keyOf(number)}`, {

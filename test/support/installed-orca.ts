@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { inheritedEnvironment } from "./orca-process.ts";
 import { run, TestProcess } from "./process.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -57,7 +58,7 @@ export async function installOrca({ node = process.execPath }: InstallOptions = 
 
 /** The compile cache of the tests would hide where an installed Orca keeps its own. */
 function environment(bin: string): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE: _, NODE_OPTIONS: __, ...env } = process.env;
+  const { NODE_COMPILE_CACHE: _, NODE_OPTIONS: __, ...env } = inheritedEnvironment();
   return {
     ...env,
     PATH: `${bin}${delimiter}${env["PATH"] ?? ""}`,

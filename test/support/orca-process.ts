@@ -23,13 +23,19 @@ export function orca(name: string, ...args: readonly string[]): TestProcess {
   return new TestProcess(name, process.execPath, [main, ...args], { env: environment() });
 }
 
-/** Of a child that runs Orca. */
-export function environment(): NodeJS.ProcessEnv {
-  // Orca takes every ORCA_ variable for a setting.
+/** Ours, with `ORCA_TEST_THREADS` as the setting: Orca takes every ORCA_ variable for one. */
+export function inheritedEnvironment(): NodeJS.ProcessEnv {
   const { ORCA_TEST_THREADS, ...inherited } = process.env;
   return {
     ...inherited,
     ...(ORCA_TEST_THREADS !== undefined && { ORCA_SERVER_THREADS: ORCA_TEST_THREADS }),
+  };
+}
+
+/** Of a child that runs Orca. */
+export function environment(): NodeJS.ProcessEnv {
+  return {
+    ...inheritedEnvironment(),
     ORCA_AWSS3_ACCESS_KEY: "test",
     ORCA_AWSS3_SECRET_KEY: "test-secret",
   };
