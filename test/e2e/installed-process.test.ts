@@ -18,6 +18,9 @@ import { until } from "../support/until.ts";
 const root = join(import.meta.dirname, "../..");
 const sizeBytes = 3_000_000;
 const readySecondsMax = 0.5;
+/** Each costs a part of that, too. None is there unless `ORCA_TEST_THREADS` asks for more than one thread. */
+const threadsOfTests = Number(process.env["ORCA_TEST_THREADS"] ?? 1);
+const edgeThreads = threadsOfTests > 1 ? threadsOfTests : 0;
 const content = patternBytes(5, 0, sizeBytes);
 
 let installed: InstalledOrca;
@@ -232,8 +235,9 @@ test("orca serve: is ready after half a second of processor time, and rests in 1
   skip: linux,
 }, async () => {
   const seconds: number[] = [];
+  const secondsMax = readySecondsMax + 0.25 * edgeThreads;
   // Whatever else the machine does makes a start longer, never shorter: one that is in time proves that it can be.
-  while (seconds.length < 5 && Math.min(...seconds) > readySecondsMax) {
+  while (seconds.length < 5 && Math.min(...seconds) > secondsMax) {
     const disk = join(installed.folder, `rest-${seconds.length}`);
     const { child, ops } = await serve("rest", `disk: { root: ${disk}, max_bytes: 1GiB }\n`);
     await until(async () => (await httpGet(`${ops}/readyz`)).status === 200);
@@ -241,10 +245,10 @@ test("orca serve: is ready after half a second of processor time, and rests in 1
     // A tick is 10 ms on every Linux that Node runs on.
     seconds.push((Number(ticks[0]) + Number(ticks[1])) / 100);
     const [, restKiB] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
-    assert.ok(Number(restKiB) <= 120 * 1024, `${restKiB} KiB`);
+    assert.ok(Number(restKiB) <= (120 + 25 * edgeThreads) * 1024, `${restKiB} KiB`);
     await child.stop("SIGTERM");
   }
-  assert.ok(Math.min(...seconds) <= readySecondsMax, `${seconds.join(", ")} s`);
+  assert.ok(Math.min(...seconds) <= secondsMax, `${seconds.join(", ")} s`);
 });
 
 test("orca certs, completion: the parts that are loaded late are there", async () => {
