@@ -17,6 +17,8 @@ export interface Contender {
   readonly port: number;
   /** CPU seconds of the server and its children so far. */
   cpuSeconds(): number;
+  /** CPU seconds of the main thread of the server, without its children. */
+  mainThreadSeconds(): number;
   peakRssBytes(): number;
   stop(): Promise<void>;
 }
@@ -78,6 +80,7 @@ export async function start(launch: Launch): Promise<Contender> {
     name: launch.name,
     port: launch.port,
     cpuSeconds: () => pids().reduce((sum, pid) => sum + cpuSecondsOf(pid), 0),
+    mainThreadSeconds: () => cpuSecondsOf(`${child.pid}/task/${child.pid}`),
     peakRssBytes: () => Math.max(...pids().map(peakRssOf)),
     stop: () => stop(child),
   };
@@ -134,7 +137,7 @@ function processTree(root: number): number[] {
 }
 
 /** Fields of /proc/PID/stat from the state on; the name before it may hold spaces. */
-function statOf(pid: number): string[] {
+function statOf(pid: number | string): string[] {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
     return text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -147,7 +150,7 @@ function parentOf(pid: number): number {
   return Number(statOf(pid)[1] ?? 0);
 }
 
-function cpuSecondsOf(pid: number): number {
+function cpuSecondsOf(pid: number | string): number {
   const stat = statOf(pid);
   return (Number(stat[11] ?? 0) + Number(stat[12] ?? 0)) / ticksPerSecond;
 }

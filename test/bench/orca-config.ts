@@ -18,6 +18,8 @@ export interface OrcaOptions {
   readonly opsPort?: number;
   /** Verifies signatures with the keys of this file. */
   readonly accessKeysFile?: string;
+  /** `server.threads`: 1 where left out, else on all cores. */
+  readonly threads?: number;
   /** `orca` where left out. */
   readonly name?: string;
   /** A cluster of one where left out. */
@@ -48,7 +50,7 @@ export async function startOrca(options: OrcaOptions): Promise<Contender> {
   const config = join(folder, "orca.yaml");
   writeFileSync(
     config,
-    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:${options.opsPort ?? 0}"${authSection(options)} }
+    `server: { listen: "127.0.0.1:${port}", ops_listen: "127.0.0.1:${options.opsPort ?? 0}", threads: ${options.threads ?? 1}${authSection(options)} }
 origin:
   id: bench
   driver: awss3
@@ -66,7 +68,7 @@ logging: { level: warn }
     options.name ?? "orca",
     port,
     ["src/main.ts", "serve", "--config", config],
-    options.mesh?.core,
+    options.threads === undefined ? options.mesh?.core : "0,1",
   );
 }
 

@@ -15,6 +15,7 @@ import { startNginx } from "./nginx.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
 import { failureHeading, ofTheBest, ratio } from "./report.ts";
 import { type SlowReadersResult, slowReaders } from "./slow-readers.ts";
+import { compareThreads, threadWorkloads } from "./threads.ts";
 import { startTrafficServer } from "./traffic-server.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
 
@@ -110,6 +111,25 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
     const workload = await authWorkload();
     const figures = await compare(workload, contenders);
     printComparison(bench, `Verifying SigV4 (bound: ${authBound} of the requests/s)`, [[workload, figures]]);
+  },
+  threads: async (bench) => {
+    // Both on all cores: what one thread leaves is for the load.
+    const [one, several] = [
+      await bench.orca({ memory: "1GiB", threads: 1 }),
+      await bench.orca({ memory: "1GiB", threads: 2, name: "orca with 2 threads" }),
+    ];
+    const rows: Cell[][] = [];
+    for (const workload of threadWorkloads)
+      for (const [name, each] of await compareThreads(workload, [one, several])) {
+        if (each instanceof Error) rows.push([workload.name, name, "-", "-", "-", each.message]);
+        else {
+          const { requestsPerSecond, cpuMicroseconds, mainShare } = each;
+          const figures = [requestsPerSecond.toFixed(0), cpuMicroseconds.toFixed(1)];
+          rows.push([workload.name, name, ...figures, `${(100 * mainShare).toFixed(1)} %`, ""]);
+        }
+      }
+    const headings = ["workload", "server", "requests/s", "CPU µs/request", "main thread", "failed"];
+    bench.report.table("Hits in memory by several threads, with the load on the same cores", headings, rows);
   },
   disk: async (bench) => {
     const contenders = [
