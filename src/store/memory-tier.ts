@@ -24,6 +24,7 @@ import type { PolicyEntries } from "./eviction/eviction-policy.ts";
 import { hashOfText } from "./eviction/shared-columns.ts";
 import { Superseder, supersedeSliceMax } from "./eviction/superseder.ts";
 import { TunedS3Fifo } from "./eviction/tuned-s3-fifo.ts";
+import { MemoryEntry, memoryOf } from "./memory-entry.ts";
 import type { PublishedChunks, PublishedRows } from "./shared-index/published-chunks.ts";
 
 /** After so many victims in a row that free no memory at once, a reservation waits instead of emptying the tier. */
@@ -31,72 +32,6 @@ const pinnedVictimsMax = 16;
 
 /** The tier remembers the misses of as many chunks as it holds, and at least of this many. */
 const missesRememberedMin = 128;
-
-const digit0 = 0x30;
-const slash = 0x2f;
-
-/** For the policy, the size of a chunk is the memory that it uses. */
-class MemoryEntry {
-  readonly key: string;
-  readonly hash: number;
-  sizeBytes: number;
-  /** Its number for the policy. */
-  readonly row: number;
-  readonly chunk: ChunkBytes;
-  /** The memory key contains only a hash; the version has the bucket and the object key. */
-  readonly version: ObjectVersion | undefined;
-  /** The version whose `memoryEntry` is or has this. */
-  linked: ObjectVersion | undefined;
-
-  constructor(memoryKey: string, chunk: ChunkBytes, version: ObjectVersion | undefined, row: number) {
-    this.key = memoryKey;
-    this.hash = hashOfText(memoryKey);
-    this.sizeBytes = memoryOf(chunk);
-    this.row = row;
-    this.chunk = chunk;
-    this.version = version;
-    this.linked = undefined;
-  }
-
-  get index(): number {
-    return Number(this.key.slice(this.key.lastIndexOf("/") + 1));
-  }
-
-  /** Whether {@link index} is this one, without a text of its own. */
-  isAt(index: number): boolean {
-    let at = this.key.length - 1;
-    for (let rest = index; ; rest = Math.trunc(rest / 10), at -= 1) {
-      if (this.key.charCodeAt(at) !== digit0 + (rest % 10)) return false;
-      if (rest < 10) return this.key.charCodeAt(at - 1) === slash;
-    }
-  }
-
-  /** From now on {@link MemoryTier.getOf} finds it without its key. One version has the link: the one that was read last. */
-  link(version: ObjectVersion, index: number): void {
-    this.unlink();
-    const { memoryEntry } = version;
-    if (memoryEntry instanceof Map) memoryEntry.set(index, this);
-    else if (memoryEntry instanceof MemoryEntry && !memoryEntry.isAt(index))
-      version.memoryEntry = new Map([
-        [memoryEntry.index, memoryEntry],
-        [index, this],
-      ]);
-    else version.memoryEntry = this;
-    this.linked = version;
-  }
-
-  unlink(): void {
-    const { linked } = this;
-    if (linked === undefined) return;
-    this.linked = undefined;
-    const { memoryEntry } = linked;
-    if (memoryEntry === this) linked.memoryEntry = undefined;
-    if (!(memoryEntry instanceof Map) || memoryEntry.get(this.index) !== this) return;
-    memoryEntry.delete(this.index);
-    // The heap that is charged for an entry has room for a half of a map, and not for a whole one.
-    if (memoryEntry.size === 1) [linked.memoryEntry] = memoryEntry.values();
-  }
-}
 
 export interface MemoryTierOptions {
   readonly budget: MemoryBudget;
@@ -399,13 +334,6 @@ export class MemoryTier implements PolicyEntries {
     }
     return false;
   }
-}
-
-/** The sum of the sizes of the pieces of slabs that a chunk uses. */
-function memoryOf(chunk: ChunkBytes): number {
-  let sum = 0;
-  for (const segment of chunk.held()) sum += pieceSizeFor(segment.bytes.length);
-  return sum;
 }
 
 /** The slab that a small chunk shares with others; undefined for a chunk with slabs of its own. */
