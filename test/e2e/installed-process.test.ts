@@ -199,6 +199,7 @@ test("orca serve: the console and its chart are in the package", async () => {
     "console.js",
     "format.js",
     "panels.js",
+    "token.json",
     "uplot.css",
     "uplot.js",
     "warm.js",
