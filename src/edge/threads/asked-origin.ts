@@ -1,7 +1,7 @@
 /** What a thread of the edge always asks the engine, because it is rare: parts, listings, sub-resources, rights, buckets. */
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import type { OrcaError } from "../../base/orca-error.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Bucket, SubResources } from "../../object/bucket.ts";
 import type { OtherLookups } from "../../object/buckets.ts";
@@ -84,14 +84,24 @@ export class AskedConfigured implements Pick<ConfiguredBuckets, "faultOf"> {
   }
 
   async faultOf(name: string): Promise<OrcaError | undefined> {
-    const { error } = await this.#link.ask<SentFoundBucket>({ what: "findBucket", name });
-    return error && receivedError(error);
+    const asked = await askBucket(this.#link, name);
+    if (asked instanceof OrcaError) return asked;
+    return asked.error && receivedError(asked.error);
   }
 }
 
 interface SentFoundBucket {
   readonly fault?: SentError;
   readonly error?: SentError;
+}
+
+/** Never rejects, as {@link OtherLookups} promise. */
+async function askBucket(link: EngineLink, name: string): Promise<SentFoundBucket | OrcaError> {
+  try {
+    return await link.ask<SentFoundBucket>({ what: "findBucket", name });
+  } catch (thrown) {
+    return OrcaError.from(thrown, "internal", "edge", `Cannot look at bucket "${name}"`);
+  }
 }
 
 interface Known {
@@ -166,7 +176,10 @@ export class AskedBuckets implements OtherLookups {
   }
 
   async #run(name: string): Promise<FoundBucket | OrcaError> {
-    const { error, fault } = await this.#link.ask<SentFoundBucket>({ what: "findBucket", name });
+    const asked = await askBucket(this.#link, name);
+    // One that could not be asked about stays known.
+    if (asked instanceof OrcaError) return asked;
+    const { error, fault } = asked;
     if (error) {
       this.#known.delete(name);
       return receivedError(error);

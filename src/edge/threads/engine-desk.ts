@@ -87,6 +87,9 @@ interface Read {
   readonly asker: AskerOfThread;
 }
 
+/** A thread learns of so many messages that have arrived, and at once of lines of its log. */
+const takenMax = 256;
+
 /** Headers that an origin's answer about a sub-resource is asked for. */
 type Headers = Record<string, string>;
 
@@ -99,7 +102,8 @@ export class EngineDesk {
   readonly #arrivals = new LruMap<string, ReadSource>({ entriesMax: arrivalsMax });
   readonly #unsubscribe: () => void;
   #lastAnswerId = 0;
-  /** Of the log, that the thread does not know to have arrived. */
+  /** That the thread does not know to have arrived, and the lines of the log among them. */
+  #taken = 0;
   #lines = 0;
 
   constructor(port: MessagePort, options: EngineDeskOptions) {
@@ -107,7 +111,7 @@ export class EngineDesk {
     this.#port = new BatchedPort(
       port,
       (message) => this.#take(message),
-      () => this.#ackLines(),
+      () => this.#acknowledge(),
     );
     this.#unsubscribe = options.index.subscribe((slab, number) =>
       this.#port.send({ kind: "slab", slab, number }),
@@ -127,6 +131,7 @@ export class EngineDesk {
   }
 
   #take(message: ToEngine): void {
+    this.#taken += 1;
     switch (message.kind) {
       case "ask":
         void this.#answer(message.id, message.question, message.asker);
@@ -160,9 +165,10 @@ export class EngineDesk {
     }
   }
 
-  #ackLines(): void {
-    if (this.#lines === 0) return;
-    this.#port.send({ kind: "logged", lines: this.#lines });
+  #acknowledge(): void {
+    if (this.#lines === 0 && this.#taken < takenMax) return;
+    this.#port.send({ kind: "taken", messages: this.#taken, lines: this.#lines });
+    this.#taken = 0;
     this.#lines = 0;
   }
 

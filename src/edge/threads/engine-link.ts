@@ -1,12 +1,15 @@
 /**
  * The end of a thread of the edge on the way to the engine: sends questions and reads, and knows which answer is for which.
  * What the engine waited for on behalf of a request is added to what the request waited for.
+ *
+ * Invariant: with {@link messagesMax} messages on their way, no question, read or sampled step is added. Requests whose
+ * clients have left count no more for `server.max_requests`, but what they have asked stays on its way.
  */
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import type { OrcaError } from "../../base/orca-error.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { ObjectLocation } from "../../origin/origin.ts";
@@ -36,6 +39,9 @@ export interface ReadListener {
 /** A request that leaves before it reads leaves its mark behind. */
 const arrivingMax = 4096;
 
+/** Of a KiB or so each. More wait only where the engine is far behind. */
+const messagesMax = 32_768;
+
 interface Asked extends PromiseWithResolvers<unknown> {
   readonly asker: Asker | undefined;
 }
@@ -56,19 +62,22 @@ export class EngineLink {
   /** Requests whose bytes are on their way to memory. */
   readonly #arriving = new LruMap<string, true>({ entriesMax: arrivingMax });
   #lastId = 0;
+  /** Messages that are not known to have arrived. */
+  #underway = 0;
 
   constructor(port: MessagePort, options: EngineLinkOptions) {
     this.#options = options;
     this.#port = new BatchedPort(port, (message) => this.#take(message));
   }
 
-  /** @throws OrcaError as the part of the engine that answers. */
+  /** @throws OrcaError overloaded where the engine is far behind, else as the part of the engine that answers. */
   ask<Answer>(question: Question, asker?: Asker): Promise<Answer> {
+    if (this.#isFull) return Promise.reject(overloaded());
     this.#lastId += 1;
     const id = this.#lastId;
     const asked: Asked = { ...Promise.withResolvers<unknown>(), asker };
     this.#asked.set(id, asked);
-    this.#port.send({ kind: "ask", id, question, asker: asker && this.#sent(asker) });
+    this.#send({ kind: "ask", id, question, asker: asker && this.#sent(asker) });
     return asked.promise as Promise<Answer>;
   }
 
@@ -83,19 +92,24 @@ export class EngineLink {
   }
 
   tell(message: Extract<ToEngine, FromSampled | { kind: "line" }>): void {
-    this.#port.send(message);
+    // The logger counts its lines itself.
+    if (message.kind === "line" || !this.#isFull) this.#send(message);
   }
 
   forget(originId: string, location: ObjectLocation, etag: string): void {
-    this.#port.send({ kind: "forget", originId, location, etag });
+    this.#send({ kind: "forget", originId, location, etag });
   }
 
-  /** Starts a read of `[start, end)`. Each slice after the first comes after {@link next}. */
+  /**
+   * Starts a read of `[start, end)`. Each slice after the first comes after {@link next}.
+   * @throws OrcaError overloaded where the engine is far behind.
+   */
   open(version: ObjectVersion, start: number, end: number, listener: ReadListener): number {
+    if (this.#isFull) throw overloaded();
     this.#lastId += 1;
     this.#reads.set(this.#lastId, listener);
     const { asker } = listener;
-    this.#port.send({
+    this.#send({
       kind: "open",
       id: this.#lastId,
       version: sentVersion(version),
@@ -108,11 +122,20 @@ export class EngineLink {
 
   /** The slice that came last is not used any more. */
   next(id: number): void {
-    this.#port.send({ kind: "next", id });
+    this.#send({ kind: "next", id });
   }
 
   close(id: number): void {
-    if (this.#reads.delete(id)) this.#port.send({ kind: "close", id });
+    if (this.#reads.delete(id)) this.#send({ kind: "close", id });
+  }
+
+  get #isFull(): boolean {
+    return this.#underway >= messagesMax;
+  }
+
+  #send(message: ToEngine): void {
+    this.#underway += 1;
+    this.#port.send(message);
   }
 
   #take(message: ToThread): void {
@@ -120,7 +143,8 @@ export class EngineLink {
       this.#options.blocks.addSlab(message.slab, message.number);
       return;
     }
-    if (message.kind === "logged") {
+    if (message.kind === "taken") {
+      this.#underway -= message.messages;
       this.onLogged(message.lines);
       return;
     }
@@ -161,4 +185,9 @@ export class EngineLink {
     waits.retries += retries;
     waits.coordinator = coordinator ?? waits.coordinator;
   }
+}
+
+function overloaded(): OrcaError {
+  const reason = `${messagesMax} messages are on their way to the main thread, which is busy`;
+  return new OrcaError("overloaded", "edge", `Cannot answer a request: ${reason}`);
 }

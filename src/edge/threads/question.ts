@@ -124,8 +124,8 @@ export type ToEngine =
     };
 
 export type ToThread =
-  /** So many lines of the log have arrived. */
-  | { readonly kind: "logged"; readonly lines: number }
+  /** So many messages have arrived, and so many of them are lines of the log. */
+  | { readonly kind: "taken"; readonly messages: number; readonly lines: number }
   | { readonly kind: "slab"; readonly slab: SharedArrayBuffer; readonly number: number }
   | {
       readonly kind: "answer";
