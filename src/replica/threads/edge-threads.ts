@@ -62,6 +62,8 @@ const leasedShare = 1 / 16;
 const slabBytes = 1024 * 1024;
 /** A page of metrics waits no longer for a thread that is busy. What that has counted is on the next page. */
 const collectMs = 1000;
+/** A thread sends counts each second. One that is silent for this long is said to hang. */
+const silentMaxMs = 5000;
 
 class ThreadHandle {
   readonly #worker: Worker;
@@ -77,6 +79,9 @@ class ThreadHandle {
     requestsPipelined: 0,
     lag: null,
   };
+  readonly #clock: Clock;
+  /** When the thread sent something last. Undefined before it listens. */
+  #heardMs: number | undefined;
   #isStopping = false;
   #died: OrcaError | undefined;
 
@@ -87,6 +92,7 @@ class ThreadHandle {
     onMessage: (message: FromEdgeThread) => void,
   ) {
     this.name = name;
+    this.#clock = options.clock;
     const { port1, port2 } = new MessageChannel();
     this.#desk = new EngineDesk(port1, options);
     this.#onMessage = onMessage;
@@ -102,6 +108,16 @@ class ThreadHandle {
       this.#desk.close();
       this.#die(options, name, new Error("it ended"));
     });
+  }
+
+  /** Null while the thread is on time. One that hangs cannot tell that itself. @see EventLoopLag.notice */
+  get lagNotice(): string | null {
+    const { name, gauges } = this;
+    const silentMs = this.#clock.monotonic() - (this.#heardMs ?? this.#clock.monotonic());
+    if (silentMs > silentMaxMs) {
+      return `thread ${name}: it hangs, and its clients wait: its last message is ${Math.round(silentMs / 1000)} s old`;
+    }
+    return gauges.lag === null ? null : `thread ${name}: ${gauges.lag}`;
   }
 
   send(message: ToEdgeThread): void {
@@ -132,6 +148,7 @@ class ThreadHandle {
   }
 
   #take(message: FromEdgeThread): void {
+    this.#heardMs = this.#clock.monotonic();
     this.#onMessage(message);
     const kind = message.kind === "failed" ? "listening" : message.kind;
     const waiting = this.#waiting.get(kind);
@@ -201,8 +218,7 @@ export class EdgeThreads {
 
   /** @see EventLoopLag.notice */
   lagNotice(): string | null {
-    const late = this.#threads.find(({ gauges }) => gauges.lag !== null);
-    return late ? `thread ${late.name}: ${late.gauges.lag}` : null;
+    return this.#threads.map((thread) => thread.lagNotice).find((notice) => notice !== null) ?? null;
   }
 
   announceStop(): void {

@@ -13,8 +13,12 @@ import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
 
 /** Two threads that run `code` in place of the edge. */
-function threadsOf(context: TestContext, code: string): { threads: EdgeThreads; died: OrcaError[] } {
+function threadsOf(
+  context: TestContext,
+  code: string,
+): { threads: EdgeThreads; died: OrcaError[]; clock: FakeClock } {
   const died: OrcaError[] = [];
+  const clock = new FakeClock();
   const logger = new RecordedLogger();
   const threads = new EdgeThreads({
     config: loadConfig({
@@ -38,12 +42,12 @@ function threadsOf(context: TestContext, code: string): { threads: EdgeThreads; 
     accessLogger: logger,
     access: undefined,
     tls: undefined,
-    clock: new FakeClock(),
+    clock,
     onDied: (error) => died.push(error),
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
   });
   context.after(() => threads.close());
-  return { threads, died };
+  return { threads, died, clock };
 }
 
 const listens = `
@@ -73,6 +77,17 @@ suite("EdgeThreads", () => {
     await threads.close();
     assert(died.length >= 1 && died.length <= 2);
     assert.match(died[0]?.message ?? "", /^Thread "orca-edge-[12]" died: a bug$/);
+  });
+
+  test("lagNotice: a thread that sends nothing is named, because it cannot tell that itself", async (context) => {
+    const { threads, clock } = threadsOf(context, listens);
+    await clock.advance(60_000);
+    await threads.start();
+    await clock.advance(5000);
+    assert.equal(threads.lagNotice(), null);
+    await clock.advance(1000);
+    const late = "it hangs, and its clients wait: its last message is 6 s old";
+    assert.equal(threads.lagNotice(), `thread orca-edge-1: ${late}`);
   });
 
   test("close: threads that are ended are no bug", async (context) => {
