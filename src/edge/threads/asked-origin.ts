@@ -93,6 +93,8 @@ export class AskedConfigured implements Pick<ConfiguredBuckets, "faultOf"> {
 interface SentFoundBucket {
   readonly fault?: SentError;
   readonly error?: SentError;
+  /** With an error: the engine found the bucket before, and goes on serving what it holds of it. */
+  readonly isKnown?: boolean;
 }
 
 /** Never rejects, as {@link OtherLookups} promise. */
@@ -179,8 +181,8 @@ export class AskedBuckets implements OtherLookups {
     const asked = await askBucket(this.#link, name);
     // One that could not be asked about stays known.
     if (asked instanceof OrcaError) return asked;
-    const { error, fault } = asked;
-    if (error) {
+    const { error, fault = error, isKnown } = asked;
+    if (error && !isKnown) {
       this.#known.delete(name);
       return receivedError(error);
     }

@@ -254,9 +254,10 @@ export class EngineDesk {
       case "warm":
         return this.#options.warmRequests.add(new ObjectVersion(question.version));
       case "findBucket": {
-        const found = await this.#options.buckets.find(question.name);
-        if (found instanceof Error) return { error: sentError(found) };
-        return { fault: found.fault && sentError(found.fault) };
+        const { buckets } = this.#options;
+        const found = await buckets.find(question.name);
+        if (!(found instanceof Error)) return { fault: found.fault && sentError(found.fault) };
+        return { error: sentError(found), isKnown: buckets.get(question.name) !== undefined };
       }
       case "listOthers":
         return this.#options.buckets.listOthers(question.as);
