@@ -79,7 +79,6 @@ const noSpans: Pick<SpanSink, "stats" | "waiting"> = {
   waiting: 0,
 };
 
-/** `read`: undefined until the first request is traced. */
 export function registerThreadMetrics(
   metrics: MetricsRegistry,
   cpuSeconds: () => ReadonlyMap<string, number>,
@@ -96,6 +95,7 @@ export function registerThreadMetrics(
   );
 }
 
+/** `read`: undefined until the first request is traced. */
 export function registerSpanMetrics(
   metrics: MetricsRegistry,
   read: () => Pick<SpanSink, "stats" | "waiting"> | undefined,
