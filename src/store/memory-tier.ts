@@ -265,7 +265,11 @@ export class MemoryTier implements PolicyEntries {
       }
       pinned.push(victim);
     }
-    for (const entry of pinned) this.#evict(entry);
+    for (const entry of pinned) {
+      // An eviction may serve a waiter, which comes here again. It evicts the neighbours of its victim that are free, and a
+      // thread may have unpinned this one meanwhile.
+      if (this.#rows[entry.row] === entry) this.#evict(entry);
+    }
     return false;
   }
 

@@ -1,14 +1,14 @@
 /** What other threads find of the chunks of a memory tier. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { MemoryBudget } from "../../../src/base/memory-budget.ts";
+import { heapAllowanceBytes, MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import type { ChunkBytes } from "../../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { MemoryTier } from "../../../src/store/memory-tier.ts";
 import { blockKeyOf, setBlock } from "../../../src/store/shared-index/block-key.ts";
 import { noRow } from "../../../src/store/shared-index/pin-protocol.ts";
-import { PublishedChunks } from "../../../src/store/shared-index/published-chunks.ts";
+import { PublishedChunks, type PublishedRows } from "../../../src/store/shared-index/published-chunks.ts";
 import { SharedBlocks } from "../../../src/store/shared-index/shared-blocks.ts";
 import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
 import { chunkOf, partialChunkOf } from "../../support/chunk-of.ts";
@@ -21,16 +21,30 @@ function versionOf(objectKey: string, sizeBytes: number): ObjectVersion {
   return new ObjectVersion({ originId: "o", bucket: "b", objectKey, etag: "e", sizeBytes, chunkSizeBytes });
 }
 
+/** Calls `onWithdraw` once, as if another thread did something at that moment. */
+class WatchedChunks extends PublishedChunks {
+  onWithdraw: (() => void) | undefined;
+
+  override withdraw(chunk: ChunkBytes, rows: PublishedRows): void {
+    const { onWithdraw } = this;
+    this.onWithdraw = undefined;
+    onWithdraw?.();
+    super.withdraw(chunk, rows);
+  }
+}
+
 class Published {
   readonly index: SharedIndex;
   readonly budget: MemoryBudget;
+  readonly chunks: WatchedChunks;
   readonly tier: MemoryTier;
   readonly blocks: SharedBlocks;
 
   constructor(maxBytes: number, rowsMax = 100) {
     this.index = new SharedIndex(rowsMax);
     this.budget = new MemoryBudget({ maxBytes, clock: new FakeClock(), poison: true });
-    this.tier = new MemoryTier({ budget: this.budget, published: new PublishedChunks(this.index) });
+    this.chunks = new WatchedChunks(this.index);
+    this.tier = new MemoryTier({ budget: this.budget, published: this.chunks });
     this.blocks = new SharedBlocks(this.index.memory);
     this.index.subscribe((slab, number) => this.blocks.addSlab(slab, number));
   }
@@ -147,6 +161,27 @@ suite("PublishedChunks", () => {
       versions.map((version) => memory.holds(version)),
       [true, false, false, false, true, true, true, true, true, true],
     );
+  });
+
+  test("eviction: a pinned victim is dropped once, where its reader leaves and a waiter is served meanwhile", async () => {
+    const memory = new Published(MiB);
+    const versions = Array.from({ length: 40 }, (_, number) => versionOf(String(number), 4096));
+    for (const version of versions) memory.fill(version, 1);
+    const rows = versions.map((version) => memory.pin(version, 0, 0));
+    const unpin = (number: number): void => memory.blocks.unpin(rows[number] as number);
+    // Evicts the first 16, which frees nothing, and waits.
+    const reserved = memory.budget.reserve(MiB, 60_000);
+    assert.equal(memory.tier.stats.chunks, 24);
+    unpin(39);
+    // The next 16 victims are pinned. While the first of them goes, the second is unpinned. The waiter then evicts the
+    // last chunk, which is free, and with it the second victim, which lies in the same slab.
+    memory.chunks.onWithdraw = () => unpin(17);
+    assert.equal(memory.budget.tryCharge(heapAllowanceBytes), true);
+    memory.budget.discharge(heapAllowanceBytes);
+    assert.deepEqual(memory.tier.stats, { ...memory.tier.stats, chunks: 0, evictions: 40 });
+    for (let number = 0; number < 39; number += 1) if (number !== 17) unpin(number);
+    (await reserved).release();
+    assert.equal(memory.budget.usedBytes, 0);
   });
 
   test("eviction: when all chunks are pinned, memory is free when the last reader has left", async () => {
