@@ -145,6 +145,8 @@ export class S3Fifo implements EvictionPolicy {
   supersede(row: number): void {
     if (!this.#leave(row)) this.#count += 1;
     this.#columns.setFrequency(row, 0);
+    // Uses by threads until now are no reason to keep it.
+    this.#entries.takeUses?.(row);
     this.#doomed.push(row, this.#entries.sizeOf(row));
   }
 

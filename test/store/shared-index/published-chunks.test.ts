@@ -163,6 +163,22 @@ suite("PublishedChunks", () => {
     );
   });
 
+  test("eviction: what threads have used before it was superseded is evicted first all the same", () => {
+    const memory = new Published(4 * MiB);
+    const versions = Array.from({ length: 4 }, (_, number) => versionOf(String(number), MiB));
+    for (const version of versions) memory.fill(version, 1);
+    const superseded = versions[3] as ObjectVersion;
+    const row = memory.pin(superseded, 0, 0);
+    memory.blocks.use(row);
+    memory.blocks.unpin(row);
+    memory.tier.supersede(superseded);
+    memory.fill(versionOf("new", MiB), 2);
+    assert.deepEqual(
+      versions.map((version) => memory.holds(version)),
+      [true, true, true, false],
+    );
+  });
+
   test("eviction: a pinned victim is dropped once, where its reader leaves and a waiter is served meanwhile", async () => {
     const memory = new Published(MiB);
     const versions = Array.from({ length: 40 }, (_, number) => versionOf(String(number), 4096));
