@@ -220,7 +220,8 @@ export class Directory implements ObjectLookups {
     if (revocations === undefined || timed?.answer !== found) return undefined;
     const nowMs = clock.monotonic();
     const endMs = timed.dueMs > nowMs ? timed.dueMs : Math.min(timed.expiresMs, nowMs + refreshMs);
-    const refreshedMs = timed.refreshedMs + this.#refreshedForMs - nowMs;
+    // While a refresh is late, its entry counts as refreshed without an end. The thread does not learn when it arrives.
+    const refreshedMs = Math.min(timed.refreshedMs, nowMs) + this.#refreshedForMs - nowMs;
     return { freshMs: endMs - nowMs, refreshedMs, number: revocations.numberAt(revocations.wordOf(name)) };
   }
 

@@ -3,13 +3,17 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { defaultChunkTiers } from "../../../src/chunk/chunk-layout.ts";
 import { Directory } from "../../../src/object/directory.ts";
+import { refreshMs } from "../../../src/object/freshness/revalidations.ts";
 import { Revocations } from "../../../src/object/freshness/revocations.ts";
 import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
 import { entryName } from "../../../src/object/versions/entry-name.ts";
-import { FakeClock } from "../../support/fake-clock.ts";
+import type { ObjectHead } from "../../../src/origin/origin.ts";
+import { FakeClock, settle } from "../../support/fake-clock.ts";
 
 const location = { bucket: "b", key: "k" };
 const other = { bucket: "b", key: "other" };
+
+const head: ObjectHead = { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
 
 function fixture(entriesMax = 10) {
   const clock = new FakeClock();
@@ -18,7 +22,7 @@ function fixture(entriesMax = 10) {
   const directory = new Directory({
     source: new OriginHeads({
       id: "o",
-      head: async () => ({ etag: origin.etag, sizeBytes: 10, lastModifiedMs: 0, metadata: {} }),
+      head: async () => ({ ...head, etag: origin.etag }),
     }),
     clock,
     chunkTiers: defaultChunkTiers,
@@ -54,6 +58,41 @@ suite("Revocations", () => {
     directory.invalidate(location);
     const found = await asked;
     assert.equal(directory.leaseOf(location, found), undefined);
+    directory.close();
+  });
+
+  test("leaseOf: while the coordinator is slow, a copy counts as refreshed for refreshMs, and then asks", async () => {
+    const clock = new FakeClock();
+    const slow = Promise.withResolvers<void>();
+    let held = Promise.resolve();
+    const directory = new Directory({
+      source: {
+        id: "o",
+        isOrigin: false,
+        head: async () => {
+          await held;
+          return { head, remainingMs: 60_000 };
+        },
+      },
+      clock,
+      chunkTiers: defaultChunkTiers,
+      ttlMs: 60_000,
+      negativeTtlMs: 1000,
+      entriesMax: 10,
+      revocations: new Revocations(),
+    });
+    const found = await directory.lookup(location);
+    await clock.advance(refreshMs / 4);
+    assert.equal(directory.leaseOf(location, found)?.refreshedMs, (3 / 4) * refreshMs);
+    await clock.advance(refreshMs);
+    held = slow.promise;
+    const read = directory.lookupRefreshed(location);
+    await clock.advance(refreshMs);
+    assert.equal(await read, found);
+    assert.equal(directory.leaseOf(location, found)?.refreshedMs, refreshMs);
+    slow.resolve();
+    await settle();
+    assert.equal(directory.leaseOf(location, found)?.refreshedMs, 0);
     directory.close();
   });
 
