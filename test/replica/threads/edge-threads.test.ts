@@ -62,9 +62,10 @@ const listens = `
 suite("EdgeThreads", () => {
   test("start: a thread that fails before it listens fails the start", async (context) => {
     const { threads, died } = threadsOf(context, "throw new Error('cannot be loaded')");
+    // Both fail, and either may be the first.
     await assert.rejects(threads.start(), {
       code: "internal",
-      message: /Thread "orca-edge-1" died: cannot be loaded/,
+      message: /Thread "orca-edge-[12]" died: cannot be loaded/,
     });
     assert(died.length >= 1);
   });
