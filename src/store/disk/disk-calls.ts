@@ -79,11 +79,12 @@ export class DiskCalls implements SummingFileSystem {
     this.#options = options;
     this.#fileSystem = options.fileSystem ?? nodeFileSystem;
     const { clock, logger, onThreadCrash, readThreadModule: threadModule } = options;
-    // On one core, threads only add messages.
-    if (options.fileSystem || (availableParallelism() === 1 && !threadModule)) return;
+    // One core is the event loop's. More threads than the others have cores only add messages and memory.
+    const threadsMax = threadModule ? callsMax : Math.min(callsMax, availableParallelism() - 1);
+    if (options.fileSystem || threadsMax === 0) return;
     const { key } = this.tags;
     this.#threads = new BlockThreads({
-      threadsMax: callsMax,
+      threadsMax,
       key,
       clock,
       logger,
