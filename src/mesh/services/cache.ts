@@ -50,6 +50,7 @@ import { decodePins, encodePins } from "../codec/pins-codec.ts";
 import { decodePurged, decodePurgeRequest, encodePurged, encodePurgeRequest } from "../codec/purge-codec.ts";
 import { decodeOpsPlace, encodeWarmUp } from "../codec/warm-up-codec.ts";
 import { WarmUpParts } from "../codec/warm-up-parts.ts";
+import { callerKey } from "../session/caller.ts";
 import { messageBytesMax } from "../session/http2-limits.ts";
 import { type PeerCallStats, PeerCalls, type PeerCallsOptions } from "../session/peer-calls.ts";
 import type { ServiceCalls } from "../session/service-calls.ts";
@@ -212,9 +213,9 @@ export function routeCache(
   });
   router.rpc(
     CacheService.method.takeWarmUp,
-    (request) =>
+    (request, { values }) =>
       calls.answer(async () => {
-        const warmUp = parts.add(request);
+        const warmUp = parts.add(request, values.get(callerKey)?.remoteAddress ?? "");
         if (!warmUp) return { started: false };
         const { port, isTls } = await warmUps.take(warmUp);
         return { started: true, opsPort: port, opsTls: isTls };

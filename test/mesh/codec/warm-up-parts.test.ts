@@ -1,4 +1,4 @@
-/** How long parts of a manifest are held. cache.test.ts sends them over the mesh. */
+/** How long parts of a manifest are held, and how many of which peer. cache.test.ts sends them over the mesh. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -18,6 +18,7 @@ test("WarmUpParts.add: a manifest whose next part does not come in 30 s is dropp
         manifestOffset,
         manifestPart: new Uint8Array(1),
       }),
+      "10.0.0.1",
     );
   add(0);
   await clock.advance(29_999);
@@ -33,4 +34,30 @@ test("WarmUpParts.add: a manifest whose next part does not come in 30 s is dropp
   add(0);
   assert.throws(() => add(2), /does not follow/);
   assert.equal(clock.pendingTimers, 0, "nor does one that is wrong");
+});
+
+test("WarmUpParts.add: a peer that holds all places leaves one to each other peer, and no more", () => {
+  const clock = new FakeClock();
+  const parts = new WarmUpParts(clock);
+  const add = (run: number, peer: string, manifestOffset = 0): HandedWarmUp | undefined =>
+    parts.add(
+      create(TakeWarmUpRequestSchema, {
+        runId: `${run}`.padStart(32, "0"),
+        manifestSize: 2,
+        manifestOffset,
+        manifestPart: new Uint8Array(1),
+      }),
+      peer,
+    );
+  for (let run = 0; run < 4; run += 1) add(run, "10.0.0.1");
+  assert.throws(() => add(4, "10.0.0.1"), { code: "overloaded" });
+  for (const peer of [2, 3, 4]) {
+    add(10 + peer, `10.0.0.${peer}`);
+    assert.throws(() => add(4, "10.0.0.1"), { code: "overloaded" });
+  }
+  assert.equal(clock.pendingTimers, 4, "those that made room hold no timer");
+  assert.throws(() => add(15, "10.0.0.5"), { code: "overloaded" });
+  assert.throws(() => add(0, "10.0.0.1", 1), /does not follow/, "the oldest made room");
+  assert.ok(add(3, "10.0.0.1", 1));
+  for (const peer of [3, 4]) assert.ok(add(10 + peer, `10.0.0.${peer}`, 1));
 });
