@@ -71,7 +71,7 @@ export class WarmFollower {
       this.#options.stderr.write(handedOnHint(last, continued));
       if (this.#stopAsked) return this.#cancel(continued.ops, last);
       // A token that was sent over TLS is not sent without.
-      const isLessSafe = ops.startsWith("https:") && !continued.ops.startsWith("https:");
+      const isLessSafe = isOverTls(ops) && !isOverTls(continued.ops);
       if (leaders === leadersMax || isLessSafe) return 1;
       ops = continued.ops;
       call = followCall(last.run_id);
@@ -156,6 +156,11 @@ export function cancelWarmUp(call: OpsCall, options: WarmOptions): Promise<numbe
     if (ended.state === "failed") stderr.write(resumeHint(ended, options));
     return 0;
   });
+}
+
+/** The scheme of a URL may be in capitals. */
+function isOverTls(ops: string): boolean {
+  return URL.parse(ops)?.protocol === "https:";
 }
 
 function isOver({ state }: WarmDocument): boolean {
