@@ -12,8 +12,7 @@ import {
   hasEach,
   type OpsCommandOptions,
   type OpsFlags,
-  parseAnswer,
-  readAnswer,
+  showAnswer,
   withOps,
   withOpsOptions,
 } from "./ops-call.ts";
@@ -54,13 +53,8 @@ function clusterStats(options: OpsCommandOptions): Promise<number> {
  * @throws OrcaError `invalid_argument` for an address that is not valid.
  */
 export function cacheStats(options: OpsCommandOptions): Promise<number> {
-  const call = { path: "/cache" };
-  return withOps("get the stats from", call, options, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline);
-    const document = parseAnswer(text, isStats);
-    options.stdout.write(options.json ? text : cacheReport(document, url.host));
-    return 0;
-  });
+  const shown = { isExpected: isStats, report: cacheReport };
+  return showAnswer("get the stats from", { path: "/cache" }, options, shown);
 }
 
 export function isScrub(value: unknown): value is Record<string, unknown> {

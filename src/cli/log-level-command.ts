@@ -4,15 +4,7 @@ import { parseDuration } from "../base/units.ts";
 import type { LogLevelDocument } from "../ops/endpoints/log-level-endpoints.ts";
 import type { LogLevel } from "../ops/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
-import {
-  has,
-  type OpsCommandOptions,
-  type OpsFlags,
-  parseAnswer,
-  readAnswer,
-  withOps,
-  withOpsOptions,
-} from "./ops-call.ts";
+import { has, type OpsCommandOptions, type OpsFlags, showAnswer, withOpsOptions } from "./ops-call.ts";
 import { OrcaCommand } from "./orca-command.ts";
 
 /** Written out here, so that help and completion load no part of a replica. */
@@ -60,11 +52,7 @@ function logLevel(options: LogLevelOptions): Promise<number> {
   const seconds = String(Math.ceil(forMs / 1000));
   const call = level === undefined ? { path } : { path, action: "log-level", query: { level, seconds } };
   const purpose = level === undefined ? "ask for the log level of" : "change the log level of";
-  return withOps(purpose, call, options, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline);
-    options.stdout.write(options.json ? text : reportOf(parseAnswer(text, isLogLevel)));
-    return 0;
-  });
+  return showAnswer(purpose, call, options, { isExpected: isLogLevel, report: reportOf });
 }
 
 function reportOf({ level, configured, until }: LogLevelDocument): string {

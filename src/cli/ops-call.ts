@@ -108,6 +108,32 @@ export async function withOps(
   }
 }
 
+/** How the answer of a replica is checked and shown. */
+export interface ShownAnswer<Document> {
+  readonly isExpected: (value: unknown) => value is Document;
+  /** For people. `host` is the address that was called. */
+  readonly report: (document: Document, host: string) => string;
+  /** Where the options give none. */
+  readonly timeoutMs?: number;
+  readonly answerBytesMax?: number;
+}
+
+/** Asks as {@link withOps} does, and prints the answer: as it is for `--json`, else the report. */
+export function showAnswer<Document>(
+  purpose: string,
+  call: OpsCall,
+  options: OpsCommandOptions,
+  shown: ShownAnswer<Document>,
+): Promise<number> {
+  const timeoutMs = options.timeoutMs ?? shown.timeoutMs ?? timeoutMsDefault;
+  return withOps(purpose, call, { ...options, timeoutMs }, async (url, deadline) => {
+    const text = await readAnswer(url, call, deadline, shown.answerBytesMax);
+    const document = parseAnswer(text, shown.isExpected);
+    options.stdout.write(options.json ? text : shown.report(document, url.host));
+    return 0;
+  });
+}
+
 /** Aborts its signal after `timeoutMs` without an answer, or without the next part of one. */
 export class Deadline {
   readonly #stop = new AbortController();

@@ -5,9 +5,7 @@ import {
   hasEach,
   type OpsCommandOptions,
   type OpsFlags,
-  parseAnswer,
-  readAnswer,
-  withOps,
+  showAnswer,
   withOpsOptions,
 } from "./ops-call.ts";
 import { OrcaCommand } from "./orca-command.ts";
@@ -27,13 +25,8 @@ export function statusCommand({ clock, stdout, stderr }: CommandContext): OrcaCo
  * @throws OrcaError `invalid_argument` for an address that is not valid.
  */
 export function status(options: OpsCommandOptions): Promise<number> {
-  const call = { path: "/cluster" };
-  return withOps("get the status from", call, options, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline);
-    const document = parseAnswer(text, isStatus);
-    options.stdout.write(options.json ? text : statusReport(document, url.host));
-    return 0;
-  });
+  const shown = { isExpected: isStatus, report: statusReport };
+  return showAnswer("get the status from", { path: "/cluster" }, options, shown);
 }
 
 /** Whether `value` has the fields that are printed. */

@@ -9,9 +9,7 @@ import {
   hasEach,
   type OpsCommandOptions,
   type OpsFlags,
-  parseAnswer,
-  readAnswer,
-  withOps,
+  showAnswer,
   withOpsOptions,
 } from "../ops-call.ts";
 import { OrcaCommand } from "../orca-command.ts";
@@ -55,7 +53,7 @@ const answerBytesMax = 64 * MiB;
  * @throws OrcaError `invalid_argument` for a URL other than `s3://bucket/key`, a range, or an address that is not valid.
  */
 export async function explain(options: ExplainOptions): Promise<number> {
-  const { url: object, range, json, stdout } = options;
+  const { url: object, range } = options;
   const { bucket, key } = objectOf("explain", object);
   if (range !== undefined && !/^\d+-\d*$/.test(range))
     throw new OrcaError(
@@ -64,12 +62,11 @@ export async function explain(options: ExplainOptions): Promise<number> {
       `Cannot explain the range "${range}": expected bytes as 0-1048575, or 1048576- for all from there on`,
     );
   const call = { path: "/explain", query: { bucket, key, ...(range !== undefined && { range }) } };
-  const timeoutMs = options.timeoutMs ?? explainTimeoutMs;
-  return withOps(`explain ${object} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline, answerBytesMax);
-    const document = parseAnswer(text, isExplained);
-    stdout.write(json ? text : explainReport(document));
-    return 0;
+  return showAnswer(`explain ${object} at`, call, options, {
+    isExpected: isExplained,
+    report: explainReport,
+    timeoutMs: explainTimeoutMs,
+    answerBytesMax,
   });
 }
 

@@ -3,15 +3,7 @@ import { MiB } from "../../base/units.ts";
 import type { InspectDocument } from "../../ops/endpoints/inspect-endpoint.ts";
 import type { CommandContext } from "../command-context.ts";
 import { objectOf } from "../object-url.ts";
-import {
-  has,
-  type OpsCommandOptions,
-  type OpsFlags,
-  parseAnswer,
-  readAnswer,
-  withOps,
-  withOpsOptions,
-} from "../ops-call.ts";
+import { has, type OpsCommandOptions, type OpsFlags, showAnswer, withOpsOptions } from "../ops-call.ts";
 import { OrcaCommand } from "../orca-command.ts";
 import { inspectReport } from "./inspect-report.ts";
 
@@ -48,12 +40,11 @@ const answerBytesMax = 64 * MiB;
  */
 export async function inspect(options: InspectOptions): Promise<number> {
   const call = { path: "/inspect", query: objectOf("inspect", options.url) };
-  const timeoutMs = options.timeoutMs ?? inspectTimeoutMs;
-  return withOps(`inspect ${options.url} at`, call, { ...options, timeoutMs }, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline, answerBytesMax);
-    const document = parseAnswer(text, isInspected);
-    options.stdout.write(options.json ? text : inspectReport(document, options.columns));
-    return 0;
+  return showAnswer(`inspect ${options.url} at`, call, options, {
+    isExpected: isInspected,
+    report: (document) => inspectReport(document, options.columns),
+    timeoutMs: inspectTimeoutMs,
+    answerBytesMax,
   });
 }
 

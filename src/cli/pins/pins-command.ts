@@ -10,6 +10,7 @@ import {
   type OpsFlags,
   parseAnswer,
   readAnswer,
+  showAnswer,
   withOps,
   withOpsOptions,
 } from "../ops-call.ts";
@@ -48,15 +49,8 @@ const answerBytesMax = 8 * MiB;
 
 /** Resolves with the exit code. */
 export function pins(options: OpsCommandOptions): Promise<number> {
-  const { json, stdout } = options;
-  const call = { path: "/cache/pins" };
-  const timeoutMs = options.timeoutMs ?? answerTimeoutMs;
-  return withOps("show the pins at", call, { ...options, timeoutMs }, async (url, deadline) => {
-    const text = await readAnswer(url, call, deadline);
-    const document = parseAnswer(text, isPins);
-    stdout.write(json ? `${text.trim()}\n` : pinsReport(document));
-    return 0;
-  });
+  const shown = { isExpected: isPins, report: pinsReport, timeoutMs: answerTimeoutMs };
+  return showAnswer("show the pins at", { path: "/cache/pins" }, options, shown);
 }
 
 /** Resolves with the exit code: 0 if every live replica has answered. */
@@ -67,7 +61,7 @@ export function clusterPins(options: OpsCommandOptions): Promise<number> {
   return withOps("show the pins at", call, { ...options, timeoutMs }, async (url, deadline) => {
     const text = await readAnswer(url, call, deadline, answerBytesMax);
     const document = parseAnswer(text, isClusterPins);
-    stdout.write(json ? `${text.trim()}\n` : clusterPinsReport(document));
+    stdout.write(json ? text : clusterPinsReport(document));
     if (document.unreachable.length === 0) return 0;
     stderr.write(unreachableReport(document));
     return 1;
