@@ -43,8 +43,7 @@ test("SystemClock.timer: refresh arms a cancelled timer again, and cancel holds 
   timer.refresh();
   timer.cancel();
   timer.refresh();
-  const late = new Promise((_, reject) => setTimeout(reject, 5000, new Error("it did not fire")).unref());
-  await Promise.race([promise, late]);
+  await promise;
 });
 
 test("sleep: resolves when the time has passed and not before", async () => {
