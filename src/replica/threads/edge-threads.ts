@@ -7,6 +7,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger, WarningFields } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { pages } from "../../base/pages.ts";
 import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import type { AccessLogger } from "../../edge/access-log/access-log.ts";
@@ -64,6 +65,8 @@ const slabBytes = 1024 * 1024;
 const collectMs = 1000;
 /** A thread sends counts each second. One that is silent for this long is said to hang. */
 const silentMaxMs = 5000;
+/** A thread that has not drained by so long after its time hangs. Less than a step of the stop has left (release-stack.ts). */
+const drainLateMs = 4000;
 
 class ThreadHandle {
   readonly #worker: Worker;
@@ -228,13 +231,8 @@ export class EdgeThreads {
   /** Resolves with the number of responses that were cut. */
   async drain(timeoutMs: number): Promise<number> {
     this.#options.tls?.stop();
-    const cuts = this.#threads.map(async (thread) => {
-      thread.send({ kind: "drain", timeoutMs });
-      // A thread that has died has no response left, and the replica knows of it already.
-      const drained = await thread.answer("drained").catch(() => undefined);
-      return drained?.cut ?? 0;
-    });
-    return (await Promise.all(cuts)).reduce((sum, cut) => sum + cut, 0);
+    const cuts = await Promise.all(this.#threads.map((thread) => this.#drainThread(thread, timeoutMs)));
+    return cuts.reduce((sum, cut) => sum + cut, 0);
   }
 
   async close(): Promise<void> {
@@ -244,14 +242,39 @@ export class EdgeThreads {
 
   /** Adds what the threads have counted since the last time. */
   async collect(): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    const timer = this.#options.clock.timer(collectMs, () => late.resolve());
     const collected = this.#threads.map(async (thread) => {
       thread.send({ kind: "collect" });
       await Promise.allSettled([thread.answer("collected"), thread.measure()]);
     });
-    await Promise.race([Promise.all(collected), late.promise]);
-    timer.cancel();
+    await this.#within(collectMs, Promise.all(collected));
+  }
+
+  async #drainThread(thread: ThreadHandle, timeoutMs: number): Promise<number> {
+    thread.send({ kind: "drain", timeoutMs });
+    // A thread that has died has no response left, and the replica knows of it already.
+    const cut = thread.answer("drained").then(
+      (drained) => drained.cut,
+      () => 0,
+    );
+    const known = await this.#within(timeoutMs + drainLateMs, cut);
+    if (known !== undefined) return known;
+    const { name, gauges } = thread;
+    this.#options.logger.warn(
+      { thread: name, see: pages.stop },
+      "A thread that serves clients hangs, and is ended with its responses",
+    );
+    return gauges.requestsInFlight;
+  }
+
+  /** Resolves as `work`, or with undefined where that takes longer. */
+  async #within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result | undefined> {
+    const late = Promise.withResolvers<undefined>();
+    const timer = this.#options.clock.timer(timeoutMs, () => late.resolve(undefined));
+    try {
+      return await Promise.race([work, late.promise]);
+    } finally {
+      timer.cancel();
+    }
   }
 
   #tell(message: ToEdgeThread): void {

@@ -2,21 +2,25 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
 import type { OrcaError } from "../../../src/base/orca-error.ts";
+import { pages } from "../../../src/base/pages.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
+import { drainEdge } from "../../../src/edge/threads/edge-counts.ts";
 import { Buckets } from "../../../src/object/buckets.ts";
 import { Revocations } from "../../../src/object/freshness/revocations.ts";
 import { EdgeThreads } from "../../../src/replica/threads/edge-threads.ts";
+import type { ThreadCounts } from "../../../src/replica/threads/thread-messages.ts";
 import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
 import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
+import { until } from "../../support/until.ts";
 
 /** Two threads that run `code` in place of the edge. */
 function threadsOf(
   context: TestContext,
   code: string,
-): { threads: EdgeThreads; died: OrcaError[]; clock: FakeClock } {
+): { threads: EdgeThreads; died: OrcaError[]; clock: FakeClock; logger: RecordedLogger } {
   const died: OrcaError[] = [];
   const clock = new FakeClock();
   const logger = new RecordedLogger();
@@ -47,7 +51,7 @@ function threadsOf(
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
   });
   context.after(() => threads.close());
-  return { threads, died, clock };
+  return { threads, died, clock, logger };
 }
 
 const listens = `
@@ -57,6 +61,34 @@ const listens = `
     if (kind === "listen") parentPort.postMessage({ kind: "listening", address });
     if (kind === "drain") throw new Error("a bug");
     if (kind === "announceStop") parentPort.close();
+  });`;
+
+const counts: ThreadCounts = {
+  edge: drainEdge(new EdgeStats()),
+  memoryHits: 0,
+  memoryBytes: 0,
+  lookups: {},
+  access: undefined,
+  acceptErrors: 0,
+  pipelinesCut: 0,
+  linesDropped: 0,
+  gauges: { connections: 3, requestsInFlight: 3, requestsPipelined: 0, lag: null },
+};
+
+/** The first thread hangs with three requests when it is to drain, and the second one has cut four. */
+const oneHangs = `
+  import { parentPort, threadName } from "node:worker_threads";
+  const counts = ${JSON.stringify(counts)};
+  const send = (message) => parentPort.postMessage(message);
+  parentPort.on("message", ({ kind }) => {
+    if (kind === "listen") {
+      send({ kind: "counts", counts });
+      send({ kind: "listening", address: {} });
+    }
+    if (kind !== "drain") return;
+    if (threadName === "orca-edge-1") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    send({ kind: "drained", cut: 4 });
+    send({ kind: "counts", counts: { ...counts, acceptErrors: 1 } });
   });`;
 
 suite("EdgeThreads", () => {
@@ -78,6 +110,25 @@ suite("EdgeThreads", () => {
     await threads.close();
     assert(died.length >= 1 && died.length <= 2);
     assert.match(died[0]?.message ?? "", /^Thread "orca-edge-[12]" died: a bug$/);
+  });
+
+  test("drain: a thread that hangs is named and holds up nobody, and what it served counts as cut", async (context) => {
+    const { threads, clock, logger } = threadsOf(context, oneHangs);
+    await threads.start();
+    const drained = threads.drain(1000);
+    await until(() => threads.acceptErrors === 1);
+    await clock.advance(4999);
+    assert.equal(logger.count("warn"), 0);
+    await clock.advance(1);
+    assert.equal(await drained, 3 + 4);
+    assert.deepEqual(logger.events, [
+      {
+        level: "warn",
+        fields: { thread: "orca-edge-1", see: pages.stop },
+        message: "A thread that serves clients hangs, and is ended with its responses",
+      },
+    ]);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   test("lagNotice: a thread that sends nothing is named, because it cannot tell that itself", async (context) => {
