@@ -5,30 +5,26 @@
  *
  * Invariant: at most {@link requestsMax} sampled requests are remembered. What is forgotten sends no more steps.
  */
-import { hash } from "node:crypto";
 import { LruMap } from "../../base/lru-map.ts";
 import type { StepFields, StepSpans } from "../../trace/spans/span.ts";
-import type { TraceContexts } from "../../trace/trace-contexts.ts";
+import { TraceSampling, type TraceSamplingOptions } from "../../trace/spans/trace-sampling.ts";
 import type { TraceStep } from "../../trace/trace-steps.ts";
 import type { EngineLink } from "./engine-link.ts";
 
-export interface SampledStepsOptions {
+export interface SampledStepsOptions extends TraceSamplingOptions {
   readonly link: Pick<EngineLink, "tell">;
-  readonly contexts: TraceContexts;
-  /** `tracing.sample_ratio`: of the requests without a trace context of their own. */
-  readonly sampleRatio: number;
-  /** Unlike that of other replicas, threads and runs. */
-  readonly salt: string;
 }
 
 const requestsMax = 2048;
 
 export class SampledSteps implements StepSpans {
   readonly #options: SampledStepsOptions;
+  readonly #sampling: TraceSampling;
   readonly #sampled = new LruMap<string, true>({ entriesMax: requestsMax });
 
   constructor(options: SampledStepsOptions) {
     this.#options = options;
+    this.#sampling = new TraceSampling(options);
   }
 
   step(step: TraceStep, requestId: string, fields: StepFields): void {
@@ -42,22 +38,12 @@ export class SampledSteps implements StepSpans {
   }
 
   #begin(requestId: string): void {
-    const { link, contexts, sampleRatio } = this.#options;
-    const sent = contexts.get(requestId);
-    if (!sent && sampleRatio === 0) return;
-    const traceId = sent?.traceId ?? this.#hashed(`trace ${requestId}`, 32);
-    const isSampled = sent
-      ? sent.isSampled
-      : Number.parseInt(traceId.slice(0, 8), 16) < sampleRatio * 2 ** 32;
-    if (!isSampled) return;
-    const spanId = this.#hashed(`span ${requestId}`, 16);
-    const { tracestate } = sent ?? {};
+    const trace = this.#sampling.traceOf(requestId, true);
+    if (!trace) return;
+    const { link, contexts } = this.#options;
+    const spanId = this.#sampling.spanIdOf(requestId);
     this.#sampled.set(requestId, true);
-    link.tell({ kind: "sampled", requestId, traceId, spanId, clientId: sent?.parentId ?? "", tracestate });
-    contexts.continue(requestId, traceId, spanId);
-  }
-
-  #hashed(text: string, characters: number): string {
-    return hash("sha256", `${this.#options.salt} ${text}`).slice(0, characters);
+    link.tell({ kind: "sampled", requestId, spanId, ...trace });
+    contexts.continue(requestId, trace.traceId, spanId);
   }
 }

@@ -22,6 +22,7 @@ import { LruMap } from "../../base/lru-map.ts";
 import type { TraceContexts } from "../trace-contexts.ts";
 import type { TraceStep } from "../trace-steps.ts";
 import type { SampledElsewhere, Span, SpanKind, SpanSink, StepFields, StepSpans } from "./span.ts";
+import { TraceSampling } from "./trace-sampling.ts";
 
 export interface RequestSpansOptions {
   readonly replicaId: string;
@@ -95,11 +96,14 @@ export class RequestSpans implements StepSpans {
   #openOfAll = 0;
   /** From the monotonic time to that of the epoch. */
   readonly #epochMs: number;
+  readonly #sampling: TraceSampling;
   #ids = 0;
 
   constructor(options: RequestSpansOptions) {
+    const { contexts, sampleRatio, replicaId, clock } = options;
     this.#options = options;
-    this.#epochMs = options.clock.now() - options.clock.monotonic();
+    this.#epochMs = clock.now() - clock.monotonic();
+    this.#sampling = new TraceSampling({ contexts, sampleRatio, salt: `${replicaId} ${this.#epochMs}` });
   }
 
   /** Spans that are remembered, of all requests. */
@@ -144,18 +148,12 @@ export class RequestSpans implements StepSpans {
   }
 
   #begin(requestId: string, isOwn: boolean): void {
-    const { contexts, sampleRatio } = this.#options;
-    const sent = contexts.get(requestId);
-    if (!sent && (!isOwn || sampleRatio === 0)) return;
-    const traceId = sent?.traceId ?? this.#hashed(`trace ${requestId}`, 32);
-    const isSampled = sent
-      ? sent.isSampled
-      : Number.parseInt(traceId.slice(0, 8), 16) < sampleRatio * 2 ** 32;
-    if (!isSampled) return;
-    const clientId = sent?.parentId ?? "";
+    const trace = this.#sampling.traceOf(requestId, isOwn);
+    if (!trace) return;
+    const { traceId, clientId } = trace;
     const spanId = isOwn ? this.#newId() : clientId;
     this.#remember(requestId, { traceId, spanId, clientId, isOwn });
-    if (isOwn) contexts.continue(requestId, traceId, spanId);
+    if (isOwn) this.#options.contexts.continue(requestId, traceId, spanId);
   }
 
   #remember(requestId: string, request: Omit<SampledRequest, "startMs" | "open">): void {
@@ -322,12 +320,7 @@ export class RequestSpans implements StepSpans {
 
   #newId(): string {
     this.#ids += 1;
-    return this.#hashed(`span ${this.#ids}`, 16);
-  }
-
-  /** Unlike those of other replicas, and of other runs of this one. */
-  #hashed(text: string, characters: number): string {
-    return hash("sha256", `${this.#options.replicaId} ${this.#epochMs} ${text}`).slice(0, characters);
+    return this.#sampling.spanIdOf(String(this.#ids));
   }
 
   #nowMs(): number {
