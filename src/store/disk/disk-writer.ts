@@ -10,12 +10,13 @@
  * 3. Every task is settled exactly once, even if the thread dies.
  */
 
-import { Worker } from "node:worker_threads";
+import { Worker, type WorkerOptions } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
 import { Linked, LinkedList } from "../../base/linked-list.ts";
 import { LogPace } from "../../base/log-pace.ts";
 import type { Logger } from "../../base/logger.ts";
 import { MiB } from "../../base/units.ts";
+import { ThreadStarter } from "../thread-starter.ts";
 import {
   type DiskJob,
   type DiskJobReply,
@@ -25,7 +26,7 @@ import {
 } from "./disk-job.ts";
 import { HangWatch, type HangWatchOptions } from "./hang-watch.ts";
 
-/** `dropped`: never started. `crashed`: the thread ended while the job ran. */
+/** `dropped`: never started. `crashed`: the thread ended while the job ran, or a task that is never dropped had none. */
 export type TaskResult = DiskJobResult | { readonly outcome: "dropped" } | { readonly outcome: "crashed" };
 
 export interface DiskTask {
@@ -82,7 +83,9 @@ export class DiskWriter {
   readonly #threadModule: URL;
   readonly #waiting = new LinkedList<Waiting>();
   readonly #started: DiskTask[] = [];
+  readonly #starter: ThreadStarter;
   #thread: Worker | undefined;
+  #hadThread = false;
   #waitingBytes = 0;
   #startedBytes = 0;
   #settlingBytes = 0;
@@ -98,6 +101,8 @@ export class DiskWriter {
     this.#pace = new LogPace(options.clock);
     this.#onThreadCrash = options.onThreadCrash;
     this.#threadName = options.threadName ?? "orca-disk";
+    const message = `Cannot start the thread "${this.#threadName}"; chunks are not stored until it starts`;
+    this.#starter = new ThreadStarter(options.clock, options.logger, message);
     this.#startedMax = options.startedMax ?? startedMaxDefault;
     this.#threadModule = options.threadModule ?? new URL("./disk-writer-thread.ts", import.meta.url);
     this.#hangWatch = options.watch && new HangWatch(options.clock, options.watch, () => this.#giveUp());
@@ -190,13 +195,18 @@ export class DiskWriter {
       if (this.#started.length >= this.#startedMax || this.#startedBytes >= startedBytesMax) return;
       const { task } = this.#waiting.shift() as Waiting;
       this.#waitingBytes -= task.bytes;
+      // Before the task begins: it then has reserved nothing, and evicts nothing.
+      const thread = (this.#thread ??= this.#startThread());
+      if (thread === undefined) {
+        task.settle({ outcome: task.bytes > 0 ? "dropped" : "crashed" });
+        continue;
+      }
       const job = task.start();
       if (job === undefined) continue;
       this.#started.push(task);
       this.#startedBytes += task.bytes;
       if (runsAlone(job)) this.#alone = task;
-      this.#thread ??= this.#startThread();
-      this.#thread.postMessage(job);
+      thread.postMessage(job);
       this.#hangWatch?.begin();
     }
     if (this.#started.length === 0 && this.#waiting.size === 0) this.#onIdle?.();
@@ -210,13 +220,19 @@ export class DiskWriter {
     this.stopWaiting();
   }
 
-  #startThread(): Worker {
-    const thread = new Worker(this.#threadModule, {
+  /** Undefined where the system has no thread left. @throws at the first one, which belongs to the start of the store. */
+  #startThread(): Worker | undefined {
+    const options: WorkerOptions = {
       name: this.#threadName,
       // Chunk bytes are in shared memory, so the thread needs no young generation of the default size.
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
       workerData: this.#hangWatch?.pulse ?? new Int32Array(new SharedArrayBuffer(4)),
-    });
+    };
+    const thread = this.#hadThread
+      ? this.#starter.start(this.#threadModule, options)
+      : new Worker(this.#threadModule, options);
+    if (thread === undefined) return undefined;
+    this.#hadThread = true;
     thread.on("message", (reply: DiskJobReply) => {
       this.#hangWatch?.moved();
       if ("batch" in reply) this.#started[0]?.onBatch?.(reply.batch);

@@ -8,6 +8,7 @@ import type { DiskTier } from "../../../src/store/disk/disk-tier.ts";
 import { diskCriteria } from "./disk-criteria.ts";
 import { faultyThread } from "./disk-faulty-thread.ts";
 import { keyOf, readChunk } from "./disk-fixture.ts";
+import { noThread } from "./reads/faulty-read-thread.ts";
 
 const criterion = diskCriteria("DiskTier");
 
@@ -115,6 +116,35 @@ criterion("a thread that crashes after the link leaves no uncounted chunk", asyn
   assert.equal(await fixture.put(tier, keyOf("k", MiB)), "not_stored");
   assert.deepEqual([fixture.stagedFiles(), fixture.chunkFiles(), tier.usedBytes], [[], [], 0]);
 });
+
+criterion(
+  "where the system has no thread left, commits are dropped and keep no room, until a thread starts",
+  async (fixture) => {
+    const crash = faultyThread({ call: "openSync", code: "CRASH" });
+    // The tier starts its next threads from the same URL.
+    const threadModule = new URL(crash.href);
+    const tier = await fixture.open({ threadModule });
+    const crashed = fixture.put(tier, keyOf("crashed", MiB));
+    threadModule.href = noThread.href;
+    assert.equal(await crashed, "not_stored");
+    // The bytes of a commit that crashed stay reserved, because nothing could unlink its file.
+    const usedBytes = fileSizeOf(keyOf("crashed", MiB));
+    assert.equal(tier.usedBytes, usedBytes);
+    const keys = keysOf(20);
+    const results = await Promise.all(keys.map((key) => fixture.put(tier, key)));
+    assert.ok(results.every((result) => result === "not_stored"));
+    assert.deepEqual([tier.stats.commitsDropped, tier.usedBytes, tier.pendingBytes], [20, usedBytes, 0]);
+    assert.equal(fixture.logger.count("warn"), 1);
+
+    threadModule.href = new URL("../../../src/store/disk/disk-writer-thread.ts", import.meta.url).href;
+    await fixture.clock.advance(10_000);
+    assert.deepEqual(
+      await Promise.all(keys.map((key) => fixture.put(tier, key))),
+      keys.map(() => "stored"),
+    );
+    for (const key of keys) assert.ok(await readChunk(tier, key));
+  },
+);
 
 criterion("after a scan that fails, chunks are read but not stored", async (fixture) => {
   const key = keyOf("k", MiB);

@@ -7,13 +7,13 @@
  * 1. There are at most threadsMax threads. One is started when a read finds none; that read does not wait for it.
  * 2. A thread has one read at a time. `done` is called once for it, when no thread writes into its target any more.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Clock } from "../../../base/clock.ts";
 import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
-import { pages } from "../../../base/pages.ts";
 import type { SummedRead } from "../../chunk-file/block-sums.ts";
 import type { FileCallback } from "../../chunk-file/disk-file.ts";
+import { ThreadStarter } from "../../thread-starter.ts";
 import { type BlockRead, type BlockReadJob, type BlockReadReply, summedRead } from "./block-read.ts";
 
 export interface BlockThreadsOptions {
@@ -38,21 +38,20 @@ interface ReadThread {
 
 const nothing: SummedRead = { bytesRead: 0, sums: undefined };
 
-/** A system that has no thread left is asked again after this time. Each question costs 0.4 ms. */
-const startAgainMs = 10_000;
-
 export class BlockThreads {
   readonly #options: BlockThreadsOptions;
   readonly #pace: LogPace;
+  readonly #starter: ThreadStarter;
   readonly #threads = new Set<ReadThread>();
   /** The one that was used last at the end: it is the first to be used again, and its memory is the warmest. */
   readonly #idle: ReadThread[] = [];
-  #startsFromMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: BlockThreadsOptions) {
     this.#options = options;
     this.#pace = new LogPace(options.clock);
+    const message = "Cannot start a thread that reads the disk; the disk is read without it, more slowly";
+    this.#starter = new ThreadStarter(options.clock, options.logger, message);
   }
 
   get count(): number {
@@ -92,30 +91,16 @@ export class BlockThreads {
   #startOne(): void {
     const isStarting = [...this.#threads].some(({ isOnline }) => !isOnline);
     if (this.#stopped || isStarting || this.#threads.size >= this.#options.threadsMax) return;
-    const worker = this.#newWorker();
+    const { key, threadModule = new URL("./block-read-thread.ts", import.meta.url) } = this.#options;
+    const worker = this.#starter.start(threadModule, {
+      name: "orca-disk-read",
+      // Blocks are in shared memory, and no budget counts the heap of a thread. So it is smaller than by default.
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
+      workerData: key,
+      // The event loop opens and closes the files.
+      trackUnmanagedFds: false,
+    });
     if (worker) this.#watch(worker);
-  }
-
-  /** Undefined where the system has no thread left. Reads go on without it. */
-  #newWorker(): Worker | undefined {
-    const { clock, logger, key, threadModule } = this.#options;
-    if (clock.monotonic() < this.#startsFromMs) return undefined;
-    try {
-      return new Worker(threadModule ?? new URL("./block-read-thread.ts", import.meta.url), {
-        name: "orca-disk-read",
-        // Blocks are in shared memory, and no budget counts the heap of a thread. So it is smaller than by default.
-        resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
-        workerData: key,
-        // The event loop opens and closes the files.
-        trackUnmanagedFds: false,
-      });
-    } catch (error) {
-      this.#startsFromMs = clock.monotonic() + startAgainMs;
-      const suppressed = this.#pace.take("start");
-      const message = "Cannot start a thread that reads the disk; the disk is read without it, more slowly";
-      if (suppressed) logger.warn({ err: error, see: pages.sizing, ...suppressed }, message);
-      return undefined;
-    }
   }
 
   #watch(worker: Worker): void {
