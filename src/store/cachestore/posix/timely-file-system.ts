@@ -14,7 +14,7 @@
  * 4. A descriptor that is opened too late is closed. Closing has no deadline, because no caller waits for it.
  */
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
 import type { Clock, Timer } from "../../../base/clock.ts";
 import { Linked, LinkedList } from "../../../base/linked-list.ts";
@@ -22,6 +22,7 @@ import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { blockSizeBytes } from "../../chunk-file/chunk-file.ts";
 import type { ReadFileSystem } from "../../chunk-file/disk-file.ts";
+import { ThreadStarter } from "../../thread-starter.ts";
 import type { FileCall, FileCallReply } from "./file-calls.ts";
 
 type SystemError = NodeJS.ErrnoException;
@@ -67,6 +68,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   readonly #deadlineMs: number;
   readonly #threadsMax: number;
   readonly #threadModule: URL;
+  readonly #starter: ThreadStarter;
   readonly #threads = new Set<FileThread>();
   /** In order of arrival. Bounded by the number of callers, each of which has memory for its read. */
   readonly #waiting = new LinkedList<PendingCall>();
@@ -77,6 +79,9 @@ export class TimelyFileSystem implements ReadFileSystem {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#pace = new LogPace(options.clock);
+    const message =
+      "Cannot start a thread that reads the cachestore; calls wait for another one, at most for their deadline";
+    this.#starter = new ThreadStarter(options.clock, options.logger, message);
     this.#deadlineMs = options.deadlineMs;
     this.#threadsMax = options.threadsMax;
     this.#threadModule = options.threadModule ?? new URL("./timely-file-thread.ts", import.meta.url);
@@ -186,9 +191,9 @@ export class TimelyFileSystem implements ReadFileSystem {
     return this.#threads.size < this.#threadsMax ? this.#startThread() : undefined;
   }
 
-  #startThread(): FileThread {
+  #startThread(): FileThread | undefined {
     const scratch = new SharedArrayBuffer(blockSizeBytes);
-    const worker = new Worker(this.#threadModule, {
+    const worker = this.#starter.start(this.#threadModule, {
       name: "orca-cachestore",
       // The thread needs little memory, and no budget counts its heap. So the heap is smaller than by default.
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
@@ -196,6 +201,7 @@ export class TimelyFileSystem implements ReadFileSystem {
       // One thread opens a file, all read it and any closes it, so no thread owns a descriptor.
       trackUnmanagedFds: false,
     });
+    if (worker === undefined) return undefined;
     const thread: FileThread = { worker, scratch: Buffer.from(scratch), running: undefined };
     this.#threads.add(thread);
     worker.on("message", (reply: FileCallReply) => {

@@ -7,18 +7,20 @@
  * 2. The memory of a chunk is in use until its promise settles, and no longer, even if the thread dies.
  */
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { assert } from "../../../base/assert.ts";
 import type { Clock } from "../../../base/clock.ts";
 import { LogPace } from "../../../base/log-pace.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { OrcaError } from "../../../base/orca-error.ts";
 import type { ChunkBytes } from "../../../chunk/chunk-bytes.ts";
+import { ThreadStarter } from "../../thread-starter.ts";
 import type { ChunkDigest } from "./chunk-digest.ts";
 
 export class ChunkDigester {
   readonly #logger: Logger;
   readonly #pace: LogPace;
+  readonly #starter: ThreadStarter;
   readonly #threadModule: URL;
   #pending: PromiseWithResolvers<ChunkDigest>[] = [];
   #thread: Worker | undefined;
@@ -31,11 +33,17 @@ export class ChunkDigester {
   ) {
     this.#logger = logger;
     this.#pace = new LogPace(clock);
+    const message =
+      "Cannot start the thread that hashes chunks; no chunk is put into the cachestore until it starts";
+    this.#starter = new ThreadStarter(clock, logger, message);
     this.#threadModule = threadModule;
   }
 
-  /** Borrows `chunk` until the promise settles. @throws OrcaError `overloaded` if the thread ends meanwhile. */
-  digest(chunk: ChunkBytes): Promise<ChunkDigest> {
+  /**
+   * Borrows `chunk` until the promise settles. @throws OrcaError `overloaded` if the thread ends meanwhile, or the system
+   * has none left.
+   */
+  async digest(chunk: ChunkBytes): Promise<ChunkDigest> {
     const blocks = chunk.segments.map((segment) => segment.bytes);
     for (const block of blocks) {
       assert(
@@ -43,19 +51,24 @@ export class ChunkDigester {
         "a segment is shared with the digest thread, not copied",
       );
     }
+    const thread = (this.#thread ??= this.#startThread());
+    if (thread === undefined) {
+      const message = "Cannot hash a chunk: the thread that hashes it cannot be started";
+      throw new OrcaError("overloaded", "cachestore", message);
+    }
     const pending = Promise.withResolvers<ChunkDigest>();
     this.#pending.push(pending);
-    this.#thread ??= this.#startThread();
-    this.#thread.postMessage(blocks);
-    return pending.promise;
+    thread.postMessage(blocks);
+    return await pending.promise;
   }
 
   async close(): Promise<void> {
     await this.#thread?.terminate();
   }
 
-  #startThread(): Worker {
-    const thread = new Worker(this.#threadModule, { name: "orca-digest" });
+  #startThread(): Worker | undefined {
+    const thread = this.#starter.start(this.#threadModule, { name: "orca-digest" });
+    if (thread === undefined) return undefined;
     thread.on("message", (digest: ChunkDigest) => this.#pending.shift()?.resolve(digest));
     thread.on("error", (error) => {
       const suppressed = this.#pace.take("crash");

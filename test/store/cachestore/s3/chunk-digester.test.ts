@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { MemoryBudget } from "../../../../src/base/memory-budget.ts";
 import { MiB } from "../../../../src/base/units.ts";
+import type { ChunkBytes } from "../../../../src/chunk/chunk-bytes.ts";
 import { digestOf } from "../../../../src/store/cachestore/s3/chunk-digest.ts";
 import { ChunkDigester } from "../../../../src/store/cachestore/s3/chunk-digester.ts";
 import { chunkOf } from "../../../support/chunk-of.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { RecordedLogger } from "../../../support/recorded-logger.ts";
 import { rejectsWith } from "../../../support/rejects-with.ts";
+import { noThread } from "../../disk/reads/faulty-read-thread.ts";
 
 const budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: new FakeClock() });
 
@@ -34,6 +36,25 @@ suite("ChunkDigester", () => {
     }
     assert.partialDeepStrictEqual(logger.events.at(-1)?.fields, { suppressed: 2 });
     chunk.release();
+    await digester.close();
+  });
+
+  test("digest: where the system has no thread left, a chunk is overloaded, and the next one gets its own digest", async () => {
+    const [clock, logger] = [new FakeClock(), new RecordedLogger()];
+    const threadModule = new URL(noThread);
+    const digester = new ChunkDigester(clock, logger, threadModule);
+    const chunks = [5, 6].map((lengthBytes, seed) => chunkOf(budget, lengthBytes, seed));
+    await rejectsWith("overloaded", digester.digest(chunks[0] as ChunkBytes));
+    assert.equal(logger.count("warn"), 1);
+
+    const module = "../../../../src/store/cachestore/s3/chunk-digest-thread.ts";
+    threadModule.href = new URL(module, import.meta.url).href;
+    await clock.advance(10_000);
+    const digests = await Promise.all(chunks.map((chunk) => digester.digest(chunk)));
+    for (const [index, chunk] of chunks.entries()) {
+      assert.deepEqual(digests[index], digestOf(chunk.segments.map((segment) => segment.bytes)));
+      chunk.release();
+    }
     await digester.close();
   });
 });
