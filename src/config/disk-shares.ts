@@ -14,7 +14,10 @@ export interface DiskShareConfig {
   readonly originId: string;
   /** By the origin's name; undefined for all that the settings do not name. */
   readonly bucket: string | undefined;
-  /** Where `bucket` is undefined: what the settings name, with a share or without. */
+  /**
+   * What the settings name, with a share or without, and so is not in this place: inside of it, or all of it where `bucket`
+   * is undefined.
+   */
   readonly named?: readonly { readonly bucket: string; readonly prefix: string }[];
   readonly prefix: string;
   /** 0 for a priority alone. */
@@ -36,13 +39,20 @@ export function diskSharesOf({ origins }: Pick<Config, "origins">): DiskShareCon
       const isSame = (other: DiskShareConfig): boolean =>
         other.originId === originId && other.bucket === bucket && other.prefix === prefix;
       if (shares.some(isSame)) continue;
-      const named = bucket === undefined && {
-        named: Array.from(buckets.values(), (other) => ({ bucket: other.bucket, prefix: other.prefix })),
-      };
-      shares.push({ name, originId, bucket, ...named, prefix, share, priority });
+      const named = [...buckets.values()]
+        .filter((other) => bucket === undefined || isInside(other, { bucket, prefix }))
+        .map((other) => ({ bucket: other.bucket, prefix: other.prefix }));
+      const without = named.length > 0 && { named };
+      shares.push({ name, originId, bucket, ...without, prefix, share, priority });
     }
   }
   return shares;
+}
+
+type Place = Pick<BucketConfig, "bucket" | "prefix">;
+
+function isInside({ bucket, prefix }: Place, outer: Place): boolean {
+  return bucket === outer.bucket && prefix !== outer.prefix && prefix.startsWith(outer.prefix);
 }
 
 /** `path`: where the origins are in the settings, `origin` or `origins`. */

@@ -37,7 +37,18 @@ test("diskSharesOf: the places with a share or a priority, each once, and none o
   };
   const config = loadConfig({ env: {}, overrides: { origin: originWith(buckets), disk } });
   assert.deepEqual(diskSharesOf(config), [
-    { name: "a", originId: "o", bucket: "data", prefix: "", share: 0.2, priority: "normal" },
+    {
+      name: "a",
+      originId: "o",
+      bucket: "data",
+      named: [
+        { bucket: "data", prefix: "p/" },
+        { bucket: "data", prefix: "e/" },
+      ],
+      prefix: "",
+      share: 0.2,
+      priority: "normal",
+    },
     { name: "low", originId: "o", bucket: "other", prefix: "x/", share: 0, priority: "low" },
     {
       name: "*",
@@ -144,4 +155,17 @@ test('diskSharesOf: a bucket that is named without a share is not in the share o
     shareNumber(places, { originId: "o", bucket, objectKey });
   assert.deepEqual([numberOf("plain", "k"), numberOf("b", "p/k")], [noShare, noShare]);
   assert.deepEqual([numberOf("any", "k"), numberOf("b", "k")], [1, 1]);
+});
+
+test("diskSharesOf: a prefix that is named without a share is not in the share of a shorter one", () => {
+  const buckets = {
+    all: { bucket: "b", disk_share: 0.4 },
+    logs: { bucket: "b", prefix: "logs/" },
+    errors: { bucket: "b", prefix: "logs/errors/", priority: "high" },
+    other: { bucket: "c", prefix: "models/" },
+  };
+  const places = diskSharesOf(loadConfig({ env: {}, overrides: { origin: originWith(buckets), disk } }));
+  const numberOf = (objectKey: string): number =>
+    shareNumber(places, { originId: "o", bucket: "b", objectKey });
+  assert.deepEqual(["k", "logs/k", "logs/errors/k", "models/k"].map(numberOf), [1, noShare, 2, 1]);
 });

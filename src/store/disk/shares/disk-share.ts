@@ -16,7 +16,7 @@ export interface SharePlace {
   readonly originId: string;
   /** By the origin's name; undefined for all buckets that the settings do not name. */
   readonly bucket: string | undefined;
-  /** Where `bucket` is undefined: what the settings name, with a share or without. */
+  /** What the settings name, with a share or without, and so is not in this place. */
   readonly named?: readonly { readonly bucket: string; readonly prefix: string }[];
   readonly prefix: string;
 }
