@@ -2,9 +2,9 @@
  * The file system calls of the disk tier's reads, each with a deadline. The kernel cannot cancel a call, so a late one
  * goes on: its caller gets ETIMEDOUT, and the tier sets the disk aside until every late call has returned.
  *
- * Blocks are read by threads of their own (block-threads.ts) where there is more than one core. Node makes all other calls in the four threads of its pool,
- * which look-ups of names need, too. So at most callsMax run at once, and none begins while one is late. A disk that hangs
- * thus leaves a thread to the rest of the process.
+ * Blocks are read by threads of their own (block-threads.ts) where there is more than one core. Node makes all other calls
+ * in the four threads of its pool, which look-ups of names need, too. So at most callsMax run at once, and none begins
+ * while one is late. A disk that hangs thus leaves a thread to the rest of the process.
  *
  * Invariants:
  * 1. `done` is called once: with the result, or with ETIMEDOUT at the deadline or because another call is late.
@@ -91,11 +91,6 @@ export class DiskCalls implements SummingFileSystem {
       onThreadCrash,
       threadModule,
     });
-  }
-
-  /** Threads that wait for a block to read. */
-  get idleThreads(): number {
-    return this.#threads?.idle ?? 0;
   }
 
   get lateCalls(): number {

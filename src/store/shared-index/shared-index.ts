@@ -48,17 +48,13 @@ export class SharedIndex {
   constructor(rowsMax: number) {
     assert(rowsMax > 0, "an index has a row");
     this.#rowsMax = rowsMax;
+    // The system provides a page of the table and of the rows when it is first written.
     const places = 2 ** Math.ceil(Math.log2(2 * rowsMax));
     this.memory = {
       table: sharedWords(places),
       rows: sharedWords((rowsMax + 1) * rowWords),
       signal: sharedWords(1),
     };
-  }
-
-  /** What the table and all rows take at most. The system provides a page of them when it is first written. */
-  get bytesMax(): number {
-    return this.memory.table.byteLength + this.memory.rows.byteLength;
   }
 
   /** Rows that were removed, and that readers still pin. */
