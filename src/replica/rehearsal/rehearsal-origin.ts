@@ -31,7 +31,7 @@ export class RehearsalOrigin {
   /** Resolves with its URL. @throws Error where nothing can listen on loopback. */
   start(): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#server.once("error", reject);
+    this.#server.on("error", reject);
     this.#server.listen({ host: "127.0.0.1", port: 0 }, () => {
       resolve(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`);
     });
