@@ -19,7 +19,8 @@ import { type Copy, copySizeBytes } from "../base/reader-memory.ts";
 import type { ObjectVersion } from "../chunk/object-version.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
-import { blockPresence, readDiskBlock } from "./block-presence.ts";
+import { blockPresence } from "./block-presence.ts";
+import type { BlockReader } from "./block-reads.ts";
 import type { Flight, FlightListener } from "./flight.ts";
 import { FlightsAhead } from "./flights-ahead.ts";
 import type { ReadPath, ReadSource } from "./read-path.ts";
@@ -36,12 +37,12 @@ const retriesMax = 12;
 /** Looks in a row that find neither bytes nor something to wait for: tiers evict chunks as soon as they come. */
 const idleLooksMax = 16;
 
-export class ObjectReader implements FlightListener {
+export class ObjectReader implements FlightListener, BlockReader {
   readonly version: ObjectVersion;
   /** Set with the first bytes returned. */
   source: ReadSource | undefined;
   readonly #path: ReadPath;
-  readonly #asker: Asker | undefined;
+  readonly asker: Asker | undefined;
   readonly #start: number;
   readonly #end: number;
   #position: number;
@@ -70,7 +71,7 @@ export class ObjectReader implements FlightListener {
   constructor(path: ReadPath, version: ObjectVersion, start: number, end: number, asker?: Asker) {
     assert(start >= 0 && start < end && end <= version.sizeBytes, "a range lies inside its object");
     this.#path = path;
-    this.#asker = asker;
+    this.asker = asker;
     this.version = version;
     this.#start = start;
     this.#position = start;
@@ -84,6 +85,10 @@ export class ObjectReader implements FlightListener {
 
   get range(): readonly [start: number, end: number] {
     return [this.#start, this.#end];
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   get done(): boolean {
@@ -260,7 +265,7 @@ export class ObjectReader implements FlightListener {
   /** Waits until {@link take} can copy. */
   async #awaitPlace(): Promise<void> {
     const { readerMemory, queueTimeoutMs } = this.#path;
-    const waits = beginWait(this.#asker, this.#path.trace, "memory");
+    const waits = beginWait(this.asker, this.#path.trace, "memory");
     const place = await readerMemory.copy(queueTimeoutMs).finally(() => waits?.end());
     this.#needsPlace = false;
     if (this.#closed) place.release();
@@ -274,7 +279,7 @@ export class ObjectReader implements FlightListener {
     const chunkStart = this.#chunkIndex * chunkSizeBytes;
     const from = chunkStart + (this.#flight?.to ?? chunkSizeBytes);
     if (from >= this.#end) return;
-    this.#flightsAhead ??= new FlightsAhead(this.#path, this.version, this.#end, this.#asker);
+    this.#flightsAhead ??= new FlightsAhead(this.#path, this.version, this.#end, this.asker);
     this.#flightsAhead.start(this.#chunkIndex, from);
   }
 
@@ -327,7 +332,7 @@ export class ObjectReader implements FlightListener {
     }
     // A window is for the readers that come after this one.
     const seen = memory.wasSeen(this.#memoryKey) || end > blockEndOf(wantedEnd - 1);
-    const asker = this.#asker && { asker: this.#asker };
+    const asker = this.asker && { asker: this.asker };
     const isFirst = this.takenBytes === 0;
     this.#join(flights.fill(key, { offset, end, seen, skipDisk, isFirst, ...asker }), true);
     if (this.#window) this.#window.end = chunkStart + (this.#flight?.to ?? end);
@@ -348,7 +353,7 @@ export class ObjectReader implements FlightListener {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       flight.listen(this);
-      const waits = flight.trace && waitsOf(this.#asker, this.#path.trace);
+      const waits = flight.trace && waitsOf(this.asker, this.#path.trace);
       if (flight.trace) waits?.follow(flight.trace);
       await promise;
       waits?.end();
@@ -357,10 +362,10 @@ export class ObjectReader implements FlightListener {
 
   /** True when a block is read or the reader is closed; false on a miss, and where this reader joins a promotion. */
   async #readFromDisk(disk: ChunkStore, key: ChunkKey, offset: number): Promise<boolean> {
-    const { memory, flights, budget, readerMemory, queueTimeoutMs } = this.#path;
+    const { memory, flights, readerMemory } = this.#path;
     const blockIndex = Math.floor(offset / segmentSizeBytes);
     if (memory.wasSeen(this.#memoryKey) && blockPresence(disk, key, blockIndex) === "held") {
-      const wanted = { offset, end: this.#wantedEnd(key, offset), asker: this.#asker };
+      const wanted = { offset, end: this.#wantedEnd(key, offset), asker: this.asker };
       const promotion = flights.promote(key, wanted);
       if (promotion) {
         this.#join(promotion, this.#leads);
@@ -370,31 +375,16 @@ export class ObjectReader implements FlightListener {
     // Without a place, the block would be read for nothing.
     if (!this.#place && !readerMemory.hasRoomForPin) await this.#awaitPlace();
     if (this.#closed) return true;
-    const blockOffset = blockIndex * segmentSizeBytes;
-    const blockBytes = Math.min(segmentSizeBytes, key.version.chunkLength(key.index) - blockOffset);
-    const waits = beginWait(this.#asker, this.#path.trace, "memory");
-    const reservation = await budget.reserve(blockBytes, queueTimeoutMs).finally(() => waits?.end());
-    if (this.#closed) {
-      reservation.release();
-      return true;
-    }
-    const block = reservation.takeSegment(blockBytes);
-    beginWait(this.#asker, this.#path.trace, "disk");
-    const waiting = this.#path.trace?.waitingOf(this.#asker);
-    const isRead = await readDiskBlock(disk, key, blockIndex, block.bytes, block, waiting);
-    waits?.end();
-    if (!isRead || this.#closed) {
-      block.release();
-      return this.#closed;
-    }
+    const block = await this.#path.blockReads.read(disk, key, blockIndex, this);
+    if (!block) return this.#closed;
     this.#block = block;
-    this.#blockOffset = blockOffset;
+    this.#blockOffset = blockIndex * segmentSizeBytes;
     return true;
   }
 
   #step(step: "first_bytes" | "flight_join", fields: object): void {
-    if (!this.#asker) return;
+    if (!this.asker) return;
     const chunk = chunkFields({ version: this.version, index: this.#chunkIndex });
-    this.#path.trace?.step(step, this.#asker.requestId, { ...chunk, ...fields });
+    this.#path.trace?.step(step, this.asker.requestId, { ...chunk, ...fields });
   }
 }

@@ -3,6 +3,7 @@ import type { MemoryBudget } from "../base/memory-budget.ts";
 import type { ReaderMemory } from "../base/reader-memory.ts";
 import type { ChunkStore } from "../store/chunk-store.ts";
 import type { Trace } from "../trace/trace.ts";
+import type { BlockReads } from "./block-reads.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
 import type { MemoryChunks } from "./memory-chunks.ts";
 import type { ReadWindows } from "./read-windows.ts";
@@ -16,6 +17,7 @@ export interface ReadPath {
   readonly flights: ChunkFlights;
   readonly budget: MemoryBudget;
   readonly readerMemory: ReaderMemory;
+  readonly blockReads: BlockReads;
   /** How long a reader waits for memory. */
   readonly queueTimeoutMs: number;
   /** Chunks that are fetched ahead at most, once a reader goes from chunk to chunk. */

@@ -2,10 +2,12 @@
  * How a replica fetches chunks it does not hold. The filler asks the origin. In a cluster the relay stands before it and
  * asks the coordinator of a chunk, and where disks are replicated, copies move between them.
  */
+
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { ReaderMemory } from "../base/reader-memory.ts";
 import type { Config } from "../config/config.ts";
+import { BlockReads } from "../fill/block-reads.ts";
 import { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import { ReadWindows } from "../fill/read-windows.ts";
@@ -83,6 +85,7 @@ export class ReplicaReadPath {
     this.forReaders = {
       ...shared,
       readerMemory: new ReaderMemory(budget, clock),
+      blockReads: new BlockReads({ budget, clock, queueTimeoutMs, trace }),
       flights: this.relay ?? filler,
       readAheadMax: config.chunking.readahead,
       windows: new ReadWindows(),

@@ -16,6 +16,7 @@ import { ObjectHandler } from "../../src/edge/object-handler.ts";
 import { RequestReport } from "../../src/edge/request-report.ts";
 import { S3Listener } from "../../src/edge/s3-listener.ts";
 import type { SubResourceHandler } from "../../src/edge/sub-resources/sub-resource-handler.ts";
+import { BlockReads } from "../../src/fill/block-reads.ts";
 import { EngineBodies } from "../../src/fill/bodies.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
@@ -71,6 +72,7 @@ async function fixture(context: TestContext, { slowRequestMs = 5000, handle }: O
     ...shared,
     flights: filler,
     readerMemory: new ReaderMemory(budget, clock),
+    blockReads: new BlockReads({ budget, clock, queueTimeoutMs: 60_000 }),
     readAheadMax: 0,
     sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
   };

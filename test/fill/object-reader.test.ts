@@ -241,6 +241,32 @@ test("ObjectReader: a client that leaves while it waits for memory has no block 
   assert.equal(budget.usedBytes, 0);
 });
 
+test("ObjectReader: readers that wait for a slow disk hold no memory, and those whose client left are passed over", async () => {
+  const { budget, disk, path, version } = fillFixture({ disk: true, maxBytes: 64 * MiB });
+  assert.ok(disk);
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  disk.readGate = gate;
+  const readers = Array.from({ length: 40 }, (_, index) => {
+    const object = version(`k${index}`, MiB);
+    disk.chunks.set(object.chunkPath(0), Buffer.alloc(MiB, index));
+    return new ObjectReader(path, object, 0, 10);
+  });
+  const ready = readers.map((reader) => {
+    assert.equal(reader.take(), null);
+    return reader.ready();
+  });
+  await settle();
+  assert.equal(disk.blockReads, 8);
+  assert.equal(budget.usedBytes, 8 * MiB);
+  for (const reader of readers.slice(0, 39)) reader.close();
+  open();
+  await Promise.all(ready);
+  assert.equal(disk.blockReads, 9);
+  assert.deepEqual(readers[39]?.take(), Buffer.alloc(10, 39));
+  readers[39]?.close();
+  assert.equal(budget.usedBytes, 0);
+});
+
 test("ObjectReader: a client that leaves in the middle while memory is short gets no error", async () => {
   const { budget, clock, memory, origin, path, version } = fillFixture({ disk: true, maxBytes: 16 * MiB });
   origin.auto = true;

@@ -9,6 +9,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
+import { BlockReads } from "../../src/fill/block-reads.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
@@ -175,6 +176,7 @@ export class SimulatedReplica {
       ...shared,
       flights: this.relay,
       readerMemory: new ReaderMemory(this.budget, clock),
+      blockReads: new BlockReads({ budget: this.budget, clock, queueTimeoutMs }),
       readAheadMax: scenario.readAheadMax,
       windows: new ReadWindows(),
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },

@@ -8,6 +8,7 @@ import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { BlockReads } from "../../src/fill/block-reads.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { ReadPath } from "../../src/fill/read-path.ts";
@@ -91,6 +92,7 @@ export function clusterFixture(options: ClusterFixtureOptions = {}) {
       ...shared,
       flights: relay,
       readerMemory: new ReaderMemory(budget, clock),
+      blockReads: new BlockReads({ budget, clock, queueTimeoutMs: 5000 }),
       readAheadMax: options.readAheadMax ?? 0,
       windows: new ReadWindows(),
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },

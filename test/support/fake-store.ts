@@ -68,6 +68,8 @@ export class FakeStore implements ChunkStore {
   believes: Presence | undefined;
   /** Held before a commit is answered; resolved by default. */
   commitGate: Promise<void> = Promise.resolve();
+  /** Held before a block is read. */
+  readGate: Promise<void> | undefined;
   refuses = false;
   isSetAside = false;
   /** Undefined for a disk that keeps whole chunks only. */
@@ -79,6 +81,7 @@ export class FakeStore implements ChunkStore {
 
   async readBlock(key: ChunkKey, blockIndex: number, target: Buffer, _hold?: MemoryHold): Promise<boolean> {
     this.blockReads += 1;
+    if (this.readGate) await this.readGate;
     const bytes = this.chunks.get(pathOf(key));
     if (!bytes) return false;
     bytes.copy(target, 0, blockIndex * 2 ** 20, blockIndex * 2 ** 20 + target.length);

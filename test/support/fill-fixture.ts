@@ -7,6 +7,7 @@ import { MemoryBudget } from "../../src/base/memory-budget.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { BlockReads } from "../../src/fill/block-reads.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { Cachestore } from "../../src/fill/memory-chunks.ts";
 import type { ObjectReader } from "../../src/fill/object-reader.ts";
@@ -49,6 +50,7 @@ export function fillFixture(options: FillFixtureOptions = {}) {
     budget,
     queueTimeoutMs,
     readerMemory: new ReaderMemory(budget, clock),
+    blockReads: new BlockReads({ budget, clock, queueTimeoutMs }),
     readAheadMax: options.readAheadMax ?? 0,
     windows: new ReadWindows(),
     sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },

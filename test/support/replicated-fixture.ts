@@ -9,6 +9,7 @@ import { OrcaError } from "../../src/base/orca-error.ts";
 import { ReaderMemory } from "../../src/base/reader-memory.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
+import { BlockReads } from "../../src/fill/block-reads.ts";
 import { ChunkServer } from "../../src/fill/chunk-server.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
@@ -156,6 +157,7 @@ export class ReplicatedFixture {
       ...shared,
       flights: relay,
       readerMemory: new ReaderMemory(budget, clock),
+      blockReads: new BlockReads({ budget, clock, queueTimeoutMs: 5000 }),
       readAheadMax: 0,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     };

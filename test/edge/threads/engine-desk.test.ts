@@ -1,4 +1,5 @@
 /** Both ends of the way between a thread of the edge and the engine, in one thread, over a real port. */
+
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
@@ -12,6 +13,7 @@ import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
 import { EngineLink } from "../../../src/edge/threads/engine-link.ts";
 import { LeasedLookups } from "../../../src/edge/threads/leased-lookups.ts";
 import { ThreadBodies } from "../../../src/edge/threads/thread-bodies.ts";
+import { BlockReads } from "../../../src/fill/block-reads.ts";
 import { type BodyReader, EngineBodies } from "../../../src/fill/bodies.ts";
 import { Filler } from "../../../src/fill/filler.ts";
 import { Buckets } from "../../../src/object/buckets.ts";
@@ -78,6 +80,7 @@ class Ends {
       ...shared,
       flights: new Filler({ ...shared, origins: new Map([[originId, origin]]) }),
       readerMemory: new ReaderMemory(budget, clock),
+      blockReads: new BlockReads({ budget, clock, queueTimeoutMs: 5000 }),
       readAheadMax: 0,
       sentBytes: { memory: 0, disk: 0, cachestore: 0, peer: 0, origin: 0, join: 0 },
     });
