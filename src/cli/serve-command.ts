@@ -107,7 +107,9 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log, version });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
   const { rehearse } = await import("../replica/rehearsal/rehearsal.ts");
-  await rehearse({ config, clock, random, logger });
+  // A stop need not wait for threads that are slow to begin.
+  const { rehearseThreads } = replica;
+  await Promise.race([rehearse({ config, clock, random, logger, rehearseThreads }), ended]);
   const starting = replica.start();
   const started = await Promise.race([starting, ended]);
   if (typeof started === "string" || started instanceof OrcaError) {

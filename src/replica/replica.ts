@@ -223,6 +223,11 @@ export class Replica {
     return this.#tiers.replicaId;
   }
 
+  /** To be called before {@link start}, if at all. Undefined where no other thread serves clients. */
+  get rehearseThreads(): ClientListener["rehearse"] {
+    return this.#listener.rehearse;
+  }
+
   /** Resolves when the disk's scan has ended. */
   get scanned(): Promise<void> {
     return this.#tiers.disk?.ready ?? Promise.resolve();

@@ -8,7 +8,9 @@ import { type Clock, SystemClock, type Timer } from "../../src/base/clock.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
 import { rehearsalMsMax, rehearse } from "../../src/replica/rehearsal/rehearsal.ts";
+import { Replica } from "../../src/replica/replica.ts";
 import { heldResources, released } from "../support/held-resources.ts";
+import { httpGet } from "../support/http-get.ts";
 import { type OrcaProcess, serveOrca } from "../support/orca-process.ts";
 import { endProcesses } from "../support/process.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
@@ -61,6 +63,36 @@ test("rehearse: in front of directories alone there is none", async () => {
   assert.deepEqual(logger.events, []);
 });
 
+test("rehearse: each thread that will serve reads twenty objects twice, and serves after that", async () => {
+  const before = await heldResources();
+  const origin = await S3Server.start({ buckets: ["models"] });
+  origin.put("models", "cold", { body: Buffer.from("cold") });
+  const logger = new RecordedLogger();
+  const awss3 = { bucket: "models", endpoint: origin.endpoint, use_path_style: true };
+  const server = { threads: 2, listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" };
+  const config = loadConfig({
+    env: { ORCA_AWSS3_ACCESS_KEY: "test", ORCA_AWSS3_SECRET_KEY: "test-secret" },
+    overrides: { server, origin: { ...s3, awss3 }, memory: { max_bytes: "256MiB" } },
+  });
+  const parts = { config, clock: new RehearsalClock(false), random: new SeededRandom(1), logger };
+  const replica = await Replica.open(parts);
+  assert.equal(await rehearse({ ...parts, rehearseThreads: replica.rehearseThreads }), 2 * 20 * 2);
+  assert.deepEqual(
+    logger.events.map(({ level, message }) => `${level}: ${message}`),
+    ["debug: Rehearsed reads before the start"],
+  );
+  const withThreads = await heldResources();
+  const { port } = (await replica.start()).s3;
+  assert.equal(await (await httpGet(`http://127.0.0.1:${port}/models/cold`)).text(), "cold");
+  await replica.stop();
+  await origin.stop();
+  assert.deepEqual(
+    withThreads.filter((each) => each.startsWith("thread ")),
+    ["thread orca-edge-1", "thread orca-edge-2"],
+  );
+  await released(before);
+});
+
 test("rehearse: ends when its time is over, and leaves nothing", async () => {
   const before = await heldResources();
   const { logger, run } = rehearsalOf([s3], new RehearsalClock(true));
@@ -77,43 +109,51 @@ function hasRehearsed({ child }: OrcaProcess): boolean {
   return /"reads":[1-9].*"Rehearsed reads before the start"/.test(child.output.join("\n"));
 }
 
-test("orca serve: after the rehearsal nothing is counted, and the origin was asked for no object", async (context) => {
-  const origin = await S3Server.start({ buckets: ["models"] });
-  const folder = mkdtempSync(join(tmpdir(), "orca-rehearsal-"));
-  context.after(async () => {
-    await origin.stop();
-    rmSync(folder, { recursive: true });
-  });
-  origin.put("models", "cold", { body: Buffer.from("cold") });
-  const serve = () =>
-    serveOrca(
-      folder,
-      "rehearsed",
-      `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" }
+for (const threads of [1, 2])
+  test(`orca serve: after the rehearsal of ${threads} threads nothing is counted, and the origin was asked for no object`, async (context) => {
+    const origin = await S3Server.start({ buckets: ["models"] });
+    const folder = mkdtempSync(join(tmpdir(), "orca-rehearsal-"));
+    context.after(async () => {
+      await origin.stop();
+      rmSync(folder, { recursive: true });
+    });
+    origin.put("models", "cold", { body: Buffer.from("cold") });
+    const serve = () =>
+      serveOrca(
+        folder,
+        "rehearsed",
+        `server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0", threads: ${threads} }
 origin:
   id: test
   driver: awss3
   awss3: { bucket: models, endpoint: "${origin.endpoint}", use_path_style: true }
 logging: { level: debug }
 `,
+      );
+    let replica = await serve();
+    // On a busy machine, the time of a rehearsal may be over before its first read.
+    for (let starts = 1; starts < startsMax && !hasRehearsed(replica); starts += 1) {
+      await replica.child.stop();
+      replica = await serve();
+    }
+    const { child, get, metric } = replica;
+    assert.ok(hasRehearsed(replica), child.output.join("\n"));
+    const counted = [
+      "orca_flights_total",
+      'orca_requests_total{operation="get_object",status="200"}',
+      "orca_memory_chunks",
+      'orca_directory_entries{origin="test"}',
+      'orca_directory_lookups_total{origin="test",result="miss"}',
+      'orca_served_bytes_total{origin="test"}',
+    ];
+    const counts = async (): Promise<number[]> => Promise.all(counted.map((each) => metric(each)));
+    assert.deepEqual(await counts(), [0, 0, 0, 0, 0, 0]);
+    assert.equal(await (await get("cold")).text(), "cold");
+    assert.deepEqual(await counts(), [1, 1, 1, 1, 1, 4]);
+    // A LIST is the look at the bucket, which every start makes.
+    const asked = origin.requests.filter(({ operation }) => operation !== "LIST");
+    assert.deepEqual(
+      asked.map(({ operation, key }) => `${operation} ${key}`),
+      ["GET cold"],
     );
-  let replica = await serve();
-  // On a busy machine, the time of a rehearsal may be over before its first read.
-  for (let starts = 1; starts < startsMax && !hasRehearsed(replica); starts += 1) {
-    await replica.child.stop();
-    replica = await serve();
-  }
-  const { child, get, metric } = replica;
-  assert.ok(hasRehearsed(replica), child.output.join("\n"));
-  const counted = ["orca_flights_total", 'orca_requests_total{operation="get_object",status="200"}'];
-  const counts = async (): Promise<number[]> => Promise.all(counted.map((each) => metric(each)));
-  assert.deepEqual(await counts(), [0, 0]);
-  assert.equal(await (await get("cold")).text(), "cold");
-  assert.deepEqual(await counts(), [1, 1]);
-  // A LIST is the look at the bucket, which every start makes.
-  const asked = origin.requests.filter(({ operation }) => operation !== "LIST");
-  assert.deepEqual(
-    asked.map(({ operation, key }) => `${operation} ${key}`),
-    ["GET cold"],
-  );
-});
+  });

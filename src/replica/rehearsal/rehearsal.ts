@@ -3,7 +3,10 @@
  * this process. V8 compiles a function when it is first called, and to faster code after some more calls. Without a
  * rehearsal the first client of a replica waits for that, and so do some dozens after it.
  *
- * It leaves nothing: no byte is kept, no count is one of the replica's, and the origin is not asked. It ends after
+ * Each thread has code of its own. So with `server.threads` above 1, the threads that will serve clients have those parts
+ * that are theirs, and read each object a second time: that is a hit in shared memory.
+ *
+ * It leaves nothing: no byte is kept, no count is one of the replica's, and the origin is not asked. Its reads end after
  * {@link rehearsalMsMax} at the latest, and whatever fails in it is logged at level debug and no more.
  */
 import { connect } from "node:net";
@@ -21,7 +24,8 @@ import { closeMetadata, openMetadata } from "../metadata.ts";
 import { openOrigins } from "../origins.ts";
 import { ReplicaReadPath } from "../read-path.ts";
 import { ReleaseStack, step } from "../release-stack.ts";
-import { bucketsOf } from "../replica-buckets.ts";
+import { bucketPlacesOf, bucketsOf } from "../replica-buckets.ts";
+import type { EdgeThreads } from "../threads/edge-threads.ts";
 import { s3ListenerOf } from "../threads/s3-listener.ts";
 import { openTiers } from "../tiers.ts";
 import { RehearsalOrigin, rehearsedBytes } from "./rehearsal-origin.ts";
@@ -32,10 +36,15 @@ export interface RehearsalOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** @see EdgeThreads.rehearse Left out where this thread serves clients. */
+  readonly rehearseThreads?: EdgeThreads["rehearse"] | undefined;
 }
 
 /** Measured: the first request after 20 reads is as fast as the tenth. 40 reads gain no more. */
 const readsMax = 20;
+
+/** Of all threads together: each costs the one engine some 0.5 ms. */
+const threadReadsMax = 160;
 
 /** A quiet machine takes about 80 ms. */
 export const rehearsalMsMax = 500;
@@ -45,7 +54,7 @@ const name = "rehearsal";
 /** Lines about objects that do not exist would mislead. */
 const silent: Logger = { isDebug: false, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** Resolves with the number of objects that were read. Never rejects. */
+/** Resolves with the number of reads. Never rejects. */
 export async function rehearse(options: RehearsalOptions): Promise<number> {
   const { config, clock, logger } = options;
   const driver = config.origins.map((origin) => origin.driver).find((each) => each !== "file");
@@ -54,59 +63,96 @@ export async function rehearse(options: RehearsalOptions): Promise<number> {
   const startedMs = clock.monotonic();
   const held = new ReleaseStack(silent, clock);
   const tooLong = new AbortController();
-  const timer = clock.timer(rehearsalMsMax, () => tooLong.abort(new Error(`took ${rehearsalMsMax} ms`)));
   let reads = 0;
   let fault: string | undefined;
-  try {
-    const port = await open(driver, options, held);
-    for (; reads < readsMax; reads += 1) await read(port, `/${name}/${reads}`, tooLong.signal);
-  } catch (thrown) {
+  const faulty = (thrown: unknown): void => {
     fault = thrown instanceof Error ? thrown.message : String(thrown);
+  };
+  try {
+    const ports = await open(driver, options, held);
+    // Threads take longer to begin. The start waits for them in any case.
+    const timer = clock.timer(rehearsalMsMax, () => tooLong.abort(new Error(`took ${rehearsalMsMax} ms`)));
+    held.add(step("cancel the timer", () => timer.cancel()));
+    const paths = pathsOf(ports.length, options.rehearseThreads !== undefined);
+    const readAll = async (port: number, thread: number): Promise<void> => {
+      for (const path of paths) {
+        await read(port, `/${name}/${thread}-${path}`, tooLong.signal);
+        reads += 1;
+      }
+    };
+    await Promise.all(ports.map((port, thread) => readAll(port, thread).catch(faulty)));
+  } catch (thrown) {
+    faulty(thrown);
   }
-  timer.cancel();
   await held.unwind().catch(() => {});
   const fields = { reads, ms: Math.round(clock.monotonic() - startedMs), ...(fault && { fault }) };
   logger.debug(fields, "Rehearsed reads before the start");
   return reads;
 }
 
-/** The parts between a client and the origin, as a replica has them. Resolves with the port of the listener. */
+/** The objects that a listener serves, one after the other. */
+function pathsOf(listeners: number, twice: boolean): number[] {
+  const count = Math.min(readsMax, Math.ceil(threadReadsMax / listeners));
+  return Array.from({ length: count }, (_, object) => (twice ? [object, object] : [object])).flat();
+}
+
+/** The parts between a client and the origin, as a replica has them. Resolves with the ports of the listeners. */
 async function open(
   driver: OriginConfig["driver"],
-  { clock, random }: RehearsalOptions,
+  { config: { server }, clock, random, rehearseThreads }: RehearsalOptions,
   held: ReleaseStack,
-): Promise<number> {
+): Promise<number[]> {
   const origin = new RehearsalOrigin();
   held.add(step("stop the origin", () => origin.stop()));
-  const config = configOf(driver, await origin.start());
-  const options = { config, clock, random, logger: silent, trace: new Trace(silent, clock) };
+  const config = configOf(driver, await origin.start(), rehearseThreads ? server.threads : 1);
+  const trace = new Trace(silent, clock);
+  const options = { config, clock, random, logger: silent, trace };
   const origins = openOrigins(options, held);
   const tiers = openTiers(options, held);
-  const { metadataHeap, memory, replicaId } = tiers;
+  const { metadataHeap, memory, shared, replicaId } = tiers;
   const readPath = new ReplicaReadPath({ ...options, tiers, origins, meshClient: undefined });
   held.add(step("end fills", () => readPath.stopFlights()));
-  const metadataParts = { ...options, metadataHeap, places: readPath.places, revocations: undefined };
+  const metadataParts = {
+    ...options,
+    metadataHeap,
+    places: readPath.places,
+    revocations: shared?.revocations,
+  };
   const opened = origins.map((each, index) =>
     openMetadata(each, config.origins[index] as OriginConfig, metadataParts, undefined, [memory]),
   );
   held.add(step("close the caches of metadata", () => closeMetadata(opened, metadataHeap)));
-  const listener = s3ListenerOf({
-    ...options,
+  const engine = {
+    config,
     replicaId,
     buckets: bucketsOf(config, opened, clock),
-    access: undefined,
     bodies: new EngineBodies(readPath.forReaders),
-    warmRequests: undefined,
+    warmRequests: { add: () => "full" as const },
+  };
+  if (rehearseThreads && shared) {
+    const threadEngine = {
+      ...engine,
+      ...shared,
+      origins: new Map(opened.map((each) => [each.origin.id, each])),
+      places: bucketPlacesOf(opened),
+      traceContexts: trace.contexts,
+    };
+    return rehearseThreads(threadEngine, held);
+  }
+  const listener = s3ListenerOf({
+    ...options,
+    ...engine,
+    access: undefined,
     stats: new EdgeStats(),
     tls: undefined,
     accessLogger: silent,
     onDied: () => {},
   });
   held.add(step("close the S3 listener", () => listener.close()));
-  return (await listener.start()).port;
+  return [(await listener.start()).port];
 }
 
-function configOf(driver: OriginConfig["driver"], endpoint: string): Config {
+function configOf(driver: OriginConfig["driver"], endpoint: string, threads: number): Config {
   const [bucket, region] = [name, "us-east-1"];
   return loadConfig({
     env: {
@@ -115,7 +161,7 @@ function configOf(driver: OriginConfig["driver"], endpoint: string): Config {
       [secretVariables.azureblobAccountKey]: Buffer.from(name).toString("base64"),
     },
     overrides: {
-      server: { listen: "127.0.0.1:0" },
+      server: { listen: "127.0.0.1:0", threads },
       origin:
         driver === "awss3"
           ? { id: name, driver, awss3: { bucket, endpoint, region, use_path_style: true } }

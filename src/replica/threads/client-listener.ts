@@ -37,7 +37,7 @@ export type ClientListener = Pick<
   | "pipelinesCut"
   | "acceptErrors"
 > &
-  Partial<Pick<EdgeThreads, "collect" | "linesDropped" | "cpuSeconds" | "lagNotice">>;
+  Partial<Pick<EdgeThreads, "rehearse" | "collect" | "linesDropped" | "cpuSeconds" | "lagNotice">>;
 
 export interface ClientListenerParts {
   readonly config: Config;

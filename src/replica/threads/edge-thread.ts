@@ -47,11 +47,14 @@ class EdgeThread {
   readonly #bodies: ThreadBodies;
   readonly #origins = new Map<string, { readonly asked: AskedOrigin; readonly lookups: LeasedLookups }>();
   readonly #stats = new EdgeStats();
+  readonly #lag: EventLoopLag;
   readonly #counted: CountedThread;
   readonly #material: PushedValue<AccessMaterial> | undefined;
   readonly #certificate: PushedValue<SecureContextOptions> | undefined;
   #access: ReplicaAccess | undefined;
   #listener: S3Listener | undefined;
+  /** Serves for a rehearsal, with parts of its own. */
+  #rehearsal: EdgeThread | undefined;
 
   constructor(data: ThreadData, send: (message: FromEdgeThread) => void) {
     this.#data = data;
@@ -77,11 +80,12 @@ class EdgeThread {
     this.#material = access && new PushedValue(access);
     this.#certificate = certificate && new PushedValue(certificate);
     this.#sampleSteps();
+    this.#lag = new EventLoopLag(this.#clock);
     this.#counted = new CountedThread({
       stats: this.#stats,
       bodies: this.#bodies,
       logger: this.#logger,
-      lag: new EventLoopLag(this.#clock),
+      lag: this.#lag,
       lookups: () => [...this.#origins.values()].map(({ lookups }) => lookups),
       access: () => this.#access,
       listener: () => this.#listener,
@@ -90,6 +94,12 @@ class EdgeThread {
 
   async take(message: ToEdgeThread): Promise<void> {
     switch (message.kind) {
+      case "rehearse":
+        await this.#rehearse(message.data);
+        return;
+      case "endRehearsal":
+        await this.#endRehearsal();
+        return;
       case "listen":
         await this.#listen(message.host, message.port);
         return;
@@ -114,10 +124,36 @@ class EdgeThread {
     }
   }
 
+  async #rehearse(data: ThreadData): Promise<void> {
+    // What it counts nobody hears.
+    this.#rehearsal = new EdgeThread(data, () => {});
+    try {
+      const { port } = await this.#rehearsal.#makeListener("127.0.0.1", 0).start();
+      this.#send({ kind: "rehearsing", port });
+    } catch (thrown) {
+      const fault = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#send({ kind: "rehearsing", port: 0, fault });
+    }
+  }
+
+  async #endRehearsal(): Promise<void> {
+    const rehearsal = this.#rehearsal;
+    this.#rehearsal = undefined;
+    if (rehearsal) await rehearsal.#close();
+    this.#send({ kind: "rehearsed" });
+  }
+
+  /** Of a rehearsal alone: any other thread serves until it ends. */
+  async #close(): Promise<void> {
+    this.#counted.take();
+    await this.#listener?.close();
+    this.#lag.stop();
+    this.#data.link.close();
+  }
+
   async #listen(host: string, port: number): Promise<void> {
     try {
-      this.#listener = this.#makeListener(host, port);
-      this.#send({ kind: "listening", address: await this.#listener.start() });
+      this.#send({ kind: "listening", address: await this.#makeListener(host, port).start() });
       this.#repeat(countsMs, () => this.#send({ kind: "counts", counts: this.#counted.take() }));
       this.#repeat(windowMs, () => this.#stats.hotObjects.rotate());
     } catch (thrown) {
@@ -175,7 +211,7 @@ class EdgeThread {
     this.#access = this.#material && new ReplicaAccess({ config, clock, source: sourceOf(this.#material) });
     const ids = new Set([...places.configured.map(({ originId }) => originId), places.other?.originId ?? ""]);
     const origins = [...ids].filter((id) => id !== "").map((id) => ({ origin: this.#originOf(id).asked }));
-    return s3ListenerOf({
+    this.#listener = s3ListenerOf({
       config,
       replicaId,
       buckets,
@@ -193,6 +229,7 @@ class EdgeThread {
       trace: this.#trace,
       onDied: (error) => this.#send({ kind: "died", error: sentError(error) }),
     });
+    return this.#listener;
   }
 
   #buckets(): Buckets<OtherLookups> {

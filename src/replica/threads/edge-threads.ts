@@ -3,51 +3,43 @@
  * together. A thread that ends by itself is a bug; the replica then stops.
  */
 import type { AddressInfo } from "node:net";
-import { MessageChannel, Worker } from "node:worker_threads";
-import type { Clock } from "../../base/clock.ts";
-import type { Logger, WarningFields } from "../../base/logger.ts";
-import { OrcaError } from "../../base/orca-error.ts";
+import type { WarningFields } from "../../base/logger.ts";
 import { pages } from "../../base/pages.ts";
 import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
 import type { AccessLogger } from "../../edge/access-log/access-log.ts";
 import type { EdgeStats } from "../../edge/edge-stats.ts";
 import { addEdge } from "../../edge/threads/edge-counts.ts";
-import { EngineDesk, type EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
+import type { EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
 import { ProcessLimits } from "../../edge/threads/process-limits.ts";
 import type { SentLine } from "../../edge/threads/question.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
+import { type ReleaseStack, step } from "../release-stack.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
 import { freePort } from "./free-port.ts";
+import { ThreadHandle, type ThreadHandleOptions } from "./thread-handle.ts";
 import { receivedFields } from "./thread-logger.ts";
-import type {
-  FromEdgeThread,
-  ThreadCounts,
-  ThreadData,
-  ThreadGauges,
-  ToEdgeThread,
-} from "./thread-messages.ts";
+import type { FromEdgeThread, ThreadCounts, ThreadData, ToEdgeThread } from "./thread-messages.ts";
 
-export interface EdgeThreadsOptions extends Omit<EngineDeskOptions, "log"> {
+/** What threads need of an engine: the replica's, or before that one to rehearse with. */
+export interface ThreadEngine extends Omit<EngineDeskOptions, "log"> {
   readonly config: Config;
   readonly replicaId: string;
   readonly places: BucketPlaces;
   readonly revocations: Revocations;
+}
+
+export interface EdgeThreadsOptions extends ThreadEngine, Omit<ThreadHandleOptions, "log"> {
   /** The parts whose counters grow by what threads count. */
   readonly counters: ThreadCounters;
-  readonly logger: Logger;
   readonly accessLogger: AccessLogger;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane?: boolean | undefined;
   /** What its files hold. Undefined where clients do not authenticate. */
   readonly access: Pick<ReplicaAccess, "source"> | undefined;
   readonly tls: TlsSource | undefined;
-  readonly clock: Clock;
-  readonly onDied: (error: OrcaError) => void;
-  /** The module that each thread runs; for tests. */
-  readonly threadModule?: URL;
 }
 
 /** Adds what a thread has counted to the replica's own counters. */
@@ -63,118 +55,8 @@ const leasedShare = 1 / 16;
 const slabBytes = 1024 * 1024;
 /** A page of metrics waits no longer for a thread that is busy. What that has counted is on the next page. */
 const collectMs = 1000;
-/** A thread sends counts each second. One that is silent for this long is said to hang. */
-const silentMaxMs = 5000;
 /** A thread that has not drained by so long after its time hangs. Less than a step of the stop has left (release-stack.ts). */
 const drainLateMs = 4000;
-
-class ThreadHandle {
-  readonly #worker: Worker;
-  readonly #desk: EngineDesk;
-  readonly #onMessage: (message: FromEdgeThread) => void;
-  readonly #waiting = new Map<FromEdgeThread["kind"], PromiseWithResolvers<FromEdgeThread>>();
-  readonly name: string;
-  /** Since the thread began, as it was measured last. */
-  cpuSeconds = 0;
-  gauges: ThreadGauges = {
-    connections: 0,
-    requestsInFlight: 0,
-    requestsPipelined: 0,
-    lag: null,
-  };
-  readonly #clock: Clock;
-  /** When the thread sent something last. Undefined before it listens. */
-  #heardMs: number | undefined;
-  #isStopping = false;
-  #died: OrcaError | undefined;
-
-  constructor(
-    name: string,
-    data: Omit<ThreadData, "link">,
-    options: EdgeThreadsOptions & Pick<EngineDeskOptions, "log">,
-    onMessage: (message: FromEdgeThread) => void,
-  ) {
-    this.name = name;
-    this.#clock = options.clock;
-    const { port1, port2 } = new MessageChannel();
-    this.#desk = new EngineDesk(port1, options);
-    this.#onMessage = onMessage;
-    this.#worker = new Worker(options.threadModule ?? new URL("./edge-thread.ts", import.meta.url), {
-      name,
-      workerData: { ...data, link: port2 } satisfies ThreadData,
-      transferList: [port2],
-    });
-    this.#worker.on("message", (message: FromEdgeThread) => this.#take(message));
-    this.#worker.on("error", (error: Error) => this.#die(options, name, error));
-    this.#worker.on("exit", () => {
-      port1.close();
-      this.#desk.close();
-      this.#die(options, name, new Error("it ended"));
-    });
-  }
-
-  /** Null while the thread is on time. One that hangs cannot tell that itself. @see EventLoopLag.notice */
-  get lagNotice(): string | null {
-    const { name, gauges } = this;
-    const silentMs = this.#clock.monotonic() - (this.#heardMs ?? this.#clock.monotonic());
-    if (silentMs > silentMaxMs) {
-      return `thread ${name}: it hangs, and its clients wait: its last message is ${Math.round(silentMs / 1000)} s old`;
-    }
-    return gauges.lag === null ? null : `thread ${name}: ${gauges.lag}`;
-  }
-
-  send(message: ToEdgeThread): void {
-    this.#worker.postMessage(message);
-  }
-
-  /** The next message of this kind, or one that says that it failed. */
-  async answer<Kind extends FromEdgeThread["kind"]>(
-    kind: Kind,
-  ): Promise<Extract<FromEdgeThread, { kind: Kind }>> {
-    if (this.#died) throw this.#died;
-    let waiting = this.#waiting.get(kind);
-    if (waiting === undefined) {
-      waiting = Promise.withResolvers();
-      this.#waiting.set(kind, waiting);
-    }
-    return (await waiting.promise) as Extract<FromEdgeThread, { kind: Kind }>;
-  }
-
-  async measure(): Promise<void> {
-    const { user, system } = await this.#worker.cpuUsage();
-    this.cpuSeconds = (user + system) / 1e6;
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await this.#worker.terminate();
-  }
-
-  #take(message: FromEdgeThread): void {
-    this.#heardMs = this.#clock.monotonic();
-    this.#onMessage(message);
-    const kind = message.kind === "failed" ? "listening" : message.kind;
-    const waiting = this.#waiting.get(kind);
-    this.#waiting.delete(kind);
-    if (message.kind === "failed") waiting?.reject(receivedError(message.error));
-    else waiting?.resolve(message);
-  }
-
-  #die({ onDied, logger }: EdgeThreadsOptions, name: string, cause: Error): void {
-    const message = `Thread "${name}" died: ${cause.message}`;
-    const error = new OrcaError("internal", "edge", message, { cause });
-    this.#died ??= error;
-    for (const waiting of this.#waiting.values()) waiting.reject(error);
-    this.#waiting.clear();
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    logger.error(
-      { error, stack: cause.stack },
-      "A thread met a bug, and Orca stops. Please report this line.",
-    );
-    onDied(error);
-  }
-}
 
 export class EdgeThreads {
   acceptErrors = 0;
@@ -202,14 +84,33 @@ export class EdgeThreads {
     return this.#sum("requestsPipelined");
   }
 
+  /**
+   * Starts the threads, if they have not been started. Each then serves for a rehearsal in front of `engine`, on a port of
+   * loopback of its own, until the end that is added to `held`. Resolves with the ports of those that could begin.
+   */
+  readonly rehearse = async (engine: ThreadEngine, held: ReleaseStack): Promise<number[]> => {
+    this.#startThreads();
+    const limits = new ProcessLimits();
+    const data = {
+      ...this.#dataOf(engine, limits),
+      access: undefined,
+      certificate: undefined,
+      isDebug: false,
+    };
+    const begun = await Promise.allSettled(this.#threads.map((thread) => thread.rehearse(data, engine)));
+    return begun.flatMap((each) => {
+      if (each.status === "rejected") return [];
+      held.add(step("end the rehearsal of a thread", each.value.end));
+      return [each.value.port];
+    });
+  };
+
   /** Resolves with the address, at which all threads listen. @throws OrcaError */
   async start(): Promise<AddressInfo> {
-    const { config, access, tls } = this.#options;
+    const { config } = this.#options;
     const { host } = config.server.listen;
     const port = await freePort(config.server.listen, this.#options);
-    for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number);
-    access?.source.watch((material) => this.#tell({ kind: "access", material }));
-    tls?.watch((certificate) => this.#tell({ kind: "certificate", certificate }));
+    this.#startThreads();
     this.#tell({ kind: "listen", host, port });
     const listening = await Promise.all(this.#threads.map((thread) => thread.answer("listening")));
     return listening[0]?.address as AddressInfo;
@@ -281,18 +182,34 @@ export class EdgeThreads {
     for (const thread of this.#threads) thread.send(message);
   }
 
-  #startThread(number: number): void {
-    const { config, replicaId, places, revocations, index, hasLane, access, tls } = this.#options;
+  #startThreads(): void {
+    if (this.#threads.length > 0) return;
+    const { config, access, tls } = this.#options;
+    const data = this.#dataOf(this.#options, this.#limits);
+    for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number, data);
+    access?.source.watch((material) => this.#tell({ kind: "access", material }));
+    tls?.watch((certificate) => this.#tell({ kind: "certificate", certificate }));
+  }
+
+  #startThread(number: number, data: Omit<ThreadData, "link">): void {
+    const onMessage = (message: FromEdgeThread): void => this.#take(message, thread);
+    const parts = { ...this.#options, log: (line: SentLine) => this.#log(line) };
+    const thread = new ThreadHandle(`orca-edge-${number}`, data, parts, onMessage);
+    this.#threads.push(thread);
+  }
+
+  #dataOf({ config, replicaId, places, revocations, index }: ThreadEngine, limits: ProcessLimits) {
+    const { hasLane, access, tls } = this.#options;
     const { secrets: _, ...plainConfig } = config;
     const { threads } = config.server;
     const { maxBytes } = config.memory;
-    const data = {
+    return {
       config: plainConfig,
       replicaId,
       places,
       index: index.memory,
       revocations: revocations.words,
-      limits: this.#limits.words,
+      limits: limits.words,
       pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
       access: access?.source.material,
@@ -300,10 +217,6 @@ export class EdgeThreads {
       isDebug: this.#isDebug,
       hasLane,
     };
-    const onMessage = (message: FromEdgeThread): void => this.#take(message, thread);
-    const parts = { ...this.#options, log: (line: SentLine) => this.#log(line) };
-    const thread = new ThreadHandle(`orca-edge-${number}`, data, parts, onMessage);
-    this.#threads.push(thread);
   }
 
   #take(message: FromEdgeThread, thread: ThreadHandle): void {

@@ -57,6 +57,9 @@ export interface ThreadGauges {
 }
 
 export type ToEdgeThread =
+  /** With what a thread begins with of its rehearsal. */
+  | { readonly kind: "rehearse"; readonly data: ThreadData }
+  | { readonly kind: "endRehearsal" }
   | { readonly kind: "listen"; readonly host: string; readonly port: number }
   | { readonly kind: "announceStop" }
   | { readonly kind: "drain"; readonly timeoutMs: number }
@@ -66,6 +69,10 @@ export type ToEdgeThread =
   | { readonly kind: "debug"; readonly isDebug: boolean };
 
 export type FromEdgeThread =
+  /** Answers `rehearse`: the port on loopback where the thread serves for its rehearsal, or why there is none. */
+  | { readonly kind: "rehearsing"; readonly port: number; readonly fault?: string }
+  /** Answers `endRehearsal`. */
+  | { readonly kind: "rehearsed" }
   | { readonly kind: "listening"; readonly address: AddressInfo }
   | { readonly kind: "failed"; readonly error: SentError }
   | { readonly kind: "died"; readonly error: SentError }

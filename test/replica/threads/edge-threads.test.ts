@@ -8,7 +8,8 @@ import { EdgeStats } from "../../../src/edge/edge-stats.ts";
 import { drainEdge } from "../../../src/edge/threads/edge-counts.ts";
 import { Buckets } from "../../../src/object/buckets.ts";
 import { Revocations } from "../../../src/object/freshness/revocations.ts";
-import { EdgeThreads } from "../../../src/replica/threads/edge-threads.ts";
+import { ReleaseStack } from "../../../src/replica/release-stack.ts";
+import { EdgeThreads, type EdgeThreadsOptions } from "../../../src/replica/threads/edge-threads.ts";
 import type { ThreadCounts } from "../../../src/replica/threads/thread-messages.ts";
 import { SharedIndex } from "../../../src/store/shared-index/shared-index.ts";
 import { TraceContexts } from "../../../src/trace/trace-contexts.ts";
@@ -20,11 +21,17 @@ import { until } from "../../support/until.ts";
 function threadsOf(
   context: TestContext,
   code: string,
-): { threads: EdgeThreads; died: OrcaError[]; clock: FakeClock; logger: RecordedLogger } {
+): {
+  threads: EdgeThreads;
+  options: EdgeThreadsOptions;
+  died: OrcaError[];
+  clock: FakeClock;
+  logger: RecordedLogger;
+} {
   const died: OrcaError[] = [];
   const clock = new FakeClock();
   const logger = new RecordedLogger();
-  const threads = new EdgeThreads({
+  const options: EdgeThreadsOptions = {
     config: loadConfig({
       env: {},
       overrides: {
@@ -49,9 +56,10 @@ function threadsOf(
     clock,
     onDied: (error) => died.push(error),
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
-  });
+  };
+  const threads = new EdgeThreads(options);
   context.after(() => threads.close());
-  return { threads, died, clock, logger };
+  return { threads, options, died, clock, logger };
 }
 
 const listens = `
@@ -90,6 +98,18 @@ const oneHangs = `
     send({ kind: "drained", cut: 4 });
     send({ kind: "counts", counts: { ...counts, acceptErrors: 1 } });
   });`;
+
+/** The second one cannot rehearse. */
+const oneRehearses = `
+  import { parentPort, threadName } from "node:worker_threads";
+  const send = (message) => parentPort.postMessage(message);
+  const answers = {
+    rehearse: () =>
+      send({ kind: "rehearsing", ...(threadName === "orca-edge-1" ? { port: 4712 } : { port: 0, fault: "no port" }) }),
+    endRehearsal: () => send({ kind: "rehearsed" }),
+    listen: () => send({ kind: "listening", address: { port: 4711 } }),
+  };
+  parentPort.on("message", ({ kind }) => answers[kind]());`;
 
 suite("EdgeThreads", () => {
   test("start: a thread that fails before it listens fails the start", async (context) => {
@@ -140,6 +160,18 @@ suite("EdgeThreads", () => {
     await clock.advance(1000);
     const late = "it hangs, and its clients wait: its last message is 6 s old";
     assert.equal(threads.lagNotice(), `thread orca-edge-1: ${late}`);
+  });
+
+  test("rehearse: a thread that cannot is left out, serves all the same, and is not silent meanwhile", async (context) => {
+    const { threads, options, clock, logger } = threadsOf(context, oneRehearses);
+    const held = new ReleaseStack(logger, clock);
+    assert.deepEqual(await threads.rehearse(options, held), [4712]);
+    await held.unwind();
+    await clock.advance(60_000);
+    assert.equal(threads.lagNotice(), null);
+    assert.equal((await threads.start()).port, 4711);
+    assert.deepEqual(logger.events, []);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   test("close: threads that are ended are no bug", async (context) => {
