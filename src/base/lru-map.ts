@@ -58,6 +58,8 @@ export interface LruMapOptions<Key, Value> {
    * neighbours too, which no cache of the processor holds.
    */
   readonly marksUses?: boolean;
+  /** With `marksUses`: whether there was a use since the last call that this map does not know of. */
+  readonly wasUsedElsewhere?: ((key: Key) => boolean) | undefined;
   /** Called with each evicted entry after its removal. Not called for a value that is replaced or deleted. */
   readonly onEvict?: (value: Value, key: Key) => void;
 }
@@ -68,6 +70,7 @@ export class LruMap<Key, Value> implements WeighedMap {
   /** As {@link entriesMax}. */
   weightMax: number;
   readonly #marksUses: boolean;
+  readonly #wasUsedElsewhere: ((key: Key) => boolean) | undefined;
   readonly #shared: SharedBound | undefined;
   readonly #onEvict: ((value: Value, key: Key) => void) | undefined;
   readonly #entries = new Map<Key, Entry<Key, Value>>();
@@ -78,6 +81,7 @@ export class LruMap<Key, Value> implements WeighedMap {
   constructor(options: LruMapOptions<Key, Value> = {}) {
     const { entriesMax = Infinity, weightMax = Infinity, marksUses = false, shared, onEvict } = options;
     this.#marksUses = marksUses;
+    this.#wasUsedElsewhere = options.wasUsedElsewhere;
     this.entriesMax = entriesMax;
     this.weightMax = weightMax;
     this.#shared = shared;
@@ -155,7 +159,8 @@ export class LruMap<Key, Value> implements WeighedMap {
     // An entry that was added just now has had no time to be used, and stays the newest.
     const { newest } = this.#byUse;
     for (let skipped = 0; entry && skipped < skippedMax; skipped += 1) {
-      if (!entry.isMarked && (entry !== newest || this.size === 1)) break;
+      if (!entry.isMarked && (entry !== newest || this.size === 1) && !this.#wasUsedElsewhere?.(entry.key))
+        break;
       this.#use(entry);
       entry = this.#byUse.oldest;
     }

@@ -58,6 +58,8 @@ export interface AnswerCacheOptions<Answer> {
   readonly heap?: HeapShare | undefined;
   /** Called when the entry of a name is dropped, replaced or evicted, and when there is a first one. */
   readonly onChange?: ((name: string) => void) | undefined;
+  /** Whether a copy of the entry was used elsewhere since the last call. */
+  readonly wasUsedElsewhere?: ((name: string) => boolean) | undefined;
   /** The owner's counters, which are incremented here. */
   readonly stats: { misses: number; joins: number };
 }
@@ -74,9 +76,10 @@ export class AnswerCache<Answer> implements Swept {
 
   constructor(options: AnswerCacheOptions<Answer>) {
     this.#options = options;
-    const { entriesMax, weightMax = Infinity, heap, onChange } = options;
+    const { entriesMax, weightMax = Infinity, heap, onChange, wasUsedElsewhere } = options;
     const evicts = onChange && { onEvict: (_: TimedAnswer<Answer>, name: string) => onChange(name) };
-    this.#kept = new LruMap({ entriesMax, weightMax, marksUses: true, shared: heap, ...evicts });
+    const marks = { marksUses: true, wasUsedElsewhere };
+    this.#kept = new LruMap({ entriesMax, weightMax, shared: heap, ...marks, ...evicts });
   }
 
   get size(): number {

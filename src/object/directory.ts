@@ -81,6 +81,7 @@ export class Directory implements ObjectLookups {
       weigh: entryBytes,
       heap,
       onChange: revocations && ((name) => revocations.revoke(name)),
+      wasUsedElsewhere: revocations && ((name) => revocations.takeUse(name)),
       stats,
     });
     this.#answers = answers;

@@ -16,7 +16,7 @@ import {
 } from "../chunk/chunk-costs.ts";
 import type { Config } from "../config/config.ts";
 import { diskSharesOf } from "../config/disk-shares.ts";
-import { Revocations } from "../object/freshness/revocations.ts";
+import { Revocations, revocationMemory } from "../object/freshness/revocations.ts";
 import { HeapShare } from "../object/heap-share.ts";
 import type { Readiness, ReadinessCheck } from "../ops/readiness.ts";
 import { DiskTier } from "../store/disk/disk-tier.ts";
@@ -62,7 +62,7 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   const budget = new MemoryBudget({ maxBytes: config.memory.maxBytes, clock });
   const heapLimitBytes = getHeapStatistics().heap_size_limit;
   const heapBytesMax = memoryHeapMax(heapLimitBytes);
-  const shared = config.server.threads > 1 ? sharedMemory(rowsFor(budget, heapBytesMax)) : undefined;
+  const shared = config.server.threads > 1 ? sharedMemory(config, rowsFor(budget, heapBytesMax)) : undefined;
   const published = shared && new PublishedChunks(shared.index);
   const memory = new MemoryTier({ budget, heapBytesMax, published });
   const { replicaId } = cluster;
@@ -87,8 +87,9 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   };
 }
 
-function sharedMemory(rowsMax: number): SharedMemory {
-  return { index: new SharedIndex(rowsMax), revocations: new Revocations() };
+function sharedMemory({ metadata, origins }: Config, rowsMax: number): SharedMemory {
+  const memory = revocationMemory(metadata.maxEntries * origins.length);
+  return { index: new SharedIndex(rowsMax), revocations: new Revocations(memory) };
 }
 
 /** As many blocks as the memory tier can hold: each takes a piece of a slab, and its chunk some heap. */

@@ -39,6 +39,23 @@ test("LruMap.get: with marksUses an eviction skips entries that were used, once 
   assert.deepEqual([...map.keys()], ["b", "e", "f"]);
 });
 
+test("LruMap.evictOldest: an entry that was used elsewhere is skipped, once for all these uses", () => {
+  const used = new Set("ac");
+  const asked: string[] = [];
+  const wasUsedElsewhere = (key: string): boolean => {
+    asked.push(key);
+    return used.delete(key);
+  };
+  const map = new LruMap<string, string>({ entriesMax: 3, marksUses: true, wasUsedElsewhere });
+  for (const key of "abc") map.set(key, key);
+  map.set("d", "d");
+  assert.deepEqual([[...map.keys()].join(""), asked.join("")], ["cda", "ab"]);
+  map.set("e", "e");
+  assert.deepEqual([[...map.keys()].join(""), asked.join("")], ["aec", "abcd"]);
+  map.set("f", "f");
+  assert.deepEqual([[...map.keys()].join(""), asked.join("")], ["ecf", "abcda"]);
+});
+
 test("LruMap.get: with marksUses an eviction skips a thousand entries and no more", () => {
   const map = new LruMap<number, number>({ marksUses: true });
   for (let key = 0; key < 3000; key += 1) map.set(key, key);

@@ -154,6 +154,23 @@ memory: { max_bytes: 256MiB }
     assert.equal(replica.origin.bytesSent(), 9 * MiB + 1);
   });
 
+  test("metadata of an object that is read through threads alone is kept, while other objects come and go", async () => {
+    const replica = await start({}, { metadata: { max_entries: 10, ttl: "1h" } });
+    const { origin } = replica;
+    origin.put(testBucket, "hot", { seed: 3, sizeBytes: KiB });
+    const readHot = () => times(connections, () => readAlone(replica, "hot", 3, KiB));
+    await readHot();
+    for (let number = 0; number < 50; number += 1) {
+      const key = `cold-${number}`;
+      origin.put(testBucket, key, { seed: number, sizeBytes: KiB });
+      await readAlone(replica, key, number, KiB);
+      // Each of these few meets a thread that has a copy.
+      if (number % 5 === 0) await readHot();
+    }
+    assert.equal(origin.requests.filter(({ key }) => key === "hot").length, 1);
+    assert.equal(origin.requests.filter(({ key }) => key?.startsWith("cold")).length, 50);
+  });
+
   test("cache clear: no thread serves what was cleared", async () => {
     const replica = await start({}, { metadata: { ttl: "1h" } });
     const { origin, opsEndpoint } = replica;

@@ -7,6 +7,7 @@
  * 2. An answer that the engine does not keep serves only the callers that asked.
  * 3. An answer that has not changed stays one object here, with all that was derived from it.
  * 4. Copies are bounded in number and in bytes.
+ * 5. The engine learns of uses, so that it does not evict what is used here alone.
  */
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
@@ -26,6 +27,8 @@ interface Leased {
   readonly answerId: number;
   readonly answer: LookupResult;
   readonly word: number;
+  /** Where the engine learns of its uses. */
+  readonly use: number;
   /** The number in the word while the copy may be used. */
   readonly number: number;
   readonly endsMs: number;
@@ -107,13 +110,14 @@ export class LeasedLookups implements ObjectLookups {
   }
 
   #counted(
-    { answer, word, number }: Leased,
+    { answer, word, use, number }: Leased,
     endsMs: number,
     location: ObjectLocation,
     asker: Asker | undefined,
   ): LookupResult | undefined {
     const { clock, revocations } = this.#options;
     if (endsMs <= clock.monotonic() || revocations.numberAt(word) !== number) return undefined;
+    revocations.use(use);
     this.#trace.hit(location, asker, answer);
     if (answer.kind === "found") this.stats.hits += 1;
     else this.stats.negativeHits += 1;
@@ -143,6 +147,7 @@ export class LeasedLookups implements ObjectLookups {
       answerId,
       answer,
       word: revocations.wordOf(name),
+      use: revocations.useOf(name),
       number: lease.number,
       endsMs: askedMs + lease.freshMs,
       refreshedUntilMs: askedMs + lease.refreshedMs,

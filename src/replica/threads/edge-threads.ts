@@ -208,7 +208,7 @@ export class EdgeThreads {
       replicaId,
       places,
       index: index.memory,
-      revocations: revocations.words,
+      revocations: revocations.memory,
       limits: limits.words,
       pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),

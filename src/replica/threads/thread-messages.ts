@@ -6,6 +6,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Config } from "../../config/config.ts";
 import type { EdgeCounts } from "../../edge/threads/edge-counts.ts";
 import type { SentError } from "../../edge/threads/sent-error.ts";
+import type { RevocationMemory } from "../../object/freshness/revocations.ts";
 import type { IndexMemory } from "../../store/shared-index/pin-protocol.ts";
 import type { AccessMaterial } from "../access/access-files.ts";
 import type { AccessCounts } from "../access/replica-access.ts";
@@ -19,7 +20,7 @@ export interface ThreadData {
   readonly places: BucketPlaces;
   readonly link: MessagePort;
   readonly index: IndexMemory;
-  readonly revocations: Int32Array<SharedArrayBuffer>;
+  readonly revocations: RevocationMemory;
   readonly limits: Int32Array<SharedArrayBuffer>;
   readonly pinnedSlabsMax: number;
   readonly leasedBytesMax: number;

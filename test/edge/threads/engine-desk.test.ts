@@ -18,7 +18,7 @@ import { type BodyReader, EngineBodies } from "../../../src/fill/bodies.ts";
 import { Filler } from "../../../src/fill/filler.ts";
 import { Buckets } from "../../../src/object/buckets.ts";
 import { Directory } from "../../../src/object/directory.ts";
-import { Revocations } from "../../../src/object/freshness/revocations.ts";
+import { Revocations, revocationMemory } from "../../../src/object/freshness/revocations.ts";
 import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
 import { Absence } from "../../../src/object/versions/absence.ts";
 import type { ObjectHead, OriginHead } from "../../../src/origin/origin.ts";
@@ -56,7 +56,7 @@ class Ends {
   constructor(context: TestContext, pinnedSlabsMax = 8) {
     const { clock, origin, index, budget, memory } = this;
     const { port1, port2 } = new MessageChannel();
-    const revocations = new Revocations();
+    const revocations = new Revocations(revocationMemory(10));
     const originId = origin.id;
     const head = async (): Promise<OriginHead> => {
       this.headsAsked += 1;
@@ -149,6 +149,10 @@ function askerOf(requestId: string): Asker {
   return { requestId, waits: undefined };
 }
 
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, index) => from + index);
+}
+
 async function readAll(reader: BodyReader): Promise<Buffer> {
   const slices: Buffer[] = [];
   while (!reader.done) {
@@ -179,6 +183,28 @@ suite("LeasedLookups", () => {
     assert.equal(lookups.peek(location), undefined);
     assert.notEqual(await lookups.lookup(location), found);
     assert.equal(ends.directory.stats.misses, 2);
+  });
+
+  test("peek: the engine keeps what is used here, and evicts what is not, one entry for each that comes", async (context) => {
+    const ends = new Ends(context);
+    ends.heads.push(headOf("v1"));
+    await ends.lookups.lookup(location);
+    const come = async (from: number, to: number, use: boolean): Promise<void> => {
+      for (let number = from; number < to; number += 1) {
+        ends.heads.push(headOf("v1"));
+        await ends.directory.lookup({ bucket: "b", key: `cold-${number}` });
+        if (use) assert.notEqual(ends.lookups.peek(location), undefined);
+      }
+    };
+    // The directory has room for ten.
+    await come(0, 50, true);
+    assert.deepEqual([ends.headsAsked, ends.directory.size], [51, 10]);
+    const kept = ends.directory.versions().map(({ objectKey }) => objectKey);
+    assert.deepEqual(kept.toSorted(), [...range(41, 50).map((number) => `cold-${number}`), "k"]);
+    // The last use is good for one turn more.
+    await come(50, 70, false);
+    assert.equal(ends.lookups.peek(location), undefined);
+    assert.equal(ends.headsAsked, 71);
   });
 
   test("lookup: an answer that has not changed stays the same object", async (context) => {

@@ -4,7 +4,7 @@ import { suite, test } from "node:test";
 import { defaultChunkTiers } from "../../../src/chunk/chunk-layout.ts";
 import { Directory } from "../../../src/object/directory.ts";
 import { refreshMs } from "../../../src/object/freshness/revalidations.ts";
-import { Revocations } from "../../../src/object/freshness/revocations.ts";
+import { Revocations, revocationMemory } from "../../../src/object/freshness/revocations.ts";
 import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
 import { entryName } from "../../../src/object/versions/entry-name.ts";
 import type { ObjectHead } from "../../../src/origin/origin.ts";
@@ -17,7 +17,7 @@ const head: ObjectHead = { etag: "v1", sizeBytes: 10, lastModifiedMs: 0, metadat
 
 function fixture(entriesMax = 10) {
   const clock = new FakeClock();
-  const revocations = new Revocations();
+  const revocations = new Revocations(revocationMemory(10));
   const origin = { etag: "v1" };
   const directory = new Directory({
     source: new OriginHeads({
@@ -79,7 +79,7 @@ suite("Revocations", () => {
       ttlMs: 60_000,
       negativeTtlMs: 1000,
       entriesMax: 10,
-      revocations: new Revocations(),
+      revocations: new Revocations(revocationMemory(10)),
     });
     const found = await directory.lookup(location);
     await clock.advance(refreshMs / 4);

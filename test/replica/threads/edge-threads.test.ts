@@ -7,7 +7,7 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
 import { drainEdge } from "../../../src/edge/threads/edge-counts.ts";
 import { Buckets } from "../../../src/object/buckets.ts";
-import { Revocations } from "../../../src/object/freshness/revocations.ts";
+import { Revocations, revocationMemory } from "../../../src/object/freshness/revocations.ts";
 import { ReleaseStack } from "../../../src/replica/release-stack.ts";
 import { EdgeThreads, type EdgeThreadsOptions } from "../../../src/replica/threads/edge-threads.ts";
 import type { ThreadCounts } from "../../../src/replica/threads/thread-messages.ts";
@@ -41,7 +41,7 @@ function threadsOf(
     }),
     replicaId: "r",
     places: { configured: [], other: undefined },
-    revocations: new Revocations(),
+    revocations: new Revocations(revocationMemory(10)),
     origins: new Map(),
     buckets: new Buckets(new Map()),
     bodies: {} as never,
