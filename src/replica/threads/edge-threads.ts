@@ -2,7 +2,9 @@
  * The threads that serve clients, as the replica's S3 listener: started on one port, drained together, and counted
  * together. A thread that ends by itself is a bug; the replica then stops.
  */
+import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
+import type { SecureContextOptions } from "node:tls";
 import type { WarningFields } from "../../base/logger.ts";
 import { pages } from "../../base/pages.ts";
 import type { TlsSource } from "../../base/tls-files.ts";
@@ -57,6 +59,16 @@ const slabBytes = 1024 * 1024;
 const collectMs = 1000;
 /** A thread that has not drained by so long after its time hangs. Less than a step of the stop has left (release-stack.ts). */
 const drainLateMs = 4000;
+/** A name, a key for the MAC and a key for AES, as OpenSSL wants them together. */
+const ticketKeyBytes = 48;
+
+/**
+ * The threads need the same keys, because a client that comes again may come to another one. Each certificate has new ones:
+ * no session outlives its certificate. (With certificates of clients no ticket is sent: edge-server.ts.)
+ */
+function withTicketKeys(context: SecureContextOptions): SecureContextOptions {
+  return { ...context, ticketKeys: randomBytes(ticketKeyBytes) };
+}
 
 export class EdgeThreads {
   acceptErrors = 0;
@@ -188,7 +200,7 @@ export class EdgeThreads {
     const data = this.#dataOf(this.#options, this.#limits);
     for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number, data);
     access?.source.watch((material) => this.#tell({ kind: "access", material }));
-    tls?.watch((certificate) => this.#tell({ kind: "certificate", certificate }));
+    tls?.watch((context) => this.#tell({ kind: "certificate", certificate: withTicketKeys(context) }));
   }
 
   #startThread(number: number, data: Omit<ThreadData, "link">): void {
@@ -213,7 +225,7 @@ export class EdgeThreads {
       pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
       access: access?.source.material,
-      certificate: tls?.secureContextOptions,
+      certificate: tls && withTicketKeys(tls.secureContextOptions),
       isDebug: this.#isDebug,
       hasLane,
     };

@@ -1,8 +1,10 @@
 /** Threads of the edge that end when they should not. */
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
+import type { SecureContextOptions } from "node:tls";
 import type { OrcaError } from "../../../src/base/orca-error.ts";
 import { pages } from "../../../src/base/pages.ts";
+import type { TlsSource } from "../../../src/base/tls-files.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
 import { drainEdge } from "../../../src/edge/threads/edge-counts.ts";
@@ -21,6 +23,7 @@ import { until } from "../../support/until.ts";
 function threadsOf(
   context: TestContext,
   code: string,
+  tls?: TlsSource,
 ): {
   threads: EdgeThreads;
   options: EdgeThreadsOptions;
@@ -52,7 +55,7 @@ function threadsOf(
     logger,
     accessLogger: logger,
     access: undefined,
-    tls: undefined,
+    tls,
     clock,
     onDied: (error) => died.push(error),
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
@@ -110,6 +113,21 @@ const oneRehearses = `
     listen: () => send({ kind: "listening", address: { port: 4711 } }),
   };
   parentPort.on("message", ({ kind }) => answers[kind]());`;
+
+type TlsChange = (context: SecureContextOptions) => void;
+
+/** Each logs the keys of each certificate. */
+const tellsKeys = `
+  import { parentPort, workerData } from "node:worker_threads";
+  const tell = ({ ticketKeys }) => {
+    const message = Buffer.from(ticketKeys).toString("hex");
+    workerData.link.postMessage([{ kind: "line", level: "info", fields: {}, message }]);
+  };
+  tell(workerData.certificate);
+  parentPort.on("message", ({ kind, certificate }) => {
+    if (kind === "certificate") tell(certificate);
+    if (kind === "listen") parentPort.postMessage({ kind: "listening", address: {} });
+  });`;
 
 suite("EdgeThreads", () => {
   test("start: a thread that fails before it listens fails the start", async (context) => {
@@ -172,6 +190,24 @@ suite("EdgeThreads", () => {
     assert.equal((await threads.start()).port, 4711);
     assert.deepEqual(logger.events, []);
     assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("start: all threads have the same keys of tickets, and others with another certificate", async (context) => {
+    const changes: TlsChange[] = [];
+    const tls = {
+      secureContextOptions: {},
+      watch: (change: TlsChange) => void changes.push(change),
+      stop: () => {},
+    };
+    const { threads, logger } = threadsOf(context, tellsKeys, tls);
+    await threads.start();
+    changes[0]?.({});
+    const keysTold = (): string[] => logger.events.map(({ message }) => message);
+    await until(() => keysTold().length === 4);
+    const [first, second, ...others] = [...new Set(keysTold())];
+    assert.match(`${first} ${second}`, /^[0-9a-f]{96} [0-9a-f]{96}$/);
+    assert.deepEqual(others, []);
+    assert.equal(keysTold().filter((keys) => keys === first).length, 2);
   });
 
   test("close: threads that are ended are no bug", async (context) => {
