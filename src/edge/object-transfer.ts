@@ -47,7 +47,7 @@ export class ObjectTransfer extends TurnTaker {
 
   /** Sends `first`, taken from the reader, and then the rest. The head has been written. */
   begin(first: Buffer): void {
-    const bytesMax = this.#turns.begin();
+    const bytesMax = this.#turns.begin(this.#reader.keepsReady ? first.length : 0);
     if (first.length <= bytesMax) return this.#send(first);
     this.#rest = first.subarray(bytesMax);
     this.#pace.sending(bytesMax);
@@ -90,7 +90,8 @@ export class ObjectTransfer extends TurnTaker {
       this.#onBroken(error);
       return;
     }
-    // At once: with little memory, the bytes may be evicted before a turn comes, again and again.
-    this.takeTurn();
+    // Else at once: with little memory, the bytes may be evicted before a turn comes, again and again.
+    if (this.#reader.keepsReady) this.#turns.wait(this);
+    else this.takeTurn();
   }
 }

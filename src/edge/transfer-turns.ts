@@ -7,7 +7,8 @@
  *
  * A crowd that comes at once comes one connection a turn, so its last client waits for as many turns as it has clients.
  * Hence while many transfers wait, a new response sends its first bytes and no megabyte, and a turn that brought one
- * leaves the queue alone. The queue has its turn after {@link turnsLeftMax} of these, so nobody can stop it.
+ * leaves the queue alone. The queue has its turn after {@link turnsLeftMax} of these, so nobody can stop it. In a thread that
+ * asks the engine, a crowd comes in one turn, with megabytes for each: those after the first few get their first bytes, too.
  *
  * Invariant: a transfer is in the queue at most once, so the queue is no longer than the number of open responses.
  */
@@ -36,12 +37,18 @@ export class TransferTurns {
   #isScheduled = false;
   /** Since the last turn. */
   #begun = 0;
+  #cameBytes = 0;
   #turnsLeft = 0;
 
-  /** A response begins, past the queue. @returns how many bytes it may send at once. */
-  begin(): number {
-    const isCrowd = this.#waiting.size + this.#begun >= crowdMin;
+  /**
+   * A response begins, past the queue. @returns how many bytes it may send at once.
+   * @param cameBytes Its first slice, where a message brought that: the same message may have brought slices of others.
+   */
+  begin(cameBytes = 0): number {
+    const isCrowd =
+      this.#waiting.size + this.#begun >= crowdMin || (cameBytes > 0 && this.#cameBytes >= turnBytesMax);
     this.#begun += 1;
+    this.#cameBytes += isCrowd ? Math.min(cameBytes, crowdFirstBytes) : cameBytes;
     return isCrowd ? crowdFirstBytes : Number.POSITIVE_INFINITY;
   }
 
@@ -73,6 +80,7 @@ export class TransferTurns {
     const isCrowd = this.#waiting.size >= crowdMin;
     const isLeft = isCrowd && this.#begun > 0 && this.#turnsLeft < turnsLeftMax;
     this.#begun = 0;
+    this.#cameBytes = 0;
     this.#turnsLeft = isLeft ? this.#turnsLeft + 1 : 0;
     return isLeft;
   }

@@ -16,6 +16,8 @@ export interface BodyReader {
   readonly takenBytes: number;
   readonly range: readonly [start: number, end: number];
   readonly done: boolean;
+  /** Whether bytes that are {@link ready} stay until they are taken. */
+  readonly keepsReady?: boolean;
   /** The next bytes, pinned until {@link release}; null where they are not there yet. */
   take(): Buffer | null;
   release(): void;

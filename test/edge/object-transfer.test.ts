@@ -3,11 +3,13 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { nextTurn } from "../../src/base/clock.ts";
 import type { OrcaError } from "../../src/base/orca-error.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { ObjectTransfer } from "../../src/edge/object-transfer.ts";
 import { TransferTurns, TurnTaker } from "../../src/edge/transfer-turns.ts";
+import type { BodyReader } from "../../src/fill/bodies.ts";
 import { ObjectReader } from "../../src/fill/object-reader.ts";
 import { settle } from "../support/fake-clock.ts";
 import { type FillFixtureOptions, fillFixture } from "../support/fill-fixture.ts";
@@ -159,3 +161,73 @@ async function readOnce(port: number): Promise<void> {
   await client.closed;
   assert.equal(client.bodiesComplete, 1);
 }
+
+/** Readers of two slices whose second one is ready in the same turn for all, as slices of the engine come to a thread. */
+class SentReader implements BodyReader {
+  readonly version = {} as BodyReader["version"];
+  readonly source = "memory";
+  readonly range = [0, 2 * MiB] as const;
+  readonly keepsReady = true;
+  takenBytes = 0;
+  readonly #ready: Promise<void>;
+
+  constructor(ready: Promise<void>) {
+    this.#ready = ready;
+  }
+
+  get done(): boolean {
+    return this.takenBytes === 2 * MiB;
+  }
+
+  take(): Buffer | null {
+    if (this.takenBytes === MiB && !this.isReady) return null;
+    this.takenBytes += MiB;
+    return slice;
+  }
+
+  isReady = false;
+
+  async ready(): Promise<void> {
+    await this.#ready;
+    this.isReady = true;
+  }
+
+  release(): void {}
+  close(): void {}
+}
+
+const slice = Buffer.alloc(MiB);
+
+test("ObjectTransfer: slices that come together for many are sent in turns of 4 MiB", async () => {
+  const turns = new TransferTurns();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let ended = 0;
+  const pace = { sending: () => {}, taken: () => {} };
+  for (let client = 0; client < 10; client += 1) {
+    const reader = new SentReader(promise);
+    const response = {
+      write: (_: Buffer, onWritten: () => void) => process.nextTick(onWritten),
+      end: () => {
+        ended += 1;
+      },
+      destroy: () => {},
+      destroyed: false,
+    };
+    const transfer = new ObjectTransfer(turns, response, reader, pace, () => assert.fail("broken"));
+    transfer.begin(reader.take() as Buffer);
+    // Alone in its turn.
+    await nextTurn();
+    await nextTurn();
+  }
+  resolve();
+  const perTurn: number[] = [];
+  for (let turn = 0; turn < 6; turn += 1) {
+    await nextTurn();
+    perTurn.push(ended);
+    ended = 0;
+  }
+  assert.deepEqual(
+    perTurn.filter((sent) => sent > 0),
+    [4, 4, 2],
+  );
+});

@@ -29,6 +29,8 @@ class Taker extends TurnTaker {
   }
 }
 
+const all = Number.POSITIVE_INFINITY;
+
 function waitIn(turns: TransferTurns, sent: string[], name: string, slices: number, sliceBytes = MiB): void {
   turns.wait(new Taker(turns, sent, name, slices, sliceBytes));
 }
@@ -124,5 +126,14 @@ test("TransferTurns: a crowd leaves turns to new responses, sixteen in a row at 
 test("TransferTurns: those that begin together are a crowd, before any of them waits", async () => {
   const turns = new TransferTurns();
   const bytes = Array.from({ length: 66 }, () => turns.begin());
-  assert.deepEqual(bytes.slice(62), [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 64 * KiB, 64 * KiB]);
+  assert.deepEqual(bytes.slice(62), [all, all, 64 * KiB, 64 * KiB]);
+});
+
+test("TransferTurns: of those whose first slices came together, four send a MiB, until the next turn", async () => {
+  const turns = new TransferTurns();
+  const begin = () => Array.from({ length: 6 }, () => turns.begin(MiB));
+  assert.deepEqual(begin(), [all, all, all, all, 64 * KiB, 64 * KiB]);
+  waitIn(turns, [], "a", 1);
+  await nextTurn();
+  assert.deepEqual(begin(), [all, all, all, all, 64 * KiB, 64 * KiB]);
 });

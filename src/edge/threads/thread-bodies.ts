@@ -160,6 +160,11 @@ class ThreadReader implements BodyReader, ReadListener {
     return this.#position === this.#end;
   }
 
+  /** Those that a message of the engine brings: it pins them. */
+  get keepsReady(): boolean {
+    return this.#readId !== 0;
+  }
+
   take(): Buffer | null {
     if (this.#readId !== 0) return this.#takeArrived();
     if (this.#asksFirst) return null;
