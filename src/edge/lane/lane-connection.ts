@@ -9,6 +9,8 @@
  *    it read while requests are left to a later turn of the event loop.
  * 2. A connection is handed over only while no request is served, and the kernel has all bytes of the responses before.
  * 3. The scratch buffer is used again only if the kernel has taken all of it.
+ * 4. While the connection is not idle after a read, its socket has a timer. Node restarts a timer with each read and each
+ *    write, so a connection that was idle at the last sweep has none: its hits are sent before the read has ended.
  */
 import { METHODS } from "node:http";
 import type { Socket } from "node:net";
@@ -71,11 +73,14 @@ export class LaneConnection implements ResponseConnection {
   #awaitsTurn = false;
   /** Whether it is handed over or given up, and no longer the lane's. */
   #isOver = false;
+  readonly #stallTimeoutMs: number;
+  #hasTimer = false;
 
   constructor(socket: Socket, context: LaneContext, stallTimeoutMs: number) {
     this.socket = socket;
     this.#context = context;
-    socket.setTimeout(stallTimeoutMs);
+    this.#stallTimeoutMs = stallTimeoutMs;
+    this.#startTimer();
     socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
@@ -91,6 +96,18 @@ export class LaneConnection implements ResponseConnection {
   /** It owes the rest of a head, or the first one. */
   get owesHead(): boolean {
     return this.#response === undefined && (!this.#hasServed || this.#rest.length > 0);
+  }
+
+  /** For the sweeps: it is idle. */
+  stopTimer(): void {
+    if (!this.#hasTimer) return;
+    this.#hasTimer = false;
+    this.socket.setTimeout(0);
+  }
+
+  #startTimer(): void {
+    this.#hasTimer = true;
+    this.socket.setTimeout(this.#stallTimeoutMs);
   }
 
   /** From now on nothing is read. */
@@ -211,6 +228,7 @@ export class LaneConnection implements ResponseConnection {
     this.#rest = nothing;
     if (this.#response === undefined) this.#take(all);
     else this.#wait(all);
+    if (!this.#hasTimer && !this.isIdle && !this.#isOver) this.#startTimer();
   };
 
   /** Keeps what came before the response to an earlier request has ended. */

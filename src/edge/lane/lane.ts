@@ -128,6 +128,7 @@ export class Lane implements LaneContext {
     for (const connection of this.#connections) {
       if (connection.isIdle) {
         connection.idleSweeps += 1;
+        connection.stopTimer();
         if (connection.idleSweeps > this.#idleSweepsMax) connection.destroy();
       } else if (connection.owesHead) {
         connection.lateSweeps += 1;
