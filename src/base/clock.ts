@@ -2,6 +2,8 @@
  * Time, passed to each part that needs it. Every deadline, TTL and backoff asks a Clock, so that tests advance time by hand
  * and the simulation owns it. Only this file calls Date.now and setTimeout.
  */
+// The global one is a getter.
+import { performance } from "node:perf_hooks";
 
 export interface Timer {
   /** Restarts the delay from now. It also arms a timer that was cancelled or has fired. */

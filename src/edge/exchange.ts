@@ -100,6 +100,8 @@ export class Exchange implements Asker {
   #cut = false;
   readonly #context: ExchangeContext;
   readonly #startedMs: number;
+  /** When its first byte was there. */
+  #firstByteMs = 0;
 
   constructor(request: EdgeRequest, response: EdgeResponse, requestId: string, context: ExchangeContext) {
     this.request = request;
@@ -132,8 +134,10 @@ export class Exchange implements Asker {
     if (context?.isSampled) histogram.mark({ traceId: context.traceId, seconds, atMs: clock.now() });
   }
 
-  elapsedSeconds(): number {
-    return (this.#context.clock.monotonic() - this.#startedMs) / 1000;
+  /** Its first byte is there. Returns how long that took. */
+  firstByte(): number {
+    this.#firstByteMs = this.#context.clock.monotonic();
+    return (this.#firstByteMs - this.#startedMs) / 1000;
   }
 
   /** A whole small response. `headers` is flat. */
@@ -157,6 +161,11 @@ export class Exchange implements Asker {
   /** What names the request and the replica, in every answer. */
   idHeaders(): readonly string[] {
     return ["x-amz-request-id", this.requestId, "x-amz-id-2", this.#context.hostId];
+  }
+
+  /** The connection is given the whole body, in the turn in which its first byte was there. */
+  sendingAll(lengthBytes: number): void {
+    this.pace.sending(lengthBytes, this.#firstByteMs);
   }
 
   /** The connection is given so many bytes of the body. */
@@ -247,7 +256,7 @@ export class Exchange implements Asker {
 
   /** @internal Called once, when the response has closed. */
   end(): void {
-    const { stats, logger, running, slowRequestMs } = this.#context;
+    const { clock, stats, logger, running, slowRequestMs } = this.#context;
     const { reader } = this;
     if (reader) {
       reader.close();
@@ -256,7 +265,7 @@ export class Exchange implements Asker {
     running.delete(this);
     const { statusCode, headersSent, writableFinished } = this.response;
     const status = headersSent ? statusCode : clientGoneStatus;
-    const seconds = this.elapsedSeconds();
+    const seconds = (clock.monotonic() - this.#startedMs) / 1000;
     stats.countRequest(this.operation, status);
     stats.totalSeconds[this.operation].observe(seconds);
     if (!writableFinished && !this.#cut) stats.clientsGone += 1;

@@ -309,7 +309,7 @@ export class ObjectHandler {
   ): void {
     const { exchange, request, bucket, location } = task;
     const source = reader.source ?? "memory";
-    const firstByteSeconds = exchange.elapsedSeconds();
+    const firstByteSeconds = exchange.firstByte();
     const histogram = this.#options.stats.firstByteSeconds[source];
     histogram.observe(firstByteSeconds);
     exchange.mark(histogram, firstByteSeconds);
@@ -325,7 +325,7 @@ export class ObjectHandler {
     );
     exchange.response.writeLines(range.kind === "whole" ? 200 : 206, lines);
     if (reader.done) {
-      exchange.sending(first.length);
+      exchange.sendingAll(first.length);
       exchange.response.end(first);
       return;
     }

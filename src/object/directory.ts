@@ -289,7 +289,8 @@ export class Directory implements ObjectLookups {
   }
 
   #isRefreshed(timed: TimedAnswer<LookupResult>): boolean {
-    return timed.refreshedMs + this.#refreshedForMs > this.#options.clock.monotonic();
+    const endMs = timed.refreshedMs + this.#refreshedForMs;
+    return endMs === Number.POSITIVE_INFINITY || endMs > this.#options.clock.monotonic();
   }
 
   #fresh(

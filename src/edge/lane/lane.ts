@@ -10,6 +10,7 @@
 import type { Socket } from "node:net";
 import { assert } from "../../base/assert.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
+import { ownText } from "../../object/heap-text.ts";
 import type { EdgeServer } from "../edge-server.ts";
 import { formatHttpDate } from "../http-date.ts";
 import type { Pipelines } from "../pipelines.ts";
@@ -51,8 +52,9 @@ export class Lane implements LaneContext {
   readonly #sweepMs: number;
   readonly #keepAlive: string;
   #sweep: Timer | undefined;
-  #dateSecond = 0;
-  #date = "";
+  #secondEnd: Timer | undefined;
+  #keptEnd = "";
+  #closedEnd = "";
 
   /** Takes the place of node:http's listener for new connections. */
   constructor(options: LaneOptions) {
@@ -86,6 +88,8 @@ export class Lane implements LaneContext {
 
   stop(): void {
     this.#sweep?.cancel();
+    this.#secondEnd?.cancel();
+    this.#keptEnd = "";
   }
 
   /** Closes those that wait for their next request. */
@@ -103,13 +107,20 @@ export class Lane implements LaneContext {
   }
 
   headEnd(keepsAlive: boolean): string {
-    const nowMs = this.#options.clock.now();
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#dateSecond) {
-      this.#dateSecond = second;
-      this.#date = `Date: ${formatHttpDate(nowMs)}\r\n`;
-    }
-    return this.#date + (keepsAlive ? this.#keepAlive : "Connection: close\r\n\r\n");
+    if (this.#keptEnd === "") this.#writeEnds();
+    return keepsAlive ? this.#keptEnd : this.#closedEnd;
+  }
+
+  /** For all heads of this second. As in node:http, a timer ends it, so that no response has to ask for the time. */
+  #writeEnds(): void {
+    const { clock } = this.#options;
+    const nowMs = clock.now();
+    const date = `Date: ${formatHttpDate(nowMs)}\r\n`;
+    this.#keptEnd = ownText(date + this.#keepAlive);
+    this.#closedEnd = ownText(`${date}Connection: close\r\n\r\n`);
+    this.#secondEnd = clock.timer(1000 - (nowMs % 1000), () => {
+      this.#keptEnd = "";
+    });
   }
 
   stalled(socket: Socket): void {
