@@ -90,7 +90,7 @@ export interface SlowClientsOptions<Exchange extends Paced> {
   readonly clock: Clock;
   readonly limit: PaceLimit;
   /** Those in progress. */
-  readonly exchanges: ReadonlySet<Exchange>;
+  readonly exchanges: Iterable<Exchange>;
   readonly onSlow: (exchange: Exchange) => void;
 }
 

@@ -6,6 +6,7 @@ import { ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { errorTable } from "../base/error-table.ts";
 import type { Histogram } from "../base/histogram.ts";
+import { Linked, type LinkedList } from "../base/linked-list.ts";
 import type { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -53,7 +54,7 @@ export interface ExchangeContext {
   /** Undefined where clients do not authenticate. */
   readonly access: Pick<ClientAccess, "mayLearnAbsence"> | undefined;
   /** Every exchange that has not ended. */
-  readonly running: Set<Exchange>;
+  readonly running: LinkedList<Exchange>;
   /** Called after each exchange has ended. */
   onEnd(): void;
 }
@@ -78,7 +79,7 @@ function onClose(this: ExchangeResponse): void {
   this.exchange?.end();
 }
 
-export class Exchange implements Asker {
+export class Exchange extends Linked implements Asker {
   readonly request: EdgeRequest;
   readonly response: EdgeResponse;
   readonly requestId: string;
@@ -104,6 +105,7 @@ export class Exchange implements Asker {
   #firstByteMs = 0;
 
   constructor(request: EdgeRequest, response: EdgeResponse, requestId: string, context: ExchangeContext) {
+    super();
     this.request = request;
     this.response = response;
     this.requestId = requestId;
@@ -112,7 +114,7 @@ export class Exchange implements Asker {
     this.pace = new ClientPace(context.paceLimit);
     this.record = context.accessLog?.begin(request);
     response.exchange = this;
-    context.running.add(this);
+    context.running.push(this);
   }
 
   /** Whether the response has ended or the client is disconnected. */
@@ -262,7 +264,7 @@ export class Exchange implements Asker {
       reader.close();
       stats.countServed(reader.version.originId, reader.takenBytes);
     }
-    running.delete(this);
+    running.remove(this);
     const { statusCode, headersSent, writableFinished } = this.response;
     const status = headersSent ? statusCode : clientGoneStatus;
     const seconds = (clock.monotonic() - this.#startedMs) / 1000;

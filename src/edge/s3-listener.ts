@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
+import { LinkedList } from "../base/linked-list.ts";
 import { ListeningServer } from "../base/listening-server.ts";
 import { LogPace } from "../base/log-pace.ts";
 import type { Logger } from "../base/logger.ts";
@@ -88,7 +89,7 @@ export class S3Listener {
   readonly #requestIds: RequestIds;
   readonly #admission: Admission;
   readonly #context: ExchangeContext;
-  readonly #running = new Set<Exchange>();
+  readonly #running = new LinkedList<Exchange>();
   readonly #pipelines: Pipelines;
   readonly #slowClients: SlowClients<Exchange>;
   readonly #lane: Lane | undefined;
