@@ -33,6 +33,27 @@ test("parseS3Request: GET and HEAD of an object", () => {
   });
 });
 
+test("parseS3Request: what the request before named changes nothing", () => {
+  const targets: readonly [string, string, string][] = [
+    ["/first/k", "first", "k"],
+    ["/first2/k", "first2", "k"],
+    ["/first/first", "first", "first"],
+    ["/firs/t/k", "firs", "t/k"],
+    ["/%66irst/k", "first", "k"],
+    ["/first/%6b", "first", "k"],
+  ];
+  for (const [before] of targets) {
+    for (const [target, bucket, key] of targets) {
+      get(before);
+      assert.deepEqual(objectOf(get(target)), [bucket, key], `${target} after ${before}`);
+    }
+    get(before);
+    assert.equal(refusalOf(get("//k")), "no_such_bucket");
+    assert.equal(refusalOf(get("/fir%20st/k")), "no_such_bucket");
+    assert.deepEqual(objectOf(get("/first/k", "bkt.s3.test", "s3.test")), ["bkt", "first/k"]);
+  }
+});
+
 test("parseS3Request: keys are taken as the client wrote them", () => {
   for (const [path, key] of [
     ["a%20b", "a b"],

@@ -11,9 +11,13 @@ import { Pipelines } from "../../../src/edge/pipelines.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { until } from "../../support/until.ts";
 
-async function start(context: TestContext, serve: (request: EdgeRequest, response: EdgeResponse) => void) {
+async function start(
+  context: TestContext,
+  serve: (request: EdgeRequest, response: EdgeResponse) => void,
+  clientStallTimeoutMs = 60_000,
+) {
   const clock = new FakeClock();
-  const timeouts = { keepAliveTimeoutMs: 10_000, headerTimeoutMs: 4000, clientStallTimeoutMs: 60_000 };
+  const timeouts = { keepAliveTimeoutMs: 10_000, headerTimeoutMs: 4000, clientStallTimeoutMs };
   const server = createEdgeServer({ ...timeouts, tls: undefined, stats: new EdgeStats() });
   const broken: string[] = [];
   const byNode: string[] = [];
@@ -143,6 +147,36 @@ test("Lane: a head in more than eight reads goes to node:http without a loss", a
   }
   await until(() => received().endsWith("node"));
   assert.deepEqual(byNode, ["/slowly"]);
+});
+
+test("Lane: a response that waits has the stall timeout, also after a sweep that found its connection idle", async (context) => {
+  const { clock, open } = await start(
+    context,
+    (request, response) => {
+      if (request.url !== "/held") answer(request, response);
+    },
+    100,
+  );
+  const { socket, received } = await open();
+  socket.write(get("/a"));
+  await until(() => received().endsWith("body of /a"));
+  await clock.advance(2000);
+  const closed = once(socket, "close");
+  socket.write(get("/held"));
+  await closed;
+});
+
+test("Lane: heads of one second have the same Date, and those of the next one another", async (context) => {
+  const { clock, open } = await start(context, answer);
+  const { socket, received } = await open();
+  for (const aheadMs of [0, 900, 200]) {
+    await clock.advance(aheadMs);
+    const before = received().length;
+    socket.write(get("/a"));
+    await until(() => received().slice(before).endsWith("body of /a"));
+  }
+  const dates = [...received().matchAll(/Date: ([^\r]*)/g)].map(([, date]) => Date.parse(date as string));
+  assert.deepEqual(dates, [0, 0, 1000].map((ms) => Date.UTC(2026, 0, 1) + ms));
 });
 
 test("Lane.closeIdle: closes connections between two requests, and no others", async (context) => {
