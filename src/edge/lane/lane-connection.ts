@@ -9,7 +9,9 @@
  *    it read while requests are left to a later turn of the event loop.
  * 2. A connection is handed over only while no request is served, and the kernel has all bytes of the responses before.
  * 3. The scratch buffer is used again only if the kernel has taken all of it.
- * 4. While the connection is not idle after a read, its socket has a timer. Node restarts a timer with each read and each
+ * 4. What is read lies in a buffer that the next read of any connection uses. So `#rest` and bytes that are handed over are
+ *    copies.
+ * 5. While the connection is not idle after a read, its socket has a timer. Node restarts a timer with each read and each
  *    write, so a connection that was idle at the last sweep has none: its hits are sent before the read has ended.
  */
 import { METHODS } from "node:http";
@@ -18,6 +20,7 @@ import { type Pipelines, pipelinedRequestsMax } from "../pipelines.ts";
 import type { EdgeRequest, EdgeResponse } from "./edge-request.ts";
 import { type HeadParser, headBytesMax, type LaneRequest } from "./head-parser.ts";
 import { LaneResponse, type ResponseConnection } from "./lane-response.ts";
+import { readIntoBuffer } from "./read-buffer.ts";
 
 /** A head that comes in more reads than this is node:http's: each of them would be read from its start again. */
 const readsOfHeadMax = 8;
@@ -42,6 +45,8 @@ export interface LaneContext {
   readonly parser: HeadParser;
   /** Used for one write at a time. */
   scratch: Buffer;
+  /** Of one read at a time. */
+  readonly readBuffer: Buffer;
   readonly isTls: boolean;
   readonly pipelines: Pipelines;
   serve(request: EdgeRequest, response: EdgeResponse): void;
@@ -81,7 +86,8 @@ export class LaneConnection implements ResponseConnection {
     this.#context = context;
     this.#stallTimeoutMs = stallTimeoutMs;
     this.#startTimer();
-    socket.on("data", this.#onData);
+    if (context.isTls || !readIntoBuffer(socket, context.readBuffer, this.#onRead))
+      socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("timeout", this.#onTimeout);
@@ -221,6 +227,22 @@ export class LaneConnection implements ResponseConnection {
     this.#waiting.length = 0;
   }
 
+  readonly #onRead = (lengthBytes: number, buffer: Buffer): boolean => {
+    const bytes = buffer.subarray(0, lengthBytes);
+    // Nobody reads it any more, or node:http does, which has given the connection up itself.
+    if (this.#isOver) return this.socket.push(Buffer.from(bytes));
+    this.#onData(bytes);
+    return true;
+  };
+
+  /** What stays after the read that brought it. Not from Node's pool, which a few bytes would keep in memory. */
+  #kept(bytes: Buffer): Buffer {
+    if (bytes.buffer !== this.#context.readBuffer.buffer) return bytes;
+    const kept = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(kept);
+    return kept;
+  }
+
   readonly #onData = (bytes: Buffer): void => {
     // After the response that closes the connection. The client may have sent more before it came.
     if (this.socket.writableEnded) return;
@@ -250,7 +272,7 @@ export class LaneConnection implements ResponseConnection {
       at = parser.end;
       this.#waiting.push(head);
     }
-    this.#rest = bytes.subarray(at);
+    this.#rest = at === bytes.length ? nothing : this.#kept(bytes.subarray(at));
     if (this.#isFull) this.socket.pause();
   }
 
@@ -275,7 +297,7 @@ export class LaneConnection implements ResponseConnection {
       if (this.socket.destroyed || this.socket.writableEnded) break;
       served += 1;
       if (served === servedInTurnMax && at < bytes.length) {
-        this.#rest = bytes.subarray(at);
+        this.#rest = this.#kept(bytes.subarray(at));
         this.#awaitsTurn = true;
         this.socket.pause();
         setImmediate(this.#goOn);
@@ -298,8 +320,8 @@ export class LaneConnection implements ResponseConnection {
   /** The bytes are no whole head. */
   #keep(bytes: Buffer, why: "incomplete" | "other"): void {
     this.#readsOfHead += 1;
-    if (why === "incomplete" && this.#readsOfHead <= readsOfHeadMax) this.#rest = bytes;
-    else this.#handOver(bytes);
+    if (why === "incomplete" && this.#readsOfHead <= readsOfHeadMax) this.#rest = this.#kept(bytes);
+    else this.#handOver(this.#kept(bytes));
   }
 
   #handOver(bytes: Buffer): void {

@@ -17,6 +17,7 @@ import type { Pipelines } from "../pipelines.ts";
 import type { EdgeRequest, EdgeResponse } from "./edge-request.ts";
 import { HeadParser } from "./head-parser.ts";
 import { LaneConnection, type LaneContext, scratchBytes } from "./lane-connection.ts";
+import { readBufferBytes } from "./read-buffer.ts";
 
 export interface LaneOptions {
   readonly server: EdgeServer;
@@ -42,6 +43,7 @@ const keepAliveGraceMs = 1000;
 export class Lane implements LaneContext {
   readonly parser = new HeadParser();
   scratch = Buffer.allocUnsafeSlow(scratchBytes);
+  readonly readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
   readonly isTls: boolean;
   readonly pipelines: Pipelines;
   readonly #options: LaneOptions;

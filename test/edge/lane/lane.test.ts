@@ -176,7 +176,30 @@ test("Lane: heads of one second have the same Date, and those of the next one an
     await until(() => received().slice(before).endsWith("body of /a"));
   }
   const dates = [...received().matchAll(/Date: ([^\r]*)/g)].map(([, date]) => Date.parse(date as string));
-  assert.deepEqual(dates, [0, 0, 1000].map((ms) => Date.UTC(2026, 0, 1) + ms));
+  assert.deepEqual(
+    dates,
+    [0, 0, 1000].map((ms) => Date.UTC(2026, 0, 1) + ms),
+  );
+});
+
+test("Lane: on this Node, reads go to one buffer, and what stays of a read is no other connection's", async (context) => {
+  const { server, open } = await start(context, answer);
+  const accepted: Socket[] = [];
+  server.on("connection", (socket: Socket) => accepted.push(socket));
+  const [whole, cut] = [await open(), await open()];
+  await until(() => accepted.length === 2);
+  assert.deepEqual(
+    accepted.map((socket) => socket.listenerCount("data")),
+    [0, 0],
+  );
+  for (const count of [1, 2, 3]) {
+    cut.socket.write("GET /cut HT");
+    await until(() => accepted[1]?.bytesRead === (count - 1) * get("/cut").length + "GET /cut HT".length);
+    whole.socket.write(get("/whole"));
+    await until(() => whole.received().split("body of /whole").length === count + 1);
+    cut.socket.write(get("/cut").slice("GET /cut HT".length));
+    await until(() => cut.received().split("body of /cut").length === count + 1);
+  }
 });
 
 test("Lane.closeIdle: closes connections between two requests, and no others", async (context) => {
