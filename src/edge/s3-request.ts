@@ -180,9 +180,14 @@ function isBucketName(name: string): boolean {
   return /^(?!\.{1,2}$)[\w.$-]{1,255}$/.test(name);
 }
 
+/** A character of a string is at most three bytes of UTF-8, so most keys need not be looked at. */
+function isKeyTooLong(key: string): boolean {
+  return key.length * 3 > keySizeBytesMax && Buffer.byteLength(key) > keySizeBytesMax;
+}
+
 function parseObjectRequest(isHead: boolean, bucket: string, key: string, rawQuery: string): S3Request {
   const kind = isHead ? "head-object" : "get-object";
-  if (key.length > keySizeBytesMax || Buffer.byteLength(key) > keySizeBytesMax) {
+  if (isKeyTooLong(key)) {
     const message = `Cannot find ${quoted(key)}: a key is at most ${keySizeBytesMax} bytes long`;
     return rejected(new OrcaError("key_too_long", "client", message), bucket, key);
   }
