@@ -1,194 +1,230 @@
 /**
- * Reads through several threads while memory is too small, objects are overwritten and forgotten, the cache is cleared and
- * clients leave in the middle of a body. What the engine frees is overwritten at once, so that a thread that still sends
- * it sends wrong bytes. Every byte that a client gets is checked against the version that its ETag names.
+ * Reads through several threads while memory and disk are too small, objects are overwritten and forgotten, the cache is
+ * cleared, clients leave in the middle of a body, and the replica is stopped and killed. What the engine frees is
+ * overwritten at once, so that a thread that still sends it sends wrong bytes. Every byte that a client gets is compared
+ * with the version that its ETag names, and no version may come that was forgotten before the request.
  *
- *     npx node test/e2e/threads-under-stress.ts 1000000 2
+ *     npx node test/e2e/threads-under-stress.ts 1000000 2 7
  *
- * reads a million times with two threads. The test reads fewer.
+ * reads a million times with two threads and seed 7. The test reads fewer.
  */
-import { once } from "node:events";
-import { Agent, get, type IncomingMessage } from "node:http";
-import { MemoryBudget } from "../../src/base/memory-budget.ts";
-import { SeededRandom } from "../../src/base/random.ts";
-import type { Piece } from "../../src/base/segment-pool.ts";
-import { KiB, MiB } from "../../src/base/units.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { Chance } from "../support/chance.ts";
+import { testBucket } from "../support/replica-fixture.ts";
+import { S3Server } from "../support/s3-server.ts";
+import {
+  countOf,
+  countWords,
+  hotObjects,
+  hottestAt,
+  type StressData,
+  type StressMessage,
+} from "./stress/stress-clients.ts";
+import { bytesOf, etagOf, keyOf, objectCount } from "./stress/stress-objects.ts";
+import { type ReplicaSums, StressedReplica } from "./stress/stressed-replica.ts";
 
-import { PatternChecker } from "../support/pattern.ts";
-import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
+export interface StressOptions {
+  readonly reads: number;
+  readonly threads: number;
+  readonly seed: number;
+  /** The replica is stopped and started again so often; every other time it is killed. */
+  readonly restarts: number;
+}
 
-export interface StressCounts {
+export interface StressCounts extends ReplicaSums {
   /** Answers of which every byte was right. */
-  right: number;
-  wrong: string[];
-  /** Bodies that the client left, and that were cut because their object changed. */
-  left: number;
-  cut: number;
-  /** Answers without bytes, by status. */
-  readonly others: Map<number, number>;
-  readonly hits: number;
-  readonly evictions: number;
+  readonly right: number;
+  readonly wrong: number;
+  /** Bodies and answers that the client left; that were cut by a restart, or because their object changed. */
+  readonly left: number;
+  readonly cut: number;
+  /** Answers without bytes. */
+  readonly others: number;
+  /** About answers that were wrong or without bytes, the first ones. */
+  readonly findings: readonly string[];
+  readonly overwritten: number;
+  readonly expired: number;
+  readonly deleted: number;
+  readonly cleared: number;
+  readonly restarts: number;
+  readonly originGets: number;
+  readonly seconds: number;
 }
 
-const objectCount = 240;
-const sizes = [4 * KiB, 4 * KiB, 64 * KiB, 300 * KiB, MiB, 3 * MiB];
-const connections = 16;
-const poison = 0xee;
-
-function keyOf(number: number): string {
-  return `o${number}`;
-}
-
-/** Overwrites all memory that is freed in this thread, in which the engine runs. Returns a function that ends it. */
-function poisonFreedMemory(): () => void {
-  const { prototype } = MemoryBudget;
-  const original = Object.getOwnPropertyDescriptor(prototype, "releasePiece") as PropertyDescriptor;
-  const release = original.value as (this: MemoryBudget, piece: Piece) => void;
-  prototype.releasePiece = function poisoned(piece) {
-    piece.bytes.fill(poison);
-    release.call(this, piece);
-  };
-  return () => void Object.defineProperty(prototype, "releasePiece", original);
-}
+const findingsMax = 20;
+const pauseMs = 4;
+/** Seldom, because a clear of one object reads the footers of all chunk files, and after one of all nothing is cached. */
+const turnsPerClear = 100;
+const turnsPerWholeClear = 1500;
+const turnsBeforeWholeClear = 150;
 
 class Stress {
-  readonly counts = { right: 0, wrong: [] as string[], left: 0, cut: 0, others: new Map<number, number>() };
-  readonly #replica: ReplicaFixture;
-  readonly #chance: SeededRandom;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: connections });
-  /** By ETag. */
-  readonly #seeds = new Map<string, number>();
-  #lastSeed = 0;
+  readonly #options: StressOptions;
+  readonly #origin: S3Server;
+  readonly #replica: StressedReplica;
+  readonly #chance: Chance;
+  readonly #counts = new Int32Array(new SharedArrayBuffer(4 * countWords));
+  readonly #versionsMin = new Int32Array(new SharedArrayBuffer(4 * objectCount));
+  readonly #versions = new Array<number>(objectCount).fill(0);
+  readonly #findings: string[] = [];
+  readonly #disturbed = { overwritten: 0, expired: 0, deleted: 0, cleared: 0 };
+  #restarts = 0;
+  #originGets = 0;
   #isOver = false;
 
-  constructor(replica: ReplicaFixture, seed: number) {
+  constructor(options: StressOptions, origin: S3Server, replica: StressedReplica) {
+    this.#options = options;
+    this.#origin = origin;
     this.#replica = replica;
-    this.#chance = new SeededRandom(seed);
+    this.#chance = new Chance(options.seed);
     for (let number = 0; number < objectCount; number += 1) this.#put(number);
   }
 
-  async run(reads: number): Promise<void> {
-    // More than memory holds.
-    for (let number = 0; number < objectCount; number += 1) await this.#readFrom(number, 0, Infinity);
-    let left = reads;
-    const reader = async (): Promise<void> => {
-      for (; left > 0; ) {
-        left -= 1;
-        await this.#read();
-      }
+  async run(): Promise<StressCounts> {
+    const startedMs = performance.now();
+    const { reads, seed } = this.#options;
+    const data: StressData = { reads, seed, counts: this.#counts, versionsMin: this.#versionsMin };
+    const clients = new Worker(new URL("stress/stress-clients.ts", import.meta.url), { workerData: data });
+    clients.on("message", (finding: string) => {
+      if (this.#findings.length < findingsMax) this.#findings.push(finding);
+    });
+    const ended = new Promise<void>((resolve, reject) => {
+      clients.once("error", reject);
+      clients.once("exit", () => resolve());
+    });
+    try {
+      const work = Promise.all([this.#restartAgainAndAgain(clients), this.#disturb()]);
+      await Promise.race([ended, work, this.#replica.failed]);
+      this.#isOver = true;
+      await Promise.all([ended, work]);
+    } finally {
+      this.#isOver = true;
+      await clients.terminate();
+    }
+    this.#forgetRequests();
+    return {
+      ...this.#answers(),
+      ...this.#disturbed,
+      ...(await this.#replica.sums()),
+      findings: this.#findings,
+      restarts: this.#restarts,
+      originGets: this.#originGets,
+      seconds: (performance.now() - startedMs) / 1000,
     };
-    const disturber = this.#disturb();
-    await Promise.all(Array.from({ length: connections }, reader));
-    this.#isOver = true;
-    await disturber;
-    this.#agent.destroy();
+  }
+
+  /** How many answers have come so far, of each kind. */
+  #answers(): Record<keyof typeof countOf, number> {
+    const at = (word: keyof typeof countOf): number => this.#counts[countOf[word]] as number;
+    return { right: at("right"), wrong: at("wrong"), left: at("left"), cut: at("cut"), others: at("others") };
+  }
+
+  progress(): string {
+    const { right, ...rest } = this.#answers();
+    return `${right} right, ${JSON.stringify({ ...rest, ...this.#disturbed })}, ${this.#restarts} restarts`;
+  }
+
+  async #restartAgainAndAgain(clients: Worker): Promise<void> {
+    const tell = (port: number): void => clients.postMessage({ port } satisfies StressMessage);
+    const { reads, restarts } = this.#options;
+    tell(await this.#replica.start());
+    while (!this.#isOver && this.#restarts < restarts) {
+      await sleep(20);
+      if (this.#answers().right < ((this.#restarts + 1) * reads) / (restarts + 1)) continue;
+      // Clients that cannot connect meanwhile try again.
+      await this.#replica.end(this.#restarts % 2 === 0 ? "SIGTERM" : "SIGKILL");
+      tell(0);
+      tell(await this.#replica.start());
+      this.#restarts += 1;
+    }
   }
 
   #put(number: number): void {
-    this.#lastSeed += 1;
-    const sizeBytes = sizes[number % sizes.length] as number;
-    const { etag } = this.#replica.origin.put(testBucket, keyOf(number), { seed: this.#lastSeed, sizeBytes });
-    this.#seeds.set(etag, this.#lastSeed);
+    const version = (this.#versions[number] as number) + 1;
+    this.#versions[number] = version;
+    const named = { number, version };
+    this.#origin.put(testBucket, keyOf(number), { body: bytesOf(named), etag: etagOf(named) });
   }
 
-  async #read(): Promise<void> {
-    // A few objects get most reads.
-    const number = Math.floor(objectCount * this.#chance.next() ** 3);
-    const start = Math.floor(this.#chance.next() * (sizes[number % sizes.length] as number));
-    await this.#readFrom(number, start, 1 + Math.floor(this.#chance.next() * 128 * KiB));
-  }
-
-  async #readFrom(number: number, start: number, lengthBytes: number): Promise<void> {
-    const end = Math.min(sizes[number % sizes.length] as number, start + lengthBytes);
-    const leavesAfter = this.#chance.next() < 0.02 ? Math.floor((end - start) / 2) : Infinity;
-    const headers = { range: `bytes=${start}-${end - 1}` };
-    const request = get(`${this.#replica.endpoint}/${testBucket}/${keyOf(number)}`, {
-      agent: this.#agent,
-      headers,
-    });
-    try {
-      const [response] = (await once(request, "response")) as [IncomingMessage];
-      await this.#check(response, start, end, leavesAfter);
-    } catch {
-      this.counts.cut += 1;
-    }
-  }
-
-  async #check(response: IncomingMessage, start: number, end: number, leavesAfter: number): Promise<void> {
-    const status = response.statusCode ?? 0;
-    if (status !== 206) {
-      this.counts.others.set(status, (this.counts.others.get(status) ?? 0) + 1);
-      for await (const _ of response) continue;
-      return;
-    }
-    const etag = (response.headers.etag ?? "").replaceAll('"', "");
-    const checker = new PatternChecker(this.#seeds.get(etag) ?? -1, start);
-    for await (const bytes of response as AsyncIterable<Buffer>) {
-      try {
-        checker.update(bytes);
-      } catch (thrown) {
-        this.counts.wrong.push(`${etag}: ${String(thrown)}`);
-        return;
-      }
-      if (checker.offset - start > leavesAfter) {
-        this.counts.left += 1;
-        response.destroy();
-        return;
-      }
-    }
-    if (checker.offset === end) this.counts.right += 1;
-    else this.counts.wrong.push(`${etag}: ${checker.offset - start} bytes of ${end - start}`);
-  }
-
-  /** Overwrites an object, or makes the replica forget one or all, again and again. */
+  /** Overwrites an object, makes the replica forget one, or both, again and again. Rarely all of them are forgotten. */
   async #disturb(): Promise<void> {
-    while (!this.#isOver) {
-      const number = Math.floor(this.#chance.next() * objectCount);
-      if (this.#chance.next() < 0.3) this.#put(number);
-      const query = this.#chance.next() < 0.1 ? "" : `?prefix=${testBucket}/${keyOf(number)}&match=key`;
-      const answer = await fetch(`${this.#replica.opsEndpoint}/cache/clear${query}`, {
-        method: "POST",
-        headers: { "x-orca-action": "clear" },
-      });
-      const text = await answer.text();
-      if (answer.status !== 200) this.counts.wrong.push(`cache clear answers ${answer.status}: ${text}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let turn = 0; !this.#isOver; turn += 1) {
+      await sleep(pauseMs);
+      const number = this.#anyObject();
+      const what = this.#chance.below(3);
+      if (what !== 0) {
+        this.#put(number);
+        this.#disturbed.overwritten += 1;
+      }
+      if (what !== 1) await this.#forget(number, turn % turnsPerClear === 0);
+      if (turn % turnsPerWholeClear === turnsBeforeWholeClear) await this.#forgetAll();
+      if (this.#origin.requests.length > 10_000) this.#forgetRequests();
     }
+  }
+
+  /** Half of them are read often. */
+  #anyObject(): number {
+    if (this.#chance.happens(0.5)) return this.#chance.below(objectCount);
+    return ((this.#counts[hottestAt] as number) + this.#chance.below(hotObjects)) % objectCount;
+  }
+
+  async #forget(number: number, withBytes: boolean): Promise<void> {
+    const version = this.#versions[number] as number;
+    const key = keyOf(number);
+    if (!(await (withBytes ? this.#replica.clear(key) : this.#replica.expire(key)))) return;
+    Atomics.store(this.#versionsMin, number, version);
+    if (withBytes) this.#disturbed.deleted += 1;
+    else this.#disturbed.expired += 1;
+  }
+
+  async #forgetAll(): Promise<void> {
+    const versions = [...this.#versions];
+    if (!(await this.#replica.clear())) return;
+    for (const [number, version] of versions.entries()) Atomics.store(this.#versionsMin, number, version);
+    this.#disturbed.cleared += 1;
+  }
+
+  #forgetRequests(): void {
+    this.#originGets += this.#origin.count("GET");
+    this.#origin.forgetRequests();
   }
 }
 
 export async function threadsUnderStress(
-  reads: number,
-  threads: number,
-  seed = Date.now(),
+  options: StressOptions,
+  report?: (progress: () => string) => void,
 ): Promise<StressCounts> {
-  const endPoison = poisonFreedMemory();
-  const replica = await startReplica({
-    settings: {
-      server: { threads },
-      memory: { max_bytes: "64MiB" },
-      chunking: { size: "2MiB", tiers: [] },
-      metadata: { ttl: "200ms" },
-    },
-  });
+  const folder = mkdtempSync(join(tmpdir(), "orca-stress-"));
+  const origin = await S3Server.start({ buckets: [testBucket] });
+  const { threads } = options;
+  const replica = new StressedReplica({ folder, originEndpoint: origin.endpoint, threads });
   try {
-    const stress = new Stress(replica, seed);
-    await stress.run(reads);
-    return {
-      ...stress.counts,
-      hits: await replica.metric("orca_memory_hits_total"),
-      evictions: await replica.metric("orca_memory_evictions_total"),
-    };
+    const stress = new Stress(options, origin, replica);
+    report?.(() => stress.progress());
+    return await stress.run();
   } finally {
-    endPoison();
-    await replica.stop();
+    await replica.end("SIGKILL");
+    await origin.stop();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
 if (import.meta.main) {
-  const [reads = "100000", threads = "2"] = process.argv.slice(2);
-  const { wrong, ...counts } = await threadsUnderStress(Number(reads), Number(threads));
-  process.stdout.write(`${JSON.stringify({ ...counts, others: [...counts.others] })}\n`);
-  process.stdout.write(`wrong: ${wrong.length} ${wrong.slice(0, 5).join("\n")}\n`);
-  process.exitCode = wrong.length === 0 ? 0 : 1;
+  const [reads = "100000", threads = "2", seed = "1", restarts = "6"] = process.argv.slice(2);
+  const options = { reads: Number(reads), threads: Number(threads), restarts: Number(restarts) };
+  let timer: NodeJS.Timeout | undefined;
+  const counts = await threadsUnderStress({ ...options, seed: Number(seed) }, (progress) => {
+    timer = setInterval(() => process.stderr.write(`${progress()}\n`), 10_000);
+  });
+  clearInterval(timer);
+  const { findings, evictions, right, seconds } = counts;
+  process.stdout.write(`${JSON.stringify(counts, null, 1)}\n`);
+  process.stdout.write(
+    `${(right / seconds).toFixed(0)} reads/s, ${((1000 * evictions) / right).toFixed(1)} evictions in 1,000 reads\n`,
+  );
+  process.exitCode = findings.length === 0 ? 0 : 1;
 }
