@@ -30,8 +30,14 @@ import type { PublishedChunks, PublishedRows } from "./shared-index/published-ch
 /** After so many victims in a row that free no memory at once, a reservation waits instead of emptying the tier. */
 const pinnedVictimsMax = 16;
 
-/** The tier remembers the misses of as many chunks as it holds, and at least of this many. */
-const missesRememberedMin = 128;
+/** After so many small victims in a row whose slabs were spared, the next slab is freed, however many of its chunks are used. */
+const sparedInRowMax = 128;
+
+/**
+ * The tier remembers the misses of as many chunks as it holds, and at least of this many: a tier that is full of a few large
+ * chunks has room for many small ones.
+ */
+const missesRememberedMin = 4096;
 
 export interface MemoryTierOptions {
   readonly budget: MemoryBudget;
@@ -50,6 +56,7 @@ export class MemoryTier implements PolicyEntries {
   /** By the row of the chunk: those of its blocks, where other threads read them. */
   readonly #publishedRows: (PublishedRows | undefined)[] = [];
   #heapBytes = 0;
+  #sparedInRow = 0;
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #superseder = new Superseder((version, from) => this.#supersedeSlice(version, from));
   /** The entries by their rows. No entry has row 0. */
@@ -259,8 +266,9 @@ export class MemoryTier implements PolicyEntries {
       if (victim === undefined) break;
       if (this.#freesMemory(victim)) {
         for (const entry of pinned) this.#policy.reinsert(entry.row);
+        const slab = slabOf(victim.chunk);
         this.#evict(victim);
-        if (wholeSlabs) this.#evictNeighbours(victim);
+        if (wholeSlabs) this.#freeSlab(slab);
         return true;
       }
       pinned.push(victim);
@@ -276,15 +284,33 @@ export class MemoryTier implements PolicyEntries {
   /**
    * Frees the rest of the slab of a small victim. After some time a slab contains small chunks of any age. If they were
    * evicted in the order of the policy, nearly all small chunks would be evicted before a few slabs were free.
+   *
+   * A slab is spared while many of its chunks are used: one small victim would else cost hundreds of chunks that are read all
+   * the time, where the next victim may be a large chunk that nobody reads. The more victims in a row have spared their slabs,
+   * the more used chunks a slab may contain.
    */
-  #evictNeighbours(victim: MemoryEntry): void {
-    const slab = slabOf(victim.chunk);
+  #freeSlab(slab: ArrayBufferLike | undefined): void {
     const neighbours = slab && this.#smallBySlab.get(slab);
+    if (neighbours && this.#isUsedMoreThan(neighbours, this.#sparedInRow / sparedInRowMax)) {
+      this.#sparedInRow += 1;
+      return;
+    }
+    this.#sparedInRow = 0;
     for (const entry of neighbours ?? []) {
       if (!this.#freesMemory(entry)) continue;
-      this.#policy.remove(entry.row);
+      this.#policy.evictEarly(entry.row);
       this.#evict(entry);
     }
+  }
+
+  /** Whether more than this share of the entries was used since its last turn. */
+  #isUsedMoreThan(entries: ReadonlySet<MemoryEntry>, share: number): boolean {
+    let left = share * entries.size;
+    for (const { row } of entries) {
+      if (this.#policy.isUsed(row)) left -= 1;
+      if (left < 0) return true;
+    }
+    return false;
   }
 
   #joinSlab(entry: MemoryEntry): void {

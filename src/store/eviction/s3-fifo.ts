@@ -42,6 +42,7 @@ export const paperShape: S3FifoShape = {
   secondChance: false,
 };
 
+const mainNumber = 2;
 /** In the queues from this number on, entries wait for their first use. */
 const aheadNumber = 3;
 const doomedNumber = 4;
@@ -81,7 +82,7 @@ export class S3Fifo implements EvictionPolicy {
     this.shape = shape;
     this.#columns = beside ? beside.#columns : new QueueColumns(rowsMax);
     this.#small = new RowQueue(this.#columns, 1);
-    this.#main = new RowQueue(this.#columns, 2);
+    this.#main = new RowQueue(this.#columns, mainNumber);
     this.#ahead = new RowQueue(this.#columns, aheadNumber);
     this.#doomed = new RowQueue(this.#columns, doomedNumber);
     this.#queues = [undefined, this.#small, this.#main, this.#ahead, this.#doomed];
@@ -152,6 +153,18 @@ export class S3Fifo implements EvictionPolicy {
 
   remove(row: number): void {
     if (this.#leave(row)) this.#count -= 1;
+  }
+
+  /** Whether it was used since its last turn, or so often before that it is in the main queue. */
+  isUsed(row: number): boolean {
+    this.#wasUsed(row);
+    return this.#columns.frequencyOf(row) > 0 || this.#columns.queueOf(row) === mainNumber;
+  }
+
+  /** Removes a row whose turn has not come, and remembers it: its memory is needed together with that of others. */
+  evictEarly(row: number): void {
+    this.#remember(row, this.shape.ghostShare * this.bytes);
+    this.remove(row);
   }
 
   evict(): number {

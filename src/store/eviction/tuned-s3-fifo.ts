@@ -68,6 +68,16 @@ export class TunedS3Fifo implements EvictionPolicy {
     this.#queues.remove(row);
   }
 
+  /** @see S3Fifo.isUsed */
+  isUsed(row: number): boolean {
+    return this.#queues.isUsed(row);
+  }
+
+  /** @see S3Fifo.evictEarly */
+  evictEarly(row: number): void {
+    this.#queues.evictEarly(row);
+  }
+
   evict(): number {
     this.#sample();
     return this.#queues.evict();
