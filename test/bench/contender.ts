@@ -10,6 +10,7 @@ import { execPath } from "node:process";
 const ticksPerSecond = 100;
 const serverCore = "0";
 export const clientCore = "1";
+export const allCores = "0,1";
 export const canPin = spawnSync("taskset", ["-V"]).status === 0;
 
 export interface Contender {

@@ -4,7 +4,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CertificateFiles, serverName } from "../support/cluster-certificates.ts";
-import { type Contender, freePort, startNode } from "./contender.ts";
+import { allCores, type Contender, freePort, startNode } from "./contender.ts";
 
 export interface OrcaOptions {
   readonly originPort: number;
@@ -68,7 +68,7 @@ logging: { level: warn }
     options.name ?? "orca",
     port,
     ["src/main.ts", "serve", "--config", config],
-    options.threads === undefined ? options.mesh?.core : "0,1",
+    options.threads === undefined ? options.mesh?.core : allCores,
   );
 }
 

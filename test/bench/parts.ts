@@ -9,6 +9,7 @@ import type { Contender } from "./contender.ts";
 import { compareFillStreams } from "./fill-stream.ts";
 import { growthHeadings, growthRows } from "./growth.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
+import { reportHitsDuringFills } from "./hits-during-fills.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
 import * as misses from "./misses.ts";
 import { startNginx } from "./nginx.ts";
@@ -130,6 +131,8 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
       }
     const headings = ["workload", "server", "requests/s", "CPU µs/request", "main thread", "failed"];
     bench.report.table("Hits in memory by several threads, with the load on the same cores", headings, rows);
+    await bench.stopServers();
+    await reportHitsDuringFills(bench);
   },
   disk: async (bench) => {
     const contenders = [

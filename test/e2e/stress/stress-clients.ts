@@ -29,7 +29,7 @@ export interface StressMessage {
 }
 
 const fastConnections = 24;
-const pipelinedMax = 6;
+const pipelinedMax = 14;
 /**
  * They ask for more than the kernel keeps for them (some MiB), and take it slowly. So a slice of a response waits in the
  * server, which has to keep its bytes meanwhile, although they are evicted.
@@ -39,8 +39,8 @@ const slowPipelined = 8;
 /** From the hottest one on. */
 export const hotObjects = 100;
 /** After so many reads another object is the hottest one. */
-const readsPerStep = 32;
-const coldShare = 0.05;
+const readsPerStep = 64;
+const coldShare = 0.02;
 const expectedBytesMax = 768 * MiB;
 
 class Clients {

@@ -45,7 +45,7 @@ origin:
   id: test
   driver: awss3
   awss3: { bucket: ${testBucket}, endpoint: "${originEndpoint}", use_path_style: true }
-memory: { max_bytes: 32MiB }
+memory: { max_bytes: 24MiB }
 disk: { root: "${folder}/disk", max_bytes: 80MiB }
 chunking: { size: 2MiB, tiers: [] }
 metadata: { ttl: 5s }
