@@ -11,6 +11,7 @@ import { growthHeadings, growthRows } from "./growth.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { reportHitsDuringFills } from "./hits-during-fills.ts";
 import { compareHot, diskWorkload } from "./hot.ts";
+import { compareMeshReaders, readersCount } from "./mesh-readers.ts";
 import * as misses from "./misses.ts";
 import { startNginx } from "./nginx.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
@@ -85,6 +86,22 @@ function printRates({ report }: Bench, title: string, rates: ReadonlyMap<string,
 /** Orca with memory and a disk, the other caches, and the origin itself. */
 async function missContenders(bench: Bench): Promise<Contender[]> {
   return [await bench.orca({ memory: "2GiB", disk: "16GiB" }), ...(await bench.caches()), bench.origin];
+}
+
+async function printMeshReaders({ origin, folder, running, report }: Bench): Promise<void> {
+  const outcomes = await compareMeshReaders(origin, folder, running, [1, 2]);
+  const rows = [...outcomes].map(([name, each]): Cell[] => {
+    if (each instanceof Error) return [name, "-", "-", "-", "-", each.message];
+    const { gigabytesPerSecond, cpuSecondsPerGigabyte, mainShare, mainGigabytesPerSecond } = each;
+    const rates = [gigabytesPerSecond, cpuSecondsPerGigabyte].map((figure) => figure.toFixed(2));
+    return [name, ...rates, `${(100 * mainShare).toFixed(1)} %`, mainGigabytesPerSecond.toFixed(2)];
+  });
+  const headings = ["replica", "GB/s", "CPU s/GB", "main thread", "GB/s it allows"];
+  report.table(
+    `FillChunk of chunks in memory, from one replica to ${readersCount} peers at once over mutual TLS, on the same cores`,
+    [...headings, failureHeading([outcomes])],
+    rows,
+  );
 }
 
 const slowReadersCount = 200;
@@ -229,6 +246,7 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
         return [transport, plain.toFixed(2), fillChunk.toFixed(2), ratio(fillChunk, plain), "0.50"];
       }),
     );
+    await printMeshReaders(bench);
     const { localMs, peerMs, samples } = await peerFirstByte(bench.origin, bench.folder, bench.running);
     bench.report.table(
       "First byte of a chunk in memory, here and at a peer over mutual TLS (medians, ms)",
