@@ -59,7 +59,10 @@ export async function compareMeshReaders(
     });
     return eachMeasured(measured, medians);
   } finally {
-    for (const { readers } of served.values()) for (const reader of readers) reader.disconnect();
+    for (const { replica, readers } of served.values()) {
+      for (const reader of readers) reader.disconnect();
+      await replica.stop();
+    }
     certificates.remove();
   }
 }

@@ -124,6 +124,7 @@ class FillChunkCall {
     } catch (thrown) {
       return this.#fail(thrown);
     }
+    freeRead(slice);
     if (this.#decoder.owedBytes !== owedBytes) this.#idleSinceMs = undefined;
     else this.#onIdle();
   }
@@ -162,4 +163,15 @@ class FillChunkCall {
     this.#decoder.stop();
     this.#stream.destroy();
   }
+}
+
+/**
+ * Frees the memory of a read once all of its bytes are copied. Each read of a session, 16 KiB with TLS, is an ArrayBuffer
+ * of its own. For every 64 MiB of them V8 collects the garbage of the whole heap, which costs more than to receive them.
+ *
+ * Node cuts a read into slices for the streams that have bytes in it, and delivers them in order. So the slice that ends
+ * with the read is the last one, and those before it are decoded, because every stream of the session is such a call.
+ */
+function freeRead({ buffer, byteOffset, length }: Buffer): void {
+  if (length > 0 && byteOffset + length === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
 }

@@ -58,7 +58,10 @@ export class Peer {
     return this.#bytes.request("POST", path, headers);
   }
 
-  /** The session for chunk bytes, for several streams or for one opened later. @throws as {@link request} does. */
+  /**
+   * The session for chunk bytes, for several streams or for one opened later. Each of them must use its slices up as they
+   * arrive, because the last slice of a read frees it (fill-chunk-call.ts). @throws as {@link request} does.
+   */
   bytes(): Promise<StreamOpener> {
     return this.#bytes.ready();
   }
