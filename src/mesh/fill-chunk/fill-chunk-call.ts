@@ -117,6 +117,10 @@ class FillChunkCall {
 
   #onData(slice: Buffer): void {
     if (this.#failed) return;
+    // Memory that was freed has no length. Without this, its bytes would be left out unseen.
+    if (slice.length === 0) {
+      return this.#fail(new FillStreamFault("truncated", "a slice came after its read had been freed"));
+    }
     this.#deadline.restart();
     const { owedBytes } = this.#decoder;
     try {

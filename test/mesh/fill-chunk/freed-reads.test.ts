@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { ClientHttp2Stream } from "node:http2";
+import { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { SystemClock } from "../../../src/base/clock.ts";
 import { MiB } from "../../../src/base/units.ts";
@@ -76,3 +78,21 @@ for (const hasTls of [false, true]) {
     assert.ok(bytesOf(kept) < readBytes / 20, `${bytesOf(kept)} of ${readBytes} bytes are kept`);
   });
 }
+
+test("callFillChunk: a slice of memory that was freed breaks the call, and is not left out", async () => {
+  const stream = new Duplex({ read() {}, write: (_bytes, _encoding, done) => done() });
+  const call = callFillChunk({
+    session: { request: () => stream as unknown as ClientHttp2Stream },
+    request: anyRequest,
+    onHeader: () => new MemorySink(lengthBytes),
+    signal: new AbortController().signal,
+    clock: new SystemClock(),
+    ...defaultFillTimings,
+  });
+  stream.emit("response", { ":status": 200, "content-type": "application/connect+proto" });
+  const read = new ArrayBuffer(16);
+  const slice = Buffer.from(read);
+  read.transfer(0);
+  stream.emit("data", slice);
+  await assert.rejects(call, /a slice came after its read had been freed/);
+});
