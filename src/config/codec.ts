@@ -3,6 +3,7 @@
  * value arrives as text (a scalar of the file keeps its spelling), so that a setting means the same in the file, in
  * the environment and on the command line.
  */
+import { availableParallelism } from "node:os";
 import { formatDuration, GiB, KiB, MiB, parseBytes, parseDuration } from "../base/units.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { quoted } from "./fault.ts";
@@ -107,6 +108,22 @@ export function integer(bounds: Bounds<number>): Codec<number> {
       return new InvalidValue(`a whole number ${range}`, quoted(given));
     },
     print: (value) => value,
+  };
+}
+
+/** How many threads: a whole number, or `cores` for as many as the process may use, up to `max`. */
+export function threadCount({ max }: { readonly max: number }): Codec<number> {
+  const number = integer({ min: 1, max });
+  return {
+    ...number,
+    type: "whole number or `cores`",
+    parse(given) {
+      if (given === "cores") return Math.min(max, availableParallelism());
+      const value = number.parse(given);
+      return value instanceof InvalidValue
+        ? new InvalidValue(`${value.expected}, or cores`, quoted(given))
+        : value;
+    },
   };
 }
 

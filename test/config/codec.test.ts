@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
@@ -14,6 +15,7 @@ import {
   oneOf,
   ratio,
   text,
+  threadCount,
 } from "../../src/config/codec.ts";
 
 function messageOf<Value>(codec: Codec<Value, string>, given: string): string {
@@ -51,6 +53,19 @@ test("integer: takes whole numbers within its bounds only", () => {
   assert.equal(codec.parse("010"), 10);
   for (const given of ["0", "101", "1.5", "1e1", "-1", "NaN", ""]) {
     assert.equal(messageOf(codec, given), `expected a whole number 1 to 100, got ${JSON.stringify(given)}`);
+  }
+});
+
+test("threadCount: takes a whole number, or as many as there are cores", () => {
+  const codec = threadCount({ max: 16 });
+  assert.equal(codec.parse("cores"), Math.min(16, availableParallelism()));
+  assert.equal(threadCount({ max: 1 }).parse("cores"), 1);
+  assert.equal(codec.parse("3"), 3);
+  for (const given of ["0", "17", "core", "Cores", ""]) {
+    assert.equal(
+      messageOf(codec, given),
+      `expected a whole number 1 to 16, or cores, got ${JSON.stringify(given)}`,
+    );
   }
 });
 

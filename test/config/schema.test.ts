@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { mapEntriesMax } from "../../src/config/codec.ts";
 import type { Config } from "../../src/config/config.ts";
@@ -99,7 +100,7 @@ test("schema: the defaults are the design's", () => {
     domain: undefined,
     strictRanges: false,
     warmHeader: false,
-    threads: 1,
+    threads: Math.min(16, availableParallelism()),
     cors: {
       origins: [],
       exposeHeaders: [

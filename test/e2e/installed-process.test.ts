@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { httpGet } from "../support/http-get.ts";
@@ -18,8 +19,8 @@ import { until } from "../support/until.ts";
 const root = join(import.meta.dirname, "../..");
 const sizeBytes = 3_000_000;
 const readySecondsMax = 0.5;
-/** Each costs a part of that, too. None is there unless `ORCA_TEST_THREADS` asks for more than one thread. */
-const threadsOfTests = Number(process.env["ORCA_TEST_THREADS"] ?? 1);
+/** Each costs a part of that, too. As many as a user gets, unless `ORCA_TEST_THREADS` asks for another number. */
+const threadsOfTests = Number(process.env["ORCA_TEST_THREADS"] ?? Math.min(16, availableParallelism()));
 const edgeThreads = threadsOfTests > 1 ? threadsOfTests : 0;
 const content = patternBytes(5, 0, sizeBytes);
 

@@ -32,9 +32,10 @@ export function inheritedEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
-/** Of a child that runs Orca. */
+/** Of a child that runs Orca. It has one thread for clients, as in-process replicas of tests have, unless a test asks for more. */
 export function environment(): NodeJS.ProcessEnv {
   return {
+    ORCA_SERVER_THREADS: "1",
     ...inheritedEnvironment(),
     ORCA_AWSS3_ACCESS_KEY: "test",
     ORCA_AWSS3_SECRET_KEY: "test-secret",

@@ -1,5 +1,16 @@
 /** `server`: the listeners for clients and for operators, and the limits of what clients may use. */
-import { bytes, deadline, duration, flag, integer, listenAddress, oneOf, text, wait } from "../codec.ts";
+import {
+  bytes,
+  deadline,
+  duration,
+  flag,
+  integer,
+  listenAddress,
+  oneOf,
+  text,
+  threadCount,
+  wait,
+} from "../codec.ts";
 import { item, listOf, optional, optionalSection, required, section, setting } from "../field.ts";
 
 const tls = optionalSection({
@@ -158,10 +169,10 @@ export const serverSection = section({
     "Set it for clients that cannot run `orca warm`. Each such HEAD can make the origin send a whole object, so set it only where you trust all readers.",
   ),
   threads: setting(
-    integer({ min: 1, max: 16 }),
-    "1",
-    "Threads that serve clients. With `1`, one thread does everything. With more, each serves hits in memory by itself, and one further thread does the rest.",
-    "Set it to the number of cores where one core is busy with hits in memory. It is not proven to save CPU time: a hit of 64 KiB has cost up to 1.44 of one thread's, so measure first.",
+    threadCount({ max: 16 }),
+    "cores",
+    "Threads that serve clients. With `1`, one thread does everything. With more, each serves hits in memory by itself, and one further thread does the rest. `cores`: as many as the process may use, by its CPU affinity and its cgroup, up to 16.",
+    "Set it to `1` where Orca shall use one core and little memory: each thread takes some 20 MiB at rest.",
   ),
   max_connections: setting(
     integer({ min: 1, max: 1_000_000 }),
