@@ -10,7 +10,7 @@ import { compareFillStreams } from "./fill-stream.ts";
 import { growthHeadings, growthRows } from "./growth.ts";
 import { hitRatioHeadings, hitRatioRows } from "./hit-ratio.ts";
 import { reportHitsDuringFills } from "./hits-during-fills.ts";
-import { compareHot, diskWorkload } from "./hot.ts";
+import { compareDisk, compareHot } from "./hot.ts";
 import { compareMeshReaders, readersCount } from "./mesh-readers.ts";
 import * as misses from "./misses.ts";
 import { startNginx } from "./nginx.ts";
@@ -158,7 +158,7 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
       await bench.bareDisk("the same with CRC-32", "crc"),
       ...(await bench.caches([startNginx, startTrafficServer])),
     ];
-    printComparison(bench, "Hits on disk", [[diskWorkload, await compare(diskWorkload, contenders)]]);
+    printComparison(bench, "Hits on disk", await compareDisk(contenders));
   },
   cachestore: async (bench) => {
     const hits = await cachestoreHits(bench.origin, bench.folder, bench.running);
