@@ -20,6 +20,8 @@ export interface OrcaOptions {
   readonly accessKeysFile?: string;
   /** `server.threads`: 1 where left out, else on all cores. */
   readonly threads?: number;
+  /** `metadata.max_entries`; its default where left out. */
+  readonly metadataEntries?: number;
   /** `orca` where left out. */
   readonly name?: string;
   /** A cluster of one where left out. */
@@ -56,6 +58,7 @@ origin:
   driver: awss3
   awss3: { bucket: bench, endpoint: "http://127.0.0.1:${options.originPort}", region: us-east-1, use_path_style: true }
 memory: { max_bytes: ${options.memory} }
+${options.metadataEntries ? `metadata: { max_entries: ${options.metadataEntries} }` : ""}
 ${options.disk ? `disk: { root: ${folder}/disk, max_bytes: ${options.disk} }` : ""}
 ${options.cachestore ? cachestoreSection(options.cachestore, join(folder, "shared")) : ""}
 ${options.mesh ? clusterSection(options.mesh) : ""}

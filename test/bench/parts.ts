@@ -14,10 +14,11 @@ import { compareDisk, compareHot } from "./hot.ts";
 import { compareMeshReaders, readersCount } from "./mesh-readers.ts";
 import * as misses from "./misses.ts";
 import { startNginx } from "./nginx.ts";
+import type { OrcaOptions } from "./orca-config.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
 import { failureHeading, ofTheBest, ratio } from "./report.ts";
 import { type SlowReadersResult, slowReaders } from "./slow-readers.ts";
-import { compareThreads, threadWorkloads } from "./threads.ts";
+import { compareThreads, diskThreadTiers, diskThreadWorkloads, threadWorkloads } from "./threads.ts";
 import { startTrafficServer } from "./traffic-server.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
 
@@ -83,6 +84,31 @@ function printRates({ report }: Bench, title: string, rates: ReadonlyMap<string,
   );
 }
 
+/** Both on all cores: what one thread leaves is for the load. */
+async function printThreads(
+  bench: Bench,
+  title: string,
+  workloads: readonly Workload[],
+  tiers: Pick<OrcaOptions, "memory" | "disk" | "metadataEntries">,
+): Promise<void> {
+  const contenders = [
+    await bench.orca({ ...tiers, threads: 1 }),
+    await bench.orca({ ...tiers, threads: 2, name: "orca with 2 threads" }),
+  ];
+  const rows: Cell[][] = [];
+  for (const workload of workloads)
+    for (const [name, each] of await compareThreads(workload, contenders)) {
+      if (each instanceof Error) rows.push([workload.name, name, "-", "-", "-", each.message]);
+      else {
+        const { requestsPerSecond, cpuMicroseconds, mainShare } = each;
+        const figures = [requestsPerSecond.toFixed(0), cpuMicroseconds.toFixed(1)];
+        rows.push([workload.name, name, ...figures, `${(100 * mainShare).toFixed(1)} %`, ""]);
+      }
+    }
+  const headings = ["workload", "server", "requests/s", "CPU µs/request", "main thread", "failed"];
+  bench.report.table(`${title} by several threads, with the load on the same cores`, headings, rows);
+}
+
 /** Orca with memory and a disk, the other caches, and the origin itself. */
 async function missContenders(bench: Bench): Promise<Contender[]> {
   return [await bench.orca({ memory: "2GiB", disk: "16GiB" }), ...(await bench.caches()), bench.origin];
@@ -131,23 +157,9 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
     printComparison(bench, `Verifying SigV4 (bound: ${authBound} of the requests/s)`, [[workload, figures]]);
   },
   threads: async (bench) => {
-    // Both on all cores: what one thread leaves is for the load.
-    const [one, several] = [
-      await bench.orca({ memory: "1GiB", threads: 1 }),
-      await bench.orca({ memory: "1GiB", threads: 2, name: "orca with 2 threads" }),
-    ];
-    const rows: Cell[][] = [];
-    for (const workload of threadWorkloads)
-      for (const [name, each] of await compareThreads(workload, [one, several])) {
-        if (each instanceof Error) rows.push([workload.name, name, "-", "-", "-", each.message]);
-        else {
-          const { requestsPerSecond, cpuMicroseconds, mainShare } = each;
-          const figures = [requestsPerSecond.toFixed(0), cpuMicroseconds.toFixed(1)];
-          rows.push([workload.name, name, ...figures, `${(100 * mainShare).toFixed(1)} %`, ""]);
-        }
-      }
-    const headings = ["workload", "server", "requests/s", "CPU µs/request", "main thread", "failed"];
-    bench.report.table("Hits in memory by several threads, with the load on the same cores", headings, rows);
+    await printThreads(bench, "Hits in memory", threadWorkloads, { memory: "1GiB" });
+    await bench.stopServers();
+    await printThreads(bench, "Hits on disk", diskThreadWorkloads, diskThreadTiers);
     await bench.stopServers();
     await reportHitsDuringFills(bench);
   },

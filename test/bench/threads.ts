@@ -1,8 +1,8 @@
 /**
- * Several threads against one (`server.threads`), with both cores for server and load: how much CPU a hit costs, and what
- * part of it the main thread takes. That part bounds what further threads can bring.
+ * Several threads against one (`server.threads`), with both cores for server and load: how much CPU a hit costs, in memory
+ * and on disk, and what part of it the main thread takes. That part bounds what further threads can bring.
  */
-import { KiB } from "../../src/base/units.ts";
+import { formatBytes, KiB, MiB } from "../../src/base/units.ts";
 import type { Contender } from "./contender.ts";
 import { type LoadRequest, load } from "./http-load.ts";
 import { eachMeasured, median, takeTurns, type Workload } from "./workload.ts";
@@ -18,15 +18,21 @@ const rounds = 5;
 const warmUpMs = 1000;
 const measuredMs = 1500;
 
-function hits(sizeBytes: number): Workload {
-  const objects = Array.from({ length: 500 }, (_, index): LoadRequest => {
+/** Any of `count` objects. With more bytes than memory has, most of these requests are hits on disk. */
+function hits(count: number, sizeBytes: number, connections: number): Workload {
+  const objects = Array.from({ length: count }, (_, index): LoadRequest => {
     return { path: `/bench/thread${index}-${sizeBytes}`, range: "", bodyBytes: sizeBytes };
   });
   const next = (): LoadRequest => objects[Math.floor(Math.random() * objects.length)] as LoadRequest;
-  return { name: `500 objects of ${sizeBytes / KiB} KiB, 64 connections`, connections: 64, objects, next };
+  const name = `${count} objects of ${formatBytes(sizeBytes)}, ${connections} connections`;
+  return { name, connections, objects, next };
 }
 
-export const threadWorkloads: readonly Workload[] = [hits(4 * KiB), hits(64 * KiB)];
+export const threadWorkloads: readonly Workload[] = [hits(500, 4 * KiB, 64), hits(500, 64 * KiB, 64)];
+
+/** With 256 MiB of memory, which also hold the metadata of so many objects: three of four small hits are on disk. */
+export const diskThreadWorkloads: readonly Workload[] = [hits(256, 8 * MiB, 8), hits(16_384, 64 * KiB, 64)];
+export const diskThreadTiers = { memory: "256MiB", disk: "8GiB", metadataEntries: 19_000 };
 
 export async function compareThreads(
   { connections, next, objects }: Workload,
