@@ -92,7 +92,8 @@ export class ObjectVersion implements ObjectVersionFields {
    */
   memoryEntry: object | undefined;
 
-  constructor(fields: ObjectVersionFields) {
+  /** `hash`: the {@link versionHash} of the fields, where another thread has computed it. */
+  constructor(fields: ObjectVersionFields, hash = versionHash(fields)) {
     this.originId = fields.originId;
     this.bucket = fields.bucket;
     this.objectKey = fields.objectKey;
@@ -102,7 +103,7 @@ export class ObjectVersion implements ObjectVersionFields {
     this.contentCoding = fields.contentCoding;
     this.versionId = fields.versionId;
     this.chunkCount = chunkCount(fields.sizeBytes, fields.chunkSizeBytes);
-    this.hash = versionHash(fields);
+    this.hash = hash;
     this.tag = Number.parseInt(this.hash.slice(0, 7), 16);
     this.#pathPrefix = `${fields.originId}/${this.hash}/`;
     this.#memoryKeyPrefix = `${this.#pathPrefix}${fields.sizeBytes}/`;

@@ -68,7 +68,10 @@ export function openTiers({ config, clock, logger }: TiersOptions, held: Release
   const { replicaId } = cluster;
   const maxChunks = place?.maxChunks ?? diskChunksMax(config.memory.maxBytes);
   const shares = diskSharesOf(config);
-  const disk = place && DiskTier.open({ ...place, maxChunks, replicaId, policy, shares, clock, logger });
+  const sparesEventLoop = shared !== undefined;
+  const disk =
+    place &&
+    DiskTier.open({ ...place, maxChunks, replicaId, policy, shares, sparesEventLoop, clock, logger });
   if (disk) held.add(step("close the disk", () => disk.close(0)));
   // It holds nothing until it is asked for the first time.
   const cachestore = openCachestore({ config, clock, logger });

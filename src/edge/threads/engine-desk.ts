@@ -139,7 +139,7 @@ export class EngineDesk {
       case "open": {
         const { id, start, end } = message;
         const asker = this.#asker(message.asker);
-        const version = new ObjectVersion(message.version);
+        const version = new ObjectVersion(message.version, message.hash);
         const reader = this.#options.bodies.open(version, start, end, asker);
         this.#reads.set(id, { reader, asker });
         void this.#sendSlice(id);

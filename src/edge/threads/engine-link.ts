@@ -113,6 +113,7 @@ export class EngineLink {
       kind: "open",
       id: this.#lastId,
       version: sentVersion(version),
+      hash: version.hash,
       start,
       end,
       asker: this.#sent(asker),

@@ -107,6 +107,8 @@ export type ToEngine =
       readonly kind: "open";
       readonly id: number;
       readonly version: ObjectVersionFields;
+      /** Of the version: to compute it again costs more than all the rest of this message. */
+      readonly hash: string;
       readonly start: number;
       readonly end: number;
       readonly asker: SentAsker;

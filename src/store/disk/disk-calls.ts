@@ -2,9 +2,9 @@
  * The file system calls of the disk tier's reads, each with a deadline. The kernel cannot cancel a call, so a late one
  * goes on: its caller gets ETIMEDOUT, and the tier sets the disk aside until every late call has returned.
  *
- * Blocks are read by threads of their own (block-threads.ts) where there is more than one core. Node makes all other calls
- * in the four threads of its pool, which look-ups of names need, too. So at most callsMax run at once, and none begins
- * while one is late. A disk that hangs thus leaves a thread to the rest of the process.
+ * Blocks and small files are read by threads of their own (block-threads.ts) where there is more than one core. Node makes
+ * all other calls in the four threads of its pool, which look-ups of names need, too. So at most callsMax run at once, and
+ * none begins while one is late. A disk that hangs thus leaves a thread to the rest of the process.
  *
  * Invariants:
  * 1. `done` is called once: with the result, or with ETIMEDOUT at the deadline or because another call is late.
@@ -20,6 +20,7 @@ import type { Logger } from "../../base/logger.ts";
 import { BlockTags } from "../chunk-file/block-tags.ts";
 import type { FileCallback, ReadFileSystem, SummingFileSystem } from "../chunk-file/disk-file.ts";
 import { BlockThreads } from "./reads/block-threads.ts";
+import { type SmallFileJob, type SmallFileReply, smallFileBytesMax } from "./reads/small-file.ts";
 
 const callsMax = 3;
 
@@ -52,6 +53,8 @@ export interface DiskCallsOptions {
   readonly onThreadCrash: () => void;
   /** The module that the threads run which read blocks; for tests. */
   readonly readThreadModule?: URL | undefined;
+  /** Other threads need this event loop for all that they cannot do themselves. */
+  readonly sparesEventLoop?: boolean | undefined;
   /** For a call, from the moment when the kernel gets it. */
   readonly deadlineMs: number;
   /** A call is late, and none was before. */
@@ -79,8 +82,11 @@ export class DiskCalls implements SummingFileSystem {
     this.#options = options;
     this.#fileSystem = options.fileSystem ?? nodeFileSystem;
     const { clock, logger, onThreadCrash, readThreadModule: threadModule } = options;
-    // One core is the event loop's. More threads than the others have cores only add messages and memory.
-    const threadsMax = threadModule ? callsMax : Math.min(callsMax, availableParallelism() - 1);
+    // One core is the event loop's. More threads than the others have cores only add messages and memory, unless many
+    // threads wait for this event loop: then each block that it sums itself delays all of them.
+    const cores = availableParallelism();
+    const isSpared = threadModule !== undefined || (options.sparesEventLoop === true && cores > 1);
+    const threadsMax = isSpared ? callsMax : Math.min(callsMax, cores - 1);
     if (options.fileSystem || threadsMax === 0) return;
     const { key } = this.tags;
     this.#threads = new BlockThreads({
@@ -130,6 +136,24 @@ export class DiskCalls implements SummingFileSystem {
     };
     this.#make(new Call(begin, () => done(timedOut(), { bytesRead: 0, sums: undefined }), target));
   };
+
+  /**
+   * Reads a small file as a whole, in a thread. `done` gets undefined where no thread waits for it, so that
+   * the caller must open the file.
+   */
+  readSmallFile(job: SmallFileJob, done: (reply: SmallFileReply | undefined) => void): void {
+    const [, target] = job;
+    const isShared = target.buffer instanceof SharedArrayBuffer;
+    const threads = isShared ? this.#threads : undefined;
+    if (threads === undefined || target.length > smallFileBytesMax) return done(undefined);
+    const begin = (call: Call): void => {
+      const returned = (reply: SmallFileReply | undefined): void => {
+        if (this.#returned(call)) done(reply);
+      };
+      if (!threads.tryReadSmall(job, returned)) returned(undefined);
+    };
+    this.#make(new Call(begin, () => done({ kind: "error", reason: "ETIMEDOUT" }), target));
+  }
 
   readonly unlink: ReadFileSystem["unlink"] = (path, done) => {
     const begin = (call: Call): void =>

@@ -1,7 +1,8 @@
 /**
  * Reads blocks from the files of the disk tier, on the event loop: one read into the caller's memory and one checksum
  * (block-tags.ts).
- * The first read of a chunk opens its file, which then stays open. The tier handles the faults that a read finds.
+ * The first read of a chunk opens its file, which then stays open. A small file is read by a thread as a whole
+ * (reads/small-file.ts). The tier handles the faults that a read finds.
  *
  * Invariants:
  * 1. A file stays open only while its chunk has an entry in the index.
@@ -17,6 +18,7 @@ import type { DiskCalls } from "./disk-calls.ts";
 import type { DiskIndex } from "./disk-index.ts";
 import type { DiskOpenFiles } from "./disk-open-files.ts";
 import type { DiskStats } from "./disk-stats.ts";
+import { type SmallFileJob, type SmallFileReply, smallFileBytesMax } from "./reads/small-file.ts";
 
 export interface DiskReaderOptions {
   /** The directory that holds the chunk files. */
@@ -59,7 +61,11 @@ export class DiskReader {
     const path = key.version.chunkPath(key.index);
     const file = this.#files.get(path, key.version.sizeBytes);
     if (file !== undefined) return this.#read(path, key, file, blockIndex, target, hold);
-    if (this.#closed || this.#index.presenceOf(key) === "absent") return miss;
+    const presence = this.#index.presenceOf(key);
+    if (this.#closed || presence === "absent") return miss;
+    const isSmall =
+      target.length <= smallFileBytesMax && target.length === key.version.chunkLength(key.index);
+    if (isSmall && presence === "held") return this.#readSmall(path, key, target, hold);
     return this.#openAndRead(path, key, blockIndex, target, hold);
   }
 
@@ -110,6 +116,36 @@ export class DiskReader {
   #holdUntilReturned(target: Buffer, hold: MemoryHold): void {
     hold.retain();
     this.#calls.whenReturned(target, () => hold.release());
+  }
+
+  /** Opens no file for long. As with {@link #open}, the entry may be removed meanwhile. */
+  async #readSmall(path: string, key: ChunkKey, target: Buffer, hold?: MemoryHold): Promise<boolean> {
+    const entry = this.#index.hold(path);
+    assert(entry !== undefined, "a small chunk that is held has an entry");
+    this.#readsInProgress += 1;
+    const fileBytes = chunkFileSize(storedKeyOf(key));
+    const file = chunkFilePath(this.#directory, path);
+    const job: SmallFileJob = [file, target, fileBytes, key.version.sizeBytes];
+    const reply = await new Promise<SmallFileReply | undefined>((resolve) => {
+      this.#calls.readSmallFile(job, resolve);
+    });
+    this.#readsInProgress -= 1;
+    const { isHeld } = entry;
+    this.#index.release(entry);
+    if (reply === undefined) return this.#openAndRead(path, key, 0, target, hold);
+    if (typeof reply === "string") {
+      // The bytes are right even if the chunk was evicted meanwhile.
+      if (isHeld) {
+        this.#index.touch(key, 0);
+        this.#index.noteSha256(path, reply);
+      }
+      this.#stats.blocksRead += 1;
+      this.#stats.bytesRead += target.length;
+      return true;
+    }
+    if (reply.reason === "ETIMEDOUT" && hold) this.#holdUntilReturned(target, hold);
+    await this.#onFault(path, isHeld, reply);
+    return false;
   }
 
   async #openAndRead(

@@ -47,6 +47,8 @@ export interface DiskTierOptions extends ProtectionOptions {
   readonly replicaId?: string | undefined;
   /** How many files stay open for reading. */
   readonly openFilesMax?: number;
+  /** @see DiskCallsOptions.sparesEventLoop */
+  readonly sparesEventLoop?: boolean;
   /** The file system that blocks are read through; for tests. */
   readonly fileSystem?: ReadFileSystem;
   /** The module that the writing thread runs; for tests. */

@@ -1,10 +1,12 @@
 /**
  * The messages between the event loop and a thread that reads blocks, and the work of that thread: one read into shared
- * memory, and the sums of what was read. The event loop compares them, so a thread has no state.
+ * memory, and the sums of what was read. The event loop compares them, so a thread has no state. A small file is opened,
+ * read, checked and closed in one message (small-file.ts).
  */
 import type { MessagePort } from "node:worker_threads";
 import { BlockSummer, type SumKind, type SummedRead } from "../../chunk-file/block-sums.ts";
 import { systemErrorCode } from "../job-file-system.ts";
+import { type SmallFileJob, SmallFileReader, type SmallFileSystem } from "./small-file.ts";
 
 export interface BlockRead {
   readonly fd: number;
@@ -36,7 +38,7 @@ export function summedRead(
   return { bytesRead: lengthBytes, sums: { crc: reply[0], tag: reply[1] } };
 }
 
-export interface BlockFileSystem {
+export interface BlockFileSystem extends SmallFileSystem {
   readonly readSync: (
     fd: number,
     target: Uint8Array,
@@ -49,9 +51,15 @@ export interface BlockFileSystem {
 /** Reads the blocks that are asked for at a port, one at a time, and answers each. `key`: of their tags. */
 export function serveBlockReads(port: MessagePort, key: Uint8Array, fileSystem: BlockFileSystem): void {
   const summer = new BlockSummer(key);
-  port.on("message", (job: BlockReadJob) => {
-    port.postMessage(runBlockRead(fileSystem, summer, job));
+  const small = new SmallFileReader(fileSystem);
+  // In the thread, a target that was sent is a Uint8Array, which is all that is needed of it.
+  port.on("message", (job: BlockReadJob | SmallFileJob) => {
+    port.postMessage(isSmallFileJob(job) ? small.read(job) : runBlockRead(fileSystem, summer, job));
   });
+}
+
+function isSmallFileJob(job: BlockReadJob | SmallFileJob): job is SmallFileJob {
+  return typeof job[0] === "string";
 }
 
 /** Never throws for an error of the file system. Any other error is a bug and ends the thread. */

@@ -15,6 +15,7 @@ import type { SummedRead } from "../../chunk-file/block-sums.ts";
 import type { FileCallback } from "../../chunk-file/disk-file.ts";
 import { ThreadStarter } from "../../thread-starter.ts";
 import { type BlockRead, type BlockReadJob, type BlockReadReply, summedRead } from "./block-read.ts";
+import type { SmallFileJob, SmallFileReply } from "./small-file.ts";
 
 export interface BlockThreadsOptions {
   readonly threadsMax: number;
@@ -31,9 +32,8 @@ interface ReadThread {
   readonly worker: Worker;
   readonly exited: Promise<void>;
   isOnline: boolean;
-  /** Of the read that runs, and what gets its result. */
-  lengthBytes: number;
-  done: FileCallback<SummedRead> | undefined;
+  /** Of the job that runs: gets its answer, or undefined where the thread has died. */
+  finish: ((reply: BlockReadReply | SmallFileReply | undefined) => void) | undefined;
 }
 
 const nothing: SummedRead = { bytesRead: 0, sums: undefined };
@@ -67,24 +67,49 @@ export class BlockThreads {
    * False, and nothing happens, where no thread waits for a read. `done` gets the code of the system's error, or EAGAIN,
    * which says nothing about the file, if the thread dies.
    */
-  tryRead(read: BlockRead, done: FileCallback<SummedRead>): boolean {
-    const thread = this.#idle.pop();
-    if (thread === undefined) {
-      this.#startOne();
-      return false;
-    }
-    thread.done = done;
-    thread.lengthBytes = read.target.length;
-    const job: BlockReadJob = [read.fd, read.target, read.position, read.kind];
-    thread.worker.postMessage(job);
+  tryRead({ fd, target, position, kind }: BlockRead, done: FileCallback<SummedRead>): boolean {
+    const thread = this.#takeIdle();
+    if (thread === undefined) return false;
+    const job: BlockReadJob = [fd, target, position, kind];
+    this.#run(thread, job, (answer) => {
+      // A thread answers each job in the form of that job.
+      const reply = answer as BlockReadReply | undefined;
+      if (reply === undefined) done(failed("EAGAIN"), nothing);
+      else if (typeof reply === "object" && "code" in reply) done(failed(reply.code), nothing);
+      else done(null, summedRead(reply, target.length));
+    });
     return true;
+  }
+
+  /** As {@link tryRead}, for a whole file that the thread checks (small-file.ts). `done` gets its fault, or its SHA-256. */
+  tryReadSmall(job: SmallFileJob, done: (reply: SmallFileReply) => void): boolean {
+    const thread = this.#takeIdle();
+    if (thread === undefined) return false;
+    const died: SmallFileReply = { kind: "error", reason: "EAGAIN" };
+    this.#run(thread, job, (reply) => done((reply as SmallFileReply | undefined) ?? died));
+    return true;
+  }
+
+  #takeIdle(): ReadThread | undefined {
+    const thread = this.#idle.pop();
+    if (thread === undefined) this.#startOne();
+    return thread;
+  }
+
+  #run(
+    thread: ReadThread,
+    job: BlockReadJob | SmallFileJob,
+    finish: NonNullable<ReadThread["finish"]>,
+  ): void {
+    thread.finish = finish;
+    thread.worker.postMessage(job);
   }
 
   /** Ends the threads, each when its read has returned. Resolves when the last one has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#idle.length = 0;
-    for (const { done, worker } of this.#threads) if (!done) void worker.terminate();
+    for (const { finish, worker } of this.#threads) if (!finish) void worker.terminate();
     await Promise.all([...this.#threads].map(({ exited }) => exited));
   }
 
@@ -109,15 +134,14 @@ export class BlockThreads {
       worker,
       exited: exit.promise,
       isOnline: false,
-      lengthBytes: 0,
-      done: undefined,
+      finish: undefined,
     };
     this.#threads.add(thread);
     worker.on("online", () => {
       thread.isOnline = true;
       if (!this.#stopped) this.#idle.push(thread);
     });
-    worker.on("message", (reply: BlockReadReply) => this.#finish(thread, reply));
+    worker.on("message", (reply: BlockReadReply | SmallFileReply) => this.#finish(thread, reply));
     worker.on("error", (error) => {
       const suppressed = this.#pace.take("crash");
       const message = "A thread that reads the disk failed; its read is a miss, and Orca starts a new thread";
@@ -129,19 +153,18 @@ export class BlockThreads {
       if (at >= 0) this.#idle.splice(at, 1);
       if (!this.#stopped) this.#options.onThreadCrash();
       exit.resolve();
-      const { done } = thread;
-      thread.done = undefined;
-      done?.(failed("EAGAIN"), nothing);
+      const { finish } = thread;
+      thread.finish = undefined;
+      finish?.(undefined);
     });
   }
 
-  #finish(thread: ReadThread, reply: BlockReadReply): void {
-    const { done } = thread;
-    thread.done = undefined;
+  #finish(thread: ReadThread, reply: BlockReadReply | SmallFileReply): void {
+    const { finish } = thread;
+    thread.finish = undefined;
     if (this.#stopped) void thread.worker.terminate();
     else this.#idle.push(thread);
-    if (typeof reply === "object" && "code" in reply) done?.(failed(reply.code), nothing);
-    else done?.(null, summedRead(reply, thread.lengthBytes));
+    finish?.(reply);
   }
 }
 

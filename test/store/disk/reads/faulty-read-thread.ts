@@ -27,7 +27,7 @@ export const noThread = new URL("https://invalid/");
 export function serveFaulty({ after = 0, crash = false, gate, started }: ReadThreadFault): void {
   if (parentPort === null) throw new Error("a faulty thread is a thread");
   let reads = 0;
-  const readSync = (...parameters: Parameters<typeof fs.readSync>): number => {
+  const begin = (): void => {
     reads += 1;
     if (reads === 1 && started !== undefined) fs.writeFileSync(started, "");
     if (reads > after && crash) throw new Error("the reading thread is made to crash");
@@ -36,7 +36,16 @@ export function serveFaulty({ after = 0, crash = false, gate, started }: ReadThr
       const sleep = new Int32Array(new SharedArrayBuffer(4));
       while (!fs.existsSync(gate)) Atomics.wait(sleep, 0, 0, 2);
     }
-    return fs.readSync(...parameters);
   };
-  serveBlockReads(parentPort, workerData as Uint8Array, { readSync: readSync as typeof fs.readSync });
+  serveBlockReads(parentPort, workerData as Uint8Array, {
+    ...fs,
+    readSync: (...parameters) => {
+      begin();
+      return fs.readSync(...parameters);
+    },
+    readvSync: (...parameters) => {
+      begin();
+      return fs.readvSync(...parameters);
+    },
+  });
 }
