@@ -1,7 +1,8 @@
 /**
  * Bodies in a thread of the edge. A reader takes blocks out of shared memory while they are there, and asks nobody. At the
  * first block that is not, it asks the engine for all that is left: the engine then reads, and sends one slice after the
- * other, each a place in a slab.
+ * other, each a place in a slab. Once all that is left has come into memory, the reader needs the engine no more: so a
+ * chunk that is read from disk into memory, or fetched, costs no messages for what its client takes after that.
  *
  * Invariants:
  * 1. One slice is pinned at a time: a row of the index by this thread, or a slice of the engine's reader by the engine.
@@ -89,6 +90,23 @@ export class ThreadBodies implements Bodies {
     );
     for (let ahead = index + 1; ahead <= last; ahead += 1) {
       const row = this.pin(version, ahead, 0);
+      if (row === noRow) return false;
+      this.unpin(row);
+    }
+    return true;
+  }
+
+  /**
+   * Whether all is in memory that a reader at `position` still wants. Chunks after its own are left to the engine, which
+   * reads them ahead.
+   */
+  holdsRest(version: ObjectVersion, position: number, end: number): boolean {
+    const { chunkSizeBytes } = version;
+    const index = Math.floor(position / chunkSizeBytes);
+    const chunkStart = index * chunkSizeBytes;
+    if (end > chunkStart + chunkSizeBytes) return false;
+    for (let at = position; at < end; at += segmentSizeBytes - (at % segmentSizeBytes)) {
+      const row = this.pin(version, index, at - chunkStart);
       if (row === noRow) return false;
       this.unpin(row);
     }
@@ -200,6 +218,7 @@ class ThreadReader implements BodyReader, ReadListener {
     if (!this.#holdsArrived) return;
     this.#holdsArrived = false;
     if (this.done) this.#closeRead();
+    else if (this.#bodies.holdsRest(this.version, this.#position, this.#end)) this.#leaveEngine();
     else this.#bodies.link.next(this.#readId);
   }
 
@@ -244,6 +263,14 @@ class ThreadReader implements BodyReader, ReadListener {
     this.source ??= this.#arrivedSource;
     this.#position += slice.length;
     return slice;
+  }
+
+  /** The engine has counted the use of the chunk. */
+  #leaveEngine(): void {
+    this.#closeRead();
+    this.#readId = 0;
+    this.#asksFirst = false;
+    this.#chunkIndex = Math.floor(this.#position / this.version.chunkSizeBytes);
   }
 
   #closeRead(): void {

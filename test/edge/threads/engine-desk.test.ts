@@ -299,6 +299,59 @@ suite("ThreadBodies", () => {
     assert.equal(ends.desk.reads, 0);
   });
 
+  test("release: what has come into memory meanwhile is read without the engine, and is no further use", async (context) => {
+    const ends = new Ends(context);
+    const sizeBytes = 3 * MiB + 5;
+    const version = ends.version(sizeBytes);
+    const reader = ends.bodies.open(version, 0, sizeBytes, askerOf("r"));
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    ends.origin.reads[0]?.deliver(sizeBytes).finish();
+    await ready;
+    assertPattern(reader.take() as Buffer, ends.origin.seed, 0);
+    await settle();
+    reader.release();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+    assertPattern(reader.take() as Buffer, ends.origin.seed, MiB);
+    reader.release();
+    // Evicted again, the rest comes from the engine once more.
+    ends.memory.clear();
+    assert.equal(reader.take(), null);
+    const again = reader.ready();
+    await settle();
+    assert.equal(ends.desk.reads, 1);
+    ends.origin.reads[1]?.deliver(MiB + 5).finish();
+    await again;
+    const rest = await readAll(reader);
+    assertPattern(rest, ends.origin.seed, 2 * MiB);
+    assert.deepEqual([rest.length, reader.source], [MiB + 5, "origin"]);
+    assert.equal(ends.bodies.stats.hits, 0);
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+  });
+
+  test("release: a reader that goes on in another chunk stays with the engine, which reads ahead", async (context) => {
+    const ends = new Ends(context);
+    const sizeBytes = 2 * chunkSizeBytes;
+    const version = ends.version(sizeBytes);
+    const reader = ends.bodies.open(version, chunkSizeBytes - 2 * MiB, sizeBytes, askerOf("r"));
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    ends.origin.reads[0]?.deliver(2 * MiB).finish();
+    await ready;
+    assertPattern(reader.take() as Buffer, ends.origin.seed, chunkSizeBytes - 2 * MiB);
+    await settle();
+    reader.release();
+    await settle();
+    assert.equal(ends.desk.reads, 1);
+    reader.close();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+  });
+
   test("ready: an error of the engine is thrown with its code, and its read has ended", async (context) => {
     const ends = new Ends(context);
     const reader = ends.bodies.open(ends.version(5), 0, 5, askerOf("r"));
