@@ -18,6 +18,7 @@ import type { OrcaOptions } from "./orca-config.ts";
 import { peerFirstByte } from "./peer-first-byte.ts";
 import { failureHeading, ofTheBest, ratio } from "./report.ts";
 import { type SlowReadersResult, slowReaders } from "./slow-readers.ts";
+import { compareThreadMisses, missWorkloads } from "./thread-misses.ts";
 import { compareThreads, diskThreadTiers, diskThreadWorkloads, threadWorkloads } from "./threads.ts";
 import { startTrafficServer } from "./traffic-server.ts";
 import { compare, type Figures, type Workload } from "./workload.ts";
@@ -109,6 +110,23 @@ async function printThreads(
   bench.report.table(`${title} by several threads, with the load on the same cores`, headings, rows);
 }
 
+async function printThreadMisses(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  const rows: Cell[][] = [];
+  for (const workload of missWorkloads)
+    for (const [name, each] of await compareThreadMisses(workload, contenders)) {
+      if (each instanceof Error) rows.push([workload.name, name, "-", "-", "-", "-", "-", each.message]);
+      else {
+        const { firstByteMs, firstByteP99Ms, megabytesPerSecond, cpuMilliseconds, mainShare } = each;
+        const times = [firstByteMs.toFixed(1), firstByteP99Ms.toFixed(1), megabytesPerSecond.toFixed(0)];
+        const cpu = [cpuMilliseconds.toFixed(2), `${(100 * mainShare).toFixed(0)} %`];
+        rows.push([workload.name, name, ...times, ...cpu, ""]);
+      }
+    }
+  const measured = ["first byte ms", "p99 ms", "MB/s", "CPU ms/response", "main thread"];
+  const headings = ["workload", "server", ...measured, "failed"];
+  bench.report.table("Misses by several threads, with the load on the same cores", headings, rows);
+}
+
 /** Orca with memory and a disk, the other caches, and the origin itself. */
 async function missContenders(bench: Bench): Promise<Contender[]> {
   return [await bench.orca({ memory: "2GiB", disk: "16GiB" }), ...(await bench.caches()), bench.origin];
@@ -162,6 +180,13 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
     await printThreads(bench, "Hits on disk", diskThreadWorkloads, diskThreadTiers);
     await bench.stopServers();
     await reportHitsDuringFills(bench);
+  },
+  "thread-misses": async (bench) => {
+    const contenders = [
+      await bench.orca({ memory: "1GiB", threads: 1 }),
+      await bench.orca({ memory: "1GiB", threads: 2, name: "orca with 2 threads" }),
+    ];
+    await printThreadMisses(bench, contenders);
   },
   disk: async (bench) => {
     const contenders = [
