@@ -7,6 +7,7 @@ import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { type HeadReceiver, HttpConnection, type HttpRequest, type HttpTimeouts } from "./http-connection.ts";
+import { ReadTurns } from "./read-turns.ts";
 import type { RemoteFaults } from "./remote-faults.ts";
 import type { ResponseHead } from "./response-head.ts";
 
@@ -26,6 +27,7 @@ export class HttpClient {
   readonly #options: HttpClientOptions;
   /** The connection used last is taken first, so that connections that are not needed grow old and close. */
   readonly #idle: HttpConnection[] = [];
+  readonly #turns = new ReadTurns();
   #closed = false;
 
   constructor(options: HttpClientOptions) {
@@ -70,6 +72,7 @@ export class HttpClient {
     return new HttpConnection({
       ...this.#options,
       ...this.#options.server,
+      turns: this.#turns,
       idleTimeoutMs: this.#options.idleTimeoutMs ?? 15_000,
       onIdle: (connection) => this.#keep(connection),
       onClosed: (connection) => this.#forget(connection),

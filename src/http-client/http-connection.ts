@@ -20,6 +20,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { KiB } from "../base/units.ts";
 import { HeadReader } from "./head-reader.ts";
+import type { ReadTurns } from "./read-turns.ts";
 import type { RemoteFaults } from "./remote-faults.ts";
 import { bodyLength, isPersistent, MalformedHead, type ResponseHead } from "./response-head.ts";
 import { Upload } from "./upload.ts";
@@ -59,6 +60,7 @@ export interface HttpConnectionOptions extends HttpTimeouts {
   /** How long the connection may be idle. */
   readonly idleTimeoutMs: number;
   readonly tls?: ConnectionOptions | undefined;
+  readonly turns: ReadTurns;
   /** The connection can run another exchange. */
   readonly onIdle: (connection: HttpConnection) => void;
   /** The connection has ended. */
@@ -188,6 +190,11 @@ export class HttpConnection {
     this.#arm(attemptTimeoutMs, `no response head within ${attemptTimeoutMs} ms`);
   }
 
+  /** #take may have changed it. */
+  get #isBody(): boolean {
+    return this.#phase === "body";
+  }
+
   get #isUploading(): boolean {
     return this.#upload?.done === false;
   }
@@ -205,6 +212,8 @@ export class HttpConnection {
   #received(lengthBytes: number): boolean {
     if (this.#phase === "body") {
       this.#take(this.#sink as ByteSink, lengthBytes);
+      // A body that has ended leaves nothing to read.
+      if (this.#isBody) return this.#options.turns.read(this.#socket, lengthBytes);
     } else if (this.#phase === "head") {
       this.#answered = true;
       const head = this.#headReader.advance(lengthBytes);
@@ -337,6 +346,7 @@ export class HttpConnection {
     this.#failure = reason;
     this.#sink = undefined;
     this.#timer?.cancel();
+    this.#options.turns.leave(this.#socket);
     this.#socket.destroy();
     this.#options.onClosed(this);
   }

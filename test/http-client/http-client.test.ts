@@ -428,6 +428,16 @@ for (const protocol of ["http:", "https:"] as const) {
       assert.equal(client.connectionsIdle, 1);
     });
 
+    test("request: large bodies side by side arrive whole, in turns", async () => {
+      const lengthBytes = 8 * MiB;
+      const { client } = await serve(({ socket }) => socket.write(ok(lengthBytes)));
+      const sinks = Array.from({ length: 6 }, () => new MemorySink(lengthBytes));
+      for (let time = 0; time < 2; time += 1) {
+        await Promise.all(sinks.slice(3 * time, 3 * time + 3).map((sink) => fetchInto(client, sink)));
+      }
+      for (const sink of sinks) assertPattern(sink.received, 1, 0);
+    });
+
     test("close: idle connections close at once, one in use when it comes free", async () => {
       const { client, server } = await serve(({ socket, index }) => void (index < 2 && socket.write(ok(1))));
       await Promise.all([fetchInto(client, new MemorySink(1)), fetchInto(client, new MemorySink(1))]);
