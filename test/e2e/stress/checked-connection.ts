@@ -28,7 +28,8 @@ export interface ConnectionOptions {
   readonly restMs: () => number;
   readonly right: () => void;
   readonly wrong: (what: string) => void;
-  readonly other: (status: number) => void;
+  /** An answer that is no object: its status line and its body. */
+  readonly other: (answer: string) => void;
 }
 
 /** Requests whose answers did not come whole. */
@@ -50,6 +51,8 @@ export class CheckedConnection {
   #partialHead: Buffer | undefined;
   #expected: Buffer | undefined;
   #etag = "";
+  /** The status line of an answer that is no object, and its body so far. */
+  #other = "";
   #offset = 0;
   #owedBytes = 0;
   #inHead = true;
@@ -127,7 +130,8 @@ export class CheckedConnection {
     const status = Number(head.slice(9, 12));
     this.#owedBytes = Number(valueOf(head, "content-length"));
     this.#expected = undefined;
-    if (status !== 200 && status !== 206) return this.#options.other(status);
+    this.#other = status === 200 || status === 206 ? "" : `${head.slice(9, head.indexOf("\r\n"))} `;
+    if (this.#other !== "") return;
     this.#etag = valueOf(head, "etag").slice(1, -1);
     const named = namedBy(this.#etag);
     if (named?.number !== number) return this.#fail(`ETag ${this.#etag}`);
@@ -153,6 +157,7 @@ export class CheckedConnection {
     }
     this.#offset += count;
     this.#owedBytes -= count;
+    if (this.#other !== "") this.#other += buffer.toString("latin1", at, at + count);
     const read = this.#queue[0] as CheckedRead;
     if (expected && this.#owedBytes > 0 && this.#offset - read.start > read.leavesAfter) {
       this.#isLeaving = true;
@@ -161,6 +166,7 @@ export class CheckedConnection {
       this.#inHead = true;
       this.#queue.shift();
       if (expected) this.#options.right();
+      else this.#options.other(this.#other);
       if (this.#queue.length === 0) this.#ask();
     }
     return at + count;
