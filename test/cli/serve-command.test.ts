@@ -46,7 +46,8 @@ async function serve(
   const stop = Promise.withResolvers<string>();
   const serving = Promise.withResolvers<Event>();
   const running = runOrca(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", ...args], {
-    env,
+    // Clients are served here, so that a test reaches their listener.
+    env: { ORCA_SERVER_THREADS: "1", ...env },
     clock,
     ...(configFile !== undefined && { configFile }),
     stopSignal: () => stop.promise,

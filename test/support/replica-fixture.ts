@@ -63,7 +63,7 @@ export async function startReplica(options: ReplicaFixtureOptions = {}): Promise
         listen: "127.0.0.1:0",
         ops_listen: "127.0.0.1:0",
         // A clock of the test cannot be the clock of another thread.
-        ...(options.clock === undefined && { threads: threadsOfTests }),
+        threads: options.clock === undefined ? threadsOfTests : 1,
         ...section(options.settings, "server"),
       },
       origin: {
