@@ -32,10 +32,14 @@ export function inheritedEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
-/** Of a child that runs Orca. It has one thread for clients, as in-process replicas of tests have, unless a test asks for more. */
+/** Of a child that runs Orca. It has one thread for clients, as replicas in the tests' own process have, unless a test asks for more. */
 export function environment(): NodeJS.ProcessEnv {
+  return { ORCA_SERVER_THREADS: "1", ...environmentOfThreads() };
+}
+
+/** As {@link environment}, for a child whose configuration may say how many threads it has. */
+function environmentOfThreads(): NodeJS.ProcessEnv {
   return {
-    ORCA_SERVER_THREADS: "1",
     ...inheritedEnvironment(),
     ORCA_AWSS3_ACCESS_KEY: "test",
     ORCA_AWSS3_SECRET_KEY: "test-secret",
@@ -51,8 +55,9 @@ export async function serveOrca(
 ): Promise<OrcaProcess> {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, configuration);
+  const env = configuration.includes("threads:") ? environmentOfThreads() : environment();
   const child = new TestProcess(name, process.execPath, [...nodeOptions, main, "serve", "--config", file], {
-    env: environment(),
+    env,
   });
   const [, endpoint = "", opsEndpoint = ""] = await child.line(/"s3":"([^"]+)","ops":"([^"]+)"/);
   return {
