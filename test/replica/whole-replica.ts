@@ -62,6 +62,8 @@ export async function wholeReplica(context: TestContext): Promise<WholeReplica> 
   });
   const whole: Sections = {
     server: {
+      // Tests reach the listener for clients, and own its clock.
+      threads: 1,
       listen: "127.0.0.1:0",
       ops_listen: "127.0.0.1:0",
       tls: { cert_file: serverFiles.certFile, key_file: serverFiles.keyFile },
