@@ -52,13 +52,13 @@ const resources: RowSpec = {
       "Processor",
       "percentunit",
       { "{{instance}}": rateBy("instance", "process_cpu_seconds_total") },
-      "1 is a core. One core serves; threads write to disk.",
+      "1 is a core. The main thread takes one at most; other threads serve clients and the disk.",
     ),
     lines(
       "Event loop, 99 % of its delays",
       "s",
       { "{{instance}}": "nodejs_eventloop_lag_p99_seconds{@}" },
-      "Above 0.1 the one core that serves is full: add replicas.",
+      "Above 0.1 the main thread is full: add replicas.",
     ),
     lines(
       "Resident memory",
