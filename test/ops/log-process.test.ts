@@ -50,7 +50,8 @@ function ask(url: string): Promise<Response> {
 async function serve(context: TestContext, folder: string, stdout?: number): Promise<Served> {
   const [port, opsPort] = [await freePort(), await freePort()];
   const settings = {
-    server: { listen: `127.0.0.1:${port}`, ops_listen: `127.0.0.1:${opsPort}` },
+    // Lines about requests to two threads may change places.
+    server: { listen: `127.0.0.1:${port}`, ops_listen: `127.0.0.1:${opsPort}`, threads: 1 },
     origin: { id: "o", driver: "file", buckets: { b: {} }, file: { root: folder } },
     memory: { max_bytes: "256MiB" },
     logging: { level: "debug" },
