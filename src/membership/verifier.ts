@@ -5,7 +5,8 @@
  * known, so it counts after one round trip.
  *
  * Invariants:
- * 1. At most pingsMax of these pings run at a time. Members that contacted this replica are asked before the others.
+ * 1. At most pingsMax of these pings run at a time. Members that contacted this replica are asked before the others. A ping
+ *    that fails counts as running until its time is over: addresses that refuse at once are asked no faster than silent ones.
  * 2. A member that does not answer several times in a row is accused, as after a failed probe.
  */
 
@@ -37,6 +38,8 @@ export class Verifier {
   readonly #first = new LruMap<string, true>();
   readonly #queue = new LruMap<string, true>();
   readonly #running = new Set<string>();
+  /** Of pings that have failed before their time was over. */
+  readonly #pauses = new Set<Timer>();
   /** Pings in a row that a member has not answered. */
   readonly #failures = new Map<string, number>();
   #timer: Timer | undefined;
@@ -55,6 +58,8 @@ export class Verifier {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    for (const pause of this.#pauses) pause.cancel();
+    this.#pauses.clear();
     this.#idle?.resolve();
   }
 
@@ -88,7 +93,7 @@ export class Verifier {
     if (this.#stopped) return;
     for (const ids of [this.#first, this.#queue]) {
       for (let next = ids.oldest; next !== undefined; next = ids.oldest) {
-        if (this.#running.size >= pingsMax) return;
+        if (this.#running.size + this.#pauses.size >= pingsMax) return;
         const { key: replicaId } = next;
         ids.delete(replicaId);
         const member = this.#options.table.get(replicaId);
@@ -116,8 +121,21 @@ export class Verifier {
       this.#failures.set(replicaId, failures);
       if (failures >= attemptsMax && !stallWatch.stalledSince(startedMs)) table.accuse(member);
       this.#retryLater();
+      this.#pauseUntil(startedMs + settings.probeTimeoutMs);
     }
     this.#run();
+  }
+
+  /** Until then one ping less may run. */
+  #pauseUntil(timeMs: number): void {
+    const { clock } = this.#options;
+    const leftMs = timeMs - clock.monotonic();
+    if (leftMs <= 0) return;
+    const pause = clock.timer(leftMs, () => {
+      this.#pauses.delete(pause);
+      this.#run();
+    });
+    this.#pauses.add(pause);
   }
 
   /** Asks all members again that have not answered, one probe interval later. */

@@ -9,7 +9,14 @@
  */
 import { constants, X509Certificate } from "node:crypto";
 import type { Http2SecureServer } from "node:http2";
-import type { ConnectionOptions, SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  type TLSSocket,
+  type TlsOptions,
+} from "node:tls";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { replicaIdsOf } from "../../base/replica-uri.ts";
@@ -41,6 +48,8 @@ export class MeshTls {
   readonly serverName: string;
   readonly #files: TlsFiles;
   readonly #own: OwnCertificate;
+  /** For connections to peers. To make it costs more than all else that a connection that is refused costs. */
+  #clientContext: SecureContext | undefined;
   #server: Http2SecureServer | undefined;
 
   private constructor(serverName: string, files: TlsFiles, own: OwnCertificate) {
@@ -68,7 +77,10 @@ export class MeshTls {
       check: own.check,
     });
     const tls = new MeshTls(serverName, files, own);
-    files.watch(() => tls.#server?.setSecureContext(tls.#context()));
+    files.watch(() => {
+      tls.#clientContext = undefined;
+      tls.#server?.setSecureContext(tls.#context());
+    });
     return tls;
   }
 
@@ -98,8 +110,9 @@ export class MeshTls {
 
   /** For one connection to a peer, with the current files. */
   get clientOptions(): ConnectionOptions {
+    this.#clientContext ??= createSecureContext(this.#context());
     return {
-      ...this.#context(),
+      secureContext: this.#clientContext,
       servername: this.serverName,
       rejectUnauthorized: true,
       ALPNProtocols: ["h2"],
