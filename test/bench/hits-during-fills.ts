@@ -33,7 +33,7 @@ interface Asked {
   readonly filling: Contender;
 }
 
-const rounds = 5;
+const rounds = 3;
 const connections = 8;
 const perSecond = 1000;
 const warmUpMs = 1500;
