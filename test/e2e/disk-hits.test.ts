@@ -2,23 +2,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, suite, test } from "node:test";
 import { KiB, MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
-import { assertPattern } from "../support/pattern.ts";
+import { type PatternObject, readAlone } from "../support/read-alone.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
-
-interface Stored {
-  readonly key: string;
-  readonly seed: number;
-  readonly sizeBytes: number;
-}
 
 const small = objects("small", 12, 64 * KiB);
 const large = objects("large", 3, 5 * MiB + 1000);
@@ -39,14 +32,14 @@ afterEach(async () => {
   if (diskRoot) rmSync(diskRoot, { recursive: true, force: true });
 });
 
-function objects(name: string, count: number, sizeBytes: number): Stored[] {
+function objects(name: string, count: number, sizeBytes: number): PatternObject[] {
   return Array.from({ length: count }, (_, seed) => ({ key: `${name}${seed}`, seed, sizeBytes }));
 }
 
 /** A replica whose disk holds the objects, and whose memory holds nothing. */
 async function startWith(
   threads: number,
-  stored: readonly Stored[],
+  stored: readonly PatternObject[],
   settings: SettingsTree = {},
 ): Promise<ReplicaFixture> {
   const chunkBytes = settings.chunking ? 2 * MiB : 8 * MiB;
@@ -57,7 +50,7 @@ async function startWith(
   replica = filling;
   for (const { key, seed, sizeBytes } of stored) {
     origin.put(testBucket, key, { seed, sizeBytes });
-    await read(filling, { key, seed, sizeBytes });
+    await readAlone(filling, { key, seed, sizeBytes });
   }
   const chunks = stored.reduce((count, { sizeBytes }) => count + Math.ceil(sizeBytes / chunkBytes), 0);
   await until(async () => (await filling.metric("orca_disk_chunks")) === chunks);
@@ -66,22 +59,12 @@ async function startWith(
   return replica;
 }
 
-/** A GET on a connection of its own, checked. Returns what the answer says of where its bytes came from. */
-async function read({ endpoint }: ReplicaFixture, { key, seed, sizeBytes }: Stored): Promise<string> {
-  const request = get(`${endpoint}/${testBucket}/${key}`, { agent: false });
-  const [response] = await once(request, "response");
-  const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
-  assert.equal(bytes.length, sizeBytes);
-  assertPattern(bytes, seed, 0);
-  return String(response.headers["cache-status"]);
-}
-
 function chunkFiles(): string[] {
   const names = readdirSync(diskRoot, { recursive: true, encoding: "utf8" });
   return names.filter((name) => /\.[0-9a-f]{64}\.\d+$/.test(name)).map((name) => join(diskRoot, name));
 }
 
-function sum(stored: readonly Stored[]): number {
+function sum(stored: readonly PatternObject[]): number {
   return stored.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
 }
 
@@ -97,7 +80,7 @@ for (const threads of [1, 2]) {
         const statuses: string[] = [];
         // The first read fetches blocks for itself. The second one has been seen, and takes the chunk into memory.
         for (let pass = 0; pass < 3; pass += 1) {
-          for (const each of stored) statuses.push(await read(orca, each));
+          for (const each of stored) statuses.push(await readAlone(orca, each));
         }
         const count = stored.length;
         assert.deepEqual(
@@ -123,7 +106,7 @@ for (const threads of [1, 2]) {
       const stored = [...small, ...large];
       const orca = await startWith(threads, stored);
       // Every second file is read once before.
-      for (const [turn, each] of stored.entries()) if (turn % 2 === 0) await read(orca, each);
+      for (const [turn, each] of stored.entries()) if (turn % 2 === 0) await readAlone(orca, each);
       for (const [turn, file] of chunkFiles().entries()) {
         const bytes = readFileSync(file);
         const offset = (turn * 7919) % (64 * KiB);
@@ -131,10 +114,10 @@ for (const threads of [1, 2]) {
         writeFileSync(file, bytes);
       }
       const sentBefore = origin?.bytesSent() ?? 0;
-      await Promise.all(stored.map((each) => read(orca, each)));
+      await Promise.all(stored.map((each) => readAlone(orca, each)));
       assert.equal(await orca.metric("orca_disk_damaged_total"), stored.length);
       assert.equal((origin?.bytesSent() ?? 0) - sentBefore, smallBytes + largeBytes);
-      await Promise.all(stored.map((each) => read(orca, each)));
+      await Promise.all(stored.map((each) => readAlone(orca, each)));
       assert.equal((origin?.bytesSent() ?? 0) - sentBefore, smallBytes + largeBytes);
     });
 
@@ -145,13 +128,13 @@ for (const threads of [1, 2]) {
         disk: { max_bytes: "40MiB" },
         chunking,
       });
-      const stored = Array.from({ length: 120 }, (_, number): Stored => {
+      const stored = Array.from({ length: 120 }, (_, number): PatternObject => {
         return { key: `o${number}`, seed: number, sizeBytes: sizes[number % sizes.length] as number };
       });
       for (const { key, seed, sizeBytes } of stored) origin?.put(testBucket, key, { seed, sizeBytes });
       const readers = Array.from({ length: 8 }, async (_, reader) => {
         for (let turn = 0; turn < 30; turn += 1) {
-          await read(orca, stored[(reader * 31 + turn * 7) % stored.length] as Stored);
+          await readAlone(orca, stored[(reader * 31 + turn * 7) % stored.length] as PatternObject);
         }
       });
       await Promise.all(readers);
@@ -171,7 +154,7 @@ for (const threads of [1, 2]) {
       };
       await Promise.all(Array.from({ length: 20 }, leave));
       // Needs all of memory but a few MiB.
-      for (let pass = 0; pass < 3; pass += 1) for (const each of large) await read(orca, each);
+      for (let pass = 0; pass < 3; pass += 1) for (const each of large) await readAlone(orca, each);
       assert.equal(await orca.metric("orca_disk_damaged_total"), 0);
     });
   });

@@ -12,6 +12,7 @@ import type { SettingsTree } from "../../src/config/load.ts";
 import { serveOrca } from "../support/orca-process.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { endProcesses } from "../support/process.ts";
+import { readAlone } from "../support/read-alone.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
@@ -36,21 +37,6 @@ const connections = 20;
 
 async function bytesOf(response: Response): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
-}
-
-/** A GET on a connection of its own, checked. Returns what the answer says of where its bytes came from. */
-async function readAlone(
-  { endpoint }: ReplicaFixture,
-  key: string,
-  seed: number,
-  sizeBytes: number,
-): Promise<string> {
-  const request = get(`${endpoint}/${testBucket}/${key}`, { agent: false });
-  const [response] = await once(request, "response");
-  const bytes = Buffer.concat(await Array.fromAsync(response as AsyncIterable<Buffer>));
-  assert.equal(bytes.length, sizeBytes);
-  assertPattern(bytes, seed, 0);
-  return String(response.headers["cache-status"]);
 }
 
 function times<Result>(count: number, run: (turn: number) => Promise<Result>): Promise<Result[]> {
@@ -134,8 +120,13 @@ memory: { max_bytes: 256MiB }
     const replica = await start();
     const { origin, metric } = replica;
     origin.put(testBucket, "k", { seed: 1, sizeBytes: 10_000 });
-    assert.equal(await readAlone(replica, "k", 1, 10_000), "orca; fwd=miss; detail=origin");
-    const statuses = await times(connections, () => readAlone(replica, "k", 1, 10_000));
+    assert.equal(
+      await readAlone(replica, { key: "k", seed: 1, sizeBytes: 10_000 }),
+      "orca; fwd=miss; detail=origin",
+    );
+    const statuses = await times(connections, () =>
+      readAlone(replica, { key: "k", seed: 1, sizeBytes: 10_000 }),
+    );
     assert.deepEqual(new Set(statuses), new Set(["orca; hit; detail=memory"]));
     assert.equal(origin.count("GET"), 1);
     assert.equal(await metric('orca_requests_total{operation="get_object",status="200"}'), connections + 1);
@@ -148,9 +139,9 @@ memory: { max_bytes: 256MiB }
   test("a cold object of several chunks comes whole through each thread at once, each byte from the origin once", async () => {
     const replica = await start({}, { chunking });
     replica.origin.put(testBucket, "large", { seed: 2, sizeBytes: 9 * MiB + 1 });
-    await times(8, () => readAlone(replica, "large", 2, 9 * MiB + 1));
+    await times(8, () => readAlone(replica, { key: "large", seed: 2, sizeBytes: 9 * MiB + 1 }));
     assert.equal(replica.origin.bytesSent(), 9 * MiB + 1);
-    await times(8, () => readAlone(replica, "large", 2, 9 * MiB + 1));
+    await times(8, () => readAlone(replica, { key: "large", seed: 2, sizeBytes: 9 * MiB + 1 }));
     assert.equal(replica.origin.bytesSent(), 9 * MiB + 1);
   });
 
@@ -158,12 +149,13 @@ memory: { max_bytes: 256MiB }
     const replica = await start({}, { metadata: { max_entries: 10, ttl: "1h" } });
     const { origin } = replica;
     origin.put(testBucket, "hot", { seed: 3, sizeBytes: KiB });
-    const readHot = () => times(connections, () => readAlone(replica, "hot", 3, KiB));
+    const readHot = () =>
+      times(connections, () => readAlone(replica, { key: "hot", seed: 3, sizeBytes: KiB }));
     await readHot();
     for (let number = 0; number < 50; number += 1) {
       const key = `cold-${number}`;
       origin.put(testBucket, key, { seed: number, sizeBytes: KiB });
-      await readAlone(replica, key, number, KiB);
+      await readAlone(replica, { key, seed: number, sizeBytes: KiB });
       // Each of these few meets a thread that has a copy.
       if (number % 5 === 0) await readHot();
     }
@@ -176,15 +168,15 @@ memory: { max_bytes: 256MiB }
     const { origin, opsEndpoint } = replica;
     for (let seed = 1; seed <= 5; seed += 1) {
       origin.put(testBucket, "k", { seed, sizeBytes: 5000 });
-      await times(connections, () => readAlone(replica, "k", seed, 5000));
+      await times(connections, () => readAlone(replica, { key: "k", seed, sizeBytes: 5000 }));
       origin.put(testBucket, "k", { seed: seed + 1, sizeBytes: 5000 });
-      await times(connections, () => readAlone(replica, "k", seed, 5000));
+      await times(connections, () => readAlone(replica, { key: "k", seed, sizeBytes: 5000 }));
       const cleared = await fetch(`${opsEndpoint}/cache/clear`, {
         method: "POST",
         headers: { "x-orca-action": "clear" },
       });
       assert.equal(cleared.status, 200, await cleared.text());
-      await times(connections, () => readAlone(replica, "k", seed + 1, 5000));
+      await times(connections, () => readAlone(replica, { key: "k", seed: seed + 1, sizeBytes: 5000 }));
     }
   });
 
@@ -202,7 +194,7 @@ memory: { max_bytes: 256MiB }
         const { key, seed, sizeBytes } = objects[
           (reader * 31 + turn * 7) % objects.length
         ] as (typeof objects)[number];
-        await readAlone(replica, key, seed, sizeBytes);
+        await readAlone(replica, { key, seed, sizeBytes });
       }
     });
     assert((await replica.metric("orca_memory_evictions_total")) > 0);
@@ -221,7 +213,7 @@ memory: { max_bytes: 256MiB }
   test("clients that leave in the middle of a body hold no memory", async () => {
     const replica = await start({}, { memory: { max_bytes: "32MiB" }, chunking });
     replica.origin.put(testBucket, "k", { seed: 3, sizeBytes: 6 * MiB });
-    await readAlone(replica, "k", 3, 6 * MiB);
+    await readAlone(replica, { key: "k", seed: 3, sizeBytes: 6 * MiB });
     await times(connections, async () => {
       const socket = connect(Number(new URL(replica.endpoint).port), "127.0.0.1");
       socket.write(`GET /${testBucket}/k HTTP/1.1\r\nHost: x\r\n\r\n`);
@@ -231,14 +223,14 @@ memory: { max_bytes: 256MiB }
     // Needs all of memory but a few MiB.
     for (let number = 0; number < 4; number += 1) {
       replica.origin.put(testBucket, `other${number}`, { seed: number, sizeBytes: 7 * MiB });
-      await readAlone(replica, `other${number}`, number, 7 * MiB);
+      await readAlone(replica, { key: `other${number}`, seed: number, sizeBytes: 7 * MiB });
     }
   });
 
   test("max_connections and max_requests hold for all threads together", async () => {
     const replica = await start({ max_connections: 4 });
     replica.origin.put(testBucket, "k", { seed: 4, sizeBytes: 10 });
-    await readAlone(replica, "k", 4, 10);
+    await readAlone(replica, { key: "k", seed: 4, sizeBytes: 10 });
     const port = Number(new URL(replica.endpoint).port);
     const sockets = Array.from({ length: 12 }, () => connect(port, "127.0.0.1").on("error", () => {}));
     const answers = await Promise.all(
