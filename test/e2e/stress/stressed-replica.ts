@@ -53,7 +53,10 @@ metadata: { ttl: 5s }
     const orca = await serveOrca(folder, "stress", configuration, ["--import", poison]);
     this.#orca = orca;
     void orca.child.exited.then((code) => {
-      if (this.#orca === orca) this.#failed.reject(orca.child.failure(`ended by itself with ${code}`));
+      if (this.#orca !== orca) return;
+      // Nothing is left to ask or to end.
+      this.#orca = undefined;
+      this.#failed.reject(orca.child.failure(`ended by itself with ${code}`));
     });
     return Number(new URL(orca.endpoint).port);
   }
