@@ -13,6 +13,11 @@ export const clientCore = "1";
 export const allCores = "0,1";
 export const canPin = spawnSync("taskset", ["-V"]).status === 0;
 
+/** Gives a child that makes load all cores, instead of the one of the bench, which it inherits. */
+export function freeOfCore({ pid }: ChildProcess): void {
+  if (canPin) spawnSync("taskset", ["-a", "-c", "-p", allCores, String(pid)]);
+}
+
 export interface Contender {
   readonly name: string;
   readonly port: number;

@@ -10,7 +10,7 @@ import type { LoadRequest } from "./http-load.ts";
 import { LoadProcess } from "./load-process.ts";
 import { startOrca } from "./orca-config.ts";
 import { ratio } from "./report.ts";
-import { median } from "./workload.ts";
+import { median, percentile } from "./workload.ts";
 
 interface HitTimes {
   readonly server: string;
@@ -129,8 +129,7 @@ async function hitsDuringFills(asked: readonly Asked[]): Promise<HitTimes[]> {
 }
 
 function percentilesOf(times: readonly number[]): Percentiles {
-  const at = (share: number): number => times[Math.floor(times.length * share)] ?? Number.NaN;
-  return { p50: at(0.5), p99: at(0.99) };
+  return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) };
 }
 
 function medianOf(all: readonly Percentiles[]): Percentiles {

@@ -2,12 +2,12 @@
  * Load in a process of its own, on all cores, so that two kinds of load do not wait for each other: hits at a fixed pace
  * with the time that each took, and cold objects as fast as they come.
  */
-import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { pid } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MiB } from "../../src/base/units.ts";
-import { allCores, canPin } from "./contender.ts";
+import { freeOfCore } from "./contender.ts";
 import { LoadConnection, type LoadRequest } from "./http-load.ts";
 
 export interface Probe {
@@ -42,7 +42,7 @@ export class LoadProcess {
   readonly #ended = once(this.#child, "exit");
 
   constructor() {
-    if (canPin) spawnSync("taskset", ["-a", "-c", "-p", allCores, String(this.#child.pid)]);
+    freeOfCore(this.#child);
   }
 
   async probe(probe: Omit<Probe, "kind">): Promise<Times> {

@@ -3,10 +3,10 @@
  * part of it the main thread takes, which bounds what the replica can send. The peers share the cores with it, so the
  * CPU time says more than GB/s.
  */
-import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { MiB } from "../../src/base/units.ts";
 import { type CertificateFiles, ClusterCertificates } from "../support/cluster-certificates.ts";
-import { type Contender, canPin, freePort } from "./contender.ts";
+import { type Contender, freeOfCore, freePort } from "./contender.ts";
 import { load } from "./http-load.ts";
 import type { MeshReader, MeshReads } from "./mesh-reader.ts";
 import { startOrca } from "./orca-config.ts";
@@ -47,9 +47,7 @@ export async function compareMeshReaders(
   try {
     for (const threads of threadCounts) {
       const name = threads === 1 ? "orca" : `orca with ${threads} threads`;
-      const each = await serve(origin, folder, certificates, name, threads);
-      running.push(each.replica);
-      served.set(name, each);
+      served.set(name, await serve({ origin, folder, running, certificates, name, threads }));
     }
     const replicas = [...served.values()].map(({ replica }) => replica);
     const measured = await takeTurns(replicas, rounds, async (replica, round) => {
@@ -67,16 +65,20 @@ export async function compareMeshReaders(
   }
 }
 
-async function serve(
-  origin: Contender,
-  folder: string,
-  certificates: ClusterCertificates,
-  name: string,
-  threads: number,
-): Promise<Served> {
+interface ReplicaOptions {
+  readonly origin: Contender;
+  readonly folder: string;
+  readonly running: Contender[];
+  readonly certificates: ClusterCertificates;
+  readonly name: string;
+  readonly threads: number;
+}
+
+async function serve({ origin, folder, running, certificates, ...rest }: ReplicaOptions): Promise<Served> {
   const port = await freePort();
   const mesh = { replicaId: "r0", port, peerPorts: [port], files: await filesOf(certificates, "r0") };
-  const replica = await startOrca({ originPort: origin.port, folder, memory: "1GiB", mesh, threads, name });
+  const replica = await startOrca({ originPort: origin.port, folder, memory: "1GiB", mesh, ...rest });
+  running.push(replica);
   const versions = Array.from({ length: objects }, (_, index) => {
     const objectKey = `mesh${index}-${objectBytes}`;
     const etag = "bench";
@@ -87,15 +89,16 @@ async function serve(
     const request = { path: `/bench/${objectKey}`, range: "", bodyBytes: objectBytes };
     await load({ port: replica.port, connections: 1, durationMs: 0, next: () => request });
   }
-  const readers: ChildProcess[] = [];
-  for (let index = 1; index <= readersCount; index += 1) {
-    const files = await filesOf(certificates, `r${index}`);
+  const filesOfReaders: CertificateFiles[] = [];
+  for (let index = 1; index <= readersCount; index += 1)
+    filesOfReaders.push(await filesOf(certificates, `r${index}`));
+  // Nothing that may fail follows, so no peer is left running.
+  const readers = filesOfReaders.map((files) => {
     const reader: MeshReader = { port, files, versions, streams: streamsPerReader };
     const child = fork(new URL("mesh-reader.ts", import.meta.url), [JSON.stringify(reader)]);
-    // They need more than the core of the bench, which they would inherit.
-    if (canPin) spawnSync("taskset", ["-a", "-c", "-p", "0,1", String(child.pid)]);
-    readers.push(child);
-  }
+    freeOfCore(child);
+    return child;
+  });
   return { replica, readers };
 }
 

@@ -7,7 +7,7 @@ import { GiB, KiB, MiB } from "../../src/base/units.ts";
 import { freshObject, type OriginStats, originStats } from "./cold.ts";
 import type { Contender } from "./contender.ts";
 import { LoadConnection, type LoadRequest } from "./http-load.ts";
-import { median } from "./workload.ts";
+import { median, percentile } from "./workload.ts";
 
 export interface MissFigures extends OriginStats {
   readonly server: string;
@@ -116,6 +116,6 @@ async function oneByOne(
 
 function figuresOf(contender: Contender, firstBytesMs: readonly number[], asked: OriginStats): MissFigures {
   const sorted = firstBytesMs.toSorted((left, right) => left - right);
-  const p99 = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? 0;
-  return { server: contender.name, firstByteMs: median(sorted), firstByteP99Ms: p99, ...asked };
+  const [firstByteMs, firstByteP99Ms] = [median(sorted), percentile(sorted, 0.99)];
+  return { server: contender.name, firstByteMs, firstByteP99Ms, ...asked };
 }

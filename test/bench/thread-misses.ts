@@ -6,7 +6,7 @@ import { KiB, MiB } from "../../src/base/units.ts";
 import { freshObject } from "./cold.ts";
 import type { Contender } from "./contender.ts";
 import { LoadConnection } from "./http-load.ts";
-import { eachMeasured, median, takeTurns } from "./workload.ts";
+import { eachMeasured, median, percentile, takeTurns } from "./workload.ts";
 
 export interface MissWorkload {
   readonly name: string;
@@ -58,9 +58,11 @@ export async function compareThreadMisses(
       const request = freshObject(sizeBytes, kind);
       const read = async (): Promise<void> => {
         const connection = new LoadConnection(port);
-        const { firstByteMs } = await connection.get(request);
-        connection.close();
-        firstBytesMs.push(firstByteMs);
+        try {
+          firstBytesMs.push((await connection.get(request)).firstByteMs);
+        } finally {
+          connection.close();
+        }
       };
       await Promise.all(Array.from({ length: clients }, read));
     }
@@ -69,7 +71,7 @@ export async function compareThreadMisses(
     const sorted = firstBytesMs.toSorted((left, right) => left - right);
     return {
       firstByteMs: median(sorted),
-      firstByteP99Ms: sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? 0,
+      firstByteP99Ms: percentile(sorted, 0.99),
       megabytesPerSecond: (clients * objects * sizeBytes) / 1e6 / seconds,
       cpuMilliseconds: (1000 * cpuSeconds) / clients / objects,
       mainShare: (contender.mainThreadSeconds() - mainBefore) / cpuSeconds,

@@ -95,6 +95,11 @@ export function medians(figures: readonly Figures[]): Figures {
   };
 }
 
+/** The value that a `share` of them, from 0 to 1, does not exceed. `sorted` begins with the smallest. */
+export function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((left, right) => left - right);
   const middle = Math.floor(sorted.length / 2);
