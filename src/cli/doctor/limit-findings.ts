@@ -23,8 +23,9 @@ const otherDescriptors = 100;
 /** `cluster.service` does not tell how many there are. */
 const peersAssumed = 16;
 
-/** What a process needs beside chunks. */
+/** What a process needs beside chunks, and each further thread that serves clients. */
 const processBytes = 256 * MiB;
+const threadBytes = 20 * MiB;
 
 /** Of this process: Node has raised the soft limit to the hard one, as it does for `orca serve`. */
 export function hostLimits(): HostLimits {
@@ -59,15 +60,16 @@ function settingFindings(config: Config): DoctorFinding[] {
   });
 }
 
-function memoryFinding({ memory }: Config, { memoryMaxBytes }: HostLimits): DoctorFinding {
+function memoryFinding({ memory, server }: Config, { memoryMaxBytes }: HostLimits): DoctorFinding {
   const findings = new Findings("memory");
-  const neededBytes = memory.maxBytes + processBytes;
-  const needed = `memory.max_bytes (${formatBytes(memory.maxBytes)}) and ${formatBytes(processBytes)} for the process`;
+  const ownBytes = processBytes + (server.threads > 1 ? server.threads * threadBytes : 0);
+  const neededBytes = memory.maxBytes + ownBytes;
+  const needed = `memory.max_bytes (${formatBytes(memory.maxBytes)}) and ${formatBytes(ownBytes)} for the process`;
   if (memoryMaxBytes === undefined)
     return findings.ok(`No control group limits the memory; needed are ${needed}`);
   const limit = `The control group of this process allows ${formatBytes(memoryMaxBytes)}`;
   if (memoryMaxBytes >= neededBytes) return findings.ok(`${limit}; needed are ${needed}`);
-  const fitBytes = memoryMaxBytes - processBytes;
+  const fitBytes = memoryMaxBytes - ownBytes;
   const orLower = fitBytes > 0 ? `, or set memory.max_bytes to ${formatBytes(fitBytes)} or less` : "";
   return findings.problem(
     `${limit}, and needed are ${needed}: the kernel kills Orca when they are in use`,

@@ -144,7 +144,10 @@ test("orca doctor: limits that contradict each other are a warning, with what to
 
 test("orca doctor: too few file descriptors, and too little memory for the container, are problems", async () => {
   const limits = { openFilesMax: 1024, memoryMaxBytes: 300 * MiB };
-  const yaml = wholeBase().replace("max_requests: 1000", "max_requests: 1000, max_connections: 2000");
+  const yaml = wholeBase().replace(
+    "max_requests: 1000",
+    "max_requests: 1000, max_connections: 2000, threads: 1",
+  );
   const examined = await examine(yaml, { limits });
   assert.equal(examined.exitCode, 1);
   assert.deepEqual(examined.bad, ["memory: problem", "file descriptors: problem"]);
@@ -154,6 +157,13 @@ test("orca doctor: too few file descriptors, and too little memory for the conta
   );
   const tiny = await examine(yaml, { limits: { ...limits, memoryMaxBytes: 200 * MiB } });
   assert.match(sentence(tiny, "memory"), / \| Raise the limit of the container to 512 MiB\.$/);
+  const threads = await examine(yaml.replace("threads: 1", "threads: 16"), {
+    limits: { ...limits, memoryMaxBytes: 800 * MiB },
+  });
+  assert.match(
+    sentence(threads, "memory"),
+    /memory\.max_bytes \(256 MiB\) and 576 MiB for the process: .* \| .* to 832 MiB, or set memory\.max_bytes to 224 MiB or less\.$/,
+  );
   // 2,000 connections, 192 permits by default, 100 for all else.
   assert.equal(
     sentence(examined, "file descriptors"),
