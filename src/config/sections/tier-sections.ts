@@ -12,7 +12,7 @@ export const memorySection = section({
     bytes(),
     "1GiB",
     "Bound on all chunk bytes in memory: cached, being filled, and on their way to clients. The heap that many small chunks and the metadata of many objects cost counts as well. At least twice the largest chunk size.",
-    "Raise it as far as the machine allows: the process needs about 256 MiB beside it.",
+    "Raise it as far as the machine allows: the process needs about 256 MiB beside it, and 20 MiB for each of several `server.threads`.",
   ),
   queue_timeout: setting(
     wait,

@@ -1,6 +1,6 @@
 /**
  * `POST /profile?kind=cpu&seconds=10` of the ops listener: a profile of this process, as Chrome DevTools loads it. A
- * profile costs some of the one core that serves, and shows how a replica is used. So it needs the token of the
+ * profile costs time of the main thread, and shows how a replica is used. So it needs the token of the
  * operators, and without `server.ops_token_file` nobody gets one.
  */
 import { OrcaError } from "../../base/orca-error.ts";
