@@ -44,7 +44,8 @@ export class BlockReads {
   }
 
   /**
-   * The block, in a segment that the caller releases; undefined where the disk does not have it, or `reader` was closed.
+   * The block, in a segment that the caller releases; undefined where the disk does not have it, or `reader` was closed
+   * before it was read. The reader may close until the caller goes on, so the caller looks once more.
    * @throws OrcaError `overloaded` if there is no turn in time, or no memory.
    */
   async read(
@@ -86,7 +87,7 @@ export class BlockReads {
     beginWait(reader.asker, trace, "disk");
     const waiting = trace?.waitingOf(reader.asker);
     const isRead = await readDiskBlock(disk, key, blockIndex, block.bytes, block, waiting);
-    if (isRead && !reader.isClosed) return block;
+    if (isRead) return block;
     block.release();
     return undefined;
   }

@@ -376,7 +376,11 @@ export class ObjectReader implements FlightListener, BlockReader {
     if (!this.#place && !readerMemory.hasRoomForPin) await this.#awaitPlace();
     if (this.#closed) return true;
     const block = await this.#path.blockReads.read(disk, key, blockIndex, this);
-    if (!block) return this.#closed;
+    if (this.#closed) {
+      block?.release();
+      return true;
+    }
+    if (!block) return false;
     this.#block = block;
     this.#blockOffset = blockIndex * segmentSizeBytes;
     return true;

@@ -267,6 +267,26 @@ test("ObjectReader: readers that wait for a slow disk hold no memory, and those 
   assert.equal(budget.usedBytes, 0);
 });
 
+test("ObjectReader: a client that leaves as its block has been read leaves no block behind", async () => {
+  for (let steps = 0; steps < 30; steps += 1) {
+    const { budget, disk, path, version } = fillFixture({ disk: true, maxBytes: 16 * MiB });
+    assert.ok(disk);
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    disk.readGate = gate;
+    const object = version("k", MiB);
+    disk.chunks.set(object.chunkPath(0), Buffer.alloc(MiB));
+    const reader = new ObjectReader(path, object, 0, 10);
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    open();
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    reader.close();
+    await ready;
+    assert.equal(budget.usedBytes, 0, `closed after ${steps} steps`);
+  }
+});
+
 test("ObjectReader: a client that leaves in the middle while memory is short gets no error", async () => {
   const { budget, clock, memory, origin, path, version } = fillFixture({ disk: true, maxBytes: 16 * MiB });
   origin.auto = true;
