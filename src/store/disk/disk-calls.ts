@@ -150,7 +150,8 @@ export class DiskCalls implements SummingFileSystem {
       const returned = (reply: SmallFileReply | undefined): void => {
         if (this.#returned(call)) done(reply);
       };
-      if (!threads.tryReadSmall(job, returned)) returned(undefined);
+      // Not at once: the next call that waits would begin inside this one, and thousands of them would fill the stack.
+      if (!threads.tryReadSmall(job, returned)) queueMicrotask(() => returned(undefined));
     };
     this.#make(new Call(begin, () => done({ kind: "error", reason: "ETIMEDOUT" }), target));
   }

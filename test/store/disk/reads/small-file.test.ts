@@ -8,14 +8,17 @@ import { crc32 } from "node:zlib";
 import { KiB, MiB } from "../../../../src/base/units.ts";
 import { chunkFileSize, encodeFooter, storedKeyOf } from "../../../../src/store/chunk-file/chunk-file.ts";
 import type { ChunkKey } from "../../../../src/store/chunk-store.ts";
+import { DiskCalls } from "../../../../src/store/disk/disk-calls.ts";
 import type { DiskTier } from "../../../../src/store/disk/disk-tier.ts";
 import {
   SmallFileReader,
   type SmallFileReply,
   type SmallFileSystem,
 } from "../../../../src/store/disk/reads/small-file.ts";
+import { FakeClock } from "../../../support/fake-clock.ts";
 import { heldResources } from "../../../support/held-resources.ts";
 import { patternBytes } from "../../../support/pattern.ts";
+import { RecordedLogger } from "../../../support/recorded-logger.ts";
 import { until } from "../../../support/until.ts";
 import { diskCriteria } from "../disk-criteria.ts";
 import { type DiskFixture, FifoPolicy, keyOf, readBlock } from "../disk-fixture.ts";
@@ -265,6 +268,29 @@ criterion(
     assert.equal(await readAll(), threadsMax);
   },
 );
+
+test("DiskCalls.readSmallFile: thousands of reads that wait are answered where no thread can be started", async () => {
+  const calls = new DiskCalls({
+    clock: new FakeClock(),
+    logger: new RecordedLogger(),
+    onThreadCrash: () => assert.fail("no thread has started"),
+    readThreadModule: noThread,
+    deadlineMs: callTimeoutMs,
+    onLate: () => assert.fail("no call is late"),
+    onReturned: () => {},
+  });
+  const open = (): Promise<number> =>
+    new Promise((resolve) => calls.open("/dev/null", "r", (_error, fd) => resolve(fd)));
+  // The reads wait until the first of these has returned.
+  const opening = Promise.all([open(), open(), open()]);
+  const target = Buffer.from(new SharedArrayBuffer(KiB));
+  const read = (): Promise<SmallFileReply | undefined> =>
+    new Promise((resolve) => calls.readSmallFile(["file", target, 2 * KiB, KiB], resolve));
+  const replies = await Promise.all(Array.from({ length: 10_000 }, read));
+  assert.ok(replies.every((reply) => reply === undefined));
+  for (const fd of await opening) fs.closeSync(fd);
+  await calls.stop();
+});
 
 criterion("where no thread can be started, files are opened by the event loop", async (fixture) => {
   const tier = await fixture.open({ readThreadModule: noThread, callTimeoutMs });
