@@ -2,10 +2,11 @@
  * A disk tier in a directory of its own, with chunks in which every byte depends on its offset, and a view of the files
  * on disk. So a test checks the file system and not the tier's own account.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemoryBudget, segmentSizeBytes } from "../../../src/base/memory-budget.ts";
+import { MemoryBudget, type Segment, segmentSizeBytes } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
 import type { ChunkBytes } from "../../../src/chunk/chunk-bytes.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
@@ -19,6 +20,7 @@ import { chunkOf as patternChunk } from "../../support/chunk-of.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { assertPattern } from "../../support/pattern.ts";
 import { RecordedLogger } from "../../support/recorded-logger.ts";
+import { until } from "../../support/until.ts";
 
 /** First in, first out: chunks are evicted in the order in which a test has put them. */
 export class FifoPolicy implements EvictionPolicy {
@@ -193,4 +195,53 @@ export async function readChunk(tier: DiskTier, key: ChunkKey): Promise<boolean>
     if (!(await readBlock(tier, key, block))) return false;
   }
   return true;
+}
+
+/**
+ * Begins a read that a thread keeps until there is a file "gate" (reads/faulty-read-thread.ts). The caller releases the
+ * segment that it reads into.
+ */
+export async function beginHangingRead(
+  { budget, root }: DiskFixture,
+  tier: DiskTier,
+  key: ChunkKey,
+  blockIndex: number,
+  lengthBytes: number,
+): Promise<{ readonly reading: Promise<boolean>; readonly segment: Segment }> {
+  const reservation = await budget.reserve(lengthBytes, 1000);
+  const segment = reservation.takeSegment(lengthBytes);
+  const reading = tier.readBlock(key, blockIndex, segment.bytes, segment);
+  await until(() => existsSync(join(root, "gate.waiting")));
+  return { reading, segment };
+}
+
+/**
+ * As many readers as there are chunks read them side by side, each of them `reads` times. Meanwhile one chunk after the
+ * other is deleted and stored again. A read may miss, but no read returns a wrong byte or finds damage.
+ */
+export async function assertReadsWhileChanging(
+  fixture: DiskFixture,
+  keys: readonly ChunkKey[],
+  { reads, changes }: { readonly reads: number; readonly changes: number },
+): Promise<void> {
+  const tier = await fixture.open({ openFilesMax: 2 });
+  for (const key of keys) await fixture.put(tier, key);
+  let hits = 0;
+  const reader = async (first: number): Promise<void> => {
+    for (let read = 0; read < reads; read += 1) {
+      const key = keys[(first + read) % keys.length] as ChunkKey;
+      const blocks = Math.ceil(key.version.chunkLength(key.index) / segmentSizeBytes);
+      if (await readBlock(tier, key, read % blocks)) hits += 1;
+    }
+  };
+  const changer = async (): Promise<void> => {
+    for (let change = 0; change < changes; change += 1) {
+      const key = keys[change % keys.length] as ChunkKey;
+      await tier.delete(key);
+      await fixture.put(tier, key);
+    }
+  };
+  await Promise.all([...keys.keys()].map(reader).concat(changer()));
+  assert.ok(hits > 100, `${hits} hits`);
+  assert.deepEqual([tier.stats.damaged, tier.stats.threadCrashes, tier.readsInProgress], [0, 0, 0]);
 }

@@ -8,7 +8,14 @@ import type { ChunkKey } from "../../../../src/store/chunk-store.ts";
 import type { DiskTier } from "../../../../src/store/disk/disk-tier.ts";
 import { until } from "../../../support/until.ts";
 import { diskCriteria } from "../disk-criteria.ts";
-import { type DiskFixture, keyOf, readBlock, readChunk } from "../disk-fixture.ts";
+import {
+  assertReadsWhileChanging,
+  beginHangingRead,
+  type DiskFixture,
+  keyOf,
+  readBlock,
+  readChunk,
+} from "../disk-fixture.ts";
 import { faultyReadThread, noThread, type ReadThreadFault } from "./faulty-read-thread.ts";
 
 const criterion = diskCriteria("DiskTier, read by threads");
@@ -55,25 +62,7 @@ criterion(
   "many reads at once, while files are evicted and written again, give right bytes only",
   async (fixture) => {
     const keys = Array.from({ length: 6 }, (_, index) => keyOf(`k${index}`, 4 * MiB));
-    const tier = await fixture.open({ openFilesMax: 2 });
-    for (const key of keys) await fixture.put(tier, key);
-    let hits = 0;
-    const reader = async (first: number): Promise<void> => {
-      for (let read = 0; read < 60; read += 1) {
-        // Wrong bytes fail in readBlock.
-        if (await readBlock(tier, keys[(first + read) % keys.length] as ChunkKey, read % 4)) hits += 1;
-      }
-    };
-    const changer = async (): Promise<void> => {
-      for (let change = 0; change < 40; change += 1) {
-        const key = keys[change % keys.length] as ChunkKey;
-        await tier.delete(key);
-        await fixture.put(tier, key);
-      }
-    };
-    await Promise.all([...keys.keys()].map(reader).concat(changer()));
-    assert.ok(hits > 100, `${hits} hits`);
-    assert.deepEqual([tier.stats.damaged, tier.stats.threadCrashes, tier.readsInProgress], [0, 0, 0]);
+    await assertReadsWhileChanging(fixture, keys, { reads: 60, changes: 40 });
   },
 );
 
@@ -81,10 +70,7 @@ criterion(
   "a thread that does not return sets the disk aside, and its memory is kept until it does",
   async (fixture) => {
     const [tier, key] = await openRead(fixture, { after: 1, gate: "gate" });
-    const reservation = await fixture.budget.reserve(MiB, 1000);
-    const segment = reservation.takeSegment(MiB);
-    const reading = tier.readBlock(key, 1, segment.bytes, segment);
-    await until(() => existsSync(join(fixture.root, "gate.waiting")));
+    const { reading, segment } = await beginHangingRead(fixture, tier, key, 1, MiB);
     await fixture.clock.advance(callTimeoutMs);
     assert.equal(await reading, false);
     segment.release();
@@ -102,10 +88,7 @@ criterion(
   "a close ends a read that is under way, and keeps its memory until the thread returns",
   async (fixture) => {
     const [tier, key] = await openRead(fixture, { after: 1, gate: "gate" });
-    const reservation = await fixture.budget.reserve(MiB, 1000);
-    const segment = reservation.takeSegment(MiB);
-    const reading = tier.readBlock(key, 1, segment.bytes, segment);
-    await until(() => existsSync(join(fixture.root, "gate.waiting")));
+    const { reading, segment } = await beginHangingRead(fixture, tier, key, 1, MiB);
     const closing = tier.close(60_000);
     assert.equal(await reading, false);
     segment.release();

@@ -21,7 +21,14 @@ import { patternBytes } from "../../../support/pattern.ts";
 import { RecordedLogger } from "../../../support/recorded-logger.ts";
 import { until } from "../../../support/until.ts";
 import { diskCriteria } from "../disk-criteria.ts";
-import { type DiskFixture, FifoPolicy, keyOf, readBlock } from "../disk-fixture.ts";
+import {
+  assertReadsWhileChanging,
+  beginHangingRead,
+  type DiskFixture,
+  FifoPolicy,
+  keyOf,
+  readBlock,
+} from "../disk-fixture.ts";
 import { faultyReadThread, noThread, type ReadThreadFault } from "./faulty-read-thread.ts";
 
 const sizeBytes = 64 * KiB;
@@ -201,34 +208,14 @@ criterion("a chunk that is evicted and stored again while a thread reads it", as
 
 criterion("many reads at once, while files are evicted and written again", async (fixture) => {
   const keys = Array.from({ length: 8 }, (_, index) => keyOf(`k${index}`, 1 + index * 9 * KiB));
-  const tier = await fixture.open({ openFilesMax: 2 });
-  for (const key of keys) await fixture.put(tier, key);
-  let hits = 0;
-  const reader = async (first: number): Promise<void> => {
-    for (let read = 0; read < 100; read += 1) {
-      if (await readBlock(tier, keys[(first + read) % keys.length] as ChunkKey)) hits += 1;
-    }
-  };
-  const changer = async (): Promise<void> => {
-    for (let change = 0; change < 60; change += 1) {
-      const key = keys[change % keys.length] as ChunkKey;
-      await tier.delete(key);
-      await fixture.put(tier, key);
-    }
-  };
-  await Promise.all([...keys.keys()].map(reader).concat(changer()));
-  assert.ok(hits > 100, `${hits} hits`);
-  assert.deepEqual([tier.stats.damaged, tier.stats.threadCrashes, tier.readsInProgress], [0, 0, 0]);
+  await assertReadsWhileChanging(fixture, keys, { reads: 100, changes: 60 });
 });
 
 criterion(
   "a thread that does not return sets the disk aside, and its memory is kept until it does",
   async (fixture) => {
     const [tier, key] = await openSmall(fixture, { after: 1, gate: "gate" });
-    const reservation = await fixture.budget.reserve(sizeBytes, 1000);
-    const segment = reservation.takeSegment(sizeBytes);
-    const reading = tier.readBlock(key, 0, segment.bytes, segment);
-    await until(() => existsSync(join(fixture.root, "gate.waiting")));
+    const { reading, segment } = await beginHangingRead(fixture, tier, key, 0, sizeBytes);
     await fixture.clock.advance(callTimeoutMs);
     assert.equal(await reading, false);
     segment.release();
