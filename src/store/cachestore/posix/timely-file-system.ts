@@ -70,6 +70,8 @@ export class TimelyFileSystem implements ReadFileSystem {
   readonly #threadModule: URL;
   readonly #starter: ThreadStarter;
   readonly #threads = new Set<FileThread>();
+  /** Of a thread that could not be started. Each call tries again, and would else allocate a block. */
+  #nextScratch: SharedArrayBuffer | undefined;
   /** In order of arrival. Bounded by the number of callers, each of which has memory for its read. */
   readonly #waiting = new LinkedList<PendingCall>();
   #stopped = false;
@@ -192,7 +194,7 @@ export class TimelyFileSystem implements ReadFileSystem {
   }
 
   #startThread(): FileThread | undefined {
-    const scratch = new SharedArrayBuffer(blockSizeBytes);
+    const scratch = (this.#nextScratch ??= new SharedArrayBuffer(blockSizeBytes));
     const worker = this.#starter.start(this.#threadModule, {
       name: "orca-cachestore",
       // The thread needs little memory, and no budget counts its heap. So the heap is smaller than by default.
@@ -202,6 +204,7 @@ export class TimelyFileSystem implements ReadFileSystem {
       trackUnmanagedFds: false,
     });
     if (worker === undefined) return undefined;
+    this.#nextScratch = undefined;
     const thread: FileThread = { worker, scratch: Buffer.from(scratch), running: undefined };
     this.#threads.add(thread);
     worker.on("message", (reply: FileCallReply) => {

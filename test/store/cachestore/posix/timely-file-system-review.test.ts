@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MiB } from "../../../../src/base/units.ts";
 import { TimelyFileSystem } from "../../../../src/store/cachestore/posix/timely-file-system.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { RecordedLogger } from "../../../support/recorded-logger.ts";
+import { noThread } from "../../disk/reads/faulty-read-thread.ts";
 
 test("TimelyFileSystem.stop: a close after it starts no thread, which would never be ended", async () => {
   const logger = new RecordedLogger();
@@ -37,5 +39,24 @@ test("TimelyFileSystem: threads that crash at each call write one line a minute"
   await clock.advance(60_000);
   await unlink();
   assert.partialDeepStrictEqual(logger.events.at(-1)?.fields, { suppressed: 2 });
+  await timely.stop(0);
+});
+
+test("TimelyFileSystem: without a thread, calls time out and allocate no memory, until a thread starts", async () => {
+  const [clock, logger] = [new FakeClock(), new RecordedLogger()];
+  const threadModule = new URL(noThread);
+  const timely = new TimelyFileSystem({ clock, logger, deadlineMs: 10_000, threadsMax: 1, threadModule });
+  const unlink = (): Promise<string | undefined> =>
+    new Promise((resolve) => timely.unlink("/nowhere", (error) => resolve(error?.code)));
+  const { arrayBuffers: before } = process.memoryUsage();
+  const calls = Promise.all(Array.from({ length: 100 }, unlink));
+  assert.ok(process.memoryUsage().arrayBuffers - before < 10 * MiB);
+  await clock.advance(10_000);
+  assert.deepEqual(new Set(await calls), new Set(["ETIMEDOUT"]));
+  assert.equal(logger.count("warn"), 1);
+
+  const module = "../../../../src/store/cachestore/posix/timely-file-thread.ts";
+  threadModule.href = new URL(module, import.meta.url).href;
+  assert.equal(await unlink(), "ENOENT");
   await timely.stop(0);
 });
