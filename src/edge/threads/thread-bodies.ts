@@ -265,12 +265,12 @@ class ThreadReader implements BodyReader, ReadListener {
     return slice;
   }
 
-  /** The engine has counted the use of the chunk. */
+  /** The engine has counted the use of the chunk of its last slice, and not of the next one, which may begin here. */
   #leaveEngine(): void {
     this.#closeRead();
     this.#readId = 0;
     this.#asksFirst = false;
-    this.#chunkIndex = Math.floor(this.#position / this.version.chunkSizeBytes);
+    this.#chunkIndex = Math.floor((this.#position - 1) / this.version.chunkSizeBytes);
   }
 
   #closeRead(): void {

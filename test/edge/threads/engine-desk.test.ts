@@ -352,6 +352,28 @@ suite("ThreadBodies", () => {
     assert.equal(ends.desk.reads, 0);
   });
 
+  test("release: a reader that leaves the engine between two chunks uses the next one, and that is counted", async (context) => {
+    const ends = new Ends(context);
+    const version = ends.version(chunkSizeBytes + MiB);
+    const held = chunkOf(ends.budget, MiB, 6);
+    ends.memory.put(version.memoryKey(1), held, false, version);
+    held.release();
+    await settle();
+    const reader = ends.bodies.open(version, chunkSizeBytes - MiB, version.sizeBytes, askerOf("r"));
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    await settle();
+    ends.origin.reads[0]?.deliver(MiB).finish();
+    await ready;
+    assert.equal(reader.take()?.length, MiB);
+    await settle();
+    reader.release();
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+    assertPattern(await readAll(reader), 6, 0);
+    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: MiB });
+  });
+
   test("ready: an error of the engine is thrown with its code, and its read has ended", async (context) => {
     const ends = new Ends(context);
     const reader = ends.bodies.open(ends.version(5), 0, 5, askerOf("r"));
