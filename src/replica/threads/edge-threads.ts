@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import type { WarningFields } from "../../base/logger.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import { pages } from "../../base/pages.ts";
 import type { TlsSource } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
@@ -78,6 +79,7 @@ export class EdgeThreads {
   readonly #limits = new ProcessLimits();
   readonly #threads: ThreadHandle[] = [];
   #isDebug: boolean;
+  #isClosed = false;
 
   constructor(options: EdgeThreadsOptions) {
     this.#options = options;
@@ -149,6 +151,7 @@ export class EdgeThreads {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#options.tls?.stop();
     await Promise.all(this.#threads.splice(0).map((thread) => thread.stop()));
   }
@@ -195,6 +198,9 @@ export class EdgeThreads {
   }
 
   #startThreads(): void {
+    // A stop may come while a start or a rehearsal is on its way here. Nobody would end the threads.
+    if (this.#isClosed)
+      throw new OrcaError("internal", "replica", "Cannot start threads that serve clients: they are closed");
     if (this.#threads.length > 0) return;
     const { config, access, tls } = this.#options;
     const data = this.#dataOf(this.#options, this.#limits);

@@ -210,6 +210,19 @@ suite("EdgeThreads", () => {
     assert.equal(keysTold().filter((keys) => keys === first).length, 2);
   });
 
+  test("close: neither a start nor a rehearsal in progress begins threads that nobody would end", async (context) => {
+    const { threads, options, clock, logger, died } = threadsOf(context, oneRehearses);
+    const starting = threads.start();
+    await Promise.all([
+      threads.close(),
+      assert.rejects(starting, { code: "internal", message: /are closed/ }),
+    ]);
+    const held = new ReleaseStack(logger, clock);
+    await assert.rejects(threads.rehearse(options, held), { code: "internal", message: /are closed/ });
+    assert.equal(threads.cpuSeconds().size, 0);
+    assert.deepEqual(died, []);
+  });
+
   test("close: threads that are ended are no bug", async (context) => {
     const { threads, died } = threadsOf(context, listens);
     await threads.start();
