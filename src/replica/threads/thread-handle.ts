@@ -124,9 +124,8 @@ export class ThreadHandle {
   }
 
   #take(message: FromEdgeThread): void {
-    // Between its rehearsal and its start a thread has nothing to say.
-    if (message.kind !== "rehearsing" && message.kind !== "rehearsed")
-      this.#heardMs = this.#clock.monotonic();
+    // Before it listens, a thread speaks only when it is asked.
+    if (message.kind === "listening" || this.#heardMs !== undefined) this.#heardMs = this.#clock.monotonic();
     this.#onMessage(message);
     const kind = message.kind === "failed" ? "listening" : message.kind;
     const waiting = this.#waiting.get(kind);

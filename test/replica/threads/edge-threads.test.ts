@@ -110,6 +110,7 @@ const oneRehearses = `
     rehearse: () =>
       send({ kind: "rehearsing", ...(threadName === "orca-edge-1" ? { port: 4712 } : { port: 0, fault: "no port" }) }),
     endRehearsal: () => send({ kind: "rehearsed" }),
+    collect: () => send({ kind: "collected", counts: ${JSON.stringify(counts)} }),
     listen: () => send({ kind: "listening", address: { port: 4711 } }),
   };
   parentPort.on("message", ({ kind }) => answers[kind]());`;
@@ -185,6 +186,8 @@ suite("EdgeThreads", () => {
     const held = new ReleaseStack(logger, clock);
     assert.deepEqual(await threads.rehearse(options, held), [4712]);
     await held.unwind();
+    // A page of metrics before the start.
+    await threads.collect();
     await clock.advance(60_000);
     assert.equal(threads.lagNotice(), null);
     assert.equal((await threads.start()).port, 4711);
