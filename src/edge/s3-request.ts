@@ -77,9 +77,6 @@ const slash = 0x2f;
 const questionMark = 0x3f;
 const percent = 0x25;
 
-/** The last valid name of a bucket, which is mostly that of the next request, too. At first it is any valid one. */
-let lastBucket = "bucket";
-
 /** Never throws. `rawUrl` and `host` are as node:http gives them; the bucket of the answer may or may not exist. */
 export function parseS3Request(
   method: string,
@@ -118,9 +115,7 @@ export function parseS3Request(
 
   const hostBucket = options.domain === undefined ? "" : bucketOfHost(authority ?? "", options.domain);
   if (bucketEnd < 0) bucketEnd = pathEnd;
-  const isLast = bucketEnd === lastBucket.length + 1 && target.startsWith(lastBucket, 1);
-  const pathBucket = isLast ? lastBucket : target.slice(1, bucketEnd);
-  let bucket: string | undefined = hostBucket === "" ? pathBucket : hostBucket;
+  let bucket: string | undefined = hostBucket === "" ? target.slice(1, bucketEnd) : hostBucket;
   let key: string | undefined = target.slice(hostBucket === "" ? bucketEnd + 1 : 1, pathEnd);
   if (!isPlain) {
     if (hostBucket === "") bucket = percentDecode(bucket);
@@ -129,11 +124,10 @@ export function parseS3Request(
   }
 
   if (bucket === "" && key === "") return parseListBuckets(target.slice(pathEnd + 1));
-  if (bucket !== lastBucket && !isBucketName(bucket)) {
+  if (!isBucketName(bucket)) {
     const message = `Cannot find bucket ${quoted(bucket)}: no bucket can have that name`;
     return rejected(new OrcaError("no_such_bucket", "client", message), bucket, key);
   }
-  lastBucket = bucket;
   const rawQuery = target.slice(pathEnd + 1);
   return key === ""
     ? parseBucketRequest(isHead, bucket, rawQuery)
