@@ -107,10 +107,8 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const replica = await replicaModule.Replica.open({ config, clock, random, logger, log, version });
   const ended = Promise.race([context.stopSignal(), replica.listenerDied]);
   const { rehearse } = await import("../replica/rehearsal/rehearsal.ts");
-  // A stop need not wait for threads that are slow to begin.
   const { rehearseThreads } = replica;
-  await Promise.race([rehearse({ config, clock, random, logger, rehearseThreads }), ended]);
-  const starting = replica.start();
+  const starting = replica.start(() => rehearse({ config, clock, random, logger, rehearseThreads }));
   const started = await Promise.race([starting, ended]);
   if (typeof started === "string" || started instanceof OrcaError) {
     // It ends with the stop below, and its reason is that stop.

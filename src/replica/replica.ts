@@ -223,7 +223,7 @@ export class Replica {
     return this.#tiers.replicaId;
   }
 
-  /** To be called before {@link start}, if at all. Undefined where no other thread serves clients. */
+  /** For the rehearsal of {@link start}. Undefined where no other thread serves clients. */
   get rehearseThreads(): ClientListener["rehearse"] {
     return this.#listener.rehearse;
   }
@@ -245,13 +245,14 @@ export class Replica {
 
   /**
    * Resolves when clients are served. To be called once. The ops listener opens first: a step that takes long, or hangs,
-   * must not look like a dead process, and /readyz names it.
+   * must not look like a dead process, and /readyz names it. `rehearse` is one, where it is given (rehearsal/).
    * @throws OrcaError config_invalid where a listener cannot listen, or the cachestore fails its check; internal where
    * {@link stop} was called before it had ended.
    */
-  start(): Promise<ReplicaAddresses> {
+  start(rehearse?: () => Promise<unknown>): Promise<ReplicaAddresses> {
     return this.#held.orUnwind(async () => {
       const ops = await this.#startStep("opening the ops listener", () => this.#ops.start());
+      await this.#startStep("rehearsing reads", () => rehearse?.());
       const { cachestore } = this.#tiers;
       await this.#startStep("checking the cachestore", () => cachestore?.store.check());
       const mesh = await this.#startStep("opening the mesh listener", () => this.#meshService?.start());

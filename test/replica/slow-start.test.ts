@@ -72,6 +72,30 @@ test("Replica.start: while the check of the cachestore hangs, /healthz answers a
   await released(before);
 });
 
+test("Replica.start: while the rehearsal hangs, /readyz says so, and a stop ends the replica", async (context) => {
+  const { settings, ops } = await settingsOf(context);
+  const before = await heldResources();
+  const replica = await Replica.open({
+    config: loadConfig({ env: keys, overrides: settings }),
+    clock: new SystemClock(),
+    random: new SeededRandom(1),
+    logger: new RecordedLogger(),
+  });
+  const rehearsal = Promise.withResolvers<void>();
+  const starting = rejectsWith(
+    "internal",
+    replica.start(() => rehearsal.promise),
+  );
+  await untilAlive(ops);
+  const ready = await fetch(`${ops}/readyz`, closing);
+  const { checks } = (await ready.json()) as { checks: Record<string, string> };
+  assert.equal(checks["phase"], "starting: rehearsing reads");
+  await replica.stop();
+  rehearsal.resolve();
+  await starting;
+  await released(before);
+});
+
 test("orca serve: SIGTERM ends a start that hangs", async (context) => {
   const { whole, settings, ops } = await settingsOf(context);
   writeFileSync(whole.configFile, JSON.stringify(settings));
