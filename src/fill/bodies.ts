@@ -52,7 +52,10 @@ export class EngineBodies implements Bodies {
   arriving(version: ObjectVersion, offset: number): ReadSource | undefined {
     if (offset >= version.sizeBytes) return undefined;
     const index = Math.floor(offset / version.chunkSizeBytes);
-    const flight = this.#path.flights.find({ version, index }, offset - index * version.chunkSizeBytes);
+    const inChunk = offset - index * version.chunkSizeBytes;
+    // A flight lives on while its blocks are committed: they are in memory then, where a reader looks first.
+    if (this.#path.memory.peek(version.memoryKey(index))?.segmentAt(inChunk) !== undefined) return undefined;
+    const flight = this.#path.flights.find({ version, index }, inChunk);
     if (flight === undefined) return undefined;
     return flight.isUnled ? flight.source : "join";
   }
