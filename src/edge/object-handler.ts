@@ -14,22 +14,23 @@
 import type { Clock } from "../base/clock.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import { nullVersionId } from "../chunk/version-id.ts";
-import type { Bodies, BodyReader } from "../fill/bodies.ts";
+import { type Bodies, type BodyReader, tracePlan } from "../fill/bodies.ts";
 import type { Bucket } from "../object/bucket.ts";
 import { headersLengthMax, type LookupResult, type ObjectRecord } from "../object/object-record.ts";
 import type { ObjectLocation } from "../origin/origin.ts";
-import { chunkFields, type Trace } from "../trace/trace.ts";
-import { type ConditionHeaders, evaluateConditions, pinsVersion, rangeApplies } from "./conditions.ts";
+import type { Trace } from "../trace/trace.ts";
+import { type ConditionHeaders, evaluateConditions, pinsVersion } from "./conditions.ts";
 import type { EdgeStats } from "./edge-stats.ts";
 import { archivedErrorOf } from "./errors/archived-error.ts";
 import type { Exchange } from "./exchange.ts";
 import { bodyCacheStatus, metadataCacheStatus } from "./headers/cache-status.ts";
 import { firstBytesOf } from "./headers/first-bytes.ts";
+import { byteRangeOf } from "./headers/wanted-bytes.ts";
 import { asksToWarm, sendWarming, type WarmRequests } from "./headers/warm-header.ts";
 import { ObjectHeaders } from "./object-headers.ts";
 import { ObjectTransfer } from "./object-transfer.ts";
 import { noPart, rangeBesidePart, rangeOfPart } from "./parts/part-number.ts";
-import { parseRange, type SatisfiableRange, wholeObject } from "./range.ts";
+import { type SatisfiableRange, wholeObject } from "./range.ts";
 import type { ObjectRequest } from "./s3-request.ts";
 import { TransferTurns } from "./transfer-turns.ts";
 
@@ -102,13 +103,16 @@ export class ObjectHandler {
       const { headers } = exchange.request;
       const isRead = task.request.kind === "get-object" && task.request.partNumber === noPart;
       const firstBytes = isRead ? firstBytesOf(headers, this.#options.chunkSizeBytesMin) : undefined;
+      const read = isRead ? headers : undefined;
       const found = await (beginsParts(task)
-        ? directory.lookupRefreshed(location, exchange, firstBytes)
-        : directory.lookup(location, exchange, firstBytes));
+        ? directory.lookupRefreshed(location, exchange, firstBytes, read)
+        : directory.lookup(location, exchange, firstBytes, read));
       waits.end();
       if (!task.exchange.isOver) this.#answer(task, found, directory.foundKept?.(exchange) ?? false);
     } catch (thrown) {
       task.exchange.sendError(OrcaError.from(thrown, "internal", "edge", "Cannot look up an object"));
+    } finally {
+      this.#options.bodies.dropBegun?.(exchange);
     }
   }
 
@@ -230,8 +234,7 @@ export class ObjectHandler {
     const { headers } = task.exchange.request;
     const { sizeBytes } = record.head;
     if (headers.range === undefined) return wholeObject;
-    if (!rangeApplies(headers["if-range"] as string | undefined, record.head)) return wholeObject;
-    const range = parseRange(headers.range, sizeBytes);
+    const range = byteRangeOf(headers, record.head);
     if (range.kind === "whole" || range.kind === "range") return range;
     if (range.kind === "malformed" && !this.#options.strictRanges) return wholeObject;
     const message = `Cannot serve the range: the object has ${sizeBytes} bytes`;
@@ -243,7 +246,8 @@ export class ObjectHandler {
     const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
     const reader = this.#options.bodies.open(record.version, start, end, task.exchange);
     task.exchange.reader = reader;
-    if (this.#trace?.isOn) this.#tracePlan(task, record, start, end);
+    if (this.#trace?.isOn && !reader.isPlanned)
+      tracePlan(this.#trace, task.exchange.requestId, record.version, start, end);
     const first = reader.take();
     if (first) this.#sendBody(task, record, range, reader, first);
     else void this.#awaitFirstByte(task, record, range, reader);
@@ -345,14 +349,6 @@ export class ObjectHandler {
     const { originId } = bucket.directory;
     const fields = { originId, ...location, operation, range: request.headers.range };
     this.#trace?.step("request", requestId, fields);
-  }
-
-  #tracePlan({ exchange }: Task, { version }: ObjectRecord, start: number, end: number): void {
-    const { chunkSizeBytes } = version;
-    const index = Math.floor(start / chunkSizeBytes);
-    const lastIndex = Math.floor((end - 1) / chunkSizeBytes);
-    const fields = { ...chunkFields({ version, index }), start, end, lastIndex, chunkSizeBytes };
-    this.#trace?.step("plan", exchange.requestId, fields);
   }
 
   #headersOf(record: ObjectRecord): ObjectHeaders {

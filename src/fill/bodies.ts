@@ -3,7 +3,7 @@
  * another thread it finds blocks in shared memory and asks the engine for the rest. The edge knows neither.
  */
 import type { ObjectVersion } from "../chunk/object-version.ts";
-import type { Asker, Trace } from "../trace/trace.ts";
+import { type Asker, chunkFields, type Trace } from "../trace/trace.ts";
 import { ObjectReader } from "./object-reader.ts";
 import type { ReadPath, ReadSource } from "./read-path.ts";
 
@@ -18,6 +18,8 @@ export interface BodyReader {
   readonly done: boolean;
   /** Whether bytes that are {@link ready} stay until they are taken. */
   readonly keepsReady?: boolean;
+  /** Whether {@link tracePlan} was called for it: the engine has begun it. */
+  readonly isPlanned?: boolean;
   /** The next bytes, pinned until {@link release}; null where they are not there yet. */
   take(): Buffer | null;
   release(): void;
@@ -30,6 +32,23 @@ export interface Bodies {
   readonly trace: Trace | undefined;
   /** A reader of `[start, end)` of `version`, which is not empty. */
   open(version: ObjectVersion, start: number, end: number, asker: Asker): BodyReader;
+  /** Ends the read that the look-up of `asker` has begun, unless {@link open} has taken it over. */
+  dropBegun?(asker: Asker): void;
+}
+
+/** The step of a request that comes before those of its read. */
+export function tracePlan(
+  trace: Trace,
+  requestId: string,
+  version: ObjectVersion,
+  start: number,
+  end: number,
+): void {
+  const { chunkSizeBytes } = version;
+  const index = Math.floor(start / chunkSizeBytes);
+  const lastIndex = Math.floor((end - 1) / chunkSizeBytes);
+  const fields = { ...chunkFields({ version, index }), start, end, lastIndex, chunkSizeBytes };
+  trace.step("plan", requestId, fields);
 }
 
 /** The bytes in the thread of the engine. */
@@ -48,21 +67,10 @@ export class EngineBodies implements Bodies {
     return new ObjectReader(this.#path, version, start, end, asker);
   }
 
-  /** What a reader of the byte at `offset` would name as its source, where that byte is on its way at this moment. */
-  arriving(version: ObjectVersion, offset: number): ReadSource | undefined {
-    if (offset >= version.sizeBytes) return undefined;
+  /** Whether the byte at `offset` is in memory, where threads find it by themselves. */
+  holds(version: ObjectVersion, offset: number): boolean {
     const index = Math.floor(offset / version.chunkSizeBytes);
     const inChunk = offset - index * version.chunkSizeBytes;
-    // A flight lives on while its blocks are committed: they are in memory then, where a reader looks first.
-    if (this.#path.memory.peek(version.memoryKey(index))?.segmentAt(inChunk) !== undefined) return undefined;
-    const flight = this.#path.flights.find({ version, index }, inChunk);
-    if (flight === undefined) return undefined;
-    return flight.isUnled ? flight.source : "join";
-  }
-
-  /** Counts bytes that were {@link arriving}, and in memory when they were taken, where a reader in this thread would. */
-  countArrival(lengthBytes: number, source: ReadSource): void {
-    this.#path.sentBytes.memory -= lengthBytes;
-    this.#path.sentBytes[source] += lengthBytes;
+    return this.#path.memory.peek(version.memoryKey(index))?.segmentAt(inChunk) !== undefined;
   }
 }

@@ -6,6 +6,16 @@ import type { FirstBytes, ObjectLocation, ObjectPart, PartRequest } from "../ori
 import type { Asker } from "../trace/trace.ts";
 import type { LookupResult } from "./object-record.ts";
 
+/** The headers of a GET that say which bytes of the object it reads. */
+export interface ReadHeaders {
+  readonly range?: string | undefined;
+  readonly "if-match"?: string | undefined;
+  readonly "if-none-match"?: string | undefined;
+  readonly "if-modified-since"?: string | undefined;
+  readonly "if-unmodified-since"?: string | undefined;
+  readonly "if-range"?: string | undefined;
+}
+
 /** @see Directory */
 export interface ObjectLookups {
   readonly originId: string;
@@ -13,10 +23,23 @@ export interface ObjectLookups {
   peek(location: ObjectLocation, asker?: Asker): LookupResult | undefined;
   /** Like {@link peek}, but only an entry that {@link lookupRefreshed} would return at once. */
   peekRefreshed(location: ObjectLocation, asker?: Asker): LookupResult | undefined;
-  /** @throws OrcaError if the source fails. */
-  lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
+  /**
+   * With `read`, another thread lets the engine begin the read that follows ({@link Bodies.dropBegun}).
+   * @throws OrcaError if the source fails.
+   */
+  lookup(
+    location: ObjectLocation,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+    read?: ReadHeaders,
+  ): Promise<LookupResult>;
   /** Like {@link lookup}, for the first request of a read in parts: later parts may go through other replicas. */
-  lookupRefreshed(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult>;
+  lookupRefreshed(
+    location: ObjectLocation,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+    read?: ReadHeaders,
+  ): Promise<LookupResult>;
   /**
    * Whether the look-up that has just answered `asker` found its answer kept. In the thread of the engine it never does:
    * the caller has peeked before.

@@ -1,16 +1,31 @@
 /**
  * A port between a thread of the edge and the engine. Messages of one turn of the event loop leave together: waking the
- * other thread costs more than the messages do.
+ * other thread costs more than the messages do. A message that is not urgent waits for the next one that is, for a while.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { Clock, Timer } from "../../base/clock.ts";
+
+/** How long a message waits for another one. */
+export const lateMsMax = 5;
 
 export class BatchedPort<Sent, Received> {
   readonly #port: MessagePort;
+  readonly #clock: Clock;
   #batch: Sent[] = [];
+  #isLeaving = false;
+  /** Made with the first message that is not urgent. It may find none when it fires. */
+  #lateTimer: Timer | undefined;
+  #isLateTimerSet = false;
 
   /** `onBatchEnd` is called after the messages that came together. */
-  constructor(port: MessagePort, onMessage: (message: Received) => void, onBatchEnd?: () => void) {
+  constructor(
+    port: MessagePort,
+    clock: Clock,
+    onMessage: (message: Received) => void,
+    onBatchEnd?: () => void,
+  ) {
     this.#port = port;
+    this.#clock = clock;
     port.on("message", (batch: readonly Received[]) => {
       for (const message of batch) onMessage(message);
       onBatchEnd?.();
@@ -18,12 +33,30 @@ export class BatchedPort<Sent, Received> {
   }
 
   send(message: Sent): void {
-    if (this.#batch.push(message) === 1) setImmediate(() => this.#flush());
+    this.#batch.push(message);
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    setImmediate(this.#flush);
   }
 
-  #flush(): void {
+  /** With the next message, or after {@link lateMsMax}. Messages keep their order. */
+  sendLate(message: Sent): void {
+    this.#batch.push(message);
+    if (this.#isLeaving || this.#isLateTimerSet) return;
+    this.#isLateTimerSet = true;
+    if (this.#lateTimer) this.#lateTimer.refresh();
+    else this.#lateTimer = this.#clock.timer(lateMsMax, this.#sendLateOnes);
+  }
+
+  readonly #flush = (): void => {
+    this.#isLeaving = false;
     const batch = this.#batch;
     this.#batch = [];
     this.#port.postMessage(batch);
-  }
+  };
+
+  readonly #sendLateOnes = (): void => {
+    this.#isLateTimerSet = false;
+    if (this.#batch.length > 0 && !this.#isLeaving) this.#flush();
+  };
 }

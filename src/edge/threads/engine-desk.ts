@@ -9,10 +9,9 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
-import { LruMap } from "../../base/lru-map.ts";
+import type { Clock } from "../../base/clock.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
-import type { BodyReader, EngineBodies } from "../../fill/bodies.ts";
-import type { ReadSource } from "../../fill/read-path.ts";
+import { type BodyReader, type EngineBodies, tracePlan } from "../../fill/bodies.ts";
 import type { Buckets, OtherLookups } from "../../object/buckets.ts";
 import type { Directory } from "../../object/directory.ts";
 import type { Listings } from "../../object/listing-cache.ts";
@@ -22,6 +21,7 @@ import type { Right, RightQuestion, SubResourceAnswer, SubResourceQuestion } fro
 import type { SharedIndex } from "../../store/shared-index/shared-index.ts";
 import type { Asker } from "../../trace/trace.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
+import { wantedBytes } from "../headers/wanted-bytes.ts";
 import type { WarmRequests } from "../headers/warm-header.ts";
 import { readHeaders } from "../sub-resources/sub-resource-handler.ts";
 import { BatchedPort } from "./batched-port.ts";
@@ -58,12 +58,10 @@ export interface EngineDeskOptions {
   readonly warmRequests: WarmRequests;
   readonly index: SharedIndex;
   readonly traceContexts: TraceContexts;
+  readonly clock: Clock;
   /** Receives the lines that threads log. */
   readonly log: (line: SentLine) => void;
 }
-
-/** More than a thread has requests that have learned of an object and do not read yet. */
-const arrivalsMax = 4096;
 
 class AskerOfThread implements Asker {
   readonly requestId: string;
@@ -98,8 +96,6 @@ export class EngineDesk {
   readonly #port: BatchedPort<ToThread, ToEngine>;
   readonly #reads = new Map<number, Read>();
   readonly #answerIds = new WeakMap<LookupResult, number>();
-  /** By the request that asked: where the bytes came from that arrived while its thread learned of their object. */
-  readonly #arrivals = new LruMap<string, ReadSource>({ entriesMax: arrivalsMax });
   readonly #unsubscribe: () => void;
   #lastAnswerId = 0;
   /** That the thread does not know to have arrived, and the lines of the log among them. */
@@ -110,6 +106,7 @@ export class EngineDesk {
     this.#options = options;
     this.#port = new BatchedPort(
       port,
+      options.clock,
       (message) => this.#take(message),
       () => this.#acknowledge(),
     );
@@ -137,12 +134,8 @@ export class EngineDesk {
         void this.#answer(message.id, message.question, message.asker);
         return;
       case "open": {
-        const { id, start, end } = message;
-        const asker = this.#asker(message.asker);
         const version = new ObjectVersion(message.version, message.hash);
-        const reader = this.#options.bodies.open(version, start, end, asker);
-        this.#reads.set(id, { reader, asker });
-        void this.#sendSlice(id);
+        this.#open(message.id, version, [message.start, message.end], this.#asker(message.asker));
         return;
       }
       case "next":
@@ -189,6 +182,17 @@ export class EngineDesk {
     return new AskerOfThread(requestId);
   }
 
+  #open(
+    id: number,
+    version: ObjectVersion,
+    [start, end]: readonly [start: number, end: number],
+    asker: AskerOfThread,
+  ): void {
+    const reader = this.#options.bodies.open(version, start, end, asker);
+    this.#reads.set(id, { reader, asker });
+    void this.#sendSlice(id);
+  }
+
   async #sendSlice(id: number): Promise<void> {
     const read = this.#reads.get(id);
     if (read === undefined) return;
@@ -202,7 +206,7 @@ export class EngineDesk {
             slab: this.#options.index.numberOf(slice.buffer),
             offset: slice.byteOffset,
             lengthBytes: slice.length,
-            source: this.#sourceOf(read, slice.length),
+            source: reader.source ?? "memory",
             waits: asker.takeWaits(),
           });
           return;
@@ -218,31 +222,27 @@ export class EngineDesk {
     }
   }
 
-  #sourceOf({ reader: { source = "memory" }, asker: { requestId } }: Read, lengthBytes: number): ReadSource {
-    const arrival = this.#arrivals.peek(requestId);
-    if (arrival === undefined) return source;
-    this.#arrivals.delete(requestId);
-    if (source !== "memory") return source;
-    this.#options.bodies.countArrival(lengthBytes, arrival);
-    return arrival;
-  }
-
   async #answer(id: number, question: Question, sent: SentAsker | undefined): Promise<void> {
     const asker = sent && this.#asker(sent);
     try {
-      const value = await this.#valueOf(question, asker);
-      this.#port.send({ kind: "answer", id, value, waits: asker?.takeWaits() });
+      switch (question.what) {
+        case "lookup":
+        case "lookupRefreshed":
+        case "revalidate":
+          await this.#lookUp(id, question, asker);
+          return;
+        default: {
+          const value = await this.#valueOf(question, asker);
+          this.#port.send({ kind: "answer", id, value, waits: asker?.takeWaits() });
+        }
+      }
     } catch (thrown) {
       this.#port.send({ kind: "failure", id, error: sentError(thrown), waits: asker?.takeWaits() });
     }
   }
 
-  async #valueOf(question: Question, asker: Asker | undefined): Promise<unknown> {
+  async #valueOf(question: Exclude<Question, ObjectQuestion>, asker: Asker | undefined): Promise<unknown> {
     switch (question.what) {
-      case "lookup":
-      case "lookupRefreshed":
-      case "revalidate":
-        return this.#lookUp(question, asker);
       case "part":
         return this.#origin(question.originId).parts.find(question.request, asker);
       case "list":
@@ -264,7 +264,8 @@ export class EngineDesk {
     }
   }
 
-  async #lookUp(question: ObjectQuestion, asker: Asker | undefined): Promise<SentAnswer> {
+  /** A read that it begins finds the flight that the look-up has started: both happen in one turn. */
+  async #lookUp(id: number, question: ObjectQuestion, asker: AskerOfThread | undefined): Promise<void> {
     const { directory } = this.#origin(question.originId);
     const { what, location, firstBytes } = question;
     const kept = what === "revalidate" ? undefined : directory[peekBefore[what]](location, asker);
@@ -272,19 +273,37 @@ export class EngineDesk {
       what === "revalidate"
         ? await directory.revalidate(location, this.#contradicted(question, directory), asker)
         : (kept ?? (await directory[what](location, asker, firstBytes)));
-    const arrival = firstBytes && this.#arrivalOf(result, firstBytes.offset);
-    if (arrival && asker) this.#arrivals.set(asker.requestId, arrival);
-    const answerId = this.#idOf(result);
-    const lease = directory.leaseOf(location, result);
-    const sent = { answerId, lease, wasKept: kept !== undefined, isArriving: arrival !== undefined };
-    if (answerId === question.knownId) return { ...sent, result: undefined };
-    if (result.kind === "error") return { ...sent, result: { error: sentError(result.error, location) } };
-    const { version, head, stale } = result.record;
-    return { ...sent, result: { version: sentVersion(version), head, stale } };
+    const value = this.#sentAnswer(question, result, kept !== undefined, directory);
+    const begun = asker && this.#bytesToBegin(question, result);
+    this.#port.send({ kind: "answer", id, value, begun, waits: asker?.takeWaits() });
+    if (!begun || result.kind === "error") return;
+    const { trace } = this.#options.bodies;
+    if (trace?.isOn) tracePlan(trace, asker.requestId, result.record.version, ...begun);
+    this.#open(id, result.record.version, begun, new AskerOfThread(asker.requestId));
   }
 
-  #arrivalOf(result: LookupResult, offset: number): ReadSource | undefined {
-    return result.kind === "found" ? this.#options.bodies.arriving(result.record.version, offset) : undefined;
+  #sentAnswer(
+    { location, knownId }: ObjectQuestion,
+    result: LookupResult,
+    wasKept: boolean,
+    directory: Directory,
+  ): SentAnswer {
+    const answerId = this.#idOf(result);
+    const sent = { answerId, lease: directory.leaseOf(location, result), wasKept };
+    if (answerId === knownId) return { ...sent, result: undefined };
+    if (result.kind === "error") return { ...sent, result: { error: sentError(result.error, location) } };
+    const { version, head, stale } = result.record;
+    return { ...sent, result: { version: sentVersion(version), hash: version.hash, head, stale } };
+  }
+
+  #bytesToBegin(
+    { read }: ObjectQuestion,
+    result: LookupResult,
+  ): readonly [start: number, end: number] | undefined {
+    if (read === undefined || result.kind === "error") return undefined;
+    const { bodies, clock } = this.#options;
+    const wanted = wantedBytes(read, result.record.head, clock);
+    return wanted && !bodies.holds(result.record.version, wanted[0]) ? wanted : undefined;
   }
 
   /** The answer that the thread has, as its directory compares it. Where it is gone, one with the same ETag. */

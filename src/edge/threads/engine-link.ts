@@ -8,7 +8,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
-import { LruMap } from "../../base/lru-map.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
@@ -36,9 +35,6 @@ export interface ReadListener {
   failed(error: OrcaError): void;
 }
 
-/** A request that leaves before it reads leaves its mark behind. */
-const arrivingMax = 4096;
-
 /** Of a KiB or so each. More wait only where the engine is far behind. */
 const messagesMax = 32_768;
 
@@ -59,15 +55,15 @@ export class EngineLink {
   readonly #port: BatchedPort<ToEngine, ToThread>;
   readonly #asked = new Map<number, Asked>();
   readonly #reads = new Map<number, ReadListener>();
-  /** Requests whose bytes are on their way to memory. */
-  readonly #arriving = new LruMap<string, true>({ entriesMax: arrivingMax });
+  /** By the requests that have asked. Each is taken over by {@link open}, or ended by {@link dropBegun}. */
+  readonly #begun = new Map<Asker, BegunRead>();
   #lastId = 0;
   /** Messages that are not known to have arrived. */
   #underway = 0;
 
   constructor(port: MessagePort, options: EngineLinkOptions) {
     this.#options = options;
-    this.#port = new BatchedPort(port, (message) => this.#take(message));
+    this.#port = new BatchedPort(port, options.clock, (message) => this.#take(message));
   }
 
   /** @throws OrcaError overloaded where the engine is far behind, else as the part of the engine that answers. */
@@ -81,14 +77,25 @@ export class EngineLink {
     return asked.promise as Promise<Answer>;
   }
 
-  /** The engine has the bytes that this request wants on their way: it must be asked for them. */
-  noteArriving(requestId: string): void {
-    this.#arriving.set(requestId, true);
+  /**
+   * The id of the read of `[start, end)` that the engine has begun with its answer to the same request; 0 where it has
+   * not. The listener learns at once what has come of it.
+   */
+  takeBegun(start: number, end: number, listener: ReadListener): number {
+    const begun = this.#begun.size === 0 ? undefined : this.#begun.get(listener.asker);
+    if (begun?.start !== start || begun.end !== end) return 0;
+    this.#begun.delete(listener.asker);
+    if (this.#reads.has(begun.id)) this.#reads.set(begun.id, listener);
+    begun.passTo(listener);
+    return begun.id;
   }
 
-  /** Whether {@link noteArriving} was called. True once. */
-  takeArriving(requestId: string): boolean {
-    return this.#arriving.size > 0 && this.#arriving.delete(requestId);
+  /** The request that has asked does not read what the engine has begun for it, or reads it already. */
+  dropBegun(asker: Asker): void {
+    const begun = this.#begun.get(asker);
+    if (begun === undefined) return;
+    this.#begun.delete(asker);
+    this.close(begun.id);
   }
 
   tell(message: Extract<ToEngine, FromSampled | { kind: "line" }>): void {
@@ -126,8 +133,12 @@ export class EngineLink {
     this.#send({ kind: "next", id });
   }
 
-  close(id: number): void {
-    if (this.#reads.delete(id)) this.#send({ kind: "close", id });
+  /** `isDone`: the engine has nothing left to send, and holds the last slice only. */
+  close(id: number, isDone = false): void {
+    if (!this.#reads.delete(id)) return;
+    if (!isDone) return this.#send({ kind: "close", id });
+    this.#underway += 1;
+    this.#port.sendLate({ kind: "close", id });
   }
 
   get #isFull(): boolean {
@@ -160,10 +171,17 @@ export class EngineLink {
         read?.sliceCame(this.#options.blocks.bytes(slab, offset, lengthBytes), source);
         return;
       }
-      case "answer":
+      case "answer": {
+        const { value, begun } = message;
         this.#asked.delete(id);
-        asked?.resolve(message.value);
+        if (begun && asker) {
+          const begunRead = new BegunRead(id, asker, begun);
+          this.#reads.set(id, begunRead);
+          this.#begun.set(asker, begunRead);
+        }
+        asked?.resolve(value);
         return;
+      }
       case "failure":
         this.#asked.delete(id);
         this.#reads.delete(id);
@@ -185,6 +203,35 @@ export class EngineLink {
     for (const [wait, each] of Object.entries(ms)) waits.ms[wait as Wait] += each;
     waits.retries += retries;
     waits.coordinator = coordinator ?? waits.coordinator;
+  }
+}
+
+/** A read that the engine has begun with its answer to a look-up, before the request that has asked reads. */
+class BegunRead implements ReadListener {
+  readonly id: number;
+  readonly asker: Asker;
+  readonly start: number;
+  readonly end: number;
+  #pass: ((listener: ReadListener) => void) | undefined;
+
+  constructor(id: number, asker: Asker, [start, end]: readonly [start: number, end: number]) {
+    this.id = id;
+    this.asker = asker;
+    this.start = start;
+    this.end = end;
+  }
+
+  sliceCame(bytes: Buffer, source: ReadSource): void {
+    this.#pass = (listener) => listener.sliceCame(bytes, source);
+  }
+
+  failed(error: OrcaError): void {
+    this.#pass = (listener) => listener.failed(error);
+  }
+
+  /** What has come until now. */
+  passTo(listener: ReadListener): void {
+    this.#pass?.(listener);
   }
 }
 

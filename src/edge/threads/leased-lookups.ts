@@ -14,11 +14,12 @@ import { LruMap } from "../../base/lru-map.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { DirectoryTrace } from "../../object/directory-trace.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
-import type { ObjectLookups } from "../../object/object-lookups.ts";
+import type { ObjectLookups, ReadHeaders } from "../../object/object-lookups.ts";
 import { entryBytes, etagOf, type LookupResult } from "../../object/object-record.ts";
 import { entryName } from "../../object/versions/entry-name.ts";
 import type { FirstBytes, ObjectLocation } from "../../origin/origin.ts";
 import type { Asker, Trace } from "../../trace/trace.ts";
+import { readHeadersOf } from "../headers/wanted-bytes.ts";
 import type { EngineLink } from "./engine-link.ts";
 import type { ObjectQuestion, SentAnswer } from "./question.ts";
 import { receivedError } from "./sent-error.ts";
@@ -80,25 +81,31 @@ export class LeasedLookups implements ObjectLookups {
     return this.#foundKept.delete(asker);
   }
 
-  lookup(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
-    return this.#ask("lookup", location, this.#leased.peek(entryName(location)), "", asker, firstBytes);
+  lookup(
+    location: ObjectLocation,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+    read?: ReadHeaders,
+  ): Promise<LookupResult> {
+    const known = this.#leased.peek(entryName(location));
+    return this.#ask("lookup", location, known, { knownEtag: "", firstBytes, read }, asker);
   }
 
-  lookupRefreshed(location: ObjectLocation, asker?: Asker, firstBytes?: FirstBytes): Promise<LookupResult> {
-    return this.#ask(
-      "lookupRefreshed",
-      location,
-      this.#leased.peek(entryName(location)),
-      "",
-      asker,
-      firstBytes,
-    );
+  lookupRefreshed(
+    location: ObjectLocation,
+    asker?: Asker,
+    firstBytes?: FirstBytes,
+    read?: ReadHeaders,
+  ): Promise<LookupResult> {
+    const known = this.#leased.peek(entryName(location));
+    return this.#ask("lookupRefreshed", location, known, { knownEtag: "", firstBytes, read }, asker);
   }
 
   revalidate(location: ObjectLocation, contradicted: LookupResult, asker?: Asker): Promise<LookupResult> {
     const answerId = this.#answerIds.get(contradicted) ?? 0;
     const known = { answerId, answer: contradicted };
-    return this.#ask("revalidate", location, known, etagOf(contradicted), asker);
+    const more = { knownEtag: etagOf(contradicted), firstBytes: undefined, read: undefined };
+    return this.#ask("revalidate", location, known, more, asker);
   }
 
   forget(location: ObjectLocation, etag: string): void {
@@ -128,17 +135,16 @@ export class LeasedLookups implements ObjectLookups {
     what: ObjectQuestion["what"],
     location: ObjectLocation,
     known: Pick<Leased, "answerId" | "answer"> | undefined,
-    knownEtag: string,
-    asker?: Asker,
-    firstBytes?: FirstBytes,
+    { knownEtag, firstBytes, read }: Pick<ObjectQuestion, "knownEtag" | "firstBytes" | "read">,
+    asker: Asker | undefined,
   ): Promise<LookupResult> {
     const { link, clock, originId, revocations } = this.#options;
     const askedMs = clock.monotonic();
     const knownId = known?.answerId ?? 0;
-    const question: ObjectQuestion = { what, originId, location, knownId, knownEtag, firstBytes };
-    const { answerId, lease, isArriving, wasKept, result } = await link.ask<SentAnswer>(question, asker);
+    const wanted = { firstBytes, read: read && readHeadersOf(read) };
+    const question: ObjectQuestion = { what, originId, location, knownId, knownEtag, ...wanted };
+    const { answerId, lease, wasKept, result } = await link.ask<SentAnswer>(question, asker);
     if (wasKept && asker) this.#foundKept.add(asker);
-    if (isArriving && asker) link.noteArriving(asker.requestId);
     const answer = result === undefined && known ? known.answer : resultOf(result);
     this.#answerIds.set(answer, answerId);
     if (lease === undefined) return answer;
@@ -160,6 +166,6 @@ export class LeasedLookups implements ObjectLookups {
 function resultOf(result: SentAnswer["result"]): LookupResult {
   if (result === undefined) throw new Error("the engine sends each answer that the thread does not have");
   if ("error" in result) return { kind: "error", error: receivedError(result.error) };
-  const { version, head, stale } = result;
-  return { kind: "found", record: { version: new ObjectVersion(version), head, stale } };
+  const { version, hash, head, stale } = result;
+  return { kind: "found", record: { version: new ObjectVersion(version, hash), head, stale } };
 }

@@ -2,6 +2,7 @@
 import type { ObjectVersionFields } from "../../chunk/object-version.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { AnswerLease } from "../../object/freshness/revocations.ts";
+import type { ReadHeaders } from "../../object/object-lookups.ts";
 import type { Staleness } from "../../object/object-record.ts";
 import type {
   FirstBytes,
@@ -45,12 +46,12 @@ export interface SentAnswer {
   readonly lease: AnswerLease | undefined;
   /** The engine had the answer, and asked nobody. */
   readonly wasKept: boolean;
-  /** The bytes wanted were on their way to memory: the thread asks the engine for them, which knows where they came from. */
-  readonly isArriving: boolean;
   /** Undefined where the thread has this answer. */
   readonly result:
     | {
         readonly version: ObjectVersionFields;
+        /** @see ToEngine */
+        readonly hash: string;
         readonly head: ObjectHead;
         readonly stale: Staleness | undefined;
       }
@@ -66,6 +67,8 @@ export interface ObjectQuestion {
   readonly knownId: number;
   readonly knownEtag: string;
   readonly firstBytes: FirstBytes | undefined;
+  /** The client wants to read: where memory lacks what it reads first, the engine begins that read with its answer. */
+  readonly read: ReadHeaders | undefined;
 }
 
 export type Question =
@@ -133,6 +136,8 @@ export type ToThread =
       readonly kind: "answer";
       readonly id: number;
       readonly value: unknown;
+      /** The bytes that the engine has begun to read, under the id of the question. */
+      readonly begun?: readonly [start: number, end: number] | undefined;
       readonly waits?: SentWaits | undefined;
     }
   | {

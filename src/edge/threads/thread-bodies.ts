@@ -57,6 +57,10 @@ export class ThreadBodies implements Bodies {
     return new ThreadReader(this, version, start, end, asker);
   }
 
+  dropBegun(asker: Asker): void {
+    this.#options.link.dropBegun(asker);
+  }
+
   /** The row of the block with the byte at `offset` of chunk `index`, pinned; {@link noRow} where the engine must be asked. */
   pin(version: ObjectVersion, index: number, offset: number): number {
     let key = this.#keys.get(version);
@@ -140,8 +144,9 @@ class ThreadReader implements BodyReader, ReadListener {
   readonly asker: Asker;
   readonly #bodies: ThreadBodies;
   readonly version: ObjectVersion;
+  readonly isPlanned: boolean;
   /** It may have to wait, and the engine knows for what. */
-  #asksFirst: boolean;
+  #asksFirst = false;
   readonly #start: number;
   readonly #end: number;
   #position: number;
@@ -163,7 +168,8 @@ class ThreadReader implements BodyReader, ReadListener {
     this.#end = end;
     this.#position = start;
     this.asker = asker;
-    this.#asksFirst = bodies.link.takeArriving(asker.requestId);
+    this.#readId = bodies.link.takeBegun(start, end, this);
+    this.isPlanned = this.#readId !== 0;
   }
 
   get takenBytes(): number {
@@ -274,7 +280,7 @@ class ThreadReader implements BodyReader, ReadListener {
   }
 
   #closeRead(): void {
-    if (this.#readId !== 0) this.#bodies.link.close(this.#readId);
+    if (this.#readId !== 0) this.#bodies.link.close(this.#readId, this.done);
     this.#arrived = undefined;
   }
 }

@@ -27,7 +27,7 @@ import { receivedFields } from "./thread-logger.ts";
 import type { FromEdgeThread, ThreadCounts, ThreadData, ToEdgeThread } from "./thread-messages.ts";
 
 /** What threads need of an engine: the replica's, or before that one to rehearse with. */
-export interface ThreadEngine extends Omit<EngineDeskOptions, "log"> {
+export interface ThreadEngine extends Omit<EngineDeskOptions, "log" | "clock"> {
   readonly config: Config;
   readonly replicaId: string;
   readonly places: BucketPlaces;

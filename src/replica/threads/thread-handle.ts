@@ -93,11 +93,11 @@ export class ThreadHandle {
   /** Serves for a rehearsal until the returned function has ended. Resolves with the port on loopback. @throws Error */
   async rehearse(
     data: Omit<ThreadData, "link">,
-    engine: Omit<EngineDeskOptions, "log">,
+    engine: Omit<EngineDeskOptions, "log" | "clock">,
   ): Promise<{ readonly port: number; readonly end: () => Promise<void> }> {
     const { port1, port2 } = new MessageChannel();
     // What a rehearsal logs is about objects that do not exist.
-    const desk = new EngineDesk(port1, { ...engine, log: () => {} });
+    const desk = new EngineDesk(port1, { ...engine, clock: this.#clock, log: () => {} });
     const end = async (): Promise<void> => {
       this.send({ kind: "endRehearsal" });
       await this.answer("rehearsed").catch(() => {});

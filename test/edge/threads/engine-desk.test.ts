@@ -9,6 +9,7 @@ import { ReaderMemory } from "../../../src/base/reader-memory.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { AskedOrigin } from "../../../src/edge/threads/asked-origin.ts";
+import { lateMsMax } from "../../../src/edge/threads/batched-port.ts";
 import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
 import { EngineLink } from "../../../src/edge/threads/engine-link.ts";
 import { LeasedLookups } from "../../../src/edge/threads/leased-lookups.ts";
@@ -20,6 +21,7 @@ import { Buckets } from "../../../src/object/buckets.ts";
 import { Directory } from "../../../src/object/directory.ts";
 import { Revocations, revocationMemory } from "../../../src/object/freshness/revocations.ts";
 import { OriginHeads } from "../../../src/object/heads/origin-heads.ts";
+import type { ReadHeaders } from "../../../src/object/object-lookups.ts";
 import { Absence } from "../../../src/object/versions/absence.ts";
 import type { ObjectHead, OriginHead } from "../../../src/origin/origin.ts";
 import { MemoryTier } from "../../../src/store/memory-tier.ts";
@@ -100,6 +102,7 @@ class Ends {
       warmRequests: { add: () => "queued" },
       index,
       traceContexts,
+      clock,
       log: () => assert.fail("nothing is logged"),
     });
     const trace = new Trace(new RecordedLogger(), clock, traceContexts);
@@ -141,8 +144,8 @@ class Ends {
   }
 }
 
-function headOf(etag: string): ObjectHead {
-  return { etag, sizeBytes: 10, lastModifiedMs: 0, metadata: {} };
+function headOf(etag: string, sizeBytes = 10): ObjectHead {
+  return { etag, sizeBytes, lastModifiedMs: 0, metadata: {} };
 }
 
 function askerOf(requestId: string): Asker {
@@ -412,10 +415,111 @@ suite("ThreadBodies", () => {
     await readers[1]?.ready();
     assertPattern(readers[1]?.take() as Buffer, 6, MiB);
     for (const reader of readers) reader.close();
-    await settle();
+    await ends.clock.advance(lateMsMax);
     assert.equal(ends.desk.reads, 0);
     ends.memory.clear();
     assert.equal(ends.budget.usedBytes, 0);
+  });
+});
+
+suite("a read that the engine begins with its answer to a look-up", () => {
+  /** A look-up of an object of 10 bytes, and its answer. */
+  const lookedUp = async (ends: Ends, asker: Asker, read: ReadHeaders): Promise<ObjectVersion> => {
+    ends.heads.push(headOf("v1"));
+    const found = await ends.lookups.lookup(location, asker, undefined, read);
+    assert(found.kind === "found");
+    return found.record.version;
+  };
+
+  test("its bytes need no question, and a slice that came before its reader is there at once", async (context) => {
+    const ends = new Ends(context);
+    const asker = askerOf("r");
+    const version = await lookedUp(ends, asker, { range: "bytes=2-" });
+    assert.equal(ends.desk.reads, 1);
+    ends.origin.reads[0]?.deliver(10).finish();
+    await settle();
+    const reader = ends.bodies.open(version, 2, 10, asker);
+    assert.equal(reader.isPlanned, true);
+    assertPattern(reader.take() as Buffer, ends.origin.seed, 2);
+    assert.deepEqual([reader.done, reader.source], [true, "origin"]);
+    ends.bodies.dropBegun(asker);
+    reader.release();
+    reader.close();
+    await settle();
+    assert.equal(ends.desk.reads, 1, "the end of a whole read is not urgent");
+    await ends.clock.advance(lateMsMax);
+    assert.equal(ends.desk.reads, 0);
+    ends.memory.clear();
+    assert.equal(ends.budget.usedBytes, 0);
+  });
+
+  test("its reader waits for the first slice, and the end leaves with the next question", async (context) => {
+    const ends = new Ends(context);
+    const asker = askerOf("r");
+    const reader = ends.bodies.open(await lookedUp(ends, asker, {}), 0, 10, asker);
+    assert.equal(reader.take(), null);
+    const ready = reader.ready();
+    ends.origin.reads[0]?.deliver(10).finish();
+    await ready;
+    assertPattern(await readAll(reader), ends.origin.seed, 0);
+    assert.equal(ends.desk.reads, 1);
+    ends.heads.push(headOf("v1"));
+    await ends.lookups.lookup({ bucket: "b", key: "other" });
+    assert.equal(ends.desk.reads, 0);
+  });
+
+  test("a fault of it is the reader's, before and after that has begun", async (context) => {
+    for (const isLate of [false, true]) {
+      const ends = new Ends(context);
+      const asker = askerOf("r");
+      const version = await lookedUp(ends, asker, {});
+      const fault = new OrcaError("origin_etag_changed", "origin", "Cannot read: it has changed");
+      if (!isLate) ends.origin.reads[0]?.fail(fault);
+      await settle();
+      const reader = ends.bodies.open(version, 0, 10, asker);
+      assert.equal(reader.take(), null);
+      if (isLate) ends.origin.reads[0]?.fail(fault);
+      await assert.rejects(reader.ready(), { code: "origin_etag_changed" });
+      reader.close();
+      assert.equal(ends.desk.reads, 0);
+    }
+  });
+
+  test("dropBegun: a request that reads nothing, or other bytes, ends it at once", async (context) => {
+    const ends = new Ends(context);
+    const asker = askerOf("r");
+    const version = await lookedUp(ends, asker, {});
+    assert.equal(ends.bodies.open(version, 1, 10, asker).isPlanned, false);
+    assert.equal(ends.desk.reads, 1);
+    ends.bodies.dropBegun(asker);
+    await settle();
+    assert.equal(ends.desk.reads, 0);
+    assert.equal(ends.bodies.open(version, 0, 10, asker).isPlanned, false);
+  });
+
+  test("there is none where a condition fails, no byte is wanted, or memory holds the first one", async (context) => {
+    const ends = new Ends(context);
+    const tag = '"v1"';
+    const none = [
+      { "if-match": '"v2"' },
+      { "if-none-match": tag },
+      { range: "bytes=10-" },
+      { range: "bytes=-" },
+      { "if-unmodified-since": "Thu, 01 Jan 1969 00:00:00 GMT", "if-range": tag },
+    ];
+    for (const read of none) {
+      await ends.clock.advance(10_000);
+      await lookedUp(ends, askerOf("r"), read);
+      assert.deepEqual([ends.desk.reads, ends.origin.reads.length], [0, 0], JSON.stringify(read));
+    }
+    ends.hold(ends.version(10), 3);
+    await ends.clock.advance(10_000);
+    assertPattern(
+      await readAll(ends.bodies.open(await lookedUp(ends, askerOf("r"), {}), 0, 10, askerOf("r"))),
+      3,
+      0,
+    );
+    assert.deepEqual([ends.desk.reads, ends.origin.reads.length], [0, 0]);
   });
 });
 

@@ -34,6 +34,7 @@ function deskOf(context: TestContext, port: MessagePort, index: SharedIndex, buc
     warmRequests: {} as never,
     index,
     traceContexts: new TraceContexts(),
+    clock: new FakeClock(),
     log: () => assert.fail("nothing is logged"),
   });
   context.after(() => desk.close());
