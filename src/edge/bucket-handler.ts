@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. At most {@link listsMax} listings are in progress, from the question to the last byte, and at most {@link waitingMax}
- *    requests wait for that. A page with its XML takes about 1 MiB, and many clients may wait for one page.
+ *    requests wait for that, in all threads together. A page with its XML takes about 1 MiB, and many clients may wait for
+ *    one page.
  * 2. One page is rendered in a turn of the event loop. All who wait for a page get it in the same turn.
  */
 import type { Clock } from "../base/clock.ts";
@@ -18,13 +19,14 @@ import type { ListObjectsRequest } from "./list-request.ts";
 import { bucketLocationXml, emptyListPage, listBucketsXml, listObjectsXml } from "./list-response.ts";
 import { listVersionsXml } from "./listing/version-list-response.ts";
 import type { BucketRequest, ListBucketsRequest } from "./s3-request.ts";
+import type { ProcessLimits } from "./threads/process-limits.ts";
 
 export interface BucketHandlerOptions {
   /** For buckets whose origin has no region: sent as their location, and in `x-amz-bucket-region`. */
   readonly region: string;
   readonly clock: Clock;
-  /** How many threads divide the limits of the process. 1 by default. */
-  readonly threads?: number;
+  /** Of several threads that serve clients. */
+  readonly processLimits?: ProcessLimits | undefined;
 }
 
 const listsMax = 128;
@@ -40,13 +42,15 @@ const emptyPagesMax = 100;
 
 export class BucketHandler {
   readonly #region: string;
-  readonly #permits: Semaphore;
+  readonly #permits: Pick<Semaphore, "acquire">;
   readonly #turns = new ListingTurns();
 
-  constructor({ region, clock, threads = 1 }: BucketHandlerOptions) {
+  constructor({ region, clock, processLimits }: BucketHandlerOptions) {
     this.#region = region;
-    const [lists, waiting] = [Math.ceil(listsMax / threads), Math.ceil(waitingMax / threads)];
-    this.#permits = new Semaphore("a listing", lists, clock, waiting, "edge");
+    const name = "a listing";
+    this.#permits =
+      processLimits?.semaphore("listings", name, listsMax, clock, waitingMax) ??
+      new Semaphore(name, listsMax, clock, waitingMax, "edge");
   }
 
   handle(exchange: Exchange, request: BucketRequest | ListObjectsRequest, bucket: Bucket): void {

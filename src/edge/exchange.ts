@@ -40,7 +40,7 @@ export interface ExchangeContext {
   readonly logger: Logger;
   readonly stats: EdgeStats;
   /** Of failures, by code, source and message. A line that it leaves out is logged at level debug. */
-  readonly failures: LogPace;
+  readonly failures: Pick<LogPace, "take">;
   readonly paceLimit: PaceLimit;
   /** `logging.slow_request`. */
   readonly slowRequestMs: number;

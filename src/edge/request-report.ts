@@ -15,7 +15,7 @@ import type { Operation } from "./edge-stats.ts";
 export interface RequestReportOptions {
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly pace: LogPace;
+  readonly pace: Pick<LogPace, "take">;
   readonly traceContexts: TraceContexts;
 }
 

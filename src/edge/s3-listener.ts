@@ -80,6 +80,11 @@ export interface S3ListenerOptions extends AdmissionOptions {
 /** Lines in a minute about requests that failed for one reason, or were slow. */
 const failureLinesMax = 10;
 
+/** One for both, because the kinds of their lines have other names. */
+function paceOf({ processLimits, clock }: S3ListenerOptions): Pick<LogPace, "take"> {
+  return processLimits?.logPace(clock, failureLinesMax) ?? new LogPace(clock, failureLinesMax);
+}
+
 const listenerNames = { whom: "S3 clients", setting: "server.listen" };
 
 export class S3Listener {
@@ -107,10 +112,9 @@ export class S3Listener {
     this.#pipelines = new Pipelines(options.requestsMax, options.processLimits);
     const { clock, logger, stats, clientMinRateBytes, clientStallTimeoutMs, slowRequestMs, hostId, access } =
       options;
-    const failures = new LogPace(clock, failureLinesMax);
+    const pace = paceOf(options);
     const paceLimit = { bytesPerSecondMin: clientMinRateBytes, windowMs: clientStallTimeoutMs };
     const running = this.#running;
-    const pace = new LogPace(clock, failureLinesMax);
     const report = new RequestReport({ clock, logger, pace, traceContexts: options.traceContexts });
     const { accessMode: mode, accessLogger, traceContexts } = options;
     const onEnd = (): void => {
@@ -120,7 +124,7 @@ export class S3Listener {
     this.#context = {
       clock,
       logger,
-      failures,
+      failures: pace,
       stats,
       paceLimit,
       slowRequestMs,

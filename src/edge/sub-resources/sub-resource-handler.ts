@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. At most {@link askedMax} questions are in progress, from the permit to the last byte, and at most {@link waitingMax}
- *    requests wait for that. An answer has at most `subResourceBytesMax` bytes.
+ *    requests wait for that, in all threads together. An answer has at most `subResourceBytesMax` bytes.
  * 2. An answer is sent only if it is the document of the sub-resource: an origin that does not know the parameter answers
  *    with a listing or with the bytes of an object.
  */
@@ -18,6 +18,7 @@ import type { OriginKey, SubResourceAnswer } from "../../origin/origin.ts";
 import { releaseAtEnd } from "../bucket-handler.ts";
 import type { Exchange } from "../exchange.ts";
 import { isHeaderValue } from "../header-value.ts";
+import type { ProcessLimits } from "../threads/process-limits.ts";
 import { s3Document } from "../xml.ts";
 import type { SubResource, SubResourceRequest } from "./sub-resource.ts";
 
@@ -25,8 +26,8 @@ export interface SubResourceHandlerOptions {
   /** Whether the origin decides who may read (`authorize: origin`): it is asked with the client's key then. */
   readonly asksAsClient: boolean;
   readonly clock: Clock;
-  /** How many threads divide the limits of the process. 1 by default. */
-  readonly threads?: number;
+  /** Of several threads that serve clients. */
+  readonly processLimits?: ProcessLimits | undefined;
 }
 
 const askedMax = 32;
@@ -53,12 +54,14 @@ export const readHeaders = ["content-type", ...passedHeaders] as const;
 
 export class SubResourceHandler {
   readonly #asksAsClient: boolean;
-  readonly #permits: Semaphore;
+  readonly #permits: Pick<Semaphore, "acquire">;
 
-  constructor({ asksAsClient, clock, threads = 1 }: SubResourceHandlerOptions) {
+  constructor({ asksAsClient, clock, processLimits }: SubResourceHandlerOptions) {
     this.#asksAsClient = asksAsClient;
-    const [asked, waiting] = [Math.ceil(askedMax / threads), Math.ceil(waitingMax / threads)];
-    this.#permits = new Semaphore("a question about a sub-resource", asked, clock, waiting, "edge");
+    const name = "a question about a sub-resource";
+    this.#permits =
+      processLimits?.semaphore("subResources", name, askedMax, clock, waitingMax) ??
+      new Semaphore(name, askedMax, clock, waitingMax, "edge");
   }
 
   handle(exchange: Exchange, request: SubResourceRequest, bucket: Bucket): void {

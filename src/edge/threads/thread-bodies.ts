@@ -6,8 +6,9 @@
  *
  * Invariants:
  * 1. One slice is pinned at a time: a row of the index by this thread, or a slice of the engine's reader by the engine.
- * 2. A thread pins so many slabs at most. A reader beyond that is served by the engine, which copies for slow clients
- *    (reader-memory.ts).
+ * 2. All threads together pin so many slabs at most, beside the first one of each. A reader beyond that is served by the
+ *    engine, which copies for slow clients (reader-memory.ts). The first one is not counted: most hits pin no other, and a
+ *    count of all threads would cost each of them two writes to memory that all cores want.
  */
 import { assert } from "../../base/assert.ts";
 import { segmentSizeBytes } from "../../base/memory-budget.ts";
@@ -20,12 +21,14 @@ import { noRow } from "../../store/shared-index/pin-protocol.ts";
 import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
 import { type Asker, chunkFields, type Trace } from "../../trace/trace.ts";
 import type { EngineLink, ReadListener } from "./engine-link.ts";
+import type { ProcessLimits } from "./process-limits.ts";
 
 export interface ThreadBodiesOptions {
   readonly link: EngineLink;
   readonly blocks: SharedBlocks;
   readonly trace: Trace;
-  /** Slabs of 1 MiB that this thread pins at once. */
+  readonly limits: Pick<ProcessLimits, "tryPinSlab" | "unpinSlab">;
+  /** Slabs of 1 MiB that all threads pin at once, beside the first one of each. */
   readonly pinnedSlabsMax: number;
   /** `chunking.readahead`. */
   readonly readAheadMax: number;
@@ -69,12 +72,12 @@ export class ThreadBodies implements Bodies {
       this.#keys.set(version, key);
     }
     setBlock(key, version.chunkSizeBytes, index, offset);
-    const { blocks, pinnedSlabsMax } = this.#options;
+    const { blocks, limits, pinnedSlabsMax } = this.#options;
     const row = blocks.pin(key);
     if (row === noRow) return noRow;
     const slab = blocks.slabOf(row);
     const pins = this.#pins.get(slab);
-    if (pins === undefined && this.#pins.size >= pinnedSlabsMax) {
+    if (pins === undefined && this.#pins.size > 0 && !limits.tryPinSlab(pinnedSlabsMax)) {
       blocks.unpin(row);
       return noRow;
     }
@@ -129,13 +132,17 @@ export class ThreadBodies implements Bodies {
   }
 
   unpin(row: number): void {
-    const { blocks } = this.#options;
+    const { blocks, limits } = this.#options;
     const slab = blocks.slabOf(row);
     blocks.unpin(row);
     const pins = this.#pins.get(slab) ?? 0;
     assert(pins > 0, "a row is unpinned once");
-    if (pins === 1) this.#pins.delete(slab);
-    else this.#pins.set(slab, pins - 1);
+    if (pins > 1) {
+      this.#pins.set(slab, pins - 1);
+      return;
+    }
+    this.#pins.delete(slab);
+    if (this.#pins.size > 0) limits.unpinSlab();
   }
 }
 

@@ -44,6 +44,7 @@ class EdgeThread {
   readonly #logger: ThreadLogger;
   readonly #trace: Trace;
   readonly #link: EngineLink;
+  readonly #limits: ProcessLimits;
   readonly #bodies: ThreadBodies;
   readonly #origins = new Map<string, { readonly asked: AskedOrigin; readonly lookups: LeasedLookups }>();
   readonly #stats = new EdgeStats();
@@ -69,11 +70,13 @@ class EdgeThread {
     });
     this.#link.onLogged = (lines) => this.#logger.arrived(lines);
     const { pinnedSlabsMax, access, certificate } = data;
+    this.#limits = new ProcessLimits(data.limits);
     const { readahead: readAheadMax } = data.config.chunking;
     this.#bodies = new ThreadBodies({
       link: this.#link,
       blocks,
       trace: this.#trace,
+      limits: this.#limits,
       pinnedSlabsMax,
       readAheadMax,
     });
@@ -203,7 +206,7 @@ class EdgeThread {
   }
 
   #makeListener(host: string, port: number): S3Listener {
-    const { replicaId, limits, places } = this.#data;
+    const { replicaId, places } = this.#data;
     const { server } = this.#data.config;
     const [clock, logger] = [this.#clock, this.#logger];
     const config = { ...this.#data.config, server: { ...server, listen: { host, port } } } as Config;
@@ -220,7 +223,7 @@ class EdgeThread {
       warmRequests: new AskedWarming(this.#link),
       hasLane: this.#data.hasLane,
       stats: this.#stats,
-      processLimits: new ProcessLimits(limits),
+      processLimits: this.#limits,
       tls: this.#tls(),
       clock,
       random: new SystemRandom(),

@@ -51,7 +51,7 @@ export interface ThreadCounters {
   add(counts: ThreadCounts): void;
 }
 
-/** Of memory: slabs that all threads pin at once. Beyond that the engine reads, and copies for slow clients. */
+/** Of memory: slabs that all threads pin at once, and one each at least. Beyond that the engine reads, and copies for slow clients. */
 const pinnedShare = 1 / 8;
 /** Of memory: copies of metadata in all threads. */
 const leasedShare = 1 / 16;
@@ -228,7 +228,7 @@ export class EdgeThreads {
       index: index.memory,
       revocations: revocations.memory,
       limits: limits.words,
-      pinnedSlabsMax: Math.max(1, Math.floor((maxBytes * pinnedShare) / slabBytes / threads)),
+      pinnedSlabsMax: Math.max(0, Math.floor((maxBytes * pinnedShare) / slabBytes) - threads),
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
       access: access?.source.material,
       certificate: tls && withTicketKeys(tls.secureContextOptions),

@@ -47,8 +47,8 @@ export interface S3ListenerParts {
 
 export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
   const { config, replicaId, buckets, access, bodies, stats, tls, clock, random, logger, onDied } = parts;
+  const { processLimits } = parts;
   const { server } = config;
-  const { threads } = server;
   const hostId = createHash("sha256").update(replicaId).digest("base64");
   return new S3Listener({
     ...server.listen,
@@ -61,7 +61,7 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     headerTimeoutMs: server.headerTimeoutMs,
     hostId,
     cors: server.cors.origins.length > 0 ? new Cors(server.cors) : undefined,
-    processLimits: parts.processLimits,
+    processLimits,
     tls,
     certificatesOptional: areCertificatesOptional(server.auth),
     buckets,
@@ -79,8 +79,12 @@ export function s3ListenerOf(parts: S3ListenerParts): S3Listener {
     accessMode: config.logging.access,
     accessLogger: parts.accessLogger,
     traceContexts: parts.trace.contexts,
-    bucketHandler: new BucketHandler({ region: regionOf(config), clock, threads }),
-    subResourceHandler: new SubResourceHandler({ asksAsClient: asksAsClient(server.auth), clock, threads }),
+    bucketHandler: new BucketHandler({ region: regionOf(config), clock, processLimits }),
+    subResourceHandler: new SubResourceHandler({
+      asksAsClient: asksAsClient(server.auth),
+      clock,
+      processLimits,
+    }),
     hasLane: parts.hasLane,
     stats,
     clock,

@@ -22,6 +22,7 @@ export interface ThreadData {
   readonly index: IndexMemory;
   readonly revocations: RevocationMemory;
   readonly limits: Int32Array<SharedArrayBuffer>;
+  /** @see ThreadBodiesOptions.pinnedSlabsMax */
   readonly pinnedSlabsMax: number;
   readonly leasedBytesMax: number;
   /** Undefined where clients do not authenticate. */

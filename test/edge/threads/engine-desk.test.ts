@@ -13,6 +13,7 @@ import { lateMsMax } from "../../../src/edge/threads/batched-port.ts";
 import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
 import { EngineLink } from "../../../src/edge/threads/engine-link.ts";
 import { LeasedLookups } from "../../../src/edge/threads/leased-lookups.ts";
+import { ProcessLimits } from "../../../src/edge/threads/process-limits.ts";
 import { ThreadBodies } from "../../../src/edge/threads/thread-bodies.ts";
 import { BlockReads } from "../../../src/fill/block-reads.ts";
 import { type BodyReader, EngineBodies } from "../../../src/fill/bodies.ts";
@@ -55,7 +56,7 @@ class Ends {
   readonly bodies: ThreadBodies;
   readonly asked: AskedOrigin;
 
-  constructor(context: TestContext, pinnedSlabsMax = 8) {
+  constructor(context: TestContext, pinnedSlabsMax = 7) {
     const { clock, origin, index, budget, memory } = this;
     const { port1, port2 } = new MessageChannel();
     const revocations = new Revocations(revocationMemory(10));
@@ -117,7 +118,14 @@ class Ends {
       entriesMax: 10,
       bytesMax: MiB,
     });
-    this.bodies = new ThreadBodies({ link, blocks, trace, pinnedSlabsMax, readAheadMax: 0 });
+    this.bodies = new ThreadBodies({
+      link,
+      blocks,
+      trace,
+      limits: new ProcessLimits(),
+      pinnedSlabsMax,
+      readAheadMax: 0,
+    });
     this.asked = new AskedOrigin(originId, link);
     context.after(() => {
       this.desk.close();
@@ -403,7 +411,7 @@ suite("ThreadBodies", () => {
   });
 
   test("open: a thread that pins as many slabs as it may reads further ones by the engine", async (context) => {
-    const ends = new Ends(context, 1);
+    const ends = new Ends(context, 0);
     const version = ends.version(2 * MiB);
     ends.hold(version, 6);
     await settle();
