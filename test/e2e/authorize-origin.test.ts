@@ -5,13 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { KiB } from "../../src/base/units.ts";
+import type { SettingsTree } from "../../src/config/load.ts";
 import { httpGet } from "../support/http-get.ts";
 import { type ReplicaFixture, startReplica, testBucket } from "../support/replica-fixture.ts";
 import { S3Server } from "../support/s3-server.ts";
 import { signedHead } from "../support/signed-get.ts";
 import { until } from "../support/until.ts";
 
-async function start(context: TestContext, ttl = "60s", versioning?: "Enabled", metadata = {}) {
+async function start(
+  context: TestContext,
+  ttl = "60s",
+  versioning?: "Enabled",
+  metadata = {},
+  server: SettingsTree = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), "orca-authorize-"));
   const file = join(folder, "keys.yaml");
   writeFileSync(
@@ -37,7 +44,7 @@ async function start(context: TestContext, ttl = "60s", versioning?: "Enabled", 
   for (const key of ["secret/a", "public/a", "open/a"])
     origin.put(testBucket, key, { seed: 1, sizeBytes: 4 * KiB });
   const auth = { enabled: true, access_keys_file: file, authorize: "origin", authorize_ttl: ttl };
-  const fixture = await startReplica({ origin, settings: { server: { auth }, metadata } });
+  const fixture = await startReplica({ origin, settings: { server: { ...server, auth }, metadata } });
   context.after(async () => {
     await fixture.stop();
     await origin.stop();
@@ -165,4 +172,27 @@ test("authorize origin: expired metadata takes no verdict's place while the orig
   await until(async () => (await read(fixture, "alice", secret)) !== "200");
   assert.equal(await read(fixture, "alice", secret), "502 OriginUnreachable");
   assert.equal(await read(fixture, "bob", secret), "502 OriginUnreachable");
+});
+
+test("authorize origin: threads that serve clients share verdicts, and each question is asked once", async (context) => {
+  const { fixture, origin } = await start(context, "60s", undefined, {}, { threads: 2 });
+  const secret = `/${testBucket}/secret/a`;
+  // So many connections at once that all threads get some: one of two misses out once in a million runs.
+  const readers = 20;
+  const readAtOnce = async (who: string): Promise<string[]> => {
+    const answers = await Promise.all(Array.from({ length: readers }, () => read(fixture, who, secret)));
+    return [...new Set(answers)];
+  };
+  assert.deepEqual(await readAtOnce("alice"), ["200"]);
+  assert.deepEqual([origin.count("HEAD"), origin.count("GET")], [1, 1]);
+  assert.deepEqual(await readAtOnce("alice"), ["200"]);
+  assert.deepEqual(await readAtOnce("bob"), ["403 AccessDenied"]);
+  assert.deepEqual(await readAtOnce("bob"), ["403 AccessDenied"]);
+  assert.deepEqual([origin.count("HEAD"), origin.count("GET")], [2, 1]);
+  const [hit = 0, asked, joined = 0] = await Promise.all(
+    ["hit", "asked", "joined"].map((result) =>
+      fixture.metric(`orca_authorize_verdicts_total{result="${result}"}`),
+    ),
+  );
+  assert.deepEqual([asked, hit + joined], [2, 4 * readers - 2]);
 });

@@ -1,11 +1,13 @@
 /**
  * What the origin allows a client, for `authorize: origin`. The question is a HEAD or a LIST signed with the client's own
- * key, or unsigned for a client without one. Each verdict is kept for a while, so that a hit in memory stays a hit.
+ * key, or unsigned for a client without one. Each verdict is kept for a while, so that a hit in memory stays a hit. Of several
+ * threads that serve clients each keeps copies, and asks the engine, which keeps all verdicts and asks the origin.
  *
  * Invariants:
  * 1. A verdict counts from the moment when its question was sent: a right that the origin takes away ends here after
  *    `ttlMs` at the latest.
- * 2. At most one question for the same identity and object or prefix is in flight, and all who ask wait for it.
+ * 2. At most one question for the same identity and object or prefix is in flight, and all who ask wait for it, in whatever
+ *    thread.
  * 3. An error of the origin is no verdict. It is passed on, and nobody reads because of it.
  */
 import type { Clock } from "../../base/clock.ts";
@@ -17,16 +19,25 @@ import type { BucketedRequest } from "../s3-request.ts";
 import { accessDenied, type Denial } from "./auth-error.ts";
 import type { Identity } from "./identity.ts";
 
-/** Of an origin that can be asked (GuardedOrigin). */
+/** A verdict of the engine, and for how long a copy may be used from when it was asked for. */
+export interface LeasedRight {
+  readonly right: Right;
+  readonly freshMs: number;
+}
+
+/** Of an origin that can be asked (GuardedOrigin), or in another thread of the engine. */
 export interface OriginRights {
-  rightOf(question: RightQuestion): Promise<Right>;
+  /** `name` is that of the verdict. */
+  rightOf(question: RightQuestion, name: string): Promise<Right | LeasedRight>;
 }
 
 export interface OriginVerdictsOptions {
-  readonly originOf: (bucket: Bucket) => OriginRights | undefined;
+  readonly originOf: (originId: string) => OriginRights | undefined;
   /** `server.auth.authorize_ttl`. */
   readonly ttlMs: number;
   readonly clock: Clock;
+  /** How many threads divide the room for copies. 1 by default. */
+  readonly threads?: number;
 }
 
 interface Verdict {
@@ -44,13 +55,16 @@ const entryBytes = 200;
 export class OriginVerdicts {
   readonly stats = { hits: 0, questions: 0, joined: 0, failures: 0 };
   readonly #options: OriginVerdictsOptions;
-  readonly #verdicts = new LruMap<string, Verdict>({ entriesMax: verdictsMax, weightMax: verdictsBytesMax });
-  readonly #asking = new Map<string, Promise<Right>>();
+  readonly #verdicts: LruMap<string, Verdict>;
+  readonly #asking = new Map<string, Promise<Verdict>>();
   /** Raised by {@link clear}, so that a question from before does not leave its verdict behind. */
   #generation = 0;
 
   constructor(options: OriginVerdictsOptions) {
     this.#options = options;
+    const { threads = 1 } = options;
+    const [entriesMax, weightMax] = [verdictsMax / threads, verdictsBytesMax / threads];
+    this.#verdicts = new LruMap({ entriesMax, weightMax });
   }
 
   get size(): number {
@@ -78,38 +92,55 @@ export class OriginVerdicts {
     const owner = identity.originKey?.accessKeyId ?? "";
     const what = versionId === undefined ? action : `version\n${versionId}`;
     const name = `${owner}\n${request.bucket}\n${what}\n${text}`;
-    const known = this.#verdicts.get(name);
-    if (known && known.endsMs > this.#options.clock.monotonic()) {
-      this.stats.hits += 1;
-      return denialFor(known.right, action, versionId);
-    }
-    const asked = this.#ask(name, bucket, {
+    const known = this.#known(name);
+    if (known) return denialFor(known.right, action, versionId);
+    const asked = this.#ask(name, bucket.directory.originId, {
       ...bucket.locate(isObject ? request.key : prefix, versionId),
       as: identity.originKey,
       action,
       delimiter,
     });
     return asked.then(
-      (right) => denialFor(right, action, versionId),
+      ({ right }) => denialFor(right, action, versionId),
       (thrown: unknown) => OrcaError.from(thrown, "internal", "edge", "Cannot ask the origin for a right"),
     );
   }
 
-  #ask(name: string, bucket: Bucket, question: RightQuestion): Promise<Right> {
+  /**
+   * For another thread, whose name for the verdict is `threadName`. @throws OrcaError where the origin does not answer.
+   * A thread that has not heard of a changed key yet asks with the old one, so the secret is a part of the name here.
+   */
+  async leased(threadName: string, originId: string, question: RightQuestion): Promise<LeasedRight> {
+    const { secretAccessKey = "", sessionToken = "" } = question.as ?? {};
+    const name = `${threadName}\n${secretAccessKey}\n${sessionToken}`;
+    const { right, endsMs } = this.#known(name) ?? (await this.#ask(name, originId, question));
+    return { right, freshMs: Math.max(0, endsMs - this.#options.clock.monotonic()) };
+  }
+
+  #known(name: string): Verdict | undefined {
+    const known = this.#verdicts.get(name);
+    if (known === undefined || known.endsMs <= this.#options.clock.monotonic()) return undefined;
+    this.stats.hits += 1;
+    return known;
+  }
+
+  #ask(name: string, originId: string, question: RightQuestion): Promise<Verdict> {
     const running = this.#asking.get(name);
     if (running) {
       this.stats.joined += 1;
       return running;
     }
-    const origin = this.#options.originOf(bucket);
-    if (origin === undefined) return Promise.resolve("denied");
+    const origin = this.#options.originOf(originId);
+    if (origin === undefined) return Promise.resolve({ right: "denied", endsMs: 0 });
     this.stats.questions += 1;
     const sentMs = this.#options.clock.monotonic();
     const generation = this.#generation;
-    const asked = origin.rightOf(question).then(
-      (right) => {
-        this.#settle(name, asked, generation, { right, endsMs: sentMs + this.#ttlMsOf(right) });
-        return right;
+    const asked = origin.rightOf(question, name).then(
+      (answer) => {
+        const { right, freshMs } = typeof answer === "string" ? this.#leaseOf(answer) : answer;
+        const verdict = { right, endsMs: sentMs + freshMs };
+        this.#settle(name, asked, generation, verdict);
+        return verdict;
       },
       (thrown: unknown) => {
         this.stats.failures += 1;
@@ -121,15 +152,15 @@ export class OriginVerdicts {
     return asked;
   }
 
-  #settle(name: string, asked: Promise<Right>, generation: number, verdict: Verdict | undefined): void {
+  #settle(name: string, asked: Promise<Verdict>, generation: number, verdict: Verdict | undefined): void {
     if (this.#asking.get(name) === asked) this.#asking.delete(name);
     if (generation !== this.#generation || verdict === undefined) return;
     this.#verdicts.set(name, verdict, entryBytes + name.length * 2);
   }
 
-  #ttlMsOf(right: Right): number {
+  #leaseOf(right: Right): LeasedRight {
     const { ttlMs } = this.#options;
-    return right === "allowed" ? ttlMs : Math.min(ttlMs, denialTtlMsMax);
+    return { right, freshMs: right === "allowed" ? ttlMs : Math.min(ttlMs, denialTtlMsMax) };
   }
 }
 

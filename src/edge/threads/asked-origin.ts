@@ -16,13 +16,12 @@ import type {
   ObjectPart,
   OriginKey,
   PartRequest,
-  Right,
   RightQuestion,
   SubResourceAnswer,
   SubResourceQuestion,
 } from "../../origin/origin.ts";
 import type { Asker } from "../../trace/trace.ts";
-import type { OriginRights } from "../auth/origin-verdicts.ts";
+import type { LeasedRight, OriginRights } from "../auth/origin-verdicts.ts";
 import type { WarmRequests } from "../headers/warm-header.ts";
 import type { SentSubResource } from "./engine-desk.ts";
 import type { EngineLink } from "./engine-link.ts";
@@ -51,8 +50,8 @@ export class AskedOrigin implements Listings, OriginRights, PartLookups, SubReso
     return this.#link.ask({ what: "list", originId: this.id, request });
   }
 
-  rightOf(question: RightQuestion): Promise<Right> {
-    return this.#link.ask({ what: "right", originId: this.id, question });
+  rightOf(question: RightQuestion, name: string): Promise<LeasedRight> {
+    return this.#link.ask({ what: "right", originId: this.id, name, question });
   }
 
   async subResource(question: SubResourceQuestion): Promise<SubResourceAnswer> {

@@ -17,10 +17,11 @@ import type { Directory } from "../../object/directory.ts";
 import type { Listings } from "../../object/listing-cache.ts";
 import type { PartLookups } from "../../object/object-lookups.ts";
 import type { LookupResult } from "../../object/object-record.ts";
-import type { Right, RightQuestion, SubResourceAnswer, SubResourceQuestion } from "../../origin/origin.ts";
+import type { SubResourceAnswer, SubResourceQuestion } from "../../origin/origin.ts";
 import type { SharedIndex } from "../../store/shared-index/shared-index.ts";
 import type { Asker } from "../../trace/trace.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
+import type { OriginVerdicts } from "../auth/origin-verdicts.ts";
 import { wantedBytes } from "../headers/wanted-bytes.ts";
 import type { WarmRequests } from "../headers/warm-header.ts";
 import { readHeaders } from "../sub-resources/sub-resource-handler.ts";
@@ -44,10 +45,7 @@ export interface DeskOrigin {
   readonly directory: Directory;
   readonly parts: PartLookups;
   readonly listings: Listings;
-  readonly origin: {
-    rightOf(question: RightQuestion): Promise<Right>;
-    subResource(question: SubResourceQuestion): Promise<SubResourceAnswer>;
-  };
+  readonly origin: { subResource(question: SubResourceQuestion): Promise<SubResourceAnswer> };
 }
 
 export interface EngineDeskOptions {
@@ -56,6 +54,8 @@ export interface EngineDeskOptions {
   readonly buckets: Buckets<OtherLookups>;
   readonly bodies: EngineBodies;
   readonly warmRequests: WarmRequests;
+  /** Undefined where the origin is not asked what a client may read. */
+  readonly verdicts?: Pick<OriginVerdicts, "leased"> | undefined;
   readonly index: SharedIndex;
   readonly traceContexts: TraceContexts;
   readonly clock: Clock;
@@ -248,7 +248,8 @@ export class EngineDesk {
       case "list":
         return this.#origin(question.originId).listings.list(question.request);
       case "right":
-        return this.#origin(question.originId).origin.rightOf(question.question);
+        assert(this.#options.verdicts !== undefined, "a thread asks for rights where the origin decides");
+        return this.#options.verdicts.leased(question.name, question.originId, question.question);
       case "subResource":
         return sentSubResource(await this.#origin(question.originId).origin.subResource(question.question));
       case "warm":

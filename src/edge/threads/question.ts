@@ -76,7 +76,13 @@ export type Question =
   | { readonly what: "part"; readonly originId: string; readonly request: PartRequest }
   | { readonly what: "list"; readonly originId: string; readonly request: ListRequest }
   | { readonly what: "subResource"; readonly originId: string; readonly question: SubResourceQuestion }
-  | { readonly what: "right"; readonly originId: string; readonly question: RightQuestion }
+  | {
+      readonly what: "right";
+      readonly originId: string;
+      /** Of the verdict. @see OriginVerdicts.leased */
+      readonly name: string;
+      readonly question: RightQuestion;
+    }
   | { readonly what: "warm"; readonly version: ObjectVersionFields }
   | { readonly what: "findBucket"; readonly name: string }
   | { readonly what: "listOthers"; readonly as: OriginKey | undefined };

@@ -20,6 +20,8 @@ export interface ReplicaAccessOptions {
   readonly config: Pick<Config, "server">;
   readonly source: AccessSource;
   readonly clock: Clock;
+  /** In a thread that asks the engine for verdicts: how many such threads there are. */
+  readonly threads?: number;
 }
 
 /** Origins that can be asked for rights. */
@@ -30,7 +32,7 @@ interface AskedOrigins {
 /** What a thread has counted, for the counters of the replica. */
 export interface AccessCounts {
   readonly denials: readonly (readonly [code: OrcaError["code"], count: number])[];
-  readonly verdicts: OriginVerdicts["stats"] | undefined;
+  readonly verdicts: Pick<OriginVerdicts["stats"], "hits" | "joined"> | undefined;
 }
 
 export class ReplicaAccess {
@@ -38,11 +40,13 @@ export class ReplicaAccess {
   readonly #authenticator: Authenticator;
   readonly #config: Config["server"]["auth"];
   readonly #clock: Clock;
+  readonly #threads: number;
   #verdicts: OriginVerdicts | undefined;
   #bucketLists: OtherLookups["lists"] | undefined;
   #gate: ClientAccess | undefined;
 
-  constructor({ config, source, clock }: ReplicaAccessOptions) {
+  constructor({ config, source, clock, threads = 1 }: ReplicaAccessOptions) {
+    this.#threads = threads;
     this.source = source;
     this.#config = config.server.auth;
     this.#clock = clock;
@@ -58,9 +62,10 @@ export class ReplicaAccess {
     if (authorize === "origin") {
       const byId = new Map(origins.map(({ origin }) => [origin.id, origin]));
       this.#verdicts = new OriginVerdicts({
-        originOf: ({ directory }) => byId.get(directory.originId),
+        originOf: (id) => byId.get(id),
         ttlMs: authorizeTtlMs,
         clock: this.#clock,
+        threads: this.#threads,
       });
     }
     const anonymous = this.#config.anonymous.map((each) => {
@@ -77,21 +82,24 @@ export class ReplicaAccess {
     return this.#gate;
   }
 
+  /** What origins allow. Undefined for `authorize: keys`, and before {@link gate}. */
+  get verdicts(): OriginVerdicts | undefined {
+    return this.#verdicts;
+  }
+
   /** After {@link gate}. */
   countersWith(files: AccessCounters["files"]): AccessCounters {
     return { denials: this.#gate?.denials ?? new Map(), verdicts: this.#verdicts?.stats, files };
   }
 
-  /** Adds what another thread has counted. */
+  /** Adds what another thread has counted. It has asked this one, which has counted questions and failures. */
   add({ denials, verdicts }: AccessCounts): void {
     const counted = this.#gate?.denials;
     for (const [code, count] of denials) counted?.set(code, (counted.get(code) ?? 0) + count);
     const stats = this.#verdicts?.stats;
     if (!stats || !verdicts) return;
     stats.hits += verdicts.hits;
-    stats.questions += verdicts.questions;
     stats.joined += verdicts.joined;
-    stats.failures += verdicts.failures;
   }
 
   /** What this thread has counted since the last call. */
@@ -99,8 +107,8 @@ export class ReplicaAccess {
     const denials = [...(this.#gate?.denials ?? [])];
     this.#gate?.denials.clear();
     const stats = this.#verdicts?.stats;
-    const verdicts = stats && { ...stats };
-    if (stats) Object.assign(stats, { hits: 0, questions: 0, joined: 0, failures: 0 });
+    const verdicts = stats && { hits: stats.hits, joined: stats.joined };
+    if (stats) Object.assign(stats, { hits: 0, joined: 0 });
     return { denials, verdicts };
   }
 

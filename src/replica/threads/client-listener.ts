@@ -84,6 +84,7 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
     origins: new Map(origins.map((origin) => [origin.origin.id, origin])),
     ...shared,
     warmRequests: parts.warmQueue,
+    verdicts: access?.verdicts,
     accessLogger,
     traceContexts: trace.contexts,
     places: bucketPlacesOf(origins),

@@ -211,7 +211,14 @@ class EdgeThread {
     const [clock, logger] = [this.#clock, this.#logger];
     const config = { ...this.#data.config, server: { ...server, listen: { host, port } } } as Config;
     const buckets = this.#buckets();
-    this.#access = this.#material && new ReplicaAccess({ config, clock, source: sourceOf(this.#material) });
+    this.#access =
+      this.#material &&
+      new ReplicaAccess({
+        config,
+        clock,
+        source: sourceOf(this.#material),
+        threads: server.threads,
+      });
     const ids = new Set([...places.configured.map(({ originId }) => originId), places.other?.originId ?? ""]);
     const origins = [...ids].filter((id) => id !== "").map((id) => ({ origin: this.#originOf(id).asked }));
     this.#listener = s3ListenerOf({

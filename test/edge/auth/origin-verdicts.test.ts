@@ -141,6 +141,61 @@ test("OriginVerdicts: after a change of keys nothing from before counts, not eve
   assert.equal(questions.length, 4);
 });
 
+test("OriginVerdicts.leased: two threads ask the origin once, and their copies end with the verdict", async () => {
+  const { clock, questions, answers, verdicts } = fixture();
+  const engine = { rightOf: (question: RightQuestion, name: string) => verdicts.leased(name, "o", question) };
+  const threads = [1, 2].map(() => new OriginVerdicts({ originOf: () => engine, ttlMs, clock, threads: 2 }));
+  const ask = () => threads.map((thread) => Promise.resolve(thread.denialOf(alice, get("k"), bucket)));
+  const asked = ask();
+  await clock.advance(1000);
+  answers[0]?.resolve("allowed");
+  assert.deepEqual(await Promise.all(asked), [undefined, undefined]);
+  assert.deepEqual(verdicts.stats, { hits: 0, questions: 1, joined: 1, failures: 0 });
+  const hits = (): number[] => threads.map(({ stats }) => stats.hits);
+  // The origin took a second. A copy counts from when its thread asked, so it ends a second before the verdict.
+  await clock.advance(ttlMs - 2001);
+  await Promise.all(ask());
+  assert.deepEqual(hits(), [1, 1]);
+  await clock.advance(1);
+  await Promise.all(ask());
+  assert.deepEqual([hits(), verdicts.stats.hits, questions.length], [[1, 1], 2, 1]);
+  await clock.advance(999);
+  await Promise.all(ask());
+  assert.deepEqual([hits(), verdicts.stats.hits], [[2, 2], 2]);
+  await clock.advance(1);
+  const denied = ask();
+  answers[1]?.resolve("denied");
+  assert.deepEqual(
+    (await Promise.all(denied)).map((denial) => denial?.code),
+    ["access_denied", "access_denied"],
+  );
+  assert.equal(questions.length, 2);
+});
+
+test("OriginVerdicts.leased: a thread that comes later learns how long the verdict still lasts", async () => {
+  const { clock, questions, answers, verdicts } = fixture();
+  const question = { bucket: "b", key: "k", as: alice.originKey, action: "get", delimiter: "" } as const;
+  const first = verdicts.leased("alice k", "o", question);
+  answers[0]?.resolve("allowed");
+  assert.deepEqual(await first, { right: "allowed", freshMs: ttlMs });
+  await clock.advance(ttlMs - 1);
+  assert.deepEqual(await verdicts.leased("alice k", "o", question), { right: "allowed", freshMs: 1 });
+  assert.equal(questions.length, 1);
+});
+
+test("OriginVerdicts.leased: a verdict for an old secret is none for a new one", async () => {
+  const { questions, answers, verdicts } = fixture();
+  const as = alice.originKey as NonNullable<Identity["originKey"]>;
+  const question = { bucket: "b", key: "k", as, action: "get", delimiter: "" } as const;
+  const old = verdicts.leased("alice k", "o", question);
+  const renewed = verdicts.leased("alice k", "o", { ...question, as: { ...as, secretAccessKey: "new" } });
+  const token = verdicts.leased("alice k", "o", { ...question, as: { ...as, sessionToken: "t" } });
+  for (const [index, right] of (["allowed", "denied", "absent"] as const).entries())
+    answers[index]?.resolve(right);
+  const rights = (await Promise.all([old, renewed, token])).map(({ right }) => right);
+  assert.deepEqual([rights, questions.length], [["allowed", "denied", "absent"], 3]);
+});
+
 test("OriginVerdicts: a key that the origin may take for another one is not asked about", () => {
   const { questions, verdicts } = fixture();
   const denial = verdicts.denialOf(alice, get("a/../b"), bucket);

@@ -8,6 +8,7 @@ import { OrcaError } from "../../../src/base/orca-error.ts";
 import { ReaderMemory } from "../../../src/base/reader-memory.ts";
 import { MiB } from "../../../src/base/units.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { OriginVerdicts } from "../../../src/edge/auth/origin-verdicts.ts";
 import { AskedOrigin } from "../../../src/edge/threads/asked-origin.ts";
 import { lateMsMax } from "../../../src/edge/threads/batched-port.ts";
 import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
@@ -93,7 +94,7 @@ class Ends {
       listings: {
         list: () => Promise.reject(new OrcaError("origin_denied", "origin", "Cannot list: denied")),
       },
-      origin: { rightOf: async () => "denied" as const, subResource: () => assert.fail("not asked") },
+      origin: { subResource: () => assert.fail("not asked") },
     };
     const traceContexts = new TraceContexts();
     this.desk = new EngineDesk(port1, {
@@ -101,6 +102,11 @@ class Ends {
       buckets: new Buckets(new Map()),
       bodies: engineBodies,
       warmRequests: { add: () => "queued" },
+      verdicts: new OriginVerdicts({
+        originOf: () => ({ rightOf: async () => "denied" }),
+        ttlMs: 60_000,
+        clock,
+      }),
       index,
       traceContexts,
       clock,
@@ -537,7 +543,7 @@ suite("AskedOrigin", () => {
     const part = { ...location, etag: "v1", objectSizeBytes: 10, partNumber: 9 };
     assert.deepEqual(await asked.find(part), { kind: "absent", count: 3 });
     const right = { ...location, as: undefined, action: "get", delimiter: "" } as const;
-    assert.equal(await asked.rightOf(right), "denied");
+    assert.deepEqual(await asked.rightOf(right, "everybody k"), { right: "denied", freshMs: 10_000 });
     const page = {
       bucket: "b",
       prefix: "",
