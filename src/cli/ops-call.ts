@@ -180,7 +180,7 @@ export async function readAnswer(
 }
 
 /** The bytes of an answer, as they arrive. @throws like {@link readAnswer}. */
-export async function* readSlices(
+async function* readSlices(
   url: URL,
   call: OpsCall,
   deadline: Deadline,

@@ -1,6 +1,15 @@
 /** `orca profile` of a replica that serves: what it writes is what Chrome DevTools loads, and only the token opens it. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -31,7 +40,7 @@ async function run({ opsEndpoint }: ReplicaFixture, options: Partial<ProfileOpti
   const exitCode = await profile({
     kind: "cpu",
     forMs: 1000,
-    file: join(folder, "out.cpuprofile"),
+    folder: join(folder, "out"),
     ops: opsEndpoint,
     opsTokenFile: tokenFile,
     json: false,
@@ -51,7 +60,6 @@ interface Node {
 test("orca profile: the CPU and the heap of a replica, in files that DevTools loads; one at a time", async () => {
   fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
   const replica = fixture;
-  const file = join(folder, "out.cpuprofile");
   const recording = Promise.withResolvers<void>();
   let printed = "";
   const write = (text: string): void => {
@@ -60,15 +68,18 @@ test("orca profile: the CPU and the heap of a replica, in files that DevTools lo
   };
   const taking = run(replica, { stderr: { write } });
   await recording.promise;
-  const second = await run(replica, { file: join(folder, "other") });
+  const second = await run(replica, { folder: join(folder, "other") });
   assert.equal(second.exitCode, 1);
   assert.match(second.stderr, /another one is being taken/);
+  assert.ok(!existsSync(join(folder, "other")));
   const { exitCode, stdout } = await taking;
   assert.deepEqual([exitCode, printed], [0, "Recording for 1 s\n"]);
+  assert.match(stdout, /^thread +busy +share +mostly in\nmain +\d+% +\d+%/);
   assert.match(
     stdout,
-    /^Wrote .* to .*out\.cpuprofile\. Load it in the tab Performance of Chrome DevTools\.\n$/,
+    /\n\nWrote \d+ profiles? \(.*\) into .*out\. Load each in the tab Performance of Chrome DevTools\.\n$/,
   );
+  const file = join(folder, "out", "main.cpuprofile");
   const cpu = JSON.parse(readFileSync(file, "utf8")) as {
     nodes: Node[];
     samples: number[];
@@ -81,30 +92,57 @@ test("orca profile: the CPU and the heap of a replica, in files that DevTools lo
   assert.ok(cpu.endTime - cpu.startTime >= 900_000, "microseconds");
   assert.ok(cpu.nodes.some(({ callFrame }) => callFrame.functionName === "(idle)"));
   assert.equal(statSync(file).mode & 0o777, 0o600);
-  const heapFile = join(folder, "out.heapprofile");
+  assert.equal(statSync(join(folder, "out")).mode & 0o777, 0o700);
   const held: object[] = [];
-  const taken = run(replica, { kind: "heap", file: heapFile, json: true });
+  const taken = run(replica, { kind: "heap", thread: "main", folder: join(folder, "heap"), json: true });
   // The replica is of this process: what a test holds is in its profile.
   const filling = setInterval(() => {
     for (let count = 0; count < 10_000; count += 1) held.push({ count, text: `text ${count}` });
   }, 50);
   const heap = await taken.finally(() => clearInterval(filling));
   assert.equal(heap.exitCode, 0, heap.stderr);
-  const told = JSON.parse(heap.stdout) as { bytes: number; kind: string };
-  assert.deepEqual([told.bytes, told.kind], [statSync(heapFile).size, "heap"]);
+  const heapFile = join(folder, "heap", "main.heapprofile");
+  assert.deepEqual(JSON.parse(heap.stdout), {
+    folder: join(folder, "heap"),
+    kind: "heap",
+    seconds: 1,
+    threads: [{ thread: "main", file: heapFile, bytes: statSync(heapFile).size }],
+  });
   const { head } = JSON.parse(readFileSync(heapFile, "utf8")) as { head: Node };
   assert.equal(head.callFrame.functionName, "(root)");
   assert.ok((head.children ?? []).length > 0);
 });
 
-test("orca profile: without the token nobody gets one, and a file that is there stays", async () => {
+test("orca profile: each thread that serves clients has a file, and one of them can be asked for alone", async () => {
+  fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile, threads: 2 } } });
+  const { exitCode, stdout, stderr } = await run(fixture);
+  assert.deepEqual([exitCode, stderr], [0, "Recording for 1 s\n"]);
+  const files = readdirSync(join(folder, "out"));
+  for (const thread of ["main", "orca-edge-1", "orca-edge-2"]) {
+    assert.ok(files.includes(`${thread}.cpuprofile`), files.join());
+    assert.match(stdout, new RegExp(`^${thread} +\\d+% `, "m"));
+  }
+  const alone = await run(fixture, { kind: "heap", thread: "2", folder: join(folder, "alone") });
+  assert.equal(alone.exitCode, 0, alone.stderr);
+  assert.deepEqual(readdirSync(join(folder, "alone")), ["orca-edge-2.heapprofile"]);
+  const { head } = JSON.parse(readFileSync(join(folder, "alone", "orca-edge-2.heapprofile"), "utf8")) as {
+    head: Node;
+  };
+  assert.equal(head.callFrame.functionName, "(root)");
+  const unknown = await run(fixture, { thread: "3", folder: join(folder, "third") });
+  assert.equal(unknown.exitCode, 1);
+  assert.match(unknown.stderr, /there is no thread "3", expected one of main, orca-edge-1, orca-edge-2/);
+  assert.ok(!existsSync(join(folder, "third")));
+});
+
+test("orca profile: without the token nobody gets one, and a folder that is there stays", async () => {
   fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
   const wrong = join(folder, "wrong");
   writeFileSync(wrong, "guess");
   const denied = await run(fixture, { opsTokenFile: wrong });
   assert.equal(denied.exitCode, 1);
   assert.match(denied.stderr, /this needs the token of server\.ops_token_file/);
-  assert.ok(!existsSync(join(folder, "out.cpuprofile")));
+  assert.ok(!existsSync(join(folder, "out")));
   const post = (query: string) =>
     fetch(`${(fixture as ReplicaFixture).opsEndpoint}/profile?${query}`, {
       method: "POST",
@@ -117,10 +155,14 @@ test("orca profile: without the token nobody gets one, and a file that is there 
     "kind=cpu&seconds=1&x=1",
   ])
     assert.equal((await post(query)).status, 400, query);
-  const file = join(folder, "there");
-  writeFileSync(file, "mine");
-  await assert.rejects(run(fixture, { file }), /Cannot write ".*there": it exists\. Give another --out/);
-  assert.equal(readFileSync(file, "utf8"), "mine");
+  const there = join(folder, "there");
+  mkdirSync(there);
+  writeFileSync(join(there, "file"), "mine");
+  await assert.rejects(
+    run(fixture, { folder: there }),
+    /Cannot write ".*there": it exists\. Give another --out/,
+  );
+  assert.equal(readFileSync(join(there, "file"), "utf8"), "mine");
 });
 
 test("orca profile: a replica without a token takes none; a client that leaves ends the profile", async () => {
@@ -139,15 +181,14 @@ test("orca profile: a replica without a token takes none; a client that leaves e
   assert.equal(next.exitCode, 0, next.stderr);
 });
 
-test("orca profile: a file that cannot be made is named before anything is recorded", async () => {
+test("orca profile: a folder that cannot be made is named before anything is recorded", async () => {
   fixture = await startReplica({ settings: { server: { ops_token_file: tokenFile } } });
-  const file = join(folder, "no-such-folder", "out.cpuprofile");
+  const out = join(folder, "no-such-folder", "out");
   const startMs = performance.now();
   await assert.rejects(
-    run(fixture, { file, forMs: 60_000 }),
+    run(fixture, { folder: out, forMs: 60_000 }),
     (thrown: OrcaError) =>
-      thrown.code === "invalid_argument" &&
-      /^Cannot write ".*out\.cpuprofile": .*ENOENT/.test(thrown.message),
+      thrown.code === "invalid_argument" && /^Cannot write ".*out": .*ENOENT/.test(thrown.message),
   );
   assert.ok(performance.now() - startMs < 30_000);
 });
