@@ -436,15 +436,15 @@ suite("ThreadBodies", () => {
   });
 });
 
-suite("a read that the engine begins with its answer to a look-up", () => {
-  /** A look-up of an object of 10 bytes, and its answer. */
-  const lookedUp = async (ends: Ends, asker: Asker, read: ReadHeaders): Promise<ObjectVersion> => {
-    ends.heads.push(headOf("v1"));
-    const found = await ends.lookups.lookup(location, asker, undefined, read);
-    assert(found.kind === "found");
-    return found.record.version;
-  };
+/** A look-up of an object of 10 bytes, and its answer. */
+async function lookedUp(ends: Ends, asker: Asker, read: ReadHeaders): Promise<ObjectVersion> {
+  ends.heads.push(headOf("v1"));
+  const found = await ends.lookups.lookup(location, asker, undefined, read);
+  assert(found.kind === "found");
+  return found.record.version;
+}
 
+suite("a read that the engine begins with its answer to a look-up", () => {
   test("its bytes need no question, and a slice that came before its reader is there at once", async (context) => {
     const ends = new Ends(context);
     const asker = askerOf("r");
