@@ -19,6 +19,7 @@ export class LogLevelControl {
   readonly #target: Levelled;
   readonly #clock: Clock;
   readonly #onReturn: () => void;
+  readonly #watchers: (() => void)[] = [];
   #current: LogLevel;
   #untilMs: number | undefined;
   #timer: Timer | undefined;
@@ -54,6 +55,11 @@ export class LogLevelControl {
     });
   }
 
+  /** Calls `onChange` with each change. For parts that live as long as the log. */
+  watch(onChange: () => void): void {
+    this.#watchers.push(onChange);
+  }
+
   /** Returns to the configured level. */
   reset(): void {
     this.#timer?.cancel();
@@ -65,5 +71,6 @@ export class LogLevelControl {
   #take(level: LogLevel): void {
     this.#current = level;
     this.#target.level = level;
+    for (const onChange of this.#watchers) onChange();
   }
 }

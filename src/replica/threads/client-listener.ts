@@ -8,12 +8,12 @@ import type { OrcaError } from "../../base/orca-error.ts";
 import type { Random } from "../../base/random.ts";
 import type { TlsFiles } from "../../base/tls-files.ts";
 import type { Config } from "../../config/config.ts";
-import type { AccessLogger } from "../../edge/access-log/access-log.ts";
 import type { EdgeStats } from "../../edge/edge-stats.ts";
 import type { S3Listener } from "../../edge/s3-listener.ts";
 import { EngineBodies } from "../../fill/bodies.ts";
 import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
 import type { Buckets } from "../../object/buckets.ts";
+import type { Log } from "../../ops/logging.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { OpenOrigin } from "../metadata.ts";
@@ -55,7 +55,7 @@ export interface ClientListenerParts {
   readonly trace: Trace;
   readonly logger: Logger;
   /** @see ReplicaOptions.log */
-  readonly log?: { readonly access: AccessLogger };
+  readonly log?: Pick<Log, "access" | "level">;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane?: boolean | undefined;
   readonly onDied: (error: OrcaError) => void;

@@ -18,6 +18,7 @@ import { ProcessLimits } from "../../edge/threads/process-limits.ts";
 import type { SentLine } from "../../edge/threads/question.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
+import type { LogLevelControl } from "../../ops/log-level.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import { type ReleaseStack, step } from "../release-stack.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
@@ -38,6 +39,8 @@ export interface EdgeThreadsOptions extends ThreadEngine, Omit<ThreadHandleOptio
   /** The parts whose counters grow by what threads count. */
   readonly counters: ThreadCounters;
   readonly accessLogger: AccessLogger;
+  /** Undefined where the level of the log does not change. */
+  readonly log?: { readonly level: Pick<LogLevelControl, "watch"> } | undefined;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane?: boolean | undefined;
   /** What its files hold. Undefined where clients do not authenticate. */
@@ -78,12 +81,10 @@ export class EdgeThreads {
   readonly #options: EdgeThreadsOptions;
   readonly #limits = new ProcessLimits();
   readonly #threads: ThreadHandle[] = [];
-  #isDebug: boolean;
   #isClosed = false;
 
   constructor(options: EdgeThreadsOptions) {
     this.#options = options;
-    this.#isDebug = options.logger.isDebug;
   }
 
   get connections(): number {
@@ -202,11 +203,12 @@ export class EdgeThreads {
     if (this.#isClosed)
       throw new OrcaError("internal", "replica", "Cannot start threads that serve clients: they are closed");
     if (this.#threads.length > 0) return;
-    const { config, access, tls } = this.#options;
+    const { config, access, tls, log, logger } = this.#options;
     const data = this.#dataOf(this.#options, this.#limits);
     for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number, data);
     access?.source.watch((material) => this.#tell({ kind: "access", material }));
     tls?.watch((context) => this.#tell({ kind: "certificate", certificate: withTicketKeys(context) }));
+    log?.level.watch(() => this.#tell({ kind: "debug", isDebug: logger.isDebug }));
   }
 
   #startThread(number: number, data: Omit<ThreadData, "link">): void {
@@ -217,7 +219,7 @@ export class EdgeThreads {
   }
 
   #dataOf({ config, replicaId, places, revocations, index }: ThreadEngine, limits: ProcessLimits) {
-    const { hasLane, access, tls } = this.#options;
+    const { hasLane, access, tls, logger } = this.#options;
     const { secrets: _, ...plainConfig } = config;
     const { threads } = config.server;
     const { maxBytes } = config.memory;
@@ -232,26 +234,20 @@ export class EdgeThreads {
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
       access: access?.source.material,
       certificate: tls && withTicketKeys(tls.secureContextOptions),
-      isDebug: this.#isDebug,
+      isDebug: logger.isDebug,
       hasLane,
     };
   }
 
   #take(message: FromEdgeThread, thread: ThreadHandle): void {
-    if (this.#options.logger.isDebug !== this.#isDebug) this.#setDebug();
     if (message.kind === "died") this.#options.onDied(receivedError(message.error));
     else if (message.kind === "counts" || message.kind === "collected") this.#add(message.counts, thread);
-  }
-
-  #setDebug(): void {
-    this.#isDebug = this.#options.logger.isDebug;
-    this.#tell({ kind: "debug", isDebug: this.#isDebug });
   }
 
   #log({ level, fields, message }: SentLine): void {
     const { logger, accessLogger } = this.#options;
     if (level === "access") accessLogger.info(fields, message);
-    // The thread learns later than this one that the level has changed.
+    // What a thread logged before it learned of the level may come after the change.
     else if (level !== "debug" || logger.isDebug)
       logger[level](receivedFields(fields) as WarningFields, message);
   }

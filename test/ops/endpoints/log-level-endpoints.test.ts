@@ -78,3 +78,13 @@ test("logLevelEndpoints: an unknown level, a time without bound and anything els
   }
   assert.equal(log.level.current, "info");
 });
+
+test("LogLevelControl: tells of each change, and of the return", async () => {
+  const { clock, log, change } = start();
+  const seen: boolean[] = [];
+  log.level.watch(() => seen.push(log.logger.isDebug));
+  await change("level=debug&seconds=600");
+  assert.deepEqual(seen.at(-1), true);
+  await clock.advance(600_000);
+  assert.deepEqual(seen.at(-1), false);
+});

@@ -4,7 +4,6 @@ import { suite, type TestContext, test } from "node:test";
 import type { SecureContextOptions } from "node:tls";
 import type { OrcaError } from "../../../src/base/orca-error.ts";
 import { pages } from "../../../src/base/pages.ts";
-import type { TlsSource } from "../../../src/base/tls-files.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { EdgeStats } from "../../../src/edge/edge-stats.ts";
 import { drainEdge } from "../../../src/edge/threads/edge-counts.ts";
@@ -23,7 +22,7 @@ import { until } from "../../support/until.ts";
 function threadsOf(
   context: TestContext,
   code: string,
-  tls?: TlsSource,
+  { tls, log }: Partial<Pick<EdgeThreadsOptions, "tls" | "log">> = {},
 ): {
   threads: EdgeThreads;
   options: EdgeThreadsOptions;
@@ -56,6 +55,7 @@ function threadsOf(
     accessLogger: logger,
     access: undefined,
     tls,
+    log,
     clock,
     onDied: (error) => died.push(error),
     threadModule: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
@@ -127,6 +127,19 @@ const tellsKeys = `
   tell(workerData.certificate);
   parentPort.on("message", ({ kind, certificate }) => {
     if (kind === "certificate") tell(certificate);
+    if (kind === "listen") parentPort.postMessage({ kind: "listening", address: {} });
+  });`;
+
+/** Each logs at once whether it logs debug events. */
+const tellsDebug = `
+  import { parentPort, threadName, workerData } from "node:worker_threads";
+  const tell = (isDebug) => {
+    const message = \`\${threadName} \${isDebug}\`;
+    workerData.link.postMessage([{ kind: "line", level: "info", fields: {}, message }]);
+  };
+  tell(workerData.isDebug);
+  parentPort.on("message", ({ kind, isDebug }) => {
+    if (kind === "debug") tell(isDebug);
     if (kind === "listen") parentPort.postMessage({ kind: "listening", address: {} });
   });`;
 
@@ -202,7 +215,7 @@ suite("EdgeThreads", () => {
       watch: (change: TlsChange) => void changes.push(change),
       stop: () => {},
     };
-    const { threads, logger } = threadsOf(context, tellsKeys, tls);
+    const { threads, logger } = threadsOf(context, tellsKeys, { tls });
     await threads.start();
     changes[0]?.({});
     const keysTold = (): string[] => logger.events.map(({ message }) => message);
@@ -211,6 +224,23 @@ suite("EdgeThreads", () => {
     assert.match(`${first} ${second}`, /^[0-9a-f]{96} [0-9a-f]{96}$/);
     assert.deepEqual(others, []);
     assert.equal(keysTold().filter((keys) => keys === first).length, 2);
+  });
+
+  test("start: threads learn at once that the level of the log has changed", async (context) => {
+    const changes: (() => void)[] = [];
+    const log = { level: { watch: (onChange: () => void) => void changes.push(onChange) } };
+    const { threads, logger } = threadsOf(context, tellsDebug, { log });
+    logger.isDebug = false;
+    await threads.start();
+    logger.isDebug = true;
+    for (const change of changes) change();
+    await until(() => logger.events.length === 4);
+    assert.deepEqual(logger.events.map(({ message }) => message).sort(), [
+      "orca-edge-1 false",
+      "orca-edge-1 true",
+      "orca-edge-2 false",
+      "orca-edge-2 true",
+    ]);
   });
 
   test("close: neither a start nor a rehearsal in progress begins threads that nobody would end", async (context) => {
