@@ -55,6 +55,15 @@ const resources: RowSpec = {
       "1 is a core. The main thread takes one at most; other threads serve clients and the disk.",
     ),
     lines(
+      "Threads that serve, busy",
+      "percentunit",
+      {
+        "{{instance}} {{thread}}":
+          "sum by (instance, thread) (rate(orca_thread_busy_seconds_total{@}[$__rate_interval]))",
+      },
+      "At 1 a thread is full. One that serves clients is full alone where few connections carry all requests; where main is full, add replicas.",
+    ),
+    lines(
       "Event loop, 99 % of its delays",
       "s",
       { "{{instance}}": "nodejs_eventloop_lag_p99_seconds{@}" },

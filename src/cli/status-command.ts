@@ -14,7 +14,7 @@ import { type StatusAnswer, statusReport } from "./status-report.ts";
 export function statusCommand({ clock, stdout, stderr }: CommandContext): OrcaCommand {
   return withOpsOptions(new OrcaCommand("status", "Show the cluster as one replica sees it"))
     .details(
-      "Shows the members, and the replica's own share of each origin, its bytes, its fills in progress, and what /readyz notices.",
+      "Shows the members, and the replica's own share of each origin, its bytes, its fills in progress, how busy its threads are, and what /readyz notices.",
     )
     .withExamples("orca status", "orca status --ops http://cache-2.example.com:8442", "orca status --json")
     .runs((flags: OpsFlags) => status({ ...flags, clock, stdout, stderr }));
@@ -58,6 +58,7 @@ function isStatus(value: unknown): value is StatusAnswer {
     (value["bytes"]["disk"] === null || has(value["bytes"]["disk"], { used: "number", max: "number" })) &&
     has(value["fills"], { flights: "number", relays: "number" }) &&
     (value["peers"] === null || has(value["peers"], { sessions_open: "number" })) &&
+    (value["threads"] === undefined || hasEach(value["threads"], { thread: "string", busy: "number" })) &&
     (value["notices"] === undefined || areTexts(value["notices"]))
   );
 }

@@ -3,8 +3,10 @@ import { formatBytes } from "../base/units.ts";
 import type { ClusterStatus } from "../ops/endpoints/cluster-status.ts";
 import { counted, formatTable, printable } from "./table.ts";
 
-/** A replica of an earlier version tells no notices. */
-export type StatusAnswer = Omit<ClusterStatus, "notices"> & Partial<Pick<ClusterStatus, "notices">>;
+type Later = "notices" | "threads";
+
+/** A replica of an earlier version tells no notices and no threads. */
+export type StatusAnswer = Omit<ClusterStatus, Later> & Partial<Pick<ClusterStatus, Later>>;
 
 /** Several lines, with a line end after the last. `host` is the address that was called. */
 export function statusReport(status: StatusAnswer, host: string): string {
@@ -18,7 +20,7 @@ ${sharesTable(status)}
 ${bytesTable(status)}
 
 ${work(status)}
-${noticed(status)}`;
+${threadsLine(status)}${noticed(status)}`;
 }
 
 function summary({ members, peers }: StatusAnswer): string {
@@ -67,6 +69,15 @@ function bytesTable({ bytes: { memory, disk } }: StatusAnswer): string {
 function work({ fills, peers }: StatusAnswer): string {
   const running = `${counted(fills.flights, "flight")} and ${counted(fills.relays, "relay")} in progress`;
   return peers === null ? running : `${running}; ${counted(peers.sessions_open, "session")} to peers open`;
+}
+
+function threadsLine({ threads = [] }: StatusAnswer): string {
+  if (threads.length === 0) return "";
+  const each = threads.map(({ thread, busy, connections }) => {
+    const clients = connections === null ? "" : ` with ${counted(connections, "connection")}`;
+    return `${printable(thread)} ${Math.round(100 * busy)}%${clients}`;
+  });
+  return `Threads, busy in the last 10 s: ${each.join(", ")}\n`;
 }
 
 /** The phase alone stands in the first line. */

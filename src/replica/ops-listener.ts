@@ -21,6 +21,7 @@ import { registerBucketMetrics } from "../ops/metrics/bucket-metrics.ts";
 import { registerCachestoreMetrics } from "../ops/metrics/cachestore-metrics.ts";
 import { MetricsRegistry } from "../ops/metrics/metrics.ts";
 import {
+  registerEdgeThreadMetrics,
   registerLogMetrics,
   registerOpsMetrics,
   registerSpanMetrics,
@@ -33,6 +34,7 @@ import { OpsServer } from "../ops/ops-server.ts";
 import { profileEndpoint } from "../ops/profile/profile-endpoint.ts";
 import { Profiler } from "../ops/profile/profiler.ts";
 import type { Readiness } from "../ops/readiness.ts";
+import type { ThreadLoads } from "../ops/thread-loads.ts";
 import type { TokenGuard } from "../ops/token-guard.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { CacheView } from "./cache-view.ts";
@@ -57,6 +59,7 @@ export interface OpsParts {
   readonly meshClient: MeshClient | undefined;
   readonly meshService: MeshService | undefined;
   readonly listener: ClientListener;
+  readonly threadLoads: ThreadLoads;
   readonly edge: EdgeStats;
   readonly tls: TlsFiles | undefined;
   /** Undefined where no origin has `"*"` among its buckets. */
@@ -86,6 +89,7 @@ export function opsServerOf(parts: OpsParts): OpsServer {
     relay: readPath.relay,
     membership: meshClient?.membership,
     peers: meshClient?.peers,
+    threads: parts.threadLoads,
   };
   const cluster = meshClient && { membership: meshClient.membership, figurePeers: meshClient.cachePeers };
   const own = { read: (slotsMax: number) => readFigures(parts.figures, parts.listener, slotsMax) };
@@ -152,8 +156,9 @@ function metricsOf(parts: OpsParts, opsAcceptErrors: () => number): MetricsRegis
   if (replicated) registerReplicationMetrics(metrics, replicated);
   if (cachestore) registerCachestoreMetrics(metrics, cachestore);
   if (parts.log) registerLogMetrics(metrics, parts.log, () => listener.linesDropped ?? 0);
-  const { cpuSeconds } = listener;
-  if (cpuSeconds) registerThreadMetrics(metrics, cpuSeconds);
+  const { threadLoads } = parts;
+  registerThreadMetrics(metrics, () => threadLoads.busySeconds());
+  if (listener.loaded) registerEdgeThreadMetrics(metrics, listener.loaded);
   registerStallMetrics(metrics, parts.trace.stalls);
   const { contexts } = parts.trace;
   if (parts.config.tracing.otlpEndpoint !== undefined)

@@ -58,6 +58,7 @@ import {
   type ClientListener,
   type ClientListenerParts,
   clientListenerOf,
+  threadLoadsOf,
 } from "./threads/client-listener.ts";
 import { addTierNotices, openTiers, type Tiers } from "./tiers.ts";
 import { Tracing } from "./tracing.ts";
@@ -183,6 +184,7 @@ export class Replica {
       meshClient,
       meshService: this.#meshService,
       listener,
+      threadLoads: threadLoadsOf(listener, options.clock, held),
       edge: this.#edge,
       others: buckets.others,
       accessCounters: accessFiles && access?.countersWith(accessFiles),

@@ -49,6 +49,11 @@ const three: ClusterStatus = {
   bytes: { memory: { used: 512, max: 2048 }, disk: { used: 0, max: 1024 } },
   fills: { flights: 1, relays: 2 },
   peers: { known: 1, sessions_open: 2, sessions_dead: 0, connect_failures: 0, requests_while_down: 0 },
+  threads: [
+    { thread: "main", busy: 0.034, connections: null },
+    { thread: "orca-edge-1", busy: 0.97, connections: 64 },
+    { thread: "orca-edge-2", busy: 0, connections: 1 },
+  ],
 };
 
 test("status: shows members, share and bytes, and which replica answers", async (context) => {
@@ -76,6 +81,7 @@ memory  512 B  2 KiB
 disk      0 B  1 KiB
 
 1 flight and 2 relays in progress; 2 sessions to peers open
+Threads, busy in the last 10 s: main 3%, orca-edge-1 97% with 64 connections, orca-edge-2 0% with 1 connection
 `,
   );
 });
@@ -109,16 +115,20 @@ test("status: tells what /readyz notices, and an earlier replica tells nothing o
   const readiness = new Readiness();
   readiness.addNotice("disk", () => null);
   readiness.addNotice("origin weights", () => "denied: check ORCA_AWSS3_SECRET_KEY");
-  const { notices, ...earlier } = clusterStatus(clusterOfOne, "starting", troubleIn(readiness.report()));
+  const { notices, threads, ...earlier } = clusterStatus(
+    clusterOfOne,
+    "starting",
+    troubleIn(readiness.report()),
+  );
   assert.deepEqual(notices, {
     phase: "starting",
     "origin weights": "denied: check ORCA_AWSS3_SECRET_KEY",
   });
-  let answer: object = { ...earlier, notices };
+  let answer: object = { ...earlier, threads, notices };
   const ops = await serveOps(context, (_, response) => response.end(JSON.stringify(answer)));
   assert.match(
     (await run(ops)).stdout,
-    /in progress\n\nNoticed:\n {2}origin weights: denied: check ORCA_AWSS3_SECRET_KEY\n$/,
+    /in progress\nThreads, .*: main 3% with 3 connections\n\nNoticed:\n {2}origin weights: denied: check ORCA_AWSS3_SECRET_KEY\n$/,
   );
   answer = earlier;
   assert.match((await run(ops)).stdout, /in progress\n$/);

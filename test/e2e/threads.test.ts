@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterEach, suite, test } from "node:test";
 import { KiB, MiB } from "../../src/base/units.ts";
 import type { SettingsTree } from "../../src/config/load.ts";
+import type { ClusterStatus } from "../../src/ops/endpoints/cluster-status.ts";
 import { serveOrca } from "../support/orca-process.ts";
 import { assertPattern } from "../support/pattern.ts";
 import { endProcesses } from "../support/process.ts";
@@ -278,4 +279,22 @@ memory: { max_bytes: 256MiB }
     // The absent key is asked for once for all threads.
     assert.equal(origin.requests.filter(({ key }) => key === "dir/absent").length, 1);
   });
+});
+
+test("orca status: how busy each thread is, and its connections; /metrics has the same", async () => {
+  const { get: read, origin, opsEndpoint, metric } = await start();
+  origin.put(testBucket, "a", { seed: 1, sizeBytes: KiB });
+  await bytesOf(await read("a"));
+  const { threads } = (await (await fetch(`${opsEndpoint}/cluster`)).json()) as ClusterStatus;
+  assert.deepEqual(
+    threads.map(({ thread, busy, connections: open }) => [thread, busy >= 0 && busy <= 1, typeof open]),
+    [
+      ["main", true, "object"],
+      ["orca-edge-1", true, "number"],
+      ["orca-edge-2", true, "number"],
+    ],
+  );
+  for (const thread of ["main", "orca-edge-1", "orca-edge-2"])
+    assert.ok((await metric(`orca_thread_busy_seconds_total{thread="${thread}"}`)) > 0, thread);
+  assert.ok((await metric('orca_edge_thread_connections{thread="orca-edge-1"}')) >= 0);
 });

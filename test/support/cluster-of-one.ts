@@ -11,4 +11,5 @@ export const clusterOfOne: ClusterStatusSource = {
   relay: undefined,
   membership: undefined,
   peers: undefined,
+  threads: { read: () => [{ name: "main", connections: 3, busyPart: 0.0302 }] },
 };

@@ -12,6 +12,7 @@ import { type MeshParts, registerSessionMetrics } from "../../src/ops/metrics/me
 import { MetricsRegistry } from "../../src/ops/metrics/metrics.ts";
 import type { MetricsSection } from "../../src/ops/metrics/metrics-page.ts";
 import {
+  registerEdgeThreadMetrics,
   registerLogMetrics,
   registerOpsMetrics,
   registerSpanMetrics,
@@ -310,9 +311,10 @@ export function metricsSections(): MetricsSection[] {
     section("Traces", "Only with `tracing.otlp_endpoint`.", (metrics) =>
       registerSpanMetrics(metrics, () => undefined),
     ),
-    section("Threads", "With `server.threads` above 1.", (metrics) =>
-      registerThreadMetrics(metrics, () => new Map([["orca-edge-1", 12.5]])),
-    ),
+    section("Threads", always, (metrics) => {
+      registerThreadMetrics(metrics, () => ({ main: 1, "orca-edge-1": 12.5 }));
+      registerEdgeThreadMetrics(metrics, () => [{ name: "orca-edge-1", cpuSeconds: 12.5, connections: 3 }]);
+    }),
     section("Log and ops listener", always, (metrics) => {
       registerLogMetrics(metrics, { linesDropped: 0, accessLinesDropped: 0 });
       registerStallMetrics(metrics, new StallWatch(new FakeClock(), new RecordedLogger()));

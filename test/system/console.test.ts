@@ -93,6 +93,7 @@ async function check(browser: Browser, cluster: ReplicaCluster): Promise<void> {
   await page.goto(`${replica.opsEndpoint}/console`, { waitUntil: "load" });
   await until(async () => (await page.$("#chart canvas")) !== null, chartWithinMs);
   await figuresAreThoseOfMetrics(page, cluster);
+  assert.match((await page.$eval("#threads", ({ textContent }) => textContent)) ?? "", /main\d+\.\d %\d+$/);
   await findsTheObject(page);
   await isAccessible(page, "light");
   await picture(page, "console-light", 0, 1250);

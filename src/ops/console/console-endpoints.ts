@@ -1,7 +1,7 @@
 /**
  * `/console` of the ops listener: a page for people, and the files that it consists of. The files are served as they
  * are, from a folder beside this module; the package has the same folder beside its code (.ci/build.mjs), with those of
- * uPlot in it. They hold no figures, so they need no token: the page asks `/figures` and `/inspect` for those.
+ * uPlot in it. They hold no figures, so they need no token: the page asks `/figures`, `/cluster` and `/inspect`.
  *
  * The page may load and ask nothing but this listener, and holds no code or style of its own (CSP).
  */

@@ -21,6 +21,11 @@
  *       "fills": { "flights": 1, "relays": 2 },    in progress: from origin, cachestore or disk; from peers
  *       "peers": { "known": 2, "sessions_open": 4, "sessions_dead": 0, "connect_failures": 0,
  *                  "requests_while_down": 0 },     null in a cluster of one; the last three are totals
+ *       "threads": [                               the main thread, and with server.threads above 1 those that serve clients
+ *         { "thread": "main", "busy": 0.03,        the part of the last 5 to 10 s in which its event loop did not wait
+ *           "connections": null },                 of clients; null for the main thread where others serve them
+ *         { "thread": "orca-edge-1", "busy": 0.97, "connections": 64 }
+ *       ],
  *       "notices": { "disk": "..." }               what /readyz says that is not ok
  *     }
  */
@@ -34,6 +39,7 @@ import type { DiskTier } from "../../store/disk/disk-tier.ts";
 import type { PeersCounters } from "../metrics/mesh-metrics.ts";
 import { jsonPage, type OpsEndpoint } from "../ops-endpoint.ts";
 import { type Phase, type Readiness, troubleIn } from "../readiness.ts";
+import type { ThreadLoad, ThreadLoads } from "../thread-loads.ts";
 
 /** The parts of a replica that the status reads. */
 export interface ClusterStatusSource {
@@ -51,6 +57,7 @@ export interface ClusterStatusSource {
   readonly relay: Pick<Relay, "flightsInProgress"> | undefined;
   readonly membership: Pick<Membership, "self" | "members"> | undefined;
   readonly peers: Pick<PeersCounters, "size" | "stats"> | undefined;
+  readonly threads: Pick<ThreadLoads, "read">;
 }
 
 export interface MemberStatus {
@@ -82,6 +89,12 @@ interface PeersStatus {
   readonly requests_while_down: number;
 }
 
+export interface ThreadStatus {
+  readonly thread: string;
+  readonly busy: number;
+  readonly connections: number | null;
+}
+
 /** The document above. */
 export interface ClusterStatus {
   readonly replica_id: string;
@@ -93,6 +106,7 @@ export interface ClusterStatus {
   readonly bytes: { readonly memory: BytesStatus; readonly disk: BytesStatus | null };
   readonly fills: { readonly flights: number; readonly relays: number };
   readonly peers: PeersStatus | null;
+  readonly threads: readonly ThreadStatus[];
   readonly notices: Readonly<Record<string, string>>;
 }
 
@@ -126,6 +140,7 @@ export function clusterStatus(
     bytes: { memory: bytesStatus(budget), disk: disk ? bytesStatus(disk) : null },
     fills: { flights: filler.flightsInProgress, relays: relay?.flightsInProgress ?? 0 },
     peers: peers ? peersStatus(peers) : null,
+    threads: source.threads.read().map(threadStatus),
     notices,
   };
 }
@@ -153,6 +168,10 @@ function membersStatus({ membership, replicaId, zone }: ClusterStatusSource): Me
 
 function bytesStatus({ usedBytes, maxBytes }: { usedBytes: number; maxBytes: number }): BytesStatus {
   return { used: usedBytes, max: maxBytes };
+}
+
+function threadStatus({ name, busyPart, connections }: ThreadLoad): ThreadStatus {
+  return { thread: name, busy: Math.round(busyPart * 1000) / 1000, connections: connections ?? null };
 }
 
 function peersStatus({ size, stats }: Pick<PeersCounters, "size" | "stats">): PeersStatus {

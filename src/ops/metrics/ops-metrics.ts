@@ -74,14 +74,33 @@ export function registerStallMetrics(metrics: MetricsRegistry, { stats }: StallC
   );
 }
 
-const noSpans: Pick<SpanSink, "stats" | "waiting"> = {
-  stats: { sent: 0, dropped: 0, failed: 0 },
-  waiting: 0,
-};
-
+/** `busySeconds`: by thread, the main thread's among them. */
 export function registerThreadMetrics(
   metrics: MetricsRegistry,
-  cpuSeconds: () => ReadonlyMap<string, number>,
+  busySeconds: () => Record<string, number>,
+): void {
+  metrics.counter(
+    "orca_thread_busy_seconds_total",
+    {
+      meaning:
+        "Time in which the event loop of a thread did not wait for work: of main, and with server.threads above 1 of each thread that serves clients (orca-edge-1 and so on).",
+      watch:
+        "A thread with a rate near 1 is full, and its clients wait. Where main alone is full, add replicas. Where one that serves clients is, look at orca_edge_thread_connections.",
+    },
+    () => labelled("thread", busySeconds()),
+  );
+}
+
+export interface EdgeThreadCounters {
+  readonly name: string;
+  readonly cpuSeconds: number;
+  readonly connections: number;
+}
+
+/** At most 16 threads (`server.threads`). */
+export function registerEdgeThreadMetrics(
+  metrics: MetricsRegistry,
+  threads: () => readonly EdgeThreadCounters[],
 ): void {
   metrics.counter(
     "orca_edge_thread_cpu_seconds_total",
@@ -89,11 +108,26 @@ export function registerThreadMetrics(
       meaning:
         "CPU time of each thread that serves clients. Only with server.threads above 1. process_cpu_seconds_total is the time of all threads.",
       watch:
-        "A thread that takes a second of it in a second is full. The rest of the process's time is the main thread's, of which there is one: more threads help as long as that rest is small.",
+        "A thread that takes a second of it in a second is full. The rest of the process's time is the main thread's, of which there is one, and of those for the disk: more threads help as long as that rest is small.",
     },
-    () => labelled("thread", Object.fromEntries(cpuSeconds())),
+    () => labelled("thread", Object.fromEntries(threads().map(({ name, cpuSeconds }) => [name, cpuSeconds]))),
+  );
+  metrics.gauge(
+    "orca_edge_thread_connections",
+    {
+      meaning: "Connections of clients, by the thread that serves them. Only with server.threads above 1.",
+      watch:
+        "A connection stays with its thread. Where few busy connections share one thread while others rest, let clients open more of them.",
+    },
+    () =>
+      labelled("thread", Object.fromEntries(threads().map(({ name, connections }) => [name, connections]))),
   );
 }
+
+const noSpans: Pick<SpanSink, "stats" | "waiting"> = {
+  stats: { sent: 0, dropped: 0, failed: 0 },
+  waiting: 0,
+};
 
 /** `read`: undefined until the first request is traced. */
 export function registerSpanMetrics(

@@ -14,10 +14,12 @@ import { EngineBodies } from "../../fill/bodies.ts";
 import type { WarmQueue } from "../../fill/warming/warm-queue.ts";
 import type { Buckets } from "../../object/buckets.ts";
 import type { Log } from "../../ops/logging.ts";
+import { type LoadedThread, ownLoopTime, ThreadLoads } from "../../ops/thread-loads.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { OpenOrigin } from "../metadata.ts";
 import type { ReplicaReadPath } from "../read-path.ts";
+import { type ReleaseStack, step } from "../release-stack.ts";
 import { bucketPlacesOf } from "../replica-buckets.ts";
 import type { Tiers } from "../tiers.ts";
 import { EdgeThreads } from "./edge-threads.ts";
@@ -37,7 +39,7 @@ export type ClientListener = Pick<
   | "pipelinesCut"
   | "acceptErrors"
 > &
-  Partial<Pick<EdgeThreads, "rehearse" | "collect" | "linesDropped" | "cpuSeconds" | "lagNotice">>;
+  Partial<Pick<EdgeThreads, "rehearse" | "collect" | "linesDropped" | "loaded" | "lagNotice">>;
 
 export interface ClientListenerParts {
   readonly config: Config;
@@ -90,6 +92,21 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
     places: bucketPlacesOf(origins),
     counters: { edge: stats, add: (counts) => addTo(parts, counts) },
   });
+}
+
+/** Of the main thread, and of those that serve clients where there are any. */
+export function threadLoadsOf(listener: ClientListener, clock: Clock, held: ReleaseStack): ThreadLoads {
+  const { loaded } = listener;
+  const main: LoadedThread = {
+    name: "main",
+    get connections() {
+      return loaded ? undefined : listener.connections;
+    },
+    loopTime: ownLoopTime,
+  };
+  const loads = new ThreadLoads(clock, () => [main, ...(loaded?.() ?? [])]);
+  held.add(step("stop measuring the threads", () => loads.stop()));
+  return loads;
 }
 
 function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts: ThreadCounts): void {

@@ -19,6 +19,8 @@ import type { SentLine } from "../../edge/threads/question.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
 import type { Revocations } from "../../object/freshness/revocations.ts";
 import type { LogLevelControl } from "../../ops/log-level.ts";
+import type { EdgeThreadCounters } from "../../ops/metrics/ops-metrics.ts";
+import type { LoadedThread } from "../../ops/thread-loads.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import { type ReleaseStack, step } from "../release-stack.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
@@ -131,9 +133,8 @@ export class EdgeThreads {
     return listening[0]?.address as AddressInfo;
   }
 
-  /** CPU time of each thread, by name, as {@link collect} found it. */
-  readonly cpuSeconds = (): ReadonlyMap<string, number> =>
-    new Map(this.#threads.map(({ name, cpuSeconds }) => [name, cpuSeconds]));
+  /** Their CPU time is as {@link collect} found it. */
+  readonly loaded = (): readonly (LoadedThread & EdgeThreadCounters)[] => this.#threads;
 
   /** @see EventLoopLag.notice */
   lagNotice(): string | null {

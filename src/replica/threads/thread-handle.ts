@@ -5,6 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { EngineDesk, type EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
+import type { LoadedThread, LoopTime } from "../../ops/thread-loads.ts";
 import type { FromEdgeThread, ThreadData, ThreadGauges, ToEdgeThread } from "./thread-messages.ts";
 
 export interface ThreadHandleOptions extends EngineDeskOptions {
@@ -18,7 +19,7 @@ export interface ThreadHandleOptions extends EngineDeskOptions {
 /** A thread sends counts each second. One that is silent for this long is said to hang. */
 const silentMaxMs = 5000;
 
-export class ThreadHandle {
+export class ThreadHandle implements LoadedThread {
   readonly #worker: Worker;
   readonly #desk: EngineDesk;
   readonly #onMessage: (message: FromEdgeThread) => void;
@@ -61,6 +62,15 @@ export class ThreadHandle {
       this.#desk.close();
       this.#die(options, name, new Error("it ended"));
     });
+  }
+
+  get connections(): number {
+    return this.gauges.connections;
+  }
+
+  /** Does not ask the thread. */
+  loopTime(): LoopTime {
+    return this.#worker.performance.eventLoopUtilization();
   }
 
   /** Null while the thread is on time. One that hangs cannot tell that itself. @see EventLoopLag.notice */

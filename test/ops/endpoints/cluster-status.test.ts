@@ -15,6 +15,7 @@ test("clusterStatus: a cluster of one has one member and no peers", () => {
     bytes: { memory: { used: 0, max: 1024 }, disk: null },
     fills: { flights: 0, relays: 0 },
     peers: null,
+    threads: [{ thread: "main", busy: 0.03, connections: 3 }],
     notices: {},
   });
 });
@@ -46,6 +47,12 @@ test("clusterStatus: tells of the whole view, in the order of ids, whatever orde
           streams: 8,
         },
       },
+      threads: {
+        read: () => [
+          { name: "main", connections: undefined, busyPart: 0.5 },
+          { name: "orca-edge-1", connections: 64, busyPart: 1 },
+        ],
+      },
     },
     "serving",
   );
@@ -74,6 +81,10 @@ test("clusterStatus: tells of the whole view, in the order of ids, whatever orde
     bytes: { memory: { used: 5, max: 10 }, disk: { used: 50, max: 100 } },
     fills: { flights: 2, relays: 4 },
     peers: { known: 1, sessions_open: 2, sessions_dead: 1, connect_failures: 3, requests_while_down: 4 },
+    threads: [
+      { thread: "main", busy: 0.5, connections: null },
+      { thread: "orca-edge-1", busy: 1, connections: 64 },
+    ],
     notices: {},
   });
 });

@@ -252,7 +252,7 @@ suite("EdgeThreads", () => {
     ]);
     const held = new ReleaseStack(logger, clock);
     await assert.rejects(threads.rehearse(options, held), { code: "internal", message: /are closed/ });
-    assert.equal(threads.cpuSeconds().size, 0);
+    assert.equal(threads.loaded().length, 0);
     assert.deepEqual(died, []);
   });
 

@@ -1,7 +1,7 @@
 // The page of /console: asks the listener that served it each 5 s, and shows what it answers.
 import { listenForActions } from "./actions.js";
 import { byId, bytesText, rangesText, showTable, timeText } from "./format.js";
-import { showFigures } from "./panels.js";
+import { showFigures, showThreads } from "./panels.js";
 
 const pollMs = 5000;
 let token = "";
@@ -23,8 +23,9 @@ async function poll() {
   if (polling) return;
   polling = true;
   try {
-    const figures = await ask("/figures");
+    const [figures, { threads }] = await Promise.all([ask("/figures"), ask("/cluster")]);
     showFigures(figures, showObject);
+    showThreads(threads);
     byId("token-form").hidden = true;
     byId("actions-replica").textContent = figures.replica_id;
     const { replicas, members } = figures;

@@ -1,4 +1,4 @@
-// What /figures says, panel by panel.
+// What /figures says, and /cluster of threads, panel by panel.
 import { drawRates } from "./chart.js";
 import {
   ageText,
@@ -179,5 +179,13 @@ function showErrors(errors) {
       advice.className = "advice";
       return [code, placeText(place), last_hour, count, timeText(last_ms), advice];
     }),
+  );
+}
+
+export function showThreads(threads) {
+  showTable(
+    byId("threads"),
+    ["Thread", "Busy", "Connections of clients"],
+    threads.map(({ thread, busy, connections }) => [thread, ratioText(busy), connections ?? "–"]),
   );
 }
