@@ -117,7 +117,7 @@ async function serveLogged(config: Config, log: Log, context: CommandContext): P
   const reason = await ended;
   logger.info(
     { reason: String(reason), drainTimeoutMs: config.server.drainTimeoutMs },
-    "Stopping: waiting for the responses in progress",
+    "Stopping: waiting for the responses in progress. A second signal stops at once",
   );
   const exitCode = await stop(replica, logger, context);
   if (reason instanceof OrcaError) throw reason;
@@ -150,6 +150,7 @@ function servingFields(config: Config, { replicaId }: Replica, { s3, ops, mesh }
       ...buckets.keys(),
       ...(otherBuckets ? ["*"] : []),
     ]),
+    threads: config.server.threads,
     memory: formatBytes(config.memory.maxBytes),
     disk: config.disk ? `${config.disk.root} (${formatBytes(config.disk.maxBytes)})` : "none",
     mesh: mesh ? `${hostForClients(mesh)}:${mesh.port}` : "none",

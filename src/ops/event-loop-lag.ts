@@ -41,7 +41,7 @@ export class EventLoopLag {
   readonly notice: ReadinessCheck = () => {
     if (this.#p99Ms < lagP99MaxMs && this.#maxMs < lagMaxMs) return null;
     const late = `in ${windowMs / 1000} s, one turn in a hundred began ${Math.round(this.#p99Ms)} ms late or more, and the latest ${Math.round(this.#maxMs)} ms`;
-    return `the event loop is late (${late}): its thread takes a whole core, or this process was stopped; see orca profile cpu`;
+    return `the event loop is late (${late}): its thread takes a whole core, other programs take the cores, or this process was stopped; see orca status and orca profile cpu`;
   };
 
   stop(): void {

@@ -58,6 +58,7 @@ import {
   type ClientListener,
   type ClientListenerParts,
   clientListenerOf,
+  lagNotice,
   threadLoadsOf,
 } from "./threads/client-listener.ts";
 import { addTierNotices, openTiers, type Tiers } from "./tiers.ts";
@@ -206,7 +207,7 @@ export class Replica {
 
   #watchEventLoop(): void {
     const lag = new EventLoopLag(this.#options.clock);
-    this.#readiness.addNotice("event_loop", () => lag.notice() ?? this.#listener.lagNotice?.() ?? null);
+    this.#readiness.addNotice("event_loop", () => lagNotice(lag.notice(), this.#listener));
     this.#held.add(step("stop measuring the event loop", () => lag.stop()));
   }
 

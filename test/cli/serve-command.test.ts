@@ -98,7 +98,7 @@ test("orca serve --origin: serves a directory until the signal, and logs where a
   assert.deepEqual(
     events.filter(({ msg }) => msg.startsWith("Stop")).map(({ msg, reason }) => [msg, reason]),
     [
-      ["Stopping: waiting for the responses in progress", "SIGTERM"],
+      ["Stopping: waiting for the responses in progress. A second signal stops at once", "SIGTERM"],
       ["Stopped", undefined],
     ],
   );

@@ -53,7 +53,9 @@ export function profileReport(
   const rows = recorded.map(({ thread, parts }) => {
     const active = activeOf(parts);
     const amount = kind === "cpu" ? percent(active, active + parts.idle) : formatBytes(active);
-    return [thread, amount, percent(active, allParts), mostlyIn(parts)];
+    // What an idle thread did is the profile itself.
+    const isIdle = kind === "cpu" && active < (active + parts.idle) / 100;
+    return [thread, amount, percent(active, allParts), isIdle ? "" : mostlyIn(parts)];
   });
   const table = formatTable(["thread", kind === "cpu" ? "busy" : "holds", "share", "mostly in"], rows);
   const bytes = written.reduce((sum, each) => sum + each.bytes, 0);

@@ -85,7 +85,7 @@ export function registerThreadMetrics(
       meaning:
         "Time in which the event loop of a thread did not wait for work: of main, and with server.threads above 1 of each thread that serves clients (orca-edge-1 and so on).",
       watch:
-        "A thread with a rate near 1 is full, and its clients wait. Where main alone is full, add replicas. Where one that serves clients is, look at orca_edge_thread_connections.",
+        "A thread with a rate near 1 is full, and its clients wait. Where main alone is full, add replicas. Where one that serves clients is, look at orca_edge_thread_connections. It includes the time in which a thread waits for a core: where orca_edge_thread_cpu_seconds_total grows much more slowly, other programs take the cores.",
     },
     () => labelled("thread", busySeconds()),
   );

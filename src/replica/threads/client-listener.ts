@@ -94,6 +94,12 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
   });
 }
 
+/** Of the main thread, else of one that serves clients. @see EventLoopLag.notice */
+export function lagNotice(ofMain: string | null, listener: ClientListener): string | null {
+  if (ofMain !== null) return listener.loaded ? `thread main: ${ofMain}` : ofMain;
+  return listener.lagNotice?.() ?? null;
+}
+
 /** Of the main thread, and of those that serve clients where there are any. */
 export function threadLoadsOf(listener: ClientListener, clock: Clock, held: ReleaseStack): ThreadLoads {
   const { loaded } = listener;

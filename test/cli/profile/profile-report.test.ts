@@ -26,6 +26,7 @@ test("profileReport: how busy each thread was, its share of all work, and its fu
       thread: "orca-edge-1",
       profile: cpuProfile({ "(idle)": 2, "(program)": 49, parse: 30, send: 14, "": 4, rare: 1 }),
     },
+    { thread: "orca-disk", profile: cpuProfile({ "(idle)": 300, post: 1 }) },
     { thread: "orca-edge-2", fault: "no answer within 15 s: it hangs in a call" },
   ];
   const answer = { kind: "cpu", seconds: 10, threads } as const;
@@ -33,7 +34,8 @@ test("profileReport: how busy each thread was, its share of all work, and its fu
     profileReport(answer, written, "out"),
     `thread       busy  share  mostly in
 main           2%     2%  tick 100%
-orca-edge-1   98%    98%  native code and system calls 50%, parse 31%, send 14%
+orca-edge-1   98%    97%  native code and system calls 50%, parse 31%, send 14%
+orca-disk      0%     1%
 
 Wrote 2 profiles (4 KiB) into out. Load each in the tab Performance of Chrome DevTools.
 `,
