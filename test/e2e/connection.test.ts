@@ -170,3 +170,14 @@ for (const [what, head, version] of [
     assert.equal(fixture.origin.count("HEAD", "k"), 0);
   });
 }
+
+test("a stop does not wait for a connection on which nothing was ever sent", {
+  timeout: 60_000,
+}, async () => {
+  const timeouts = { drain_timeout: "1h", header_timeout: "1h", keep_alive_timeout: "1h" };
+  const fixture = await start({ server: timeouts });
+  const { socket } = open(fixture);
+  await until(async () => (await fixture.metric("orca_client_connections")) === 1);
+  await Promise.all([once(socket, "end"), fixture.replica.stop()]);
+  assert.equal(fixture.replica.responsesCut, 0);
+});

@@ -99,6 +99,11 @@ export class LaneConnection implements ResponseConnection {
     return this.#hasServed && this.#response === undefined && this.#rest.length === 0;
   }
 
+  /** For a sweep's time at least nothing has come on it: its client opened it before it had a request. */
+  get isUnused(): boolean {
+    return !this.#hasServed && this.#rest.length === 0 && this.lateSweeps > 1;
+  }
+
   /** It owes the rest of a head, or the first one. */
   get owesHead(): boolean {
     return this.#response === undefined && (!this.#hasServed || this.#rest.length > 0);

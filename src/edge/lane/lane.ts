@@ -57,6 +57,7 @@ export class Lane implements LaneContext {
   #secondEnd: Timer | undefined;
   #keptEnd = "";
   #closedEnd = "";
+  #closesIdle = false;
 
   /** Takes the place of node:http's listener for new connections. */
   constructor(options: LaneOptions) {
@@ -94,9 +95,14 @@ export class Lane implements LaneContext {
     this.#keptEnd = "";
   }
 
-  /** Closes those that wait for their next request. */
+  /**
+   * Closes those that wait for their next request. A sweep does so after that, too, with those that nobody uses: a client
+   * may open connections for requests to come, and a new one gets the time in which its first request can arrive.
+   */
   closeIdle(): void {
-    for (const connection of this.#connections) if (connection.isIdle) connection.destroy();
+    this.#closesIdle = true;
+    for (const connection of this.#connections)
+      if (connection.isIdle || connection.isUnused) connection.destroy();
   }
 
   serve(request: EdgeRequest, response: EdgeResponse): void {
@@ -148,6 +154,7 @@ export class Lane implements LaneContext {
         if (connection.lateSweeps > this.#lateSweepsMax) this.#endLate(connection);
       }
     }
+    if (this.#closesIdle) this.closeIdle();
   }
 
   #endLate(connection: LaneConnection): void {

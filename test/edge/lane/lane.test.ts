@@ -221,6 +221,27 @@ test("Lane.closeIdle: closes connections between two requests, and no others", a
   );
 });
 
+test("Lane.closeIdle: one on which nothing has come for a sweep is closed, and one that has sent a part of a head is not", async (context) => {
+  const { clock, lane, server, open } = await start(context, answer);
+  const accepted: Socket[] = [];
+  server.on("connection", (socket) => accepted.push(socket));
+  const [unused, begun] = [await open(), await open()];
+  begun.socket.write("GET /a HT");
+  await until(() => accepted.some(({ bytesRead }) => bytesRead > 0));
+  const fresh = await open();
+  await clock.advance(1000);
+  lane.closeIdle();
+  // It may have been opened just before the sweep, and its request may be on the way.
+  fresh.socket.write(get("/b"));
+  await until(() => fresh.received().endsWith("body of /b"));
+  assert.equal(unused.socket.destroyed, false);
+  await clock.advance(1000);
+  await until(() => unused.socket.destroyed && fresh.socket.destroyed);
+  assert.equal(begun.socket.destroyed, false);
+  begun.socket.write(get("/a").slice("GET /a HT".length));
+  await until(() => begun.received().endsWith("body of /a"));
+});
+
 test("LaneResponse.writeHead: a line end in a value is no header, as with node:http", async (context) => {
   const { open } = await start(context, (_request, response) => {
     assert.throws(() => response.writeHead(200, ["X", "a\r\nY: b"]), TypeError);
