@@ -5,13 +5,21 @@
 import { statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { dirname } from "node:path";
-import { formatBytes } from "../base/units.ts";
+import { formatBytes, MiB } from "../base/units.ts";
 import type { Config } from "./config.ts";
 
 /** What a machine has. Undefined: unknown, or there is no disk. */
 export interface Room {
   readonly memoryBytes: number;
   readonly diskBytes: number | undefined;
+}
+
+/** What a process needs beside chunks, and each of several threads that serve clients. */
+const processBytes = 256 * MiB;
+const threadBytes = 20 * MiB;
+
+export function ownBytesOf({ threads }: Pick<Config["server"], "threads">): number {
+  return processBytes + (threads > 1 ? threads * threadBytes : 0);
 }
 
 /** The part of a file system that chunks may take: some is for directories and rounding. */
@@ -22,11 +30,15 @@ export function roomOf({ disk }: Pick<Config, "disk">): Room {
 }
 
 /** One sentence each, with the setting in front. */
-export function roomWarnings({ memory, disk }: Pick<Config, "memory" | "disk">, room: Room): string[] {
+export function roomWarnings(
+  { server, memory, disk }: Pick<Config, "server" | "memory" | "disk">,
+  room: Room,
+): string[] {
   const warnings: string[] = [];
-  if (memory.maxBytes >= room.memoryBytes) {
+  const ownBytes = ownBytesOf(server);
+  if (memory.maxBytes + ownBytes > room.memoryBytes) {
     warnings.push(
-      `memory.max_bytes: ${formatBytes(memory.maxBytes)} are not less than the ${formatBytes(room.memoryBytes)} of this machine. The system may kill Orca when they are in use. Set memory.max_bytes lower, and leave 256 MiB for the process`,
+      `memory.max_bytes: ${formatBytes(memory.maxBytes)} and ${formatBytes(ownBytes)} for the process are more than the ${formatBytes(room.memoryBytes)} of this machine. The system may kill Orca when they are in use. Set memory.max_bytes lower, and leave ${formatBytes(ownBytes)} for the process`,
     );
   }
   if (disk && room.diskBytes === 0) {

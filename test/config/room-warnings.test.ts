@@ -21,12 +21,32 @@ test("roomWarnings: sizes that the machine has", () => {
 
 test("roomWarnings: more memory than the machine has, and more disk than the file system", () => {
   const [memory, disk, ...more] = roomWarnings(
-    config({ memory: { max_bytes: "500GiB" }, disk: { root: "/cache", max_bytes: "200GiB" } }),
+    config({
+      server: { threads: 16 },
+      memory: { max_bytes: "500GiB" },
+      disk: { root: "/cache", max_bytes: "200GiB" },
+    }),
     room,
   );
-  assert.match(memory ?? "", /^memory\.max_bytes: 500 GiB are not less than the 8 GiB of this machine\. /);
+  assert.match(
+    memory ?? "",
+    /^memory\.max_bytes: 500 GiB and 576 MiB for the process are more than the 8 GiB of this machine\. .* leave 576 MiB for the process$/,
+  );
   assert.match(disk ?? "", /^disk\.max_bytes: 200 GiB are more than the 100 GiB .*\/cache.* 95 GiB or less$/);
   assert.deepEqual(more, []);
+});
+
+test("roomWarnings: memory that leaves less than the process needs, 256 MiB and 20 MiB for each of several threads", () => {
+  for (const [threads, max_bytes, warnings] of [
+    [1, "7936MiB", 0],
+    [1, "7937MiB", 1],
+    [2, "7896MiB", 0],
+    [16, "7616MiB", 0],
+    [16, "7617MiB", 1],
+  ] as const) {
+    const found = roomWarnings(config({ server: { threads }, memory: { max_bytes } }), room);
+    assert.equal(found.length, warnings, `${threads} threads, ${max_bytes}`);
+  }
 });
 
 test("roomWarnings: a file system without a size is no place for a disk, and no smaller one is advised", () => {

@@ -11,6 +11,7 @@ import { after, test } from "node:test";
 import { parse, stringify } from "yaml";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { ownBytesOf } from "../../src/config/room-warnings.ts";
 import { runOrca } from "../support/command-line.ts";
 import { findOnPath } from "../support/process.ts";
 import { type Requirement, suiteWith } from "./installed.ts";
@@ -124,7 +125,11 @@ function checkPorts(
 /** "One rule" of docs/operations/kubernetes.md. */
 function checkSizes({ workload, pod, container }: RenderedReplica, config: Config): void {
   const { requests, limits } = container.resources;
-  assert.equal(bytesOf(limits["memory"]), config.memory.maxBytes * 1.25 + 512 * miB);
+  // A node may have as many cores as there are threads at most.
+  const ofProcess = ownBytesOf({ threads: 16 });
+  const ofListings = config.origins.length * config.listCache.maxBytes;
+  assert.equal(bytesOf(limits["memory"]), config.memory.maxBytes * 1.25 + 832 * miB);
+  assert.ok(ofProcess + ofListings <= 832 * miB, "process, listings and some page cache have room");
   assert.equal(requests["memory"], limits["memory"]);
   assert.equal(limits["cpu"], undefined);
   assert.equal(pod.terminationGracePeriodSeconds, graceOf(config));

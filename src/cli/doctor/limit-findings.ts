@@ -3,9 +3,9 @@
  * The sum of file descriptors is that of docs/operations/sizing.md.
  */
 import { readFileSync } from "node:fs";
-import { formatBytes, MiB } from "../../base/units.ts";
+import { formatBytes } from "../../base/units.ts";
 import type { Config } from "../../config/config.ts";
-import { roomOf, roomWarnings } from "../../config/room-warnings.ts";
+import { ownBytesOf, roomOf, roomWarnings } from "../../config/room-warnings.ts";
 import { warningsOf } from "../../config/warnings.ts";
 import { type DoctorFinding, Findings } from "./doctor-finding.ts";
 
@@ -22,10 +22,6 @@ const peerDescriptors = 4;
 const otherDescriptors = 100;
 /** `cluster.service` does not tell how many there are. */
 const peersAssumed = 16;
-
-/** What a process needs beside chunks, and each further thread that serves clients. */
-const processBytes = 256 * MiB;
-const threadBytes = 20 * MiB;
 
 /** Of this process: Node has raised the soft limit to the hard one, as it does for `orca serve`. */
 export function hostLimits(): HostLimits {
@@ -62,7 +58,7 @@ function settingFindings(config: Config): DoctorFinding[] {
 
 function memoryFinding({ memory, server }: Config, { memoryMaxBytes }: HostLimits): DoctorFinding {
   const findings = new Findings("memory");
-  const ownBytes = processBytes + (server.threads > 1 ? server.threads * threadBytes : 0);
+  const ownBytes = ownBytesOf(server);
   const neededBytes = memory.maxBytes + ownBytes;
   const needed = `memory.max_bytes (${formatBytes(memory.maxBytes)}) and ${formatBytes(ownBytes)} for the process`;
   if (memoryMaxBytes === undefined)
