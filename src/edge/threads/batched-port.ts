@@ -6,14 +6,14 @@ import type { MessagePort } from "node:worker_threads";
 import type { Clock, Timer } from "../../base/clock.ts";
 
 /** How long a message waits for another one. */
-export const lateMsMax = 5;
+export const lateMsMax = 10;
 
 export class BatchedPort<Sent, Received> {
   readonly #port: MessagePort;
   readonly #clock: Clock;
   #batch: Sent[] = [];
   #isLeaving = false;
-  /** Made with the first message that is not urgent. It may find none when it fires. */
+  /** Made with the first message that is not urgent. */
   #lateTimer: Timer | undefined;
   #isLateTimerSet = false;
 
@@ -45,18 +45,20 @@ export class BatchedPort<Sent, Received> {
     if (this.#isLeaving || this.#isLateTimerSet) return;
     this.#isLateTimerSet = true;
     if (this.#lateTimer) this.#lateTimer.refresh();
-    else this.#lateTimer = this.#clock.timer(lateMsMax, this.#sendLateOnes);
+    else this.#lateTimer = this.#clock.timer(lateMsMax, () => this.#lateIsDue());
+  }
+
+  #lateIsDue(): void {
+    // Unless a message is leaving in this turn, which takes them along.
+    if (!this.#isLeaving) this.#flush();
   }
 
   readonly #flush = (): void => {
     this.#isLeaving = false;
+    if (this.#isLateTimerSet) this.#lateTimer?.cancel();
+    this.#isLateTimerSet = false;
     const batch = this.#batch;
     this.#batch = [];
     this.#port.postMessage(batch);
-  };
-
-  readonly #sendLateOnes = (): void => {
-    this.#isLateTimerSet = false;
-    if (this.#batch.length > 0 && !this.#isLeaving) this.#flush();
   };
 }
