@@ -3,7 +3,7 @@
  * mesh/fill-chunk/fill-client.ts, and in the simulation a network in memory.
  */
 
-import type { ByteSink } from "../base/byte-sink.ts";
+import type { PlacedSink } from "../base/byte-sink.ts";
 import type { Member } from "../membership/member.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
 
@@ -38,5 +38,5 @@ export interface ChunkPeers {
    * @throws NotCoordinator; OrcaError `peer_unavailable` where the peer could not be reached, broke off, was silent or
    * broke the protocol; `not_held` with `cachedOnly`; `invalid_range` where it refuses the range; else the peer's error, such as one of its origin.
    */
-  read(peer: Member, request: PeerRead, sink: ByteSink, signal: AbortSignal): Promise<PeerReadEnd>;
+  read(peer: Member, request: PeerRead, sink: PlacedSink, signal: AbortSignal): Promise<PeerReadEnd>;
 }

@@ -2,7 +2,7 @@
  * Where the filler's flights get their bytes: from the cachestore, or from copies on other replicas' disks, and what those
  * do not have from the origin.
  */
-import type { ByteSink } from "../base/byte-sink.ts";
+import type { ByteSink, PlacedSink } from "../base/byte-sink.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { RangeRequest } from "../origin/origin.ts";
 import type { ChunkKey } from "../store/chunk-store.ts";
@@ -29,7 +29,7 @@ export interface CopySource {
   fetch(
     key: ChunkKey,
     missing: MissingBytes,
-    sink: ByteSink,
+    sink: PlacedSink,
     signal: AbortSignal,
     trace?: FetchTrace,
   ): Promise<FetchedBytes | undefined>;
@@ -69,7 +69,7 @@ export class FlightSources {
   }
 
   /** Reads the bytes that a flight lacks, or throws. What the sources before the origin do not have comes from there. */
-  async read(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  async read(flight: Flight, sink: PlacedSink, signal: AbortSignal): Promise<void> {
     if (flight.source === "disk") flight.turnTo(this.first);
     if (flight.source !== "origin") {
       if (await this.#readCopy(flight, sink, signal)) return;
@@ -99,7 +99,7 @@ export class FlightSources {
   }
 
   /** Reads the bytes that a flight lacks from the cachestore or from peers. False where they do not have the rest. */
-  async #readCopy(flight: Flight, sink: ByteSink, signal: AbortSignal): Promise<boolean> {
+  async #readCopy(flight: Flight, sink: PlacedSink, signal: AbortSignal): Promise<boolean> {
     const { cachestore, copySource } = this.#options;
     const { key, filled, to } = flight;
     // The store is asked also while its breaker is open: it answers at once, and counts the read as not tried.

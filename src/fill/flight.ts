@@ -21,7 +21,7 @@
  * a flight whose run begins there.
  */
 import { assert } from "../base/assert.ts";
-import type { ByteSink } from "../base/byte-sink.ts";
+import type { PlacedSink } from "../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../base/memory-budget.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import { ChunkBytes } from "../chunk/chunk-bytes.ts";
@@ -52,7 +52,7 @@ export interface MissingBytes {
 }
 
 /** Reads the bytes that a flight still lacks into `sink`. */
-export type RunReader = (sink: ByteSink, signal: AbortSignal) => Promise<void>;
+export type RunReader = (sink: PlacedSink, signal: AbortSignal) => Promise<void>;
 
 export interface FlightOptions {
   /** Where no request is known for which it fetches, undefined. */
@@ -73,8 +73,9 @@ export class Flight {
   /** SHA-256 of the whole chunk in hex, as the replica that sent the bytes says; undefined where none did. */
   sentSha256: string | undefined;
   readonly trace: FetchTrace | undefined;
-  readonly sink: ByteSink = {
-    space: () => this.#space(),
+  readonly sink: PlacedSink = {
+    space: () => this.#spaceAt(this.#filled),
+    spaceAhead: (aheadBytes) => this.#spaceAt(this.#filled + aheadBytes),
     advance: (lengthBytes) => this.#advance(lengthBytes),
   };
   readonly #isWorthFinishing: (flight: Flight) => boolean;
@@ -357,10 +358,10 @@ export class Flight {
     this.#reservation?.release();
   }
 
-  #space(): Buffer {
-    const at = Math.floor((this.#filled - this.from) / segmentSizeBytes);
+  #spaceAt(offset: number): Buffer {
+    const at = Math.floor((offset - this.from) / segmentSizeBytes);
     const start = this.from + at * segmentSizeBytes;
-    return this.#segmentFor(at, start).bytes.subarray(this.#filled - start);
+    return this.#segmentFor(at, start).bytes.subarray(offset - start);
   }
 
   #advance(lengthBytes: number): void {
@@ -373,7 +374,7 @@ export class Flight {
     this.#notifyListeners();
   }
 
-  /** A segment is taken when its first bytes arrive, so a slow fill does not hold memory that the pool could lend. */
+  /** A segment is taken when its space is wanted, so a slow fill does not hold memory that the pool could lend. */
   #segmentFor(at: number, start: number): Segment {
     const present = this.#segments[at];
     if (present) return present;

@@ -24,7 +24,7 @@
  * hold at most half of the memory while they wait, and a filler always has the other half.
  */
 
-import type { ByteSink } from "../base/byte-sink.ts";
+import type { PlacedSink } from "../base/byte-sink.ts";
 import { type Clock, nextTurn } from "../base/clock.ts";
 import type { MemoryBudget } from "../base/memory-budget.ts";
 import { OrcaError } from "../base/orca-error.ts";
@@ -296,7 +296,7 @@ export class Relay implements ChunkFlights {
    * Reads the bytes that a flight lacks from the cachestore, or from as many replicas as it takes. @throws NoPeerLeft;
    * the origin's error.
    */
-  async #read(flight: Flight, route: Route, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  async #read(flight: Flight, route: Route, sink: PlacedSink, signal: AbortSignal): Promise<void> {
     const { peers, coordination, cachestore } = this.#options;
     if (flight.source === "cachestore" && cachestore) {
       const { filled, to, trace } = flight;
@@ -307,8 +307,9 @@ export class Relay implements ChunkFlights {
       if (outcome === "hit") return;
       flight.turnTo("peer");
     }
-    const counted: ByteSink = {
+    const counted: PlacedSink = {
       space: () => sink.space(),
+      spaceAhead: (aheadBytes) => sink.spaceAhead(aheadBytes),
       advance: (lengthBytes) => {
         this.stats.peerBytes += lengthBytes;
         sink.advance(lengthBytes);

@@ -1,5 +1,5 @@
 /** Reads from a peer, on behalf of a request whose id goes along, and logs the attempt and its end. */
-import type { ByteSink } from "../base/byte-sink.ts";
+import type { PlacedSink } from "../base/byte-sink.ts";
 import { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "../membership/member.ts";
 import type { FetchTrace } from "../trace/fetch-trace.ts";
@@ -17,7 +17,7 @@ export interface FlightRead {
 /** @see ChunkPeers.read */
 export async function tracedRead(
   { peers, peer, request, trace }: FlightRead,
-  sink: ByteSink,
+  sink: PlacedSink,
   signal: AbortSignal,
 ): Promise<PeerReadEnd> {
   if (!trace) return peers.read(peer, request, sink, signal);

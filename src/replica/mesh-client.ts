@@ -13,6 +13,8 @@ import { Coordination } from "../membership/coordination.ts";
 import { isLive } from "../membership/member.ts";
 import { Membership } from "../membership/membership.ts";
 import { type Seeds, ServiceSeeds, StaticSeeds } from "../membership/seeds.ts";
+import { defaultSwimSettings } from "../membership/swim-settings.ts";
+import { LocalFillCalls } from "../mesh/fill-chunk/fill-calls.ts";
 import { FillClient } from "../mesh/fill-chunk/fill-client.ts";
 import { CacheClient } from "../mesh/services/cache.ts";
 import { InventoryClient } from "../mesh/services/inventory-client.ts";
@@ -20,6 +22,7 @@ import { MembershipClient } from "../mesh/services/membership-client.ts";
 import { ObjectClient } from "../mesh/services/object-client.ts";
 import { MeshTls } from "../mesh/session/mesh-tls.ts";
 import { Peers } from "../mesh/session/peers.ts";
+import { ReceivingThreads } from "../mesh/threads/receiving-threads.ts";
 import { placedByPath, placedWithObject } from "../placement/placement-name.ts";
 import type { Trace } from "../trace/trace.ts";
 
@@ -40,6 +43,8 @@ export class MeshClient {
   readonly coordination: Coordination;
   readonly peers: Peers;
   readonly chunkPeers: FillClient;
+  /** Threads that receive chunks; undefined where this one does. */
+  readonly receivers: ReceivingThreads | undefined;
   readonly inventoryPeers: InventoryClient;
   readonly objectPeers: ObjectClient;
   readonly cachePeers: CacheClient;
@@ -61,7 +66,16 @@ export class MeshClient {
     const { port } = internalListen;
     const callTimeoutMs = originPatienceMs(config);
     // A peer that answers no pings is dead within one stall. A peer that answers them may be waiting for its origin.
-    this.peers = new Peers({ tls, clock, random, logger, callTimeoutMs, pingIntervalMs: stallTimeoutMs / 3 });
+    const pingIntervalMs = stallTimeoutMs / 3;
+    this.peers = new Peers({ tls, clock, random, logger, callTimeoutMs, pingIntervalMs });
+    const timings = { stallTimeoutMs };
+    const local = new LocalFillCalls({ peers: this.peers, clock, timings });
+    const { handshakeFailures: handshakes } = this.peers;
+    const { membersMax: peersMax } = defaultSwimSettings;
+    this.receivers =
+      config.server.threads > 1
+        ? new ReceivingThreads({ local, tls, handshakes, clock, peersMax, pingIntervalMs, ...timings })
+        : undefined;
     const seeds: Seeds[] = [new StaticSeeds(peers)];
     if (service !== undefined) seeds.push(new ServiceSeeds(service, port, addressesOf));
     this.membershipPeers = new MembershipClient({ peers: this.peers, clock });
@@ -79,12 +93,7 @@ export class MeshClient {
     });
     const chunkPlacement = config.cluster.replication > 1 ? placedByPath : placedWithObject;
     this.coordination = new Coordination({ membership: this.membership, clock, chunkPlacement });
-    this.chunkPeers = new FillClient({
-      peers: this.peers,
-      clock,
-      timings: { stallTimeoutMs },
-      traceContexts,
-    });
+    this.chunkPeers = new FillClient({ calls: this.receivers ?? local, traceContexts });
     this.inventoryPeers = new InventoryClient({
       peers: this.peers,
       clock,
@@ -98,7 +107,10 @@ export class MeshClient {
     });
     this.cachePeers = new CacheClient({ peers: this.peers, clock });
     this.membership.subscribe((member, previous) => {
-      if (member.state === "alive") this.peers.retryNow(member.address);
+      if (member.state === "alive") {
+        this.peers.retryNow(member.address);
+        this.receivers?.retryNow(member.address);
+      }
       if (previous && previous.address !== member.address) this.#dropUnlessTaken(previous.address);
       if (!isLive(member)) this.#dropUnlessTaken(member.address);
     });
@@ -134,7 +146,9 @@ export class MeshClient {
    */
   #dropUnlessTaken(address: string): void {
     const isTaken = this.membership.members().some((member) => isLive(member) && member.address === address);
-    if (!isTaken) this.peers.drop(address);
+    if (isTaken) return;
+    this.peers.drop(address);
+    this.receivers?.drop(address);
   }
 }
 

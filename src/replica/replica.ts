@@ -165,6 +165,7 @@ export class Replica {
       tiers,
       readPath,
       origins,
+      meshClient,
       onDied: this.#listenerDied.resolve,
       tls: tls.server,
     };

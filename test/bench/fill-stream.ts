@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import * as http2 from "node:http2";
-import type { ByteSink } from "../../src/base/byte-sink.ts";
+import type { PlacedSink } from "../../src/base/byte-sink.ts";
 import { SystemClock } from "../../src/base/clock.ts";
 import { MiB } from "../../src/base/units.ts";
 import { callFillChunk } from "../../src/mesh/fill-chunk/fill-chunk-call.ts";
@@ -30,12 +30,16 @@ const measuredTurns = 5;
 const clock = new SystemClock();
 
 /** Room for one segment after another, as a flight has it. */
-export class SegmentSink implements ByteSink {
+export class SegmentSink implements PlacedSink {
   readonly #segment = Buffer.from(new SharedArrayBuffer(MiB));
   #filledBytes = 0;
 
   space(): Buffer {
     return this.#segment.subarray(this.#filledBytes);
+  }
+
+  spaceAhead(aheadBytes: number): Buffer {
+    return this.#segment.subarray((this.#filledBytes + aheadBytes) % MiB);
   }
 
   advance(lengthBytes: number): void {

@@ -10,6 +10,7 @@ import type { Logger } from "../../src/base/logger.ts";
 import { SystemRandom } from "../../src/base/random.ts";
 
 import { ObjectVersion, type ObjectVersionFields } from "../../src/chunk/object-version.ts";
+import { LocalFillCalls } from "../../src/mesh/fill-chunk/fill-calls.ts";
 import { FillClient } from "../../src/mesh/fill-chunk/fill-client.ts";
 import { MeshTls } from "../../src/mesh/session/mesh-tls.ts";
 import { Peers } from "../../src/mesh/session/peers.ts";
@@ -36,7 +37,7 @@ const clock = new SystemClock();
 const random = new SystemRandom();
 const tls = await MeshTls.load({ ...files, serverName, clock, logger });
 const peers = new Peers({ tls, clock, random, logger });
-const client = new FillClient({ peers, clock });
+const client = new FillClient({ calls: new LocalFillCalls({ peers, clock }) });
 const asked = versions.map((fields) => new ObjectVersion(fields));
 const member = {
   replicaId: "r0",

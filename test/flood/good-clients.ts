@@ -13,6 +13,7 @@ import { SeededRandom } from "../../src/base/random.ts";
 import { KiB } from "../../src/base/units.ts";
 import { ObjectVersion } from "../../src/chunk/object-version.ts";
 import type { Member } from "../../src/membership/member.ts";
+import { LocalFillCalls } from "../../src/mesh/fill-chunk/fill-calls.ts";
 import { FillClient } from "../../src/mesh/fill-chunk/fill-client.ts";
 import { MeshTls } from "../../src/mesh/session/mesh-tls.ts";
 import { Peers } from "../../src/mesh/session/peers.ts";
@@ -66,7 +67,7 @@ export class GoodClients {
     const { overTls, plain } = cluster;
     const address = `127.0.0.1:${overTls.meshPort}`;
     this.#objects = createClient(ObjectService, this.#peers.at(address).transport);
-    this.#fills = new FillClient({ peers: this.#peers, clock });
+    this.#fills = new FillClient({ calls: new LocalFillCalls({ peers: this.#peers, clock }) });
     this.#peer = { replicaId: "r0", address } as Member;
     this.#clients = [
       { name: "edge, cached", intervalMs: 10, ask: () => this.#get(plain, hotObject.key, hotObject) },

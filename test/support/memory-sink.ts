@@ -4,12 +4,12 @@
  * test could swallow what is thrown into it.
  */
 import assert from "node:assert/strict";
-import type { ByteSink } from "../../src/base/byte-sink.ts";
+import type { PlacedSink } from "../../src/base/byte-sink.ts";
 import { segmentSizeBytes } from "../../src/base/memory-budget.ts";
 
 const poison = 0xdb;
 
-export class MemorySink implements ByteSink {
+export class MemorySink implements PlacedSink {
   readonly lengthBytes: number;
   /** Called after each advance with the bytes received so far; a test aborts or overwrites from here. */
   onAdvance: (receivedBytes: number) => void = () => {};
@@ -34,13 +34,13 @@ export class MemorySink implements ByteSink {
   }
 
   space(): Buffer {
-    const start = this.#receivedBytes;
-    const segmentEnd = start - (start % segmentSizeBytes) + segmentSizeBytes;
-    const space = this.#bytes.subarray(start, Math.min(segmentEnd, this.lengthBytes));
-    if (this.#settled) this.#faults.push("space() after the read had settled");
-    if (space.length === 0) this.#faults.push("space() when no byte was owed");
+    const space = this.#spaceAt(this.#receivedBytes);
     this.#spaceBytes = space.length;
     return space;
+  }
+
+  spaceAhead(aheadBytes: number): Buffer {
+    return this.#spaceAt(this.#receivedBytes + aheadBytes);
   }
 
   advance(lengthBytes: number): void {
@@ -57,6 +57,14 @@ export class MemorySink implements ByteSink {
   settle(): void {
     this.#settled = true;
     this.#bytes.fill(poison, this.#receivedBytes);
+  }
+
+  #spaceAt(start: number): Buffer {
+    const segmentEnd = start - (start % segmentSizeBytes) + segmentSizeBytes;
+    const space = this.#bytes.subarray(start, Math.min(segmentEnd, this.lengthBytes));
+    if (this.#settled) this.#faults.push("space() after the read had settled");
+    if (space.length === 0) this.#faults.push("space() when no byte was owed");
+    return space;
   }
 
   /** Fails with every misuse so far. */

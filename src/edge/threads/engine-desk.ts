@@ -10,6 +10,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
+import { LruMap } from "../../base/lru-map.ts";
+import { BatchedPort } from "../../base/threads/batched-port.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { type BodyReader, type EngineBodies, tracePlan } from "../../fill/bodies.ts";
 import type { Buckets, OtherLookups } from "../../object/buckets.ts";
@@ -25,7 +27,6 @@ import type { OriginVerdicts } from "../auth/origin-verdicts.ts";
 import { wantedBytes } from "../headers/wanted-bytes.ts";
 import type { WarmRequests } from "../headers/warm-header.ts";
 import { readHeaders } from "../sub-resources/sub-resource-handler.ts";
-import { BatchedPort } from "./batched-port.ts";
 import {
   type FromSampled,
   type ObjectQuestion,

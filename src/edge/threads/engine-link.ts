@@ -9,6 +9,7 @@ import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
+import { BatchedPort } from "../../base/threads/batched-port.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { ObjectLocation } from "../../origin/origin.ts";
@@ -16,7 +17,6 @@ import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
 import type { Asker } from "../../trace/trace.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import { type Wait, Waits } from "../../trace/waits.ts";
-import { BatchedPort } from "./batched-port.ts";
 import {
   type FromSampled,
   type Question,

@@ -7,7 +7,7 @@
  * (1) fills of A hold its memory and wait for blocks that B reads from disk; (2) B has no memory for a block, because
  * its fills hold all of it and wait for A; (3) neither sends a byte within `silenceMaxMs`, and both turn to the origin.
  */
-import type { ByteSink } from "../../base/byte-sink.ts";
+import type { PlacedSink } from "../../base/byte-sink.ts";
 import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import type { Coordination } from "../../membership/coordination.ts";
@@ -64,7 +64,7 @@ export class PeerCopies implements CopySource {
   async fetch(
     key: ChunkKey,
     missing: MissingBytes,
-    sink: ByteSink,
+    sink: PlacedSink,
     signal: AbortSignal,
     trace?: FetchTrace,
   ): Promise<FetchedBytes | undefined> {
@@ -80,14 +80,15 @@ export class PeerCopies implements CopySource {
   async #fetchFrom(
     peer: Member,
     { key, missing, trace }: Wanted,
-    sink: ByteSink,
+    sink: PlacedSink,
     signal: AbortSignal,
   ): Promise<FetchedBytes | undefined> {
     const { peers, coordination, clock } = this.#options;
     const silence = new AbortController();
     const timer = clock.timer(this.#silenceMaxMs, () => silence.abort());
-    const timedSink: ByteSink = {
+    const timedSink: PlacedSink = {
       space: () => sink.space(),
+      spaceAhead: (aheadBytes) => sink.spaceAhead(aheadBytes),
       advance: (lengthBytes) => {
         timer.refresh();
         this.stats.fetchedBytes += lengthBytes;

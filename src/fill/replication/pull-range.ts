@@ -3,10 +3,10 @@
  * for. The sender cannot be slowed down, so the puller limits how much it requests: it asks for the next range when
  * this one is written. That costs a round trip per range, and a pull holds memory for one range only.
  */
-import type { ByteSink } from "../../base/byte-sink.ts";
+import type { PlacedSink } from "../../base/byte-sink.ts";
 import { type Reservation, type Segment, segmentSizeBytes } from "../../base/memory-budget.ts";
 
-export class PullRange implements ByteSink {
+export class PullRange implements PlacedSink {
   readonly lengthBytes: number;
   filledBytes = 0;
   readonly #reservation: Reservation;
@@ -18,12 +18,17 @@ export class PullRange implements ByteSink {
   }
 
   space(): Buffer {
-    const index = Math.floor(this.filledBytes / segmentSizeBytes);
+    return this.spaceAhead(0);
+  }
+
+  spaceAhead(aheadBytes: number): Buffer {
+    const offset = this.filledBytes + aheadBytes;
+    const index = Math.floor(offset / segmentSizeBytes);
     const start = index * segmentSizeBytes;
     this.#segments[index] ??= this.#reservation.takeSegment(
       Math.min(segmentSizeBytes, this.lengthBytes - start),
     );
-    return this.#segments[index].bytes.subarray(this.filledBytes - start);
+    return this.#segments[index].bytes.subarray(offset - start);
   }
 
   advance(lengthBytes: number): void {

@@ -5,14 +5,12 @@
  * without a byte between them are the origin's fault, and the call tolerates them for much longer. The call settles
  * when the stream has closed. From then on nothing uses the sink.
  */
-import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { FillChunkRequestSchema, type FillTrailer } from "../../../gen/orca/v1/fill_pb.ts";
 import type { Clock } from "../../base/clock.ts";
-import type { TraceContexts } from "../../trace/trace-contexts.ts";
-import { requestIdHeaders } from "../session/peer-request-ids.ts";
 import type { StreamOpener } from "../session/peer-session.ts";
 import { StallDeadline } from "../session/stall-deadline.ts";
 import { contentTypeOf, enveloped, type RpcProtocol, rpcProtocolOf } from "./envelope.ts";
@@ -24,8 +22,7 @@ export interface FillChunkCallOptions {
   readonly session: StreamOpener;
   readonly request: MessageInitShape<typeof FillChunkRequestSchema>;
   /** Of the client's request for which the peer is asked. */
-  readonly requestId?: string | undefined;
-  readonly traceContexts?: TraceContexts | undefined;
+  readonly headers?: OutgoingHttpHeaders | undefined;
   /** Checks the header, and returns the sink for the bytes. An exception ends the call. */
   readonly onHeader: FillHeaderReceiver;
   readonly signal: AbortSignal;
@@ -75,7 +72,7 @@ class FillChunkCall {
       ":method": "POST",
       ":path": fillChunkPath,
       "content-type": contentTypeOf(this.#protocol),
-      ...requestIdHeaders(rest.requestId, rest.traceContexts),
+      ...rest.headers,
       ...(this.#protocol === "connect" ? { "connect-protocol-version": "1" } : { te: "trailers" }),
     });
     this.#deadline = new StallDeadline(clock, stallTimeoutMs, () =>

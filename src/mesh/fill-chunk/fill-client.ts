@@ -5,37 +5,22 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
-import { ChunkSource, type FillChunkRequestSchema, type FillHeader } from "../../../gen/orca/v1/fill_pb.ts";
-import type { ByteSink } from "../../base/byte-sink.ts";
-import type { Clock } from "../../base/clock.ts";
-import type { ChunkPeers, PeerRead, PeerReadEnd, PeerSource } from "../../fill/chunk-peers.ts";
+import type { FillChunkRequestSchema } from "../../../gen/orca/v1/fill_pb.ts";
+import type { PlacedSink } from "../../base/byte-sink.ts";
+import type { ChunkPeers, PeerRead, PeerReadEnd } from "../../fill/chunk-peers.ts";
 import type { Member } from "../../membership/member.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
 import { encodeChunkKey } from "../codec/chunk-codec.ts";
 import { fromConnectError } from "../codec/connect-error.ts";
-import type { StreamOpener } from "../session/peer-session.ts";
-import type { Peers } from "../session/peers.ts";
-import { callFillChunk } from "./fill-chunk-call.ts";
-import { defaultFillTimings, type FillTimings } from "./fill-chunk-handler.ts";
+import { requestIdHeaders } from "../session/peer-request-ids.ts";
+import { type FillCalls, Unreachable } from "./fill-calls.ts";
 import { passedOverMax } from "./fill-service.ts";
 import { FillStreamFault } from "./fill-stream-fault.ts";
 
 export interface FillClientOptions {
-  readonly peers: Pick<Peers, "at">;
-  readonly clock: Clock;
-  readonly timings?: Partial<FillTimings>;
+  readonly calls: FillCalls;
   readonly traceContexts?: TraceContexts | undefined;
 }
-
-/** A source that is missing, or that only a newer peer knows, counts as a flight. */
-const peerSources: Readonly<Record<ChunkSource, PeerSource>> = {
-  [ChunkSource.UNSPECIFIED]: "flight",
-  [ChunkSource.MEMORY]: "memory",
-  [ChunkSource.DISK]: "disk",
-  [ChunkSource.FLIGHT]: "flight",
-  [ChunkSource.ORIGIN]: "origin",
-  [ChunkSource.CACHESTORE]: "cachestore",
-};
 
 export class FillClient implements ChunkPeers {
   /** Requests, bytes of chunks, and requests by their end. */
@@ -55,52 +40,26 @@ export class FillClient implements ChunkPeers {
     abandoned: 0,
   };
   readonly #options: FillClientOptions;
-  readonly #timings: FillTimings;
 
   constructor(options: FillClientOptions) {
     this.#options = options;
-    this.#timings = { ...defaultFillTimings, ...options.timings };
   }
 
-  async read(peer: Member, request: PeerRead, sink: ByteSink, signal: AbortSignal): Promise<PeerReadEnd> {
+  async read(peer: Member, request: PeerRead, sink: PlacedSink, signal: AbortSignal): Promise<PeerReadEnd> {
     this.stats.requests += 1;
-    const session = await this.#connect(peer);
-    let source: PeerSource = "flight";
-    const onHeader = (header: FillHeader, lengthBytes: number): ByteSink => {
-      if (lengthBytes !== request.lengthBytes) {
-        const reason = `its header promises ${lengthBytes} bytes, the request asked for ${request.lengthBytes}`;
-        throw new FillStreamFault("wrong_length", reason);
-      }
-      source = peerSources[header.source] ?? source;
-      return this.#countingSink(sink);
+    const { calls, traceContexts } = this.#options;
+    const call = {
+      address: peer.address,
+      request: encodeRequest(request),
+      lengthBytes: request.lengthBytes,
+      headers: requestIdHeaders(request.requestId, traceContexts),
     };
     try {
-      const { clock, traceContexts } = this.#options;
-      const { stallTimeoutMs, waitMaxMs } = this.#timings;
-      const { sha256 } = await callFillChunk({
-        session,
-        request: encodeRequest(request),
-        requestId: request.requestId,
-        traceContexts,
-        onHeader,
-        signal,
-        clock,
-        stallTimeoutMs,
-        waitMaxMs,
-      });
+      const end = await calls.read(call, this.#countingSink(sink), signal);
       this.stats.complete += 1;
-      return { source, sha256: sha256.length === 0 ? undefined : sha256 };
+      return end;
     } catch (thrown) {
       throw this.#countedError(thrown, peer, signal);
-    }
-  }
-
-  async #connect(peer: Member): Promise<StreamOpener> {
-    try {
-      return await this.#options.peers.at(peer.address).bytes();
-    } catch (thrown) {
-      this.stats.unreachable += 1;
-      throw fromConnectError(thrown, actionOf(peer));
     }
   }
 
@@ -110,6 +69,10 @@ export class FillClient implements ChunkPeers {
     if (signal.aborted && thrown === signal.reason) {
       stats.abandoned += 1;
       return thrown;
+    }
+    if (thrown instanceof Unreachable) {
+      stats.unreachable += 1;
+      return fromConnectError(thrown.cause, actionOf(peer));
     }
     if (thrown instanceof FillStreamFault) {
       stats.broken += 1;
@@ -125,9 +88,10 @@ export class FillClient implements ChunkPeers {
     return error;
   }
 
-  #countingSink(sink: ByteSink): ByteSink {
+  #countingSink(sink: PlacedSink): PlacedSink {
     return {
       space: () => sink.space(),
+      spaceAhead: (aheadBytes) => sink.spaceAhead(aheadBytes),
       advance: (lengthBytes) => {
         this.stats.receivedBytes += lengthBytes;
         sink.advance(lengthBytes);

@@ -28,10 +28,12 @@ export type FillStreamFaultKind =
 
 export class FillStreamFault extends OrcaError {
   readonly kind: FillStreamFaultKind;
+  readonly reason: string;
 
   constructor(kind: FillStreamFaultKind, reason: string, cause?: unknown) {
     super("peer_unavailable", "mesh", `Cannot read a FillChunk stream: ${reason}`, { cause });
     this.kind = kind;
+    this.reason = reason;
   }
 }
 

@@ -100,6 +100,9 @@ const lastsMs = 120_000;
 /** While a cluster starts, its replicas call others that do not listen yet. That is no alarm. */
 const joiningMs = 60_000;
 
+/** What a session tells of its attempts to connect. */
+export type Handshakes = Pick<HandshakeFailures, "count" | "succeeded">;
+
 export class HandshakeFailures {
   readonly counts = Object.fromEntries(handshakeFailureReasons.map((reason) => [reason, 0])) as Record<
     HandshakeFailureReason,

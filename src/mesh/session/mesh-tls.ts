@@ -7,22 +7,14 @@
  * TLS sessions are not resumed: a resumed one would rest on a certificate that was checked long ago. A renewed
  * certificate applies to new connections. Existing connections keep theirs, so that no stream is cut.
  */
-import { constants, X509Certificate } from "node:crypto";
+import { constants } from "node:crypto";
 import type { Http2SecureServer } from "node:http2";
-import {
-  type ConnectionOptions,
-  createSecureContext,
-  type SecureContext,
-  type SecureContextOptions,
-  type TLSSocket,
-  type TlsOptions,
-} from "node:tls";
+import type { ConnectionOptions, SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
-import { replicaIdsOf } from "../../base/replica-uri.ts";
 import { type TlsContent, TlsFiles } from "../../base/tls-files.ts";
 import { carriesIdentity, checkOwnCertificate } from "./certificate-identity.ts";
-import { wrongIdentityCode } from "./handshake-failures.ts";
+import { MeshClientTls } from "./mesh-client-tls.ts";
 
 export interface MeshTlsOptions {
   readonly certFile: string;
@@ -48,14 +40,15 @@ export class MeshTls {
   readonly serverName: string;
   readonly #files: TlsFiles;
   readonly #own: OwnCertificate;
-  /** For connections to peers. To make it costs more than all else that a connection that is refused costs. */
-  #clientContext: SecureContext | undefined;
+  /** For connections to peers. */
+  readonly #client: MeshClientTls;
   #server: Http2SecureServer | undefined;
 
   private constructor(serverName: string, files: TlsFiles, own: OwnCertificate) {
     this.serverName = serverName;
     this.#files = files;
     this.#own = own;
+    this.#client = new MeshClientTls(serverName, this.contextOptions);
   }
 
   /**
@@ -78,8 +71,8 @@ export class MeshTls {
     });
     const tls = new MeshTls(serverName, files, own);
     files.watch(() => {
-      tls.#clientContext = undefined;
-      tls.#server?.setSecureContext(tls.#context());
+      tls.#client.renew(tls.contextOptions);
+      tls.#server?.setSecureContext(tls.contextOptions);
     });
     return tls;
   }
@@ -98,6 +91,11 @@ export class MeshTls {
     return this.#files.stats;
   }
 
+  /** Complete each time: `setSecureContext` drops every option that it does not receive. */
+  get contextOptions(): SecureContextOptions {
+    return { ...this.#files.secureContextOptions, secureOptions: constants.SSL_OP_NO_TICKET };
+  }
+
   /** When this replica's certificate expires, in milliseconds since the epoch. */
   get expiresMs(): number {
     return this.#files.expiresMs;
@@ -105,23 +103,17 @@ export class MeshTls {
 
   /** For the listening end. {@link serve} keeps them current. */
   get serverOptions(): TlsOptions {
-    return { ...this.#context(), requestCert: true, rejectUnauthorized: true };
+    return { ...this.contextOptions, requestCert: true, rejectUnauthorized: true };
   }
 
   /** For one connection to a peer, with the current files. */
   get clientOptions(): ConnectionOptions {
-    this.#clientContext ??= createSecureContext(this.#context());
-    return {
-      secureContext: this.#clientContext,
-      servername: this.serverName,
-      rejectUnauthorized: true,
-      ALPNProtocols: ["h2"],
-      checkServerIdentity: (_host, { raw }) => {
-        if (carriesIdentity(new X509Certificate(raw), this.serverName)) return undefined;
-        const error = new Error(`the peer's certificate does not carry the identity "${this.serverName}"`);
-        return Object.assign(error, { code: wrongIdentityCode });
-      },
-    };
+    return this.#client.clientOptions;
+  }
+
+  /** Calls `onChange` with {@link contextOptions} of each renewed certificate, until {@link stop}. */
+  watch(onChange: (context: SecureContextOptions) => void): void {
+    this.#files.watch(() => onChange(this.contextOptions));
   }
 
   /** Gives each renewed certificate to `server`, until {@link stop}. */
@@ -137,17 +129,11 @@ export class MeshTls {
 
   /** The replicas for which the peer's certificate was issued. Undefined if it names none. */
   replicaIdsOf(socket: TLSSocket): ReadonlySet<string> | undefined {
-    const certificate = socket.getPeerX509Certificate();
-    return certificate && replicaIdsOf(certificate);
+    return this.#client.replicaIdsOf(socket);
   }
 
   stop(): void {
     this.#files.stop();
     this.#server = undefined;
-  }
-
-  /** Complete each time: `setSecureContext` drops every option that it does not receive. */
-  #context(): SecureContextOptions {
-    return { ...this.#files.secureContextOptions, secureOptions: constants.SSL_OP_NO_TICKET };
   }
 }

@@ -24,7 +24,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { backoffMs } from "../../origin/backoff.ts";
-import { closedAfterTlsCode, type HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
+import { closedAfterTlsCode, type Handshakes, handshakeFailureReason } from "./handshake-failures.ts";
 import {
   sessionLimits,
   sessionWindowBytes,
@@ -33,7 +33,7 @@ import {
   type Traffic,
 } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
-import type { MeshTls } from "./mesh-tls.ts";
+import type { MeshClientTls } from "./mesh-client-tls.ts";
 
 export interface PeerTimings {
   /** For TCP. */
@@ -60,15 +60,18 @@ export interface PeerStats {
   streams: number;
 }
 
+/** The calling end of TLS: that of the process, or of a thread. */
+export type ClientTls = Pick<MeshClientTls, "clientOptions" | "replicaIdsOf">;
+
 export interface PeerSessionOptions {
   /** `host:port`. */
   readonly address: string;
   readonly traffic: Traffic;
   /** Undefined for HTTP/2 without TLS. */
-  readonly tls: MeshTls | undefined;
+  readonly tls: ClientTls | undefined;
   readonly timings: PeerTimings;
   readonly stats: PeerStats;
-  readonly handshakeFailures: HandshakeFailures;
+  readonly handshakes: Handshakes;
   readonly clock: Clock;
   readonly random: Random;
   /** Opens the connection. TCP by default. */
@@ -264,9 +267,9 @@ export class PeerSession {
   }
 
   #adopt(session: ClientHttp2Session): void {
-    const { address, clock, stats, timings, handshakeFailures } = this.#options;
+    const { address, clock, stats, timings, handshakes } = this.#options;
     stats.sessions += 1;
-    handshakeFailures.succeeded(address);
+    handshakes.succeeded(address);
     stats.sessionsOpen += 1;
     this.#session = session;
     session.setLocalWindowSize(sessionWindowBytes);
@@ -285,11 +288,11 @@ export class PeerSession {
   }
 
   #fail(error: Error & { code?: unknown }): ConnectError {
-    const { address, timings, random, clock, stats, handshakeFailures } = this.#options;
+    const { address, timings, random, clock, stats, handshakes } = this.#options;
     this.#lastFailure = error.message;
     if (this.#closed) return this.#unavailable(error.message, error);
     stats.connectFailures += 1;
-    handshakeFailures.count(
+    handshakes.count(
       handshakeFailureReason(error.code),
       address,
       { address },

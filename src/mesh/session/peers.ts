@@ -11,20 +11,21 @@ import type { Logger } from "../../base/logger.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Random } from "../../base/random.ts";
 import { defaultSwimSettings } from "../../membership/swim-settings.ts";
-import { HandshakeFailures } from "./handshake-failures.ts";
-import type { MeshTls } from "./mesh-tls.ts";
+import { HandshakeFailures, type Handshakes } from "./handshake-failures.ts";
 import { Peer } from "./peer.ts";
-import type { PeerStats, PeerTimings } from "./peer-session.ts";
+import type { ClientTls, PeerStats, PeerTimings } from "./peer-session.ts";
 
 export interface PeersOptions extends Partial<PeerTimings> {
   /** Undefined for HTTP/2 without TLS. */
-  readonly tls: MeshTls | undefined;
+  readonly tls: ClientTls | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   /** As many as a view has members, by default. */
   readonly peersMax?: number;
   readonly callTimeoutMs?: number;
+  /** Takes the place of {@link Peers.handshakeFailures}, where another thread has them. */
+  readonly handshakes?: Handshakes;
   /** Opens connections. TCP by default. */
   readonly dial?: (host: string, port: number) => Socket;
 }
@@ -93,6 +94,11 @@ export class Peers {
     this.#peers.delete(address);
   }
 
+  /** Adds what another thread counted of its sessions. */
+  add(counts: PeerStats): void {
+    for (const name of Object.keys(counts) as (keyof PeerStats)[]) this.stats[name] += counts[name];
+  }
+
   /** Cuts every session. */
   close(): void {
     this.#closed = true;
@@ -101,7 +107,7 @@ export class Peers {
   }
 
   #newPeer(address: string): Peer {
-    const { tls, clock, random, dial, callTimeoutMs = 10_000 } = this.#options;
+    const { tls, clock, random, dial, callTimeoutMs = 10_000, handshakes } = this.#options;
     if (this.#closed) throw new ConnectError(`Cannot reach ${address}: shutting down`, Code.Unavailable);
     if (!/^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(address) || !URL.canParse(`http://${address}`)) {
       throw new ConnectError(`Cannot reach "${address}": it is not HOST:PORT`, Code.InvalidArgument);
@@ -116,7 +122,7 @@ export class Peers {
       callTimeoutMs,
       timings: this.#timings,
       stats: this.stats,
-      handshakeFailures: this.handshakeFailures,
+      handshakes: handshakes ?? this.handshakeFailures,
     });
   }
 

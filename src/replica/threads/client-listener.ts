@@ -17,6 +17,7 @@ import type { Log } from "../../ops/logging.ts";
 import { type LoadedThread, ownLoopTime, ThreadLoads } from "../../ops/thread-loads.ts";
 import type { Trace } from "../../trace/trace.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
+import type { MeshClient } from "../mesh-client.ts";
 import type { OpenOrigin } from "../metadata.ts";
 import type { ReplicaReadPath } from "../read-path.ts";
 import { type ReleaseStack, step } from "../release-stack.ts";
@@ -47,6 +48,8 @@ export interface ClientListenerParts {
   readonly tiers: Tiers;
   readonly readPath: ReplicaReadPath;
   readonly origins: readonly OpenOrigin[];
+  /** Undefined in a cluster of one. */
+  readonly meshClient: Pick<MeshClient, "peers" | "receivers"> | undefined;
   /** Undefined where clients do not authenticate. */
   readonly access: ReplicaAccess | undefined;
   readonly warmQueue: WarmQueue;
@@ -87,6 +90,7 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
     ...shared,
     warmRequests: parts.warmQueue,
     verdicts: access?.verdicts,
+    receivers: parts.meshClient?.receivers,
     accessLogger,
     traceContexts: trace.contexts,
     places: bucketPlacesOf(origins),
@@ -115,7 +119,10 @@ export function threadLoadsOf(listener: ClientListener, clock: Clock, held: Rele
   return loads;
 }
 
-function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts: ThreadCounts): void {
+function addTo(
+  { tiers, readPath, origins, access, meshClient }: ClientListenerParts,
+  counts: ThreadCounts,
+): void {
   const { memoryHits, memoryBytes, lookups } = counts;
   tiers.memory.stats.hits += memoryHits;
   readPath.forReaders.sentBytes.memory += memoryBytes;
@@ -125,4 +132,5 @@ function addTo({ tiers, readPath, origins, access }: ClientListenerParts, counts
     directory.stats.negativeHits += negativeHits;
   }
   if (counts.access) access?.add(counts.access);
+  if (counts.peers) meshClient?.peers.add(counts.peers);
 }

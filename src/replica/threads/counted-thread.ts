@@ -4,6 +4,7 @@ import type { S3Listener } from "../../edge/s3-listener.ts";
 import { drainEdge } from "../../edge/threads/edge-counts.ts";
 import type { LeasedLookups } from "../../edge/threads/leased-lookups.ts";
 import type { ThreadBodies } from "../../edge/threads/thread-bodies.ts";
+import type { PeerStats } from "../../mesh/session/peer-session.ts";
 import type { EventLoopLag } from "../../ops/event-loop-lag.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { ThreadLogger } from "./thread-logger.ts";
@@ -15,6 +16,8 @@ export interface CountedParts {
   readonly logger: Pick<ThreadLogger, "takeDropped">;
   readonly lag: Pick<EventLoopLag, "notice">;
   readonly lookups: () => Iterable<Pick<LeasedLookups, "originId" | "stats">>;
+  /** Of its sessions to peers. */
+  readonly peers: Readonly<PeerStats> | undefined;
   /** Both are undefined before the thread listens. */
   readonly access: () => ReplicaAccess | undefined;
   readonly listener: () => S3Listener | undefined;
@@ -25,6 +28,7 @@ export class CountedThread {
   /** As they were when they were taken last. */
   #acceptErrors = 0;
   #pipelinesCut = 0;
+  #peers: Readonly<PeerStats> | undefined;
 
   constructor(parts: CountedParts) {
     this.#parts = parts;
@@ -44,6 +48,7 @@ export class CountedThread {
       access: access()?.take(),
       acceptErrors: acceptErrors - this.#acceptErrors,
       pipelinesCut: pipelinesCut - this.#pipelinesCut,
+      peers: this.#takePeers(),
       linesDropped: logger.takeDropped(),
       gauges: {
         connections: listener?.connections ?? 0,
@@ -54,6 +59,16 @@ export class CountedThread {
     };
     this.#acceptErrors = acceptErrors;
     this.#pipelinesCut = pipelinesCut;
+    return counts;
+  }
+
+  #takePeers(): PeerStats | undefined {
+    const { peers } = this.#parts;
+    if (peers === undefined) return undefined;
+    const before = this.#peers;
+    this.#peers = { ...peers };
+    const counts = { ...peers };
+    if (before) for (const name of Object.keys(counts) as (keyof PeerStats)[]) counts[name] -= before[name];
     return counts;
   }
 }

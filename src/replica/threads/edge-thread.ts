@@ -19,6 +19,7 @@ import { SampledSteps } from "../../edge/threads/sampled-steps.ts";
 import { sentError } from "../../edge/threads/sent-error.ts";
 import { ThreadBodies } from "../../edge/threads/thread-bodies.ts";
 import { windowMs } from "../../figures/hot-objects.ts";
+import { ChunkReceiver } from "../../mesh/threads/chunk-receiver.ts";
 import { Bucket } from "../../object/bucket.ts";
 import { Buckets, type OtherLookups } from "../../object/buckets.ts";
 import { Revocations } from "../../object/freshness/revocations.ts";
@@ -69,7 +70,7 @@ class EdgeThread {
       clock: this.#clock,
     });
     this.#link.onLogged = (lines) => this.#logger.arrived(lines);
-    const { pinnedSlabsMax, access, certificate } = data;
+    const { pinnedSlabsMax, access, certificate, receiver } = data;
     this.#limits = new ProcessLimits(data.limits);
     const { readahead: readAheadMax } = data.config.chunking;
     this.#bodies = new ThreadBodies({
@@ -84,7 +85,9 @@ class EdgeThread {
     this.#certificate = certificate && new PushedValue(certificate);
     this.#sampleSteps();
     this.#lag = new EventLoopLag(this.#clock);
+    const own = { clock: this.#clock, random: new SystemRandom(), logger: this.#logger };
     this.#counted = new CountedThread({
+      peers: receiver && new ChunkReceiver({ ...receiver, ...own }).stats,
       stats: this.#stats,
       bodies: this.#bodies,
       logger: this.#logger,

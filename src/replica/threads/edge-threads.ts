@@ -212,7 +212,7 @@ export class EdgeThreads {
     log?.level.watch(() => this.#tell({ kind: "debug", isDebug: logger.isDebug }));
   }
 
-  #startThread(number: number, data: Omit<ThreadData, "link">): void {
+  #startThread(number: number, data: Omit<ThreadData, "link" | "receiver">): void {
     const onMessage = (message: FromEdgeThread): void => this.#take(message, thread);
     const parts = { ...this.#options, log: (line: SentLine) => this.#log(line) };
     const thread = new ThreadHandle(`orca-edge-${number}`, data, parts, onMessage);

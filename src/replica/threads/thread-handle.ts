@@ -5,6 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { EngineDesk, type EngineDeskOptions } from "../../edge/threads/engine-desk.ts";
 import { receivedError } from "../../edge/threads/sent-error.ts";
+import type { ReceivingThreads } from "../../mesh/threads/receiving-threads.ts";
 import type { LoadedThread, LoopTime } from "../../ops/thread-loads.ts";
 import type { FromEdgeThread, ThreadData, ThreadGauges, ToEdgeThread } from "./thread-messages.ts";
 
@@ -12,6 +13,8 @@ export interface ThreadHandleOptions extends EngineDeskOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onDied: (error: OrcaError) => void;
+  /** Undefined in a cluster of one. */
+  readonly receivers?: Pick<ReceivingThreads, "open"> | undefined;
   /** The module that the thread runs; for tests. */
   readonly threadModule?: URL;
 }
@@ -41,7 +44,7 @@ export class ThreadHandle implements LoadedThread {
 
   constructor(
     name: string,
-    data: Omit<ThreadData, "link">,
+    data: Omit<ThreadData, "link" | "receiver">,
     options: ThreadHandleOptions,
     onMessage: (message: FromEdgeThread) => void,
   ) {
@@ -50,16 +53,19 @@ export class ThreadHandle implements LoadedThread {
     const { port1, port2 } = new MessageChannel();
     this.#desk = new EngineDesk(port1, options);
     this.#onMessage = onMessage;
+    const receiver = options.receivers?.open();
+    const receiverPort = receiver?.data.port;
     this.#worker = new Worker(options.threadModule ?? new URL("./edge-thread.ts", import.meta.url), {
       name,
-      workerData: { ...data, link: port2 } satisfies ThreadData,
-      transferList: [port2],
+      workerData: { ...data, link: port2, receiver: receiver?.data } satisfies ThreadData,
+      transferList: receiverPort ? [port2, receiverPort] : [port2],
     });
     this.#worker.on("message", (message: FromEdgeThread) => this.#take(message));
     this.#worker.on("error", (error: Error) => this.#die(options, name, error));
     this.#worker.on("exit", () => {
       port1.close();
       this.#desk.close();
+      receiver?.close();
       this.#die(options, name, new Error("it ended"));
     });
   }
@@ -102,7 +108,7 @@ export class ThreadHandle implements LoadedThread {
 
   /** Serves for a rehearsal until the returned function has ended. Resolves with the port on loopback. @throws Error */
   async rehearse(
-    data: Omit<ThreadData, "link">,
+    data: Omit<ThreadData, "link" | "receiver">,
     engine: Omit<EngineDeskOptions, "log" | "clock">,
   ): Promise<{ readonly port: number; readonly end: () => Promise<void> }> {
     const { port1, port2 } = new MessageChannel();
@@ -114,9 +120,10 @@ export class ThreadHandle implements LoadedThread {
       desk.close();
       port1.close();
     };
-    this.#worker.postMessage({ kind: "rehearse", data: { ...data, link: port2 } } satisfies ToEdgeThread, [
-      port2,
-    ]);
+    this.#worker.postMessage(
+      { kind: "rehearse", data: { ...data, link: port2, receiver: undefined } } satisfies ToEdgeThread,
+      [port2],
+    );
     const { port, fault } = await this.answer("rehearsing");
     if (fault === undefined) return { port, end };
     await end();

@@ -6,6 +6,8 @@ import type { MessagePort } from "node:worker_threads";
 import type { Config } from "../../config/config.ts";
 import type { EdgeCounts } from "../../edge/threads/edge-counts.ts";
 import type { SentError } from "../../edge/threads/sent-error.ts";
+import type { PeerStats } from "../../mesh/session/peer-session.ts";
+import type { ReceiverData } from "../../mesh/threads/receiver-messages.ts";
 import type { RevocationMemory } from "../../object/freshness/revocations.ts";
 import type { IndexMemory } from "../../store/shared-index/pin-protocol.ts";
 import type { AccessMaterial } from "../access/access-files.ts";
@@ -30,6 +32,8 @@ export interface ThreadData {
   /** Certificate and key. Undefined without TLS. */
   readonly certificate: SecureContextOptions | undefined;
   readonly isDebug: boolean;
+  /** For the chunks that it receives from peers. Undefined in a cluster of one, and in a rehearsal. */
+  readonly receiver: ReceiverData | undefined;
   /** @see S3ListenerOptions.hasLane */
   readonly hasLane: boolean | undefined;
 }
@@ -45,6 +49,8 @@ export interface ThreadCounts {
   readonly access: AccessCounts | undefined;
   readonly acceptErrors: number;
   readonly pipelinesCut: number;
+  /** Of its sessions to peers. `sessionsOpen` may have become fewer. */
+  readonly peers: PeerStats | undefined;
   /** Lines that the log of the thread has dropped. */
   readonly linesDropped: number;
   readonly gauges: ThreadGauges;

@@ -10,7 +10,7 @@ import { MiB } from "../../../src/base/units.ts";
 import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import { OriginVerdicts } from "../../../src/edge/auth/origin-verdicts.ts";
 import { AskedOrigin } from "../../../src/edge/threads/asked-origin.ts";
-import { lateMsMax } from "../../../src/edge/threads/batched-port.ts";
+import { lateMsMax } from "../../../src/base/threads/batched-port.ts";
 import { EngineDesk } from "../../../src/edge/threads/engine-desk.ts";
 import { EngineLink } from "../../../src/edge/threads/engine-link.ts";
 import { LeasedLookups } from "../../../src/edge/threads/leased-lookups.ts";

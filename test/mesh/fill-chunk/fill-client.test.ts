@@ -13,6 +13,7 @@ import { ObjectVersion } from "../../../src/chunk/object-version.ts";
 import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
 import { NotCoordinator } from "../../../src/membership/not-coordinator.ts";
 import { contentTypeOf, endStreamEnvelope, enveloped } from "../../../src/mesh/fill-chunk/envelope.ts";
+import { LocalFillCalls } from "../../../src/mesh/fill-chunk/fill-calls.ts";
 import { FillChunkHandler, fillChunkPath } from "../../../src/mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillClient } from "../../../src/mesh/fill-chunk/fill-client.ts";
 import { type ChunkAnswer, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
@@ -50,7 +51,7 @@ async function meshOf(context: TestContext, handler: StreamHandler) {
   const { clock, serve, peers } = meshFixture(context);
   const { server, address } = await serve({ handlers: new Map([[fillChunkPath, handler]]) });
   const mesh = peers();
-  const client = new FillClient({ peers: mesh, clock });
+  const client = new FillClient({ calls: new LocalFillCalls({ peers: mesh, clock }) });
   return { client, clock, server, mesh, peer: memberOf("r1", { address }) };
 }
 
@@ -243,7 +244,7 @@ test("FillClient.read: an answer that is not Orca's is peer_unavailable, whateve
 
 test("FillClient.read: an unreachable peer is peer_unavailable", async (context) => {
   const { clock, peers } = meshFixture(context);
-  const client = new FillClient({ peers: peers(), clock });
+  const client = new FillClient({ calls: new LocalFillCalls({ peers: peers(), clock }) });
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as { port: number };

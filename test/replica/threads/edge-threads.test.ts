@@ -82,6 +82,7 @@ const counts: ThreadCounts = {
   access: undefined,
   acceptErrors: 0,
   pipelinesCut: 0,
+  peers: undefined,
   linesDropped: 0,
   gauges: { connections: 3, requestsInFlight: 3, requestsPipelined: 0, lag: null },
 };

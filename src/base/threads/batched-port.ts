@@ -1,9 +1,9 @@
 /**
- * A port between a thread of the edge and the engine. Messages of one turn of the event loop leave together: waking the
- * other thread costs more than the messages do. A message that is not urgent waits for the next one that is, for a while.
+ * A port between the engine and another thread. Messages of one turn of the event loop leave together: waking the other
+ * thread costs more than the messages do. A message that is not urgent waits for the next one that is, for a while.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { Clock, Timer } from "../../base/clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 
 /** How long a message waits for another one. */
 export const lateMsMax = 10;
