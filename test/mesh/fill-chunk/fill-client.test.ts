@@ -20,10 +20,11 @@ import { type ChunkAnswer, FillService } from "../../../src/mesh/fill-chunk/fill
 import { FillStreamFault, type FillStreamFaultKind } from "../../../src/mesh/fill-chunk/fill-stream-fault.ts";
 import { streamsPerSessionMax } from "../../../src/mesh/session/http2-limits.ts";
 import type { StreamHandler } from "../../../src/mesh/session/mesh-server.ts";
+import { callsOfThread } from "../../support/chunk-receivers.ts";
 import { PatternSlices } from "../../support/fill-peer.ts";
 import { memberOf } from "../../support/member-of.ts";
 import { MemorySink } from "../../support/memory-sink.ts";
-import { meshFixture } from "../../support/mesh-fixture.ts";
+import { type MeshFixture, meshFixture } from "../../support/mesh-fixture.ts";
 import { assertPattern, patternBytes } from "../../support/pattern.ts";
 import { rejectsWith } from "../../support/rejects-with.ts";
 import { until } from "../../support/until.ts";
@@ -46,19 +47,34 @@ function readOf(fields: Partial<PeerRead> = {}): PeerRead {
 
 const never = new AbortController().signal;
 
-/** A client, and a peer whose FillChunk streams `handler` answers. */
-async function meshOf(context: TestContext, handler: StreamHandler) {
-  const { clock, serve, peers } = meshFixture(context);
-  const { server, address } = await serve({ handlers: new Map([[fillChunkPath, handler]]) });
+/** Who receives the chunks of a client: the thread that asks, or another one. */
+type Way = "here" | "in a thread";
+
+/** A test of what holds whoever receives. */
+function eachWay(name: string, run: (context: TestContext, way: Way) => Promise<void>): void {
+  for (const way of ["here", "in a thread"] as const)
+    test(`${name} (received ${way})`, (context) => run(context, way));
+}
+
+function clientOf(context: TestContext, way: Way, { clock, logger, peers }: MeshFixture) {
   const mesh = peers();
-  const client = new FillClient({ calls: new LocalFillCalls({ peers: mesh, clock }) });
-  return { client, clock, server, mesh, peer: memberOf("r1", { address }) };
+  const local = new LocalFillCalls({ peers: mesh, clock });
+  const calls = way === "here" ? local : callsOfThread(context, { clock, logger });
+  return { mesh, client: new FillClient({ calls }) };
+}
+
+/** A client, and a peer whose FillChunk streams `handler` answers. */
+async function meshOf(context: TestContext, way: Way, handler: StreamHandler) {
+  const fixture = meshFixture(context);
+  const { clock, serve } = fixture;
+  const { server, address } = await serve({ handlers: new Map([[fillChunkPath, handler]]) });
+  return { ...clientOf(context, way, fixture), clock, server, peer: memberOf("r1", { address }) };
 }
 
 /** The same with Orca's own handler, and a service over `answer`. */
-function answering(context: TestContext, answer: (request: PeerRead) => ChunkAnswer | undefined) {
+function answering(context: TestContext, way: Way, answer: (request: PeerRead) => ChunkAnswer | undefined) {
   const { promise, resolve } = Promise.withResolvers<FillChunkHandler>();
-  const made = meshOf(context, (stream, headers) => {
+  const made = meshOf(context, way, (stream, headers) => {
     void promise.then((handler) => handler.handle(stream, headers));
   });
   const service = new FillService({ answer });
@@ -77,9 +93,9 @@ function holding(source: PeerSource, sha256?: Uint8Array): (request: PeerRead) =
   });
 }
 
-test("FillClient.read: reads the bytes, their source and their digest", async (context) => {
+eachWay("FillClient.read: reads the bytes, their source and their digest", async (context, way) => {
   const digest = createHash("sha256").update("chunk").digest();
-  const { client, peer } = await answering(context, holding("disk", digest));
+  const { client, peer } = await answering(context, way, holding("disk", digest));
   const sink = new MemorySink(5 * MiB);
   const end = await client.read(peer, readOf({ lengthBytes: 5 * MiB }), sink, never);
   sink.settle();
@@ -92,19 +108,24 @@ test("FillClient.read: reads the bytes, their source and their digest", async (c
   assert.equal(client.stats.receivedBytes, 5 * MiB);
 });
 
-test("FillClient.read: returns every source, and undefined for an unknown digest", async (context) => {
-  const sources: PeerSource[] = ["memory", "disk", "flight", "origin", "cachestore"];
-  const left = [...sources];
-  const { client, peer } = await answering(context, (read) => holding(left.shift() as PeerSource)(read));
-  for (const source of sources) {
-    const end = await client.read(peer, readOf(), new MemorySink(1000), never);
-    assert.deepEqual(end, { source, sha256: undefined });
-  }
-});
+eachWay(
+  "FillClient.read: returns every source, and undefined for an unknown digest",
+  async (context, way) => {
+    const sources: PeerSource[] = ["memory", "disk", "flight", "origin", "cachestore"];
+    const left = [...sources];
+    const { client, peer } = await answering(context, way, (read) =>
+      holding(left.shift() as PeerSource)(read),
+    );
+    for (const source of sources) {
+      const end = await client.read(peer, readOf(), new MemorySink(1000), never);
+      assert.deepEqual(end, { source, sha256: undefined });
+    }
+  },
+);
 
-test("FillClient.read: the peer receives the request unchanged", async (context) => {
+eachWay("FillClient.read: the peer receives the request unchanged", async (context, way) => {
   const asked: PeerRead[] = [];
-  const { client, peer } = await answering(context, (read) => {
+  const { client, peer } = await answering(context, way, (read) => {
     asked.push(read);
     return holding("memory")(read);
   });
@@ -124,61 +145,70 @@ test("FillClient.read: the peer receives the request unchanged", async (context)
   assert.deepEqual(asked[1]?.passedOver, many.slice(0, 64));
 });
 
-test("FillClient.read: throws the peer's error with its code, and counts it by its code", async (context) => {
-  let thrown: Error = new Error("none");
-  const { client, peer } = await answering(context, () => {
-    throw thrown;
-  });
-  const fails = async (code: ErrorCode): Promise<OrcaError> => {
-    thrown = new OrcaError(code, "origin", `Cannot read: ${code}`, { retryAfterSeconds: 7 });
-    return rejectsWith(code, client.read(peer, readOf(), new MemorySink(1000), never));
-  };
-  assert.equal((await fails("origin_throttled")).retryAfterSeconds, 7);
-  for (const code of ["origin_etag_changed", "no_such_key", "origin_denied", "overloaded"] as const) {
-    assert.equal((await fails(code)).source, "origin");
-  }
-  for (const code of ["shutting_down", "internal"] as const) await fails(code);
-  assert.equal(client.stats.peerError, 7);
-  const members = [memberOf("r1"), memberOf("r2")] as const;
-  thrown = new NotCoordinator("the chunk", members[1], members);
-  const told = await rejectsWith("not_coordinator", client.read(peer, readOf(), new MemorySink(1000), never));
-  assert.ok(told instanceof NotCoordinator);
-  assert.deepEqual(told.coordinator, members[1]);
-  assert.deepEqual(told.members.toSorted(byId), members.toSorted(byId));
-  assert.equal(client.stats.notCoordinator, 1);
-  assert.equal(client.stats.receivedBytes, 0);
-});
+eachWay(
+  "FillClient.read: throws the peer's error with its code, and counts it by its code",
+  async (context, way) => {
+    let thrown: Error = new Error("none");
+    const { client, peer } = await answering(context, way, () => {
+      throw thrown;
+    });
+    const fails = async (code: ErrorCode): Promise<OrcaError> => {
+      thrown = new OrcaError(code, "origin", `Cannot read: ${code}`, { retryAfterSeconds: 7 });
+      return rejectsWith(code, client.read(peer, readOf(), new MemorySink(1000), never));
+    };
+    assert.equal((await fails("origin_throttled")).retryAfterSeconds, 7);
+    for (const code of ["origin_etag_changed", "no_such_key", "origin_denied", "overloaded"] as const) {
+      assert.equal((await fails(code)).source, "origin");
+    }
+    for (const code of ["shutting_down", "internal"] as const) await fails(code);
+    assert.equal(client.stats.peerError, 7);
+    const members = [memberOf("r1"), memberOf("r2")] as const;
+    thrown = new NotCoordinator("the chunk", members[1], members);
+    const told = await rejectsWith(
+      "not_coordinator",
+      client.read(peer, readOf(), new MemorySink(1000), never),
+    );
+    assert.ok(told instanceof NotCoordinator);
+    assert.deepEqual(told.coordinator, members[1]);
+    assert.deepEqual(told.members.toSorted(byId), members.toSorted(byId));
+    assert.equal(client.stats.notCoordinator, 1);
+    assert.equal(client.stats.receivedBytes, 0);
+  },
+);
 
 function byId(left: { replicaId: string }, right: { replicaId: string }): number {
   return left.replicaId < right.replicaId ? -1 : 1;
 }
 
-test("FillClient.read: with cachedOnly, a chunk that is not cached is not_held", async (context) => {
-  const { client, peer } = await answering(context, () => undefined);
+eachWay("FillClient.read: with cachedOnly, a chunk that is not cached is not_held", async (context, way) => {
+  const { client, peer } = await answering(context, way, () => undefined);
   const read = client.read(peer, readOf({ cachedOnly: true }), new MemorySink(1000), never);
   await rejectsWith("not_held", read);
   assert.equal(client.stats.notHeld, 1);
 });
 
-test("FillClient.read: an origin's error after the first byte is typed, and the sink holds a true prefix", async (context) => {
-  const slices = new PatternSlices(1, 3 * MiB);
-  slices.failAt = MiB;
-  slices.failure = new OrcaError("origin_unavailable", "origin", "Cannot read: gone");
-  const { client, peer } = await answering(context, ({ lengthBytes }) => ({
-    lengthBytes,
-    source: "origin",
-    slices,
-    sha256: async () => undefined,
-  }));
-  const sink = new MemorySink(3 * MiB);
-  const read = client.read(peer, readOf({ lengthBytes: 3 * MiB }), sink, never);
-  await rejectsWith("origin_unavailable", read);
-  sink.settle();
-  assert.equal(sink.receivedBytes, MiB);
-  assertPattern(sink.received, 1, 0);
-  assert.equal(client.stats.receivedBytes, MiB);
-  assert.ok(slices.closed);
-});
+eachWay(
+  "FillClient.read: an origin's error after the first byte is typed, and the sink holds a true prefix",
+  async (context, way) => {
+    const slices = new PatternSlices(1, 3 * MiB);
+    slices.failAt = MiB;
+    slices.failure = new OrcaError("origin_unavailable", "origin", "Cannot read: gone");
+    const { client, peer } = await answering(context, way, ({ lengthBytes }) => ({
+      lengthBytes,
+      source: "origin",
+      slices,
+      sha256: async () => undefined,
+    }));
+    const sink = new MemorySink(3 * MiB);
+    const read = client.read(peer, readOf({ lengthBytes: 3 * MiB }), sink, never);
+    await rejectsWith("origin_unavailable", read);
+    sink.settle();
+    assert.equal(sink.receivedBytes, MiB);
+    assertPattern(sink.received, 1, 0);
+    assert.equal(client.stats.receivedBytes, MiB);
+    assert.ok(slices.closed);
+  },
+);
 
 function message(piece: MessageInitShape<typeof FillChunkResponseSchema>["piece"] & {}): Buffer {
   return enveloped(0, toBinary(FillChunkResponseSchema, create(FillChunkResponseSchema, { piece })));
@@ -209,42 +239,47 @@ const illWilled: Readonly<Record<string, [Buffer[], number, FillStreamFaultKind]
 };
 
 for (const [what, [pieces, receivedBytes, kind]] of Object.entries(illWilled)) {
-  test(`FillClient.read: ${what} is peer_unavailable, counted, and the sink holds a true prefix`, async (context) => {
-    const { client, peer } = await meshOf(context, (stream: ServerHttp2Stream) => {
-      stream.respond({ ":status": 200, "content-type": contentTypeOf("connect") });
-      stream.end(Buffer.concat(pieces));
-    });
-    const sink = new MemorySink(1000);
-    const fault = await rejectsWith("peer_unavailable", client.read(peer, readOf(), sink, never));
-    sink.settle();
-    assert.ok(fault instanceof FillStreamFault);
-    assert.equal(fault.kind, kind, fault.message);
-    assert.equal(sink.receivedBytes, receivedBytes);
-    assertPattern(sink.received, 1, 0);
-    sink.assertUntouched();
-    assert.equal(client.stats.broken, 1);
-    assert.equal(client.stats.receivedBytes, receivedBytes);
-  });
+  eachWay(
+    `FillClient.read: ${what} is peer_unavailable, counted, and the sink holds a true prefix`,
+    async (context, way) => {
+      const { client, peer } = await meshOf(context, way, (stream: ServerHttp2Stream) => {
+        stream.respond({ ":status": 200, "content-type": contentTypeOf("connect") });
+        stream.end(Buffer.concat(pieces));
+      });
+      const sink = new MemorySink(1000);
+      const fault = await rejectsWith("peer_unavailable", client.read(peer, readOf(), sink, never));
+      sink.settle();
+      assert.ok(fault instanceof FillStreamFault);
+      assert.equal(fault.kind, kind, fault.message);
+      assert.equal(sink.receivedBytes, receivedBytes);
+      assertPattern(sink.received, 1, 0);
+      sink.assertUntouched();
+      assert.equal(client.stats.broken, 1);
+      assert.equal(client.stats.receivedBytes, receivedBytes);
+    },
+  );
 }
 
-test("FillClient.read: an answer that is not Orca's is peer_unavailable, whatever its status", async (context) => {
-  const statuses = [404, 429, 500, 503];
-  const left = [...statuses];
-  const { client, peer } = await meshOf(context, (stream) => {
-    const status = left.shift();
-    if (status !== undefined) return stream.respond({ ":status": status }, { endStream: true });
-    stream.respond({ ":status": 200, "content-type": contentTypeOf("connect") });
-    stream.end(endStreamEnvelope(new ConnectError("who are you", Code.Unauthenticated)));
-  });
-  for (let reads = 0; reads <= statuses.length; reads += 1) {
-    await rejectsWith("peer_unavailable", client.read(peer, readOf(), new MemorySink(1000), never));
-  }
-  assert.equal(client.stats.broken, statuses.length + 1);
-});
+eachWay(
+  "FillClient.read: an answer that is not Orca's is peer_unavailable, whatever its status",
+  async (context, way) => {
+    const statuses = [404, 429, 500, 503];
+    const left = [...statuses];
+    const { client, peer } = await meshOf(context, way, (stream) => {
+      const status = left.shift();
+      if (status !== undefined) return stream.respond({ ":status": status }, { endStream: true });
+      stream.respond({ ":status": 200, "content-type": contentTypeOf("connect") });
+      stream.end(endStreamEnvelope(new ConnectError("who are you", Code.Unauthenticated)));
+    });
+    for (let reads = 0; reads <= statuses.length; reads += 1) {
+      await rejectsWith("peer_unavailable", client.read(peer, readOf(), new MemorySink(1000), never));
+    }
+    assert.equal(client.stats.broken, statuses.length + 1);
+  },
+);
 
-test("FillClient.read: an unreachable peer is peer_unavailable", async (context) => {
-  const { clock, peers } = meshFixture(context);
-  const client = new FillClient({ calls: new LocalFillCalls({ peers: peers(), clock }) });
+eachWay("FillClient.read: an unreachable peer is peer_unavailable", async (context, way) => {
+  const { client } = clientOf(context, way, meshFixture(context));
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as { port: number };
@@ -257,7 +292,7 @@ test("FillClient.read: an unreachable peer is peer_unavailable", async (context)
 });
 
 test("FillClient.read: one stream more than the limit to a peer is peer_unavailable", async (context) => {
-  const { client, peer, mesh } = await meshOf(context, () => undefined);
+  const { client, peer, mesh } = await meshOf(context, "here", () => undefined);
   const opener = await mesh.at(peer.address).bytes();
   for (let streams = 0; streams < streamsPerSessionMax; streams += 1) {
     opener.request({ ":method": "POST", ":path": fillChunkPath });
@@ -265,9 +300,9 @@ test("FillClient.read: one stream more than the limit to a peer is peer_unavaila
   await rejectsWith("peer_unavailable", client.read(peer, readOf(), new MemorySink(1000), never));
 });
 
-test("FillClient.read: a peer that ignores a request costs one stall deadline", async (context) => {
+eachWay("FillClient.read: a peer that ignores a request costs one stall deadline", async (context, way) => {
   let swallowed = 0;
-  const { client, peer, clock } = await meshOf(context, () => void (swallowed += 1));
+  const { client, peer, clock } = await meshOf(context, way, () => void (swallowed += 1));
   let settledMs = Number.NaN;
   const read = client.read(peer, readOf(), new MemorySink(1000), never).finally(() => {
     settledMs = clock.monotonic();
@@ -281,23 +316,26 @@ test("FillClient.read: a peer that ignores a request costs one stall deadline", 
   assert.equal(client.stats.broken, 1);
 });
 
-test("FillClient.read: a caller that cancels gets its own reason, and the peer releases its slice", async (context) => {
-  const slices = new PatternSlices(1, 3 * MiB);
-  const { client, peer } = await answering(context, ({ lengthBytes }) => ({
-    lengthBytes,
-    source: "flight",
-    slices,
-    sha256: async () => undefined,
-  }));
-  const abort = new AbortController();
-  const sink = new MemorySink(3 * MiB);
-  const reason = new Error("enough");
-  sink.onAdvance = () => abort.abort(reason);
-  const read = client.read(peer, readOf({ lengthBytes: 3 * MiB }), sink, abort.signal);
-  await assert.rejects(read, reason);
-  sink.settle();
-  sink.assertUntouched();
-  await assert.rejects(client.read(peer, readOf(), new MemorySink(1000), abort.signal), reason);
-  assert.equal(client.stats.abandoned, 2);
-  await until(() => slices.closed);
-});
+eachWay(
+  "FillClient.read: a caller that cancels gets its own reason, and the peer releases its slice",
+  async (context, way) => {
+    const slices = new PatternSlices(1, 3 * MiB);
+    const { client, peer } = await answering(context, way, ({ lengthBytes }) => ({
+      lengthBytes,
+      source: "flight",
+      slices,
+      sha256: async () => undefined,
+    }));
+    const abort = new AbortController();
+    const sink = new MemorySink(3 * MiB);
+    const reason = new Error("enough");
+    sink.onAdvance = () => abort.abort(reason);
+    const read = client.read(peer, readOf({ lengthBytes: 3 * MiB }), sink, abort.signal);
+    await assert.rejects(read, reason);
+    sink.settle();
+    sink.assertUntouched();
+    await assert.rejects(client.read(peer, readOf(), new MemorySink(1000), abort.signal), reason);
+    assert.equal(client.stats.abandoned, 2);
+    await until(() => slices.closed);
+  },
+);
