@@ -16,6 +16,8 @@ export interface ProcessClusterOptions {
   readonly clusterSettings: string;
   /** More of the flow mapping `server`, each with a comma in front. */
   readonly serverSettings?: string;
+  /** Of each process, before Orca. */
+  readonly nodeOptions?: readonly string[];
   /** How many start; 3 without. */
   readonly replicas?: number;
   /** How many they have the addresses of; one more than start, without. */
@@ -62,7 +64,7 @@ export class ProcessCluster {
   /** Starts a replica, or starts it again. */
   async serve(index: number): Promise<OrcaProcess> {
     const { certFile, keyFile, caFile } = await this.#certificates.files(`r${index}`);
-    const { settings, clusterSettings, serverSettings = "" } = this.#options;
+    const { settings, clusterSettings, serverSettings = "", nodeOptions } = this.#options;
     const replica = await serveOrca(
       this.folder,
       `r${index}`,
@@ -80,6 +82,7 @@ cluster:
   internal_tls: { enabled: true, cert_file: ${certFile}, key_file: ${keyFile}, ca_file: ${caFile}, server_name: ${serverName} }
 ${clusterSettings}
 `,
+      nodeOptions,
     );
     this.replicas[index] = replica;
     return replica;

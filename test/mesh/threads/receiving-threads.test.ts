@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { MessagePort } from "node:worker_threads";
+import { MemoryBudget } from "../../../src/base/memory-budget.ts";
 import { MiB } from "../../../src/base/units.ts";
+import { ObjectVersion } from "../../../src/chunk/object-version.ts";
+import { Flight } from "../../../src/fill/flight.ts";
 import type { FillCall } from "../../../src/mesh/fill-chunk/fill-calls.ts";
 import { FillStreamFault } from "../../../src/mesh/fill-chunk/fill-stream-fault.ts";
 import type { FromReceiver, ReceiverData, ToReceiver } from "../../../src/mesh/threads/receiver-messages.ts";
@@ -136,6 +139,50 @@ test("ReceivingThread.read: a sink that aborts after a block learns of no byte a
   await assert.rejects(read, /cut/);
 });
 
+test("ReceivingThread.read: a flight that is cut keeps its memory until the thread has ended its read", async (context) => {
+  const { threads, scripts } = scripted(context, 1);
+  const [thread] = scripts as [ScriptedThread];
+  const version = new ObjectVersion({
+    originId: "o",
+    bucket: "b",
+    objectKey: "k",
+    etag: "e",
+    sizeBytes: 4 * MiB,
+    chunkSizeBytes: 4 * MiB,
+  });
+  const budget = new MemoryBudget({ maxBytes: 4 * MiB, clock: new FakeClock(), poison: true });
+  const flight = new Flight(
+    { version, index: 0 },
+    "peer",
+    { from: 0, to: 4 * MiB },
+    { isWorthFinishing: () => false },
+  );
+  const reservation = budget.tryReserve(4 * MiB);
+  assert.ok(reservation);
+  flight.useMemory(reservation);
+  flight.join();
+  const fetched = flight.fetch(async (sink, signal) => {
+    await threads.read(callOf(4 * MiB), sink, signal);
+  }, never);
+  const { id, places } = await thread.next("read");
+  thread.send({ kind: "arrived", id, bytes: 10 });
+  await until(() => flight.filled === 10);
+  flight.leave();
+  assert.equal(flight.to, MiB);
+  for (const { slab, offset, lengthBytes } of places) Buffer.from(slab, offset, lengthBytes).fill(7);
+  thread.send({ kind: "arrived", id, bytes: 2 * MiB + 10 });
+  await thread.next("cancel");
+  assert.equal(await hasSettled(fetched, thread, threads), false);
+  assert.equal(budget.usedBytes, 4 * MiB);
+  thread.send({ kind: "ended", id, bytes: 3 * MiB });
+  await fetched;
+  const chunk = flight.complete();
+  assert.deepEqual([flight.filled, budget.usedBytes], [MiB, MiB]);
+  assert.equal(chunk?.block(0)?.bytes.at(-1), 7);
+  flight.close();
+  assert.equal(budget.usedBytes, 0);
+});
+
 test("ReceivingThread.read: what the sink throws ends the read, once the thread has ended it, and nothing else", async (context) => {
   const { threads, scripts } = scripted(context, 1);
   const [thread] = scripts as [ScriptedThread];
@@ -213,15 +260,15 @@ test("ReceivingThreads: news about a peer goes to its thread alone, and after a 
 });
 
 test("ReceivingThreads: a thread gets the certificate that is in use, and each renewed one", async (context) => {
-  let renew: (files: object) => void = () => {};
+  const watchers: ((files: object) => void)[] = [];
   const tls = {
     serverName: "cluster.test",
     contextOptions: { cert: "first" },
-    watch: (onChange: typeof renew) => void (renew = onChange),
+    watch: (onChange: (files: object) => void) => void watchers.push(onChange),
   };
   const { scripts } = scripted(context, 2, { tls });
   assert.deepEqual(scripts[0]?.data.tls, { serverName: "cluster.test", files: { cert: "first" } });
-  renew({ cert: "second" });
+  for (const onChange of watchers) onChange({ cert: "second" });
   for (const thread of scripts)
     assert.deepEqual((await thread.next("certificate")).files, { cert: "second" });
 });
