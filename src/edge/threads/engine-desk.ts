@@ -6,6 +6,7 @@
  * Invariants:
  * 1. A slab reaches the thread before the first slice in it, because messages keep their order.
  * 2. Every read ends with `close` of the thread, or with the thread.
+ * 3. A read that begins with the answer to a look-up begins in the turn of the answer, and its slices come after that.
  */
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
@@ -99,6 +100,7 @@ export class EngineDesk {
   readonly #answerIds = new WeakMap<LookupResult, number>();
   readonly #unsubscribe: () => void;
   #lastAnswerId = 0;
+  #isClosed = false;
   /** That the thread does not know to have arrived, and the lines of the log among them. */
   #taken = 0;
   #lines = 0;
@@ -123,6 +125,7 @@ export class EngineDesk {
 
   /** The thread has ended. */
   close(): void {
+    this.#isClosed = true;
     this.#unsubscribe();
     for (const { reader } of this.#reads.values()) reader.close();
     this.#reads.clear();
@@ -302,7 +305,8 @@ export class EngineDesk {
     { read }: ObjectQuestion,
     result: LookupResult,
   ): readonly [start: number, end: number] | undefined {
-    if (read === undefined || result.kind === "error") return undefined;
+    // Nobody would end a read that begins after the end of its thread.
+    if (this.#isClosed || read === undefined || result.kind === "error") return undefined;
     const { bodies, clock } = this.#options;
     const wanted = wantedBytes(read, result.record.head, clock);
     return wanted && !bodies.holds(result.record.version, wanted[0]) ? wanted : undefined;

@@ -2,6 +2,9 @@
  * The end of a thread of the edge on the way to the engine: sends questions and reads, and knows which answer is for which.
  * What the engine waited for on behalf of a request is added to what the request waited for.
  *
+ * A read that the engine has begun with its answer to a look-up has the id of the question. It is kept here from the answer
+ * to the end of the turn: its request takes it over then, or it is ended.
+ *
  * Invariant: with {@link messagesMax} messages on their way, no question, read or sampled step is added. Requests whose
  * clients have left count no more for `server.max_requests`, but what they have asked stays on its way.
  */

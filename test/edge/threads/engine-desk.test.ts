@@ -42,6 +42,10 @@ import { ScriptedOrigin } from "../../support/scripted-origin.ts";
 const location = { bucket: "b", key: "k" };
 const chunkSizeBytes = 8 * MiB;
 
+function kinds(batch: readonly { readonly kind: string }[]): string[] {
+  return batch.map(({ kind }) => kind);
+}
+
 /** An engine and one thread of the edge. */
 class Ends {
   readonly clock = new FakeClock();
@@ -49,8 +53,11 @@ class Ends {
   readonly index = new SharedIndex(100);
   readonly budget = new MemoryBudget({ maxBytes: 64 * MiB, clock: this.clock, poison: true });
   readonly memory = new MemoryTier({ budget: this.budget, published: new PublishedChunks(this.index) });
-  readonly heads: (ObjectHead | OrcaError | null)[] = [];
+  readonly heads: (ObjectHead | OrcaError | null | Promise<ObjectHead>)[] = [];
   headsAsked = 0;
+  /** The kinds of the messages that came together. */
+  readonly toEngine: string[][] = [];
+  readonly toThread: string[][] = [];
   readonly directory: Directory;
   readonly desk: EngineDesk;
   readonly lookups: LeasedLookups;
@@ -60,6 +67,8 @@ class Ends {
   constructor(context: TestContext, pinnedSlabsMax = 7) {
     const { clock, origin, index, budget, memory } = this;
     const { port1, port2 } = new MessageChannel();
+    port1.on("message", (batch) => void this.toEngine.push(kinds(batch)));
+    port2.on("message", (batch) => void this.toThread.push(kinds(batch)));
     const revocations = new Revocations(revocationMemory(10));
     const originId = origin.id;
     const head = async (): Promise<OriginHead> => {
@@ -480,6 +489,8 @@ suite("a read that the engine begins with its answer to a look-up", () => {
     ends.heads.push(headOf("v1"));
     await ends.lookups.lookup({ bucket: "b", key: "other" });
     assert.equal(ends.desk.reads, 0);
+    assert.deepEqual(ends.toEngine, [["ask"], ["close", "ask"]]);
+    assert.deepEqual(ends.toThread, [["answer"], ["slab", "slice"], ["answer"]]);
   });
 
   test("a fault of it is the reader's, before and after that has begun", async (context) => {
@@ -509,6 +520,18 @@ suite("a read that the engine begins with its answer to a look-up", () => {
     await settle();
     assert.equal(ends.desk.reads, 0);
     assert.equal(ends.bodies.open(version, 0, 10, asker).isPlanned, false);
+  });
+
+  test("there is none where the thread ends before the answer", async (context) => {
+    const ends = new Ends(context);
+    const { promise, resolve } = Promise.withResolvers<ObjectHead>();
+    ends.heads.push(promise);
+    void ends.lookups.lookup(location, askerOf("r"), undefined, {});
+    await settle();
+    ends.desk.close();
+    resolve(headOf("v1"));
+    await settle();
+    assert.deepEqual([ends.desk.reads, ends.origin.reads.length], [0, 0]);
   });
 
   test("there is none where a condition fails, no byte is wanted, or memory holds the first one", async (context) => {
