@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { OrcaError } from "../../base/orca-error.ts";
 import { MiB, parseDuration } from "../../base/units.ts";
-import { answerMs, type ProfileKind } from "../../ops/profile/profiler.ts";
+import type { ProfileKind } from "../../ops/profile/profiler.ts";
 import type { CommandContext } from "../command-context.ts";
 import {
   has,
@@ -32,8 +32,8 @@ const forMsMax = 60_000;
 /** The replica sends no more. */
 const profileBytesMax = 65 * MiB;
 
-/** Beyond what the replica gives its threads: to put the profiles together, and to send them. */
-const patienceMs = answerMs + 30_000;
+/** The replica gives its threads 5 s to answer. The rest is to put the profiles together, and to send them. */
+const patienceMs = 35_000;
 
 export function profileCommand(context: CommandContext): OrcaCommand {
   return new OrcaCommand("profile", "Profile a running replica")
