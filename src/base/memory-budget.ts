@@ -26,24 +26,24 @@ export const heapAllowanceBytes = 64 * MiB;
 
 /**
  * A piece of memory with bytes of one chunk. It counts against the budget while there is a reference to it, and starts
- * with one. The memory is shared with the disk thread, which hashes and writes it in place.
+ * with one. The memory is shared with the disk thread, which hashes and writes it in place. It is its piece itself, and
+ * has none beside it: a hit of a small object would read one object more.
  */
-export class Segment {
+export class Segment implements Piece {
   readonly bytes: Buffer;
-  readonly #piece: Piece;
+  /** @internal */
+  readonly slab: Slab;
+  /** @internal */
+  readonly offset: number;
   readonly #budget: MemoryBudget;
   #references = 1;
 
   /** @internal For {@link Reservation.takeSegment}. */
-  constructor(piece: Piece, budget: MemoryBudget) {
-    this.bytes = piece.bytes;
-    this.#piece = piece;
+  constructor({ bytes, slab, offset }: Piece, budget: MemoryBudget) {
+    this.bytes = bytes;
+    this.slab = slab;
+    this.offset = offset;
     this.#budget = budget;
-  }
-
-  /** @internal For ReaderMemory. */
-  get slab(): Slab {
-    return this.#piece.slab;
   }
 
   get references(): number {
@@ -59,7 +59,7 @@ export class Segment {
   release(): void {
     assert(this.#references > 0, "a segment is released once per reference");
     this.#references -= 1;
-    if (this.#references === 0) this.#budget.releasePiece(this.#piece);
+    if (this.#references === 0) this.#budget.releasePiece(this);
     else if (this.#references === 1) this.#budget.lastHolderLeft();
   }
 }

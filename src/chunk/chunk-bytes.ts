@@ -22,6 +22,8 @@ export class ChunkBytes {
   /** Of the chunk, the blocks that it lacks included. */
   readonly lengthBytes: number;
   readonly #segments: (Segment | undefined)[];
+  /** The first of them: a hit of a small object reads no list. */
+  #first: Segment | undefined;
   #provenance: Provenance;
   #missingBlocks = 0;
   #released = false;
@@ -33,6 +35,7 @@ export class ChunkBytes {
     provenance: Provenance = unknownProvenance,
   ) {
     this.#segments = [...segments];
+    this.#first = segments[0];
     this.lengthBytes = lengthBytes;
     this.#provenance = provenance;
     assert(
@@ -85,6 +88,7 @@ export class ChunkBytes {
    * before it awaits anything.
    */
   segmentAt(offset: number): Segment | undefined {
+    if (offset < segmentSizeBytes && !this.#released) return this.#first;
     const index = Math.floor(offset / segmentSizeBytes);
     assert(index < this.#segments.length && !this.#released, "an offset lies inside a chunk that is held");
     return this.#segments[index];
@@ -100,6 +104,7 @@ export class ChunkBytes {
       this.#missingBlocks -= 1;
     }
     if (this.#missingBlocks === missingBefore) return;
+    this.#first = this.#segments[0];
     const [mine, theirs] = [this.#provenance, other.#provenance];
     this.#provenance = {
       isUnverified: mine.isUnverified || theirs.isUnverified,

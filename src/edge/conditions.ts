@@ -1,6 +1,7 @@
 /**
  * Evaluates conditional requests in the order of RFC 9110 §13.2.2, which S3 documents for GetObject, too. A request
- * without conditions, the common case, allocates nothing here.
+ * without conditions, the common case, allocates nothing here, and reads nothing of the object: with many small objects
+ * each read is one of memory that no cache of the processor holds.
  */
 import type { Clock } from "../base/clock.ts";
 import { parseHttpDate } from "./http-date.ts";
@@ -34,24 +35,23 @@ export function evaluateConditions(
   validators: Validators,
   clock: Pick<Clock, "now">,
 ): ConditionResult {
-  const { lastModifiedMs } = validators;
   const ifMatch = headers["if-match"];
   const ifUnmodifiedSince = headers["if-unmodified-since"];
   if (ifMatch !== undefined) {
     if (!matchesList(ifMatch, validators.etag, "strong")) return "precondition_failed";
-  } else if (ifUnmodifiedSince !== undefined && lastModifiedMs !== undefined) {
+  } else if (ifUnmodifiedSince !== undefined && validators.lastModifiedMs !== undefined) {
     const since = parseHttpDate(ifUnmodifiedSince, clock.now());
-    if (since !== undefined && lastModifiedMs > since) return "precondition_failed";
+    if (since !== undefined && validators.lastModifiedMs > since) return "precondition_failed";
   }
 
   const ifNoneMatch = headers["if-none-match"];
   const ifModifiedSince = headers["if-modified-since"];
   if (ifNoneMatch !== undefined) {
     if (matchesList(ifNoneMatch, validators.etag, "weak")) return "not_modified";
-  } else if (ifModifiedSince !== undefined && lastModifiedMs !== undefined) {
+  } else if (ifModifiedSince !== undefined && validators.lastModifiedMs !== undefined) {
     const nowMs = clock.now();
     const since = parseHttpDate(ifModifiedSince, nowMs);
-    if (since !== undefined && since <= nowMs && lastModifiedMs <= since) return "not_modified";
+    if (since !== undefined && since <= nowMs && validators.lastModifiedMs <= since) return "not_modified";
   }
   return "proceed";
 }

@@ -167,7 +167,7 @@ export class ObjectHandler {
       );
       return;
     }
-    if (head.isChecksumUnknown && !task.revalidated && wantsChecksums(task)) {
+    if (wantsChecksums(task) && !task.revalidated && head.isChecksumUnknown) {
       void this.#revalidateAndAnswer(task, found);
       return;
     }
@@ -210,12 +210,12 @@ export class ObjectHandler {
     wasKnown: boolean,
   ): void {
     const { exchange, request } = task;
-    const { head } = record;
+    const { sizeBytes } = record.version;
     if (range instanceof OrcaError) {
-      exchange.sendError(range, head.sizeBytes);
+      exchange.sendError(range, sizeBytes);
       return;
     }
-    if (request.kind === "head-object" || head.sizeBytes === 0) {
+    if (request.kind === "head-object" || sizeBytes === 0) {
       const status = metadataCacheStatus(wasKnown || record.stale !== undefined);
       const mode = exchange.request.headers[checksumMode];
       const headers = this.#headersOf(record);
@@ -232,18 +232,17 @@ export class ObjectHandler {
 
   #rangeOf(task: Task, record: ObjectRecord): SatisfiableRange | OrcaError {
     const { headers } = task.exchange.request;
-    const { sizeBytes } = record.head;
     if (headers.range === undefined) return wholeObject;
     const range = byteRangeOf(headers, record.head);
     if (range.kind === "whole" || range.kind === "range") return range;
     if (range.kind === "malformed" && !this.#options.strictRanges) return wholeObject;
-    const message = `Cannot serve the range: the object has ${sizeBytes} bytes`;
+    const message = `Cannot serve the range: the object has ${record.version.sizeBytes} bytes`;
     return new OrcaError("invalid_range", "client", message);
   }
 
   #startBody(task: Task, record: ObjectRecord, range: SatisfiableRange): void {
     const start = range.kind === "whole" ? 0 : range.start;
-    const end = range.kind === "whole" ? record.head.sizeBytes : range.end;
+    const end = range.kind === "whole" ? record.version.sizeBytes : range.end;
     const reader = this.#options.bodies.open(record.version, start, end, task.exchange);
     task.exchange.reader = reader;
     if (this.#trace?.isOn && !reader.isPlanned)
@@ -317,7 +316,7 @@ export class ObjectHandler {
     const histogram = this.#options.stats.firstByteSeconds[source];
     histogram.observe(firstByteSeconds);
     exchange.mark(histogram, firstByteSeconds);
-    const lengthBytes = range.kind === "whole" ? record.head.sizeBytes : range.end - range.start;
+    const lengthBytes = range.kind === "whole" ? record.version.sizeBytes : range.end - range.start;
     this.#options.stats.hotObjects.count(record.version.tag, exchange.bucket, request.key, lengthBytes);
     if (exchange.record) exchange.record.firstByteSeconds = firstByteSeconds;
     const lines = this.#headersOf(record).forBody(

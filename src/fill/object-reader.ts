@@ -224,7 +224,10 @@ export class ObjectReader implements FlightListener, BlockReader {
     const segmentOffset = offset - (offset % segmentSizeBytes);
     const rangeEnd = offset + (this.#end - this.#position);
     const end = Math.min(readableEnd, rangeEnd, segmentOffset + segment.bytes.length);
-    const bytes = segment.bytes.subarray(offset - segmentOffset, end - segmentOffset);
+    const isWhole = offset === segmentOffset && end - offset === segment.bytes.length;
+    const bytes = isWhole
+      ? segment.bytes
+      : segment.bytes.subarray(offset - segmentOffset, end - segmentOffset);
     const slice = this.#path.readerMemory.tryPin(segment)
       ? this.#pin(segment, bytes)
       : this.#copy(segment, bytes);

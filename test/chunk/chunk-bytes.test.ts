@@ -76,6 +76,11 @@ test("ChunkBytes.add: a partial chunk takes the blocks that it lacks, with a hol
   assertPattern(segmentOf(chunk, MiB).bytes, 2, MiB);
   assertPattern(segmentOf(chunk, 2 * MiB).bytes, 1, 2 * MiB);
   assert.equal(before.heldBlocks, 2, "a hold that was shared before stays as it was");
+  const rest = partialChunkOf(budget, lengthBytes, [1], 2);
+  assert.equal(rest.segmentAt(0), undefined);
+  rest.add(before);
+  assertPattern(segmentOf(rest, 0).bytes, 1, 0);
+  rest.release();
   const last = partialChunkOf(budget, lengthBytes, [3], 1);
   chunk.add(last);
   last.release();
