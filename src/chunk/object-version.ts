@@ -88,7 +88,7 @@ export class ObjectVersion implements ObjectVersionFields {
   #blocks: ObjectVersion | undefined;
   /**
    * For the memory tier: its entry, where it is linked to one, or a map of several by their indexes, so that a hit needs no
-   * look-up by text.
+   * look-up by text. In a thread of the edge, which has no tier: the key of its blocks in the shared index.
    */
   memoryEntry: object | undefined;
 

@@ -40,9 +40,9 @@ const aheadMax = 2;
 export class ThreadBodies implements Bodies {
   readonly stats = { hits: 0, sentBytes: 0 };
   readonly #options: ThreadBodiesOptions;
-  readonly #keys = new WeakMap<ObjectVersion, Int32Array>();
-  /** How many slices lie in each pinned slab. */
-  readonly #pins = new Map<Buffer, number>();
+  /** By the numbers of the slabs: how many slices lie in each. */
+  readonly #pins: number[] = [];
+  #pinnedSlabs = 0;
 
   constructor(options: ThreadBodiesOptions) {
     this.#options = options;
@@ -66,22 +66,19 @@ export class ThreadBodies implements Bodies {
 
   /** The row of the block with the byte at `offset` of chunk `index`, pinned; {@link noRow} where the engine must be asked. */
   pin(version: ObjectVersion, index: number, offset: number): number {
-    let key = this.#keys.get(version);
-    if (key === undefined) {
-      key = blockKeyOf(version);
-      this.#keys.set(version, key);
-    }
+    const key = keyOf(version);
     setBlock(key, version.chunkSizeBytes, index, offset);
     const { blocks, limits, pinnedSlabsMax } = this.#options;
     const row = blocks.pin(key);
     if (row === noRow) return noRow;
-    const slab = blocks.slabOf(row);
-    const pins = this.#pins.get(slab);
-    if (pins === undefined && this.#pins.size > 0 && !limits.tryPinSlab(pinnedSlabsMax)) {
+    const slab = blocks.slabNumberOf(row);
+    const pins = this.#pins[slab] ?? 0;
+    if (pins === 0 && this.#pinnedSlabs > 0 && !limits.tryPinSlab(pinnedSlabsMax)) {
       blocks.unpin(row);
       return noRow;
     }
-    this.#pins.set(slab, (pins ?? 0) + 1);
+    if (pins === 0) this.#pinnedSlabs += 1;
+    this.#pins[slab] = pins + 1;
     return row;
   }
 
@@ -133,17 +130,23 @@ export class ThreadBodies implements Bodies {
 
   unpin(row: number): void {
     const { blocks, limits } = this.#options;
-    const slab = blocks.slabOf(row);
+    const slab = blocks.slabNumberOf(row);
     blocks.unpin(row);
-    const pins = this.#pins.get(slab) ?? 0;
+    const pins = this.#pins[slab] ?? 0;
     assert(pins > 0, "a row is unpinned once");
-    if (pins > 1) {
-      this.#pins.set(slab, pins - 1);
-      return;
-    }
-    this.#pins.delete(slab);
-    if (this.#pins.size > 0) limits.unpinSlab();
+    this.#pins[slab] = pins - 1;
+    if (pins > 1) return;
+    this.#pinnedSlabs -= 1;
+    if (this.#pinnedSlabs > 0) limits.unpinSlab();
   }
+}
+
+function keyOf(version: ObjectVersion): Int32Array {
+  const { memoryEntry } = version;
+  if (memoryEntry instanceof Int32Array) return memoryEntry;
+  const key = blockKeyOf(version);
+  version.memoryEntry = key;
+  return key;
 }
 
 class ThreadReader implements BodyReader, ReadListener {

@@ -30,11 +30,9 @@ export class SharedBlocks {
     return noRow;
   }
 
-  /** The slab that the block in a pinned row lies in. */
-  slabOf(row: number): Buffer {
-    const slab = this.#slabs[this.#word(row, placeAt)];
-    assert(slab !== undefined, "a row is pinned whose slab is known");
-    return slab;
+  /** The number of the slab that the block in a pinned row lies in. */
+  slabNumberOf(row: number): number {
+    return this.#word(row, placeAt);
   }
 
   /** Bytes `[from, to)` of the block in a pinned row. `to` is cut to its length. */
@@ -42,7 +40,7 @@ export class SharedBlocks {
     const offset = this.#word(row, placeAt + 1);
     const lengthBytes = this.#word(row, placeAt + 2);
     assert(from < lengthBytes, "a slice begins inside its block");
-    return this.slabOf(row).subarray(offset + from, offset + Math.min(to, lengthBytes));
+    return this.bytes(this.slabNumberOf(row), offset + from, Math.min(to, lengthBytes) - from);
   }
 
   /** Bytes that the engine holds for this thread. */

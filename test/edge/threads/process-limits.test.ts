@@ -18,19 +18,17 @@ const version = new ObjectVersion({
   chunkSizeBytes: 100,
 });
 
+function slabNumberOf(row: number): number {
+  return Math.floor(row / 2);
+}
+
 /** A thread that finds each block it looks for in a row of its own, from row 2 on. Two rows lie in one slab. */
 class Thread {
   readonly bodies: ThreadBodies;
   #rows = 2;
 
   constructor(limits: ProcessLimits, pinnedSlabsMax: number) {
-    const slabs = new Map<number, Buffer>();
-    const slabOf = (row: number): Buffer => {
-      const slab = Math.floor(row / 2);
-      if (!slabs.has(slab)) slabs.set(slab, Buffer.alloc(1));
-      return slabs.get(slab) as Buffer;
-    };
-    const blocks = { pin: () => this.#rows++, unpin: () => {}, slabOf } as unknown as SharedBlocks;
+    const blocks = { pin: () => this.#rows++, unpin: () => {}, slabNumberOf } as unknown as SharedBlocks;
     const options = { link: {} as EngineLink, trace: {} as never, readAheadMax: 0 };
     this.bodies = new ThreadBodies({ ...options, blocks, limits, pinnedSlabsMax });
   }
