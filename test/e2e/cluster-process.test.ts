@@ -1,4 +1,7 @@
-/** What only processes of their own can show: a replica that is killed, and one that stands still. */
+/**
+ * What only processes of their own can show: a replica that is killed, and one that stands still.
+ * Not in test:threads: clusters in one process are, and processes take long to start.
+ */
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,16 +12,18 @@ import { testBucket } from "../support/replica-fixture.ts";
 import { until } from "../support/until.ts";
 import { liveMembers, ProcessCluster } from "./process-cluster.ts";
 
-let cluster: ProcessCluster;
+let cluster: ProcessCluster | undefined;
 
-async function start(serverSettings = ""): Promise<void> {
+afterEach(() => cluster?.stop());
+
+async function start(stallTimeout: string, serverSettings = ""): Promise<ProcessCluster> {
   cluster = await ProcessCluster.start({
     settings: () => "memory: { max_bytes: 256MiB }",
-    clusterSettings: "  stall_timeout: 1s",
+    clusterSettings: `  stall_timeout: ${stallTimeout}`,
     serverSettings,
   });
+  return cluster;
 }
-afterEach(() => cluster?.stop());
 
 async function read({ get }: OrcaProcess, key: string): Promise<Buffer> {
   const response = await get(key);
@@ -26,23 +31,27 @@ async function read({ get }: OrcaProcess, key: string): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
+function lengthOf(range: string | undefined): number {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
+  return Number(to) + 1 - Number(from);
+}
+
 // With two threads, these receive the chunks of peers.
 for (const threads of [1, 2]) {
   test(`kill -9 of a coordinator while it streams: no client sees it, and what is fetched again was in flight there (${threads} threads)`, async () => {
-    await start(`, threads: ${threads}`);
-    const { origin, replicas } = cluster;
+    // A replica that is killed closes its connections. Another one that is late on a busy machine must not pass for it.
+    const { origin, replicas } = await start("1m", `, threads: ${threads}`);
     const [first, second, third] = replicas as [OrcaProcess, OrcaProcess, OrcaProcess];
     const sizeBytes = 32 * MiB;
     origin.put(testBucket, "k", { seed: 4, sizeBytes });
     // Every GET stops in its middle, so that what is in flight stays in flight until the kill.
     const gates = Array.from({ length: 32 }, () => origin.hold("GET", "k", MiB / 2));
     const reads = [first, second].flatMap((replica) => [read(replica, "k"), read(replica, "k")]);
-    let inFlight = 0;
     await until(async () => {
       const asked = origin.count("GET", "k");
-      inFlight = await third.metric("orca_flights");
+      const receivedBytes = await third.metric('orca_origin_bytes_total{origin="test"}');
       await sleep(100);
-      return inFlight > 0 && asked === origin.count("GET", "k");
+      return receivedBytes >= MiB / 2 && asked === origin.count("GET", "k");
     });
     third.child.signal("SIGKILL");
     await third.child.exited;
@@ -51,7 +60,11 @@ for (const threads of [1, 2]) {
       assert.equal(bytes.length, sizeBytes);
       assertPattern(bytes, 4, 0);
     }
-    const fetched = origin.requests.filter(({ operation }) => operation === "GET").length - 32;
+    const gets = origin.requests.filter(({ operation }) => operation === "GET");
+    const fetched = gets.length - 32;
+    // Nothing else cuts a GET.
+    const inFlight = gets.filter(({ range, bytesSent }) => bytesSent < lengthOf(range)).length;
+    assert.ok(inFlight > 0);
     // A chunk that is taken up in its middle takes a second GET for the part before it.
     assert.ok(fetched <= 2 * inFlight, `${fetched} GETs more than chunks, with ${inFlight} in flight`);
     assert.ok(
@@ -62,8 +75,7 @@ for (const threads of [1, 2]) {
 }
 
 test("a peer that accepts and never answers costs one stall, then nothing", async () => {
-  await start();
-  const { origin, replicas } = cluster;
+  const { origin, replicas } = await start("1s");
   const [first, , third] = replicas as [OrcaProcess, OrcaProcess, OrcaProcess];
   for (let index = 0; index < 30; index += 1)
     origin.put(testBucket, `k${index}`, { seed: index, sizeBytes: 100_000 });
@@ -75,9 +87,16 @@ test("a peer that accepts and never answers costs one stall, then nothing", asyn
     times.push(performance.now() - startedMs);
   }
   third.child.signal("SIGCONT");
-  const slow = times.filter((ms) => ms > 500);
-  assert.ok(slow.length <= 2, `${slow.length} of 30 reads were slow: ${slow.map(Math.round).join(", ")} ms`);
+  const calls = 'orca_mesh_calls_failed_total{service="object",reason="unavailable"}';
+  const ends = ["unreachable", "broken", "abandoned"].map(
+    (end) => `orca_fill_chunk_calls_total{end="${end}"}`,
+  );
+  let stalls = 0;
+  for (const series of [calls, ...ends]) stalls += await first.metric(series);
   // Metadata and bytes each have a session to find it out on.
-  assert.ok(Math.max(...times) < 4000, `${Math.max(...times)} ms`);
+  assert.ok(stalls >= 1 && stalls <= 2, `${stalls} of 30 reads waited for it`);
+  // Beside what this machine takes for a read just now.
+  const [median = 0] = times.toSorted((a, b) => a - b).slice(times.length / 2);
+  assert.ok(Math.max(...times) < 4000 + 10 * median, times.map(Math.round).join(", "));
   await until(async () => (await liveMembers(first)) === 3);
 });

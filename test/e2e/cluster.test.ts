@@ -254,5 +254,6 @@ test("a replica whose certificate comes from another authority stays outside, an
   const refused = await stranger.metric(
     'orca_mesh_handshake_failures_total{side="client",reason="unknown_authority"}',
   );
-  assert.equal(refused, 2, "it would not have them either");
+  // It asks both again from time to time, so on a busy machine they are more.
+  assert.ok(refused >= 2, "it would not have them either");
 });

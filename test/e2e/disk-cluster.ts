@@ -42,7 +42,8 @@ export class DiskCluster {
         replicasMax,
         settings: (index, folder) =>
           `memory: { max_bytes: 5MiB }\ndisk: { root: ${diskIn(folder, index)}, max_bytes: ${diskMaxBytes} }`,
-        clusterSettings: `  replication: ${copiesWanted}\n  stall_timeout: 1s`,
+        // Who is killed closes its connections. Who is late on a busy machine is asked, and no origin.
+        clusterSettings: `  replication: ${copiesWanted}\n  stall_timeout: 1m`,
       }),
     );
     try {

@@ -15,8 +15,10 @@ for (const tls of [false, true]) {
         message.startsWith("Serving the mesh without TLS"),
       );
       assert.equal(warned.length, tls ? 0 : 1);
-      if (tls) assert.deepEqual(new Set(Object.values(report.notices)), new Set(["ok"]));
-      else assert.match(report.notices["internal_tls"] ?? "", /^there is no TLS between replicas: /);
+      // Others may have something to say of a busy machine.
+      const { internal_tls: notice = "ok" } = report.notices;
+      if (tls) assert.equal(notice, "ok");
+      else assert.match(notice, /^there is no TLS between replicas: /);
     }
   });
 }

@@ -97,5 +97,7 @@ test("/readyz has a notice about the event loop, and it is no reason for a 503",
   fixture = await startReplica();
   const response = await fetch(`${fixture.opsEndpoint}/readyz`);
   const { ready, notices } = (await response.json()) as { ready: boolean; notices: Record<string, string> };
-  assert.deepEqual([response.status, ready, notices["event_loop"]], [200, true, "ok"]);
+  assert.deepEqual([response.status, ready], [200, true]);
+  // A busy machine makes it late.
+  assert.match(notices["event_loop"] ?? "", /^ok$|^the event loop is late /);
 });
