@@ -1,3 +1,4 @@
+/** `npm run demo` as a person starts it. Not in test:threads: its replicas have the settings that the demo writes. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

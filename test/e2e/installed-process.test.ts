@@ -1,6 +1,7 @@
 /**
  * What a user gets from `npm pack`: the package is installed offline into an empty prefix and runs from there, with no
  * node_modules. Every thread must find its file, and every part that is loaded late must be there.
+ * Not in test:threads: it serves with a thread for each core in any case.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

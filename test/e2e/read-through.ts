@@ -11,11 +11,13 @@ import { loadConfig, type SettingsTree } from "../../src/config/load.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { assertPattern, patternBytes } from "../support/pattern.ts";
 import { RecordedLogger } from "../support/recorded-logger.ts";
+import { threadsOfTests } from "../support/replica-fixture.ts";
 import type { S3Endpoint } from "../support/s3-fixture.ts";
 
 /** The object, which the store's owner puts there. */
 export const key = "dir a/weights+1.bin";
 const sizeBytes = 20 * MiB + 5;
+const server = { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0", threads: threadsOfTests };
 
 export function objectBytes(): Buffer {
   return patternBytes(9, 0, sizeBytes);
@@ -31,7 +33,7 @@ export async function everyBucket(
   const config = loadConfig({
     env,
     overrides: {
-      server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" },
+      server,
       origin: { id: "real", ...origin },
       metadata: { ttl: "none", negative_ttl: "none" },
       list_cache: { ttl: "0s" },
@@ -106,7 +108,6 @@ export async function readThrough(
   atEnd: { head: number; get: number },
 ): Promise<void> {
   const open = { clock: new SystemClock(), random: new SeededRandom(1), logger: new RecordedLogger() };
-  const server = { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" };
   const config = loadConfig({ env, overrides: { server, origin: { id: "real", ...origin } } });
   const replica = await Replica.open({ config, ...open });
   try {
@@ -122,7 +123,7 @@ async function readAll(bucket: string, origin: SettingsTree, env: Record<string,
   const config = loadConfig({
     env,
     overrides: {
-      server: { listen: "127.0.0.1:0", ops_listen: "127.0.0.1:0" },
+      server,
       origin: { id: "real", ...origin },
       disk: { root: folder },
     },

@@ -1,3 +1,6 @@
+/**
+ * A replica that joins others whose disks are full. Not in test:threads: replicated-disks.test.ts is, and this is about disks.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../support/until.ts";

@@ -1,6 +1,7 @@
 /**
  * What only processes can show of chunks on two replicas' disks each: a disk is damaged, and a replica is killed and its
  * disk lost. Both happen to the same cluster, because filling one takes longer than a test.
+ * Not in test:threads: replicated-disks.test.ts is, and these are about disks.
  */
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
  * A restart with a full disk: a replica is ready before it knows all that it holds, because a chunk that the scan has not
  * come to is found by opening its file. The time is that of a process from its spawn on, as an orchestrator sees it.
+ * Not in test:threads: each thread makes a start longer, and installed-process.test.ts bounds that.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

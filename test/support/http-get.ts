@@ -5,9 +5,12 @@
 import { get, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 
+/** With several threads each request has a connection of its own, so that it meets any of them. */
+const connection = process.env["ORCA_TEST_THREADS"] === undefined ? {} : { agent: false };
+
 export function httpGet(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
-  get(url, { headers }, (message) => resolve(responseOf(message))).on("error", reject);
+  get(url, { headers, ...connection }, (message) => resolve(responseOf(message))).on("error", reject);
   return promise;
 }
 

@@ -17,7 +17,7 @@ import { S3Server } from "./s3-server.ts";
 export const testBucket = "models";
 
 /** `ORCA_TEST_THREADS`: runs the tests of whole replicas with several threads that serve clients. */
-const threadsOfTests = Number(process.env.ORCA_TEST_THREADS ?? 1);
+export const threadsOfTests = Number(process.env.ORCA_TEST_THREADS ?? 1);
 
 export interface ReplicaFixtureOptions {
   /** Laid over the fixture's own configuration. */
