@@ -183,7 +183,6 @@ export class Replica {
       readiness: this.#readiness,
       cacheView,
       figures: this.#figures,
-      meshClient,
       meshService: this.#meshService,
       listener,
       threadLoads: threadLoadsOf(listener, options.clock, held),

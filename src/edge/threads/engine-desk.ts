@@ -11,7 +11,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
-import { LruMap } from "../../base/lru-map.ts";
 import { BatchedPort } from "../../base/threads/batched-port.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { type BodyReader, type EngineBodies, tracePlan } from "../../fill/bodies.ts";
