@@ -35,6 +35,7 @@ export function receiversOf(context: TestContext, { clock, logger, ...rest }: Re
     local: nobody,
     tls: undefined,
     handshakes,
+    clock,
     peersMax: 100,
     ...timings,
     ...rest,
