@@ -43,11 +43,13 @@ function orca(...args: string[]): TestProcess {
 interface Extra {
   /** More of the section `memory`. */
   readonly memory?: string;
+  /** More of the section `origin`, a line with its indentation. */
+  readonly origin?: string;
   /** More of the section `server`. */
   readonly server?: string;
 }
 
-function configFile(name: string, { memory = "", server = "" }: Extra = {}): string {
+function configFile(name: string, { memory = "", origin: ofOrigin = "", server = "" }: Extra = {}): string {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(
     file,
@@ -56,6 +58,7 @@ origin:
   id: test
   driver: awss3
   awss3: { bucket: ${testBucket}, endpoint: "${origin.endpoint}", use_path_style: true }
+${ofOrigin}
 memory: { max_bytes: 256MiB, ${memory} }
 disk: { root: ${folder}/${name}, max_bytes: 4GiB }
 `,
@@ -198,8 +201,10 @@ test("serve: 200 slow readers of distinct objects all get their bytes inside mem
   timeout: 300_000,
 }, async () => {
   const sizeBytes = 9 * MiB;
-  // Readers wait for memory as long as a busy machine takes for all of them: this is about bytes, and not about time.
-  const { child, endpoint } = await serve("slow", { memory: "queue_timeout: 5m" });
+  // Readers wait for memory and for the origin as long as a busy machine takes for all of them: this is about bytes, and
+  // not about time.
+  const waits = { memory: "queue_timeout: 5m", origin: "  queue_timeout: 5m" };
+  const { child, endpoint } = await serve("slow", waits);
   const readers = Array.from({ length: 200 }, async (_, index) => {
     origin.put(testBucket, `slow-${index}`, { seed: index, sizeBytes });
     await readSlowly(endpoint, `/${testBucket}/slow-${index}`, index, sizeBytes);
