@@ -1,6 +1,7 @@
 /**
  * Chunks of peers, received by the threads that serve clients, in processes whose memory is overwritten as it is freed: a
  * thread that writes after its read has ended would show as wrong bytes.
+ * Not in test:threads: it says itself how many threads there are.
  */
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
