@@ -24,6 +24,7 @@ export interface MeshFixture {
   readonly tls: (files: CertificateFiles, name?: string) => Promise<MeshTls>;
   readonly serve: (
     options?: Partial<MeshServerOptions>,
+    bytesPort?: number,
   ) => Promise<{ readonly server: MeshServer; readonly port: number; readonly address: string }>;
   readonly peers: (options?: Partial<PeersOptions>) => Peers;
 }
@@ -40,7 +41,7 @@ export function meshFixture(context: TestContext): MeshFixture {
       context.after(() => tls.stop());
       return tls;
     },
-    serve: async (options = {}) => {
+    serve: async (options = {}, bytesPort) => {
       const server = new MeshServer({
         host: "127.0.0.1",
         port: 0,
@@ -55,7 +56,7 @@ export function meshFixture(context: TestContext): MeshFixture {
         onDied: neverDies,
         ...options,
       });
-      const { port } = await server.start();
+      const { port } = await server.start(bytesPort);
       context.after(async () => {
         const drained = server.drain(0);
         await clock.advance(0);

@@ -14,7 +14,7 @@ export interface ConnectionRate extends TokenBucketOptions {
 }
 
 /** A peer opens two connections, and tries again after 0.1 s at the earliest. Many may share a host or a gateway. */
-const defaultRate: ConnectionRate = { perSecond: 8, burst: 128, brokenCost: 32 };
+export const defaultConnectionRate: ConnectionRate = { perSecond: 8, burst: 128, brokenCost: 32 };
 
 /** The address that was seen least recently is forgotten first. */
 const addressesMax = 4096;
@@ -24,7 +24,7 @@ export class ConnectionBudget {
   readonly #rate: ConnectionRate;
   readonly #buckets = new LruMap<string, TokenBucket>({ entriesMax: addressesMax });
 
-  constructor(clock: Clock, rate: ConnectionRate = defaultRate) {
+  constructor(clock: Clock, rate: ConnectionRate = defaultConnectionRate) {
     this.#clock = clock;
     this.#rate = rate;
   }

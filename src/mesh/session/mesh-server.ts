@@ -28,12 +28,13 @@ import type { Logger } from "../../base/logger.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
 import { pages } from "../../base/pages.ts";
 import { defaultSwimSettings } from "../../membership/swim-settings.ts";
+import { offerBytesPort } from "./bytes-port.ts";
 import { Caller } from "./caller.ts";
 import { ConnectionBudget, type ConnectionRate } from "./connection-budget.ts";
 import { HandshakeFailures, handshakeFailureReason } from "./handshake-failures.ts";
 import { serverLimits, sessionWindowBytes, settingsFor } from "./http2-limits.ts";
 import { keepAlive } from "./keep-alive.ts";
-import type { MeshTls } from "./mesh-tls.ts";
+import type { MeshServerTls } from "./mesh-server-tls.ts";
 import { type RpcLimits, RpcServer } from "./rpc-server.ts";
 
 /** Answers the request of one stream. If it throws, the request has failed, and the stream is closed. */
@@ -43,8 +44,12 @@ export interface MeshServerOptions {
   /** `cluster.internal_listen`. Port 0 takes a free one. */
   readonly host: string;
   readonly port: number;
+  /** The setting with the address, for messages. `cluster.internal_listen` by default. */
+  readonly setting?: string;
+  /** Whether other threads listen on the port, too. */
+  readonly reusePort?: boolean;
   /** Undefined without TLS (`internal_tls.enabled: false`). Any client that reaches the port is then a member. */
-  readonly tls: MeshTls | undefined;
+  readonly tls: MeshServerTls | undefined;
   /** By path, for example `/orca.v1.FillService/FillChunk`. */
   readonly handlers: ReadonlyMap<string, StreamHandler>;
   /** Registers the services that Connect serves. */
@@ -81,8 +86,12 @@ interface MeshServerStats {
   requestsFailed: number;
 }
 
+export const defaultConnectionsMax = 2 * defaultSwimSettings.membersMax;
+
 const defaults = {
-  connectionsMax: 2 * defaultSwimSettings.membersMax,
+  setting: "cluster.internal_listen",
+  reusePort: false,
+  connectionsMax: defaultConnectionsMax,
   handshakeTimeoutMs: 5000,
   pingIntervalMs: 5000,
 };
@@ -114,6 +123,7 @@ export class MeshServer {
   /** Remote addresses of connections, for when they have closed. */
   readonly #addresses = new WeakMap<Socket, string | undefined>();
   #draining = false;
+  #bytesPort: number | undefined;
 
   constructor(options: MeshServerOptions) {
     this.#options = { ...defaults, ...options };
@@ -125,8 +135,7 @@ export class MeshServer {
     this.#server.maxConnections = this.#options.connectionsMax;
     this.#listening = new ListeningServer(this.#server, {
       whom: "other replicas",
-      setting: "cluster.internal_listen",
-      ...options,
+      ...this.#options,
     });
     this.#server.on("drop", () => void (this.stats.connectionsDropped += 1));
     this.#server.on("connection", (socket: Socket) => {
@@ -148,10 +157,14 @@ export class MeshServer {
     return this.#listening.acceptErrors;
   }
 
-  /** Resolves with the address. @throws OrcaError config_invalid if it cannot listen there. */
-  start(): Promise<AddressInfo> {
-    const { host, port, tls, logger } = this.#options;
-    const address = this.#listening.listen({ port, host, backlog: 1024 });
+  /**
+   * Resolves with the address. Each session is offered `bytesPort` ({@link offerBytesPort}), if there is one.
+   * @throws OrcaError config_invalid if it cannot listen there.
+   */
+  start(bytesPort?: number): Promise<AddressInfo> {
+    const { host, port, tls, logger, reusePort } = this.#options;
+    this.#bytesPort = bytesPort;
+    const address = this.#listening.listen({ port, host, backlog: 1024, reusePort });
     if (!tls) {
       logger.warn(
         { host, port, see: pages.withoutTls },
@@ -276,6 +289,7 @@ export class MeshServer {
       else this.#handshakeFailed({ remoteAddress }, error.code, error.message);
     });
     session.setLocalWindowSize(sessionWindowBytes);
+    if (this.#bytesPort !== undefined && tls) offerBytesPort(session, this.#bytesPort, tls.serverName);
     keepAlive(session, {
       clock,
       intervalMs: pingIntervalMs,

@@ -7,14 +7,13 @@
  * TLS sessions are not resumed: a resumed one would rest on a certificate that was checked long ago. A renewed
  * certificate applies to new connections. Existing connections keep theirs, so that no stream is cut.
  */
-import { constants } from "node:crypto";
-import type { Http2SecureServer } from "node:http2";
-import type { ConnectionOptions, SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
+import type { ConnectionOptions, SecureContextOptions } from "node:tls";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { type TlsContent, TlsFiles } from "../../base/tls-files.ts";
-import { carriesIdentity, checkOwnCertificate } from "./certificate-identity.ts";
+import { checkOwnCertificate } from "./certificate-identity.ts";
 import { MeshClientTls } from "./mesh-client-tls.ts";
+import { MeshServerTls } from "./mesh-server-tls.ts";
 
 export interface MeshTlsOptions {
   readonly certFile: string;
@@ -35,17 +34,14 @@ interface OwnCertificate {
   replicaId?: string;
 }
 
-export class MeshTls {
-  /** The certificate identity. */
-  readonly serverName: string;
+export class MeshTls extends MeshServerTls {
   readonly #files: TlsFiles;
   readonly #own: OwnCertificate;
   /** For connections to peers. */
   readonly #client: MeshClientTls;
-  #server: Http2SecureServer | undefined;
 
   private constructor(serverName: string, files: TlsFiles, own: OwnCertificate) {
-    this.serverName = serverName;
+    super(serverName, files);
     this.#files = files;
     this.#own = own;
     this.#client = new MeshClientTls(serverName, this.contextOptions);
@@ -72,7 +68,6 @@ export class MeshTls {
     const tls = new MeshTls(serverName, files, own);
     files.watch(() => {
       tls.#client.renew(tls.contextOptions);
-      tls.#server?.setSecureContext(tls.contextOptions);
     });
     return tls;
   }
@@ -91,19 +86,9 @@ export class MeshTls {
     return this.#files.stats;
   }
 
-  /** Complete each time: `setSecureContext` drops every option that it does not receive. */
-  get contextOptions(): SecureContextOptions {
-    return { ...this.#files.secureContextOptions, secureOptions: constants.SSL_OP_NO_TICKET };
-  }
-
   /** When this replica's certificate expires, in milliseconds since the epoch. */
   get expiresMs(): number {
     return this.#files.expiresMs;
-  }
-
-  /** For the listening end. {@link serve} keeps them current. */
-  get serverOptions(): TlsOptions {
-    return { ...this.contextOptions, requestCert: true, rejectUnauthorized: true };
   }
 
   /** For one connection to a peer, with the current files. */
@@ -116,24 +101,7 @@ export class MeshTls {
     this.#files.watch(() => onChange(this.contextOptions));
   }
 
-  /** Gives each renewed certificate to `server`, until {@link stop}. */
-  serve(server: Http2SecureServer): void {
-    this.#server = server;
-  }
-
-  /** Whether the peer of this connection belongs to the cluster. TLS has verified the chain of its certificate. */
-  isMember(socket: TLSSocket): boolean {
-    const certificate = socket.getPeerX509Certificate();
-    return certificate !== undefined && carriesIdentity(certificate, this.serverName);
-  }
-
-  /** The replicas for which the peer's certificate was issued. Undefined if it names none. */
-  replicaIdsOf(socket: TLSSocket): ReadonlySet<string> | undefined {
-    return this.#client.replicaIdsOf(socket);
-  }
-
   stop(): void {
     this.#files.stop();
-    this.#server = undefined;
   }
 }

@@ -24,6 +24,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { backoffMs } from "../../origin/backoff.ts";
+import { offeredPort } from "./bytes-port.ts";
 import { closedAfterTlsCode, type Handshakes, handshakeFailureReason } from "./handshake-failures.ts";
 import {
   sessionLimits,
@@ -76,6 +77,10 @@ export interface PeerSessionOptions {
   readonly random: Random;
   /** Opens the connection. TCP by default. */
   readonly dial?: ((host: string, port: number) => Socket) | undefined;
+  /** Called when an attempt to connect begins. What the peer offered before may have ended with it. */
+  readonly onConnecting?: () => void;
+  /** Called with a port that the peer offers for chunk bytes, once for each connection at most. */
+  readonly onOffer?: (port: number) => void;
 }
 
 /** The part of a session that a caller needs. */
@@ -115,6 +120,10 @@ export class PeerSession {
     return this.#streams;
   }
 
+  get isOpen(): boolean {
+    return this.#usable !== undefined;
+  }
+
   /**
    * Opens a stream, and sends the request's headers. The caller need not listen to its errors, because each closes it.
    * @throws ConnectError unavailable if the peer is unreachable, resource_exhausted over the limit of streams.
@@ -131,10 +140,29 @@ export class PeerSession {
 
   /** Resolves with the current session. @throws ConnectError unavailable if the peer is unreachable. */
   async ready(): Promise<StreamOpener> {
+    return this.#openerOf(this.#usable ?? (await this.#connect()));
+  }
+
+  /** The current session. Undefined if there is none: then it is being opened, unless the backoff is not over. */
+  now(): StreamOpener | undefined {
+    const session = this.#usable;
+    if (session) return this.#openerOf(session);
+    // The failure has been counted and logged. The caller has another way to the peer.
+    if (!this.#connecting && this.#waitMs <= 0) this.#connect().catch(() => undefined);
+    return undefined;
+  }
+
+  get #usable(): ClientHttp2Session | undefined {
     const session = this.#session;
-    const usable = session && !session.closed && !session.destroyed;
-    const ready = usable ? session : await this.#connect();
-    return { request: (headers, options) => this.#openStream(ready, headers, options) };
+    return session && !session.closed && !session.destroyed ? session : undefined;
+  }
+
+  get #waitMs(): number {
+    return this.#retryAtMs - this.#options.clock.monotonic();
+  }
+
+  #openerOf(session: ClientHttp2Session): StreamOpener {
+    return { request: (headers, options) => this.#openStream(session, headers, options) };
   }
 
   /** Connect notifies its session managers of each byte. Here pings alone decide whether a peer is alive. */
@@ -201,7 +229,7 @@ export class PeerSession {
   #connect(): Promise<ClientHttp2Session> {
     if (this.#connecting) return this.#connecting;
     if (this.#closed) return Promise.reject(this.#unavailable("its session is closed"));
-    const waitMs = this.#retryAtMs - this.#options.clock.monotonic();
+    const waitMs = this.#waitMs;
     if (waitMs > 0) {
       this.#options.stats.requestsWhileDown += 1;
       const next = `the next attempt is in ${Math.ceil(waitMs)} ms`;
@@ -224,7 +252,8 @@ export class PeerSession {
 
   /** Resolves when the peer's SETTINGS have arrived. Rejects with the first failure. */
   #open(): Promise<ClientHttp2Session> {
-    const { clock, tls, timings, traffic, dial = dialTcp } = this.#options;
+    const { clock, tls, timings, traffic, dial = dialTcp, onConnecting, onOffer } = this.#options;
+    onConnecting?.();
     const { hostname, port } = new URL(this.authority);
     const socket = dial(hostname.replace(/^\[|\]$/g, ""), Number(port || (tls ? 443 : 80)));
     const connection = tls ? connectTls({ ...tls.clientOptions, socket }) : socket;
@@ -255,6 +284,10 @@ export class PeerSession {
       isSecured = true;
     });
     session.once("close", () => giveUp(closedEarly(isSecured)));
+    session.once("altsvc", (offer) => {
+      const offered = offeredPort(offer);
+      if (offered !== undefined && !this.#closed) onOffer?.(offered);
+    });
     session.once("remoteSettings", () => {
       timer.cancel();
       this.#replicaIds = tls?.replicaIdsOf(connection as TLSSocket);

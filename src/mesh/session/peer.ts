@@ -2,6 +2,10 @@
  * The client of one other replica: one session for control, and one for chunk bytes. All streams of a session share one
  * connection. On a shared one, a ping of the membership would wait for megabytes of chunks, and a loaded replica would
  * look dead.
+ *
+ * A peer may offer a port for chunk bytes (bytes-port.ts). A session to that port is then opened while chunks are read over
+ * the mesh port, and takes the place of the one there when it is open. So a port that cannot be reached costs no read
+ * anything. It is tried again with long pauses.
  */
 import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
@@ -15,6 +19,9 @@ export interface PeerOptions extends Omit<PeerSessionOptions, "traffic"> {
   readonly callTimeoutMs: number;
 }
 
+/** A firewall may stay closed for ever, and reads do not wait for the port. */
+const offeredTimings = { backoffInitialMs: 1000, backoffMaxMs: 60_000 };
+
 export class Peer {
   /** `host:port`. */
   readonly address: string;
@@ -22,11 +29,20 @@ export class Peer {
   readonly transport: Transport;
   readonly #control: PeerSession;
   readonly #bytes: PeerSession;
+  /** To the port that the peer has offered. */
+  #offered: PeerSession | undefined;
+  readonly #options: PeerOptions;
 
   constructor(options: PeerOptions) {
     this.address = options.address;
     this.#control = new PeerSession({ ...options, traffic: "control" });
-    this.#bytes = new PeerSession({ ...options, traffic: "bytes" });
+    this.#options = options;
+    this.#bytes = new PeerSession({
+      ...options,
+      traffic: "bytes",
+      onConnecting: () => this.#forgetOffer(),
+      onOffer: (port) => this.#takeOffer(port),
+    });
     this.transport = createConnectTransport({
       baseUrl: this.#control.authority,
       httpVersion: "2",
@@ -46,7 +62,7 @@ export class Peer {
 
   /** Open streams to this peer. */
   get streams(): number {
-    return this.#control.streams + this.#bytes.streams;
+    return this.#control.streams + this.#bytes.streams + (this.#offered?.streams ?? 0);
   }
 
   /**
@@ -54,34 +70,57 @@ export class Peer {
    * whole; its reader uses a StallDeadline.
    * @throws ConnectError unavailable if the peer is unreachable, resource_exhausted over the limit of streams.
    */
-  request(path: string, headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream> {
-    return this.#bytes.request("POST", path, headers);
+  async request(path: string, headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream> {
+    const opener = await this.bytes();
+    return opener.request({ ...headers, ":method": "POST", ":path": path });
   }
 
   /**
    * The session for chunk bytes, for several streams or for one opened later. Each of them must use its slices up as they
    * arrive, because the last slice of a read frees it (fill-chunk-call.ts). @throws as {@link request} does.
    */
-  bytes(): Promise<StreamOpener> {
-    return this.#bytes.ready();
+  async bytes(): Promise<StreamOpener> {
+    return this.#offered?.now() ?? this.#bytes.ready();
   }
 
   /** @see PeerSession.retryNow */
   retryNow(): void {
     this.#control.retryNow();
     this.#bytes.retryNow();
+    this.#offered?.retryNow();
   }
 
   /** Accepts no more requests, and lets running streams finish. */
   close(): void {
     this.#control.close();
     this.#bytes.close();
+    this.#offered?.close();
   }
 
   /** Accepts no more requests, and cuts running streams. */
   destroy(): void {
     this.#control.destroy();
     this.#bytes.destroy();
+    this.#offered?.destroy();
+  }
+
+  #takeOffer(port: number): void {
+    const { hostname } = new URL(this.#control.authority);
+    const { timings } = this.#options;
+    this.#offered ??= new PeerSession({
+      ...this.#options,
+      address: `${hostname}:${port}`,
+      traffic: "bytes",
+      timings: { ...timings, ...offeredTimings },
+    });
+    this.#offered.now();
+  }
+
+  /** Another process may have the peer's address now, which offers another port, or none. */
+  #forgetOffer(): void {
+    if (this.#offered?.isOpen) return;
+    this.#offered?.close();
+    this.#offered = undefined;
   }
 }
 
