@@ -30,6 +30,7 @@ export function checkSettings(
   checkAuth(settings, readText, faults);
   checkInternalTls(settings, readText, faults);
   checkMeshWithoutTls(settings, isWritten, faults);
+  checkBytesPort(settings, faults);
   checkChunking(settings, faults);
   checkRoom(settings, faults);
   checkWatermarks(settings, faults);
@@ -45,13 +46,15 @@ function checkNames(isWritten: IsWritten, faults: Fault[]): void {
   faults.push({ path: "chunk_catalog.max_entries", message });
 }
 
-/** Port 0 takes a different port each time. In a cluster of one, nothing listens on `cluster.internal_listen`. */
+/** Port 0 takes a different port each time. In a cluster of one, nothing listens on the addresses of `cluster`. */
 function checkListeners({ server, cluster }: Settings, faults: Fault[]): void {
   const listeners: [string, ListenAddress][] = [
     ["server.listen", server.listen],
     ["server.ops_listen", server.opsListen],
   ];
   if (isClustered(cluster)) listeners.push(["cluster.internal_listen", cluster.internalListen]);
+  if (isClustered(cluster) && cluster.bytesListen)
+    listeners.push(["cluster.bytes_listen", cluster.bytesListen]);
   const pathsByAddress = new Map<string, string>();
   for (const [path, listener] of listeners) {
     if (listener.port === 0) continue;
@@ -99,6 +102,14 @@ function checkMeshWithoutTls({ cluster }: Settings, isWritten: IsWritten, faults
     const message = `required, because ${reached}: set it to true, or to false where nobody but replicas can connect`;
     faults.push({ path, message });
   }
+}
+
+/** A policy that guards a mesh without TLS names the port of `internal_listen`, and no other. */
+function checkBytesPort({ cluster }: Settings, faults: Fault[]): void {
+  const { internalTls, bytesListen } = cluster;
+  if (bytesListen === undefined || internalTls.enabled || !isClustered(cluster)) return;
+  const message = "needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks";
+  faults.push({ path: "cluster.bytes_listen", message });
 }
 
 interface TlsFilesGiven {

@@ -17,6 +17,7 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Coordination } from "../membership/coordination.ts";
 import { NotCoordinator } from "../membership/not-coordinator.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
+import type { StepFields } from "../trace/spans/span.ts";
 import { type Asker, chunkFields } from "../trace/trace.ts";
 import { blockPresences } from "./block-presence.ts";
 import type { ChunkFlights } from "./chunk-flights.ts";
@@ -86,7 +87,6 @@ export class ChunkServer {
     const { key, offset, lengthBytes, passedOver, cachedOnly, requestId } = request;
     const {
       coordination,
-      disk,
       path: { trace },
     } = this.#options;
     const held = this.#heldIn(request);
@@ -108,20 +108,22 @@ export class ChunkServer {
       lengthBytes,
       source: held ?? "origin",
       slices: new ObjectReader(readPath, key.version, start, start + lengthBytes, asker),
-      sha256: async () => {
-        const digest = disk?.sha256(key);
-        return digest === undefined ? undefined : Buffer.from(digest, "hex");
-      },
+      sha256: async () => this.digest(key),
     };
   }
 
+  /** SHA-256 of a whole chunk, if the disk knows it. */
+  digest(key: ChunkKey): Uint8Array | undefined {
+    const digest = this.#options.disk?.sha256(key);
+    return digest === undefined ? undefined : Buffer.from(digest, "hex");
+  }
+
   #traceRequest(request: PeerRead, requestId: string, held: PeerSource | undefined): void {
-    const { key, offset, lengthBytes, cachedOnly, passedOver } = request;
+    const { key, cachedOnly, passedOver } = request;
     const { coordination, path } = this.#options;
     const isMine = coordination.isMine(coordination.chunkName(key), passedOver);
     const result = held ?? (cachedOnly ? "not_held" : isMine ? "accepted" : "not_coordinator");
-    const fields = { question: "chunk", offset, lengthBytes, cachedOnly, result };
-    path.trace?.step("peer_request", requestId, { ...chunkFields(key), ...fields });
+    path.trace?.step("peer_request", requestId, peerRequestFields(request, result));
   }
 
   /** Where the first byte is; undefined where some block of the range is neither held nor arriving. */
@@ -144,6 +146,14 @@ export class ChunkServer {
     }
     return first;
   }
+}
+
+/** Of the step of a request for a chunk. */
+export function peerRequestFields(
+  { key, offset, lengthBytes, cachedOnly }: PeerRead,
+  result: string,
+): StepFields {
+  return { ...chunkFields(key), question: "chunk", offset, lengthBytes, cachedOnly, result };
 }
 
 /**

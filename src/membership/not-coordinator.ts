@@ -6,6 +6,8 @@ import { OrcaError } from "../base/orca-error.ts";
 import type { Member } from "./member.ts";
 
 export class NotCoordinator extends OrcaError {
+  /** What was asked for. */
+  readonly subject: string;
   /** The coordinator by the answerer's view. */
   readonly coordinator: Member;
   /** The answerer's view, for the caller to merge. */
@@ -17,6 +19,7 @@ export class NotCoordinator extends OrcaError {
       "membership",
       `Cannot answer for "${name}": "${coordinator.replicaId}" coordinates it`,
     );
+    this.subject = name;
     this.coordinator = coordinator;
     this.members = members;
   }

@@ -7,12 +7,13 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { OrcaError } from "../base/orca-error.ts";
 import type { Random } from "../base/random.ts";
+import type { TlsSource } from "../base/tls-files.ts";
 import type { Config } from "../config/config.ts";
 import { ChunkServer, type DigestStore } from "../fill/chunk-server.ts";
 import type { Filler } from "../fill/filler.ts";
 import type { ReadPath } from "../fill/read-path.ts";
 import type { Relay } from "../fill/relay.ts";
-import { FillChunkHandler, fillChunkPath } from "../mesh/fill-chunk/fill-chunk-handler.ts";
+import { FillChunkHandler, fillChunkPath, senderTimings } from "../mesh/fill-chunk/fill-chunk-handler.ts";
 import { FillService } from "../mesh/fill-chunk/fill-service.ts";
 import { type CacheParts, routeCache } from "../mesh/services/cache.ts";
 import { type InventoryAnswers, routeInventory } from "../mesh/services/inventory-service.ts";
@@ -32,6 +33,8 @@ import { RequestIds } from "../trace/request-id.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { MeshClient } from "./mesh-client.ts";
 import type { OpenOrigin } from "./metadata.ts";
+import type { BytesListener } from "./threads/bytes-listener.ts";
+import type { BytesPortCounts } from "./threads/bytes-port.ts";
 
 export interface MeshServiceOptions {
   readonly config: Config;
@@ -61,8 +64,14 @@ export interface MeshServiceOptions {
 export const meshWithoutTlsNotice: ReadinessCheck = () =>
   "there is no TLS between replicas: everybody who reaches cluster.internal_listen is a member; set cluster.internal_tls";
 
-/** Heartbeats within `cluster.stall_timeout`, after which a silent peer is given up. */
-const heartbeatsPerStall = 4;
+function addNumbers<Stats extends Record<keyof Stats, number>>(
+  stats: Stats,
+  counts: Readonly<Partial<Record<keyof Stats, number>>>,
+): void {
+  for (const name of Object.keys(stats) as (keyof Stats)[]) {
+    stats[name] = (stats[name] + (counts[name] ?? 0)) as Stats[typeof name];
+  }
+}
 
 export class MeshService {
   readonly #options: MeshServiceOptions;
@@ -72,6 +81,9 @@ export class MeshService {
   readonly #calls = new ServiceCalls();
   readonly #requestIds: PeerRequestIds;
   readonly #server: MeshServer;
+  /** Where threads send chunks. Known from the start on. */
+  #bytesListener: BytesListener | undefined;
+  #bytesPortAcceptErrors = 0;
 
   constructor(options: MeshServiceOptions) {
     this.#options = options;
@@ -96,7 +108,7 @@ export class MeshService {
       answer: (request, requestId) => service.answer(request, requestId),
       requestIds,
       clock,
-      timings: { stallTimeoutMs, heartbeatMs: stallTimeoutMs / heartbeatsPerStall },
+      timings: senderTimings(stallTimeoutMs),
     });
     this.#server = new MeshServer({
       ...internalListen,
@@ -118,7 +130,28 @@ export class MeshService {
 
   /** Accepts that failed. */
   get acceptErrors(): number {
-    return this.#server.acceptErrors;
+    return this.#server.acceptErrors + this.#bytesPortAcceptErrors;
+  }
+
+  /** Of which threads read for other replicas. */
+  get chunks(): ChunkServer {
+    return this.#chunks;
+  }
+
+  /** Undefined for a mesh without TLS. */
+  get tlsSource(): TlsSource | undefined {
+    return this.#options.tls?.source;
+  }
+
+  /** Adds what a thread has counted at the port for chunk bytes. */
+  add(counts: BytesPortCounts): void {
+    addNumbers(this.#server.stats, counts.server);
+    addNumbers(this.#server.handshakeFailures.counts, counts.handshakeFailures);
+    addNumbers(this.#fills.stats, counts.fills);
+    addNumbers(this.#chunks.stats, counts.chunks);
+    addNumbers(this.#requestIds.stats, counts.requestIds);
+    this.#chunks.sentBytes.memory += counts.memoryBytes;
+    this.#bytesPortAcceptErrors += counts.acceptErrors;
   }
 
   /** For /readyz: replicas that cannot be in one cluster with this one, by their settings, their ids or their certificates. */
@@ -128,19 +161,30 @@ export class MeshService {
       membership.notice,
       peers.handshakeFailures.notice,
       this.#server.handshakeFailures.notice,
+      this.#bytesListener?.notice ?? null,
     ];
     const lasting = notices.filter((each) => each !== null);
     return lasting.length === 0 ? null : lasting.join("; ");
   }
 
-  /** Resolves with the address it listens on. @throws OrcaError config_invalid where it cannot listen there. */
-  start(): Promise<AddressInfo> {
-    return this.#server.start();
+  /**
+   * Resolves with the address it listens on. With `bytesListener`, threads listen before it does, and peers are offered
+   * their port. @throws OrcaError config_invalid where one of them cannot listen.
+   */
+  async start(bytesListener?: BytesListener): Promise<AddressInfo> {
+    this.#bytesListener = bytesListener;
+    const port = await bytesListener?.start();
+    const { advertise, internalListen } = this.#options.config.cluster;
+    // Where ports are mapped, the same number may be that of another replica.
+    const isMapped = advertise !== undefined && !advertise.endsWith(`:${internalListen.port}`);
+    return this.#server.start(isMapped ? undefined : port);
   }
 
   /** Takes no new streams, and lets running ones go on for `drainTimeoutMs`. Resolves with the number of sessions cut. */
-  drain(drainTimeoutMs: number): Promise<number> {
-    return this.#server.drain(drainTimeoutMs);
+  async drain(drainTimeoutMs: number): Promise<number> {
+    const byThreads = this.#bytesListener?.drain(drainTimeoutMs);
+    const cut = await this.#server.drain(drainTimeoutMs);
+    return cut + ((await byThreads) ?? 0);
   }
 
   /** Cuts what runs. May be called any number of times. */

@@ -168,6 +168,7 @@ export class Replica {
       meshClient,
       onDied: this.#listenerDied.resolve,
       tls: tls.server,
+      meshService: this.#meshService,
     };
     const listener = clientListenerOf({
       ...shared,
@@ -183,7 +184,6 @@ export class Replica {
       readiness: this.#readiness,
       cacheView,
       figures: this.#figures,
-      meshService: this.#meshService,
       listener,
       threadLoads: threadLoadsOf(listener, options.clock, held),
       edge: this.#edge,
@@ -258,7 +258,9 @@ export class Replica {
       await this.#startStep("rehearsing reads", () => rehearse?.());
       const { cachestore } = this.#tiers;
       await this.#startStep("checking the cachestore", () => cachestore?.store.check());
-      const mesh = await this.#startStep("opening the mesh listener", () => this.#meshService?.start());
+      const mesh = await this.#startStep("opening the mesh listener", () =>
+        this.#meshService?.start(this.#listener.bytesListener),
+      );
       // Clients come when the peers are known: until then, this replica would fetch what others hold.
       await this.#startStep("joining the cluster", () => mesh && this.#meshClient?.join(mesh.port));
       this.#readPath.start();

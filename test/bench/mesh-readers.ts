@@ -35,19 +35,26 @@ interface Served {
   readonly readers: readonly ChildProcess[];
 }
 
-/** Of replicas with so many threads each, in turn. Each replica started is put into `running`. */
+/** With so many threads, which send chunks themselves or leave that to the main thread. */
+export interface MeshSender {
+  readonly threads: number;
+  readonly hasBytesPort: boolean;
+}
+
+/** In turn. Each replica started is put into `running`. */
 export async function compareMeshReaders(
   origin: Contender,
   folder: string,
   running: Contender[],
-  threadCounts: readonly number[],
+  senders: readonly MeshSender[],
 ): Promise<Map<string, MeshReadersFigures | Error>> {
   const certificates = await ClusterCertificates.create();
   const served = new Map<string, Served>();
   try {
-    for (const threads of threadCounts) {
-      const name = threads === 1 ? "orca" : `orca with ${threads} threads`;
-      served.set(name, await serve({ origin, folder, running, certificates, name, threads }));
+    for (const { threads, hasBytesPort } of senders) {
+      const named = threads === 1 ? "orca" : `orca with ${threads} threads`;
+      const name = hasBytesPort ? `${named} and a port for chunk bytes` : named;
+      served.set(name, await serve({ origin, folder, running, certificates, name, threads, hasBytesPort }));
     }
     const replicas = [...served.values()].map(({ replica }) => replica);
     const measured = await takeTurns(replicas, rounds, async (replica, round) => {
@@ -65,18 +72,25 @@ export async function compareMeshReaders(
   }
 }
 
-interface ReplicaOptions {
+interface ReplicaOptions extends MeshSender {
   readonly origin: Contender;
   readonly folder: string;
   readonly running: Contender[];
   readonly certificates: ClusterCertificates;
   readonly name: string;
-  readonly threads: number;
 }
 
-async function serve({ origin, folder, running, certificates, ...rest }: ReplicaOptions): Promise<Served> {
+async function serve({
+  origin,
+  folder,
+  running,
+  certificates,
+  hasBytesPort,
+  ...rest
+}: ReplicaOptions): Promise<Served> {
   const port = await freePort();
-  const mesh = { replicaId: "r0", port, peerPorts: [port], files: await filesOf(certificates, "r0") };
+  const ports = { port, peerPorts: [port], ...(hasBytesPort && { bytesPort: await freePort() }) };
+  const mesh = { replicaId: "r0", ...ports, files: await filesOf(certificates, "r0") };
   const replica = await startOrca({ originPort: origin.port, folder, memory: "1GiB", mesh, ...rest });
   running.push(replica);
   const versions = Array.from({ length: objects }, (_, index) => {

@@ -40,6 +40,8 @@ export interface MeshOptions {
   /** Ports of all replicas. */
   readonly peerPorts: readonly number[];
   readonly files: CertificateFiles;
+  /** `cluster.bytes_listen`; none where left out. */
+  readonly bytesPort?: number;
   /** That of servers where left out. */
   readonly core?: string;
 }
@@ -85,12 +87,13 @@ function cachestoreSection(cachestore: "posixfs" | SharedBucket, root: string): 
   return `cachestore: { driver: s3, s3: { endpoint: "${endpoint}", bucket: ${bucket}, use_path_style: true } }`;
 }
 
-function clusterSection({ replicaId, port, peerPorts, files }: MeshOptions): string {
+function clusterSection({ replicaId, port, peerPorts, files, bytesPort }: MeshOptions): string {
   const peers = peerPorts.map((each) => `"https://127.0.0.1:${each}"`).join(", ");
   const { certFile, keyFile, caFile } = files;
   return `cluster:
   peers: [${peers}]
   internal_listen: "127.0.0.1:${port}"
+  ${bytesPort === undefined ? "" : `bytes_listen: "127.0.0.1:${bytesPort}"`}
   replica_id: ${replicaId}
   internal_tls: { enabled: true, cert_file: ${certFile}, key_file: ${keyFile}, ca_file: ${caFile}, server_name: ${serverName} }`;
 }

@@ -133,7 +133,11 @@ async function missContenders(bench: Bench): Promise<Contender[]> {
 }
 
 async function printMeshReaders({ origin, folder, running, report }: Bench): Promise<void> {
-  const outcomes = await compareMeshReaders(origin, folder, running, [1, 2]);
+  const outcomes = await compareMeshReaders(origin, folder, running, [
+    { threads: 1, hasBytesPort: false },
+    { threads: 2, hasBytesPort: false },
+    { threads: 2, hasBytesPort: true },
+  ]);
   const rows = [...outcomes].map(([name, each]): Cell[] => {
     if (each instanceof Error) return [name, "-", "-", "-", "-", each.message];
     const { gigabytesPerSecond, cpuSecondsPerGigabyte, mainShare, mainGigabytesPerSecond } = each;

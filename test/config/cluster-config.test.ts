@@ -157,6 +157,19 @@ test("clusterConfig: off loopback, copies on disks require TLS", () => {
   assert.deepEqual(faultsIn({ replication: 2, internal_listen: "0.0.0.0:8444" }), []);
 });
 
+test("clusterConfig: a port for chunk bytes needs TLS and an address of its own", () => {
+  const bytes_listen = "127.0.0.1:8445";
+  const peers = ["https://a:1"];
+  assert.deepEqual(faultsIn({ peers, bytes_listen, internal_tls: tls() }), []);
+  assert.deepEqual(faultsIn({ bytes_listen }), [], "a cluster of one has no mesh");
+  assert.deepEqual(faultsIn({ peers: ["http://a:1"], bytes_listen, internal_tls: { enabled: false } }), [
+    "cluster.bytes_listen: needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks",
+  ]);
+  assert.deepEqual(faultsIn({ peers, bytes_listen: "127.0.0.1:8444", internal_tls: tls() }), [
+    'cluster.bytes_listen: expected an address of its own, got "127.0.0.1:8444", which cluster.internal_listen has: choose another port',
+  ]);
+});
+
 test("clusterConfig: TLS of a cluster of one has no effect, and is no fault", () => {
   assert.equal(clusterOf({ internal_tls: { enabled: true } }).internalTls, undefined);
   const absent = clusterOf({ internal_tls: tls({ cert_file: "/none" }) });

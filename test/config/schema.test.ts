@@ -203,6 +203,7 @@ test("schema: the defaults are the design's", () => {
     service: undefined,
     membershipRefreshMs: 5000,
     internalListen: { host: "0.0.0.0", port: 8444 },
+    bytesListen: undefined,
     advertise: undefined,
     selfPodIp: undefined,
     replicaId: undefined,

@@ -56,6 +56,11 @@ export const clusterSection = section({
     "Where other replicas connect. Not opened in a cluster of one.",
     "Let only the other replicas reach it.",
   ),
+  bytes_listen: optional(
+    listenAddress(),
+    "Where the threads that serve clients send chunks to other replicas, so that `server.threads` above 1 share that work. Opened only with these, and needs `internal_tls`. Replicas learn of the port at `internal_listen`, and use that one where they cannot reach this one. Left out, all chunks are sent at `internal_listen`, by one thread.",
+    "Set it, for example to `0.0.0.0:8445`, where one thread cannot send what other replicas read. They reach it at the host where they reach `internal_listen`; it is not offered where `advertise` names another port than that.",
+  ),
   advertise: optional(
     dialAddress(),
     "Address at which other replicas reach this one, as `host:port`. Left out: `self_pod_ip`, else the host of `internal_listen`, else the machine's first IPv4 address, with the port listened on.",

@@ -11,15 +11,18 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
+import { OrcaError } from "../../base/orca-error.ts";
 import { BatchedPort } from "../../base/threads/batched-port.ts";
 import { ObjectVersion } from "../../chunk/object-version.ts";
 import { type BodyReader, type EngineBodies, tracePlan } from "../../fill/bodies.ts";
+import type { PeerRead, PeerSource } from "../../fill/chunk-peers.ts";
 import type { Buckets, OtherLookups } from "../../object/buckets.ts";
 import type { Directory } from "../../object/directory.ts";
 import type { Listings } from "../../object/listing-cache.ts";
 import type { PartLookups } from "../../object/object-lookups.ts";
 import type { LookupResult } from "../../object/object-record.ts";
 import type { SubResourceAnswer, SubResourceQuestion } from "../../origin/origin.ts";
+import type { ChunkKey } from "../../store/chunk-store.ts";
 import type { SharedIndex } from "../../store/shared-index/shared-index.ts";
 import type { Asker } from "../../trace/trace.ts";
 import type { TraceContexts } from "../../trace/trace-contexts.ts";
@@ -54,6 +57,8 @@ export interface EngineDeskOptions {
   readonly origins: ReadonlyMap<string, DeskOrigin>;
   readonly buckets: Buckets<OtherLookups>;
   readonly bodies: EngineBodies;
+  /** Answers other replicas. Undefined where there are none. */
+  readonly chunks?: ChunksForPeers | undefined;
   readonly warmRequests: WarmRequests;
   /** Undefined where the origin is not asked what a client may read. */
   readonly verdicts?: Pick<OriginVerdicts, "leased"> | undefined;
@@ -62,6 +67,12 @@ export interface EngineDeskOptions {
   readonly clock: Clock;
   /** Receives the lines that threads log. */
   readonly log: (line: SentLine) => void;
+}
+
+/** The part of a ChunkServer that reads. */
+export interface ChunksForPeers {
+  answer(request: PeerRead): { readonly source: PeerSource; readonly slices: BodyReader } | undefined;
+  digest(key: ChunkKey): Uint8Array | undefined;
 }
 
 class AskerOfThread implements Asker {
@@ -88,6 +99,8 @@ interface Read {
 
 /** A thread learns of so many messages that have arrived, and at once of lines of its log. */
 const takenMax = 256;
+
+type OpenMessage = Extract<ToEngine, { readonly kind: "open" }>;
 
 /** Headers that an origin's answer about a sub-resource is asked for. */
 type Headers = Record<string, string>;
@@ -136,11 +149,9 @@ export class EngineDesk {
       case "ask":
         void this.#answer(message.id, message.question, message.asker);
         return;
-      case "open": {
-        const version = new ObjectVersion(message.version, message.hash);
-        this.#open(message.id, version, [message.start, message.end], this.#asker(message.asker));
+      case "open":
+        this.#openOf(message);
         return;
-      }
       case "next":
         this.#reads.get(message.id)?.reader.release();
         void this.#sendSlice(message.id);
@@ -159,6 +170,28 @@ export class EngineDesk {
       default:
         this.#takeSampled(message);
     }
+  }
+
+  #openOf({ id, version: fields, hash, start, end, forPeer, ...message }: OpenMessage): void {
+    const asker = this.#asker(message.asker);
+    const version = new ObjectVersion(fields, hash);
+    if (forPeer === undefined) {
+      this.#open(id, version, [start, end], asker);
+      return;
+    }
+    const index = Math.floor(start / version.chunkSizeBytes);
+    const offset = start - index * version.chunkSizeBytes;
+    try {
+      const read = { key: { version, index }, offset, lengthBytes: end - start, ...forPeer };
+      const answer = this.#options.chunks?.answer(read);
+      if (answer === undefined) throw notHeld(version.memoryKey(index));
+      this.#reads.set(id, { reader: answer.slices, asker });
+      this.#port.send({ kind: "accepted", id, source: answer.source });
+    } catch (thrown) {
+      this.#port.send({ kind: "failure", id, error: sentError(thrown) });
+      return;
+    }
+    void this.#sendSlice(id);
   }
 
   #acknowledge(): void {
@@ -257,6 +290,10 @@ export class EngineDesk {
         return sentSubResource(await this.#origin(question.originId).origin.subResource(question.question));
       case "warm":
         return this.#options.warmRequests.add(new ObjectVersion(question.version));
+      case "digest": {
+        const { version, hash, index } = question;
+        return this.#options.chunks?.digest({ version: new ObjectVersion(version, hash), index });
+      }
       case "findBucket": {
         const { buckets } = this.#options;
         const found = await buckets.find(question.name);
@@ -334,6 +371,14 @@ export class EngineDesk {
     assert(origin !== undefined, "a thread asks about an origin that there is");
     return origin;
   }
+}
+
+function notHeld(chunk: string): OrcaError {
+  return new OrcaError(
+    "not_held",
+    "fill",
+    `Cannot read chunk "${chunk}" for another replica: it is not held here`,
+  );
 }
 
 /** As the edge does in the thread of the directories. */

@@ -14,6 +14,7 @@ import type { Clock } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { BatchedPort } from "../../base/threads/batched-port.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
+import type { PeerSource } from "../../fill/chunk-peers.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { ObjectLocation } from "../../origin/origin.ts";
 import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
@@ -24,6 +25,7 @@ import {
   type FromSampled,
   type Question,
   type SentAsker,
+  type SentPeerRead,
   type SentWaits,
   sentVersion,
   type ToEngine,
@@ -34,6 +36,9 @@ import { receivedError } from "./sent-error.ts";
 /** Learns of a read that the engine does. */
 export interface ReadListener {
   readonly asker: Asker;
+  /** A range that another replica reads. */
+  readonly forPeer?: SentPeerRead | undefined;
+  accepted?(source: PeerSource): void;
   sliceCame(bytes: Buffer, source: ReadSource): void;
   failed(error: OrcaError): void;
 }
@@ -80,6 +85,11 @@ export class EngineLink {
     return asked.promise as Promise<Answer>;
   }
 
+  /** The SHA-256 of a chunk, if the engine's disk knows it. Rejects as {@link ask} does. */
+  digest(version: ObjectVersion, index: number): Promise<Uint8Array | undefined> {
+    return this.ask({ what: "digest", version: sentVersion(version), hash: version.hash, index });
+  }
+
   /**
    * The id of the read of `[start, end)` that the engine has begun with its answer to the same request; 0 where it has
    * not. The listener learns at once what has come of it.
@@ -118,7 +128,7 @@ export class EngineLink {
     if (this.#isFull) throw overloaded();
     this.#lastId += 1;
     this.#reads.set(this.#lastId, listener);
-    const { asker } = listener;
+    const { asker, forPeer } = listener;
     this.#send({
       kind: "open",
       id: this.#lastId,
@@ -127,6 +137,7 @@ export class EngineLink {
       start,
       end,
       asker: this.#sent(asker),
+      forPeer,
     });
     return this.#lastId;
   }
@@ -165,6 +176,10 @@ export class EngineLink {
     }
     const { id } = message;
     const read = this.#reads.get(id);
+    if (message.kind === "accepted") {
+      read?.accepted?.(message.source);
+      return;
+    }
     const asked = this.#asked.get(id);
     const asker = read?.asker ?? asked?.asker;
     if (message.waits && asker) this.#addWaits(asker, message.waits);

@@ -1,5 +1,6 @@
 /** What a thread of the edge and the engine send each other. All of it is plain, as structured clones are. */
 import type { ObjectVersionFields } from "../../chunk/object-version.ts";
+import type { PeerRead, PeerSource } from "../../fill/chunk-peers.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import type { AnswerLease } from "../../object/freshness/revocations.ts";
 import type { ReadHeaders } from "../../object/object-lookups.ts";
@@ -84,8 +85,18 @@ export type Question =
       readonly question: RightQuestion;
     }
   | { readonly what: "warm"; readonly version: ObjectVersionFields }
+  /** The SHA-256 of a chunk, if the disk knows it. */
+  | {
+      readonly what: "digest";
+      readonly version: ObjectVersionFields;
+      readonly hash: string;
+      readonly index: number;
+    }
   | { readonly what: "findBucket"; readonly name: string }
   | { readonly what: "listOthers"; readonly as: OriginKey | undefined };
+
+/** What decides whether a range of a chunk is read for another replica. Without a request id nobody traces it. */
+export type SentPeerRead = Pick<PeerRead, "passedOver" | "cachedOnly" | "requestId">;
 
 /** A line of the log. It goes the way of questions, so that the lines about one request keep their order. */
 export interface SentLine {
@@ -121,6 +132,8 @@ export type ToEngine =
       readonly start: number;
       readonly end: number;
       readonly asker: SentAsker;
+      /** Another replica reads a range of one chunk. */
+      readonly forPeer: SentPeerRead | undefined;
     }
   /** The slice is with the kernel: the next one is wanted. */
   | { readonly kind: "next"; readonly id: number }
@@ -152,6 +165,8 @@ export type ToThread =
       readonly error: SentError;
       readonly waits?: SentWaits | undefined;
     }
+  /** A range is read for another replica. The slices follow. */
+  | { readonly kind: "accepted"; readonly id: number; readonly source: PeerSource }
   | {
       readonly kind: "slice";
       readonly id: number;

@@ -1,5 +1,7 @@
 /** Errors as they go from thread to thread: a structured clone would keep neither the class nor the fields. */
 import { type ErrorCode, type ErrorSource, OrcaError } from "../../base/orca-error.ts";
+import type { Member } from "../../membership/member.ts";
+import { NotCoordinator } from "../../membership/not-coordinator.ts";
 import { Absence } from "../../object/versions/absence.ts";
 import { OriginAnswer } from "../../origin/error-of-status.ts";
 import type { DeleteMarker, ObjectLocation } from "../../origin/origin.ts";
@@ -12,6 +14,11 @@ export interface SentError {
   /** Messages of its causes, the nearest first. */
   readonly causes: readonly string[];
   readonly absence?: { readonly location: ObjectLocation; readonly marker: DeleteMarker | undefined };
+  readonly elsewhere?: {
+    readonly subject: string;
+    readonly coordinator: Member;
+    readonly members: readonly Member[];
+  };
   readonly answer?: Pick<OriginAnswer, "status" | "remoteCode" | "region">;
 }
 
@@ -23,14 +30,19 @@ export function sentError(thrown: unknown, location?: ObjectLocation): SentError
   const { code, source, message, retryAfterSeconds } = error;
   const sent = { code, source, message, retryAfterSeconds, causes: causesOf(error) };
   if (error instanceof Absence && location) return { ...sent, absence: { location, marker: error.marker } };
+  if (error instanceof NotCoordinator) {
+    const { subject, coordinator, members } = error;
+    return { ...sent, elsewhere: { subject, coordinator, members } };
+  }
   if (!(error instanceof OriginAnswer)) return sent;
   const { status, remoteCode, region } = error;
   return { ...sent, answer: { status, remoteCode, region } };
 }
 
 export function receivedError(sent: SentError): OrcaError {
-  const { code, source, message, retryAfterSeconds, absence, answer } = sent;
+  const { code, source, message, retryAfterSeconds, absence, answer, elsewhere } = sent;
   if (absence) return Absence.of(absence.location, absence.marker);
+  if (elsewhere) return new NotCoordinator(elsewhere.subject, elsewhere.coordinator, elsewhere.members);
   const cause = sent.causes.reduceRight<Error | undefined>(
     (inner, text) => new Error(text, inner && { cause: inner }),
     undefined,

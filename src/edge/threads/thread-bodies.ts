@@ -15,6 +15,7 @@ import { segmentSizeBytes } from "../../base/memory-budget.ts";
 import type { OrcaError } from "../../base/orca-error.ts";
 import type { ObjectVersion } from "../../chunk/object-version.ts";
 import type { Bodies, BodyReader } from "../../fill/bodies.ts";
+import type { PeerSource } from "../../fill/chunk-peers.ts";
 import type { ReadSource } from "../../fill/read-path.ts";
 import { blockKeyOf, setBlock } from "../../store/shared-index/block-key.ts";
 import { noRow } from "../../store/shared-index/pin-protocol.ts";
@@ -22,6 +23,7 @@ import type { SharedBlocks } from "../../store/shared-index/shared-blocks.ts";
 import { type Asker, chunkFields, type Trace } from "../../trace/trace.ts";
 import type { EngineLink, ReadListener } from "./engine-link.ts";
 import type { ProcessLimits } from "./process-limits.ts";
+import type { SentPeerRead } from "./question.ts";
 
 export interface ThreadBodiesOptions {
   readonly link: EngineLink;
@@ -38,7 +40,8 @@ export interface ThreadBodiesOptions {
 const aheadMax = 2;
 
 export class ThreadBodies implements Bodies {
-  readonly stats = { hits: 0, sentBytes: 0 };
+  /** `peerBytes`: sent to other replicas, and not among `sentBytes`. */
+  readonly stats = { hits: 0, sentBytes: 0, peerBytes: 0 };
   readonly #options: ThreadBodiesOptions;
   /** By the numbers of the slabs: how many slices lie in each. */
   readonly #pins: number[] = [];
@@ -62,6 +65,12 @@ export class ThreadBodies implements Bodies {
 
   dropBegun(asker: Asker): void {
     this.#options.link.dropBegun(asker);
+  }
+
+  /** A reader of a range of one chunk, for another replica. */
+  openForPeer(version: ObjectVersion, start: number, end: number, forPeer: SentPeerRead): ThreadReader {
+    const asker = { requestId: forPeer.requestId ?? "", waits: undefined };
+    return new ThreadReader(this, version, start, end, asker, forPeer);
   }
 
   /** The row of the block with the byte at `offset` of chunk `index`, pinned; {@link noRow} where the engine must be asked. */
@@ -117,15 +126,17 @@ export class ThreadBodies implements Bodies {
     return true;
   }
 
-  slice(row: number, from: number, to: number, isFirst: boolean): Buffer {
-    const { blocks } = this.#options;
-    if (isFirst) {
-      blocks.use(row);
-      this.stats.hits += 1;
-    }
-    const bytes = blocks.slice(row, from, to);
-    this.stats.sentBytes += bytes.length;
+  slice(row: number, from: number, to: number, isForPeer: boolean): Buffer {
+    const bytes = this.#options.blocks.slice(row, from, to);
+    if (isForPeer) this.stats.peerBytes += bytes.length;
+    else this.stats.sentBytes += bytes.length;
     return bytes;
+  }
+
+  /** Counts a use of the chunk with this row. */
+  use(row: number): void {
+    this.#options.blocks.use(row);
+    this.stats.hits += 1;
   }
 
   unpin(row: number): void {
@@ -149,12 +160,13 @@ function keyOf(version: ObjectVersion): Int32Array {
   return key;
 }
 
-class ThreadReader implements BodyReader, ReadListener {
+export class ThreadReader implements BodyReader, ReadListener {
   source: ReadSource | undefined;
   readonly asker: Asker;
   readonly #bodies: ThreadBodies;
   readonly version: ObjectVersion;
   readonly isPlanned: boolean;
+  readonly forPeer: SentPeerRead | undefined;
   /** It may have to wait, and the engine knows for what. */
   #asksFirst = false;
   readonly #start: number;
@@ -169,16 +181,26 @@ class ThreadReader implements BodyReader, ReadListener {
   #arrivedSource: ReadSource = "memory";
   #holdsArrived = false;
   #waiting: PromiseWithResolvers<void> | undefined;
+  #accepting: PromiseWithResolvers<PeerSource> | undefined;
   #error: OrcaError | undefined;
 
-  constructor(bodies: ThreadBodies, version: ObjectVersion, start: number, end: number, asker: Asker) {
+  constructor(
+    bodies: ThreadBodies,
+    version: ObjectVersion,
+    start: number,
+    end: number,
+    asker: Asker,
+    forPeer?: SentPeerRead,
+  ) {
     this.#bodies = bodies;
     this.version = version;
     this.#start = start;
     this.#end = end;
     this.#position = start;
     this.asker = asker;
-    this.#readId = bodies.link.takeBegun(start, end, this);
+    this.forPeer = forPeer;
+    // The engine begins reads for clients alone.
+    this.#readId = forPeer === undefined ? bodies.link.takeBegun(start, end, this) : 0;
     this.isPlanned = this.#readId !== 0;
   }
 
@@ -213,12 +235,9 @@ class ThreadReader implements BodyReader, ReadListener {
     if (row === noRow) return null;
     this.#row = row;
     const inBlock = offset % segmentSizeBytes;
-    const slice = this.#bodies.slice(
-      row,
-      inBlock,
-      inBlock + this.#end - this.#position,
-      index !== this.#chunkIndex,
-    );
+    const toInBlock = inBlock + this.#end - this.#position;
+    if (index !== this.#chunkIndex) this.#bodies.use(row);
+    const slice = this.#bodies.slice(row, inBlock, toInBlock, this.forPeer !== undefined);
     if (index !== this.#chunkIndex && this.#bodies.trace.isOn) this.#traceFirstBytes(index);
     this.#chunkIndex = index;
     this.source ??= "memory";
@@ -241,11 +260,16 @@ class ThreadReader implements BodyReader, ReadListener {
   async ready(): Promise<void> {
     if (this.#error) throw this.#error;
     if (this.#arrived) return;
-    if (this.#readId === 0) {
-      this.#readId = this.#bodies.link.open(this.version, this.#position, this.#end, this);
-    }
+    this.#openRead();
     this.#waiting = Promise.withResolvers<void>();
     await this.#waiting.promise;
+  }
+
+  /** Asks the engine for another replica's range. Resolves with the place where it reads. @throws as ChunkServer does. */
+  ask(): Promise<PeerSource> {
+    this.#accepting = Promise.withResolvers<PeerSource>();
+    this.#openRead();
+    return this.#accepting.promise;
   }
 
   close(): void {
@@ -261,9 +285,19 @@ class ThreadReader implements BodyReader, ReadListener {
     this.#waiting?.resolve();
   }
 
+  accepted(source: PeerSource): void {
+    this.#accepting?.resolve(source);
+  }
+
   failed(error: OrcaError): void {
     this.#error = error;
+    this.#accepting?.reject(error);
     if (this.#waiting) this.#waiting.reject(error);
+  }
+
+  #openRead(): void {
+    if (this.#readId !== 0) return;
+    this.#readId = this.#bodies.link.open(this.version, this.#position, this.#end, this);
   }
 
   #traceFirstBytes(index: number): void {

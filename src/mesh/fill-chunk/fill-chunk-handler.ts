@@ -51,6 +51,14 @@ export const defaultFillTimings: FillTimings = {
   waitMaxMs: 120_000,
 };
 
+/** Heartbeats within `cluster.stall_timeout`, after which a silent peer is given up. */
+const heartbeatsPerStall = 4;
+
+/** Those of a sender, by `cluster.stall_timeout`. */
+export function senderTimings(stallTimeoutMs: number): Partial<FillTimings> {
+  return { stallTimeoutMs, heartbeatMs: stallTimeoutMs / heartbeatsPerStall };
+}
+
 /** The path of FillChunk, the same in both protocols. */
 export const fillChunkPath = "/orca.v1.FillService/FillChunk";
 
@@ -60,8 +68,8 @@ const requestSizeBytesMax = 16 * KiB;
 /** Frames in which a request may arrive. A caller sends it in one or two, and each costs a copy of what came before. */
 const requestSlicesMax = 64;
 
-/** Bytes of all requests that have not arrived completely. */
-const receivingBytesMax = 16 * MiB;
+/** For all requests of a process. */
+export const defaultReceivingBytesMax = 16 * MiB;
 
 /** The bytes of a range, as an ObjectReader delivers them: on request, with one slice pinned at a time. */
 export interface FillSlices {
@@ -86,11 +94,16 @@ export interface FillAnswer {
 
 export interface FillChunkHandlerOptions {
   /** Checks a request, and returns the bytes that answer it. The caller receives the error that it throws. */
-  readonly answer: (request: FillChunkRequest, requestId: string | undefined) => FillAnswer;
+  readonly answer: (
+    request: FillChunkRequest,
+    requestId: string | undefined,
+  ) => FillAnswer | Promise<FillAnswer>;
   readonly clock: Clock;
   readonly timings?: Partial<FillTimings>;
   /** Without it, requests have no id. */
   readonly requestIds?: PeerRequestIds | undefined;
+  /** Bytes of all requests that have not arrived completely. */
+  readonly receivingBytesMax?: number;
 }
 
 export class FillChunkHandler {
@@ -98,12 +111,14 @@ export class FillChunkHandler {
   readonly stats = { requests: 0, malformed: 0, failed: 0, sentBytes: 0 };
   readonly #options: FillChunkHandlerOptions;
   readonly #timings: FillTimings;
+  readonly #receivingBytesMax: number;
   #receivingBytes = 0;
   /** One listener for each session, however many streams it has. */
   readonly #closings = new WeakMap<Http2Session, Promise<void>>();
 
   constructor(options: FillChunkHandlerOptions) {
     this.#options = options;
+    this.#receivingBytesMax = options.receivingBytesMax ?? defaultReceivingBytesMax;
     this.#timings = { ...defaultFillTimings, ...options.timings };
   }
 
@@ -140,12 +155,13 @@ export class FillChunkHandler {
     try {
       request = await this.#readRequest(stream);
       const [sentId, ...context] = traceHeaders.map((name) => headers[name]);
+      const given = answer(request, requestIds?.of(sentId, ...context));
       transfer = new FillTransfer({
         stream,
         session,
         sessionClosed,
         encoder,
-        answer: answer(request, requestIds?.of(sentId, ...context)),
+        answer: given instanceof Promise ? await given : given,
         clock,
         timings: this.#timings,
       });
@@ -190,7 +206,7 @@ export class FillChunkHandler {
       if (slices > requestSlicesMax) {
         return fail(`it arrives in more than ${requestSlicesMax} pieces`, Code.ResourceExhausted);
       }
-      if (this.#receivingBytes > receivingBytesMax) {
+      if (this.#receivingBytes > this.#receivingBytesMax) {
         return fail("too many bytes of other requests are being received", Code.ResourceExhausted);
       }
       if (received.length < envelopeSizeBytes) return;

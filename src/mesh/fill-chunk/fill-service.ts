@@ -24,7 +24,7 @@ export interface ChunkAnswer {
 /** Holds the bytes, or knows the replica to ask. */
 export interface ChunkAnswers {
   /** Undefined if the request is for cached bytes only, and there are none. @throws NotCoordinator, OrcaError. */
-  answer(request: PeerRead): ChunkAnswer | undefined;
+  answer(request: PeerRead): ChunkAnswer | undefined | Promise<ChunkAnswer>;
 }
 
 /** Replicas that one request may name as unreachable. A caller that could not reach more names only the first ones. */
@@ -58,16 +58,16 @@ export class FillService {
    * @throws OrcaError `invalid_argument` for an invalid request; `not_held` if only cached bytes are wanted and there
    * are none; the error of {@link ChunkAnswers.answer}.
    */
-  answer(request: FillChunkRequest, requestId?: string): FillAnswer {
+  answer(request: FillChunkRequest, requestId?: string): FillAnswer | Promise<FillAnswer> {
     const read = { ...this.#decode(request), ...(requestId !== undefined && { requestId }) };
     const answer = this.#chunks.answer(read);
+    if (answer instanceof Promise) return answer.then(encoded);
     if (!answer) {
       this.stats.notHeld += 1;
       const path = read.key.version.chunkPath(read.key.index);
       throw new OrcaError("not_held", "mesh", `Cannot read chunk "${path}": this replica does not hold it`);
     }
-    const { lengthBytes, source, slices } = answer;
-    return { lengthBytes, source: chunkSources[source], slices, sha256: () => answer.sha256() };
+    return encoded(answer);
   }
 
   #decode(request: FillChunkRequest): PeerRead {
@@ -117,6 +117,11 @@ export class FillService {
     for (const replicaId of passedOver) nameField(replicaId, "passed_over", replicaIdBytesMax);
     return { key, offset: start, lengthBytes, passedOver, cachedOnly };
   }
+}
+
+function encoded(answer: ChunkAnswer): FillAnswer {
+  const { lengthBytes, source, slices } = answer;
+  return { lengthBytes, source: chunkSources[source], slices, sha256: () => answer.sha256() };
 }
 
 /** OUT_OF_RANGE, on which a peer with a partial copy deletes it and begins again at 0 (fill/replication/pull.ts). */

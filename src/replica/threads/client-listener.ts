@@ -18,6 +18,7 @@ import { type LoadedThread, ownLoopTime, ThreadLoads } from "../../ops/thread-lo
 import type { Trace } from "../../trace/trace.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import type { MeshClient } from "../mesh-client.ts";
+import type { MeshService } from "../mesh-service.ts";
 import type { OpenOrigin } from "../metadata.ts";
 import type { ReplicaReadPath } from "../read-path.ts";
 import { type ReleaseStack, step } from "../release-stack.ts";
@@ -40,7 +41,9 @@ export type ClientListener = Pick<
   | "pipelinesCut"
   | "acceptErrors"
 > &
-  Partial<Pick<EdgeThreads, "rehearse" | "collect" | "linesDropped" | "loaded" | "lagNotice">>;
+  Partial<
+    Pick<EdgeThreads, "bytesListener" | "rehearse" | "collect" | "linesDropped" | "loaded" | "lagNotice">
+  >;
 
 export interface ClientListenerParts {
   readonly config: Config;
@@ -54,6 +57,8 @@ export interface ClientListenerParts {
   readonly access: ReplicaAccess | undefined;
   readonly warmQueue: WarmQueue;
   readonly stats: EdgeStats;
+  /** Undefined in a cluster of one. */
+  readonly meshService: Pick<MeshService, "chunks" | "tlsSource" | "add"> | undefined;
   readonly tls: TlsFiles | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -86,6 +91,8 @@ export function clientListenerOf(parts: ClientListenerParts): ClientListener {
     ...parts,
     replicaId,
     bodies,
+    chunks: parts.meshService?.chunks,
+    meshTls: parts.meshService?.tlsSource,
     origins: new Map(origins.map((origin) => [origin.origin.id, origin])),
     ...shared,
     warmRequests: parts.warmQueue,
@@ -120,10 +127,11 @@ export function threadLoadsOf(listener: ClientListener, clock: Clock, held: Rele
 }
 
 function addTo(
-  { tiers, readPath, origins, access, meshClient }: ClientListenerParts,
+  { tiers, readPath, origins, access, meshClient, meshService }: ClientListenerParts,
   counts: ThreadCounts,
 ): void {
-  const { memoryHits, memoryBytes, lookups } = counts;
+  const { memoryHits, memoryBytes, lookups, bytesPort } = counts;
+  if (bytesPort) meshService?.add(bytesPort);
   tiers.memory.stats.hits += memoryHits;
   readPath.forReaders.sentBytes.memory += memoryBytes;
   for (const { origin, directory } of origins) {

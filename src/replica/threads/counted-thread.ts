@@ -7,6 +7,7 @@ import type { ThreadBodies } from "../../edge/threads/thread-bodies.ts";
 import type { PeerStats } from "../../mesh/session/peer-session.ts";
 import type { EventLoopLag } from "../../ops/event-loop-lag.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
+import type { BytesPort } from "./bytes-port.ts";
 import type { ThreadLogger } from "./thread-logger.ts";
 import type { ThreadCounts } from "./thread-messages.ts";
 
@@ -21,6 +22,7 @@ export interface CountedParts {
   /** Both are undefined before the thread listens. */
   readonly access: () => ReplicaAccess | undefined;
   readonly listener: () => S3Listener | undefined;
+  readonly bytesPort: () => BytesPort | undefined;
 }
 
 export class CountedThread {
@@ -37,6 +39,7 @@ export class CountedThread {
   take(): ThreadCounts {
     const { stats, bodies, lookups, access, logger, lag } = this.#parts;
     const listener = this.#parts.listener();
+    const bytesPort = this.#parts.bytesPort();
     const { hits: memoryHits, sentBytes: memoryBytes } = bodies.stats;
     Object.assign(bodies.stats, { hits: 0, sentBytes: 0 });
     const { acceptErrors = 0, pipelinesCut = 0 } = listener ?? {};
@@ -50,11 +53,13 @@ export class CountedThread {
       pipelinesCut: pipelinesCut - this.#pipelinesCut,
       peers: this.#takePeers(),
       linesDropped: logger.takeDropped(),
+      bytesPort: bytesPort?.take(),
       gauges: {
         connections: listener?.connections ?? 0,
         requestsInFlight: listener?.requestsInFlight ?? 0,
         requestsPipelined: listener?.requestsPipelined ?? 0,
         lag: lag.notice(),
+        bytesPort: bytesPort?.notice ?? null,
       },
     };
     this.#acceptErrors = acceptErrors;

@@ -29,6 +29,7 @@ import { Trace } from "../../trace/trace.ts";
 import type { AccessMaterial, AccessSource } from "../access/access-files.ts";
 import { ReplicaAccess } from "../access/replica-access.ts";
 import type { BucketPlace } from "../replica-buckets.ts";
+import type { BytesPort } from "./bytes-port.ts";
 import { CountedThread } from "./counted-thread.ts";
 import { PushedValue } from "./pushed-value.ts";
 import { s3ListenerOf } from "./s3-listener.ts";
@@ -55,6 +56,8 @@ class EdgeThread {
   readonly #certificate: PushedValue<SecureContextOptions> | undefined;
   #access: ReplicaAccess | undefined;
   #listener: S3Listener | undefined;
+  readonly #meshCertificate: PushedValue<SecureContextOptions> | undefined;
+  #bytesPort: BytesPort | undefined;
   /** Serves for a rehearsal, with parts of its own. */
   #rehearsal: EdgeThread | undefined;
 
@@ -70,7 +73,7 @@ class EdgeThread {
       clock: this.#clock,
     });
     this.#link.onLogged = (lines) => this.#logger.arrived(lines);
-    const { pinnedSlabsMax, access, certificate, receiver } = data;
+    const { pinnedSlabsMax, access, certificate, meshCertificate, receiver } = data;
     this.#limits = new ProcessLimits(data.limits);
     const { readahead: readAheadMax } = data.config.chunking;
     this.#bodies = new ThreadBodies({
@@ -83,6 +86,7 @@ class EdgeThread {
     });
     this.#material = access && new PushedValue(access);
     this.#certificate = certificate && new PushedValue(certificate);
+    this.#meshCertificate = meshCertificate && new PushedValue(meshCertificate);
     this.#sampleSteps();
     this.#lag = new EventLoopLag(this.#clock);
     const own = { clock: this.#clock, random: new SystemRandom(), logger: this.#logger };
@@ -95,6 +99,7 @@ class EdgeThread {
       lookups: () => [...this.#origins.values()].map(({ lookups }) => lookups),
       access: () => this.#access,
       listener: () => this.#listener,
+      bytesPort: () => this.#bytesPort,
     });
   }
 
@@ -108,6 +113,12 @@ class EdgeThread {
         return;
       case "listen":
         await this.#listen(message.host, message.port);
+        return;
+      case "listenForPeers":
+        await this.#listenForPeers(message.host, message.port);
+        return;
+      case "drainPeers":
+        this.#send({ kind: "peersDrained", cut: (await this.#bytesPort?.drain(message.timeoutMs)) ?? 0 });
         return;
       case "announceStop":
         this.#listener?.announceStop();
@@ -123,6 +134,9 @@ class EdgeThread {
         return;
       case "certificate":
         this.#certificate?.push(message.certificate);
+        return;
+      case "meshCertificate":
+        this.#meshCertificate?.push(message.certificate);
         return;
       case "debug":
         this.#logger.isDebug = message.isDebug;
@@ -167,6 +181,30 @@ class EdgeThread {
     }
   }
 
+  async #listenForPeers(host: string, port: number): Promise<void> {
+    assert(this.#meshCertificate !== undefined, "the port for chunk bytes has TLS");
+    try {
+      // Few replicas send chunks from threads, and what the mesh needs takes time and memory.
+      const { BytesPort } = await import("./bytes-port.ts");
+      this.#bytesPort = new BytesPort({
+        config: this.#data.config,
+        host,
+        port,
+        certificate: sourceOfCertificate(this.#meshCertificate),
+        bodies: this.#bodies,
+        clock: this.#clock,
+        random: new SystemRandom(),
+        trace: this.#trace,
+        logger: this.#logger,
+        onDied: (error) => this.#send({ kind: "died", error: sentError(error) }),
+      });
+      await this.#bytesPort.start();
+      this.#send({ kind: "listeningForPeers", error: undefined });
+    } catch (thrown) {
+      this.#send({ kind: "listeningForPeers", error: sentError(thrown) });
+    }
+  }
+
   async #drain(timeoutMs: number): Promise<void> {
     const cut = (await this.#listener?.drain(timeoutMs)) ?? 0;
     await this.#logger.settled();
@@ -192,20 +230,6 @@ class EdgeThread {
       sampleRatio: config.tracing.sampleRatio,
       salt: `${replicaId} ${threadId} ${this.#clock.now()}`,
     });
-  }
-
-  #tls(): TlsSource | undefined {
-    const certificate = this.#certificate;
-    return (
-      certificate && {
-        get secureContextOptions() {
-          return certificate.value;
-        },
-        watch: (onChange) => certificate.watch(onChange),
-        // The main thread reads the files, and stops.
-        stop: () => {},
-      }
-    );
   }
 
   #makeListener(host: string, port: number): S3Listener {
@@ -234,7 +258,7 @@ class EdgeThread {
       hasLane: this.#data.hasLane,
       stats: this.#stats,
       processLimits: this.#limits,
-      tls: this.#tls(),
+      tls: this.#certificate && sourceOfCertificate(this.#certificate),
       clock,
       random: new SystemRandom(),
       logger,
@@ -283,6 +307,17 @@ class EdgeThread {
     this.#origins.set(originId, origin);
     return origin;
   }
+}
+
+function sourceOfCertificate(certificate: PushedValue<SecureContextOptions>): TlsSource {
+  return {
+    get secureContextOptions() {
+      return certificate.value;
+    },
+    watch: (onChange) => certificate.watch(onChange),
+    // The main thread reads the files, and stops.
+    stop: () => {},
+  };
 }
 
 function sourceOf(material: PushedValue<AccessMaterial>): AccessSource {

@@ -24,10 +24,12 @@ import type { LoadedThread } from "../../ops/thread-loads.ts";
 import type { ReplicaAccess } from "../access/replica-access.ts";
 import { type ReleaseStack, step } from "../release-stack.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
+import { BytesListener } from "./bytes-listener.ts";
 import { freePort } from "./free-port.ts";
 import { ThreadHandle, type ThreadHandleOptions } from "./thread-handle.ts";
 import { receivedFields } from "./thread-logger.ts";
 import type { FromEdgeThread, ThreadCounts, ThreadData, ToEdgeThread } from "./thread-messages.ts";
+import { drainLateMs, within } from "./within.ts";
 
 /** What threads need of an engine: the replica's, or before that one to rehearse with. */
 export interface ThreadEngine extends Omit<EngineDeskOptions, "log" | "clock"> {
@@ -48,6 +50,8 @@ export interface EdgeThreadsOptions extends ThreadEngine, Omit<ThreadHandleOptio
   /** What its files hold. Undefined where clients do not authenticate. */
   readonly access: Pick<ReplicaAccess, "source"> | undefined;
   readonly tls: TlsSource | undefined;
+  /** Of the mesh. Undefined in a cluster of one, and without TLS there. */
+  readonly meshTls?: TlsSource | undefined;
 }
 
 /** Adds what a thread has counted to the replica's own counters. */
@@ -63,8 +67,6 @@ const leasedShare = 1 / 16;
 const slabBytes = 1024 * 1024;
 /** A page of metrics waits no longer for a thread that is busy. What that has counted is on the next page. */
 const collectMs = 1000;
-/** A thread that has not drained by so long after its time hangs. Less than a step of the stop has left (release-stack.ts). */
-const drainLateMs = 4000;
 /** A name, a key for the MAC and a key for AES, as OpenSSL wants them together. */
 const ticketKeyBytes = 48;
 
@@ -83,10 +85,15 @@ export class EdgeThreads {
   readonly #options: EdgeThreadsOptions;
   readonly #limits = new ProcessLimits();
   readonly #threads: ThreadHandle[] = [];
+  /** Undefined without `cluster.bytes_listen`. */
+  readonly bytesListener: BytesListener | undefined;
   #isClosed = false;
 
   constructor(options: EdgeThreadsOptions) {
     this.#options = options;
+    const { clustered, bytesListen } = options.config.cluster;
+    if (clustered && bytesListen && options.meshTls)
+      this.bytesListener = new BytesListener(bytesListen, options, () => this.#started());
   }
 
   get connections(): number {
@@ -112,6 +119,7 @@ export class EdgeThreads {
       ...this.#dataOf(engine, limits),
       access: undefined,
       certificate: undefined,
+      meshCertificate: undefined,
       isDebug: false,
     };
     const begun = await Promise.allSettled(this.#threads.map((thread) => thread.rehearse(data, engine)));
@@ -126,7 +134,8 @@ export class EdgeThreads {
   async start(): Promise<AddressInfo> {
     const { config } = this.#options;
     const { host } = config.server.listen;
-    const port = await freePort(config.server.listen, this.#options);
+    const named = { ...this.#options, whom: "S3 clients", setting: "server.listen" };
+    const port = await freePort(config.server.listen, named);
     this.#startThreads();
     this.#tell({ kind: "listen", host, port });
     const listening = await Promise.all(this.#threads.map((thread) => thread.answer("listening")));
@@ -164,7 +173,7 @@ export class EdgeThreads {
       thread.send({ kind: "collect" });
       await Promise.allSettled([thread.answer("collected"), thread.measure()]);
     });
-    await this.#within(collectMs, Promise.all(collected));
+    await within(this.#options.clock, collectMs, Promise.all(collected));
   }
 
   async #drainThread(thread: ThreadHandle, timeoutMs: number): Promise<number> {
@@ -174,7 +183,7 @@ export class EdgeThreads {
       (drained) => drained.cut,
       () => 0,
     );
-    const known = await this.#within(timeoutMs + drainLateMs, cut);
+    const known = await within(this.#options.clock, timeoutMs + drainLateMs, cut);
     if (known !== undefined) return known;
     const { name, gauges } = thread;
     this.#options.logger.warn(
@@ -184,19 +193,13 @@ export class EdgeThreads {
     return gauges.requestsInFlight;
   }
 
-  /** Resolves as `work`, or with undefined where that takes longer. */
-  async #within<Result>(timeoutMs: number, work: Promise<Result>): Promise<Result | undefined> {
-    const late = Promise.withResolvers<undefined>();
-    const timer = this.#options.clock.timer(timeoutMs, () => late.resolve(undefined));
-    try {
-      return await Promise.race([work, late.promise]);
-    } finally {
-      timer.cancel();
-    }
-  }
-
   #tell(message: ToEdgeThread): void {
     for (const thread of this.#threads) thread.send(message);
+  }
+
+  #started(): readonly ThreadHandle[] {
+    this.#startThreads();
+    return this.#threads;
   }
 
   #startThreads(): void {
@@ -204,12 +207,14 @@ export class EdgeThreads {
     if (this.#isClosed)
       throw new OrcaError("internal", "replica", "Cannot start threads that serve clients: they are closed");
     if (this.#threads.length > 0) return;
-    const { config, access, tls, log, logger } = this.#options;
+    const { config, access, tls, meshTls, log, logger } = this.#options;
     const data = this.#dataOf(this.#options, this.#limits);
     for (let number = 1; number <= config.server.threads; number += 1) this.#startThread(number, data);
     access?.source.watch((material) => this.#tell({ kind: "access", material }));
     tls?.watch((context) => this.#tell({ kind: "certificate", certificate: withTicketKeys(context) }));
     log?.level.watch(() => this.#tell({ kind: "debug", isDebug: logger.isDebug }));
+    if (this.bytesListener)
+      meshTls?.watch((certificate) => this.#tell({ kind: "meshCertificate", certificate }));
   }
 
   #startThread(number: number, data: Omit<ThreadData, "link" | "receiver">): void {
@@ -220,7 +225,7 @@ export class EdgeThreads {
   }
 
   #dataOf({ config, replicaId, places, revocations, index }: ThreadEngine, limits: ProcessLimits) {
-    const { hasLane, access, tls, logger } = this.#options;
+    const { hasLane, access, tls, meshTls, logger } = this.#options;
     const { secrets: _, ...plainConfig } = config;
     const { threads } = config.server;
     const { maxBytes } = config.memory;
@@ -235,6 +240,7 @@ export class EdgeThreads {
       leasedBytesMax: Math.floor((maxBytes * leasedShare) / threads / config.origins.length),
       access: access?.source.material,
       certificate: tls && withTicketKeys(tls.secureContextOptions),
+      meshCertificate: this.bytesListener && meshTls?.secureContextOptions,
       isDebug: logger.isDebug,
       hasLane,
     };

@@ -8,10 +8,10 @@ import { ListeningServer, type ListeningServerOptions } from "../../base/listeni
 /** Resolves with the port: a free one where `port` is 0. @throws OrcaError config_invalid if it cannot listen there. */
 export async function freePort(
   { host, port }: { readonly host: string; readonly port: number },
-  options: Pick<ListeningServerOptions, "clock" | "logger" | "onDied">,
+  options: ListeningServerOptions,
 ): Promise<number> {
   const server = createServer();
-  const listening = new ListeningServer(server, { whom: "S3 clients", setting: "server.listen", ...options });
+  const listening = new ListeningServer(server, options);
   const address = await listening.listen({ host, port, exclusive: true });
   const closed = Promise.withResolvers<void>();
   server.close(() => closed.resolve());

@@ -35,6 +35,7 @@ export class ThreadHandle implements LoadedThread {
     requestsInFlight: 0,
     requestsPipelined: 0,
     lag: null,
+    bytesPort: null,
   };
   readonly #clock: Clock;
   /** When the thread sent something last. Undefined before it listens. */

@@ -13,6 +13,7 @@ import type { IndexMemory } from "../../store/shared-index/pin-protocol.ts";
 import type { AccessMaterial } from "../access/access-files.ts";
 import type { AccessCounts } from "../access/replica-access.ts";
 import type { BucketPlaces } from "../replica-buckets.ts";
+import type { BytesPortCounts } from "./bytes-port.ts";
 
 /** What a thread begins with. */
 export interface ThreadData {
@@ -31,6 +32,8 @@ export interface ThreadData {
   readonly access: AccessMaterial | undefined;
   /** Certificate and key. Undefined without TLS. */
   readonly certificate: SecureContextOptions | undefined;
+  /** Of the mesh. Undefined without a port for chunk bytes. */
+  readonly meshCertificate: SecureContextOptions | undefined;
   readonly isDebug: boolean;
   /** For the chunks that it receives from peers. Undefined in a cluster of one, and in a rehearsal. */
   readonly receiver: ReceiverData | undefined;
@@ -53,6 +56,8 @@ export interface ThreadCounts {
   readonly peers: PeerStats | undefined;
   /** Lines that the log of the thread has dropped. */
   readonly linesDropped: number;
+  /** Undefined where the thread sends no chunks to other replicas. */
+  readonly bytesPort: BytesPortCounts | undefined;
   readonly gauges: ThreadGauges;
 }
 
@@ -62,6 +67,8 @@ export interface ThreadGauges {
   readonly requestsPipelined: number;
   /** @see EventLoopLag.notice */
   readonly lag: string | null;
+  /** @see BytesPort.notice */
+  readonly bytesPort: string | null;
 }
 
 export type ToEdgeThread =
@@ -69,11 +76,15 @@ export type ToEdgeThread =
   | { readonly kind: "rehearse"; readonly data: ThreadData }
   | { readonly kind: "endRehearsal" }
   | { readonly kind: "listen"; readonly host: string; readonly port: number }
+  /** For other replicas, which read chunks there. */
+  | { readonly kind: "listenForPeers"; readonly host: string; readonly port: number }
+  | { readonly kind: "drainPeers"; readonly timeoutMs: number }
   | { readonly kind: "announceStop" }
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "collect" }
   | { readonly kind: "access"; readonly material: AccessMaterial }
   | { readonly kind: "certificate"; readonly certificate: SecureContextOptions }
+  | { readonly kind: "meshCertificate"; readonly certificate: SecureContextOptions }
   | { readonly kind: "debug"; readonly isDebug: boolean };
 
 export type FromEdgeThread =
@@ -85,6 +96,10 @@ export type FromEdgeThread =
   | { readonly kind: "failed"; readonly error: SentError }
   | { readonly kind: "died"; readonly error: SentError }
   | { readonly kind: "drained"; readonly cut: number }
+  /** Answers `listenForPeers`. */
+  | { readonly kind: "listeningForPeers"; readonly error: SentError | undefined }
+  /** Answers `drainPeers`: sessions that were cut. */
+  | { readonly kind: "peersDrained"; readonly cut: number }
   /** Once a second. */
   | { readonly kind: "counts"; readonly counts: ThreadCounts }
   /** Answers `collect`. */

@@ -295,7 +295,7 @@ suite("ThreadBodies", () => {
     const bytes = await readAll(reader);
     assertPattern(bytes, 5, 10);
     assert.deepEqual([bytes.length, reader.source], [3 * MiB - 3, "memory"]);
-    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: 3 * MiB - 3 });
+    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: 3 * MiB - 3, peerBytes: 0 });
     assert.equal(ends.desk.reads, 0);
     ends.memory.clear();
     assert.equal(ends.budget.usedBytes, 0);
@@ -397,7 +397,7 @@ suite("ThreadBodies", () => {
     await settle();
     assert.equal(ends.desk.reads, 0);
     assertPattern(await readAll(reader), 6, 0);
-    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: MiB });
+    assert.deepEqual(ends.bodies.stats, { hits: 1, sentBytes: MiB, peerBytes: 0 });
   });
 
   test("ready: an error of the engine is thrown with its code, and its read has ended", async (context) => {

@@ -16,6 +16,7 @@ import type { ChunkTier } from "../../../src/chunk/chunk-layout.ts";
 import type { PeerRead, PeerSource } from "../../../src/fill/chunk-peers.ts";
 import { toConnectError } from "../../../src/mesh/codec/connect-error.ts";
 import { RecentVersions } from "../../../src/mesh/codec/recent-versions.ts";
+import type { FillAnswer } from "../../../src/mesh/fill-chunk/fill-chunk-handler.ts";
 import { type ChunkAnswers, FillService } from "../../../src/mesh/fill-chunk/fill-service.ts";
 import { clusterFixture } from "../../support/cluster-fixture.ts";
 import { PatternSlices, Peer } from "../../support/fill-peer.ts";
@@ -49,13 +50,18 @@ class RecordedChunks implements ChunkAnswers {
   }
 }
 
+function atOnce(answer: FillAnswer | Promise<FillAnswer>): FillAnswer {
+  assert.ok(!(answer instanceof Promise), "the engine answers at once");
+  return answer;
+}
+
 function layoutOf(chunkSizeBytes: number): readonly ChunkTier[] {
   return [{ minObjectSizeBytes: 0, chunkSizeBytes }];
 }
 
 function asked(request: Request, chunkTiers?: readonly ChunkTier[]): PeerRead {
   const chunks = new RecordedChunks();
-  new FillService(chunks, chunkTiers).answer(create(FillChunkRequestSchema, request));
+  atOnce(new FillService(chunks, chunkTiers).answer(create(FillChunkRequestSchema, request)));
   assert.equal(chunks.reads.length, 1);
   return chunks.reads[0] as PeerRead;
 }
@@ -80,11 +86,13 @@ test("FillService.answer: only the chunk size that the agreed layout gives is ac
   ];
   const service = new FillService(chunks, tiers);
   const answer = (objectSize: number, chunkSize: number) =>
-    service.answer(
-      create(FillChunkRequestSchema, {
-        chunkKey: { ...key, chunkIndex: 0n, chunkSize: BigInt(chunkSize) },
-        objectSize: BigInt(objectSize),
-      }),
+    atOnce(
+      service.answer(
+        create(FillChunkRequestSchema, {
+          chunkKey: { ...key, chunkIndex: 0n, chunkSize: BigInt(chunkSize) },
+          objectSize: BigInt(objectSize),
+        }),
+      ),
     );
   answer(GiB - 1, MiB);
   answer(GiB, 16 * MiB);
@@ -129,7 +137,7 @@ test("FillService.answer: every source has its ChunkSource", () => {
   ];
   for (const [source, chunkSource] of expected) {
     chunks.source = source;
-    assert.equal(service.answer(request).source, chunkSource);
+    assert.equal(atOnce(service.answer(request)).source, chunkSource);
   }
 });
 
@@ -227,7 +235,7 @@ test("FillService.answer: whatever the numbers are, a range that is passed on is
         throwsWith(isOutOfRange ? "invalid_range" : "invalid_argument", () => service.answer(request));
         return;
       }
-      service.answer(request);
+      atOnce(service.answer(request));
       const { lengthBytes } = chunks.reads[0] as PeerRead;
       assert.equal(BigInt(lengthBytes), length === 0n ? chunkBytes - offset : length);
     }),
@@ -279,10 +287,11 @@ test("FillService.answer: another object_size than that of the held chunk is ano
     objectSize: BigInt(objectSize),
     cachedOnly: true,
   });
-  const answer = (objectSize: number) => service.answer(create(FillChunkRequestSchema, request(objectSize)));
+  const answer = (objectSize: number) =>
+    atOnce(service.answer(create(FillChunkRequestSchema, request(objectSize))));
   origin.auto = true;
   const fill = create(FillChunkRequestSchema, { ...request(3 * MiB), cachedOnly: false });
-  const { slices } = service.answer(fill);
+  const { slices } = atOnce(service.answer(fill));
   assert.equal(slices.take(), null);
   await slices.ready();
   slices.close();

@@ -84,7 +84,8 @@ const counts: ThreadCounts = {
   pipelinesCut: 0,
   peers: undefined,
   linesDropped: 0,
-  gauges: { connections: 3, requestsInFlight: 3, requestsPipelined: 0, lag: null },
+  bytesPort: undefined,
+  gauges: { connections: 3, requestsInFlight: 3, requestsPipelined: 0, lag: null, bytesPort: null },
 };
 
 /** The first thread hangs with three requests when it is to drain, and the second one has cut four. */
