@@ -108,7 +108,8 @@ function checkMeshWithoutTls({ cluster }: Settings, isWritten: IsWritten, faults
 function checkBytesPort({ cluster }: Settings, faults: Fault[]): void {
   const { internalTls, bytesListen } = cluster;
   if (bytesListen === undefined || internalTls.enabled || !isClustered(cluster)) return;
-  const message = "needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks";
+  const message =
+    "needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks";
   faults.push({ path: "cluster.bytes_listen", message });
 }
 

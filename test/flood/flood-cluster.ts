@@ -94,15 +94,20 @@ export class FloodCluster {
   overTls!: Victim;
   plain!: Victim;
   #target: AttackTarget | undefined;
+  /** Where threads of `r0` send chunks. */
+  readonly #bytesPort: number | undefined;
 
-  private constructor(origin: S3Server, certificates: ClusterCertificates) {
+  private constructor(origin: S3Server, certificates: ClusterCertificates, bytesPort: number | undefined) {
     this.origin = origin;
     this.certificates = certificates;
+    this.#bytesPort = bytesPort;
   }
 
-  static async start(): Promise<FloodCluster> {
+  /** With `hasBytesPort`, threads of `r0` send chunks at a port of their own, and that is attacked in place of the mesh port. */
+  static async start(hasBytesPort: boolean): Promise<FloodCluster> {
     const origin = await S3Server.start({ buckets: [testBucket] });
-    const cluster = new FloodCluster(origin, await ClusterCertificates.create());
+    const bytesPort = hasBytesPort ? await freePort() : undefined;
+    const cluster = new FloodCluster(origin, await ClusterCertificates.create(), bytesPort);
     try {
       await cluster.#start();
     } catch (thrown) {
@@ -158,6 +163,7 @@ export class FloodCluster {
 
   async #serve(index: number, meshPorts: readonly number[], edgeTls: string): Promise<OrcaProcess> {
     const { certFile, keyFile, caFile } = await this.certificateOf(`r${index}`);
+    const bytesPort = index === 0 ? this.#bytesPort : undefined;
     return serveOrca(
       this.folder,
       `r${index}`,
@@ -169,6 +175,7 @@ export class FloodCluster {
   header_timeout: 2s
   client_stall_timeout: 2s
   keep_alive_timeout: 30s
+  ${bytesPort === undefined ? "" : "threads: 2"}
   ${edgeTls.slice(2)}
 origin:
   id: test
@@ -182,6 +189,7 @@ cluster:
   peers: [${meshPorts.map((port) => `"https://127.0.0.1:${port}"`).join(", ")}]
   internal_listen: "127.0.0.1:${meshPorts[index]}"
   replica_id: r${index}
+  ${bytesPort === undefined ? "" : `bytes_listen: "127.0.0.1:${bytesPort}"`}
   stall_timeout: 1s
   internal_tls: { enabled: true, cert_file: ${certFile}, key_file: ${keyFile}, ca_file: ${caFile}, server_name: ${serverName} }
 `,
@@ -200,7 +208,7 @@ cluster:
       edgePort: this.plain.edgePort,
       edgeTlsPort: this.overTls.edgePort,
       opsPort: this.overTls.opsPort,
-      meshPort: this.overTls.meshPort,
+      meshPort: this.#bytesPort ?? this.overTls.meshPort,
       otherMeshPort: this.plain.meshPort,
       cert: readFileSync(certFile, "utf8"),
       key: readFileSync(keyFile, "utf8"),

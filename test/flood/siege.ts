@@ -67,10 +67,14 @@ function takeVariable(name: string): string | undefined {
 }
 
 /** A test of one listener, with a subtest for each attack. */
-export function siege(name: string, assaults: readonly Assault[]): void {
+export function siege(
+  name: string,
+  assaults: readonly Assault[],
+  options: { readonly hasBytesPort?: boolean } = {},
+): void {
   test(name, { timeout: siegeMsMax }, async (context) => {
     context.after(endProcesses);
-    const begun = await Siege.begin(context);
+    const begun = await Siege.begin(context, options.hasBytesPort ?? false);
     for (const assault of assaults) {
       if (!chosen.test(assault.attack)) continue;
       await context.test(assault.attack, (each) => begun.withstand(assault, (line) => each.diagnostic(line)));
@@ -93,9 +97,9 @@ class Siege {
     this.#seed = seed;
   }
 
-  static async begin(context: TestContext): Promise<Siege> {
+  static async begin(context: TestContext, hasBytesPort: boolean): Promise<Siege> {
     context.diagnostic(`ORCA_SEED=${seedBase} repeats these attacks`);
-    const cluster = await FloodCluster.start();
+    const cluster = await FloodCluster.start(hasBytesPort);
     const clients = await GoodClients.start(cluster);
     const begun = new Siege(cluster, clients, seedBase);
     context.after(() => begun.end());

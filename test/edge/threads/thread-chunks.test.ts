@@ -274,6 +274,8 @@ test("ThreadChunks.answer: a range in memory is a step of a traced request", asy
   await ends.hold(version);
   const answer = await ends.chunks.answer(readOf(1, { requestId: "req" }));
   answer.slices.close();
-  const steps = ends.logger.events.filter(({ fields }) => "question" in fields && fields.question === "chunk");
+  const steps = ends.logger.events.filter(
+    ({ fields }) => "question" in fields && fields.question === "chunk",
+  );
   assert.equal(steps.length, 1);
 });
