@@ -16,10 +16,10 @@ let cluster: ProcessCluster | undefined;
 
 afterEach(() => cluster?.stop());
 
-async function start(stallTimeout: string, serverSettings = ""): Promise<ProcessCluster> {
+async function start(stallTimeout: string, serverSettings = "", more = ""): Promise<ProcessCluster> {
   cluster = await ProcessCluster.start({
     settings: () => "memory: { max_bytes: 256MiB }",
-    clusterSettings: `  stall_timeout: ${stallTimeout}`,
+    clusterSettings: `  stall_timeout: ${stallTimeout}${more}`,
     serverSettings,
   });
   return cluster;
@@ -31,16 +31,38 @@ async function read({ get }: OrcaProcess, key: string): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
+const originBytes = 'orca_origin_bytes_total{origin="test"}';
+
 function lengthOf(range: string | undefined): number {
   const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
   return Number(to) + 1 - Number(from);
 }
 
-// With two threads, these receive the chunks of peers.
-for (const threads of [1, 2]) {
-  test(`kill -9 of a coordinator while it streams: no client sees it, and what is fetched again was in flight there (${threads} threads)`, async () => {
+/** Until each replica has a session to the port for chunk bytes of each other one. */
+async function moveToBytesPorts({ origin, replicas }: ProcessCluster): Promise<void> {
+  let count = 0;
+  await until(async () => {
+    count += 1;
+    origin.put(testBucket, `warm${count}`, { seed: 5, sizeBytes: 8 * MiB });
+    for (const replica of replicas) assertPattern(await read(replica, `warm${count}`), 5, 0);
+    const open = replicas.map(({ metric }) => metric('orca_mesh_sessions_open{side="client"}'));
+    return (await Promise.all(open)).every((sessions) => sessions === 6);
+  });
+}
+
+// With two threads, these receive the chunks of peers, and with a port for chunk bytes they send them as well.
+for (const [threads, isSending] of [
+  [1, false],
+  [2, false],
+  [2, true],
+] as const) {
+  test(`kill -9 of a coordinator while it streams: no client sees it, and what is fetched again was in flight there (${threads} threads${isSending ? " that send chunks" : ""})`, async () => {
     // A replica that is killed closes its connections. Another one that is late on a busy machine must not pass for it.
-    const { origin, replicas } = await start("1m", `, threads: ${threads}`);
+    const bytesPort = isSending ? '\n  bytes_listen: "127.0.0.1:0"' : "";
+    const started = await start("1m", `, threads: ${threads}`, bytesPort);
+    if (isSending) await moveToBytesPorts(started);
+    const { origin, replicas } = started;
+    const warmedBytes = await (replicas[2] as OrcaProcess).metric(originBytes);
     const [first, second, third] = replicas as [OrcaProcess, OrcaProcess, OrcaProcess];
     const sizeBytes = 32 * MiB;
     origin.put(testBucket, "k", { seed: 4, sizeBytes });
@@ -49,7 +71,7 @@ for (const threads of [1, 2]) {
     const reads = [first, second].flatMap((replica) => [read(replica, "k"), read(replica, "k")]);
     await until(async () => {
       const asked = origin.count("GET", "k");
-      const receivedBytes = await third.metric('orca_origin_bytes_total{origin="test"}');
+      const receivedBytes = (await third.metric(originBytes)) - warmedBytes;
       await sleep(100);
       return receivedBytes >= MiB / 2 && asked === origin.count("GET", "k");
     });
@@ -60,7 +82,7 @@ for (const threads of [1, 2]) {
       assert.equal(bytes.length, sizeBytes);
       assertPattern(bytes, 4, 0);
     }
-    const gets = origin.requests.filter(({ operation }) => operation === "GET");
+    const gets = origin.requests.filter(({ operation, key }) => operation === "GET" && key === "k");
     const fetched = gets.length - 32;
     // Nothing else cuts a GET.
     const inFlight = gets.filter(({ range, bytesSent }) => bytesSent < lengthOf(range)).length;

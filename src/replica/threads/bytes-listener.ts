@@ -6,17 +6,19 @@ import { freePort } from "./free-port.ts";
 import type { ThreadHandle } from "./thread-handle.ts";
 import { drainLateMs, within } from "./within.ts";
 
+type PeerThread = Pick<ThreadHandle, "send" | "answer" | "gauges">;
+
 export class BytesListener {
   readonly #address: ListenAddress;
   readonly #options: Pick<ListeningServerOptions, "clock" | "logger" | "onDied">;
-  readonly #start: () => readonly ThreadHandle[];
-  #threads: readonly ThreadHandle[] = [];
+  readonly #start: () => readonly PeerThread[];
+  #threads: readonly PeerThread[] = [];
 
   /** `start` starts the threads if they have not been started, and returns them. */
   constructor(
     address: ListenAddress,
     options: Pick<ListeningServerOptions, "clock" | "logger" | "onDied">,
-    start: () => readonly ThreadHandle[],
+    start: () => readonly PeerThread[],
   ) {
     this.#address = address;
     this.#options = options;
