@@ -259,17 +259,31 @@ test("members with and without the port read of each other, as while versions ch
   assert.deepEqual(open, [5, 5, 4], "only the third one has the port");
 });
 
+async function isClosed(port: number): Promise<boolean> {
+  const socket = connectTcp(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return false;
+  } catch {
+    return true;
+  } finally {
+    socket.destroy();
+  }
+}
+
 test("a stop lets what is read at the port for chunk bytes finish", async () => {
   const { origin, replicas, meshAddresses } = await start(1);
   const [replica] = replicas as [ReplicaFixture];
   const tls = await memberTls();
-  const reader = await readerAt(`127.0.0.1:${await portOffered(meshAddresses[0] as string, tls)}`, tls);
+  const port = await portOffered(meshAddresses[0] as string, tls);
+  const reader = await readerAt(`127.0.0.1:${port}`, tls);
   const { etag } = origin.put(testBucket, "k", { seed, sizeBytes: MiB });
   const gate = origin.hold("GET", "k", MiB / 2);
   const request = { key: { version: versionOf("k", MiB, etag), index: 0 }, offset: 0, lengthBytes: MiB };
   const reading = reader({ ...request, passedOver: [], cachedOnly: false });
   await until(() => origin.count("GET", "k") === 1);
   const stopped = replica.stop();
+  await until(() => isClosed(port));
   gate.release();
   const answer = await reading;
   await stopped;

@@ -105,7 +105,13 @@ function checkPorts(
 ): void {
   const ports = Object.fromEntries(container.ports.map(({ name, containerPort }) => [name, containerPort]));
   const { port: meshPort } = cluster.internalListen;
-  assert.deepEqual(ports, { s3: server.listen.port, ops: server.opsListen.port, mesh: meshPort });
+  const bytesPort = cluster.bytesListen?.port;
+  assert.deepEqual(ports, {
+    s3: server.listen.port,
+    ops: server.opsListen.port,
+    mesh: meshPort,
+    bytes: bytesPort,
+  });
   assert.deepEqual(container.startupProbe.httpGet, { path: "/healthz", port: "ops" });
   assert.deepEqual(container.livenessProbe.httpGet, { path: "/healthz", port: "ops" });
   const { httpGet, periodSeconds, failureThreshold } = container.readinessProbe;
@@ -115,7 +121,7 @@ function checkPorts(
   assert.deepEqual(others, []);
   assert.deepEqual(mesh, {
     from: [{ podSelector: { matchLabels: { "app.kubernetes.io/name": "orca" } } }],
-    ports: [{ port: meshPort }],
+    ports: [{ port: meshPort }, { port: bytesPort }],
   });
   assert.deepEqual(edge?.ports, [{ port: server.listen.port }]);
   assert.equal(edge.from.length, 1);

@@ -2,7 +2,7 @@
  * The peers that this replica has sessions to, by address. Addresses come from gossip, so their number has a limit: that
  * of the members. With a lower one, each probe of a larger cluster would close one session and open another, and a TLS
  * handshake costs 7 ms. A peer costs four descriptors, two for its sessions here and two for this replica's sessions
- * there, and sessions close after five idle minutes.
+ * there, and up to six where both have a port for chunk bytes. Sessions close after five idle minutes.
  */
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";

@@ -84,7 +84,8 @@ function registerSessions(metrics: MetricsRegistry, { server, peers }: MeshParts
   metrics.gauge(
     "orca_mesh_sessions_open",
     {
-      meaning: "Open sessions, by side: made by peers (server), made to peers (client). Two for each peer.",
+      meaning:
+        "Open sessions, by side: made by peers (server), made to peers (client). Two for each peer; three where the end that answers sends chunks at cluster.bytes_listen.",
       watch: "Steady while no replica starts or stops.",
     },
     bySide(({ sessionsOpen }) => sessionsOpen),
@@ -163,7 +164,7 @@ function registerConnections(metrics: MetricsRegistry, { server, peers }: MeshPa
   metrics.counter(
     "orca_mesh_connections_dropped_total",
     {
-      meaning: "Connections closed without an answer, over the limit of 2,048.",
+      meaning: "Connections closed without an answer, over the limit of 2,048, which holds for each port.",
       watch: "Should stay 0: something other than replicas connects.",
     },
     () => server.stats.connectionsDropped,

@@ -130,7 +130,14 @@ class Ends {
     const blocks = new SharedBlocks(index.memory);
     const link = new EngineLink(port2, { blocks, traceContexts, clock });
     const trace = new Trace(this.logger, clock, traceContexts);
-    this.bodies = new ThreadBodies({ link, blocks, trace, limits: new ProcessLimits(), pinnedSlabsMax: 8, readAheadMax: 8 });
+    this.bodies = new ThreadBodies({
+      link,
+      blocks,
+      trace,
+      limits: new ProcessLimits(),
+      pinnedSlabsMax: 8,
+      readAheadMax: 8,
+    });
     this.chunks = new ThreadChunks(this.bodies, hasDisk);
     context.after(() => {
       this.desk.close();

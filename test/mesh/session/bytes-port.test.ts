@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ServerHttp2Stream } from "node:http2";
+import { connect, Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
 import { offeredPort } from "../../../src/mesh/session/bytes-port.ts";
 import type { MeshServer, StreamHandler } from "../../../src/mesh/session/mesh-server.ts";
@@ -93,6 +94,32 @@ test("Peer.bytes: a port that cannot be reached fails no read, and is tried agai
   await until(() => mesh.stats.connectFailures === 2);
   assert.equal(server.stats.requests, 12);
   assert.equal(mesh.stats.requestsWhileDown, 0);
+});
+
+test("Peer.bytes: no read waits for a port that a firewall drops", async (context) => {
+  const { serve, own, peers, clock } = await fixture(context);
+  const closedPort = await freePort();
+  const { server, address } = await serve({ tls: own, handlers }, closedPort);
+  let dropped = 0;
+  const mesh = peers({
+    tls: own,
+    dial: (host, port) => {
+      if (port !== closedPort) return connect({ host, port });
+      dropped += 1;
+      return new Socket();
+    },
+  });
+  const peer = mesh.at(address);
+  await read(peer);
+  await until(() => dropped === 1);
+  // The clock stands still, so a read that waited for the port would never end.
+  for (let count = 0; count < 10; count += 1) await read(peer);
+  assert.equal(server.stats.requests, 11);
+  assert.equal(mesh.stats.connectFailures, 0);
+  await clock.advance(1000);
+  assert.equal(mesh.stats.connectFailures, 1);
+  await read(peer);
+  assert.equal(dropped, 1);
 });
 
 test("Peer.bytes: a port with another cluster's certificate, or without TLS, is not used", async (context) => {
