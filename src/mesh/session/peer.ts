@@ -80,7 +80,9 @@ export class Peer {
    * arrive, because the last slice of a read frees it (fill-chunk-call.ts). @throws as {@link request} does.
    */
   async bytes(): Promise<StreamOpener> {
-    return this.#offered?.now() ?? this.#bytes.ready();
+    // An offer ends with the next connection to the mesh port. An attempt to follow it would be cut.
+    const isOffered = this.#bytes.isOpen || this.#offered?.isOpen;
+    return (isOffered && this.#offered?.now()) || this.#bytes.ready();
   }
 
   /** @see PeerSession.retryNow */

@@ -85,7 +85,7 @@ function registerSessions(metrics: MetricsRegistry, { server, peers }: MeshParts
     "orca_mesh_sessions_open",
     {
       meaning:
-        "Open sessions, by side: made by peers (server), made to peers (client). Two for each peer; three where the end that answers sends chunks at cluster.bytes_listen.",
+        "Open sessions, by side: made by peers (server), made to peers (client). Two for each peer, and for a time three where chunks are read at cluster.bytes_listen.",
       watch: "Steady while no replica starts or stops.",
     },
     bySide(({ sessionsOpen }) => sessionsOpen),

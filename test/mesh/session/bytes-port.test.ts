@@ -151,6 +151,33 @@ test("Peer.bytes: when the port closes, reads go to the mesh port again", async 
   assert.equal(server.stats.requests, atMesh + 1);
 });
 
+test("Peer.bytes: after a rest the port is offered anew, and no connection to it is cut", async (context) => {
+  const { serve, own, peers, clock } = await fixture(context);
+  const bytes = await serve({ tls: own, handlers });
+  const { server, address } = await serve({ tls: own, handlers }, bytes.port);
+  let dialed = 0;
+  const mesh = peers({
+    tls: own,
+    idleTimeoutMs: 100,
+    dial: (host, port) => {
+      if (port === bytes.port) dialed += 1;
+      return connect({ host, port });
+    },
+  });
+  const peer = mesh.at(address);
+  await readUntilMoved(peer, bytes.server);
+  await clock.advance(100);
+  await until(
+    () => mesh.stats.sessionsOpen + server.stats.sessionsOpen + bytes.server.stats.sessionsOpen === 0,
+  );
+  const atPort = bytes.server.stats.requests;
+  await until(async () => {
+    await read(peer);
+    return bytes.server.stats.requests > atPort;
+  });
+  assert.equal(dialed, 2);
+});
+
 test("Peer.bytes: an offer ends with the process that made it", async (context) => {
   const { serve, own, mesh } = await fixture(context);
   const bytes = await serve({ tls: own, handlers });
