@@ -9,7 +9,8 @@
  *    that the process holds.
  * 2. A segment's memory returns to the pool only when its last reference is released. A holder that has released its
  *    reference does not touch the memory again, because the next owner writes other bytes there.
- * 3. Waiters are served in the order of their arrival, so that small ones do not starve a large one.
+ * 3. Waiters are served in the order of their arrival, so that small ones do not starve a large one. Urgent ones are served
+ *    first: between two others at most {@link urgentMax}, whether they waited or not.
  */
 import { assert } from "./assert.ts";
 import type { Clock, Timer } from "./clock.ts";
@@ -23,6 +24,9 @@ export const segmentSizeBytes = slabSizeBytes;
 
 /** This much heap of entries is part of the 256 MiB that the process needs beside `memory.max_bytes`. */
 export const heapAllowanceBytes = 64 * MiB;
+
+/** So many urgent reservations overtake another one that waits. */
+const urgentMax = 64;
 
 /**
  * A piece of memory with bytes of one chunk. It counts against the budget while there is a reference to it, and starts
@@ -151,6 +155,9 @@ export class MemoryBudget {
   readonly #poison: boolean;
   readonly #pool = new SegmentPool();
   readonly #waiters = new LinkedList<Waiter>();
+  readonly #urgentWaiters = new LinkedList<Waiter>();
+  /** Urgent reservations since others wait and none of them was served. */
+  #overtook = 0;
   readonly #reclaimers: Reclaimer[] = [];
   readonly #lastResorts: LastResort[] = [];
   #reservedBytes = 0;
@@ -174,7 +181,7 @@ export class MemoryBudget {
   }
 
   get waiting(): number {
-    return this.#waiters.size;
+    return this.#waiters.size + this.#urgentWaiters.size;
   }
 
   /** Reclaimers are called in the order in which they were added. Add the cheapest loss first. */
@@ -186,28 +193,36 @@ export class MemoryBudget {
     this.#lastResorts.push(lastResort);
   }
 
-  /** A reservation at once, by reclaiming where that is needed, or undefined. It does not overtake waiters. */
-  tryReserve(bytes: number): Reservation | undefined {
+  /**
+   * A reservation at once, by reclaiming where that is needed, or undefined. It does not overtake waiters, unless it is urgent
+   * and they are not.
+   */
+  tryReserve(bytes: number, isUrgent = false): Reservation | undefined {
     assert(bytes >= 0, "a reservation is not negative");
-    if (this.#waiters.size > 0 || !this.#makeRoom(bytes)) return undefined;
+    const mustWait = isUrgent
+      ? this.#urgentWaiters.size > 0 || !this.#mayOvertake
+      : this.#urgentWaiters.size + this.#waiters.size > 0;
+    if (mustWait || !this.#makeRoom(bytes)) return undefined;
+    this.#countServed(isUrgent);
     return this.#grant(bytes);
   }
 
   /**
-   * A reservation, for which it waits up to `timeoutMs`.
+   * A reservation, for which it waits up to `timeoutMs`. `isUrgent`: before those that are not.
    * @throws OrcaError `overloaded` where the time is over, too many others wait, or `bytes` can never fit.
    */
-  reserve(bytes: number, timeoutMs: number): Promise<Reservation> {
-    const atOnce = this.tryReserve(bytes);
+  reserve(bytes: number, timeoutMs: number, isUrgent = false): Promise<Reservation> {
+    const atOnce = this.tryReserve(bytes, isUrgent);
     if (atOnce) return Promise.resolve(atOnce);
     if (!this.#canEverFit(bytes)) return Promise.reject(this.#overloaded(bytes, "it is more than the limit"));
-    if (this.#waiters.size >= this.#waitersMax) {
-      return Promise.reject(this.#overloaded(bytes, `${this.#waiters.size} other reservations wait`));
+    if (this.waiting >= this.#waitersMax) {
+      return Promise.reject(this.#overloaded(bytes, `${this.waiting} other reservations wait`));
     }
+    const waiters = isUrgent ? this.#urgentWaiters : this.#waiters;
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const halfMs = timeoutMs / 2;
     const timeOut = (): void => {
-      this.#waiters.remove(waiter);
+      waiters.remove(waiter);
       reject(this.#overloaded(bytes, `not enough was released within ${timeoutMs} ms`));
       // Smaller waiters that fit may stand behind the one that timed out.
       this.#serveWaiters();
@@ -218,7 +233,7 @@ export class MemoryBudget {
     };
     const waiter = new Waiter(bytes, resolve);
     waiter.timer = this.#clock.timer(halfMs, halfTimeOver);
-    this.#waiters.push(waiter);
+    waiters.push(waiter);
     return promise;
   }
 
@@ -269,7 +284,7 @@ export class MemoryBudget {
    * which frees nothing, because the tier still holds the chunks; (3) the fill waits although the tier could evict them.
    */
   lastHolderLeft(): void {
-    if (this.#waiters.size > 0) this.#serveWaiters();
+    if (this.waiting > 0) this.#serveWaiters();
   }
 
   /** @internal For {@link Reservation}. */
@@ -316,15 +331,27 @@ export class MemoryBudget {
    * sees the room.
    */
   #serveWaiters(): void {
-    if (this.#granting || this.#waiters.size === 0) return;
+    if (this.#granting || this.waiting === 0) return;
     this.#granting = true;
-    for (let waiter = this.#waiters.oldest; waiter !== undefined; waiter = this.#waiters.oldest) {
-      if (!this.#makeRoom(waiter.bytes)) break;
-      this.#waiters.remove(waiter);
+    while (this.waiting > 0) {
+      const isUrgent = this.#urgentWaiters.size > 0 && this.#mayOvertake;
+      const waiters = isUrgent ? this.#urgentWaiters : this.#waiters;
+      const waiter = waiters.oldest;
+      if (waiter === undefined || !this.#makeRoom(waiter.bytes)) break;
+      waiters.remove(waiter);
+      this.#countServed(isUrgent);
       waiter.timer?.cancel();
       waiter.grant(this.#grant(waiter.bytes));
     }
     this.#granting = false;
+  }
+
+  get #mayOvertake(): boolean {
+    return this.#waiters.size === 0 || this.#overtook < urgentMax;
+  }
+
+  #countServed(isUrgent: boolean): void {
+    this.#overtook = isUrgent && this.#waiters.size > 0 ? this.#overtook + 1 : 0;
   }
 
   #overloaded(bytes: number, reason: string): OrcaError {

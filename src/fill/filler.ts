@@ -5,7 +5,8 @@
  *   1. `fill` starts a flight for a run of blocks that no tier holds and no flight fetches, and makes its caller the
  *      leader. Others find the flight and join it.
  *   2. The flight reserves memory for its whole run: while memory is short, for an eighth of it if its client has no byte
- *      yet, so that many get their first bytes. If it waits too long, it fails as overloaded.
+ *      yet, so that many get their first bytes. Such a flight is served before those of clients that have some. If it waits
+ *      too long, it fails as overloaded.
  *   3. It looks in the tiers once more, because another flight may have overtaken the reader that saw a miss: (a) the
  *      reader looks, and misses; (b) a flight for the same blocks ends and leaves; (c) the reader starts a flight for
  *      bytes that are here already. Without the second look, (c) costs an origin GET.
@@ -69,7 +70,12 @@ interface Launch {
   readonly skipDisk?: boolean;
   /** Its bytes come from elsewhere until this resolves. */
   readonly received?: Promise<void>;
+  /** Its client has no byte yet. */
+  readonly isFirst?: boolean;
 }
+
+/** Of memory, but one run at least: the rest is for the first bytes of other clients, which may come at the same moment. */
+const longRunsShare = 1 / 4;
 
 export class Filler implements ChunkFlights {
   readonly stats = {
@@ -295,9 +301,16 @@ export class Filler implements ChunkFlights {
     return FetchTrace.of(this.#options.trace, asker, key);
   }
 
-  /** Whether there was memory for the flight's run at once. Else the run is a short one from now on. */
+  /**
+   * For a flight whose client has no byte yet: whether there was memory for its run at once. The run is a short one from now on
+   * where there was none, or where flights take much of it already.
+   */
   #takeMemory(flight: Flight): boolean {
-    const reservation = this.#options.budget.tryReserve(flight.reserveBytes);
+    const { memory, budget } = this.#options;
+    const inFlightBytes = budget.usedBytes - memory.bytes;
+    const longRunsBytes = Math.max(budget.maxBytes * longRunsShare, flight.reserveBytes);
+    if (inFlightBytes + flight.reserveBytes > longRunsBytes) flight.shorten();
+    const reservation = budget.tryReserve(flight.reserveBytes, true);
     if (reservation) flight.useMemory(reservation);
     else flight.shorten();
     return reservation !== undefined;
@@ -310,13 +323,16 @@ export class Filler implements ChunkFlights {
     return flight;
   }
 
-  async #run(flight: Flight, { ahead = false, skipDisk = false, received }: Launch): Promise<void> {
+  async #run(flight: Flight, launch: Launch): Promise<void> {
+    const { ahead = false, skipDisk = false, isFirst = false, received } = launch;
     const { budget, queueTimeoutMs } = this.#options;
     const isPromotion = flight.source === "disk";
     // A whole chunk is on disk already. If it is evicted meanwhile, it does not go back.
     const isStored = isPromotion && this.#options.disk?.presence(flight.key) === "held";
     try {
-      if (!flight.hasMemory) flight.useMemory(await budget.reserve(flight.reserveBytes, queueTimeoutMs));
+      if (!flight.hasMemory) {
+        flight.useMemory(await budget.reserve(flight.reserveBytes, queueTimeoutMs, isFirst));
+      }
       if (!this.isMissing(flight, isPromotion || skipDisk)) {
         this.stats.moot += 1;
         return;

@@ -90,6 +90,7 @@ export class Flight {
   #source: FlightSource;
   #isUnverified = false;
   #isForgotten = false;
+  #isShort = false;
   #isUnled: boolean;
   #readers = 0;
   #reservation: Reservation | undefined;
@@ -264,9 +265,11 @@ export class Flight {
     if (end < this.#to && !this.#isWorthFinishing(this)) this.cutTo(end);
   }
 
-  /** For a flight that gets no memory at once: its run becomes an eighth of what it was, or one block. */
+  /** Where memory is short: its run becomes an eighth of what it was, or one block. A second call does nothing. */
   shorten(): void {
     assert(this.#reservation === undefined, "a flight is shortened before it has memory");
+    if (this.#isShort) return;
+    this.#isShort = true;
     const blocks = Math.max(1, Math.floor((this.#to - this.from) / segmentSizeBytes / shortenedParts));
     const end = this.from + blocks * segmentSizeBytes;
     if (end >= this.#to) return;

@@ -177,6 +177,54 @@ test("MemoryBudget.reserve: a large waiter is not starved by small ones behind i
   assert.deepEqual([large.outcome, small.outcome], ["granted", "waiting"]);
 });
 
+test("MemoryBudget.reserve: urgent waiters are served before others, in the order of arrival", async () => {
+  const { budget } = budgetOf(2 * MiB);
+  const segments = segmentsOf(budget, 2 * MiB);
+  const order: string[] = [];
+  for (const name of ["other", "urgent 1", "urgent 2"])
+    void budget.reserve(MiB, 1000, name !== "other").then(() => order.push(name));
+  assert.equal(budget.waiting, 3);
+  assert.equal(budget.tryReserve(MiB, true), undefined, "nobody overtakes urgent ones");
+  for (const segment of segments) segment.release();
+  await settle();
+  assert.deepEqual([order, budget.waiting], [["urgent 1", "urgent 2"], 1]);
+});
+
+test("MemoryBudget.reserve: 64 urgent reservations overtake one that waits, whether they waited or not", async () => {
+  const { budget } = budgetOf(4 * MiB);
+  const held = segmentsOf(budget, 3 * MiB);
+  const large = watch(budget.reserve(4 * MiB, 1000));
+  for (let count = 0; count < 63; count += 1) {
+    const reservation = budget.tryReserve(MiB, true);
+    assert.ok(reservation, `urgent reservation ${count}`);
+    reservation.release();
+  }
+  const last = budget.tryReserve(MiB, true);
+  const late = watch(budget.reserve(MiB, 1000, true));
+  last?.release();
+  assert.equal(budget.tryReserve(MiB, true), undefined);
+  await settle();
+  assert.deepEqual([large.outcome, late.outcome], ["waiting", "waiting"]);
+  for (const segment of held) segment.release();
+  await settle();
+  assert.deepEqual([large.outcome, late.outcome], ["granted", "waiting"]);
+  large.reservation?.release();
+  await settle();
+  assert.deepEqual([late.outcome, budget.waiting], ["granted", 0]);
+});
+
+test("MemoryBudget.reserve: an urgent waiter that waits too long is overloaded, and others are served", async () => {
+  const { clock, budget } = budgetOf(4 * MiB);
+  const segments = segmentsOf(budget, 4 * MiB);
+  const urgent = watch(budget.reserve(3 * MiB, 1000, true));
+  const other = watch(budget.reserve(MiB, 5000));
+  segments[0]?.release();
+  await settle();
+  assert.deepEqual([urgent.outcome, other.outcome], ["waiting", "waiting"]);
+  await clock.advance(1000);
+  assert.deepEqual([urgent.outcome, other.outcome], ["overloaded", "granted"]);
+});
+
 test("MemoryBudget.reserve: who waits too long is overloaded, and those behind it are served", async () => {
   const { budget, clock } = budgetOf(4 * MiB);
   const segments = segmentsOf(budget, 4 * MiB);
@@ -267,7 +315,7 @@ test("MemoryBudget: releases from inside a reclaimer do not grant twice", async 
 test("MemoryBudget: never over maxBytes, never a byte of another's segment, whatever comes in whatever order", async () => {
   const lengths = fc.oneof(fc.integer({ min: 1, max: 64 * KiB }), fc.integer({ min: 1, max: 3 * MiB }));
   const step = fc.oneof(
-    fc.record({ kind: fc.constantFrom("reserve", "try", "cache"), bytes: lengths }),
+    fc.record({ kind: fc.constantFrom("reserve", "reserve urgently", "try", "cache"), bytes: lengths }),
     fc.record({ kind: fc.constantFrom("take", "release", "abandon", "wait"), bytes: fc.nat(2000) }),
   );
   await fc.assert(
@@ -292,9 +340,9 @@ test("MemoryBudget: never over maxBytes, never a byte of another's segment, what
       };
       budget.addReclaimer(() => free(cached.shift()));
       for (const { kind, bytes } of steps) {
-        if (kind === "reserve")
+        if (kind.startsWith("reserve"))
           budget
-            .reserve(bytes, 1000)
+            .reserve(bytes, 1000, kind === "reserve urgently")
             .then((granted) => reservations.push(granted))
             .catch(() => {});
         const granted = kind === "try" || kind === "cache" ? budget.tryReserve(bytes) : undefined;

@@ -271,6 +271,8 @@ export const parts: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
     };
     if (!(await withBucket(bucket))) bench.report.note(`Slow readers with an S3 cachestore: ${withoutRgw}`);
     await measure("orca", await bench.orca(tiers));
+    await measure("orca without a disk", await bench.orca({ memory: tiers.memory }));
+    await measure("orca with 2 threads on both cores", await bench.orca({ ...tiers, threads: 2 }));
     for (const cache of await bench.caches()) await measure(cache.name, cache);
     bench.report.table(
       `${slowReadersCount} slow readers of distinct cold 16 MiB objects; Orca's memory.max_bytes is 256 MiB, its bound 512 MiB of RSS`,

@@ -223,6 +223,38 @@ for (const [what, isFirst, fillsWhole, reads] of [
   });
 }
 
+test("Filler.fill: first runs beyond a quarter of memory are short, but for one that runs alone", async () => {
+  const chunkSizeBytes = 8 * MiB;
+  const { filler, budget, version } = fillFixture({ maxBytes: 64 * MiB, chunkSizeBytes });
+  const lengths = Array.from({ length: 5 }, (_, index) => {
+    const key = { version: version(`k${index}`, chunkSizeBytes), index: 0 };
+    return filler.fill(key, { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst: true }).to;
+  });
+  assert.deepEqual(lengths, [8 * MiB, 8 * MiB, MiB, MiB, MiB]);
+  assert.equal(budget.usedBytes, 19 * MiB);
+  const small = fillFixture({ maxBytes: 16 * MiB, chunkSizeBytes });
+  const key = { version: small.version("k", chunkSizeBytes), index: 0 };
+  const request = { offset: 0, end: chunkSizeBytes, seen: false, skipDisk: false, isFirst: true };
+  assert.equal(small.filler.fill(key, request).to, chunkSizeBytes);
+});
+
+test("Filler.fill: a client that has no byte yet gets memory before one that goes on", async () => {
+  const { filler, budget, origin, version } = fillFixture({ maxBytes: 16 * MiB });
+  const taken = budget.tryReserve(16 * MiB);
+  for (const isFirst of [false, true]) {
+    const key = { version: version(isFirst ? "new" : "old", 8 * MiB), index: 0 };
+    filler.fill(key, { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst });
+  }
+  await settle();
+  taken?.release();
+  await settle();
+  const reads = origin.reads.map(({ range }) => range);
+  assert.deepEqual(reads, [
+    [0, MiB],
+    [0, 8 * MiB],
+  ]);
+});
+
 test("Filler.fill: a short run ends with its body, so the connection is kept", async () => {
   const { filler, budget, version, readNumber } = fillFixture({ maxBytes: 16 * MiB });
   const taken = budget.tryReserve(16 * MiB);

@@ -537,12 +537,12 @@ test("ObjectReader: 200 readers of one cold object fetch each block that one of 
 
 test("ObjectReader: a reader that waits for memory is woken when only the memory tier holds a chunk", async () => {
   const { origin, path, version, readNumber } = fillFixture({ disk: true, maxBytes: 16 * MiB });
-  const readers = ["a", "b", "c"].map((key) =>
-    drain(new ObjectReader(path, version(key, 8 * MiB), 0, 8 * MiB)),
+  const readers = Array.from({ length: 17 }, (_, index) =>
+    drain(new ObjectReader(path, version(`k${index}`, MiB), 0, MiB)),
   );
   await settle();
   assert.equal(path.budget.waiting, 1);
-  for (const index of [0, 1]) readNumber(index).deliver().finish();
+  for (let index = 0; index < 16; index += 1) readNumber(index).deliver().finish();
   origin.auto = true;
   await settle();
   assert.equal(path.budget.waiting, 0);
