@@ -109,7 +109,7 @@ function checkBytesPort({ cluster }: Settings, faults: Fault[]): void {
   const { internalTls, bytesListen } = cluster;
   if (bytesListen === undefined || internalTls.enabled || !isClustered(cluster)) return;
   const message =
-    "needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks";
+    "needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks; else leave it out";
   faults.push({ path: "cluster.bytes_listen", message });
 }
 

@@ -1,7 +1,9 @@
 /** Blocks on disk, be their chunk whole there or partial. */
+import { segmentSizeBytes } from "../base/memory-budget.ts";
 import type { ChunkKey, ChunkStore, MemoryHold, Presence } from "../store/chunk-store.ts";
 import { type Waiting, watched } from "../trace/stalls/stall-watch.ts";
 import { chunkFields } from "../trace/trace.ts";
+import type { Flight } from "./flight.ts";
 
 /** What the disk believes of a block, without I/O. */
 export function blockPresence(disk: ChunkStore, key: ChunkKey, blockIndex: number): Presence {
@@ -51,4 +53,24 @@ async function readHeldBlock(
   // A read that a disk which was set aside has given up may still write into `target`.
   if (!partial || !isPartial || disk.isSetAside) return false;
   return partial.readBlock(key, blockIndex, target, hold);
+}
+
+/**
+ * Fills a flight front to back from disk. Where the disk fails half-way, the rest is fetched as by any other flight. False
+ * where the disk was set aside: a read that it has given up may still write into the flight's memory, so the flight ends,
+ * and its readers look again.
+ */
+export async function readRunFromDisk(disk: ChunkStore | undefined, flight: Flight): Promise<boolean> {
+  if (!disk) return true;
+  const { key, sink } = flight;
+  while (flight.filled < flight.to) {
+    const { filled } = flight;
+    const block = sink.space();
+    const blockIndex = Math.floor(filled / segmentSizeBytes);
+    if (!(await readDiskBlock(disk, key, blockIndex, block, flight.segmentAt(filled), flight.trace))) {
+      return !disk.isSetAside;
+    }
+    sink.advance(block.length);
+  }
+  return true;
 }

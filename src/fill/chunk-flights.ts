@@ -19,6 +19,8 @@ export interface WantedBytes {
 export interface FillRequest extends WantedBytes {
   /** Its client has received no byte yet. */
   readonly isFirst?: boolean;
+  /** For a client of this replica. Another replica has chosen how much it asks for at once. */
+  readonly isOwn?: boolean;
   /** The chunk was asked for before, or the reader goes on: all that is wanted is fetched, even if nobody waits for it. */
   readonly seen: boolean;
   /**

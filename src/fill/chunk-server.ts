@@ -112,10 +112,10 @@ export class ChunkServer {
     };
   }
 
-  /** SHA-256 of a whole chunk, if the disk knows it. */
+  /** SHA-256 of a whole chunk, if the disk knows it. No part of a larger buffer: a message to a thread would clone all of that. */
   digest(key: ChunkKey): Uint8Array | undefined {
     const digest = this.#options.disk?.sha256(key);
-    return digest === undefined ? undefined : Buffer.from(digest, "hex");
+    return digest === undefined ? undefined : Uint8Array.from(Buffer.from(digest, "hex"));
   }
 
   #traceRequest(request: PeerRead, requestId: string, held: PeerSource | undefined): void {

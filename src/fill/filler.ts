@@ -29,7 +29,7 @@ import { isBelow, type ObjectPrefix } from "../chunk/object-prefix.ts";
 import type { ChunkKey, ChunkStore } from "../store/chunk-store.ts";
 import { FetchTrace } from "../trace/fetch-trace.ts";
 import type { Asker, Trace } from "../trace/trace.ts";
-import { readDiskBlock } from "./block-presence.ts";
+import { readRunFromDisk } from "./block-presence.ts";
 import type { ChunkFlights, FillRequest, WantedBytes } from "./chunk-flights.ts";
 import { ChunkKeeping } from "./chunk-keeping.ts";
 import { Flight } from "./flight.ts";
@@ -104,6 +104,8 @@ export class Filler implements ChunkFlights {
   /** Each flight until it has left. */
   readonly #running = new Map<Flight, Promise<void>>();
   readonly #stopping = new AbortController();
+  /** What flights have reserved. */
+  #flightBytes = 0;
 
   constructor(options: FillerOptions) {
     this.#options = options;
@@ -160,7 +162,10 @@ export class Filler implements ChunkFlights {
     const run = this.runOf(key, { ...request, end });
     const isWorthFinishing = this.worthOf(request.seen);
     const flight = new Flight(key, this.#sources.first, run, { trace, isWorthFinishing });
-    if (request.isFirst && !this.#options.fillsWhole) this.#takeMemory(flight);
+    if (request.isFirst && !this.#options.fillsWhole) {
+      if (request.isOwn && this.#passesShare(flight)) flight.shorten();
+      this.#takeMemory(flight);
+    }
     this.#launch(flight, request);
     if (this.#options.fillsWhole) this.#fillRest(key, trace);
     return flight;
@@ -301,16 +306,18 @@ export class Filler implements ChunkFlights {
     return FetchTrace.of(this.#options.trace, asker, key);
   }
 
+  /** Whether flights would take much of memory with this one. */
+  #passesShare({ reserveBytes }: Flight): boolean {
+    const longRunsBytes = this.#options.budget.maxBytes * longRunsShare;
+    return this.#flightBytes > 0 && this.#flightBytes + reserveBytes > longRunsBytes;
+  }
+
   /**
-   * For a flight whose client has no byte yet: whether there was memory for its run at once. The run is a short one from now on
-   * where there was none, or where flights take much of it already.
+   * For a flight whose client has no byte yet: whether there was memory for its run at once. Else the run is a short one from
+   * now on.
    */
   #takeMemory(flight: Flight): boolean {
-    const { memory, budget } = this.#options;
-    const inFlightBytes = budget.usedBytes - memory.bytes;
-    const longRunsBytes = Math.max(budget.maxBytes * longRunsShare, flight.reserveBytes);
-    if (inFlightBytes + flight.reserveBytes > longRunsBytes) flight.shorten();
-    const reservation = budget.tryReserve(flight.reserveBytes, true);
+    const reservation = this.#options.budget.tryReserve(flight.reserveBytes, true);
     if (reservation) flight.useMemory(reservation);
     else flight.shorten();
     return reservation !== undefined;
@@ -329,17 +336,20 @@ export class Filler implements ChunkFlights {
     const isPromotion = flight.source === "disk";
     // A whole chunk is on disk already. If it is evicted meanwhile, it does not go back.
     const isStored = isPromotion && this.#options.disk?.presence(flight.key) === "held";
+    let reservedBytes = 0;
     try {
       if (!flight.hasMemory) {
         flight.useMemory(await budget.reserve(flight.reserveBytes, queueTimeoutMs, isFirst));
       }
+      reservedBytes = flight.reserveBytes;
+      this.#flightBytes += reservedBytes;
       if (!this.isMissing(flight, isPromotion || skipDisk)) {
         this.stats.moot += 1;
         return;
       }
       if (isPromotion) {
         flight.trace?.waitFor("disk");
-        if (!(await this.#readFromDisk(flight))) return;
+        if (!(await readRunFromDisk(this.#options.disk, flight))) return;
       }
       flight.trace?.asked();
       // Until its sender has ended, nothing may free the memory that it writes into.
@@ -357,6 +367,7 @@ export class Filler implements ChunkFlights {
       const memoryKey = flight.key.version.memoryKey(flight.key.index);
       flight.fail(OrcaError.from(thrown, "internal", "fill", `Cannot fill chunk "${memoryKey}"`));
     } finally {
+      this.#flightBytes -= reservedBytes;
       this.#table.delete(flight);
       if (flight.isCut) this.stats.cut += 1;
       if (flight.state.kind !== "failed") flight.close();
@@ -373,27 +384,6 @@ export class Filler implements ChunkFlights {
     if (held === undefined) return true;
     if (held <= flight.filled) return false;
     flight.cutTo(held);
-    return true;
-  }
-
-  /**
-   * Fills front to back from disk. Where the disk fails half-way, the rest is fetched as by any other flight. False where
-   * the disk was set aside: a read that it has given up may still write into the flight's memory, so the flight ends, and
-   * its readers look again.
-   */
-  async #readFromDisk(flight: Flight): Promise<boolean> {
-    const { disk } = this.#options;
-    if (!disk) return true;
-    const { key, sink } = flight;
-    while (flight.filled < flight.to) {
-      const { filled } = flight;
-      const block = sink.space();
-      const blockIndex = Math.floor(filled / segmentSizeBytes);
-      if (!(await readDiskBlock(disk, key, blockIndex, block, flight.segmentAt(filled), flight.trace))) {
-        return !disk.isSetAside;
-      }
-      sink.advance(block.length);
-    }
     return true;
   }
 }

@@ -377,7 +377,7 @@ export class Flight {
     this.#notifyListeners();
   }
 
-  /** A segment is taken when its space is wanted, so a slow fill does not hold memory that the pool could lend. */
+  /** A segment is taken when its space is wanted. */
   #segmentFor(at: number, start: number): Segment {
     const present = this.#segments[at];
     if (present) return present;

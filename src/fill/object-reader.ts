@@ -336,8 +336,8 @@ export class ObjectReader implements FlightListener, BlockReader {
     // A window is for the readers that come after this one.
     const seen = memory.wasSeen(this.#memoryKey) || end > blockEndOf(wantedEnd - 1);
     const asker = this.asker && { asker: this.asker };
-    const isFirst = this.takenBytes === 0;
-    this.#join(flights.fill(key, { offset, end, seen, skipDisk, isFirst, ...asker }), true);
+    const [isFirst, isOwn] = [this.takenBytes === 0, windows !== undefined];
+    this.#join(flights.fill(key, { offset, end, seen, skipDisk, isFirst, isOwn, ...asker }), true);
     if (this.#window) this.#window.end = chunkStart + (this.#flight?.to ?? end);
   }
 

@@ -37,6 +37,7 @@ type LoopTimes = ReadonlyMap<string, LoopTime>;
 export class ThreadLoads {
   readonly #threads: () => readonly LoadedThread[];
   readonly #timer: Timer;
+  readonly #busySeconds: Record<string, number> = {};
   /** As they were when the window began that is shown. Empty for one that began with the threads. */
   #shownFrom: LoopTimes = new Map();
   #nextFrom: LoopTimes = new Map();
@@ -59,9 +60,16 @@ export class ThreadLoads {
     });
   }
 
-  /** Seconds in which the loop did not wait, by thread. */
+  /**
+   * Seconds in which the loop did not wait, by thread. They never fall: Node reads how long a loop has waited first, and the
+   * clock after that, so a pause between the two counts as work until it is asked again.
+   */
   busySeconds(): Record<string, number> {
-    return Object.fromEntries(this.#threads().map((each) => [each.name, each.loopTime().active / 1000]));
+    for (const thread of this.#threads()) {
+      const seconds = thread.loopTime().active / 1000;
+      this.#busySeconds[thread.name] = Math.max(this.#busySeconds[thread.name] ?? 0, seconds);
+    }
+    return { ...this.#busySeconds };
   }
 
   stop(): void {

@@ -163,7 +163,7 @@ test("clusterConfig: a port for chunk bytes needs TLS and an address of its own"
   assert.deepEqual(faultsIn({ peers, bytes_listen, internal_tls: tls() }), []);
   assert.deepEqual(faultsIn({ bytes_listen }), [], "a cluster of one has no mesh");
   assert.deepEqual(faultsIn({ peers: ["http://a:1"], bytes_listen, internal_tls: { enabled: false } }), [
-    "cluster.bytes_listen: needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks",
+    "cluster.bytes_listen: needs cluster.internal_tls.enabled: true, because without it any client that reaches this port reads chunks; else leave it out",
   ]);
   assert.deepEqual(faultsIn({ peers, bytes_listen: "127.0.0.1:8444", internal_tls: tls() }), [
     'cluster.bytes_listen: expected an address of its own, got "127.0.0.1:8444", which cluster.internal_listen has: choose another port',

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, Socket } from "node:net";
 import { afterEach, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
@@ -84,10 +84,12 @@ function memberAt(address: string): Member {
   return { replicaId: "r0", address, incarnation: 1, state: "alive", ...texts };
 }
 
-/** Reads as another replica does, of `address` alone: an offer of another port is not followed within one read. */
+/** Reads as another replica does, of `address` alone: another port that is offered there cannot be reached. */
 async function readerAt(address: string, tls: MeshTls) {
   const clock = new SystemClock();
-  const peers = new Peers({ tls, clock, random: new SystemRandom(), logger: new RecordedLogger() });
+  const dial = (host: string, port: number) =>
+    address === `${host}:${port}` ? connectTcp(port, host) : new Socket().destroy();
+  const peers = new Peers({ tls, clock, random: new SystemRandom(), logger: new RecordedLogger(), dial });
   ends.push(() => peers.close());
   const client = new FillClient({ calls: new LocalFillCalls({ peers, clock }) });
   return async (request: PeerRead) => {
@@ -135,6 +137,25 @@ test("replicas read chunks of each other at the ports for chunk bytes, and each 
   );
   assert.deepEqual(served, [sessions, sessions, sessions], "the sessions of threads are counted");
 });
+
+for (const [advertise, offers] of [
+  [undefined, 1],
+  ["127.0.0.1:9", 0],
+] as const) {
+  test(`the port is offered ${offers} times where ${advertise ? "ports are mapped" : "they are not"}`, async () => {
+    const mapped = { ...withPort.cluster, ...(advertise && { advertise }) };
+    const { meshAddresses } = await start(1, { ...withPort, cluster: mapped });
+    const session = sessionTo(meshAddresses[0] as string, await memberTls());
+    let offered = 0;
+    session.on("altsvc", () => {
+      offered += 1;
+    });
+    await once(session, "remoteSettings");
+    // An offer is sent before a ping that comes later is answered.
+    await new Promise((resolve) => session.ping(resolve));
+    assert.equal(offered, offers);
+  });
+}
 
 test("answers at the port for chunk bytes are those of the mesh port", async () => {
   const { origin, replicas, meshAddresses } = await start(
@@ -217,7 +238,7 @@ test("the port for chunk bytes refuses strangers, plaintext and other methods, a
   const plain = connectTcp(Number(bytesAddress.split(":")[1]), "127.0.0.1");
   plain.on("error", () => {});
   plain.write("GET / HTTP/1.1\r\n\r\n");
-  await once(plain, "close");
+  await new Promise((resolve) => plain.once("close", resolve));
   await until(async () => (await failures("protocol")) === 1);
 
   const session = sessionTo(bytesAddress, tls);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ByteSink } from "../../src/base/byte-sink.ts";
 import { OrcaError } from "../../src/base/orca-error.ts";
-import { MiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { Filler } from "../../src/fill/filler.ts";
 import type { CopySource } from "../../src/fill/flight-sources.ts";
 import type { Cachestore } from "../../src/fill/memory-chunks.ts";
@@ -223,19 +223,36 @@ for (const [what, isFirst, fillsWhole, reads] of [
   });
 }
 
+/** What a client that has no byte wants of a chunk of 8 MiB. */
+const first = { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst: true };
+
 test("Filler.fill: first runs beyond a quarter of memory are short, but for one that runs alone", async () => {
   const chunkSizeBytes = 8 * MiB;
   const { filler, budget, version } = fillFixture({ maxBytes: 64 * MiB, chunkSizeBytes });
   const lengths = Array.from({ length: 5 }, (_, index) => {
     const key = { version: version(`k${index}`, chunkSizeBytes), index: 0 };
-    return filler.fill(key, { offset: 0, end: 8 * MiB, seen: false, skipDisk: false, isFirst: true }).to;
+    return filler.fill(key, { ...first, isOwn: true }).to;
   });
   assert.deepEqual(lengths, [8 * MiB, 8 * MiB, MiB, MiB, MiB]);
   assert.equal(budget.usedBytes, 19 * MiB);
+  const asked = { version: version("of another replica", chunkSizeBytes), index: 0 };
+  assert.equal(filler.fill(asked, { ...first, isOwn: false }).to, chunkSizeBytes);
   const small = fillFixture({ maxBytes: 16 * MiB, chunkSizeBytes });
   const key = { version: small.version("k", chunkSizeBytes), index: 0 };
-  const request = { offset: 0, end: chunkSizeBytes, seen: false, skipDisk: false, isFirst: true };
-  assert.equal(small.filler.fill(key, request).to, chunkSizeBytes);
+  assert.equal(small.filler.fill(key, { ...first, isOwn: true }).to, chunkSizeBytes);
+});
+
+test("Filler.fill: a first run that runs alone is long, though small objects waste a quarter of memory", async () => {
+  const { filler, path, origin, budget, memory, version } = fillFixture({ maxBytes: 64 * MiB });
+  origin.auto = true;
+  for (let index = 0; index < 70; index += 1) {
+    const object = version(`small${index}`, 600 * KiB);
+    await drain(new ObjectReader(path, object, 0, object.sizeBytes));
+  }
+  await settle();
+  assert.deepEqual([filler.flightsInProgress, budget.usedBytes - memory.bytes > 16 * MiB], [0, true]);
+  const key = { version: version("k", 8 * MiB), index: 0 };
+  assert.equal(filler.fill(key, { ...first, isOwn: true }).to, 8 * MiB);
 });
 
 test("Filler.fill: a client that has no byte yet gets memory before one that goes on", async () => {

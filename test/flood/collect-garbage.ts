@@ -1,5 +1,15 @@
 /**
- * Loaded into replicas under attack: a signal collects garbage. V8 collects nothing while a process has nothing to do, so
- * without this what a replica leaks and what it will still collect would look the same.
+ * Loaded into replicas under attack, and so into each of their threads: a signal collects the garbage of all of them. V8
+ * collects nothing while a thread has nothing to do, so without this what a replica leaks and what it will still collect
+ * would look the same. Only the main thread receives signals; it tells the others.
  */
-process.on("SIGUSR2", () => globalThis.gc?.());
+import { isMainThread } from "node:worker_threads";
+
+const channel = new BroadcastChannel("collect garbage");
+channel.unref();
+if (isMainThread) {
+  process.on("SIGUSR2", () => {
+    globalThis.gc?.();
+    channel.postMessage("");
+  });
+} else channel.onmessage = () => globalThis.gc?.();

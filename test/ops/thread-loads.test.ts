@@ -48,6 +48,18 @@ test("ThreadLoads: shows the last window, and before its end what was since the 
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("ThreadLoads.busySeconds: never fall, as Node's own figure does for a moment", () => {
+  const thread = new ScriptedThread("main");
+  const loads = new ThreadLoads(new FakeClock(), () => [thread]);
+  thread.pass(2000, 0);
+  assert.deepEqual(loads.busySeconds(), { main: 2 });
+  thread.pass(-3, 3);
+  assert.deepEqual(loads.busySeconds(), { main: 2 });
+  thread.pass(1003, 0);
+  assert.deepEqual(loads.busySeconds(), { main: 3 });
+  loads.stop();
+});
+
 test("ThreadLoads: a thread that has ended is not busy", async () => {
   const clock = new FakeClock();
   const thread = new ScriptedThread("orca-edge-1", 0);

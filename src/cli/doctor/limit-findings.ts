@@ -19,6 +19,10 @@ export interface HostLimits {
 const diskDescriptors = 512;
 const posixDescriptors = 512;
 const peerDescriptors = 4;
+/** Where chunks go to a port of their own. */
+const bytesPortDescriptors = 2;
+/** Of each thread where several serve clients: its event loop, and its listeners. */
+const threadDescriptors = 6;
 const otherDescriptors = 100;
 /** `cluster.service` does not tell how many there are. */
 const peersAssumed = 16;
@@ -83,12 +87,14 @@ function descriptorsNeeded({ server, origins, disk, cachestore, cluster }: Confi
       ? posixDescriptors
       : 0;
   const peers = cluster.service === undefined ? cluster.peers.length : peersAssumed;
+  const perPeer = peerDescriptors + (cluster.bytesListen ? bytesPortDescriptors : 0);
   return (
     server.maxConnections +
     permits +
     (disk ? diskDescriptors : 0) +
     ofStore +
-    (cluster.clustered ? peers * peerDescriptors : 0) +
+    (cluster.clustered ? peers * perPeer : 0) +
+    (server.threads > 1 ? server.threads * threadDescriptors : 0) +
     otherDescriptors
   );
 }

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. A slab reaches the thread before the first slice in it, because messages keep their order.
- * 2. Every read ends with `close` of the thread, or with the thread.
+ * 2. Every read ends with `close` of the thread, with a failure that the thread receives, or with the thread.
  * 3. A read that begins with the answer to a look-up begins in the turn of the answer, and its slices come after that.
  */
 import type { MessagePort } from "node:worker_threads";

@@ -63,7 +63,7 @@ export class EngineLink {
   readonly #port: BatchedPort<ToEngine, ToThread>;
   readonly #asked = new Map<number, Asked>();
   readonly #reads = new Map<number, ReadListener>();
-  /** By the requests that have asked. Each is taken over by {@link open}, or ended by {@link dropBegun}. */
+  /** By the requests that have asked. Each is taken over by {@link takeBegun}, or ended by {@link dropBegun}. */
   readonly #begun = new Map<Asker, BegunRead>();
   #lastId = 0;
   /** Messages that are not known to have arrived. */

@@ -167,7 +167,7 @@ export class ThreadReader implements BodyReader, ReadListener {
   readonly version: ObjectVersion;
   readonly isPlanned: boolean;
   readonly forPeer: SentPeerRead | undefined;
-  /** It may have to wait, and the engine knows for what. */
+  /** The chunks that it reads ahead are not all in memory: the engine reads the rest. */
   #asksFirst = false;
   readonly #start: number;
   readonly #end: number;

@@ -6,9 +6,11 @@
  */
 import type { ServerHttp2Session } from "node:http2";
 
-/** @param identity The certificate identity, which the frame names as the service that is also there. */
-export function offerBytesPort(session: ServerHttp2Session, port: number, identity: string): void {
-  session.altsvc(`h2=":${port}"`, `https://${identity}`);
+/** The frame must name a service, as a URL. Peers do not look at it, and a certificate identity need not be a host of a URL. */
+const service = "https://orca.internal";
+
+export function offerBytesPort(session: ServerHttp2Session, port: number): void {
+  session.altsvc(`h2=":${port}"`, service);
 }
 
 /** The port that an offer names. Undefined for an offer of anything else. */

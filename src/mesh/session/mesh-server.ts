@@ -289,7 +289,7 @@ export class MeshServer {
       else this.#handshakeFailed({ remoteAddress }, error.code, error.message);
     });
     session.setLocalWindowSize(sessionWindowBytes);
-    if (this.#bytesPort !== undefined && tls) offerBytesPort(session, this.#bytesPort, tls.serverName);
+    if (this.#bytesPort !== undefined && tls) offerBytesPort(session, this.#bytesPort);
     keepAlive(session, {
       clock,
       intervalMs: pingIntervalMs,

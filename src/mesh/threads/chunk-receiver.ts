@@ -9,6 +9,7 @@
  * 1. The places of a read are written to only before its `ended`, which is its last message. Each read has one.
  * 2. The timer runs only while bytes arrive.
  */
+import { AssertionFailure } from "../../base/assert.ts";
 import type { ByteSink } from "../../base/byte-sink.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -124,7 +125,7 @@ export class ChunkReceiver {
     }
   }
 
-  /** Never rejects. */
+  /** Rejects for a bug alone, which ends the thread, and so the process. */
   async #read(id: number, call: FillCall, places: readonly Place[]): Promise<void> {
     const reception = new Reception(id, places, this.#onArrival);
     this.#receptions.set(id, reception);
@@ -135,6 +136,7 @@ export class ChunkReceiver {
       const sha256 = end.sha256 && Uint8Array.from(end.sha256);
       this.#end(reception, { end: { ...end, sha256 } });
     } catch (thrown) {
+      if (thrown instanceof AssertionFailure) throw thrown;
       this.#end(reception, signal.aborted && thrown === signal.reason ? {} : { fault: sentFault(thrown) });
     }
   }

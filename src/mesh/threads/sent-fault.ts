@@ -1,6 +1,6 @@
 /**
  * Why a FillChunk call failed, as it goes from thread to thread: a structured clone would keep neither classes nor fields.
- * The errors that a client of chunks tells apart arrive as what they were; any other is a bug and arrives as its text.
+ * The errors that a client of chunks tells apart arrive as what they were, any other as its text.
  */
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { Unreachable } from "../fill-chunk/fill-calls.ts";
@@ -24,7 +24,7 @@ export function sentFault(thrown: unknown): SentFault {
   if (thrown instanceof Unreachable && thrown.cause instanceof ConnectError)
     return { what: "unreachable", error: sentConnectError(thrown.cause) };
   if (thrown instanceof ConnectError) return { what: "peer", error: sentConnectError(thrown) };
-  return { what: "other", text: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) };
+  return { what: "other", text: thrown instanceof Error ? thrown.message : String(thrown) };
 }
 
 export function receivedFault(fault: SentFault): Error {

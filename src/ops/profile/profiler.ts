@@ -9,7 +9,7 @@
  * 2. However a profile ends, the inspector records no more afterwards.
  * 3. A thread that does not answer costs the others {@link answerMs}, and not their profiles.
  */
-import { type Clock, sleep } from "../../base/clock.ts";
+import { type Clock, sleep, unlessAborted } from "../../base/clock.ts";
 import { OrcaError } from "../../base/orca-error.ts";
 import { type Post, type ThreadSession, ThreadSessions } from "./thread-sessions.ts";
 
@@ -90,7 +90,8 @@ export class Profiler {
     const wait = (): Promise<void> => sleep(this.#clock, boundedMs, signal);
     const record = kind === "cpu" ? cpuProfile : heapProfile;
     try {
-      const profile = await Promise.race([record(post, wait), late.promise]);
+      const recorded = Promise.race([record(post, wait), late.promise]);
+      const profile = await unlessAborted(recorded, signal);
       return { thread, text: JSON.stringify(profile) };
     } catch (thrown) {
       if (signal.aborted) throw signal.reason;

@@ -51,9 +51,14 @@ export class ThreadSessions {
     const inspector = await import("node:inspector/promises");
     const main = new inspector.Session();
     main.connect();
-    const sessions = new ThreadSessions(main);
-    await main.post("NodeWorker.enable", { waitForDebuggerOnStart: false });
-    return sessions;
+    try {
+      const sessions = new ThreadSessions(main);
+      await main.post("NodeWorker.enable", { waitForDebuggerOnStart: false });
+      return sessions;
+    } catch (thrown) {
+      main.disconnect();
+      throw thrown;
+    }
   }
 
   /** With the threads that there are now: the main thread, and the others in the order in which they were started. */

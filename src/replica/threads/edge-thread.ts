@@ -19,7 +19,7 @@ import { SampledSteps } from "../../edge/threads/sampled-steps.ts";
 import { sentError } from "../../edge/threads/sent-error.ts";
 import { ThreadBodies } from "../../edge/threads/thread-bodies.ts";
 import { windowMs } from "../../figures/hot-objects.ts";
-import { ChunkReceiver } from "../../mesh/threads/chunk-receiver.ts";
+import type { ChunkReceiver } from "../../mesh/threads/chunk-receiver.ts";
 import { Bucket } from "../../object/bucket.ts";
 import { Buckets, type OtherLookups } from "../../object/buckets.ts";
 import { Revocations } from "../../object/freshness/revocations.ts";
@@ -61,7 +61,12 @@ class EdgeThread {
   /** Serves for a rehearsal, with parts of its own. */
   #rehearsal: EdgeThread | undefined;
 
-  constructor(data: ThreadData, send: (message: FromEdgeThread) => void) {
+  /** `Receiver`: of chunks of peers, for `data.receiver`. */
+  constructor(
+    data: ThreadData,
+    send: (message: FromEdgeThread) => void,
+    Receiver: typeof ChunkReceiver | undefined,
+  ) {
     this.#data = data;
     this.#send = send;
     this.#logger = new ThreadLogger(data.isDebug, (line) => this.#link.tell({ kind: "line", ...line }));
@@ -91,7 +96,7 @@ class EdgeThread {
     this.#lag = new EventLoopLag(this.#clock);
     const own = { clock: this.#clock, random: new SystemRandom(), logger: this.#logger };
     this.#counted = new CountedThread({
-      peers: receiver && new ChunkReceiver({ ...receiver, ...own }).stats,
+      peers: receiver && Receiver && new Receiver({ ...receiver, ...own }).stats,
       stats: this.#stats,
       bodies: this.#bodies,
       logger: this.#logger,
@@ -146,7 +151,7 @@ class EdgeThread {
 
   async #rehearse(data: ThreadData): Promise<void> {
     // What it counts nobody hears.
-    this.#rehearsal = new EdgeThread(data, () => {});
+    this.#rehearsal = new EdgeThread(data, () => {}, undefined);
     try {
       const { port } = await this.#rehearsal.#makeListener("127.0.0.1", 0).start();
       this.#send({ kind: "rehearsing", port });
@@ -331,5 +336,8 @@ function sourceOf(material: PushedValue<AccessMaterial>): AccessSource {
 
 assert(parentPort !== null, "a thread of the edge is started by the replica");
 const port = parentPort;
-const thread = new EdgeThread(workerData as ThreadData, (message) => port.postMessage(message));
+const data = workerData as ThreadData;
+// In a cluster of one nobody receives from peers, and what the mesh needs takes time and memory.
+const Receiver = data.receiver && (await import("../../mesh/threads/chunk-receiver.ts")).ChunkReceiver;
+const thread = new EdgeThread(data, (message) => port.postMessage(message), Receiver);
 port.on("message", (message: ToEdgeThread) => void thread.take(message));
