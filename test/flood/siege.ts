@@ -47,6 +47,8 @@ const keptSocketsMax = 40;
 const logLengthMax = 128 * 1024;
 /** libuv accepts one connection in each turn of the event loop, so a queue of them takes its time on a busy machine. */
 const returnsWithinMs = 30_000;
+/** A collection takes some tens of milliseconds in each thread. */
+const collectionMs = 300;
 
 /** Series that only a bug makes grow. */
 const bugs = [
@@ -111,6 +113,8 @@ class Siege {
         [...clients.latencies().values()].every(({ answers }) => answers >= 30),
     );
     assert.deepEqual(clients.failures, [], "good clients before any attack");
+    for (const victim of cluster.victims) victim.collectGarbage();
+    await sleep(collectionMs);
     begun.#held = cluster.victims.map((victim) => ({ victim, ...victim.held() }));
     return begun;
   }
@@ -201,7 +205,7 @@ class Siege {
       await until(async () => {
         if (excess().length === 0) return true;
         for (const victim of this.#cluster.victims) victim.collectGarbage();
-        await sleep(200);
+        await sleep(collectionMs);
         return excess().length === 0;
       }, returnsWithinMs);
     } catch (thrown) {
