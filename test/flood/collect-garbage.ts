@@ -10,8 +10,8 @@ const channel = new BroadcastChannel("collect garbage");
 channel.unref();
 if (isMainThread) {
   process.on("SIGUSR2", () => {
-    collect();
     channel.postMessage("");
+    collect();
   });
 } else channel.onmessage = collect;
 

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { KiB, MiB } from "../../src/base/units.ts";
 import { LoadConnection } from "../bench/http-load.ts";
 import { serveOrca } from "../support/orca-process.ts";
@@ -91,8 +90,7 @@ async function heldAfterCollection(victim: Victim): Promise<Memory> {
   let residentBytes = Infinity;
   let heapBytes = Infinity;
   for (let round = 0; round < 4; round += 1) {
-    victim.collectGarbage();
-    await sleep(150);
+    await victim.collectGarbage();
     residentBytes = Math.min(residentBytes, victim.held().residentBytes);
     heapBytes = Math.min(heapBytes, await victim.replica.metric("nodejs_heap_size_used_bytes"));
   }

@@ -54,9 +54,13 @@ export class Victim {
     return { residentBytes: statusBytes(pid, "VmRSS"), sockets: socketsOf(pid) };
   }
 
-  /** See collect-garbage.ts. */
-  collectGarbage(): void {
+  /** Resolves when the main thread has collected its garbage. The others do so at the same time (collect-garbage.ts). */
+  async collectGarbage(): Promise<void> {
+    const collections = (): Promise<number> =>
+      this.replica.metric('nodejs_gc_duration_seconds_count{kind="major"}');
+    const before = await collections();
     this.replica.child.signal("SIGUSR2");
+    await until(async () => (await collections()) > before);
   }
 
   get pid(): number {

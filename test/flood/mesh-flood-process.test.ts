@@ -1,29 +1,8 @@
+import { chunkStreamsUnread, connectionAssaults } from "./mesh-assaults.ts";
 import { type Assault, siege } from "./siege.ts";
 
 const assaults: readonly Assault[] = [
-  { attack: "mesh: garbage in place of TLS", counted: { orca_mesh_handshake_failures_total: 20 } },
-  {
-    attack: "mesh: handshakes left unfinished",
-    counted: { orca_mesh_handshake_failures_total: 50 },
-    endsItself: true,
-  },
-  { attack: "mesh: handshakes broken off", counted: { orca_mesh_handshake_failures_total: 10 } },
-  { attack: "mesh: strangers", counted: { orca_mesh_handshake_failures_total: 3 } },
-  {
-    attack: "mesh: more connections than an address may open",
-    counted: { orca_mesh_connections_over_rate_total: 50 },
-  },
-  { attack: "mesh: wrong frames", counted: { orca_mesh_sessions_broken_total: 1 } },
-  { attack: "mesh: a flood of SETTINGS" },
-  { attack: "mesh: a flood of PING" },
-  { attack: "mesh: a flood of PRIORITY" },
-  { attack: "mesh: a flood of empty frames" },
-  { attack: "mesh: rapid resets", counted: { orca_mesh_sessions_broken_total: 1 } },
-  { attack: "mesh: a head that never ends" },
-  { attack: "mesh: windows of 0, and over 2^31", counted: { orca_mesh_sessions_broken_total: 1 } },
-  { attack: "mesh: header tables" },
-  { attack: "mesh: streams that depend on themselves" },
-  { attack: "mesh: odd authorities and paths", counted: { 'orca_mesh_requests_total{side="server"}': 20 } },
+  ...connectionAssaults,
   { attack: "mesh: malformed messages", counted: { orca_mesh_calls_served_failed_total: 20 } },
   {
     attack: "mesh: valid messages without pause",
@@ -33,7 +12,7 @@ const assaults: readonly Assault[] = [
   { attack: "mesh: forged ids", counted: { 'orca_membership_rejected_total{reason="identity"}': 5 } },
   { attack: "mesh: views of invented members" },
   { attack: "mesh: bodies that never end", counted: { orca_mesh_calls_rejected_total: 10 } },
-  { attack: "mesh: chunk streams that are not read" },
+  chunkStreamsUnread,
   { attack: "mesh: answers that are not read" },
 ];
 

@@ -47,8 +47,6 @@ const keptSocketsMax = 40;
 const logLengthMax = 128 * 1024;
 /** libuv accepts one connection in each turn of the event loop, so a queue of them takes its time on a busy machine. */
 const returnsWithinMs = 30_000;
-/** A collection takes some tens of milliseconds in each thread. */
-const collectionMs = 300;
 
 /** Series that only a bug makes grow. */
 const bugs = [
@@ -113,8 +111,7 @@ class Siege {
         [...clients.latencies().values()].every(({ answers }) => answers >= 30),
     );
     assert.deepEqual(clients.failures, [], "good clients before any attack");
-    for (const victim of cluster.victims) victim.collectGarbage();
-    await sleep(collectionMs);
+    for (const victim of cluster.victims) await victim.collectGarbage();
     begun.#held = cluster.victims.map((victim) => ({ victim, ...victim.held() }));
     return begun;
   }
@@ -204,8 +201,7 @@ class Siege {
       await until(() => this.#clients.areServed(hotObject.key, hotObject), returnsWithinMs);
       await until(async () => {
         if (excess().length === 0) return true;
-        for (const victim of this.#cluster.victims) victim.collectGarbage();
-        await sleep(collectionMs);
+        for (const victim of this.#cluster.victims) await victim.collectGarbage();
         return excess().length === 0;
       }, returnsWithinMs);
     } catch (thrown) {

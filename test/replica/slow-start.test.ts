@@ -43,14 +43,8 @@ async function settingsOf(context: TestContext) {
   return { whole, settings, ops: `http://127.0.0.1:${opsPort}` };
 }
 
-async function untilAlive(ops: string): Promise<void> {
-  await until(async () => {
-    const answer = await fetch(`${ops}/healthz`, closing).catch(() => undefined);
-    return answer?.status === 200;
-  });
-}
-
-test("Replica.start: while the check of the cachestore hangs, /healthz answers and /readyz says why", async (context) => {
+/** A replica whose check of the cachestore hangs, and what the process held before it. */
+async function opened(context: TestContext) {
   const { settings, ops } = await settingsOf(context);
   const before = await heldResources();
   const replica = await Replica.open({
@@ -59,6 +53,18 @@ test("Replica.start: while the check of the cachestore hangs, /healthz answers a
     random: new SeededRandom(1),
     logger: new RecordedLogger(),
   });
+  return { replica, ops, before };
+}
+
+async function untilAlive(ops: string): Promise<void> {
+  await until(async () => {
+    const answer = await fetch(`${ops}/healthz`, closing).catch(() => undefined);
+    return answer?.status === 200;
+  });
+}
+
+test("Replica.start: while the check of the cachestore hangs, /healthz answers and /readyz says why", async (context) => {
+  const { replica, ops, before } = await opened(context);
   const starting = rejectsWith("internal", replica.start());
   starting.catch(() => {});
   await untilAlive(ops);
@@ -72,14 +78,7 @@ test("Replica.start: while the check of the cachestore hangs, /healthz answers a
 });
 
 test("Replica.start: while the rehearsal hangs, /readyz says so, and a stop ends the replica", async (context) => {
-  const { settings, ops } = await settingsOf(context);
-  const before = await heldResources();
-  const replica = await Replica.open({
-    config: loadConfig({ env: keys, overrides: settings }),
-    clock: new SystemClock(),
-    random: new SeededRandom(1),
-    logger: new RecordedLogger(),
-  });
+  const { replica, ops, before } = await opened(context);
   const rehearsal = Promise.withResolvers<void>();
   const starting = rejectsWith(
     "internal",

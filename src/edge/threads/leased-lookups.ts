@@ -46,6 +46,14 @@ export interface LeasedLookupsOptions {
   readonly bytesMax: number;
 }
 
+/** What a look-up is about, beside its object. */
+interface Wanted {
+  /** The answer that a request has found to be wrong. */
+  readonly contradicted?: LookupResult;
+  readonly firstBytes?: FirstBytes | undefined;
+  readonly read?: ReadHeaders | undefined;
+}
+
 export class LeasedLookups implements ObjectLookups {
   /** The engine counts what it is asked. */
   readonly stats = { hits: 0, negativeHits: 0 };
@@ -87,8 +95,7 @@ export class LeasedLookups implements ObjectLookups {
     firstBytes?: FirstBytes,
     read?: ReadHeaders,
   ): Promise<LookupResult> {
-    const known = this.#leased.peek(entryName(location));
-    return this.#ask("lookup", location, known, { knownEtag: "", firstBytes, read }, asker);
+    return this.#ask("lookup", location, asker, { firstBytes, read });
   }
 
   lookupRefreshed(
@@ -97,15 +104,11 @@ export class LeasedLookups implements ObjectLookups {
     firstBytes?: FirstBytes,
     read?: ReadHeaders,
   ): Promise<LookupResult> {
-    const known = this.#leased.peek(entryName(location));
-    return this.#ask("lookupRefreshed", location, known, { knownEtag: "", firstBytes, read }, asker);
+    return this.#ask("lookupRefreshed", location, asker, { firstBytes, read });
   }
 
   revalidate(location: ObjectLocation, contradicted: LookupResult, asker?: Asker): Promise<LookupResult> {
-    const answerId = this.#answerIds.get(contradicted) ?? 0;
-    const known = { answerId, answer: contradicted };
-    const more = { knownEtag: etagOf(contradicted), firstBytes: undefined, read: undefined };
-    return this.#ask("revalidate", location, known, more, asker);
+    return this.#ask("revalidate", location, asker, { contradicted });
   }
 
   forget(location: ObjectLocation, etag: string): void {
@@ -134,21 +137,29 @@ export class LeasedLookups implements ObjectLookups {
   async #ask(
     what: ObjectQuestion["what"],
     location: ObjectLocation,
-    known: Pick<Leased, "answerId" | "answer"> | undefined,
-    { knownEtag, firstBytes, read }: Pick<ObjectQuestion, "knownEtag" | "firstBytes" | "read">,
     asker: Asker | undefined,
+    { contradicted, firstBytes, read }: Wanted,
   ): Promise<LookupResult> {
     const { link, clock, originId, revocations } = this.#options;
+    const name = entryName(location);
+    const known = contradicted
+      ? { answerId: this.#answerIds.get(contradicted) ?? 0, answer: contradicted }
+      : this.#leased.peek(name);
+    const question: ObjectQuestion = {
+      what,
+      originId,
+      location,
+      knownId: known?.answerId ?? 0,
+      knownEtag: contradicted ? etagOf(contradicted) : "",
+      firstBytes,
+      read: read && readHeadersOf(read),
+    };
     const askedMs = clock.monotonic();
-    const knownId = known?.answerId ?? 0;
-    const wanted = { firstBytes, read: read && readHeadersOf(read) };
-    const question: ObjectQuestion = { what, originId, location, knownId, knownEtag, ...wanted };
     const { answerId, lease, wasKept, result } = await link.ask<SentAnswer>(question, asker);
     if (wasKept && asker) this.#foundKept.add(asker);
     const answer = result === undefined && known ? known.answer : resultOf(result);
     this.#answerIds.set(answer, answerId);
     if (lease === undefined) return answer;
-    const name = entryName(location);
     const leased: Leased = {
       answerId,
       answer,
