@@ -17,11 +17,20 @@ const names = [
   "if-range",
 ] as const;
 
-/** These headers alone, of all that a request has. */
-export function readHeadersOf(headers: ReadHeaders): ReadHeaders {
+/** Characters. Longer headers are not sent: the number of questions on their way is bounded, and not their bytes. */
+export const readHeadersLengthMax = 512;
+
+/** These headers alone, of all that a request has. Undefined where they are long: then the thread opens the read itself. */
+export function readHeadersOf(headers: ReadHeaders): ReadHeaders | undefined {
   const read: { -readonly [Name in keyof ReadHeaders]: ReadHeaders[Name] } = {};
-  for (const name of names) if (headers[name] !== undefined) read[name] = headers[name];
-  return read;
+  let length = 0;
+  for (const name of names) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    read[name] = value;
+    length += value.length;
+  }
+  return length <= readHeadersLengthMax ? read : undefined;
 }
 
 /** Conditions left aside. */

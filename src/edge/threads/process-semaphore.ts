@@ -93,7 +93,7 @@ export class ProcessSemaphore {
         held = false;
         Atomics.sub(this.#words, inUseAt, 1);
         Atomics.add(this.#words, releasesAt, 1);
-        this.#serveWaiters();
+        // Its own waiters, too, wait for this. Served here, they would keep the permits of all threads in the busiest one.
         Atomics.notify(this.#words, releasesAt);
       },
     };

@@ -57,9 +57,24 @@ suite("ProcessSemaphore", () => {
     await late;
     const next = ends[1].acquire(5000);
     permit.release();
-    (await patient).release();
-    (await next).release();
+    await Promise.all([patient, next].map(async (each) => (await each).release()));
     assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("release: the permit is there for all threads, though the one that releases it has waiters", async () => {
+    const { ends } = fixture(1);
+    const permit = await ends[0].acquire(1000);
+    const own = ends[0].acquire(1000);
+    permit.release();
+    const other = await ends[1].acquire(1000);
+    let isServed = false;
+    void own.then(() => {
+      isServed = true;
+    });
+    await settle();
+    assert.equal(isServed, false);
+    other.release();
+    (await own).release();
   });
 
   test("acquire: the permits of one limit are not those of another", async () => {
